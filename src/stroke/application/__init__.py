@@ -1,0 +1,1 @@
+"""Use cases and the ports they call. Knows the domain, and nothing of HTTP, SQL or ONNX."""

@@ -1,0 +1,108 @@
+"""Everything that can go wrong, as facts of the field.
+
+StrokeError
+├── InvalidPatient             values that no plausible patient has, by field
+├── PredictionNotFound         no prediction has this id
+├── PredictionRejected         the store refuses this one row, whatever is tried
+├── IdempotencyKeyTaken        the key already names a stored prediction
+├── IdempotencyKeyReused       ... and that one was of other measurements
+├── ServiceOverloaded          the queue of predictions waiting for a commit is full
+├── StoreUnavailable           the database cannot be reached, or does not answer
+├── SchemaOutdated             the database's schema is not the one this version needs
+├── ModelError
+│   ├── ModelNotFound          no artefact where one was looked for
+│   ├── InvalidModel           an artefact that breaks the contract, or was tampered with
+│   └── ConversionMismatch     an exported graph does not compute what its original computes
+├── InvalidSetting             a setting that cannot be served with
+└── InvalidData                a file that is not what it should be
+
+No message carries a patient's value: messages reach logs and HTTP clients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class StrokeError(Exception):
+    """Root of every error that stroke raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One rule that one field breaks. ``reason`` never quotes the value."""
+
+    field: str
+    reason: str
+
+
+class InvalidPatient(StrokeError):
+    """Values that no plausible patient has. ``violations`` names every one of them."""
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        self.violations = violations
+        super().__init__("; ".join(f"{v.field} {v.reason}" for v in violations))
+
+
+class PredictionNotFound(StrokeError):
+    """No prediction has this id (any more)."""
+
+    def __init__(self, prediction_id: int) -> None:
+        self.prediction_id = prediction_id
+        super().__init__(f"no prediction has the id {prediction_id}")
+
+
+class PredictionRejected(StrokeError):
+    """The store refuses a row and would refuse it again. Its cause is chained, not quoted."""
+
+
+class IdempotencyKeyTaken(StrokeError):
+    """A prediction with this idempotency key is stored already."""
+
+
+class IdempotencyKeyReused(StrokeError):
+    """The idempotency key belongs to a prediction of other measurements."""
+
+
+class ServiceOverloaded(StrokeError):
+    """More predictions wait for their commit than the queue may hold: try again later."""
+
+
+class StoreUnavailable(StrokeError):
+    """The database cannot be reached, or went away before it confirmed the commit."""
+
+
+class SchemaOutdated(StrokeError):
+    """The database's schema is at another revision than this version of stroke needs."""
+
+    def __init__(self, found: str | None, needed: str) -> None:
+        self.found = found
+        self.needed = needed
+        super().__init__(
+            f"the schema is at {found or 'no revision'}, this version needs {needed}: "
+            "run `stroke db upgrade`"
+        )
+
+
+class ModelError(StrokeError):
+    """Root of what can be wrong with a model artefact."""
+
+
+class ModelNotFound(ModelError):
+    """No model artefact where one was looked for."""
+
+
+class InvalidModel(ModelError):
+    """A model artefact that breaks the contract: unknown input, altered graph, bad manifest."""
+
+
+class ConversionMismatch(ModelError):
+    """An exported graph does not compute what the original model computes."""
+
+
+class InvalidSetting(StrokeError):
+    """A setting, or a combination of settings, that cannot be served with."""
+
+
+class InvalidData(StrokeError):
+    """A file that is not what it should be."""

@@ -1,0 +1,139 @@
+"""A patient as the model sees one: seven measurements, and who and where they are."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from stroke.domain.errors import InvalidPatient, Violation
+
+Gender = Literal["Male", "Female", "Other"]
+SmokingStatus = Literal["never smoked", "formerly smoked", "smokes", "Unknown"]
+
+GENDERS: Final[tuple[str, ...]] = get_args(Gender)
+SMOKING_STATUSES: Final[tuple[str, ...]] = get_args(SmokingStatus)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Closed range of values that a living human can plausibly have."""
+
+    low: float
+    high: float
+    unit: str
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def __str__(self) -> str:
+        return f"{self.low:g} to {self.high:g} {self.unit}"
+
+
+# Wider than any clinical reference range on purpose: they catch slips of the keyboard and of
+# the unit (mmol/L for mg/dL, an age in months), not unusual patients.
+AGE: Final = Range(0, 120, "years")
+AVG_GLUCOSE_LEVEL: Final = Range(20, 600, "mg/dL")
+BMI: Final = Range(8, 100, "kg/m²")
+
+# Lengths of the columns that existing deployments have, in code points.
+NAME_LENGTH: Final = 100
+COUNTRY_LENGTH: Final = 50
+PROVINCE_LENGTH: Final = 50
+
+# C0, DEL and C1 controls, and the lone surrogates that no encoding can store.
+_UNPRINTABLE: Final = re.compile("[\u0000-\u001f\u007f-\u009f\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """One patient's measurements.
+
+    ``age`` in years, ``avg_glucose_level`` in mg/dL, ``bmi`` in kg/m²; ``hypertension`` and
+    ``heart_disease`` are 0 or 1. ``name``, ``country`` and ``province`` take no part in the
+    score. Raises ``InvalidPatient`` naming every field that is not plausible.
+    """
+
+    gender: str
+    age: float
+    hypertension: int
+    heart_disease: int
+    avg_glucose_level: float
+    bmi: float
+    smoking_status: str
+    name: str = ""
+    country: str = ""
+    province: str = ""
+
+    def __post_init__(self) -> None:
+        # One expression for the patients that are fine, which is nearly all of them.
+        if not (
+            type(self.age) is float
+            and type(self.avg_glucose_level) is float
+            and type(self.bmi) is float
+            and type(self.hypertension) is int
+            and type(self.heart_disease) is int
+            and 0.0 <= self.age <= AGE.high
+            and AVG_GLUCOSE_LEVEL.low <= self.avg_glucose_level <= AVG_GLUCOSE_LEVEL.high
+            and BMI.low <= self.bmi <= BMI.high
+            and 0 <= self.hypertension <= 1
+            and 0 <= self.heart_disease <= 1
+            and self.gender in GENDERS
+            and self.smoking_status in SMOKING_STATUSES
+            and len(self.name) <= NAME_LENGTH
+            and len(self.country) <= COUNTRY_LENGTH
+            and len(self.province) <= PROVINCE_LENGTH
+            and self.name.isprintable()
+            and self.country.isprintable()
+            and self.province.isprintable()
+        ):
+            self._normalise()
+
+    def _normalise(self) -> None:
+        """Take whole numbers for measurements, or say everything that is wrong."""
+        violations = [
+            *_number("age", self.age, AGE),
+            *_number("avg_glucose_level", self.avg_glucose_level, AVG_GLUCOSE_LEVEL),
+            *_number("bmi", self.bmi, BMI),
+            *_flag("hypertension", self.hypertension),
+            *_flag("heart_disease", self.heart_disease),
+            *_choice("gender", self.gender, GENDERS),
+            *_choice("smoking_status", self.smoking_status, SMOKING_STATUSES),
+            *_text("name", self.name, NAME_LENGTH),
+            *_text("country", self.country, COUNTRY_LENGTH),
+            *_text("province", self.province, PROVINCE_LENGTH),
+        ]
+        if violations:
+            raise InvalidPatient(tuple(violations))
+        for field in ("age", "avg_glucose_level", "bmi"):
+            object.__setattr__(self, field, float(getattr(self, field)))
+
+
+def _number(field: str, value: object, plausible: Range) -> list[Violation]:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return [Violation(field, "must be a number")]
+    if isinstance(value, float) and not math.isfinite(value):
+        return [Violation(field, "must be a finite number")]
+    return [] if value in plausible else [Violation(field, f"must be {plausible}")]
+
+
+def _flag(field: str, value: object) -> list[Violation]:
+    valid = isinstance(value, int) and not isinstance(value, bool) and value in (0, 1)
+    return [] if valid else [Violation(field, "must be 0 or 1")]
+
+
+def _choice(field: str, value: object, choices: tuple[str, ...]) -> list[Violation]:
+    if value in choices:
+        return []
+    return [Violation(field, f"must be one of {', '.join(map(repr, choices))}")]
+
+
+def _text(field: str, value: object, length: int) -> list[Violation]:
+    if not isinstance(value, str):
+        return [Violation(field, "must be text")]
+    if len(value) > length:
+        return [Violation(field, f"must have at most {length} characters")]
+    if _UNPRINTABLE.search(value):
+        return [Violation(field, "must not contain control characters")]
+    return []

@@ -1,0 +1,86 @@
+"""A prediction: an assessed patient, before and after it is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from stroke.domain.features import engineer
+from stroke.domain.patient import Patient
+from stroke.domain.risk import RiskAssessment
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A patient, assessed by one model at one time (aware, UTC), not stored yet."""
+
+    patient: Patient
+    assessment: RiskAssessment
+    model_version: str
+    made_at: datetime
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRecord:
+    """A stored prediction exactly as the table holds it.
+
+    Tolerant on purpose: a table that stroke adopted may hold NULLs and values that would be
+    refused today, and must stay readable. ``timestamp`` is aware, in UTC.
+    ``contributing_factors`` and ``prediction_data`` are the decoded JSON columns.
+    """
+
+    id: int
+    timestamp: datetime | None = None
+    gender: str | None = None
+    age: float | None = None
+    hypertension: int | None = None
+    heart_disease: int | None = None
+    avg_glucose_level: float | None = None
+    bmi: float | None = None
+    smoking_status: str | None = None
+    name: str | None = None
+    country: str | None = None
+    province: str | None = None
+    probability: float | None = None
+    risk_category: str | None = None
+    contributing_factors: Any = None
+    prediction_data: Any = None
+    model_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionFilter:
+    """What a listing is narrowed to; ``None`` narrows nothing.
+
+    ``since`` is included and ``until`` is not; both are aware.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    risk_category: str | None = None
+    country: str | None = None
+    province: str | None = None
+    model_version: str | None = None
+
+
+def prediction_data(prediction: Prediction) -> Mapping[str, Any]:
+    """Return what the column ``prediction_data`` holds: features used and their explanation.
+
+    The patient's name stays out, so that masking one column hides it everywhere downstream.
+    """
+    patient, assessment = prediction.patient, prediction.assessment
+    return {
+        "gender": patient.gender,
+        "age": patient.age,
+        "hypertension": patient.hypertension,
+        "heart_disease": patient.heart_disease,
+        "avg_glucose_level": patient.avg_glucose_level,
+        "bmi": patient.bmi,
+        "smoking_status": patient.smoking_status,
+        **engineer(patient),
+        "baseline_log_odds": assessment.baseline_log_odds,
+        "log_odds": {c.feature: c.log_odds for c in assessment.contributions},
+    }

@@ -1,0 +1,48 @@
+"""`stroke`: one command group per module. Heavy imports stay inside the commands."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from stroke import __version__
+from stroke.domain.errors import StrokeError
+from stroke.entrypoints.cli import db, model, predict, serve, simulate
+
+app = typer.Typer(
+    name="stroke",
+    help="Stroke-risk prediction: calibrated, explained, durable.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,  # a traceback with locals would show patients
+)
+app.command()(serve.serve)
+app.command()(predict.predict)
+app.command()(simulate.simulate)
+app.add_typer(model.app, name="model")
+app.add_typer(db.app, name="db")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stroke {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line on stderr and exit code 1."""
+    try:
+        app()
+    except StrokeError as error:
+        typer.echo(f"stroke: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,7 @@
+"""`stroke predict`."""
+
+from __future__ import annotations
+
+
+def predict() -> None:
+    pass

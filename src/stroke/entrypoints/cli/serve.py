@@ -1,0 +1,7 @@
+"""`stroke serve`."""
+
+from __future__ import annotations
+
+
+def serve() -> None:
+    pass

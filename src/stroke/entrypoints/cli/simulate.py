@@ -1,0 +1,7 @@
+"""`stroke simulate`."""
+
+from __future__ import annotations
+
+
+def simulate() -> None:
+    pass
