@@ -128,7 +128,7 @@ async def test_a_caller_that_gives_up_before_its_turn_leaves_nothing_behind(stor
     await turns()
     impatient.cancel()
     store.gate.set()
-    assert await asyncio.gather(first, patient) == (0, 4)
+    assert [await first, await patient] == [0, 4]
     assert store.committed == [[0], [2]]
 
 
