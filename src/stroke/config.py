@@ -47,12 +47,24 @@ class DatabaseSettings(BaseSettings):
 
     url: SecretStr | None = None
     sqlite_path: Path = Path("stroke.db")
-    mysql_host: str | None = Field(None, validation_alias=AliasChoices("MYSQL_HOST"))
-    mysql_port: int = Field(3306, validation_alias=AliasChoices("MYSQL_PORT"), ge=1, le=65535)
-    mysql_user: str | None = Field(None, validation_alias=AliasChoices("MYSQL_USER"))
-    mysql_password: SecretStr | None = Field(None, validation_alias=AliasChoices("MYSQL_PASSWORD"))
+    mysql_host: str | None = Field(
+        None, validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_HOST", "MYSQL_HOST")
+    )
+    mysql_port: int = Field(
+        3306,
+        validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_PORT", "MYSQL_PORT"),
+        ge=1,
+        le=65535,
+    )
+    mysql_user: str | None = Field(
+        None, validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_USER", "MYSQL_USER")
+    )
+    mysql_password: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_PASSWORD", "MYSQL_PASSWORD")
+    )
     mysql_database: str = Field(
-        "stroke_predictions", validation_alias=AliasChoices("MYSQL_DATABASE")
+        "stroke_predictions",
+        validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_DATABASE", "MYSQL_DATABASE"),
     )
     pool_size: int = Field(5, ge=1, le=100)
     connect_timeout_seconds: float = Field(5, gt=0)
@@ -88,7 +100,9 @@ class ModelSettings(BaseSettings):
 
     model_config = _group("MODEL")
 
-    saved_model: str | None = Field(None, validation_alias=AliasChoices("SAVED_MODEL"))
+    saved_model: str | None = Field(
+        None, validation_alias=AliasChoices("STROKE_MODEL_SAVED_MODEL", "SAVED_MODEL")
+    )
     store: Path = Path("models")
 
 
