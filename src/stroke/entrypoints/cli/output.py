@@ -1,0 +1,117 @@
+"""Where a command writes: standard output, or a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import typer
+
+from stroke.domain.errors import InvalidData
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+STDOUT = Path("-")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Give a stream whose content is at ``path`` once the block ends well; ``-`` is stdout.
+
+    A file is written beside its place and renamed, so an interrupted run leaves what was there
+    before. When the reader of stdout goes away (``| head``) the command ends quietly.
+    """
+    if path == STDOUT:
+        with _to_stdout() as stream:
+            yield stream
+    elif path.exists() and not path.is_file():  # a device or a named pipe has no name to change
+        with _refusal(path), path.open("wb") as stream:
+            yield stream
+    else:
+        with _replaced(path) as stream:
+            yield stream
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Give a progress display on stderr, silent unless that is a terminal."""
+    from rich.console import Console  # noqa: PLC0415 -- start-up time
+    from rich.progress import Progress  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as display:
+        yield display
+
+
+@contextmanager
+def ends_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as Ctrl-C does, so that it cleans up after itself."""
+
+    def stop(*_: object) -> None:
+        raise typer.Exit(128 + signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _to_stdout() -> Iterator[BinaryIO]:
+    stream = sys.stdout.buffer
+    try:
+        yield stream
+        stream.flush()
+    except BrokenPipeError:
+        # What is still buffered would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[BinaryIO]:
+    path = path.resolve()  # of a link, what it points to is replaced
+    with _refusal(path):
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{path.name}.", suffix=".part", dir=path.parent
+        )
+    part = Path(name)
+    try:
+        with _refusal(path), os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+            os.fchmod(stream.fileno(), _mode(path))
+        part.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            part.unlink()
+        raise
+
+
+def _mode(path: Path) -> int:
+    """Return the permissions that ``path`` has, or that a new file gets."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+@contextmanager
+def _refusal(path: Path) -> Iterator[None]:
+    """Say in one line why ``path`` cannot be written."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise InvalidData(f"{path} cannot be written: {error.strerror}") from error
