@@ -1,8 +1,51 @@
+"""Rules for every test run."""
+
 from __future__ import annotations
 
+import os
+import signal
+from types import FrameType
+
 import pytest
+
+# What a test may lack on any machine that is not its own: part of its skip reason. Nothing else
+# may skip, and CI fails on it, so that a missing part is never mistaken for a passing test.
+MAY_BE_MISSING = ("needs a SQL Server", "needs a cloud account")
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def pytest_configure() -> None:
+    # SIGTERM ends a run as Ctrl-C does: fixtures are torn down and their containers removed.
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for reason in unexpected_skips(terminalreporter):
+        terminalreporter.write_line(f"unexpected skip, which fails in CI: {reason}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    in_ci = os.environ.get("CI") == "true"
+    if in_ci and session.exitstatus == pytest.ExitCode.OK and unexpected_skips(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def unexpected_skips(reporter: pytest.TerminalReporter | None) -> list[str]:
+    """Return test and reason of each skip that ``MAY_BE_MISSING`` does not allow."""
+    if reporter is None:  # an xdist worker: its controller decides
+        return []
+    skips = ((report.nodeid, str(report.longrepr)) for report in reporter.stats.get("skipped", []))
+    return [
+        f"{test}: {reason}"
+        for test, reason in skips
+        if not any(allowed in reason for allowed in MAY_BE_MISSING)
+    ]

@@ -1,0 +1,59 @@
+#!/bin/bash
+set -euo pipefail
+
+usage() {
+  cat << 'HELP'
+Usage: deploy/images/build.sh NAME [TARGET]
+
+Build the image of the folder deploy/images/NAME (up to the stage TARGET, if given) and print its
+tag, stroke-NAME[-TARGET]:HASH. HASH covers every file that the build can see, so an unchanged
+image is not built again. Output of the build goes to stderr when it fails.
+
+  deploy/images/build.sh api
+  docker run --rm -p 8000:8000 "$(deploy/images/build.sh api)"
+
+STROKE_BASE_IMAGE names another base image than the Debian of deploy/images/make-base.sh.
+HELP
+}
+
+case ${1:-} in
+  -h | --help) usage; exit 0 ;;
+  '') usage >&2; exit 2 ;;
+esac
+name=$1 target=${2:-}
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+[[ -f $here/$name/Dockerfile ]] || { echo "build.sh: no image is called $name" >&2; exit 2; }
+docker version > /dev/null 2>&1 || {
+  echo "build.sh: no Docker engine: run deploy/images/ensure-docker.sh" >&2
+  exit 1
+}
+
+# An image that needs more than its folder lists the paths, from the root, in its file `inputs`.
+context=$here/$name
+inputs=(.)
+if [[ -f $here/$name/inputs ]]; then
+  context=$root
+  mapfile -t inputs < "$here/$name/inputs"
+  inputs+=("deploy/images/$name" .dockerignore)
+fi
+hash=$(cd "$context" && find "${inputs[@]}" -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -zu |
+  xargs -0 sha256sum | { cat; echo "$target ${STROKE_BASE_IMAGE:-}"; } | sha256sum | cut -c1-16)
+tag=stroke-$name${target:+-$target}:$hash
+
+exec 9> "${TMPDIR:-/tmp}/stroke-image-$name.lock"
+flock 9 # two test runs at once build it once
+if ! docker image inspect "$tag" > /dev/null 2>&1; then
+  suite=$(sed -n 's/^ARG BASE=debian:\([a-z]*\)-slim$/\1/p' "$here/$name/Dockerfile")
+  base=${STROKE_BASE_IMAGE:-$("$here/make-base.sh" "$suite" "stroke-base:$suite")}
+  log=$(mktemp)
+  trap 'rm -f "$log"' EXIT
+  echo "build.sh: building $tag" >&2
+  DOCKER_BUILDKIT=0 docker build --build-arg BASE="$base" ${target:+--target "$target"} \
+    -f "$here/$name/Dockerfile" -t "$tag" "$context" > "$log" 2>&1 9>&- || {
+    tail -40 "$log" >&2
+    echo "build.sh: the image $name could not be built (see above)" >&2
+    exit 1
+  }
+fi
+echo "$tag"

@@ -1,0 +1,47 @@
+"""Fixtures that start real components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import docker
+import pytest
+
+from .containers import MySqlServer, mysql_image
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> None:
+    """Fail, saying what to do, where no Docker engine answers."""
+    try:
+        engine = docker.from_env()
+        engine.ping()
+        engine.close()
+    except docker.errors.DockerException:
+        pytest.fail(
+            "this test needs a Docker engine: deploy/images/ensure-docker.sh installs one on Debian"
+        )
+
+
+@pytest.fixture(scope="session")
+def mysql(docker_engine: None) -> Iterator[MySqlServer]:
+    """Share one server: take a ``new_database()`` from it, and neither stop nor kill it."""
+    server = MySqlServer(mysql_image())
+    server.launch()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def own_mysql(docker_engine: None) -> Iterator[Callable[[], MySqlServer]]:
+    """Start a server of the test's own, to stop and to kill."""
+    with ExitStack() as servers:
+
+        def launch() -> MySqlServer:
+            server = MySqlServer(mysql_image())
+            server.launch()
+            servers.callback(server.remove)
+            return server
+
+        yield launch

@@ -1,0 +1,175 @@
+"""A real MySQL for the tests: in a container, at its durable defaults, on a port that it keeps.
+
+Which image: ``STROKE_MYSQL_IMAGE``, else the official one where it is here or can be pulled, else
+the stand-in of deploy/images.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import subprocess
+import time
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # fixtures remove what they start
+os.environ.setdefault("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
+
+import asyncmy
+import docker
+from asyncmy.errors import MySQLError
+from testcontainers.core.container import DockerContainer
+
+ROOT = Path(__file__).resolve().parents[2]
+OFFICIAL_MYSQL = "mysql:9.7"
+# test.sh removes what carries its run's label, should pytest itself be killed.
+LABELS = {"stroke.test-run": os.environ.get("STROKE_TEST_RUN", "by-hand")}
+
+_USER = "stroke"
+# What the service needs for its migrations and its work, and nothing that reaches other databases.
+_PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES"
+_STARTS_WITHIN = 180.0
+
+_Result = TypeVar("_Result")
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def build_image(name: str, target: str | None = None) -> str:
+    """Return the tag of the image deploy/images/NAME, built when something in it changed."""
+    command = ["deploy/images/build.sh", name, *([target] if target else [])]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{built.stderr}")
+    return built.stdout.strip()
+
+
+def mysql_image() -> str:
+    """Return the image of MySQL to test on."""
+    chosen = os.environ.get("STROKE_MYSQL_IMAGE")
+    if chosen:
+        return chosen
+    engine = docker.from_env()
+    try:
+        engine.images.get(OFFICIAL_MYSQL)
+    except docker.errors.ImageNotFound:
+        pull = ["timeout", "300", "docker", "pull", "-q", OFFICIAL_MYSQL]
+        if subprocess.run(pull, capture_output=True, check=False).returncode != 0:
+            return build_image("mysql-standin")
+    finally:
+        engine.close()
+    return OFFICIAL_MYSQL
+
+
+class MySqlServer:
+    """One server. Its port survives ``stop`` and ``start``, and so do its data."""
+
+    def __init__(self, image: str) -> None:
+        self.port = free_port()
+        self._password = secrets.token_hex(12)
+        self._root_password = secrets.token_hex(12)
+        self._container = DockerContainer(
+            image,
+            env={"MYSQL_ROOT_PASSWORD": self._root_password},
+            labels=LABELS,
+        )
+        on_loopback: Any = ("127.0.0.1", self.port)  # testcontainers' types know numbers only
+        self._container.ports["3306/tcp"] = on_loopback
+
+    def launch(self) -> None:
+        """Create and start the container; returns when the server answers."""
+        try:
+            self._container.start()
+            self._wait_until_it_answers()
+            self.execute(f"CREATE USER '{_USER}'@'%%' IDENTIFIED BY '{self._password}'")
+        except BaseException:
+            self.remove()
+            raise
+
+    def remove(self) -> None:
+        """Remove the container and its data."""
+        self._container.stop()
+
+    def stop(self) -> None:
+        """Stop the server gracefully (SIGTERM, as ``docker stop``)."""
+        self._container.get_wrapped_container().stop(timeout=60)
+
+    def kill(self) -> None:
+        """Kill the server (SIGKILL): what it did not write is lost."""
+        self._container.get_wrapped_container().kill("SIGKILL")
+
+    def start(self) -> None:
+        """Start a stopped or killed server again, with its data and on the same port."""
+        self._container.get_wrapped_container().start()
+        self._wait_until_it_answers()
+
+    def url(self, database: str) -> str:
+        """Return the SQLAlchemy URL of ``database`` for the service's least-privilege user."""
+        return f"mysql+asyncmy://{_USER}:{self._password}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """Create an empty database; return its URL (as ``url``)."""
+        name = f"db_{secrets.token_hex(6)}"
+        self.execute(f"CREATE DATABASE {name}")
+        self.execute(f"GRANT {_PRIVILEGES} ON {name}.* TO '{_USER}'@'%%'")
+        return self.url(name)
+
+    def rows(self, url_or_database: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a query as root on a database (its name or URL); return its rows.
+
+        May be called from async tests too: it has its own thread and event loop. Placeholders
+        are ``%s``; a literal per cent sign is doubled.
+        """
+        database = url_or_database.rpartition("/")[2].partition("?")[0]
+        return _run(self._query(statement, values, database))
+
+    def execute(self, statement: str, *values: object) -> None:
+        """Run one statement as root, without a database."""
+        _run(self._query(statement, values, None))
+
+    async def _query(
+        self, statement: str, values: Sequence[object], database: str | None
+    ) -> list[tuple[Any, ...]]:
+        connection = await asyncmy.connect(
+            host="127.0.0.1",
+            port=self.port,
+            user="root",
+            password=self._root_password,
+            db=database,
+            connect_timeout=5,
+            autocommit=True,
+        )
+        try:
+            async with connection.cursor() as cursor:
+                await cursor.execute(statement, tuple(values))
+                return list(await cursor.fetchall())
+        finally:
+            connection.close()
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + _STARTS_WITHIN
+        while True:
+            try:
+                return self.execute("SELECT 1")
+            except (MySQLError, OSError, asyncio.IncompleteReadError) as error:
+                container = self._container.get_wrapped_container()
+                container.reload()
+                if container.status != "running" or time.monotonic() > deadline:
+                    end = container.logs(tail=20).decode(errors="replace")
+                    raise RuntimeError(f"MySQL does not answer:\n{end}") from error
+                time.sleep(0.2)
+
+
+def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
