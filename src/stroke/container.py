@@ -8,7 +8,7 @@ from dependency_injector import containers, providers
 
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
-from stroke.adapters.prometheus.observer import PrometheusObserver
+from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.application.prediction import PredictionService
@@ -41,7 +41,8 @@ class Container(containers.DeclarativeContainer):
     )
     model_store = providers.Singleton(ModelStore, settings.provided.model.store)
     model = providers.Singleton(_load_model, model_store, settings.provided.model.saved_model)
-    observer = providers.Singleton(PrometheusObserver)
+    metrics_registry = providers.Singleton(create_registry)
+    observer = providers.Singleton(PrometheusObserver, metrics_registry)
     predictions = providers.Singleton(
         PredictionService,
         model=model,

@@ -1,0 +1,75 @@
+"""The application factory: wires routes, errors and metrics to the container's parts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from stroke import __version__
+from stroke.config import Settings
+from stroke.container import Container
+from stroke.entrypoints.api import docs, metrics, openapi, predictions, problems, records, service
+from stroke.entrypoints.api.faults import FaultBarrier
+from stroke.entrypoints.api.head import HeadAsGet
+from stroke.entrypoints.api.state import KEY, ApiState
+from stroke.entrypoints.logs import outline
+
+_DESCRIPTION: Final = (
+    "A patient's measurements in; a calibrated, explained, durable stroke risk out. "
+    "Every error is a problem document (RFC 9457)."
+)
+_log = logging.getLogger("stroke.api")
+
+
+def create_app(container: Container | None = None) -> FastAPI:
+    """Return the application; without a ``container``, one of the environment's settings.
+
+    Raises ``InvalidSetting`` for those. The model is loaded when the application starts, which
+    fails with a ``ModelError`` if it cannot be; when it stops, predictions that wait are stored
+    and answered first.
+    """
+    parts = container or Container(settings=Settings.load())
+    app = FastAPI(
+        title="Stroke Prediction API",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=_lifespan(parts),
+        # Flat, and predictions first: each included router is matched three times per request.
+        routes=[*predictions.router.routes, *service.router.routes, *records.router.routes],
+    )
+    problems.install(app)
+    openapi.install(app)
+    docs.install(app)
+    # The last one added is the outermost.
+    app.add_middleware(FaultBarrier)
+    metrics.instrument(app, parts.metrics_registry(), lambda: parts.predictions().queue_depth)
+    app.add_middleware(HeadAsGet)
+    return app
+
+
+def _lifespan(parts: Container) -> Any:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, ApiState]]:
+        asyncio.get_running_loop().set_exception_handler(_log_outline)
+        predictions = parts.predictions()  # loads the model
+        try:
+            yield {KEY: ApiState(predictions, parts.settings().http.max_body_bytes)}
+        finally:
+            await predictions.close()
+            await parts.engine().dispose()
+
+    return lifespan
+
+
+def _log_outline(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # asyncio's own handler would print the exception, and with it perhaps a patient's values.
+    error = context.get("exception")
+    _log.error("event loop: %s", outline(error) if error else context.get("message"))

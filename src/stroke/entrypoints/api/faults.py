@@ -1,0 +1,48 @@
+"""The last line of defence: an unforeseen exception is a 500 that tells nobody anything."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stroke.entrypoints.api.problems import problem_response
+from stroke.entrypoints.logs import outline
+
+_log = logging.getLogger("stroke.api")
+
+
+class FaultBarrier:
+    """Answers 500 for whatever ``app`` raises, and logs where it was raised.
+
+    Starlette's own handler would raise the exception again for the server to log, and the text
+    of a database driver's or validator's exception may hold the values of a patient.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            return  # nobody is left to answer
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            _log.error("unforeseen %s", outline(error))
+            if started:
+                # Half an answer is out: only a broken connection tells the client so.
+                raise ConnectionAbortedError("the answer broke off") from None
+            answer = problem_response(HTTPStatus.INTERNAL_SERVER_ERROR)
+            await answer(scope, receive, send)

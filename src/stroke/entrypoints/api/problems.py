@@ -1,0 +1,198 @@
+"""Errors on the wire: RFC 9457 problem documents, and the one table that gives them a status.
+
+No problem quotes what a client sent, and none shows an exception's own text unless the domain
+wrote it for clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from stroke.domain.errors import (
+    IdempotencyKeyReused,
+    IdempotencyKeyTaken,
+    InvalidPatient,
+    PredictionNotFound,
+    PredictionRejected,
+    SchemaOutdated,
+    ServiceOverloaded,
+    StoreUnavailable,
+    StrokeError,
+)
+from stroke.entrypoints.api.violations import (
+    MOST_PROBLEMS,
+    FieldProblem,
+    InvalidRequest,
+    of_domain,
+    of_parameters,
+)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """What went wrong, as RFC 9457 puts it."""
+
+    type: str = Field(description="about:blank, or a URN that names the kind of problem")
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[FieldProblem] | None = Field(None, description="everything that is wrong")
+    checks: dict[str, str] | None = Field(None, description="readiness, part by part")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How one error looks to clients. Without a ``detail`` they see the error's own text."""
+
+    status: HTTPStatus
+    name: str
+    title: str
+    detail: str | None = None
+    retry_after: int | None = None
+
+
+_INVALID: Final = Kind(
+    HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid"
+)
+
+# The one table. A StrokeError that is not in it is a fault of ours: a logged 500.
+KINDS: Final[Mapping[type[StrokeError], Kind]] = {
+    InvalidPatient: _INVALID,
+    InvalidRequest: _INVALID,
+    PredictionNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such prediction"),
+    PredictionRejected: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "rejected",
+        "The database refuses this prediction",
+        "Nothing was stored. The same request will be refused again.",
+    ),
+    IdempotencyKeyTaken: Kind(
+        HTTPStatus.CONFLICT, "idempotency-key-taken", "The idempotency key is taken"
+    ),
+    IdempotencyKeyReused: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "idempotency-key-reused",
+        "The idempotency key was used before",
+    ),
+    ServiceOverloaded: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Too many predictions wait for their commit",
+        "Nothing was stored. Try again.",
+        retry_after=1,
+    ),
+    StoreUnavailable: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "database-unavailable",
+        "The database is away",
+        "The outcome is unknown. An Idempotency-Key makes it safe to try again.",
+        retry_after=5,
+    ),
+    SchemaOutdated: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "schema-outdated",
+        "The database schema is not the one this version needs",
+        "Try again when it has been upgraded.",
+        retry_after=30,
+    ),
+}
+
+
+def problem_response(
+    status: int,
+    title: str | None = None,
+    *,
+    name: str | None = None,
+    detail: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> Response:
+    """Return a problem document. Without a ``name`` it means no more than its status."""
+    document = {
+        "type": f"urn:stroke:problem:{name}" if name else "about:blank",
+        "title": title or HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **members,
+    }
+    content = orjson.dumps({key: value for key, value in document.items() if value is not None})
+    return Response(content, status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error that ``app`` answers a problem document."""
+    app.add_exception_handler(StrokeError, _stroke_error)
+    app.add_exception_handler(RequestValidationError, _parameters)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _stroke_error(_: Request, error: Exception) -> Response:
+    for cause in type(error).__mro__:
+        if kind := KINDS.get(cause):
+            break
+    else:
+        raise error
+    if isinstance(error, InvalidRequest):
+        return _invalid(error.problems)
+    if isinstance(error, InvalidPatient):
+        return _invalid(of_domain(error.violations))
+    return problem_response(
+        kind.status,
+        kind.title,
+        name=kind.name,
+        detail=kind.detail or str(error),
+        headers={"Retry-After": str(kind.retry_after)} if kind.retry_after else None,
+    )
+
+
+async def _parameters(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for no other
+    return _invalid(of_parameters(error.errors()))
+
+
+def _invalid(problems: Sequence[FieldProblem]) -> Response:
+    listed = problems[:MOST_PROBLEMS]
+    return problem_response(
+        _INVALID.status,
+        _INVALID.title,
+        name=_INVALID.name,
+        detail=f"Only {MOST_PROBLEMS} problems are listed."
+        if len(listed) == MOST_PROBLEMS
+        else None,
+        errors=[problem.model_dump(exclude_none=True) for problem in listed],
+    )
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for no other
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed(request)
+        if request.method == "OPTIONS":
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
+    # Starlette's own details repeat the title; ours are written for clients.
+    title = HTTPStatus(error.status_code).phrase
+    detail = None if error.detail in (title, "Not Found") else error.detail
+    return problem_response(error.status_code, detail=detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """Return every method of the path: Starlette names only those of its first route."""
+    methods = {"OPTIONS"}
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    if "GET" in methods:
+        methods.add("HEAD")
+    return ", ".join(sorted(methods))

@@ -1,0 +1,108 @@
+"""Routes over stored predictions: list, find, erase."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from http import HTTPStatus
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AwareDatetime
+
+from stroke.domain.prediction import PredictionFilter
+from stroke.entrypoints.api.openapi import problems
+from stroke.entrypoints.api.schemas import PRINTABLE, Country, PageOut, Province, RecordOut
+from stroke.entrypoints.api.state import api_state
+from stroke.entrypoints.api.violations import of_parameter
+
+router = APIRouter(tags=["stored predictions"])
+
+LARGEST_ID: Final = 2**63 - 1  # BIGINT
+
+PredictionId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
+
+
+@router.get(
+    "/predictions",
+    response_model=list[RecordOut],
+    responses=problems(422, 503),
+    summary="The newest predictions, as a plain list",
+)
+async def newest(request: Request, limit: Limit = 100) -> Response:
+    """For existing clients; `GET /api/v1/predictions` pages through all of them."""
+    page = await api_state(request).predictions.page(PredictionFilter(), limit=limit)
+    return _json(page.records)
+
+
+@router.get(
+    "/api/v1/predictions",
+    response_model=PageOut,
+    responses=problems(422, 503),
+    summary="Stored predictions, page by page",
+)
+async def page(  # noqa: PLR0917 - FastAPI passes them by name
+    request: Request,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    since: Annotated[AwareDatetime | None, Query(description="made at or after")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="made before")] = None,
+    risk_category: Literal["Low", "Medium", "High"] | None = None,
+    country: Country | None = None,
+    province: Province | None = None,
+    model_version: Annotated[str | None, Query(max_length=100, pattern=PRINTABLE)] = None,
+) -> Response:
+    """Newest first. A page neither repeats nor skips a row while others are added."""
+    narrowed = PredictionFilter(since, until, risk_category, country, province, model_version)
+    before = None if cursor is None else _decode(cursor)
+    found = await api_state(request).predictions.page(narrowed, limit=limit, before=before)
+    following = None if found.next_before is None else _encode(found.next_before)
+    return _json({"items": found.records, "next_cursor": following})
+
+
+@router.get(
+    "/api/v1/predictions/{prediction_id}",
+    response_model=RecordOut,
+    responses=problems(404, 422, 503),
+    summary="One stored prediction",
+)
+async def find(request: Request, prediction_id: PredictionId) -> Response:
+    """Exactly as the table holds it."""
+    return _json(await api_state(request).predictions.find(prediction_id))
+
+
+@router.delete(
+    "/api/v1/predictions/{prediction_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=problems(404, 422, 503),
+    summary="Erase one stored prediction for good",
+)
+async def erase(request: Request, prediction_id: PredictionId) -> Response:
+    """The erasure reaches every copy downstream."""
+    await api_state(request).predictions.erase(prediction_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _json(content: Any) -> Response:
+    # orjson renders the domain's dataclasses and their datetimes itself.
+    rendered = orjson.dumps(content, option=orjson.OPT_UTC_Z)
+    return Response(rendered, media_type="application/json")
+
+
+def _encode(before: int) -> str:
+    return base64.urlsafe_b64encode(b"1:%d" % before).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> int:
+    try:
+        version, before = base64.b64decode(
+            cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
+        ).split(b":")
+        if version == b"1" and before.isdigit() and 1 <= int(before) <= LARGEST_ID:
+            return int(before)
+    except (ValueError, binascii.Error):
+        pass
+    raise of_parameter("cursor", "must be the next_cursor of a page", "invalid_cursor")

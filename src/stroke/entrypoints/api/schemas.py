@@ -1,0 +1,222 @@
+"""The wire: what clients send and get. A public contract: names and meanings only ever grow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.config import JsonDict
+
+from stroke.domain.errors import InvalidPatient
+from stroke.domain.features import AgeGroup, BmiCategory, GlucoseCategory, disagreements
+from stroke.domain.patient import (
+    AGE,
+    AVG_GLUCOSE_LEVEL,
+    BMI,
+    COUNTRY_LENGTH,
+    NAME_LENGTH,
+    PROVINCE_LENGTH,
+    Gender,
+    Patient,
+    SmokingStatus,
+)
+
+BATCH_SIZE: Final = 10_000
+
+# C0, DEL and C1 controls; JSON itself keeps lone surrogates out.
+PRINTABLE: Final = r"^[^\x00-\x1f\x7f-\x9f]*$"
+
+PATIENT_EXAMPLE: Final[JsonDict] = {
+    "gender": "Male",
+    "age": 67,
+    "hypertension": 0,
+    "heart_disease": 1,
+    "avg_glucose_level": 228.69,
+    "bmi": 36.6,
+    "smoking_status": "formerly smoked",
+    "name": "John Doe",
+    "country": "United States",
+    "province": "California",
+}
+PREDICTION_EXAMPLE: Final[JsonDict] = {
+    "probability": 0.214,
+    "risk_category": "High",
+    "contributing_factors": ["age", "avg_glucose_level", "bmi"],
+    "prediction_id": 42,
+    "explanation": [
+        {"feature": "age", "value": 67.0, "log_odds": 1.31, "direction": "raises"},
+        {"feature": "avg_glucose_level", "value": 228.69, "log_odds": 0.42, "direction": "raises"},
+        {"feature": "bmi", "value": 36.6, "log_odds": -0.08, "direction": "lowers"},
+    ],
+    "model_version": "1.0.0",
+}
+
+# 0 and 1 arrive as integers from most clients, as 0.0 and 1.0 from data frames with a gap in
+# the column: one number to JSON, which is why the schema may call both an integer.
+Flag = Annotated[
+    float, Field(ge=0, le=1, multiple_of=1), WithJsonSchema({"type": "integer", "enum": [0, 1]})
+]
+Name = Annotated[str, Field(max_length=NAME_LENGTH, pattern=PRINTABLE)]
+Country = Annotated[str, Field(max_length=COUNTRY_LENGTH, pattern=PRINTABLE)]
+Province = Annotated[str, Field(max_length=PROVINCE_LENGTH, pattern=PRINTABLE)]
+
+
+class PatientIn(BaseModel):
+    """A patient's measurements. Unknown fields are ignored, as they always were."""
+
+    # Strict: neither `true` nor `"45"` is a number. hide_input: a traceback shows no patient.
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [PATIENT_EXAMPLE]},
+    )
+
+    gender: Gender
+    age: Annotated[float, Field(ge=AGE.low, le=AGE.high, description=AGE.unit)]
+    hypertension: Annotated[Flag, Field(description="1 when diagnosed, else 0")]
+    heart_disease: Annotated[Flag, Field(description="1 when diagnosed, else 0")]
+    avg_glucose_level: Annotated[
+        float,
+        Field(
+            ge=AVG_GLUCOSE_LEVEL.low, le=AVG_GLUCOSE_LEVEL.high, description=AVG_GLUCOSE_LEVEL.unit
+        ),
+    ]
+    bmi: Annotated[float, Field(ge=BMI.low, le=BMI.high, description=BMI.unit)]
+    smoking_status: SmokingStatus
+    name: Name
+    country: Country
+    province: Province
+    age_group: AgeGroup | None = Field(None, description="checked against age")
+    bmi_category: BmiCategory | None = Field(None, description="checked against bmi")
+    glucose_category: GlucoseCategory | None = Field(
+        None, description="checked against avg_glucose_level"
+    )
+    age_hypertension: float | None = Field(None, description="checked: age x hypertension")
+
+    def to_domain(self) -> Patient:
+        """Return the patient, or raise ``InvalidPatient`` when a derived feature disagrees."""
+        patient = Patient(
+            gender=self.gender,
+            age=self.age,
+            hypertension=int(self.hypertension),
+            heart_disease=int(self.heart_disease),
+            avg_glucose_level=self.avg_glucose_level,
+            bmi=self.bmi,
+            smoking_status=self.smoking_status,
+            name=self.name,
+            country=self.country,
+            province=self.province,
+        )
+        claimed = {
+            "age_group": self.age_group,
+            "bmi_category": self.bmi_category,
+            "glucose_category": self.glucose_category,
+            "age_hypertension": self.age_hypertension,
+        }
+        # Most clients claim nothing, and then there is nothing to derive twice.
+        if any(claim is not None for claim in claimed.values()) and (
+            violations := disagreements(patient, claimed)
+        ):
+            raise InvalidPatient(violations)
+        return patient
+
+
+class BatchIn(BaseModel):
+    """Patients to assess together: all of them are stored, or none."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"patients": [PATIENT_EXAMPLE]}]})
+
+    patients: Annotated[list[PatientIn], Field(min_length=1, max_length=BATCH_SIZE)]
+
+
+class ContributionOut(BaseModel):
+    """What one feature adds to this patient's risk, against the model's baseline."""
+
+    feature: str
+    value: str | int | float
+    log_odds: float
+    direction: Literal["raises", "lowers", "none"]
+
+
+class PredictionOut(BaseModel):
+    """A stroke risk that is stored: the row is committed when this is answered."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [PREDICTION_EXAMPLE]})
+
+    probability: Annotated[float, Field(ge=0, le=1)]
+    risk_category: Literal["Low", "Medium", "High"]
+    contributing_factors: list[str] = Field(description="strongest first")
+    prediction_id: Annotated[int, Field(ge=1)]
+    explanation: list[ContributionOut] = Field(description="every feature, strongest first")
+    model_version: str
+
+
+class BatchOut(BaseModel):
+    """One prediction per patient, in the order of the request."""
+
+    predictions: list[PredictionOut]
+
+
+class RecordOut(BaseModel):
+    """A stored prediction, column by column; rows of an adopted table may lack values."""
+
+    id: int
+    timestamp: datetime | None
+    gender: str | None
+    age: float | None
+    hypertension: int | None
+    heart_disease: int | None
+    avg_glucose_level: float | None
+    bmi: float | None
+    smoking_status: str | None
+    name: str | None
+    country: str | None
+    province: str | None
+    probability: float | None
+    risk_category: str | None
+    contributing_factors: Any = Field(description="names of features, strongest first")
+    prediction_data: Any = Field(description="the features used and their log-odds")
+    model_version: str | None
+
+
+class PageOut(BaseModel):
+    """One page of stored predictions, newest first."""
+
+    items: list[RecordOut]
+    next_cursor: str | None = Field(description="where the next page starts; null on the last")
+
+
+class BandsOut(BaseModel):
+    """Where the categories start, on this model's own probability scale."""
+
+    medium: float
+    high: float
+
+
+class ModelOut(BaseModel):
+    """The model that is served."""
+
+    name: str
+    version: str
+    model_type: str
+    sha256: str = Field(description="of the graph that is served")
+    features: list[str]
+    bands: BandsOut
+    metrics: dict[str, Any] = Field(description="cross-validated, each with its 95 % interval")
+    training: dict[str, Any] = Field(description="facts of the training data")
+
+
+class MessageOut(BaseModel):
+    """A greeting."""
+
+    message: str
+
+
+class HealthOut(BaseModel):
+    """What was checked, and that it is well."""
+
+    status: Literal["live", "ready"]
+    checks: dict[str, str] = Field(default_factory=dict)

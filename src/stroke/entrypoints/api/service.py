@@ -1,0 +1,80 @@
+"""Routes about the service itself: greeting, health, model."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from stroke.domain.errors import SchemaOutdated, StrokeError
+from stroke.entrypoints.api.openapi import problems
+from stroke.entrypoints.api.problems import problem_response
+from stroke.entrypoints.api.schemas import BandsOut, HealthOut, MessageOut, ModelOut
+from stroke.entrypoints.api.state import api_state
+
+router = APIRouter(tags=["service"])
+
+# Longer than a slow answer, shorter than an orchestrator waits for one.
+_CHECK_SECONDS: Final = 5
+
+
+@router.get("/", summary="A greeting")
+async def greet() -> MessageOut:
+    """Tells existing clients that they reached the right service."""
+    return MessageOut(message="Stroke Prediction API")
+
+
+@router.get("/health/live", summary="The process answers")
+async def live() -> HealthOut:
+    """Touches nothing: a restart would not help a database that is away."""
+    return HealthOut(status="live")
+
+
+@router.get(
+    "/health/ready",
+    response_model=HealthOut,
+    responses=problems(503),
+    summary="Predictions can be stored now",
+)
+async def ready(request: Request) -> Response:
+    """Model loaded, database reachable, schema as needed; otherwise 503 and what is not."""
+    checks = {"model": "ok", "database": "ok", "schema": "ok"}
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            await api_state(request).predictions.check_store()
+    except SchemaOutdated:
+        checks["schema"] = "not the one this version needs"
+    except (StrokeError, TimeoutError):
+        checks |= {"database": "away", "schema": "unknown"}
+    else:
+        return Response(
+            orjson.dumps({"status": "ready", "checks": checks}), media_type="application/json"
+        )
+    failing = "schema" if checks["database"] == "ok" else "database"
+    return problem_response(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Predictions cannot be stored now",
+        name="not-ready",
+        detail=f"The {failing} is not ready.",
+        headers={"Retry-After": "5"},
+        checks=checks,
+    )
+
+
+@router.get("/model_info", summary="The model that is served")
+async def model_info(request: Request) -> ModelOut:
+    """What the model's manifest says."""
+    model = api_state(request).predictions.model
+    return ModelOut(
+        name=model.name,
+        version=model.version,
+        model_type=model.model_type,
+        sha256=model.sha256,
+        features=list(model.features),
+        bands=BandsOut(medium=model.bands.medium, high=model.bands.high),
+        metrics=dict(model.metrics),
+        training=dict(model.training),
+    )

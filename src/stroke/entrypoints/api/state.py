@@ -1,0 +1,23 @@
+"""What the lifespan hands to every request."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, cast
+
+from fastapi import Request
+
+from stroke.application.prediction import PredictionService
+
+KEY: Final = "stroke"
+
+
+class ApiState(NamedTuple):
+    """The parts that routes call, built once when the application starts."""
+
+    predictions: PredictionService
+    most_bytes: int
+
+
+def api_state(request: Request) -> ApiState:
+    """Return the parts. One dict look-up: resolving ``Depends`` costs as much as scoring."""
+    return cast("ApiState", request.scope["state"][KEY])

@@ -1,0 +1,56 @@
+"""Logs without patients: one JSON object per line, and of an exception only where it was raised."""
+
+from __future__ import annotations
+
+import json
+import logging
+import traceback
+from datetime import UTC, datetime
+from typing import Any, Final
+
+# What uvicorn configures in every worker. The access log stays off: /metrics counts requests.
+CONFIG: Final[dict[str, Any]] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "stroke.entrypoints.logs.JsonFormatter"}},
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json",
+            "stream": "ext://sys.stderr",
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"stroke": {"level": "INFO"}, "uvicorn": {"level": "WARNING"}},
+}
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record as one line of JSON; exceptions as outlines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as JSON with time (UTC), level, logger, message and error."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = outline(record.exc_info[1])
+        return json.dumps(line, ensure_ascii=False)
+
+
+def outline(error: BaseException) -> str:
+    """Return an exception's chain as types and places, without texts.
+
+    The text of a driver's or a validator's exception may hold the values of a patient.
+    """
+    links = []
+    link: BaseException | None = error
+    while link is not None:
+        frames = traceback.extract_tb(link.__traceback__)
+        places = " > ".join(f"{f.filename}:{f.lineno} {f.name}" for f in frames)
+        links.append(f"{type(link).__module__}.{type(link).__qualname__} at {places or 'nowhere'}")
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return "; caused by ".join(links)
