@@ -63,6 +63,7 @@ from_official() { # IMAGE
   }
 }
 
+# shellcheck disable=SC2016  # the hooks' $1 is mmdebstrap's
 from_packages() {
   if ! command -v mmdebstrap > /dev/null; then
     if ! command -v apt-get > /dev/null || [[ $(id -u) != 0 ]]; then

@@ -56,8 +56,8 @@ accounts() {
 run_init_files() {
   local file
   for file in /docker-entrypoint-initdb.d/*; do
+    # shellcheck disable=SC1090
     case $file in
-      # shellcheck disable=SC1090
       *.sh) log "running $file"; if [[ -x $file ]]; then "$file"; else . "$file"; fi ;;
       *.sql) log "running $file"; as_root ${MYSQL_DATABASE:+"$MYSQL_DATABASE"} < "$file" ;;
       *.sql.gz) log "running $file"; gunzip -c "$file" | as_root ${MYSQL_DATABASE:+"$MYSQL_DATABASE"} ;;

@@ -1,0 +1,43 @@
+# One verb a line: `make` lists them. Options go to the scripts themselves (./test.sh --help).
+.PHONY: help setup run test unit check fmt lock image audit bench
+BIN := .venv/bin
+# No index address may get into a pin file, whatever this machine is set to.
+COMPILE := env -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL $(BIN)/uv pip compile -q --universal \
+	--python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	--no-emit-find-links pyproject.toml --group build
+
+help:   ## list the verbs
+	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup:  ## a .venv with the hashed development pins
+	@deploy/python/set-up.sh dev
+
+run:    ## serve on http://127.0.0.1:8000 (= ./run.sh)
+	@./run.sh
+
+test:   ## everything, as CI runs it (= ./test.sh)
+	@./test.sh
+
+unit: setup ## the fast tests: fakes, no I/O
+	@$(BIN)/pytest -q tests/unit
+
+check:  ## ruff, formatting, mypy, import contracts, shellcheck
+	@./test.sh --only-check
+
+fmt: setup ## format the code and fix what ruff can fix
+	@$(BIN)/ruff check --fix-only --quiet && $(BIN)/ruff format --quiet
+
+lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer versions)
+	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/app.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train -c requirements/app.txt -o requirements/train.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train --group dev -c requirements/train.txt -o requirements/dev.txt
+	@! grep -nE '^ *--(index|extra-index|find-links|trusted)|://' requirements/*.txt
+
+image:  ## the service's image; prints its tag
+	@deploy/images/build.sh api
+
+audit: setup ## known vulnerabilities in what is shipped
+	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/app.txt
+
+bench: setup ## the figures of the README, as ratios from one run
+	@bench/run.sh

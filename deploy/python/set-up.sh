@@ -1,0 +1,93 @@
+#!/bin/bash
+set -euo pipefail
+
+usage() {
+  cat << 'HELP'
+Usage: deploy/python/set-up.sh app|train|dev
+
+Make .venv with the hashed pins of requirements/{app,train,dev}.txt and stroke itself (editable).
+Does nothing when they are installed already; a .venv that was interrupted, or moved, is made anew.
+
+STROKE_PYTHON names the interpreter (default: the first Python from 3.11 on that is found).
+HELP
+}
+
+case ${1:-} in
+  -h | --help) usage; exit 0 ;;
+  app | train | dev) pins=$1 ;;
+  *) usage >&2; exit 2 ;;
+esac
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+root=$PWD
+venv=.venv
+home=$venv/.stroke-home       # where it was made: its scripts name this folder
+unfinished=$venv/.stroke-unfinished
+fail() { echo "stroke: $*" >&2; exit 1; }
+
+is_at_least() { # PYTHON MINOR
+  "$1" -c "import sys; sys.exit(sys.version_info < (3, $2))" > /dev/null 2>&1
+}
+
+find_python() {
+  local candidate
+  if [[ -n ${STROKE_PYTHON:-} ]]; then
+    is_at_least "$STROKE_PYTHON" 11 || fail "STROKE_PYTHON is not a Python >= 3.11"
+    echo "$STROKE_PYTHON"
+    return
+  fi
+  for candidate in python3 python3.13 python3.12 python3.11 python3.14; do
+    if is_at_least "$candidate" 11; then
+      echo "$candidate"
+      return
+    fi
+  done
+  fail "no Python >= 3.11 found: install one (apt install python3 python3-venv) or set STROKE_PYTHON"
+}
+
+make_venv() {
+  local python
+  python=$(find_python)
+  "$python" -c 'import venv, ensurepip' 2> /dev/null ||
+    fail "Python's venv module is missing: apt install python3-venv"
+  mkdir -p "$venv"
+  touch "$unfinished"
+  "$python" -m venv --clear "$venv" > /dev/null || fail "could not make $root/$venv"
+  touch "$unfinished" # --clear took it away
+}
+
+# What is installed is told by a hash of all that decides it.
+wanted() { # PINS
+  { cat "requirements/$1.txt" pyproject.toml; "$venv/bin/python" --version; } | cksum
+}
+
+is_installed() {
+  [[ -f $venv/.stroke-$pins && $(< "$venv/.stroke-$pins") == "$(wanted "$pins")" ]]
+}
+
+[[ -w . ]] || fail "cannot write to $root: use a folder of your own, or change its permissions"
+if command -v flock > /dev/null; then
+  exec 9< requirements/app.txt
+  flock 9 # ./run.sh and ./test.sh at once: the second waits, and finds it done
+fi
+if [[ -e $unfinished || (-e $home && $(< "$home") != "$root") ]] ||
+  ! "$venv/bin/python" -m pip --version > /dev/null 2>&1; then
+  make_venv
+elif is_installed; then
+  exit 0
+fi
+
+trap 'echo "stroke: interrupted; run it again to start over" >&2; exit 130' INT TERM
+echo "stroke: installing requirements/$pins.txt into .venv (once; takes a minute)" >&2
+touch "$unfinished"
+echo "$root" > "$home"
+rm -f "$venv"/.stroke-{app,train,dev}
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
+pip install --require-hashes -r "requirements/$pins.txt" ||
+  fail "the packages could not be installed: is the package index reachable? Then run it again"
+pip install --no-deps --no-build-isolation -e . || fail "stroke itself could not be installed"
+# Each list of pins holds the ones before it.
+for smaller in app train dev; do
+  wanted "$smaller" > "$venv/.stroke-$smaller"
+  if [[ $smaller == "$pins" ]]; then break; fi
+done
+rm -f "$unfinished"

@@ -1,0 +1,72 @@
+#!/bin/bash
+set -euo pipefail
+
+usage() {
+  cat << 'HELP'
+Usage: ./test.sh [--only-check] [PYTEST ARGUMENT]...
+
+Install what the tests need (development pins into .venv, a Docker engine where there is none and
+it can be installed), check the code (ruff, mypy, import contracts) and run all tests.
+
+  ./test.sh                     everything, as CI runs it
+  ./test.sh tests/unit          the fast tests only (needs no Docker engine)
+  ./test.sh -k group_commit     pytest's own options
+  ./test.sh --only-check        the code checks only (= make check)
+HELP
+}
+
+cd "$(dirname "${BASH_SOURCE[0]}")"
+only_check=
+case ${1:-} in
+  -h | --help) usage; exit 0 ;;
+  --only-check) only_check=yes; shift ;;
+esac
+
+check() {
+  local bin=.venv/bin
+  "$bin/ruff" check --quiet
+  "$bin/ruff" format --check --quiet || {
+    echo "test.sh: not formatted: make fmt" >&2
+    return 1
+  }
+  "$bin/mypy" --no-error-summary
+  "$bin/lint-imports" > .venv/lint-imports.log || { cat .venv/lint-imports.log >&2; return 1; }
+  if command -v shellcheck > /dev/null; then
+    git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck --external-sources
+  fi
+}
+
+# Only tests/unit does without real components.
+needs_engine() {
+  local argument paths=0
+  for argument in "$@"; do
+    case $argument in
+      tests/unit*) paths=1 ;;
+      tests | tests/*) return 0 ;;
+    esac
+  done
+  ((paths == 0))
+}
+
+# shellcheck disable=SC2317  # called by the trap
+remove_containers() { # left by a pytest that was killed; otherwise there are none
+  local left
+  left=$(docker ps -aq --filter "label=stroke.test-run=$STROKE_TEST_RUN" 2> /dev/null) || return 0
+  [[ -z $left ]] || xargs docker rm -fv <<< "$left" > /dev/null
+}
+
+deploy/python/set-up.sh dev
+check
+if [[ -n $only_check ]]; then exit 0; fi
+if needs_engine "$@"; then
+  deploy/images/ensure-docker.sh || {
+    echo "test.sh: tests/integration needs a Docker engine (above); ./test.sh tests/unit does not" >&2
+    exit 1
+  }
+fi
+
+export STROKE_TEST_RUN=$$-$RANDOM
+trap remove_containers EXIT
+status=0
+.venv/bin/pytest "$@" || status=$?
+exit "$status"
