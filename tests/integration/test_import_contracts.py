@@ -1,0 +1,63 @@
+"""The import contracts of pyproject.toml hold, and each of them bites."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+# One forbidden import per contract (two for the layers, which must also know every module).
+BREAKS = [
+    ("Imports point inwards", "domain/risk.py", "import stroke.application.ports"),
+    ("Imports point inwards", "unforeseen.py", "import stroke.domain"),
+    ("Adapters do not know each other", "adapters/onnx/__init__.py", "import stroke.adapters.sql"),
+    ("The API names no adapter", "entrypoints/api/app.py", "import stroke.adapters.sql"),
+    ("The domain is pure", "domain/risk.py", "import numpy"),
+    ("The service does not import training", "container.py", "import sklearn"),
+]
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(LINT_IMPORTS), "--no-cache", "--config", "pyproject.toml"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a folder with a copy of the package, to break."""
+    shutil.copytree(ROOT / "src" / "stroke", tmp_path / "stroke")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def test_every_import_contract_is_kept() -> None:
+    result = lint_imports(ROOT)
+
+    assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize(("contract", "module", "line"), BREAKS)
+def test_a_forbidden_import_breaks_its_contract(
+    copy: Path, contract: str, module: str, line: str
+) -> None:
+    with (copy / "stroke" / module).open("a") as file:
+        file.write(f"\n{line}\n")
+
+    result = lint_imports(copy)
+
+    assert result.returncode == 1
+    assert f"{contract} BROKEN" in result.stdout
+
+
+def test_every_contract_has_an_import_that_breaks_it() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = {contract["name"] for contract in project["tool"]["importlinter"]["contracts"]}
+
+    assert contracts == {contract for contract, _, _ in BREAKS}
