@@ -2,6 +2,231 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Self
 
-def predict() -> None:
-    pass
+import typer
+
+from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.output import STDOUT, ends_on_sigterm, opened, progress
+
+if TYPE_CHECKING:
+    from stroke.adapters.arrow.bulk import Reject, Store, Tally
+    from stroke.container import Container
+    from stroke.domain.patient import Patient
+
+STDIN = Path("-")
+
+
+def predict(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A CSV file with a header; - is stdin.")
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is stdout.")
+    ] = STDOUT,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the lines of bad rows and their reasons go, if there are any. "
+            "[default: FILE.rejects.csv, of stdin predict.rejects.csv]",
+            show_default=False,
+        ),
+    ] = None,
+    store: Annotated[bool, typer.Option("--store", help="Keep the predictions too.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="A model's name, folder or .onnx file; see SAVED_MODEL."),
+    ] = None,
+    from_line: Annotated[
+        int, typer.Option(min=1, metavar="LINE", help="Pass over rows before this line.")
+    ] = 1,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Summary as JSON: on stdout, or stderr when the scores go to stdout."
+        ),
+    ] = False,
+) -> None:
+    """Score a CSV of patients of any size.
+
+    The output has the input's columns, untouched, and probability, risk_category,
+    contributing_factors (up to three names, strongest first, joined by ";") and model_version;
+    with --store also prediction_id. Needed are the columns gender, age, hypertension,
+    heart_disease, avg_glucose_level, bmi and smoking_status; with --store also name, country
+    and province. Other columns pass through.
+
+    Bad rows are left out and listed in a side file by line and reason; the exit code is then 1.
+
+    \b
+    stroke predict patients.csv --output scored.csv
+    stroke simulate 1000000 | stroke predict - > scored.csv
+    stroke predict patients.csv --store --json -o scored.csv
+    """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
+    rejects = rejects or _side_file(source)
+    _refuse_same_file(source, output, rejects)
+    started = perf_counter()
+    with (
+        ends_on_sigterm(),
+        _container(model) as container,
+        _storing(container, wanted=store) as storing,
+        _opened_source(source) as stream,
+    ):
+        tally = _score(
+            container,
+            stream,
+            output=output,
+            rejects=rejects,
+            store=storing,
+            from_line=from_line,
+        )
+        version = container.model().description.version
+    seconds = perf_counter() - started
+    summary = {
+        **{key: value for key, value in asdict(tally).items() if key != "next_line"},
+        "rejects": str(rejects) if tally.rejected else None,
+        "model_version": version,
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(tally.rows / seconds),
+    }
+    typer.echo(
+        json.dumps(summary) if as_json else _sentence(summary), err=_to_stderr(as_json, output)
+    )
+    if tally.rejected:
+        raise typer.Exit(1)
+
+
+def _score(
+    container: Container,
+    stream: BinaryIO,
+    *,
+    output: Path,
+    rejects: Path,
+    store: Store | None,
+    from_line: int,
+) -> Tally:
+    from stroke.adapters.arrow.bulk import BulkScoring  # noqa: PLC0415 -- start-up time
+
+    bulk = BulkScoring(stream, model=container.model(), store=store, from_line=from_line)
+    try:
+        with opened(output) as scored, _RejectFile(rejects) as bad, progress() as display:
+            bar = display.add_task("scoring", total=_size(stream))
+            return bulk.run(scored.write, bad.add, lambda read: display.update(bar, completed=read))
+    except BaseException:
+        if store is not None:
+            typer.echo(
+                f"stroke: {bulk.tally.stored} rows are stored; to store the others, "
+                f"run again with --from-line {bulk.tally.next_line}",
+                err=True,
+            )
+        raise
+
+
+class _RejectFile:
+    """The side file: made when the first row is rejected; an old one goes if none is."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stack = ExitStack()
+        self._stream: BinaryIO | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self._stack.__exit__(*failure)  # type: ignore[arg-type]
+        if failure[0] is None and self._stream is None and self._path.is_file():
+            self._path.unlink()
+
+    def add(self, rejected: Reject) -> None:
+        if self._stream is None:
+            self._stream = self._stack.enter_context(opened(self._path))
+            self._stream.write(b"line,reason\n")
+        row = io.StringIO()
+        csv.writer(row, lineterminator="\n").writerow(rejected)
+        self._stream.write(row.getvalue().encode())
+
+
+@contextmanager
+def _container(model: str | None) -> Iterator[Container]:
+    from stroke.config import Settings  # noqa: PLC0415 -- start-up time
+    from stroke.container import Container  # noqa: PLC0415
+
+    settings = Settings.load()
+    if model is not None:
+        chosen = settings.model.model_copy(update={"saved_model": model})
+        settings = settings.model_copy(update={"model": chosen})
+    yield Container(settings=settings)
+
+
+@contextmanager
+def _storing(container: Container, *, wanted: bool) -> Iterator[Store | None]:
+    """Give a function that stores patients as the service does, all of one call or none."""
+    if not wanted:
+        yield None
+        return
+    import asyncio  # noqa: PLC0415 -- start-up time
+
+    predictions = container.predictions()
+    with asyncio.Runner() as runner:
+
+        def store(patients: Sequence[Patient]) -> list[int]:
+            return [stored.id for stored in runner.run(predictions.predict_many(patients))]
+
+        try:
+            runner.run(predictions.check_store())
+            yield store
+        finally:
+            runner.run(container.engine().dispose())
+
+
+@contextmanager
+def _opened_source(path: Path) -> Iterator[BinaryIO]:
+    if path == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise InvalidData(f"{path} cannot be read: {error.strerror}") from error
+    with stream:
+        yield stream
+
+
+def _side_file(source: Path) -> Path:
+    return Path("predict.rejects.csv") if source == STDIN else source.with_suffix(".rejects.csv")
+
+
+def _refuse_same_file(source: Path, output: Path, rejects: Path) -> None:
+    files = [path.resolve() for path in (source, output, rejects) if path != STDOUT]
+    regular = [path for path in files if path.is_file() or not path.exists()]
+    if len(set(regular)) < len(regular):
+        raise InvalidData("the input, --output and --rejects must be different files")
+
+
+def _size(stream: BinaryIO) -> int | None:
+    return os.fstat(stream.fileno()).st_size or None
+
+
+def _to_stderr(as_json: bool, output: Path) -> bool:
+    return not as_json or output == STDOUT
+
+
+def _sentence(summary: dict[str, int | float | str | None]) -> str:
+    parts = [f"{summary['rows']:,} rows: {summary['scored']:,} scored"]
+    if summary["stored"]:
+        parts.append(f"{summary['stored']:,} stored")
+    rejected = f"{summary['rejected']:,} rejected"
+    parts.append(rejected + (f" (see {summary['rejects']})" if summary["rejects"] else ""))
+    return f"{', '.join(parts)}; {summary['rows_per_second']:,} rows/s"

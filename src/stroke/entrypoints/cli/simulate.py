@@ -20,6 +20,7 @@ class Format(StrEnum):
 
 def simulate(
     count: Annotated[int, typer.Argument(metavar="N", min=0, help="How many patients.")],
+    *,
     seed: Annotated[
         int, typer.Option(min=0, help="The same seed gives the same patients, byte for byte.")
     ] = 0,

@@ -1,0 +1,154 @@
+"""Score a CSV of any size: blocks of rows in; their scores, and the rejected lines, out in order.
+
+Blocks are independent of each other, so a few are worked on at a time (pyarrow, numpy and ONNX
+Runtime release the GIL) while the order of the output stays that of the input.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import BinaryIO, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from stroke.adapters.arrow import columns
+from stroke.adapters.arrow.cells import judge
+from stroke.adapters.arrow.header import ADDED, PREDICTION_ID, Header
+from stroke.adapters.arrow.rows import BLOCK_BYTES, Indices, RowReader, Rows
+from stroke.adapters.arrow.scoring import ColumnarRiskModel, Scores, lines
+from stroke.domain.errors import InvalidData, InvalidPatient
+from stroke.domain.patient import Patient
+
+STORE_AT_A_TIME: Final = 1000
+
+Store = Callable[[Sequence[Patient]], Sequence[int]]
+
+
+class Reject(NamedTuple):
+    """A row that was not scored: the line it starts on (from 1), and why. Quotes no value."""
+
+    line: int
+    reason: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is done so far. Every row before ``next_line`` is stored, if rows are stored."""
+
+    rows: int = 0
+    scored: int = 0
+    rejected: int = 0
+    stored: int = 0
+    next_line: int = 1
+
+
+class _Assessed(NamedTuple):
+    rows: Rows
+    kept: Indices
+    patients: list[Patient]  # the kept rows', when they are to be stored
+    scores: Scores | None  # None when no row is kept
+    rejects: list[Reject]
+
+
+class BulkScoring:
+    """Scores the rows of ``source``, once.
+
+    The output has the input's columns, as they came, and the scores; with ``store``, called
+    with up to ``STORE_AT_A_TIME`` patients for one transaction each, the stored ids too. Rows
+    before ``from_line`` are passed over. Memory is bounded by ``block_bytes`` and ``workers``.
+    Raises ``InvalidData`` for a file that cannot be scored at all.
+    """
+
+    def __init__(
+        self,
+        source: BinaryIO,
+        *,
+        model: ColumnarRiskModel,
+        store: Store | None = None,
+        from_line: int = 1,
+        workers: int = 2,
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        self._reader = RowReader(source, block_bytes=block_bytes)
+        self._header = Header.parse(self._reader.header.text, store=store is not None)
+        self._model = model
+        self._store = store
+        self._from_line = from_line
+        self._workers = workers
+        self.tally = Tally(next_line=max(from_line, 2))
+
+    def run(
+        self,
+        write: Callable[[bytes | pa.Buffer], object],
+        reject: Callable[[Reject], object],
+        advance: Callable[[int], object],
+    ) -> Tally:
+        """Score everything and return ``tally``, which is up to date whatever happens.
+
+        ``write`` gets the output, header first; ``reject`` every row that is not scored;
+        ``advance`` the number of input bytes read so far.
+        """
+        newline = self._reader.header.newline
+        added = ADDED if self._store is None else (*ADDED, PREDICTION_ID)
+        write(self._reader.header.text + b"".join(b"," + n.encode() for n in added) + newline)
+        for block in self._assessed():
+            self.tally.rows += len(block.rows)
+            self._keep(block, write)
+            for rejected in block.rejects:
+                self.tally.rejected += 1
+                reject(rejected)
+            self.tally.next_line = int(block.rows.lines[-1]) + 1
+            advance(self._reader.bytes_read)
+        return self.tally
+
+    def _keep(self, block: _Assessed, write: Callable[[bytes | pa.Buffer], object]) -> None:
+        """Store the block's kept rows, if that is wanted, and write them."""
+        if block.scores is None:
+            return
+        ids: list[int] | None = None
+        if self._store is not None:
+            ids = []
+            for start in range(0, len(block.patients), STORE_AT_A_TIME):
+                self.tally.next_line = int(block.rows.lines[block.kept[start]])
+                ids += self._store(block.patients[start : start + STORE_AT_A_TIME])
+                self.tally.stored = self.tally.scored + len(ids)
+        newline = self._reader.header.newline
+        description = self._model.description
+        write(lines(block.rows, block.kept, block.scores, description, newline=newline, ids=ids))
+        self.tally.scored += len(block.kept)
+
+    def _assessed(self) -> Iterator[_Assessed]:
+        """Assess blocks in threads, a few ahead, and yield them in their order."""
+        pending: deque[Future[_Assessed]] = deque()
+        with ThreadPoolExecutor(self._workers) as pool:
+            for block in self._reader:
+                rows = block.since_line(self._from_line)
+                if len(rows):
+                    pending.append(pool.submit(self._assess, rows))
+                if len(pending) > self._workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _assess(self, rows: Rows) -> _Assessed:
+        read = columns.read(rows, self._header)
+        storing = self._store is not None
+        fit = ~read.suspect
+        patients, rejects = [], []
+        for index in np.arange(len(rows)) if storing else np.flatnonzero(read.suspect):
+            try:
+                patient = judge(rows.row(int(index)), self._header.positions, self._header.width)
+            except (InvalidPatient, InvalidData) as error:
+                rejects.append(Reject(int(rows.lines[index]), str(error)))
+                fit[index] = False
+            else:
+                fit[index] = True
+                read.put(int(index), patient)
+                if storing:
+                    patients.append(patient)
+        scores = self._model.score(read.features(fit)) if fit.any() else None
+        return _Assessed(rows, np.flatnonzero(fit), patients, scores, rejects)

@@ -1,0 +1,132 @@
+"""Scores of many patients as cells of CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from itertools import product
+from typing import Any, Final, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stroke.adapters.arrow.rows import Indices, Rows
+from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskBands, RiskCategory
+
+Floats = NDArray[np.float64]
+
+FACTOR_SEPARATOR: Final = ";"
+_CATEGORIES: Final = tuple(RiskCategory)  # Low, Medium, High
+
+
+class Scores(Protocol):
+    """``probability`` (N,) and ``log_odds`` (N, k), whose columns are ``features``."""
+
+    @property
+    def probability(self) -> Floats: ...
+
+    @property
+    def log_odds(self) -> Floats: ...
+
+    @property
+    def features(self) -> tuple[str, ...]: ...
+
+
+class ColumnarRiskModel(Protocol):
+    """A risk model that takes columns. Safe to call from several threads."""
+
+    @property
+    def description(self) -> ModelDescription: ...
+
+    def score(self, columns: Mapping[str, NDArray[Any]]) -> Scores:
+        """Score N patients: float64 numbers, object arrays of str for texts."""
+
+
+def lines(
+    rows: Rows,
+    kept: Indices,
+    scores: Scores,
+    model: ModelDescription,
+    *,
+    newline: bytes,
+    ids: list[int] | None = None,
+) -> pa.Buffer:
+    """Return the ``kept`` rows' text, as it came, each followed by its score and ``newline``.
+
+    The cells added are probability (shortest text that reads back as the same number), risk
+    category, the names of the strongest factors joined by ``;``, the model's version, and with
+    ``ids`` the stored prediction's id.
+    """
+    endings = _endings(scores.features, model.version, newline if ids is None else b"")
+    cells = [
+        _texts(rows).take(pa.array(2 * kept)),
+        pc.cast(pa.array(scores.probability), pa.string()),
+        endings.take(pa.array(_ending_codes(scores, model.bands))),
+    ]
+    if ids is not None:
+        cells.append(pa.array([f"{number}{newline.decode()}" for number in ids], pa.string()))
+    return _content(pc.binary_join_element_wise(*cells, ","))
+
+
+def categorise(probability: Floats, bands: RiskBands) -> Indices:
+    """Return the index of each probability's category, as ``RiskBands.categorise`` has it."""
+    return np.searchsorted((bands.medium, bands.high), probability, side="right")
+
+
+def strongest(log_odds: Floats) -> list[Indices]:
+    """Return the columns of each row's strongest contributions, first to third, k for none.
+
+    Of equal ones the earlier column comes first; a contribution of zero is none.
+    """
+    left = np.abs(log_odds).T.copy()
+    count, everyone = len(left), np.arange(left.shape[1])
+    ranks = []
+    for _ in range(TOP_FACTORS):
+        column = left.argmax(axis=0) if count else np.zeros(len(everyone), np.int64)
+        strength = left[column, everyone] if count else np.zeros(len(everyone))
+        ranks.append(np.where(strength > 0, column, count))
+        if count:
+            left[column, everyone] = 0
+    return ranks
+
+
+def _ending_codes(scores: Scores, bands: RiskBands) -> Indices:
+    codes = categorise(scores.probability, bands)
+    for rank in strongest(scores.log_odds):
+        codes = codes * (len(scores.features) + 1) + rank
+    return codes
+
+
+def _endings(features: tuple[str, ...], version: str, newline: bytes) -> pa.StringArray:
+    """Return the end of a line for every category and every choice of strongest factors."""
+    names = (*features, "")
+    endings = []
+    for category, *factors in product(_CATEGORIES, *[names] * TOP_FACTORS):
+        joined = FACTOR_SEPARATOR.join(name for name in factors if name)
+        endings.append(_csv_cells(category, joined, version) + newline.decode())
+    return pa.array(endings, pa.string())
+
+
+def _csv_cells(*cells: str) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(cells)
+    return text.getvalue().removesuffix("\r\n")
+
+
+def _texts(rows: Rows) -> pa.StringArray:
+    """Return rows and what lies between them, in turn: row ``i`` is at ``2 * i``."""
+    offsets = np.empty(2 * len(rows), np.int32)
+    offsets[0::2], offsets[1::2] = rows.starts, rows.ends
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(rows.data)]
+    return pa.Array.from_buffers(pa.string(), max(len(offsets) - 1, 0), buffers)
+
+
+def _content(texts: pa.StringArray) -> pa.Buffer:
+    """Return all ``texts``, end to end, without a copy."""
+    _, offsets, data = texts.buffers()
+    if data is None or not len(texts):
+        return pa.py_buffer(b"")
+    return data.slice(0, int(np.frombuffer(offsets, np.int32, len(texts) + 1)[-1]))
