@@ -167,7 +167,7 @@ def _invalid(problems: Sequence[FieldProblem]) -> Response:
         _INVALID.status,
         _INVALID.title,
         name=_INVALID.name,
-        detail=f"Only {MOST_PROBLEMS} problems are listed."
+        detail=f"Only the first {MOST_PROBLEMS} problems are listed."
         if len(listed) == MOST_PROBLEMS
         else None,
         errors=[problem.model_dump(exclude_none=True) for problem in listed],

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Literal
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from stroke.domain.prediction import PredictionFilter
 from stroke.entrypoints.api.openapi import problems
@@ -21,8 +24,26 @@ router = APIRouter(tags=["stored predictions"])
 
 LARGEST_ID: Final = 2**63 - 1  # BIGINT
 
+_ISO_8601: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+
+
+def _iso_8601(text: object) -> object:
+    # Pydantic takes a bare number for seconds since 1970, or for milliseconds, by its size.
+    if isinstance(text, str) and _ISO_8601.match(text):
+        return text
+    raise PydanticCustomError("datetime", "Input should be a date and time in ISO 8601")
+
+
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("datetime", "Input should be in the years 1 to 9999") from None
+
+
 PredictionId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), AfterValidator(_in_utc)]
 Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
 
 
@@ -48,8 +69,8 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
     request: Request,
     limit: Limit = 100,
     cursor: Cursor = None,
-    since: Annotated[AwareDatetime | None, Query(description="made at or after")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="made before")] = None,
+    since: Annotated[Instant | None, Query(description="made at or after")] = None,
+    until: Annotated[Instant | None, Query(description="made before")] = None,
     risk_category: Literal["Low", "Medium", "High"] | None = None,
     country: Country | None = None,
     province: Province | None = None,

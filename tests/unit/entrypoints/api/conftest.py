@@ -1,0 +1,63 @@
+"""The application on fakes: real routes and service, no database and no model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from dependency_injector import providers
+from fastapi import FastAPI
+
+from asgi import connected
+from fakes import FakePredictionRepository, FakeRiskModel
+from stroke.config import Settings
+from stroke.container import Container
+from stroke.entrypoints.api.app import create_app
+
+MOST_BYTES = 40_000
+
+
+class FakeEngine:
+    disposed = False
+
+    async def dispose(self) -> None:
+        self.disposed = True
+
+
+@dataclass
+class Parts:
+    """What a test may look into behind the HTTP side."""
+
+    app: FastAPI
+    repository: FakePredictionRepository
+    model: FakeRiskModel
+    engine: FakeEngine
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return _parts()
+
+
+@pytest.fixture
+def other_parts() -> Parts:
+    return _parts()
+
+
+def _parts() -> Parts:
+    repository, model, engine = FakePredictionRepository(), FakeRiskModel(), FakeEngine()
+    loaded = Settings.load()
+    small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES})
+    container = Container(settings=loaded.model_copy(update={"http": small}))
+    container.repository.override(providers.Object(repository))
+    container.model.override(providers.Object(model))
+    container.engine.override(providers.Object(engine))
+    return Parts(create_app(container), repository, model, engine)
+
+
+@pytest.fixture
+async def client(parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
+    async with connected(parts.app) as client:
+        yield client

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def document(client: httpx.AsyncClient) -> dict[str, Any]:
+    found: dict[str, Any] = (await client.get("/openapi.json")).json()
+    return found
+
+
+async def test_every_route_is_documented(document: dict[str, Any]) -> None:
+    operations = {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    }
+    assert operations == {
+        "GET /",
+        "GET /health/live",
+        "GET /health/ready",
+        "GET /metrics",
+        "GET /model_info",
+        "GET /predictions",
+        "GET /api/v1/predictions",
+        "GET /api/v1/predictions/{prediction_id}",
+        "DELETE /api/v1/predictions/{prediction_id}",
+        "POST /predict",
+        "POST /api/v1/predict",
+        "POST /api/v1/predictions:batch",
+    }
+
+
+async def test_the_schema_of_a_patient_shows_the_domains_ranges(document: dict[str, Any]) -> None:
+    patient = document["components"]["schemas"]["PatientIn"]
+    assert len(patient["required"]) == 10
+    fields = patient["properties"]
+    assert (fields["age"]["minimum"], fields["age"]["maximum"]) == (0, 120)
+    assert (fields["avg_glucose_level"]["minimum"], fields["bmi"]["maximum"]) == (20, 100)
+    assert fields["hypertension"]["enum"] == [0, 1]
+    assert fields["gender"]["enum"] == ["Male", "Female", "Other"]
+    assert fields["name"]["maxLength"] == 100
+    assert (
+        document["components"]["schemas"]["BatchIn"]["properties"]["patients"]["maxItems"] == 10_000
+    )
+
+
+async def test_the_example_of_the_docs_page_can_be_sent(
+    client: httpx.AsyncClient, document: dict[str, Any]
+) -> None:
+    example = document["components"]["schemas"]["PatientIn"]["examples"][0]
+    assert (await client.post("/predict", json=example)).status_code == 200
+
+
+async def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> None:
+    statuses = set()
+    for item in document["paths"].values():
+        for operation in item.values():
+            for status, response in operation["responses"].items():
+                if status >= "400":
+                    statuses.add(status)
+                    schema = response["content"]["application/problem+json"]["schema"]
+                    assert schema == {"$ref": "#/components/schemas/Problem"}
+    assert statuses == {"400", "404", "409", "413", "415", "422", "500", "503"}
+
+
+async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    found = set(_references(document))
+    assert found
+    assert {name.removeprefix("#/components/schemas/") for name in found} <= set(schemas)
+
+
+async def test_a_key_that_makes_retries_safe_is_documented(document: dict[str, Any]) -> None:
+    for path in ("/predict", "/api/v1/predict"):
+        names = [p["name"] for p in document["paths"][path]["post"]["parameters"]]
+        assert names == ["Idempotency-Key"]
+
+
+def _references(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if "$ref" in node else []
+        return own + [ref for value in node.values() for ref in _references(value)]
+    return [ref for value in node for ref in _references(value)] if isinstance(node, list) else []

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from builders import patient_json
+from fakes import FakePredictionRepository
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def rows(parts: Any) -> FakePredictionRepository:
+    repository: FakePredictionRepository = parts.repository
+    return repository
+
+
+@pytest.mark.parametrize("path", ["/predict", "/api/v1/predict"])
+async def test_a_prediction_is_answered_with_its_explanation(
+    client: httpx.AsyncClient, rows: FakePredictionRepository, path: str
+) -> None:
+    answer = await client.post(path, json=patient_json(age=80, hypertension=1))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    body = answer.json()
+    assert body == {
+        "probability": pytest.approx(0.2994, abs=1e-4),
+        "risk_category": "High",
+        "contributing_factors": ["age", "hypertension"],
+        "prediction_id": 1,
+        "explanation": [
+            {"feature": "age", "value": 80.0, "log_odds": 1.75, "direction": "raises"},
+            {"feature": "hypertension", "value": 1, "log_odds": 0.4, "direction": "raises"},
+        ],
+        "model_version": "fake-1",
+    }
+    assert rows.rows[1].probability == body["probability"]
+
+
+async def test_the_row_is_stored_before_the_answer(
+    client: httpx.AsyncClient, rows: FakePredictionRepository
+) -> None:
+    answer = await client.post("/predict", json=patient_json(name="Zoë", age=45))
+    row = rows.rows[answer.json()["prediction_id"]]
+    assert (row.name, row.age) == ("Zoë", 45.0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"age": 45},
+        {"hypertension": 1.0, "heart_disease": 0.0},
+        {"name": "", "country": "", "province": ""},
+        {"name": "名" * 100},
+        {"age": 0, "bmi": 8, "avg_glucose_level": 600},
+        {"unknown": {"to": ["this", "version"]}},
+        {"age_group": None, "age_hypertension": None},
+        {
+            "age_group": "Young adult",
+            "bmi_category": "Overweight",
+            "glucose_category": "Normal",
+            "age_hypertension": 0,
+        },
+    ],
+)
+async def test_what_clients_may_send_is_taken(
+    client: httpx.AsyncClient, changes: dict[str, Any]
+) -> None:
+    assert (await client.post("/predict", json=patient_json(**changes))).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"age": True}, "float_type"),
+        ({"age": "45"}, "float_type"),
+        ({"age": None}, "float_type"),
+        ({"age": -0.1}, "greater_than_equal"),
+        ({"age": 120.5}, "less_than_equal"),
+        ({"bmi": 7.9}, "greater_than_equal"),
+        ({"avg_glucose_level": 601}, "less_than_equal"),
+        ({"hypertension": True}, "float_type"),
+        ({"hypertension": 2}, "less_than_equal"),
+        ({"heart_disease": 0.5}, "multiple_of"),
+        ({"gender": "male"}, "literal_error"),
+        ({"smoking_status": "sometimes"}, "literal_error"),
+        ({"name": "n" * 101}, "string_too_long"),
+        ({"country": "c" * 51}, "string_too_long"),
+        ({"province": "line\nbreak"}, "string_pattern_mismatch"),
+        ({"name": "nul\0"}, "string_pattern_mismatch"),
+        ({"name": 7}, "string_type"),
+        ({"age_group": "Very old"}, "implausible"),
+        ({"bmi_category": "Obese"}, "literal_error"),
+        ({"age_hypertension": 45.5}, "implausible"),
+    ],
+)
+async def test_a_rejected_request_names_the_field_and_stores_nothing(
+    client: httpx.AsyncClient, rows: FakePredictionRepository, changes: dict[str, Any], code: str
+) -> None:
+    answer = await client.post("/predict", json=patient_json(**changes))
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (problem["type"], problem["status"]) == ("urn:stroke:problem:invalid-request", 422)
+    assert [(e["pointer"], e["code"]) for e in problem["errors"]] == [
+        (f"/{next(iter(changes))}", code)
+    ]
+    assert rows.rows == {}
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+async def test_a_number_that_is_not_finite_is_rejected(
+    client: httpx.AsyncClient, rows: FakePredictionRepository, number: str
+) -> None:
+    body = httpx.Request("POST", "http://x", json=patient_json(age=77)).content
+    answer = await client.post(
+        "/predict",
+        content=body.replace(b"77", number.encode()),
+        headers={"content-type": "application/json"},
+    )
+    assert answer.status_code == 422
+    assert [e["pointer"] for e in answer.json()["errors"]] == ["/age"]
+    assert rows.rows == {}
+
+
+async def test_every_field_that_is_wrong_is_named(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/predict", json={"age": 200, "gender": "?"})
+    errors = {e["pointer"]: e["detail"] for e in answer.json()["errors"]}
+    assert errors.pop("/age") == "must be less than or equal to 120"
+    assert errors.pop("/gender") == "must be 'Male', 'Female' or 'Other'"
+    assert len(errors) == 8
+    assert set(errors.values()) == {"is required"}
+
+
+async def test_every_claim_that_disagrees_is_named(client: httpx.AsyncClient) -> None:
+    claims = {"age_group": "Very old", "bmi_category": "Underweight", "glucose_category": "Normal"}
+    answer = await client.post("/predict", json=patient_json(**claims))
+    pointers = [e["pointer"] for e in answer.json()["errors"]]
+    assert pointers == ["/age_group", "/bmi_category"]
+
+
+async def test_the_same_key_is_answered_with_the_stored_prediction(
+    client: httpx.AsyncClient, rows: FakePredictionRepository
+) -> None:
+    headers = {"Idempotency-Key": "a-key!"}
+    first = await client.post("/predict", json=patient_json(), headers=headers)
+    again = await client.post("/predict", json=patient_json(), headers=headers)
+    assert again.status_code == 200
+    assert again.json() == first.json()
+    assert len(rows.rows) == 1
+
+
+async def test_a_key_of_other_measurements_is_refused(
+    client: httpx.AsyncClient, rows: FakePredictionRepository
+) -> None:
+    headers = {"Idempotency-Key": "a-key!"}
+    await client.post("/predict", json=patient_json(age=50), headers=headers)
+    answer = await client.post("/predict", json=patient_json(age=51), headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["type"] == "urn:stroke:problem:idempotency-key-reused"
+    assert len(rows.rows) == 1
+
+
+@pytest.mark.parametrize("key", ["", "k" * 65, "two words", "tab\t", b"caf\xc3\xa9"])
+async def test_a_key_that_is_not_visible_ascii_is_refused(
+    client: httpx.AsyncClient, rows: FakePredictionRepository, key: str | bytes
+) -> None:
+    value = key if isinstance(key, bytes) else key.encode()
+    answer = await client.post(
+        "/predict", json=patient_json(), headers=[(b"Idempotency-Key", value)]
+    )
+    assert answer.status_code == 422
+    assert [e["parameter"] for e in answer.json()["errors"]] == ["Idempotency-Key"]
+    assert rows.rows == {}
