@@ -208,9 +208,11 @@ def _disagree(present: Mapping[str, NDArray[Any]]) -> Mask:
             claimed = present[name]  # 0 claims nothing, the labels count from 1
             wrong |= (claimed != 0) & (claimed != _band(bands, present[source]) + 1)
     if "age_hypertension" in present:
-        claim, derived = present["age_hypertension"], present["age"] * present["hypertension"]
-        # Stricter than the domain by a hair, whose verdict counts; NaN is suspect.
-        near = np.abs(claim - derived) <= 0.99e-6 * np.abs(derived)
+        claim = present["age_hypertension"]
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are suspect, like NaN
+            derived = present["age"] * present["hypertension"]
+            # Stricter than the domain by a hair, whose verdict counts.
+            near = np.abs(claim - derived) <= 0.99e-6 * np.abs(derived)
         wrong |= ~near
     return wrong
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from builders import patient_json
@@ -62,7 +62,11 @@ def rows(draw: st.DrawFn) -> list[str]:
     return draw(st.sampled_from([cells] * 8 + [cells[:-1], [*cells, ""]]))
 
 
+INFINITE = {**patient_json(age="inf"), **dict.fromkeys(ENGINEERED_FEATURES, "0")}
+
+
 @given(st.lists(rows(), min_size=1, max_size=6))
+@example([[str(INFINITE[field]) for field in ALL_FIELDS]])
 @settings(max_examples=300, deadline=None)
 def test_the_columns_and_the_domain_agree_on_every_row(table: list[list[str]]) -> None:
     known = header(*ALL_FIELDS)
