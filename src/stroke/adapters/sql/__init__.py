@@ -1,0 +1,1 @@
+"""Predictions in MySQL (production) or SQLite (embedded), through SQLAlchemy Core."""

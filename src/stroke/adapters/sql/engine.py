@@ -1,0 +1,81 @@
+"""Async engines for the two databases that stroke keeps predictions in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import URL, event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from stroke.domain.errors import InvalidSetting
+
+# One statement per new connection. UTC, because rows hold UTC without saying so. Strict, because
+# a value that does not fit must be refused and never cut; without NO_BACKSLASH_ESCAPES, because
+# the driver escapes with backslashes.
+_MYSQL_SESSION: Final = (
+    "SET time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'"
+)
+# Well under MySQL's wait_timeout of 8 hours and the idle limits of common proxies.
+_RECYCLE_SECONDS: Final = 1800
+
+
+def create_engine(url: URL, *, pool_size: int, connect_timeout: float) -> AsyncEngine:
+    """Return an engine; nothing is connected yet.
+
+    At most ``pool_size`` connections are open at a time. A committed transaction is durable on
+    both databases. No error of the engine quotes a parameter's value. Raises ``InvalidSetting``
+    when SQLite's file cannot be written.
+    """
+    if url.get_backend_name() == "sqlite":
+        return _sqlite(url, pool_size, connect_timeout)
+    return create_async_engine(
+        url.update_query_dict({"charset": "utf8mb4"}),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_recycle=_RECYCLE_SECONDS,
+        hide_parameters=True,
+        connect_args={"connect_timeout": connect_timeout, "init_command": _MYSQL_SESSION},
+    )
+
+
+def _sqlite(url: URL, pool_size: int, busy_timeout: float) -> AsyncEngine:
+    _check_writable(url.database)
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        hide_parameters=True,
+        connect_args={"timeout": busy_timeout},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
+        cursor.execute("PRAGMA synchronous = FULL")  # ... and a commit is on the disk
+        cursor.close()
+
+    return engine
+
+
+def _check_writable(database: str | None) -> None:
+    if not database or database == ":memory:":
+        raise InvalidSetting("SQLite needs a file to keep predictions in: sqlite:///stroke.db")
+    if database.startswith("file:"):  # SQLite's own URI: it checks by itself
+        return
+    path = Path(database).absolute()
+    if not path.parent.is_dir():
+        raise InvalidSetting(f"the database's folder {path.parent} does not exist: create it")
+    # SQLite writes its journal beside the file: the folder must be writable as well.
+    for needed in (path.parent, path):
+        if needed.exists() and not os.access(needed, os.W_OK):
+            raise InvalidSetting(
+                f"{needed} is not writable: run from another folder, or set "
+                "STROKE_DATABASE_SQLITE_PATH"
+            )
+    if path.is_dir():
+        raise InvalidSetting(f"{path} is a folder: STROKE_DATABASE_SQLITE_PATH names a file")

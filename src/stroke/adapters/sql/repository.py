@@ -1,0 +1,154 @@
+"""Predictions in an SQL database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Dialect, Text, delete, insert, text, type_coerce
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from stroke.adapters.sql.faults import translated
+from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record
+from stroke.adapters.sql.schema import HEAD, current_revision
+from stroke.adapters.sql.tables import predictions as table
+from stroke.application.ports import PredictionRepository
+from stroke.domain.errors import PredictionNotFound, SchemaOutdated
+from stroke.domain.prediction import Prediction, PredictionFilter, PredictionRecord
+
+# At most 2 MB of text per statement, half of the smallest default of max_allowed_packet there
+# has been; 17,000 variables, half of what SQLite takes; and a loop that is never busy for long.
+_ROWS_PER_STATEMENT: Final = 1000
+_LARGEST_ID: Final = 2**63 - 1
+_EXACT: Final = ("risk_category", "country", "province", "model_version")
+
+
+class SqlPredictionRepository(PredictionRepository):
+    """The table ``predictions``. Every call is one transaction on one connection of ``engine``.
+
+    A call that takes longer than ``statement_timeout`` seconds, the wait for a connection
+    included, raises ``StoreUnavailable``.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, statement_timeout: float) -> None:
+        self._engine = engine
+        self._statement_timeout = statement_timeout
+        self._on_mysql = engine.dialect.name == "mysql"
+        self._insert_into, self._one_row = _insert_parts(engine.dialect)
+        self._insert = lru_cache(maxsize=_ROWS_PER_STATEMENT)(self._insert_statement)
+
+    async def add(self, predictions: Sequence[Prediction]) -> list[int]:
+        """Store all ``predictions`` with one INSERT per 1,000 rows and one commit."""
+        ids: list[int] = []
+        async with self._transaction() as connection:
+            step = await self._id_step(connection)
+            for start in range(0, len(predictions), _ROWS_PER_STATEMENT):
+                chunk = predictions[start : start + _ROWS_PER_STATEMENT]
+                result = await connection.exec_driver_sql(
+                    self._insert(len(chunk)), parameters(chunk)
+                )
+                ids += self._ids(result.lastrowid, len(chunk), step)
+        return ids
+
+    async def get(self, prediction_id: int) -> PredictionRecord:
+        found = await self._first(table.c.id == _storable(prediction_id))
+        if found is None:
+            raise PredictionNotFound(prediction_id)
+        return found
+
+    async def find_by_key(self, idempotency_key: str) -> PredictionRecord | None:
+        return await self._first(table.c.idempotency_key == idempotency_key)
+
+    async def page(
+        self, narrowed: PredictionFilter, *, limit: int, before: int | None = None
+    ) -> list[PredictionRecord]:
+        wanted = self._conditions(narrowed)
+        if before is not None:
+            wanted.append(table.c.id < min(before, _LARGEST_ID))
+        query = select_records().where(*wanted).order_by(table.c.id.desc()).limit(limit)
+        async with self._transaction() as connection:
+            rows = await connection.execute(query)
+            return [to_record(row) for row in rows]
+
+    async def remove(self, prediction_id: int) -> None:
+        statement = delete(table).where(table.c.id == _storable(prediction_id))
+        async with self._transaction() as connection:
+            if (await connection.execute(statement)).rowcount == 0:
+                raise PredictionNotFound(prediction_id)
+
+    async def check(self) -> None:
+        async with self._transaction() as connection:
+            found = await current_revision(connection)
+        if found != HEAD:
+            raise SchemaOutdated(found, HEAD)
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        with translated():
+            async with (
+                asyncio.timeout(self._statement_timeout),
+                self._engine.begin() as connection,
+            ):
+                yield connection
+
+    async def _first(self, condition: ColumnElement[bool]) -> PredictionRecord | None:
+        async with self._transaction() as connection:
+            row = (await connection.execute(select_records().where(condition))).first()
+        return None if row is None else to_record(row)
+
+    def _conditions(self, narrowed: PredictionFilter) -> list[ColumnElement[bool]]:
+        conditions: list[ColumnElement[bool]] = []
+        for name in _EXACT:
+            value = getattr(narrowed, name)
+            if value is not None:
+                column: Any = table.c[name]
+                # MySQL's default collation takes Quebec for Québec; SQLite and Python do not.
+                exact = column.collate("utf8mb4_0900_bin") if self._on_mysql else column
+                conditions.append(exact == value)
+        # As text: SQLite compares nothing else, and MySQL reads it as the time that it is.
+        timestamp = type_coerce(table.c.timestamp, Text)
+        if narrowed.since is not None:
+            conditions.append(timestamp >= _comparable(narrowed.since))
+        if narrowed.until is not None:
+            conditions.append(timestamp < _comparable(narrowed.until))
+        return conditions
+
+    def _insert_statement(self, rows: int) -> str:
+        return self._insert_into + ", ".join([self._one_row] * rows)
+
+    async def _id_step(self, connection: AsyncConnection) -> int:
+        """Return by how much MySQL's generated ids rise; asked once per connection."""
+        if not self._on_mysql:
+            return 1
+        known = connection.info
+        if "id_step" not in known:
+            asked = await connection.scalar(text("SELECT @@session.auto_increment_increment"))
+            known["id_step"] = int(asked)
+        return int(known["id_step"])
+
+    def _ids(self, last_row_id: int, rows: int, step: int) -> range:
+        """Return the ids of one INSERT. See docs/decisions/0004-ids-of-a-batch.md."""
+        first = last_row_id if self._on_mysql else last_row_id - rows + 1
+        return range(first, first + rows * step, step)
+
+
+def _insert_parts(dialect: Dialect) -> tuple[str, str]:
+    """Return the text before the rows and that of one row, as ``dialect`` writes them."""
+    one = insert(table).values(dict.fromkeys(WRITTEN, None)).compile(dialect=dialect)
+    before, values, row = str(one).partition(" VALUES ")
+    return before + values, row
+
+
+def _storable(prediction_id: int) -> int:
+    """Return an id that a column can be compared with, and that no row has when it was not."""
+    return prediction_id if 0 < prediction_id <= _LARGEST_ID else 0
+
+
+def _comparable(moment: datetime) -> str:
+    # Without zeros for absent microseconds: rows that SQLite dated itself have none either, and
+    # "12:00:00" is less than "12:00:00.000000" to it, and both are at least "12:00:00".
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ")

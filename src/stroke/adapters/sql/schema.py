@@ -1,0 +1,197 @@
+"""The schema's revisions: which one a database is at, and how it gets to another.
+
+Alembic and the scripts of migrations/ do the work; they are imported only when there is some.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sqlalchemy import URL, Connection, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+import stroke
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.faults import missing_table, mysql_code, translated
+from stroke.domain.errors import InvalidData, StoreUnavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+# The newest revision in migrations/versions. A constant, so that a service that is up to date
+# starts without Alembic; a unit test holds it against the scripts.
+HEAD: Final = "0002"
+
+_T = TypeVar("_T")
+_CONNECT_TIMEOUT: Final = 5.0
+_LOCK_SECONDS: Final = 600
+_LONGEST_PAUSE: Final = 2.0
+# Waiting does not mend these: access denied to the database, wrong password, no such database.
+_HOPELESS: Final = frozenset({1044, 1045, 1049})
+
+
+def head() -> str:
+    """Return the revision that this version of stroke needs."""
+    return HEAD
+
+
+async def current_revision(connection: AsyncConnection) -> str | None:
+    """Return the revision of the database; None when it has no schema of ours yet."""
+    try:
+        found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    except DBAPIError as error:
+        if not missing_table(error):
+            raise
+        return None
+    return found
+
+
+def revision(url: URL) -> str | None:
+    """Return the revision of the database at ``url``, or None. Raises ``StoreUnavailable``."""
+    return _run(url, current_revision)
+
+
+def upgrade(url: URL, *, target: str = "head") -> bool:
+    """Bring the schema up to ``target``; return whether anything had to be done.
+
+    Safe to call from several processes at once, and again after one that died half-way. A table
+    ``predictions`` that exists already is adopted with its rows; raises ``InvalidData`` when it
+    is not one of ours. Not to be called from a running event loop.
+    """
+    wanted = HEAD if target == "head" else target
+    if revision(url) == wanted:
+        return False
+
+    async def work(connection: AsyncConnection) -> bool:
+        before = await current_revision(connection)
+        await connection.run_sync(_migrate, "upgrade", target)
+        return before != await current_revision(connection)
+
+    return _run(url, _exclusively(work))
+
+
+def downgrade(url: URL, target: str) -> bool:
+    """Take the schema back to ``target`` ("base": drop the table); return whether it moved.
+
+    What the older schema has no room for is lost. Raises as ``upgrade`` does.
+    """
+
+    async def work(connection: AsyncConnection) -> bool:
+        before = await current_revision(connection)
+        await connection.run_sync(_migrate, "downgrade", target)
+        return before != await current_revision(connection)
+
+    return _run(url, _exclusively(work))
+
+
+def downgrade_sql(url: URL, target: str) -> str:
+    """Return the SQL that ``downgrade`` would run from where the database is now."""
+    from alembic import command  # noqa: PLC0415 -- start-up time
+
+    output = StringIO()
+    config = _config(output)
+    config.attributes["dialect"] = url.get_backend_name()
+    with _explained(target):
+        command.downgrade(config, f"{revision(url) or 'base'}:{target}", sql=True)
+    return output.getvalue()
+
+
+def wait_until_reachable(url: URL, seconds: float) -> None:
+    """Return once the database answers; raise ``StoreUnavailable`` after ``seconds`` without.
+
+    Tries again with growing pauses, for containers that start before their database. A wrong
+    password or an unknown database is not waited for. Not to be called from a running loop.
+    """
+    deadline = time.monotonic() + seconds
+    pause = 0.1
+
+    async def probe(connection: AsyncConnection) -> None:
+        await connection.execute(text("SELECT 1"))
+
+    while True:
+        try:
+            return _run(url, probe)
+        except StoreUnavailable as error:
+            left = deadline - time.monotonic()
+            if left <= 0 or mysql_code(error.__cause__) in _HOPELESS:
+                raise
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _run(url: URL, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
+    """Run ``work`` in one transaction on a connection of its own."""
+
+    async def connected() -> _T:
+        engine = create_engine(url, pool_size=1, connect_timeout=_CONNECT_TIMEOUT)
+        try:
+            with translated():
+                async with engine.begin() as connection:
+                    return await work(connection)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(connected())
+
+
+def _exclusively(
+    work: Callable[[AsyncConnection], Awaitable[_T]],
+) -> Callable[[AsyncConnection], Awaitable[_T]]:
+    """Let one process at a time do ``work`` on a database; others wait for it."""
+
+    async def locked(connection: AsyncConnection) -> _T:
+        if connection.dialect.name == "sqlite":
+            await connection.exec_driver_sql(f"PRAGMA busy_timeout = {_LOCK_SECONDS * 1000}")
+            # The write lock from the first statement on; schema changes roll back with the rest.
+            await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return await work(connection)
+        lock = text(
+            "SELECT GET_LOCK(CONCAT('stroke schema ', LEFT(SHA2(DATABASE(), 256), 40)), :seconds)"
+        )
+        if await connection.scalar(lock, {"seconds": _LOCK_SECONDS}) != 1:
+            raise StoreUnavailable("another process is still changing the schema: try again later")
+        # The lock is the connection's: it ends with it, however that comes about.
+        return await work(connection)
+
+    return locked
+
+
+def _migrate(connection: Connection, direction: str, target: str) -> None:
+    from alembic import command  # noqa: PLC0415 -- start-up time
+
+    config = _config()
+    config.attributes["connection"] = connection
+    with _explained(target):
+        getattr(command, direction)(config, target)
+
+
+def _config(output: StringIO | None = None) -> Config:
+    from alembic.config import Config  # noqa: PLC0415 -- start-up time
+
+    config = Config() if output is None else Config(output_buffer=output)
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    return config
+
+
+def _scripts() -> Path:
+    """Return the folder of the migrations: inside the installed package, or the repository's."""
+    package = Path(stroke.__file__).parent
+    shipped = package / "_migrations"
+    return shipped if shipped.is_dir() else package.parents[1] / "migrations"
+
+
+@contextmanager
+def _explained(target: str) -> Iterator[None]:
+    from alembic.util import CommandError  # noqa: PLC0415 -- start-up time
+
+    try:
+        yield
+    except CommandError as error:
+        raise InvalidData(f"the schema cannot go to revision {target}: {error}") from error

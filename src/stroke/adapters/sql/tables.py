@@ -1,0 +1,43 @@
+"""The table ``predictions`` as the newest revision leaves it; migrations/ creates it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Double,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+)
+
+predictions: Final = Table(
+    "predictions",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("timestamp", DateTime),  # UTC, microseconds, without a time zone
+    Column("gender", String(10)),
+    Column("age", Double),
+    Column("hypertension", SmallInteger),
+    Column("heart_disease", SmallInteger),
+    Column("avg_glucose_level", Double),
+    Column("bmi", Double),
+    Column("smoking_status", String(20)),
+    Column("name", String(100)),
+    Column("country", String(50)),
+    Column("province", String(50)),
+    Column("probability", Double),
+    Column("risk_category", String(10)),
+    Column("contributing_factors", JSON),
+    Column("prediction_data", JSON),
+    Column("model_version", String(64)),
+    Column("idempotency_key", String(64)),
+    implicit_returning=False,
+)
+
+COLUMNS: Final = tuple(column.name for column in predictions.columns)
