@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
+from typing import Any
 
 from stroke.application.group_commit import GroupCommit
 from stroke.application.ports import PredictionObserver, PredictionRepository, RiskModel
@@ -167,8 +168,14 @@ def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
         RiskAssessment(
             record.probability or 0.0,
             RiskCategory(record.risk_category or RiskCategory.LOW),
-            tuple(Contribution(f, data[f], lo) for f, lo in data["log_odds"].items()),
+            _contributions(data),
             data["baseline_log_odds"],
         ),
         record.model_version or "",
     )
+
+
+def _contributions(data: Mapping[str, Any]) -> tuple[Contribution, ...]:
+    """Return the stored contributions, strongest first: MySQL's JSON keeps no order of keys."""
+    stored = (Contribution(f, data[f], log_odds) for f, log_odds in data["log_odds"].items())
+    return tuple(sorted(stored, key=lambda c: -abs(c.log_odds)))
