@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 import pytest
@@ -11,11 +13,22 @@ import pytest
 # What a test may lack on any machine that is not its own: part of its skip reason. Nothing else
 # may skip, and CI fails on it, so that a missing part is never mistaken for a passing test.
 MAY_BE_MISSING = ("needs a SQL Server", "needs a cloud account")
+_FIGURES = "figures"
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Return a function that prints a line at the end of the run, of a test that passes too."""
+
+    def show(line: str) -> None:
+        record_property(_FIGURES, line)
+
+    return show
 
 
 def pytest_configure() -> None:
@@ -27,6 +40,13 @@ def pytest_configure() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = itertools.chain(
+        *(terminalreporter.stats.get(end, []) for end in ("passed", "failed"))
+    )
+    for report in reports:
+        for name, value in report.user_properties:
+            if name == _FIGURES:
+                terminalreporter.write_line(f"figures: {value}")
     for reason in unexpected_skips(terminalreporter):
         terminalreporter.write_line(f"unexpected skip, which fails in CI: {reason}", red=True)
 

@@ -1,0 +1,111 @@
+"""The service as its users run it: a process, its output in a file."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from .containers import free_port
+
+STROKE = Path(sys.executable).with_name("stroke")
+_STARTS_WITHIN = 60.0
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return this process's environment without its own settings of stroke, and ``changes``."""
+    own = ("STROKE_", "MYSQL_", "SAVED_MODEL", "CI")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+    return inherited | changes
+
+
+def upgrade_schema(database_url: str, folder: Path) -> None:
+    """Run ``stroke db upgrade``, as an operator does before a new version starts."""
+    command = [str(STROKE), "db", "upgrade"]
+    settings = environment(STROKE_DATABASE_URL=database_url)
+    done = subprocess.run(
+        command, cwd=folder, env=settings, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def wait_for(
+    url: str, *, status: int = HTTPStatus.OK, within: float = _STARTS_WITHIN, alive: Any = None
+) -> float:
+    """Return the seconds until ``url`` answers with ``status``.
+
+    Fails when that takes too long, or at once when the process ``alive`` has ended.
+    """
+    started = time.perf_counter()
+    seen: object = "no answer"
+    while (waited := time.perf_counter() - started) < within:
+        try:
+            seen = httpx.get(url, timeout=5).status_code
+            if seen == status:
+                return waited
+        except httpx.TransportError as error:
+            seen = type(error).__name__
+        assert alive is None or alive.poll() is None, f"the process ended before {url} answered"
+        time.sleep(0.05)
+    raise AssertionError(f"{url}: {seen}, not {status}, after {within:.0f} s")
+
+
+class Service:
+    """``stroke serve`` on a port of its own. ``start`` again after it ended or was killed."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self._folder = folder
+        self._log = folder / "service.log"
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._environment = environment(STROKE_HTTP_PORT=str(port), **settings)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+
+    @property
+    def log(self) -> str:
+        """All that the service has written, over all its starts."""
+        return self._log.read_text()
+
+    def start(self) -> None:
+        """Start it; returns when it is ready."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [str(STROKE), "serve"],
+                cwd=self._folder,
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            wait_for(f"{self.url}/health/ready", alive=self._process)
+        except AssertionError as error:
+            error.add_note(self.log[-2000:])
+            raise
+
+    def kill(self) -> None:
+        """Kill it, and what it started, with SIGKILL."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self, within: float = 30) -> int:
+        """Send SIGTERM; return the exit code."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(timeout=within)

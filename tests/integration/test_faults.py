@@ -1,0 +1,73 @@
+"""What was acknowledged stays, whatever dies: the service, or the database under it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from .containers import MySqlServer
+from .load import MARK, Load, reconcile
+from .processes import Service, upgrade_schema
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_was_acknowledged_before_kill_9_is_stored_once_with_its_values(
+    mysql: MySqlServer, tmp_path: Path, figures: Callable[[str], None]
+) -> None:
+    database = mysql.new_database()
+    upgrade_schema(database, tmp_path)
+    with Service(tmp_path, STROKE_DATABASE_URL=database) as service:
+        load = Load(service.url)
+        async with load.running():
+            for _ in range(3):
+                await load.until(more=300)
+                service.kill()
+                await load.until(refused=32)
+                await asyncio.to_thread(service.start)
+            await load.until(more=300)
+
+        result = reconcile(load, mysql, database)
+
+    figures(f"kill -9 of the service, 3 times: {result}; {dict(load.failures)}")
+    assert load.statuses.keys() == {200}
+    assert (result.lost, result.changed, result.twice) == ([], [], [])
+    assert MARK not in service.log
+
+
+async def test_the_service_outlives_a_database_that_stops_and_one_that_is_killed(
+    own_mysql: Callable[[], MySqlServer], tmp_path: Path, figures: Callable[[str], None]
+) -> None:
+    server = await asyncio.to_thread(own_mysql)
+    database = server.new_database()
+    upgrade_schema(database, tmp_path)
+    with Service(tmp_path, STROKE_DATABASE_URL=database) as service:
+        load = Load(service.url)
+        async with load.running():
+            for end in (server.stop, server.kill):
+                await load.until(more=300)
+                await asyncio.to_thread(end)
+                await load.until(refused=100)
+                await expect(service, live=200, ready=503)
+                await asyncio.to_thread(server.start)
+                await load.until(more=300)
+            await expect(service, live=200, ready=200)
+
+        result = reconcile(load, server, database)
+
+    figures(f"MySQL stopped, then killed: {result}; answers {dict(load.statuses)}")
+    assert load.statuses.keys() == {200, 503}
+    assert load.without_retry_after == 0
+    assert not load.failures, "no request may hang or lose its connection"
+    assert (result.lost, result.changed, result.twice) == ([], [], [])
+    assert MARK not in service.log
+
+
+async def expect(service: Service, **health: int) -> None:
+    async with httpx.AsyncClient(base_url=service.url, timeout=30) as http:
+        found = {part: (await http.get(f"/health/{part}")).status_code for part in health}
+    assert found == health
