@@ -39,16 +39,5 @@ fi
 
 deploy/python/set-up.sh app
 
-url=http://$host:$port
-cat << NEXT
-Documentation: $url/docs   (Ctrl-C stops)
-Next, in a second terminal:
-
-  curl -s $url/predict -H 'Content-Type: application/json' -d '{
-    "gender": "Male", "age": 67, "hypertension": 0, "heart_disease": 1,
-    "avg_glucose_level": 228.69, "bmi": 36.6, "smoking_status": "formerly smoked",
-    "name": "John Doe", "country": "United States", "province": "California"}'
-  curl -s '$url/predictions?limit=1'
-
-NEXT
-exec .venv/bin/stroke serve ${arguments[@]+"${arguments[@]}"}
+# It prints where the documentation page is, and what to try next.
+exec .venv/bin/stroke serve --migrate ${arguments[@]+"${arguments[@]}"}
