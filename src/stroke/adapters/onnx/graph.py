@@ -1,0 +1,131 @@
+"""A graph that onnxruntime runs: which features it takes, and how they are fed to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from stroke.domain.errors import InvalidModel
+from stroke.domain.features import (
+    AGE_GROUPS,
+    BMI_CATEGORIES,
+    ENGINEERED_FEATURES,
+    FEATURES,
+    GLUCOSE_CATEGORIES,
+    TEXT_FEATURES,
+    Bands,
+)
+
+Columns = Mapping[str, NDArray[Any]]
+
+_DTYPES: Final[dict[str, type]] = {
+    "tensor(string)": np.object_,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+}
+PROBABILITY: Final = "probability"
+CONTRIBUTIONS: Final = "contributions"
+
+
+class Graph:
+    """One loaded graph. ``run`` may be called from several threads at once.
+
+    Raises ``InvalidModel`` for a graph that breaks the contract, naming the offending part.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        options = ort.SessionOptions()
+        # A process scores one batch at a time; more threads than one only cost hand-overs.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise InvalidModel("onnxruntime cannot load the graph") from error
+        self._dtypes = {put.name: _dtype(put) for put in self._session.get_inputs()}
+        outputs = [put.name for put in self._session.get_outputs()]
+        self._wanted = [_probability_output(outputs)]
+        self.explains = CONTRIBUTIONS in outputs
+        if self.explains:
+            self._wanted.append(CONTRIBUTIONS)
+        self._derived = [name for name in self._dtypes if name in ENGINEERED_FEATURES]
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """The features that the graph takes, in its own order."""
+        return tuple(self._dtypes)
+
+    def run(self, columns: Columns) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Return probabilities ``(N,)`` and the contributions ``(N, k)`` if the graph gives any.
+
+        ``columns`` holds the raw features, ``(N,)`` each: text as objects, numbers as float64.
+        """
+        derived = engineered(columns, self._derived) if self._derived else {}
+        feed: dict[str, NDArray[Any]] = {
+            name: (derived[name] if name in derived else columns[name])
+            .astype(dtype, copy=False)
+            .reshape(-1, 1)
+            for name, dtype in self._dtypes.items()
+        }
+        probability, *contributions = self._session.run(self._wanted, feed)
+        return _positive(probability), (
+            contributions[0].astype(np.float64, copy=False) if contributions else None
+        )
+
+
+def engineered(columns: Columns, wanted: list[str]) -> dict[str, NDArray[Any]]:
+    """Return the ``wanted`` engineered features; the vectorised twin of ``domain.engineer``."""
+    made: dict[str, NDArray[Any]] = {}
+    for name, source, bands in (
+        ("age_group", "age", AGE_GROUPS),
+        ("bmi_category", "bmi", BMI_CATEGORIES),
+        ("glucose_category", "avg_glucose_level", GLUCOSE_CATEGORIES),
+    ):
+        if name in wanted:
+            made[name] = _labels(bands, columns[source])
+    if "age_hypertension" in wanted:
+        made["age_hypertension"] = columns["age"] * columns["hypertension"]
+    return made
+
+
+def _labels(bands: Bands, values: NDArray[np.float64]) -> NDArray[Any]:
+    found: NDArray[Any] = np.array(bands.labels, dtype=object)[
+        np.searchsorted(bands.cuts, values, side="right")
+    ]
+    return found
+
+
+def _dtype(put: Any) -> type:
+    if put.name not in FEATURES:
+        raise InvalidModel(f"the graph asks for {put.name!r}, which is no known feature")
+    dtype = _DTYPES.get(put.type)
+    if dtype is None or (dtype is np.object_) != (put.name in TEXT_FEATURES):
+        raise InvalidModel(f"the graph takes {put.name!r} as {put.type}, which it is not")
+    if len(put.shape) != 2 or put.shape[1] != 1:  # noqa: PLR2004 - [N, 1]
+        raise InvalidModel(f"the graph takes {put.name!r} in the shape {put.shape}, not [N, 1]")
+    return dtype
+
+
+def _probability_output(outputs: list[str]) -> str:
+    for name in (PROBABILITY, "probabilities", "output_probability"):  # the latter: skl2onnx's
+        if name in outputs:
+            return name
+    raise InvalidModel(f"the graph gives no probability, only {', '.join(outputs)}")
+
+
+def _positive(output: Any) -> NDArray[np.float64]:
+    """Return the probability of a stroke from ``[N, 1]``, ``[N, 2]`` or a list of mappings."""
+    if isinstance(output, list):  # skl2onnx's ZipMap
+        return np.array([row[max(row)] for row in output], dtype=np.float64)
+    probability: NDArray[np.float64] = output.reshape(len(output), -1)[:, -1].astype(
+        np.float64, copy=False
+    )
+    return probability

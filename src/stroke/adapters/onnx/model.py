@@ -1,0 +1,173 @@
+"""The served model: an ONNX graph and its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stroke.adapters.onnx.graph import Columns, Graph
+from stroke.adapters.onnx.manifest import (
+    GRAPH,
+    IMPORTED_BANDS,
+    Bands,
+    Manifest,
+    read_manifest,
+)
+from stroke.adapters.onnx.shapley import shapley_values
+from stroke.application.ports import RiskModel
+from stroke.domain.errors import InvalidModel, ModelNotFound
+from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
+from stroke.domain.patient import Patient
+from stroke.domain.risk import Contribution, ModelDescription, RiskAssessment
+
+# A foreign model may answer 0 or 1 exactly, whose log-odds are infinite: they count as this far.
+_CERTAIN: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores of N patients: ``probability (N,)`` and its parts ``log_odds (N, k)``.
+
+    Column ``j`` of ``log_odds`` belongs to ``features[j]``; with ``baseline_log_odds`` each row
+    sums to the logit of the probability.
+    """
+
+    probability: NDArray[np.float64]
+    log_odds: NDArray[np.float64]
+    features: tuple[str, ...]
+    baseline_log_odds: float
+
+
+class OnnxRiskModel(RiskModel):
+    """Serves the artefact at ``path``: a folder with graph and manifest, or a bare ``.onnx`` file.
+
+    Raises ``ModelNotFound``, or ``InvalidModel`` saying which part of the contract is broken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        content = _read(path / GRAPH if path.is_dir() else path)
+        sha256 = hashlib.sha256(content).hexdigest()
+        self._graph = Graph(content)
+        if path.is_dir():
+            self.manifest = read_manifest(path)
+        else:
+            self.manifest = _manifest_of_bare_graph(path, sha256, self._graph)
+        if self.manifest.sha256 != sha256:
+            raise InvalidModel(f"{path}: the graph is not the one that the manifest describes")
+        if set(self.manifest.features) != set(self._graph.features):
+            raise InvalidModel(f"{path}: the graph takes other features than the manifest says")
+        self._description = self.manifest.description
+        self._reference = {name: self.manifest.reference_patient[name] for name in RAW_FEATURES}
+        self._explain_by_graph()
+        self._check_reference_patient()
+
+    @property
+    def description(self) -> ModelDescription:
+        return self._description
+
+    def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
+        scores = self.score(_columns(patients))
+        strongest = np.argsort(-np.abs(scores.log_odds), axis=1, kind="stable").tolist()
+        names, baseline = scores.features, scores.baseline_log_odds
+        values_of = attrgetter(*names)
+        categorise = self._description.bands.categorise
+        return [
+            RiskAssessment(
+                probability,
+                categorise(probability),
+                tuple([Contribution(names[i], values[i], parts[i]) for i in order]),
+                baseline,
+            )
+            for values, probability, parts, order in zip(
+                map(values_of, patients),
+                scores.probability.tolist(),
+                scores.log_odds.tolist(),
+                strongest,
+                strict=True,
+            )
+        ]
+
+    def score(self, columns: Columns) -> Scores:
+        """Score many patients at once.
+
+        ``columns`` holds the raw features, ``(N,)`` each: text as an object array of str, numbers
+        as float64.
+        """
+        probability, contributions = self._graph.run(columns)
+        if contributions is not None and self._of_feature is not None:
+            parts = contributions @ self._of_feature if self._summed else contributions
+            return Scores(probability, parts, self._explained, self._intercept)
+        parts = shapley_values(self._log_odds, columns, self._reference)
+        return Scores(probability, parts, RAW_FEATURES, self._reference_log_odds())
+
+    def _explain_by_graph(self) -> None:
+        """Prepare the sums of the graph's own contributions, if the manifest describes them."""
+        described = self.manifest.contributions
+        self._of_feature: NDArray[np.float64] | None = None
+        if described is None or not self._graph.explains:
+            return
+        self._explained = tuple(dict.fromkeys(described.columns))
+        self._intercept = described.intercept
+        self._of_feature = np.array(
+            [[float(column == f) for f in self._explained] for column in described.columns]
+        )
+        self._summed = self._explained != described.columns
+
+    def _check_reference_patient(self) -> None:
+        """Score one patient, so that a graph that cannot is refused now and not at noon."""
+        try:
+            scores = self.score(_columns([Patient(**self._reference)]))
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise InvalidModel("the graph does not score the reference patient") from error
+        [probability] = scores.probability
+        logit = scores.baseline_log_odds + float(scores.log_odds.sum())
+        if not 0 <= probability <= 1 or abs(_logit(probability) - logit) > 1e-6:  # noqa: PLR2004
+            raise InvalidModel("the graph's contributions do not sum to its probability")
+
+    def _reference_log_odds(self) -> float:
+        return float(self._log_odds(_columns([Patient(**self._reference)]))[0])
+
+    def _log_odds(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        probability, _ = self._graph.run(columns)
+        log_odds: NDArray[np.float64] = _logit(probability)
+        return log_odds
+
+
+def _columns(patients: Sequence[Patient]) -> dict[str, NDArray[Any]]:
+    return {
+        name: np.array(
+            [getattr(patient, name) for patient in patients],
+            dtype=object if name in TEXT_FEATURES else np.float64,
+        )
+        for name in RAW_FEATURES
+    }
+
+
+def _logit(probability: Any) -> Any:
+    clipped = np.clip(probability, _CERTAIN, 1 - _CERTAIN)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def _read(graph: Path) -> bytes:
+    try:
+        return graph.read_bytes()
+    except OSError as error:
+        raise ModelNotFound(f"no graph at {graph}") from error
+
+
+def _manifest_of_bare_graph(path: Path, sha256: str, graph: Graph) -> Manifest:
+    return Manifest(
+        name=path.stem[:40],
+        version=f"{path.stem[:40]}-{sha256[:12]}",
+        model_type="onnx",
+        sha256=sha256,
+        features=graph.features,
+        bands=Bands(medium=IMPORTED_BANDS.medium, high=IMPORTED_BANDS.high),
+    )

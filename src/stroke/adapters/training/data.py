@@ -1,0 +1,74 @@
+"""The training data: the public stroke data set's CSV, or any file with its columns."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stroke.domain.errors import InvalidData
+from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import GENDERS, SMOKING_STATUSES
+
+OUTCOME: Final = "stroke"
+_NUMBERS: Final = ("age", "hypertension", "heart_disease", "avg_glucose_level", "bmi")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledPatients:
+    """Raw features ``(N, 7)``, missing BMI as NaN, and the outcome ``(N,)`` of 0 and 1."""
+
+    features: pd.DataFrame
+    outcome: NDArray[np.int64]
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a manifest says of the data."""
+        return {
+            "sha256": self.sha256,
+            "rows": len(self),
+            "strokes": int(self.outcome.sum()),
+            "missing_bmi": int(self.features["bmi"].isna().sum()),
+        }
+
+
+def read_csv(path: Path) -> LabelledPatients:
+    """Read a CSV with the raw features and ``stroke`` in its header; other columns are ignored.
+
+    Raises ``InvalidData`` saying what is wrong with the file, without quoting a row.
+    """
+    try:
+        content = path.read_bytes()
+        table = pd.read_csv(path, na_values=["N/A", ""], keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise InvalidData(f"{path} cannot be read as CSV") from error
+    missing = [name for name in (*RAW_FEATURES, OUTCOME) if name not in table.columns]
+    if missing:
+        raise InvalidData(f"{path} lacks the columns {', '.join(missing)}")
+    features = table[list(RAW_FEATURES)].copy()
+    for name in _NUMBERS:
+        numbers = pd.to_numeric(features[name], errors="coerce").astype(np.float64)
+        _refuse(path, name, numbers.isna() & (features[name].notna() | (name != "bmi")))
+        features[name] = numbers
+    _refuse(path, "gender", ~features["gender"].isin(GENDERS))
+    _refuse(path, "smoking_status", ~features["smoking_status"].isin(SMOKING_STATUSES))
+    _refuse(path, OUTCOME, ~table[OUTCOME].isin([0, 1]))
+    outcome = table[OUTCOME].to_numpy(np.int64)
+    if outcome.min() == outcome.max():
+        raise InvalidData(f"{path} needs patients with and without a stroke")
+    return LabelledPatients(features, outcome, hashlib.sha256(content).hexdigest())
+
+
+def _refuse(path: Path, name: str, wrong: pd.Series) -> None:
+    if wrong.any():
+        row = int(np.flatnonzero(wrong.to_numpy())[0])
+        raise InvalidData(f"{path}: row {row + 1} has no valid {name}")

@@ -1,0 +1,98 @@
+"""Trains the default kind of model and writes its artefact, verified row by row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from stroke.adapters.training.artefact import (
+    CARD,
+    GRAPH,
+    MANIFEST,
+    card,
+    content_version,
+    library_versions,
+    write_artefact,
+)
+from stroke.adapters.training.data import LabelledPatients
+from stroke.adapters.training.evaluation import logit
+from stroke.adapters.training.graph import to_onnx
+from stroke.adapters.training.spline_regression import MODEL_TYPE, FittedModel, fit
+from stroke.adapters.training.verification import compare, probe_patients, run_graph
+from stroke.domain.errors import ConversionMismatch
+from stroke.domain.features import RAW_FEATURES
+
+TOLERANCE: Final = 1e-9
+_PROBES: Final = 5_000
+
+
+def train(
+    data: LabelledPatients,
+    folder: Path,
+    *,
+    name: str,
+    replace: bool = False,
+    progress: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Fit, cross-validate, export, verify, then write ``folder``; return the manifest.
+
+    The same data and library versions give the same graph, byte for byte. Raises
+    ``ConversionMismatch`` (and writes nothing) when the graph is not the fitted model.
+    """
+    fitted = fit(data, progress=progress)
+    graph = to_onnx(fitted.pipeline[0], fitted.pipeline[-1], name)
+    verify_export(fitted, graph, pd.concat([data.features, probe_patients(_PROBES)]))
+    manifest = _manifest(name, data, fitted, graph)
+    write_artefact(
+        folder,
+        {
+            GRAPH: graph,
+            MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode(),
+            CARD: card(manifest).encode(),
+        },
+        replace=replace,
+    )
+    return manifest
+
+
+def verify_export(fitted: FittedModel, graph: bytes, patients: pd.DataFrame) -> None:
+    """Raise ``ConversionMismatch`` unless the graph's probabilities and contributions are right."""
+    probability, contributions = run_graph(graph, ["probability", "contributions"], patients)
+    compare(
+        patients,
+        lambda rows: fitted.pipeline.predict_proba(rows)[:, 1],
+        lambda _: probability[:, 0],
+        tolerance=TOLERANCE,
+    )
+    intercept = float(fitted.pipeline[-1].intercept_[0])
+    gap = float(np.abs(contributions.sum(axis=1) + intercept - logit(probability[:, 0])).max())
+    if not gap <= TOLERANCE:
+        raise ConversionMismatch(f"contributions miss the logit of the probability by {gap:.3g}")
+
+
+def _manifest(
+    name: str, data: LabelledPatients, fitted: FittedModel, graph: bytes
+) -> dict[str, Any]:
+    version, sha256 = content_version(name, graph)
+    return {
+        "manifest_version": 1,
+        "name": name,
+        "version": version,
+        "model_type": MODEL_TYPE,
+        "sha256": sha256,
+        "features": list(RAW_FEATURES),
+        "bands": {"medium": fitted.bands.medium, "high": fitted.bands.high},
+        "reference_patient": fitted.reference_patient,
+        "contributions": {
+            "columns": list(RAW_FEATURES),
+            "intercept": float(fitted.pipeline[-1].intercept_[0]),
+        },
+        "metrics": fitted.metrics,
+        "training": data.facts,
+        "libraries": library_versions("numpy", "onnx", "pandas", "scikit-learn", "scipy"),
+    }

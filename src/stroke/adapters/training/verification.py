@@ -1,0 +1,105 @@
+"""Holds an exported graph against the model it was made from, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+import pandas as pd
+from numpy.typing import NDArray
+
+from stroke.domain.errors import ConversionMismatch
+from stroke.domain.features import (
+    AGE_GROUPS,
+    BMI_CATEGORIES,
+    GLUCOSE_CATEGORIES,
+    RAW_FEATURES,
+)
+from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, SMOKING_STATUSES, Range
+
+Floats = NDArray[np.float64]
+
+_SEED: Final = 7
+_CUTS: Final = {
+    "age": (AGE, AGE_GROUPS.cuts),
+    "avg_glucose_level": (AVG_GLUCOSE_LEVEL, GLUCOSE_CATEGORIES.cuts),
+    "bmi": (BMI, BMI_CATEGORIES.cuts),
+}
+
+
+def probe_patients(count: int) -> pd.DataFrame:
+    """Return ``count`` random patients over all plausible values, then boundary patients.
+
+    Boundaries: both ends of each range, each band's cut and its neighbours in 64 and 32 bits.
+    The same call gives the same patients.
+    """
+    stream = np.random.default_rng(_SEED)
+    random = _random(stream, count)
+    edges = []
+    for name, (plausible, cuts) in _CUTS.items():
+        for value in _around(plausible, cuts):
+            some = _random(stream, 4)
+            some[name] = value
+            edges.append(some)
+    return pd.concat([random, *edges], ignore_index=True)
+
+
+def _around(plausible: Range, cuts: tuple[float, ...]) -> list[float]:
+    values = {plausible.low, plausible.high}
+    for cut in cuts:
+        values |= {cut, float(np.nextafter(cut, -np.inf)), float(np.nextafter(cut, np.inf))}
+        single = np.float32(cut)
+        values |= {
+            float(np.nextafter(single, np.float32(-np.inf))),
+            float(np.nextafter(single, np.float32(np.inf))),
+        }
+    return sorted(value for value in values if value in plausible)
+
+
+def _random(stream: np.random.Generator, count: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "gender": stream.choice(np.array(GENDERS, dtype=object), count),
+            "age": np.round(stream.uniform(AGE.low, AGE.high, count), 1),
+            "hypertension": stream.integers(0, 2, count).astype(np.float64),
+            "heart_disease": stream.integers(0, 2, count).astype(np.float64),
+            "avg_glucose_level": np.round(
+                stream.uniform(AVG_GLUCOSE_LEVEL.low, AVG_GLUCOSE_LEVEL.high, count), 2
+            ),
+            "bmi": np.round(stream.uniform(BMI.low, BMI.high, count), 1),
+            "smoking_status": stream.choice(np.array(SMOKING_STATUSES, dtype=object), count),
+        }
+    )
+
+
+def compare(
+    patients: pd.DataFrame,
+    original: Callable[[pd.DataFrame], Floats],
+    exported: Callable[[pd.DataFrame], Floats],
+    *,
+    tolerance: float,
+) -> float:
+    """Return the largest difference of two models' probabilities over ``patients``.
+
+    Raises ``ConversionMismatch`` naming the worst patient when it is over ``tolerance``; these
+    patients are made up, so their values may be shown.
+    """
+    wanted, got = original(patients), exported(patients)
+    difference = np.where(np.isfinite(got), np.abs(wanted - got), np.inf)
+    worst = int(difference.argmax())
+    if difference[worst] > tolerance:
+        case = ", ".join(f"{name}={patients.iloc[worst][name]}" for name in patients.columns)
+        raise ConversionMismatch(
+            f"the graph differs from the original by {difference[worst]:.3g} (allowed "
+            f"{tolerance:g}): original {wanted[worst]:.9g}, graph {got[worst]:.9g}, for {case}"
+        )
+    return float(difference[worst])
+
+
+def run_graph(content: bytes, outputs: list[str], patients: pd.DataFrame) -> list[Floats]:
+    """Run a graph that takes the raw features and return ``outputs``, with missing BMI as NaN."""
+    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+    feed: dict[str, Any] = {name: patients[name].to_numpy()[:, None] for name in RAW_FEATURES}
+    return list(session.run(outputs, feed))
