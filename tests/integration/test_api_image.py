@@ -1,0 +1,191 @@
+"""The service's image: what it holds, and how it starts, waits and stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from .containers import LABELS, MySqlServer, build_image, free_port
+from .load import MARK, Load, reconcile
+from .processes import upgrade_schema, wait_for
+
+LABEL = [f"--label={name}={value}" for name, value in LABELS.items()]
+# No more than an orchestrator with a strict policy would allow.
+CONFINED = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_engine")]
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout.strip()
+
+
+class Container:
+    """A started container of the image."""
+
+    def __init__(self, identity: str) -> None:
+        self._id = identity
+
+    @property
+    def state(self) -> dict[str, Any]:
+        inspected: dict[str, Any] = json.loads(docker("inspect", "-f", "{{json .State}}", self._id))
+        return inspected
+
+    @property
+    def health(self) -> str:
+        return str(self.state["Health"]["Status"])
+
+    @property
+    def log(self) -> str:
+        both = subprocess.run(["docker", "logs", self._id], capture_output=True, check=True)
+        return (both.stdout + both.stderr).decode()
+
+    def stop(self) -> int:
+        """Stop it as an orchestrator does (SIGTERM, then patience); return its exit code."""
+        docker("stop", "--time=30", self._id)
+        return int(self.state["ExitCode"])
+
+    def wait_until_healthy(self, within: float = 90) -> None:
+        deadline = time.monotonic() + within
+        while self.health != "healthy":
+            assert self.state["Running"], self.log
+            assert time.monotonic() < deadline, (self.health, self.log)
+            time.sleep(0.2)
+
+
+@contextmanager
+def started(image: str, *options: str, **settings: str) -> Iterator[Container]:
+    variables = [f"--env={name}={value}" for name, value in settings.items()]
+    # Docker would look every 10 s; the tests do not wait that long.
+    command = ["run", "-d", *LABEL, *CONFINED, "--health-interval=1s", *options, *variables, image]
+    identity = docker(*command)
+    try:
+        yield Container(identity)
+    finally:
+        docker("rm", "-fv", identity)
+
+
+@pytest.fixture(scope="module")
+def image(docker_engine: None) -> str:
+    return build_image("api")
+
+
+def in_image(image: str, script: str) -> str:
+    return docker("run", "--rm", *LABEL, *CONFINED, "--entrypoint=sh", image, "-c", script)
+
+
+def test_the_image_runs_as_a_number_that_is_not_root(image: str) -> None:
+    user = json.loads(docker("inspect", "-f", "{{json .Config.User}}", image))
+
+    assert user == "10001:10001"
+    assert in_image(image, "id -u") == "10001"
+
+
+def test_the_image_holds_no_compiler_no_pip_and_no_training_library(image: str) -> None:
+    tools = "gcc cc c++ make pip pip3 curl wget git"
+    libraries = "sklearn skl2onnx onnx pytest hatchling"
+
+    assert in_image(image, f"for t in {tools}; do command -v $t; done; true") == ""
+    for library in libraries.split():
+        assert in_image(image, f"python -c 'import {library}' 2> /dev/null || echo none") == "none"
+
+
+def test_the_image_is_of_debians_python_and_all_of_its_packages_agree(image: str) -> None:
+    assert in_image(image, "python --version").startswith("Python 3.13.")
+    assert in_image(image, "stroke --version").startswith("stroke ")
+
+
+def test_with_nothing_set_it_turns_healthy_and_keeps_predictions_in_a_file(image: str) -> None:
+    port = free_port()
+    with started(image, f"--publish=127.0.0.1:{port}:8000") as container:
+        container.wait_until_healthy()
+        root = httpx.get(f"http://127.0.0.1:{port}/", timeout=10).json()
+        docs = httpx.get(f"http://127.0.0.1:{port}/docs", timeout=10)
+        code = container.stop()
+
+    assert root == {"message": "Stroke Prediction API"}
+    assert docs.status_code == 200
+    assert code == 0
+
+
+async def test_it_waits_for_mysql_and_drains_on_sigterm(
+    image: str,
+    own_mysql: Callable[[], MySqlServer],
+    tmp_path: Path,
+    figures: Callable[[str], None],
+) -> None:
+    server = await asyncio.to_thread(own_mysql)
+    database = server.new_database()
+    upgrade_schema(database, tmp_path)
+    server.stop()
+    port = str(free_port())
+    url = f"http://127.0.0.1:{port}"
+    with started(
+        image, "--network=host", STROKE_HTTP_PORT=port, STROKE_DATABASE_URL=database
+    ) as container:
+        await asyncio.sleep(5)
+        assert container.health != "healthy", "there is no database to be ready for"
+        assert container.state["Running"], container.log
+        server.start()
+        waited = await asyncio.to_thread(wait_for, f"{url}/health/ready")
+        await asyncio.to_thread(container.wait_until_healthy)
+
+        load = Load(url)
+        async with load.running():
+            await load.until(more=300)
+            code = await asyncio.to_thread(container.stop)
+            load.stopping = True
+        log = container.log
+
+    result = reconcile(load, server, database)
+    figures(
+        f"image: ready {waited:.1f} s after MySQL; SIGTERM under load: {result}; exit code {code}"
+    )
+    assert code == 0
+    # Drained: whatever was stored was also answered, and whatever was answered is stored.
+    assert (result.lost, result.changed, result.twice) == ([], [], [])
+    assert result.unacknowledged == 0
+    assert MARK not in log
+
+
+def test_no_patient_reaches_the_log_of_a_request_that_is_refused(image: str) -> None:
+    port = free_port()
+    with started(image, f"--publish=127.0.0.1:{port}:8000") as container:
+        container.wait_until_healthy()
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
+            answers = [
+                http.post("/predict", json={"name": MARK, "age": MARK}),
+                http.post("/predict", content=f'{{"name": "{MARK}"'),
+                http.get(f"/predictions/{MARK}"),
+            ]
+        log = container.log
+
+    assert [answer.status_code >= 400 for answer in answers] == [True] * 3
+    assert MARK not in log
+
+
+def test_the_unit_tests_pass_on_the_python_and_packages_that_are_shipped(
+    docker_engine: None, figures: Callable[[str], None]
+) -> None:
+    tests = build_image("api", "test")
+
+    ran = subprocess.run(
+        ["docker", "run", "--rm", *LABEL, "--read-only", "--tmpfs=/tmp", tests, "tests/unit", "-q"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout[-4000:]
+    figures(f"unit tests inside the image: {ran.stdout.splitlines()[-1]}")

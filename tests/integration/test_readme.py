@@ -1,0 +1,158 @@
+"""The README's commands do what it says, in its order, in a fresh copy of the project."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from .checkout import copy_checkout
+from .containers import ROOT, free_port
+from .processes import environment, wait_for
+from .readme import Command, commands, disagreement
+
+README = (ROOT / "README.md").read_text()
+
+
+class Terminal:
+    """Runs one block after another, as a reader does; variables last from block to block."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._address = f"127.0.0.1:{free_port()}"
+        port = self._address.rpartition(":")[2]
+        self._environment = environment(STROKE_HTTP_PORT=port)
+        self._state = folder / ".venv" / "readme-variables"
+        self._server = ExitStack()
+
+    def close(self) -> None:
+        self._server.close()
+
+    def run(self, command: Command) -> str:
+        """Return what the block printed on stdout; a server's block returns when it is ready."""
+        text = command.text.replace("127.0.0.1:8000", self._address)
+        text = text.replace("localhost:8000", self._address)
+        if command.serves:
+            self._server.close()
+            self._server.enter_context(self._serving(text))
+            return ""
+        before = f"[[ ! -e {self._state} ]] || . {self._state}; set -euo pipefail\n"
+        after = f"\ndeclare -px > {self._state}"
+        done = subprocess.run(
+            ["bash", "-c", f"{before}{text}{after}"],
+            cwd=self._folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"README.md:{command.line}: {done.stderr[-2000:]}"
+        return done.stdout
+
+    @contextmanager
+    def _serving(self, text: str) -> Iterator[None]:
+        with (self._folder / "server.log").open("ab") as log:
+            process = subprocess.Popen(
+                ["bash", "-c", text],
+                cwd=self._folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            wait_for(f"http://{self._address}/health/ready", within=300, alive=process)
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=30)
+
+
+def test_the_readmes_commands_do_what_it_says(tmp_path: Path) -> None:
+    terminal = Terminal(copy_checkout(tmp_path / "stroke"))
+    ran = 0
+    try:
+        for command in commands(README):
+            if command.not_run is None:
+                output = terminal.run(command)
+                difference = disagreement(command, output)
+                assert difference is None, f"README.md:{command.line}: {difference}"
+                ran += 1
+    finally:
+        terminal.close()
+
+    assert ran >= 3, "the quick start alone has a start, a prediction and a listing"
+
+
+def test_a_command_that_is_not_run_says_why() -> None:
+    reasons = [command.not_run for command in commands(README) if command.not_run is not None]
+
+    assert "" not in reasons
+
+
+EXAMPLE = """\
+```sh
+curl it
+```
+It prints:
+
+```json
+{"id": 1, "probability": 0.25, "factors": ["age"], "of": {"x": null}}
+```
+
+<!-- not run: needs a cloud -->
+```sh
+deploy it
+```
+```
+a picture
+```
+```sh
+./run.sh --port 8001
+```
+"""
+
+
+def test_blocks_are_found_with_their_output_and_reason() -> None:
+    curl, deploy, run = commands(EXAMPLE)
+
+    assert (curl.text, curl.line, curl.shown_as, curl.not_run) == ("curl it\n", 1, "json", None)
+    assert (deploy.not_run, deploy.shown) == ("needs a cloud", None)
+    assert [block.serves for block in (curl, deploy, run)] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("output", "difference"),
+    [
+        ('{"id": 7, "probability": 1, "factors": ["bmi", "age"], "of": {"x": null}}', None),
+        ('{"id": "7", "probability": 1, "factors": ["bmi"], "of": {"x": null}}', "$.id is a str"),
+        ('{"id": 7, "probability": 1, "factors": [], "of": {"x": null}}', "$.factors is empty"),
+        ('{"id": 7, "probability": 1, "factors": ["bmi"], "of": {}}', "$.of differs in ['x']"),
+    ],
+)
+def test_json_must_have_the_shape_that_is_shown(output: str, difference: str | None) -> None:
+    found = disagreement(commands(EXAMPLE)[0], output)
+
+    assert (found is None) if difference is None else (found or "").startswith(difference)
+
+
+@pytest.mark.parametrize(
+    ("output", "agrees"),
+    [
+        ("scored 31 rows in 9.5 s\nmodel other-2\n", True),
+        ("starting\nscored  7 rows in 12 s\nmodel x\ndone", True),
+        ("model x\nscored 7 rows in 12 s\n", False),
+        ("scored many rows in 12 s\nmodel x\n", False),
+    ],
+)
+def test_text_must_have_the_lines_that_are_shown(output: str, agrees: bool) -> None:
+    shown = commands("```sh\nx\n```\n```text\nscored 1,000 rows in 0.1 s\nmodel ...\n```\n")
+
+    assert (disagreement(shown[0], output) is None) == agrees
