@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from stroke.domain.errors import InvalidSetting
 
-# One statement per new connection. UTC, because rows hold UTC without saying so. Strict, because
+# UTC, because rows hold UTC without saying so. Strict, because
 # a value that does not fit must be refused and never cut; without NO_BACKSLASH_ESCAPES, because
 # the driver escapes with backslashes.
 _MYSQL_SESSION: Final = (
@@ -25,21 +25,36 @@ _RECYCLE_SECONDS: Final = 1800
 def create_engine(url: URL, *, pool_size: int, connect_timeout: float) -> AsyncEngine:
     """Return an engine; nothing is connected yet.
 
-    At most ``pool_size`` connections are open at a time. A committed transaction is durable on
-    both databases. No error of the engine quotes a parameter's value. Raises ``InvalidSetting``
-    when SQLite's file cannot be written.
+    At most ``pool_size`` connections are open at a time, and one more that the repository keeps
+    for its inserts. ``info["id_step"]`` of a MySQL connection is the step of generated ids. A
+    committed transaction is durable on both databases. No error of the engine quotes a
+    parameter's value. Raises ``InvalidSetting`` when SQLite's file cannot be written.
     """
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, pool_size, connect_timeout)
-    return create_async_engine(
+    return _mysql(url, pool_size, connect_timeout)
+
+
+def _mysql(url: URL, pool_size: int, connect_timeout: float) -> AsyncEngine:
+    engine = create_async_engine(
         url.update_query_dict({"charset": "utf8mb4"}),
         pool_size=pool_size,
-        max_overflow=0,
+        max_overflow=1,
         pool_pre_ping=True,
         pool_recycle=_RECYCLE_SECONDS,
         hide_parameters=True,
-        connect_args={"connect_timeout": connect_timeout, "init_command": _MYSQL_SESSION},
+        connect_args={"connect_timeout": connect_timeout},
     )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, record: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(_MYSQL_SESSION)
+        cursor.execute("SELECT @@session.auto_increment_increment")
+        (record.info["id_step"],) = cursor.fetchone()
+        cursor.close()
+
+    return engine
 
 
 def _sqlite(url: URL, pool_size: int, busy_timeout: float) -> AsyncEngine:
@@ -47,7 +62,7 @@ def _sqlite(url: URL, pool_size: int, busy_timeout: float) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=pool_size,
-        max_overflow=0,
+        max_overflow=1,
         hide_parameters=True,
         connect_args={"timeout": busy_timeout},
     )

@@ -68,7 +68,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except exc.DBAPIError as error:
-        raise _fact(error.orig) from error
+        raise fact(error.orig) from error
     except exc.TimeoutError as error:
         raise StoreUnavailable("no connection to the database became free in time") from error
     except TimeoutError as error:
@@ -93,7 +93,8 @@ def missing_table(error: BaseException) -> bool:
     return mysql_code(cause) == _NO_SUCH_TABLE
 
 
-def _fact(cause: BaseException | None) -> StrokeError:
+def fact(cause: BaseException | None) -> StrokeError:
+    """Return what a driver's error means."""
     if isinstance(cause, sqlite3.Error):
         return _sqlite_fact(cause)
     code = mysql_code(cause)

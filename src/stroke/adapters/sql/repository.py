@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Dialect, Text, delete, insert, text, type_coerce
+from sqlalchemy import ColumnElement, Dialect, Text, delete, insert, type_coerce
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.faults import translated
+from stroke.adapters.sql.insert_connection import InsertConnection
 from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record
 from stroke.adapters.sql.schema import HEAD, current_revision
 from stroke.adapters.sql.tables import predictions as table
@@ -38,20 +39,22 @@ class SqlPredictionRepository(PredictionRepository):
         self._engine = engine
         self._statement_timeout = statement_timeout
         self._on_mysql = engine.dialect.name == "mysql"
+        self._kept = InsertConnection(engine)
         self._insert_into, self._one_row = _insert_parts(engine.dialect)
         self._insert = lru_cache(maxsize=_ROWS_PER_STATEMENT)(self._insert_statement)
 
     async def add(self, predictions: Sequence[Prediction]) -> list[int]:
         """Store all ``predictions`` with one INSERT per 1,000 rows and one commit."""
+        if len(predictions) <= _ROWS_PER_STATEMENT and not self._kept.busy:
+            return await self._add_in_one_statement(predictions)
         ids: list[int] = []
         async with self._transaction() as connection:
-            step = await self._id_step(connection)
             for start in range(0, len(predictions), _ROWS_PER_STATEMENT):
                 chunk = predictions[start : start + _ROWS_PER_STATEMENT]
                 result = await connection.exec_driver_sql(
                     self._insert(len(chunk)), parameters(chunk)
                 )
-                ids += self._ids(result.lastrowid, len(chunk), step)
+                ids += self._ids(result.lastrowid, len(chunk), connection.info.get("id_step", 1))
         return ids
 
     async def get(self, prediction_id: int) -> PredictionRecord:
@@ -95,6 +98,16 @@ class SqlPredictionRepository(PredictionRepository):
             ):
                 yield connection
 
+    async def _add_in_one_statement(self, batch: Sequence[Prediction]) -> list[int]:
+        if not batch:
+            return []
+        with translated():
+            async with asyncio.timeout(self._statement_timeout):
+                last_row_id, step = await self._kept.insert(
+                    self._insert(len(batch)), parameters(batch)
+                )
+        return list(self._ids(last_row_id, len(batch), step))
+
     async def _first(self, condition: ColumnElement[bool]) -> PredictionRecord | None:
         async with self._transaction() as connection:
             row = (await connection.execute(select_records().where(condition))).first()
@@ -119,16 +132,6 @@ class SqlPredictionRepository(PredictionRepository):
 
     def _insert_statement(self, rows: int) -> str:
         return self._insert_into + ", ".join([self._one_row] * rows)
-
-    async def _id_step(self, connection: AsyncConnection) -> int:
-        """Return by how much MySQL's generated ids rise; asked once per connection."""
-        if not self._on_mysql:
-            return 1
-        known = connection.info
-        if "id_step" not in known:
-            asked = await connection.scalar(text("SELECT @@session.auto_increment_increment"))
-            known["id_step"] = int(asked)
-        return int(known["id_step"])
 
     def _ids(self, last_row_id: int, rows: int, step: int) -> range:
         """Return the ids of one INSERT. See docs/decisions/0004-ids-of-a-batch.md."""
