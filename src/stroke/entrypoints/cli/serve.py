@@ -1,7 +1,215 @@
-"""`stroke serve`."""
+"""`stroke serve`: the service, from settings to a drained stop."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
-def serve() -> None:
-    pass
+import typer
+
+from stroke.domain.errors import InvalidSetting
+
+if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
+    import uvicorn
+
+    from stroke.config import Settings
+
+_MULTIPROC: str = "PROMETHEUS_MULTIPROC_DIR"
+_APP = "stroke.entrypoints.api.app:create_app"
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.  [default: STROKE_HTTP_HOST]")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65535, help="Port; 0 takes a free one.  [default: STROKE_HTTP_PORT]"
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Processes.  [default: STROKE_HTTP_WORKERS]"),
+    ] = None,
+    migrate: Annotated[
+        bool | None,
+        typer.Option(
+            "--migrate/--no-migrate",
+            help="Bring the schema up to date first.  [default: on SQLite only]",
+            show_default=False,
+        ),
+    ] = None,
+    banner: Annotated[
+        bool, typer.Option(help="Print the docs page's address and what to try next.")
+    ] = True,
+) -> None:
+    """Serve predictions over HTTP until SIGTERM or Ctrl-C; what waits is stored and answered first.
+
+    Waits for a database that is not up yet (STROKE_DATABASE_WAIT_SECONDS).
+
+    Examples:
+      stroke serve
+
+      stroke serve --host 0.0.0.0 --port 80 --workers 4 --migrate
+    """
+    from stroke.config import Settings
+
+    settings = Settings.load()
+    processes = workers or settings.http.workers
+    with _listening(
+        host or settings.http.host, settings.http.port if port is None else port
+    ) as listener:
+        if processes == 1:
+            _serve_here(settings, listener, migrate=migrate, banner=banner)
+        else:
+            _serve_in_workers(settings, listener, processes, migrate=migrate, banner=banner)
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """Hold the address from the start: a busy port is told before a minute's wait, not after."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except PermissionError:
+            raise InvalidSetting(
+                f"port {port} is the administrator's: choose one from 1024 up with --port"
+            ) from None
+        except socket.gaierror:
+            raise InvalidSetting(
+                f"{host} is not an address of this machine: choose another with --host"
+            ) from None
+        except OSError as error:
+            raise InvalidSetting(
+                f"cannot listen on {host} port {port} ({error.strerror}): stop the program that "
+                "does, or choose another with --port"
+            ) from None
+        yield listener
+
+
+def _prepare_database(settings: Settings, *, migrate: bool | None) -> None:
+    """Wait for the database and bring its schema up to date, or refuse one that is not."""
+    from stroke.adapters.sql import schema
+    from stroke.domain.errors import SchemaOutdated
+
+    url = settings.database.sqlalchemy_url
+    embedded = url.get_backend_name() == "sqlite"
+    if not embedded:
+        schema.wait_until_reachable(url, settings.database.wait_seconds)
+    if embedded if migrate is None else migrate:
+        schema.upgrade(url)
+    elif (found := schema.revision(url)) != schema.head():
+        raise SchemaOutdated(found, schema.head())
+
+
+def _serve_here(
+    settings: Settings, listener: socket.socket, *, migrate: bool | None, banner: bool
+) -> None:
+    import uvicorn
+
+    from stroke.container import Container
+    from stroke.entrypoints.api.app import create_app
+
+    container = Container(settings=settings)
+    container.model()  # a model that cannot be served is told in one line, not in a traceback
+    _prepare_database(settings, migrate=migrate)
+    server = uvicorn.Server(_configuration(settings, create_app(container), workers=1))
+    if banner:
+        _print_banner(listener)
+    with _quiet_end():
+        server.run(sockets=[listener])
+    if not server.started:
+        sys.exit(1)
+
+
+def _serve_in_workers(
+    settings: Settings,
+    listener: socket.socket,
+    workers: int,
+    *,
+    migrate: bool | None,
+    banner: bool,
+) -> None:
+    import uvicorn.supervisors
+
+    # Each worker counts in files here, and /metrics of any of them adds all up. The client
+    # library looks at the name when it is imported, so it is set before anything imports it.
+    own = _MULTIPROC not in os.environ
+    if own:
+        os.environ[_MULTIPROC] = tempfile.mkdtemp(prefix="stroke-metrics-")
+    try:
+        from stroke.container import Container
+
+        Container(settings=settings).model()
+        _prepare_database(settings, migrate=migrate)
+        configuration = _configuration(settings, _APP, workers=workers)
+        configuration.configure_logging()
+        if banner:
+            _print_banner(listener)
+        listener.set_inheritable(True)
+        with _quiet_end():
+            uvicorn.supervisors.Multiprocess(configuration, sockets=[listener]).run()
+    finally:
+        if own:
+            shutil.rmtree(os.environ.pop(_MULTIPROC), ignore_errors=True)
+
+
+def _configuration(settings: Settings, app: object, *, workers: int) -> uvicorn.Config:
+    import uvicorn
+
+    from stroke.entrypoints.logs import CONFIG
+
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type] # an application, or where its factory is
+        factory=isinstance(app, str),
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=CONFIG,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.http.shutdown_seconds,
+        # A burst of clients waits for its turn in the kernel instead of being refused.
+        backlog=2048,
+    )
+
+
+@contextmanager
+def _quiet_end() -> Iterator[None]:
+    """Make a drained stop an exit with code 0: the server sends itself the signal once more."""
+    before = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _print_banner(listener: socket.socket) -> None:
+    from stroke import __version__
+
+    host, port = listener.getsockname()[:2]
+    # Where a browser on this machine finds it, when it listens everywhere.
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    address = f"http://{shown}:{port}"
+    typer.echo(
+        f"Stroke Prediction API {__version__} on {address} (Ctrl-C stops it)\n"
+        f"  docs     {address}/docs\n"
+        f"  predict  curl -s {address}/predict -H 'Content-Type: application/json' -d '"
+        '{"gender":"Male","age":67,"hypertension":0,"heart_disease":1,"avg_glucose_level":228.69,'
+        '"bmi":36.6,"smoking_status":"formerly smoked","name":"John Doe",'
+        '"country":"United States","province":"California"}\'\n'
+        f"  list     curl -s '{address}/predictions?limit=10'"
+    )

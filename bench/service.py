@@ -1,0 +1,182 @@
+"""Durable predictions per second against a bare FastAPI route, side by side.
+
+`stroke serve` (one worker, a real MySQL at its durable defaults in a container) and bench/bare.py
+take turns under wrk with 32 connections. Rounds alternate, so that a slow minute of the machine
+meets both; the ratios of medians are what counts, and of those the CPU time per request is the
+one that noise disturbs least. Afterwards the rows in MySQL are counted: every acknowledged
+prediction must be there, and no more than those in flight when wrk hung up beside them.
+
+    .venv/bin/python bench/service.py [--rounds 5] [--seconds 8] [--connections 32]
+
+Needs wrk (Debian's package) and a Docker engine. Goals: rate >= 0.65, p99 <= 3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+
+from containers import MySqlServer, free_port, mysql_image  # noqa: E402
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Round:
+    """What wrk saw of one server in one round, and what the server's process paid for it."""
+
+    requests: int
+    rate: float
+    p50: float
+    p99: float
+    failed: int
+    cpu_us: float
+
+
+@dataclass(frozen=True)
+class Server:
+    name: str
+    address: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def drive(self, connections: int, seconds: float) -> Round:
+        before = self.cpu_seconds()
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s"]
+        shown = subprocess.run(
+            [*command, "bench/patients.lua", self.address],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        result = next(line for line in shown.splitlines() if line.startswith("RESULT")).split()
+        requests, micros, p50, p99, refused, broken = map(float, result[1:])
+        spent = self.cpu_seconds() - before
+        return Round(
+            int(requests),
+            requests / micros * 1e6,
+            p50,
+            p99,
+            int(refused + broken),
+            spent / requests * 1e6,
+        )
+
+
+@contextmanager
+def running(
+    name: str, command: list[str], port: int, ready: str, env: dict[str, str]
+) -> Iterator[Server]:
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | env, stdout=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_answered(address + ready, process)
+        yield Server(name, address, process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_until_answered(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own http address
+                answer.read()
+                return
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{url} does not answer") from None
+            time.sleep(0.05)
+
+
+@contextmanager
+def servers(database: str) -> Iterator[tuple[Server, Server]]:
+    python, ports = sys.executable, (free_port(), free_port())
+    serve = [python, "-c", "from stroke.entrypoints.cli.main import main; main()", "serve"]
+    serve += ["--migrate", "--no-banner"]
+    with ExitStack() as stack:
+        bare = stack.enter_context(
+            running("bare", [python, "bench/bare.py", str(ports[0])], ports[0], "/openapi.json", {})
+        )
+        stroke = stack.enter_context(
+            running(
+                "stroke",
+                [*serve, "--port", str(ports[1]), "--workers", "1"],
+                ports[1],
+                "/health/ready",
+                {"STROKE_DATABASE_URL": database},
+            )
+        )
+        yield bare, stroke
+
+
+def show(server: Server, seen: Round) -> None:
+    print(
+        f"{server.name:<8}{seen.rate:>9.0f}{seen.p50:>9.2f}{seen.p99:>9.2f}{seen.cpu_us:>12.0f}"
+        f"{seen.failed:>9}",
+        flush=True,
+    )
+
+
+def summarise(rounds: dict[str, list[Round]]) -> None:
+    medians = {
+        name: [
+            median(getattr(r, field) for r in seen) for field in ("rate", "p50", "p99", "cpu_us")
+        ]
+        for name, seen in rounds.items()
+    }
+    for name, values in medians.items():
+        print(f"{name:<8}" + "{:>9.0f}{:>9.2f}{:>9.2f}{:>12.0f}".format(*values) + "   median")
+    rate, p50, p99, cpu = (s / b for s, b in zip(medians["stroke"], medians["bare"], strict=True))
+    print(f"ratio   {rate:>9.2f}{p50:>9.2f}{p99:>9.2f}{cpu:>12.2f}   goals: rate >= 0.65, p99 <= 3")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--connections", type=int, default=32)
+    chosen = parser.parse_args()
+    mysql = MySqlServer(mysql_image())
+    mysql.launch()
+    try:
+        database = mysql.new_database()
+        rounds: dict[str, list[Round]] = {"bare": [], "stroke": []}
+        with servers(database) as both:
+            for server in both:
+                server.drive(chosen.connections, 2)  # warm caches and the connection pool
+            before = mysql.rows(database, "SELECT COUNT(*) FROM predictions")[0][0]
+            print(f"{'':<8}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU us/req':>12}{'non-2xx':>9}")
+            for _ in range(chosen.rounds):
+                for server in both:
+                    seen = server.drive(chosen.connections, chosen.seconds)
+                    rounds[server.name].append(seen)
+                    show(server, seen)
+        summarise(rounds)
+        stored = mysql.rows(database, "SELECT COUNT(*) FROM predictions")[0][0] - before
+    finally:
+        mysql.remove()
+    acknowledged = sum(seen.requests - seen.failed for seen in rounds["stroke"])
+    in_flight = chosen.connections * chosen.rounds
+    print(f"acknowledged {acknowledged}, stored {stored} (at most {in_flight} more were in flight)")
+    return 0 if acknowledged <= stored <= acknowledged + in_flight else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
