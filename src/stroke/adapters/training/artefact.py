@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -26,6 +27,15 @@ def content_version(name: str, graph: bytes) -> tuple[str, str]:
 def library_versions(*names: str) -> dict[str, str]:
     """Return the installed versions of the libraries that made an artefact."""
     return {name: version(name) for name in names}
+
+
+def artefact_files(graph: bytes, manifest: dict[str, Any]) -> dict[str, bytes]:
+    """Return the files of an artefact by name."""
+    return {
+        GRAPH: graph,
+        MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode(),
+        CARD: card(manifest).encode(),
+    }
 
 
 def write_artefact(folder: Path, files: dict[str, bytes], *, replace: bool) -> None:
@@ -56,7 +66,7 @@ def write_artefact(folder: Path, files: dict[str, bytes], *, replace: bool) -> N
 
 def card(manifest: dict[str, Any]) -> str:
     """Return the model card in Markdown: what a person should know before trusting the model."""
-    training = manifest["training"]
+    bands = manifest["bands"]
     lines = [
         f"# {manifest['name']}",
         "",
@@ -65,27 +75,38 @@ def card(manifest: dict[str, Any]) -> str:
         "**Intended use.** Decision support: the probability that a patient like this one has had",
         "a stroke, as the training data records it. Not a diagnosis, not a medical device.",
         "",
-        (
-            f"**Training data.** {training['rows']:,} patients, {training['strokes']:,} with a stroke; "
-            f"{training['missing_bmi']:,} without a BMI (taken as the median)."
-        ),
-        "One public data set: no claim is made for other populations; outcomes are not dated.",
+        f"**Bands.** Medium from {bands['medium']}, high from {bands['high']}, on its own scale.",
         "",
-        (
-            f"**Bands.** Medium from {manifest['bands']['medium']}, high from "
-            f"{manifest['bands']['high']}, on this model's own scale."
-        ),
+        *_training_lines(manifest.get("training")),
+        *_metric_lines(manifest.get("metrics")),
+    ]
+    return "\n".join(lines)
+
+
+def _training_lines(training: dict[str, Any] | None) -> list[str]:
+    if not training:
+        return ["**Training data.** Unknown: the model was imported.", ""]
+    return [
+        f"**Training data.** {training['rows']:,} patients, {training['strokes']:,} with a stroke,",
+        f"{training['missing_bmi']:,} without a BMI (taken as the median). One data set: no",
+        "claim is made for other populations; outcomes are not dated.",
         "",
+    ]
+
+
+def _metric_lines(metrics: dict[str, dict[str, float]] | None) -> list[str]:
+    if not metrics:
+        return ["**Metrics.** None: measure it (`stroke model evaluate`) before serving it.", ""]
+    return [
         "**Cross-validated** (5 times 5-fold, patients not seen in training; 95 % bootstrap):",
         "",
         "| metric | value | interval |",
         "|---|---|---|",
         *(
             f"| {name} | {m['value']:.4f} | {m['low']:.4f} to {m['high']:.4f} |"
-            for name, m in manifest["metrics"].items()
+            for name, m in metrics.items()
         ),
         "",
         "ECE over 10 bins of equal count. A calibrated model has slope 1, intercept 0, O/E 1.",
         "",
     ]
-    return "\n".join(lines)

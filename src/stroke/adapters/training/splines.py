@@ -97,4 +97,5 @@ class SplineDesign(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         values = features[name]
         if name == "bmi":
             values = values.fillna(self.bmi_median_)
-        return values.to_numpy(np.float64)
+        numbers: Floats = values.to_numpy(np.float64)
+        return numbers

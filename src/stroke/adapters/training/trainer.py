@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -11,10 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stroke.adapters.training.artefact import (
-    CARD,
-    GRAPH,
-    MANIFEST,
-    card,
+    artefact_files,
     content_version,
     library_versions,
     write_artefact,
@@ -48,15 +44,7 @@ def train(
     graph = to_onnx(fitted.pipeline[0], fitted.pipeline[-1], name)
     verify_export(fitted, graph, pd.concat([data.features, probe_patients(_PROBES)]))
     manifest = _manifest(name, data, fitted, graph)
-    write_artefact(
-        folder,
-        {
-            GRAPH: graph,
-            MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode(),
-            CARD: card(manifest).encode(),
-        },
-        replace=replace,
-    )
+    write_artefact(folder, artefact_files(graph, manifest), replace=replace)
     return manifest
 
 
@@ -65,8 +53,8 @@ def verify_export(fitted: FittedModel, graph: bytes, patients: pd.DataFrame) -> 
     probability, contributions = run_graph(graph, ["probability", "contributions"], patients)
     compare(
         patients,
-        lambda rows: fitted.pipeline.predict_proba(rows)[:, 1],
-        lambda _: probability[:, 0],
+        fitted.pipeline.predict_proba(patients)[:, 1],
+        probability[:, 0],
         tolerance=TOLERANCE,
     )
     intercept = float(fitted.pipeline[-1].intercept_[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -15,13 +14,18 @@ from stroke.domain.features import (
     AGE_GROUPS,
     BMI_CATEGORIES,
     GLUCOSE_CATEGORIES,
-    RAW_FEATURES,
 )
 from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, SMOKING_STATUSES, Range
 
 Floats = NDArray[np.float64]
 
 _SEED: Final = 7
+_DTYPES: Final[dict[str, Any]] = {
+    "tensor(string)": np.object_,
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+}
 _CUTS: Final = {
     "age": (AGE, AGE_GROUPS.cuts),
     "avg_glucose_level": (AVG_GLUCOSE_LEVEL, GLUCOSE_CATEGORIES.cuts),
@@ -76,17 +80,17 @@ def _random(stream: np.random.Generator, count: int) -> pd.DataFrame:
 
 def compare(
     patients: pd.DataFrame,
-    original: Callable[[pd.DataFrame], Floats],
-    exported: Callable[[pd.DataFrame], Floats],
+    wanted: Floats,
+    got: Floats,
     *,
     tolerance: float,
 ) -> float:
-    """Return the largest difference of two models' probabilities over ``patients``.
+    """Return the largest difference between ``wanted`` and ``got``, the original's and the
+    graph's probabilities of ``patients``.
 
     Raises ``ConversionMismatch`` naming the worst patient when it is over ``tolerance``; these
     patients are made up, so their values may be shown.
     """
-    wanted, got = original(patients), exported(patients)
     difference = np.where(np.isfinite(got), np.abs(wanted - got), np.inf)
     worst = int(difference.argmax())
     if difference[worst] > tolerance:
@@ -98,8 +102,27 @@ def compare(
     return float(difference[worst])
 
 
+def with_engineered(patients: pd.DataFrame) -> pd.DataFrame:
+    """Return ``patients`` with the engineered features added."""
+    return patients.assign(
+        age_group=[AGE_GROUPS.label(value) for value in patients["age"]],
+        bmi_category=[BMI_CATEGORIES.label(value) for value in patients["bmi"]],
+        glucose_category=[GLUCOSE_CATEGORIES.label(v) for v in patients["avg_glucose_level"]],
+        age_hypertension=patients["age"] * patients["hypertension"],
+    )
+
+
 def run_graph(content: bytes, outputs: list[str], patients: pd.DataFrame) -> list[Floats]:
-    """Run a graph that takes the raw features and return ``outputs``, with missing BMI as NaN."""
-    session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
-    feed: dict[str, Any] = {name: patients[name].to_numpy()[:, None] for name in RAW_FEATURES}
-    return list(session.run(outputs, feed))
+    """Run a graph and return ``outputs``, ``(N, k)`` each. Columns of ``patients`` feed inputs.
+
+    Raises ``ConversionMismatch`` when onnxruntime cannot load or run it.
+    """
+    try:
+        session = ort.InferenceSession(content, providers=["CPUExecutionProvider"])
+        feed: dict[str, Any] = {
+            put.name: patients[put.name].to_numpy(_DTYPES[put.type])[:, None]
+            for put in session.get_inputs()
+        }
+        return list(session.run(outputs, feed))
+    except Exception as error:  # onnxruntime's errors have no common ancestor
+        raise ConversionMismatch("onnxruntime cannot run the graph") from error
