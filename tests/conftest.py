@@ -16,6 +16,10 @@ MAY_BE_MISSING = ("needs a SQL Server", "needs a cloud account")
 _FIGURES = "figures"
 
 
+# Its asserts explain themselves as those of test modules do.
+pytest.register_assert_rewrite("contracts")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
