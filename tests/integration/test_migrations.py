@@ -1,0 +1,300 @@
+"""The schema's revisions, forwards and backwards, on both databases and on tables with rows."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, make_url, text
+
+from builders import prediction
+from stroke.adapters.sql import schema
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.domain.errors import InvalidData, StoreUnavailable
+from stroke.domain.prediction import PredictionRecord
+
+from .containers import MySqlServer, free_port
+
+_COLUMNS = """
+    timestamp DATETIME DEFAULT CURRENT_TIMESTAMP, gender VARCHAR(10), age FLOAT,
+    hypertension TINYINT(1), heart_disease TINYINT(1), avg_glucose_level FLOAT, bmi FLOAT,
+    smoking_status VARCHAR(20), name VARCHAR(100), country VARCHAR(50), province VARCHAR(50),
+    probability FLOAT, risk_category VARCHAR(10), contributing_factors JSON, prediction_data JSON
+"""
+_OLD_TABLE = {
+    "mysql": f"CREATE TABLE predictions (id INT AUTO_INCREMENT PRIMARY KEY, {_COLUMNS})",
+    "sqlite": f"CREATE TABLE predictions (id INTEGER PRIMARY KEY AUTOINCREMENT, {_COLUMNS})",
+}
+_OLD_ROWS = (
+    "INSERT INTO predictions (id, timestamp, age, hypertension, name, probability, prediction_data)"
+    " VALUES (5, '2025-01-02 03:04:05', 45.5, 1, 'Zoë', 0.25, '{\"age\": 45.5}'),"
+    " (9, NULL, NULL, NULL, NULL, NULL, NULL)"
+)
+
+
+@pytest.fixture(params=["sqlite", "mysql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    if request.param == "sqlite":
+        return URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+    server: MySqlServer = request.getfixturevalue("mysql")
+    return make_url(server.new_database())
+
+
+def run(url: URL, *statements: str) -> list[Any]:
+    """Run ``statements``; return the rows of the last."""
+
+    async def connected() -> list[Any]:
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        async with engine.begin() as connection:
+            for statement in statements:
+                result = await connection.execute(text(statement))
+            rows = result.fetchall() if result.returns_rows else []
+        await engine.dispose()
+        return [tuple(row) for row in rows]
+
+    return asyncio.run(connected())
+
+
+def add(url: URL, **changes: Any) -> int:
+    async def connected() -> int:
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        [stored] = await SqlPredictionRepository(engine, statement_timeout=30).add(
+            [prediction(**changes)]
+        )
+        await engine.dispose()
+        return stored
+
+    return asyncio.run(connected())
+
+
+def record(url: URL, prediction_id: int) -> PredictionRecord:
+    async def connected() -> PredictionRecord:
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        found = await SqlPredictionRepository(engine, statement_timeout=30).get(prediction_id)
+        await engine.dispose()
+        return found
+
+    return asyncio.run(connected())
+
+
+def test_up_down_and_up_again_keeps_the_rows(url: URL) -> None:
+    assert schema.revision(url) is None
+    assert schema.upgrade(url)
+    first = add(url, name="Zoë", probability=0.25, age=45.5)
+    made_at = record(url, first).timestamp
+
+    assert schema.downgrade(url, "0001")
+    assert schema.revision(url) == "0001"
+    assert run(url, "SELECT id, name, probability, age FROM predictions") == [
+        (first, "Zoë", 0.25, 45.5)
+    ]
+    assert schema.upgrade(url)
+    again = record(url, first)
+    second = add(url, name="after")
+
+    assert (again.name, again.probability, again.age) == ("Zoë", 0.25, 45.5)
+    assert again.prediction_data["log_odds"] == {"age": 0.5, "bmi": -0.25}
+    assert again.timestamp is not None
+    assert made_at is not None
+    assert abs((again.timestamp - made_at).total_seconds()) < 1
+    assert second > first
+
+
+def test_down_to_base_removes_the_table_and_up_makes_it_anew(url: URL) -> None:
+    schema.upgrade(url)
+    add(url)
+
+    assert schema.downgrade(url, "base")
+    assert schema.revision(url) is None
+    assert schema.upgrade(url)
+    assert run(url, "SELECT * FROM predictions") == []
+
+
+def test_a_second_upgrade_has_nothing_to_do(url: URL) -> None:
+    assert schema.upgrade(url)
+    assert not schema.upgrade(url)
+    assert not schema.upgrade(url, target=schema.head())
+
+
+def test_an_existing_table_is_adopted_with_its_rows(url: URL) -> None:
+    run(url, _OLD_TABLE[url.get_backend_name()], _OLD_ROWS)
+
+    schema.upgrade(url)
+
+    adopted = record(url, 5)
+    assert (adopted.age, adopted.hypertension, adopted.name) == (45.5, 1, "Zoë")
+    assert adopted.prediction_data == {"age": 45.5}
+    assert adopted.timestamp is not None
+    assert adopted.timestamp.isoformat() == "2025-01-02T03:04:05+00:00"
+    assert record(url, 9) == PredictionRecord(id=9)
+    assert add(url) == 10
+    run(url, "INSERT INTO predictions (name) VALUES ('by hand')")
+    assert record(url, 11).timestamp is not None  # the column's default
+
+
+def test_a_column_of_the_owners_own_survives_adoption(url: URL) -> None:
+    run(
+        url,
+        _OLD_TABLE[url.get_backend_name()],
+        "ALTER TABLE predictions ADD COLUMN ward VARCHAR(20) DEFAULT 'A'",
+        _OLD_ROWS,
+    )
+
+    schema.upgrade(url)
+
+    assert run(url, "SELECT id, ward FROM predictions") == [(5, "A"), (9, "A")]
+    assert add(url) == 10
+
+
+def test_an_existing_table_that_is_not_ours_is_refused_and_left_alone(url: URL) -> None:
+    run(
+        url,
+        _OLD_TABLE[url.get_backend_name()],
+        "ALTER TABLE predictions DROP COLUMN bmi",
+        "ALTER TABLE predictions DROP COLUMN province",
+    )
+
+    with pytest.raises(InvalidData, match="lacks bmi, province"):
+        schema.upgrade(url)
+
+    assert schema.revision(url) is None
+    assert run(url, "SELECT * FROM predictions") == []
+
+
+def test_an_existing_table_without_generated_ids_is_refused(url: URL) -> None:
+    run(url, f"CREATE TABLE predictions (id VARCHAR(40) PRIMARY KEY, {_COLUMNS})")
+
+    with pytest.raises(InvalidData, match="needs id"):
+        schema.upgrade(url)
+
+
+def test_an_adopted_sqlite_table_gives_no_id_twice_either(tmp_path: Path) -> None:
+    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "old.db"))
+    run(url, f"CREATE TABLE predictions (id INTEGER NOT NULL PRIMARY KEY, {_COLUMNS})", _OLD_ROWS)
+
+    schema.upgrade(url)
+    run(url, "DELETE FROM predictions WHERE id = 9")
+
+    assert add(url) == 10
+    assert record(url, 5).name == "Zoë"
+
+
+def test_an_adopted_mysql_table_takes_every_name(mysql: MySqlServer) -> None:
+    url = make_url(mysql.new_database())
+    old = f"{_OLD_TABLE['mysql']} ENGINE = MyISAM DEFAULT CHARACTER SET latin1"
+    run(url, old, _OLD_ROWS)
+
+    schema.upgrade(url)
+    added = add(url, name="山田 😀")
+
+    assert record(url, added).name == "山田 😀"
+    assert record(url, 5).name == "Zoë"
+    engine = (
+        "SELECT engine FROM information_schema.tables"
+        " WHERE table_schema = DATABASE() AND table_name = 'predictions'"
+    )
+    assert run(url, engine) == [("InnoDB",)]  # MyISAM knows neither commit nor rollback
+
+
+def test_an_upgrade_that_died_before_it_said_so_is_done_again(url: URL) -> None:
+    schema.upgrade(url)
+    added = add(url, name="Zoë")
+    run(url, "UPDATE alembic_version SET version_num = '0001'")
+
+    assert schema.upgrade(url)
+    assert record(url, added).name == "Zoë"
+
+    run(url, "DELETE FROM alembic_version")
+    assert schema.upgrade(url)
+    assert record(url, added).name == "Zoë"
+
+
+def test_several_replicas_may_upgrade_at_once(url: URL) -> None:
+    run(url, _OLD_TABLE[url.get_backend_name()], _OLD_ROWS)
+    code = (
+        "import sys; from sqlalchemy import make_url; from stroke.adapters.sql import schema;"
+        "print(schema.upgrade(make_url(sys.argv[1])))"
+    )
+    replicas = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, url.render_as_string(hide_password=False)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    outputs = [replica.communicate() for replica in replicas]
+
+    assert {replica.returncode for replica in replicas} == {0}, outputs
+    assert sorted(out.strip() for out, _ in outputs) == ["False"] * 3 + ["True"]
+    assert schema.revision(url) == schema.head()
+    assert record(url, 5).name == "Zoë"
+
+
+def test_a_file_that_cannot_be_made_is_said() -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be opened"):
+        schema.upgrade(make_url("sqlite+aiosqlite:////proc/stroke.db"))
+
+
+def test_an_unknown_revision_is_said(url: URL) -> None:
+    schema.upgrade(url)
+
+    with pytest.raises(InvalidData, match="9999"):
+        schema.downgrade(url, "9999")
+
+
+def test_the_sql_of_a_downgrade_can_be_read_before_it_runs(url: URL) -> None:
+    schema.upgrade(url)
+
+    sql = schema.downgrade_sql(url, "0001")
+
+    assert "DROP COLUMN idempotency_key" in sql
+    assert schema.revision(url) == schema.head()
+
+
+def test_a_database_that_is_not_up_yet_is_waited_for() -> None:
+    nobody = make_url(f"mysql+asyncmy://u:p@127.0.0.1:{free_port()}/db")
+    started = time.monotonic()
+
+    with pytest.raises(StoreUnavailable, match="MYSQL_HOST"):
+        schema.wait_until_reachable(nobody, 1)
+
+    assert time.monotonic() - started >= 1
+
+
+def test_a_database_that_comes_up_late_is_reached(
+    own_mysql: Callable[[], MySqlServer],
+) -> None:
+    server = own_mysql()
+    url = make_url(server.new_database())
+    server.stop()
+    code = (
+        "import sys; from sqlalchemy import make_url; from stroke.adapters.sql import schema;"
+        "schema.wait_until_reachable(make_url(sys.argv[1]), 120)"
+    )
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", code, url.render_as_string(hide_password=False)]
+    )
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(2)
+    server.start()
+
+    assert waiting.wait(60) == 0
+
+
+def test_a_wrong_password_is_not_waited_for(mysql: MySqlServer) -> None:
+    url = make_url(mysql.new_database()).set(password="wrong")
+    started = time.monotonic()
+
+    with pytest.raises(StoreUnavailable, match="MYSQL_PASSWORD"):
+        schema.wait_until_reachable(url, 60)
+
+    assert time.monotonic() - started < 30
