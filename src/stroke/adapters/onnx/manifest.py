@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from stroke.domain.errors import InvalidModel, ModelNotFound
+from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import FEATURES, RAW_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.risk import ModelDescription, RiskBands
@@ -97,7 +97,13 @@ class Manifest(_Part):
         unknown = [feature for feature in self.features if feature not in FEATURES]
         if unknown:
             raise ValueError(f"unknown features: {', '.join(unknown)}")
-        Patient(**{name: self.reference_patient[name] for name in RAW_FEATURES})
+        missing = [name for name in RAW_FEATURES if name not in self.reference_patient]
+        if missing:
+            raise ValueError(f"the reference patient lacks {', '.join(missing)}")
+        try:
+            Patient(**{name: self.reference_patient[name] for name in RAW_FEATURES})
+        except InvalidPatient as error:
+            raise ValueError(f"the reference patient is not plausible: {error}") from error
         return self
 
     @property

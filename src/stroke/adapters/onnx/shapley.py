@@ -26,19 +26,22 @@ MEMBER: Final[NDArray[np.bool_]] = (
 ).astype(bool)
 
 
-def _weights() -> NDArray[np.float64]:
-    """Return ``W`` with ``values = v @ W``: each set's share in each feature's value."""
-    size = MEMBER.sum(axis=1)
-    share = np.array(
-        [factorial(k) * factorial(_FEATURES - k - 1) for k in range(_FEATURES)], dtype=np.float64
-    ) / factorial(_FEATURES)
-    gained = share[np.maximum(size - 1, 0)][:, None]
-    lost = share[np.minimum(size, _FEATURES - 1)][:, None]
-    weights: NDArray[np.float64] = np.where(MEMBER, gained, -lost)
-    return weights
+_SHARE: Final = [
+    factorial(size) * factorial(_FEATURES - size - 1) / factorial(_FEATURES)
+    for size in range(_FEATURES)
+]
 
 
-_WEIGHTS: Final = _weights()
+def _gains(values: NDArray[np.float64], feature: int) -> NDArray[np.float64]:
+    """Return the weighted gains of ``feature`` over all sets ``(N, 128)``, summed.
+
+    Differences first: a feature that changes nothing gets 0, and not a rounding error of it.
+    """
+    joined = np.flatnonzero(MEMBER[:, feature])
+    left = joined ^ (1 << feature)
+    share = np.take(_SHARE, MEMBER[left].sum(axis=1))
+    gained: NDArray[np.float64] = (values[:, joined] - values[:, left]) @ share
+    return gained
 
 
 def shapley_values(
@@ -60,5 +63,7 @@ def shapley_values(
             ).ravel()
             for i, name in enumerate(RAW_FEATURES)
         }
-        values[chunk] = log_odds(mixed).reshape(-1, _SETS) @ _WEIGHTS
+        of_sets = log_odds(mixed).reshape(-1, _SETS)
+        for i in range(_FEATURES):
+            values[chunk, i] = _gains(of_sets, i)
     return values
