@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,6 +42,8 @@ def create_app(container: Container | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # FastAPI's own OpenTelemetry would hand request bodies to exporters.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=_lifespan(parts),
         # Flat, and predictions first: each included router is matched three times per request.
         routes=[*predictions.router.routes, *service.router.routes, *records.router.routes],
@@ -60,6 +63,9 @@ def _lifespan(parts: Container) -> Any:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, ApiState]]:
         asyncio.get_running_loop().set_exception_handler(_log_outline)
         predictions = parts.predictions()  # loads the model
+        # What is here now stays: collections that walk it again and again, half a million
+        # objects of libraries, would take a third of the time of a request.
+        gc.freeze()
         try:
             yield {KEY: ApiState(predictions, parts.settings().http.max_body_bytes)}
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
     from stroke.config import Settings
 
 _MULTIPROC: str = "PROMETHEUS_MULTIPROC_DIR"
+_NO_SUCH_HOST = "{} is not an address of this machine: choose another with --host"
 _APP = "stroke.entrypoints.api.app:create_app"
 
 
@@ -86,10 +88,10 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
                 f"port {port} is the administrator's: choose one from 1024 up with --port"
             ) from None
         except socket.gaierror:
-            raise InvalidSetting(
-                f"{host} is not an address of this machine: choose another with --host"
-            ) from None
+            raise InvalidSetting(_NO_SUCH_HOST.format(host)) from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise InvalidSetting(_NO_SUCH_HOST.format(host)) from None
             raise InvalidSetting(
                 f"cannot listen on {host} port {port} ({error.strerror}): stop the program that "
                 "does, or choose another with --port"
@@ -180,6 +182,7 @@ def _configuration(settings: Settings, app: object, *, workers: int) -> uvicorn.
         log_config=CONFIG,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks for the client's address or scheme
         timeout_graceful_shutdown=settings.http.shutdown_seconds,
         # A burst of clients waits for its turn in the kernel instead of being refused.
         backlog=2048,
