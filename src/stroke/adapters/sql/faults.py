@@ -100,7 +100,7 @@ def fact(cause: BaseException | None) -> StrokeError:
     code = mysql_code(cause)
     if code == _DUPLICATE_ENTRY and _KEY in str(cause):
         return IdempotencyKeyTaken("this idempotency key is taken")
-    if code in _MYSQL_REJECTIONS:
+    if code in _MYSQL_REJECTIONS or code == _DUPLICATE_ENTRY:
         return PredictionRejected(f"MySQL refuses a value of this prediction (error {code})")
     advice = _MYSQL_ADVICE.get(code or 0, "MySQL does not answer as it should")
     return StoreUnavailable(advice if code is None else f"{advice} (MySQL error {code})")

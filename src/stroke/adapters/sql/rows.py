@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Row, Select, Text, select, type_coerce
+from sqlalchemy import ColumnElement, Row, Select, Text, select, type_coerce
 
 from stroke.adapters.sql.tables import COLUMNS, predictions
 from stroke.domain.prediction import Prediction, PredictionRecord, prediction_data
 
 WRITTEN: Final = COLUMNS[1:]  # the id is the database's
 _READ: Final = tuple(PredictionRecord.__slots__)
-# Read as they are: a table that was adopted may hold what SQLAlchemy's types would choke on.
-_AS_TEXT: Final = frozenset({"timestamp", "contributing_factors", "prediction_data"})
+# Read and written as text: an adopted table may hold what SQLAlchemy's types would choke on.
+AS_TEXT: Final = frozenset({"timestamp", "contributing_factors", "prediction_data"})
 
 
 def utc_text(moment: datetime) -> str:
@@ -56,16 +56,19 @@ def parameters(batch: Sequence[Prediction]) -> tuple[Any, ...]:
     return tuple(flat)
 
 
+def unprocessed(names: Sequence[str]) -> list[ColumnElement[Any]]:
+    """Return columns to select whose values come as the driver has them."""
+    return [
+        type_coerce(predictions.c[name], Text).label(name)
+        if name in AS_TEXT
+        else predictions.c[name]
+        for name in names
+    ]
+
+
 def select_records() -> Select[Any]:
     """Return the select whose rows ``to_record`` takes."""
-    return select(
-        *(
-            type_coerce(predictions.c[name], Text).label(name)
-            if name in _AS_TEXT
-            else predictions.c[name]
-            for name in _READ
-        )
-    )
+    return select(*unprocessed(_READ))
 
 
 def to_record(row: Row[Any]) -> PredictionRecord:

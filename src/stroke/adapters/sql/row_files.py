@@ -1,0 +1,96 @@
+"""Rows of the table ``predictions`` in files: CSV, and the INSERTs of a mysqldump.
+
+Either may be gzipped (``.gz``). Memory is bounded by the longest line or statement.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from stroke.adapters.sql.dump import rows_of_dump
+from stroke.domain.errors import InvalidData
+
+_NULL: Final = ("", "\\N")  # of CSV: what spreadsheets write, and what MySQL's OUTFILE does
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One row: its line, its place among the rows that start there, its cells by column.
+
+    ``problem`` says what is wrong with a row that could not be read; it then has no cells.
+    """
+
+    line: int
+    place: int
+    cells: dict[str, object] = field(default_factory=dict)
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """An open file: its rows, and how many of its ``size`` bytes have been read."""
+
+    rows: Iterator[FileRow]
+    size: int
+    position: Callable[[], int]
+
+
+@contextmanager
+def opened_rows(path: Path) -> Iterator[RowFile]:
+    """Open ``path`` by its name: ``.sql`` or ``.csv``, perhaps with ``.gz``.
+
+    Raises ``InvalidData`` for other names and for files that cannot be read.
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    packed = suffixes[-1:] == [".gz"]
+    kind = suffixes[-2:-1] if packed else suffixes[-1:]
+    if kind not in ([".sql"], [".csv"]):
+        raise InvalidData(f"{path.name} is neither .sql nor .csv (nor one of them with .gz)")
+    try:
+        with path.open("rb") as raw:
+            plain = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else raw
+            # newline="": a carriage return inside a quoted value is part of the value
+            with io.TextIOWrapper(plain, encoding="utf-8-sig", newline="") as text:
+                rows = _dump_rows(text) if kind == [".sql"] else _csv_rows(text)
+                yield RowFile(rows, path.stat().st_size, raw.tell)
+    except UnicodeDecodeError as error:
+        raise InvalidData(f"{path.name} is not UTF-8 text") from error
+    except (OSError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or "it is damaged"
+        raise InvalidData(f"{path} cannot be read: {reason}") from error
+
+
+def _csv_rows(text: io.TextIOWrapper) -> Iterator[FileRow]:
+    reader = csv.reader(text, strict=True)
+    try:
+        header = next(reader, [])
+        if "id" not in header:
+            raise InvalidData("the first line must name the columns, id among them")
+        if len(set(header)) < len(header):
+            raise InvalidData("the first line names a column twice")
+        line = reader.line_num + 1
+        for cells in reader:
+            if len(cells) == len(header):
+                named = zip(header, cells, strict=True)
+                yield FileRow(line, 1, {k: None if v in _NULL else v for k, v in named})
+            elif cells:
+                problem = f"has {len(cells)} cells, the header {len(header)}"
+                yield FileRow(line, 1, problem=problem)
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise InvalidData(f"line {reader.line_num} is not CSV: {error}") from error
+
+
+def _dump_rows(text: io.TextIOWrapper) -> Iterator[FileRow]:
+    for line, place, cells in rows_of_dump(text):
+        if isinstance(cells, str):
+            yield FileRow(line, place, problem=cells)
+        else:
+            yield FileRow(line, place, cells)
