@@ -12,7 +12,7 @@ import pytest
 
 # What a test may lack on any machine that is not its own: part of its skip reason. Nothing else
 # may skip, and CI fails on it, so that a missing part is never mistaken for a passing test.
-MAY_BE_MISSING = ("needs a SQL Server", "needs a cloud account")
+MAY_BE_MISSING = ("needs a SQL Server", "needs a cloud account", "needs the public data set")
 _FIGURES = "figures"
 
 

@@ -7,12 +7,14 @@ the real component.
 from __future__ import annotations
 
 import asyncio
+import math
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from builders import NOON, prediction
-from stroke.application.ports import PredictionRepository
+from builders import NOON, patient, prediction
+from stroke.application.ports import PredictionRepository, RiskModel
 from stroke.domain.errors import IdempotencyKeyTaken, PredictionNotFound
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import PredictionFilter, prediction_data
@@ -266,3 +268,66 @@ class PredictionRepositoryContract:
     ) -> None:
         await repository.check()
         assert await repository.add([prediction()])
+
+
+PATIENTS = [
+    patient(),
+    patient(age=0.0, bmi=8.0, avg_glucose_level=20.0),
+    patient(age=120.0, hypertension=1, heart_disease=1, avg_glucose_level=600.0, bmi=100.0),
+    patient(gender="Other", age=50.0, smoking_status="Unknown"),
+    patient(gender="Female", age=79.9, avg_glucose_level=140.0, smoking_status="smokes"),
+]
+
+
+class RiskModelContract:
+    """Provide a fixture ``model``."""
+
+    def test_patients_are_assessed_in_their_order(self, model: RiskModel) -> None:
+        together = model.assess(PATIENTS)
+        alone = [model.assess([each])[0] for each in PATIENTS]
+
+        assert len({one.probability for one in together}) == len(PATIENTS)
+        for one, other in zip(together, alone, strict=True):
+            assert one.category == other.category
+            assert math.isclose(one.probability, other.probability, rel_tol=1e-12)
+
+    def test_contributions_sum_to_the_logit_of_the_probability(self, model: RiskModel) -> None:
+        for made in model.assess(PATIENTS):
+            logit = math.log(made.probability) - math.log1p(-made.probability)
+            parts = [contribution.log_odds for contribution in made.contributions]
+            assert abs(made.baseline_log_odds + math.fsum(parts) - logit) < 1e-9
+
+    def test_contributions_come_strongest_first_with_the_patients_own_values(
+        self, model: RiskModel
+    ) -> None:
+        for who, made in zip(PATIENTS, model.assess(PATIENTS), strict=True):
+            strengths = [abs(contribution.log_odds) for contribution in made.contributions]
+            assert strengths == sorted(strengths, reverse=True)
+            assert len({c.feature for c in made.contributions}) == len(made.contributions) > 0
+            for contribution in made.contributions:
+                assert contribution.value == getattr(who, contribution.feature)
+
+    def test_the_category_is_that_of_the_models_own_bands(self, model: RiskModel) -> None:
+        bands = model.description.bands
+        for made in model.assess(PATIENTS):
+            assert made.category == bands.categorise(made.probability)
+
+    def test_what_no_measurement_says_changes_nothing(self, model: RiskModel) -> None:
+        [one] = model.assess([patient(name="A", country="B", province="C")])
+        [other] = model.assess([patient()])
+        assert one == other
+
+    def test_threads_may_share_a_model(self, model: RiskModel) -> None:
+        expected = model.assess(PATIENTS)
+        with ThreadPoolExecutor(4) as threads:
+            for made in threads.map(lambda _: model.assess(PATIENTS), range(40)):
+                assert made == expected
+
+    def test_nobody_gets_no_assessment(self, model: RiskModel) -> None:
+        assert model.assess([]) == []
+
+    def test_a_model_says_what_it_is(self, model: RiskModel) -> None:
+        description = model.description
+        assert len(description.version) <= 64
+        assert len(description.sha256) == 64
+        assert description.features

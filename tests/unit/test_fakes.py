@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from contracts import PredictionRepositoryContract
-from fakes import FakePredictionRepository
+from contracts import PredictionRepositoryContract, RiskModelContract
+from fakes import FakePredictionRepository, FakeRiskModel
 
 
 class TestFakePredictionRepository(PredictionRepositoryContract):
     @pytest.fixture
     def repository(self) -> FakePredictionRepository:
         return FakePredictionRepository()
+
+
+class TestFakeRiskModel(RiskModelContract):
+    @pytest.fixture
+    def model(self) -> FakeRiskModel:
+        return FakeRiskModel()

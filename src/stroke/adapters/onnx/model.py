@@ -54,13 +54,11 @@ class OnnxRiskModel(RiskModel):
     def __init__(self, path: Path) -> None:
         content = _read(path / GRAPH if path.is_dir() else path)
         sha256 = hashlib.sha256(content).hexdigest()
-        self._graph = Graph(content)
-        if path.is_dir():
-            self.manifest = read_manifest(path)
-        else:
-            self.manifest = _manifest_of_bare_graph(path, sha256, self._graph)
-        if self.manifest.sha256 != sha256:
+        manifest = read_manifest(path) if path.is_dir() else None
+        if manifest is not None and manifest.sha256 != sha256:
             raise InvalidModel(f"{path}: the graph is not the one that the manifest describes")
+        self._graph = Graph(content)
+        self.manifest = manifest or _manifest_of_bare_graph(path, sha256, self._graph)
         if set(self.manifest.features) != set(self._graph.features):
             raise InvalidModel(f"{path}: the graph takes other features than the manifest says")
         self._description = self.manifest.description
@@ -73,6 +71,8 @@ class OnnxRiskModel(RiskModel):
         return self._description
 
     def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
+        if not patients:
+            return []  # not every graph runs on no rows
         scores = self.score(_columns(patients))
         strongest = np.argsort(-np.abs(scores.log_odds), axis=1, kind="stable").tolist()
         names, baseline = scores.features, scores.baseline_log_odds

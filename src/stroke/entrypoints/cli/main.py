@@ -46,3 +46,7 @@ def main() -> None:
     except StrokeError as error:
         typer.echo(f"stroke: {error}", err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -14,7 +14,7 @@ from stroke.domain.features import RAW_FEATURES
 
 Columns = Mapping[str, NDArray[Any]]
 
-REFERENCE = {
+REFERENCE: dict[str, Any] = {
     "gender": "Female",
     "age": 45.0,
     "hypertension": 0.0,
@@ -23,7 +23,7 @@ REFERENCE = {
     "bmi": 28.0,
     "smoking_status": "never smoked",
 }
-PATIENT = {
+PATIENT: dict[str, Any] = {
     "gender": "Male",
     "age": 70.0,
     "hypertension": 1.0,
@@ -98,15 +98,10 @@ def test_many_patients_are_valued_as_each_alone() -> None:
 @given(st.lists(st.floats(min_value=-10, max_value=10), min_size=len(RAW_FEATURES), max_size=7))
 def test_an_additive_models_values_are_its_own_terms(weights: list[float]) -> None:
     def additive(of: Columns) -> NDArray[np.float64]:
-        total: NDArray[np.float64] = sum(
-            weight
-            * (
-                (of[name] == PATIENT[name]).astype(float)
-                if isinstance(REFERENCE[name], str)
-                else of[name].astype(float)
-            )
-            for name, weight in zip(RAW_FEATURES, weights, strict=True)
-        )
+        total = np.zeros(len(of["age"]))
+        for name, weight in zip(RAW_FEATURES, weights, strict=True):
+            text = isinstance(REFERENCE[name], str)
+            total += weight * (of[name] == PATIENT[name] if text else of[name])
         return total
 
     [values] = shapley_values(additive, columns(PATIENT), REFERENCE)

@@ -1,0 +1,129 @@
+"""Training with real scikit-learn and onnxruntime, on the public data set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from stroke.adapters.onnx.manifest import GRAPH, read_manifest
+from stroke.adapters.onnx.model import OnnxRiskModel
+from stroke.adapters.onnx.store import DEFAULT, SHIPPED
+from stroke.adapters.training import trainer
+from stroke.adapters.training.artefact import library_versions, write_artefact
+from stroke.adapters.training.data import LabelledPatients, read_csv
+from stroke.adapters.training.graph import to_onnx
+from stroke.adapters.training.spline_regression import FittedModel, pipeline
+from stroke.adapters.training.verification import probe_patients
+from stroke.domain.errors import ConversionMismatch, InvalidData
+from stroke.domain.risk import RiskBands
+
+from .dataset import CSV, needs_data_set
+
+
+def labelled(count: int = 600) -> LabelledPatients:
+    patients = probe_patients(count)
+    stream = np.random.default_rng(5)
+    risk = 1 / (1 + np.exp(-(patients["age"].to_numpy() - 90) / 15))
+    return LabelledPatients(patients, (stream.random(len(risk)) < risk).astype(np.int64), "0" * 64)
+
+
+@needs_data_set
+def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path) -> None:
+    shipped = read_manifest(SHIPPED / DEFAULT)
+    trained = trainer.train(read_csv(CSV), tmp_path / "again", name=DEFAULT)
+
+    assert trained["training"] == shipped.training
+    for name, metric in shipped.metrics.items():
+        for part, value in trained["metrics"][name].items():
+            assert value == pytest.approx(getattr(metric, part), rel=1e-6, abs=1e-9)
+    assert library_versions(*shipped.libraries) == shipped.libraries, "train again, ship the result"
+    again, served = OnnxRiskModel(tmp_path / "again"), OnnxRiskModel(SHIPPED / DEFAULT)
+    columns = {name: probe_patients(500)[name].to_numpy() for name in shipped.features}
+    np.testing.assert_allclose(
+        again.score(columns).probability, served.score(columns).probability, rtol=0, atol=1e-7
+    )
+
+
+def test_the_same_data_gives_the_same_graph_byte_for_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stroke.adapters.training.spline_regression.BOOTSTRAP_SAMPLES", 1)
+    graphs = []
+    for name in ("one", "two"):
+        trainer.train(labelled(), tmp_path / name, name="same")
+        graphs.append((tmp_path / name / GRAPH).read_bytes())
+    assert graphs[0] == graphs[1]
+
+
+def test_a_graph_of_another_fit_is_refused() -> None:
+    data = labelled()
+    fitted = pipeline().fit(data.features, data.outcome)
+    other = LogisticRegression().fit(fitted[0].transform(data.features), 1 - data.outcome)
+    graph = to_onnx(fitted[0], other, "wrong")
+    model = FittedModel(fitted, RiskBands(0.1, 0.2), {}, {})
+    with pytest.raises(ConversionMismatch, match=r"differs from the original.*age="):
+        trainer.verify_export(model, graph, data.features)
+
+
+def test_a_model_of_the_same_name_is_not_replaced_unasked(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(b"precious")
+    with pytest.raises(InvalidData, match="exists already"):
+        write_artefact(folder, {"model.onnx": b"new"}, replace=False)
+    assert (folder / "model.onnx").read_bytes() == b"precious"
+
+
+def test_a_replaced_model_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write_artefact(folder, {"model.onnx": b"old", "card.md": b"old"}, replace=False)
+    write_artefact(folder, {"model.onnx": b"new"}, replace=True)
+    assert [(file.name, file.read_bytes()) for file in folder.iterdir()] == [("model.onnx", b"new")]
+    assert [each.name for each in tmp_path.iterdir()] == ["mine"]
+
+
+HEADER = "gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status,stroke\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("age,bmi\n1,2\n", "gender"),
+        (HEADER + "Male,x,0,0,90,25,smokes,1\n", "age"),
+        (HEADER + "Male,5,0,0,90,25,cigars,1\n", "smoking_status"),
+        (HEADER + "Male,5,0,0,90,25,smokes,2\n", "stroke"),
+        (HEADER + "Male,5,0,0,90,25,smokes,1\n", "with and without"),
+    ],
+)
+def test_a_file_that_cannot_be_trained_on_is_refused_by_what_is_wrong(
+    text: str, named: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "data.csv"
+    file.write_text(text)
+    with pytest.raises(InvalidData, match=named):
+        read_csv(file)
+
+
+@needs_data_set
+def test_the_data_set_is_read_as_it_is_published() -> None:
+    data = read_csv(CSV)
+    assert data.facts == {
+        "sha256": "644d473b05d2797006bd94865e4f8bb057f0c721617911613c82c8fcfc707420",
+        "rows": 5110,
+        "strokes": 249,
+        "missing_bmi": 201,
+    }
+    assert isinstance(data.features, pd.DataFrame)
+
+
+def test_the_shipped_card_shows_the_manifests_figures() -> None:
+    card = (SHIPPED / DEFAULT / "card.md").read_text()
+    manifest = json.loads((SHIPPED / DEFAULT / "manifest.json").read_text())
+    assert manifest["version"] in card
+    for name, metric in manifest["metrics"].items():
+        assert f"| {name} | {metric['value']:.4f} |" in card
