@@ -26,9 +26,9 @@ from pathlib import Path
 from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from containers import MySqlServer, free_port, mysql_image  # noqa: E402
+from integration.containers import MySqlServer, free_port, mysql_image  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

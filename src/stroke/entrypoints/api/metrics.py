@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_fastapi_instrumentator import Instrumentator
 from prometheus_fastapi_instrumentator.metrics import Info
@@ -26,7 +27,12 @@ def instrument(app: FastAPI, registry: CollectorRegistry, queue_depth: Callable[
     instrumentator = Instrumentator(registry=registry, should_group_status_codes=False)
     instrumentator.add(_observation(registry, queue_depth))
     instrumentator.instrument(app)
-    instrumentator.expose(app, tags=["service"], summary="Metrics in Prometheus' text format")
+    instrumentator.expose(
+        app,
+        tags=["service"],
+        summary="Metrics in Prometheus' text format",
+        response_class=PlainTextResponse,
+    )
 
 
 def _observation(

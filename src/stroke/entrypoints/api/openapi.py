@@ -18,7 +18,7 @@ _REFERENCE: Final = "#/components/schemas/{model}"
 _MEANINGS: Final = {
     400: "The body is not JSON",
     404: "There is no such prediction",
-    409: "The idempotency key is taken by a request under way",
+    409: "The idempotency key belongs to another request",
     413: "The body is too long",
     415: "The body is not application/json",
     422: "Something is wrong with the request: `errors` names every place",

@@ -81,7 +81,7 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
         HTTPStatus.CONFLICT, "idempotency-key-taken", "The idempotency key is taken"
     ),
     IdempotencyKeyReused: Kind(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.CONFLICT,
         "idempotency-key-reused",
         "The idempotency key was used before",
     ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -18,7 +16,6 @@ from stroke.domain.prediction import PredictionFilter
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.schemas import PRINTABLE, Country, PageOut, Province, RecordOut
 from stroke.entrypoints.api.state import api_state
-from stroke.entrypoints.api.violations import of_parameter
 
 router = APIRouter(tags=["stored predictions"])
 
@@ -44,7 +41,11 @@ def _in_utc(instant: datetime) -> datetime:
 PredictionId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), AfterValidator(_in_utc)]
-Cursor = Annotated[str | None, Query(description="`next_cursor` of the page before")]
+# Opaque to clients: today the last id of the page, in hexadecimal digits that any id fits.
+Cursor = Annotated[
+    str | None,
+    Query(pattern="^[0-7][0-9a-f]{15}$", description="`next_cursor` of the page before"),
+]
 
 
 @router.get(
@@ -78,9 +79,9 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
 ) -> Response:
     """Newest first. A page neither repeats nor skips a row while others are added."""
     narrowed = PredictionFilter(since, until, risk_category, country, province, model_version)
-    before = None if cursor is None else _decode(cursor)
+    before = None if cursor is None else int(cursor, 16)
     found = await api_state(request).predictions.page(narrowed, limit=limit, before=before)
-    following = None if found.next_before is None else _encode(found.next_before)
+    following = None if found.next_before is None else f"{found.next_before:016x}"
     return _json({"items": found.records, "next_cursor": following})
 
 
@@ -111,19 +112,3 @@ def _json(content: Any) -> Response:
     # orjson renders the domain's dataclasses and their datetimes itself.
     rendered = orjson.dumps(content, option=orjson.OPT_UTC_Z)
     return Response(rendered, media_type="application/json")
-
-
-def _encode(before: int) -> str:
-    return base64.urlsafe_b64encode(b"1:%d" % before).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> int:
-    try:
-        version, before = base64.b64decode(
-            cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True
-        ).split(b":")
-        if version == b"1" and before.isdigit() and 1 <= int(before) <= LARGEST_ID:
-            return int(before)
-    except (ValueError, binascii.Error):
-        pass
-    raise of_parameter("cursor", "must be the next_cursor of a page", "invalid_cursor")

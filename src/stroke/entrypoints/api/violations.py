@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from pydantic_core import ErrorDetails
 
 from stroke.domain.errors import StrokeError, Violation
+from stroke.entrypoints.api.schemas import PRINTABLE
 
 # A client that gets everything wrong learns no more from the hundred-and-first problem.
 MOST_PROBLEMS: Final = 100
@@ -82,6 +83,6 @@ def _detail(error: Mapping[str, Any]) -> str:
     # and its bounds, and none of them the value.
     if error["type"] == "missing":
         return "is required"
-    if error["type"] == "string_pattern_mismatch":
+    if error["type"] == "string_pattern_mismatch" and error["ctx"]["pattern"] == PRINTABLE:
         return "must not contain control characters"
     return _SUBJECT.sub("must", str(error["msg"]))

@@ -158,7 +158,7 @@ async def test_a_key_of_other_measurements_is_refused(
     headers = {"Idempotency-Key": "a-key!"}
     await client.post("/predict", json=patient_json(age=50), headers=headers)
     answer = await client.post("/predict", json=patient_json(age=51), headers=headers)
-    assert answer.status_code == 422
+    assert answer.status_code == 409
     assert answer.json()["type"] == "urn:stroke:problem:idempotency-key-reused"
     assert len(rows.rows) == 1
 

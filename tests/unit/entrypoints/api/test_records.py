@@ -122,7 +122,7 @@ async def test_a_page_is_narrowed_by_column(
         ("/predictions?limit=many", "limit"),
         (f"{PAGES}?limit=0", "limit"),
         (f"{PAGES}?cursor=", "cursor"),
-        (f"{PAGES}?cursor=MTow", "cursor"),  # "1:0"
+        (f"{PAGES}?cursor=12", "cursor"),
         (f"{PAGES}?cursor=%F0%9F%98%80", "cursor"),
         (f"{PAGES}?since=2026-01-02T12:00:00", "since"),  # of which zone?
         (f"{PAGES}?until=1767355200", "until"),
