@@ -47,13 +47,20 @@ def pipeline() -> Pipeline:
     )
 
 
-def fit(data: LabelledPatients, *, progress: Callable[[], None] = lambda: None) -> FittedModel:
-    """Fit and cross-validate. ``progress`` is called ``STEPS`` times.
+def fit(
+    data: LabelledPatients,
+    *,
+    samples: int = BOOTSTRAP_SAMPLES,
+    progress: Callable[[], None] = lambda: None,
+) -> FittedModel:
+    """Fit and cross-validate, with intervals from ``samples`` bootstrap samples.
+
+    ``progress`` is called ``STEPS`` times when ``samples`` are the usual number.
 
     The metrics are those of patients that the scored model had not seen (5 times 5-fold).
     """
     unseen = cross_validate(data, progress=progress)
-    metrics = evaluate(data.outcome, unseen, progress=progress)
+    metrics = evaluate(data.outcome, unseen, samples=samples, progress=progress)
     fitted = pipeline().fit(data.features, data.outcome)
     progress()
     return FittedModel(

@@ -16,7 +16,7 @@ from stroke.adapters.training.artefact import (
     write_artefact,
 )
 from stroke.adapters.training.data import LabelledPatients
-from stroke.adapters.training.evaluation import logit
+from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES, logit
 from stroke.adapters.training.graph import to_onnx
 from stroke.adapters.training.spline_regression import MODEL_TYPE, FittedModel, fit
 from stroke.adapters.training.verification import compare, probe_patients, run_graph
@@ -33,6 +33,7 @@ def train(
     *,
     name: str,
     replace: bool = False,
+    samples: int = BOOTSTRAP_SAMPLES,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Fit, cross-validate, export, verify, then write ``folder``; return the manifest.
@@ -40,7 +41,7 @@ def train(
     The same data and library versions give the same graph, byte for byte. Raises
     ``ConversionMismatch`` (and writes nothing) when the graph is not the fitted model.
     """
-    fitted = fit(data, progress=progress)
+    fitted = fit(data, samples=samples, progress=progress)
     graph = to_onnx(fitted.pipeline[0], fitted.pipeline[-1], name)
     verify_export(fitted, graph, pd.concat([data.features, probe_patients(_PROBES)]))
     manifest = _manifest(name, data, fitted, graph)

@@ -15,6 +15,7 @@ import typer
 from stroke.config import Settings
 from stroke.domain.errors import InvalidModel, InvalidSetting
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
+from stroke.entrypoints.cli.output import progress
 
 if TYPE_CHECKING:
     from stroke.adapters.onnx.model import OnnxRiskModel
@@ -58,7 +59,7 @@ def train(
     from stroke.adapters.training.trainer import train as fit_and_write
 
     folder = output or _store().folder / _valid_name(name)
-    with _progress("training", STEPS) as advance:
+    with _steps("training", STEPS) as advance:
         manifest = fit_and_write(
             read_csv(data), folder, name=_valid_name(name), replace=replace, progress=advance
         )
@@ -92,7 +93,7 @@ def evaluate(data: Data, model: Model = None, as_json: Json = False) -> None:
         for name in RAW_FEATURES
     }
     probability = served.score(columns).probability
-    with _progress("bootstrap", BOOTSTRAP_SAMPLES) as advance:
+    with _steps("bootstrap", BOOTSTRAP_SAMPLES) as advance:
         metrics = measure(labelled.outcome[kept], [probability], progress=advance)
     left_out = len(labelled) - int(kept.sum())
     if as_json:
@@ -227,7 +228,7 @@ def _convert(file: Path, *, trusted: bool, python: str | None) -> tuple[bytes, d
     typer.echo(f"warning: {file.name} is unpickled now, which runs the code it carries", err=True)
     from stroke.adapters.training.importing import import_pickle
 
-    with _progress("converting", 1) as advance:
+    with _steps("converting", 1) as advance:
         imported = import_pickle(file, python=python)
         advance()
     said = (
@@ -270,15 +271,11 @@ def _needs_training_packages() -> None:
 
 
 @contextmanager
-def _progress(title: str, steps: int) -> Iterator[Callable[[], None]]:
-    """Show a bar on a terminal's stderr; yield what moves it on by one step."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=steps)
-        yield lambda: bar.advance(task)
+def _steps(title: str, steps: int) -> Iterator[Callable[[], None]]:
+    """Show a bar of ``steps``; yield what moves it on by one."""
+    with progress() as display:
+        task = display.add_task(title, total=steps)
+        yield lambda: display.advance(task)
 
 
 def _print_metrics(metrics: dict[str, dict[str, float]], title: str) -> None:

@@ -42,8 +42,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Give a progress display on stderr, silent unless that is a terminal."""
-    from rich.console import Console  # noqa: PLC0415 -- start-up time
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as display:

@@ -116,7 +116,7 @@ def _score(
     store: Store | None,
     from_line: int,
 ) -> Tally:
-    from stroke.adapters.arrow.bulk import BulkScoring  # noqa: PLC0415 -- start-up time
+    from stroke.adapters.arrow.bulk import BulkScoring
 
     bulk = BulkScoring(stream, model=container.model(), store=store, from_line=from_line)
     try:
@@ -160,8 +160,8 @@ class _RejectFile:
 
 @contextmanager
 def _container(model: str | None) -> Iterator[Container]:
-    from stroke.config import Settings  # noqa: PLC0415 -- start-up time
-    from stroke.container import Container  # noqa: PLC0415
+    from stroke.config import Settings
+    from stroke.container import Container
 
     settings = Settings.load()
     if model is not None:
@@ -176,7 +176,7 @@ def _storing(container: Container, *, wanted: bool) -> Iterator[Store | None]:
     if not wanted:
         yield None
         return
-    import asyncio  # noqa: PLC0415 -- start-up time
+    import asyncio
 
     predictions = container.predictions()
     with asyncio.Runner() as runner:

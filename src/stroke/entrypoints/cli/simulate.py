@@ -42,7 +42,7 @@ def simulate(
     stroke simulate 1 --format ndjson | curl -sd @- -H 'Content-Type: application/json' \\
       http://127.0.0.1:8000/predict
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
-    from stroke.adapters.simulation import writing  # noqa: PLC0415 -- start-up time
+    from stroke.adapters.simulation import writing
 
     with ends_on_sigterm(), opened(output) as stream, progress() as display:
         bar = display.add_task("simulating", total=count)
