@@ -1,0 +1,172 @@
+"""`stroke serve` as a process: how it starts, counts, refuses and stops. SQLite throughout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from builders import patient_json
+
+SERVE = [sys.executable, "-c", "from stroke.entrypoints.cli.main import main; main()", "serve"]
+CANARY = "Canary Q. Patient"
+
+
+class Served:
+    """One running `stroke serve` and what it printed."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.errors = folder / "stderr"
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                [*SERVE, "--port", "0", *options],
+                cwd=folder,
+                env=_environment(),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+        assert self.process.stdout is not None
+        self.banner = self.process.stdout.readline()
+        assert "http://" in self.banner, self.errors.read_text()
+        self.address = self.banner.split(" on ")[1].split()[0]
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                if httpx.get(f"{self.address}/health/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                pass
+            assert self.process.poll() is None, self.errors.read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@contextmanager
+def served(folder: Path, *options: str) -> Iterator[Served]:
+    service = Served(folder, *options)
+    try:
+        yield service
+    finally:
+        service.process.kill()
+        service.process.communicate()
+
+
+def _environment(**changes: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("STROKE_", "MYSQL_", "SAVED"))}
+    return kept | changes
+
+
+def _refusal(folder: Path, *options: str, **environment: str) -> str:
+    """Return the one line on stderr of a start that is refused with exit code 1."""
+    ended = subprocess.run(
+        [*SERVE, *options],
+        cwd=folder,
+        env=_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 1, ended.stderr
+    [line] = ended.stderr.splitlines()
+    return line
+
+
+def test_sigterm_stores_and_answers_what_waits_and_ends_with_code_0(tmp_path: Path) -> None:
+    with served(tmp_path) as service, httpx.Client(base_url=service.address) as client:
+
+        def predict(_: int) -> int | None:
+            try:
+                answer = client.post("/predict", json=patient_json())
+            except httpx.TransportError:  # it no longer listens
+                return None
+            return int(answer.json()["prediction_id"]) if answer.status_code == 200 else None
+
+        with ThreadPoolExecutor(8) as callers:
+            answers = callers.map(predict, range(400))
+            while not (service.address and predict(0)):
+                pass
+            assert service.stop() == 0
+            acknowledged = {answer for answer in answers if answer is not None}
+        assert service.errors.read_text() == ""
+    assert acknowledged
+    with served(tmp_path) as again:
+        for prediction_id in acknowledged:
+            answer = httpx.get(f"{again.address}/api/v1/predictions/{prediction_id}")
+            assert answer.status_code == 200
+
+
+def test_a_prediction_survives_a_restart(tmp_path: Path) -> None:
+    with served(tmp_path) as first:
+        made = httpx.post(f"{first.address}/predict", json=patient_json()).json()
+        assert first.stop() == 0
+    with served(tmp_path) as second:
+        [record] = httpx.get(f"{second.address}/predictions").json()
+    assert (record["id"], record["probability"]) == (made["prediction_id"], made["probability"])
+
+
+def test_workers_share_the_port_and_add_up_their_metrics(tmp_path: Path) -> None:
+    with served(tmp_path, "--workers", "2") as service:
+        for _ in range(20):  # each over a connection of its own, for either worker to take
+            assert httpx.post(f"{service.address}/predict", json=patient_json()).is_success
+        for _ in range(4):
+            lines = httpx.get(f"{service.address}/metrics").text.splitlines()
+            counted = [line for line in lines if line.startswith("stroke_predictions_total")]
+            assert sum(float(line.split()[-1]) for line in counted) == 20
+            assert "stroke_queue_depth 0.0" in lines
+        assert service.stop() == 0
+
+
+def test_nothing_of_a_patient_is_printed(tmp_path: Path) -> None:
+    with served(tmp_path) as service:
+        sick = patient_json(name=CANARY, age=500)
+        httpx.post(f"{service.address}/predict", json=patient_json(name=CANARY))
+        httpx.post(f"{service.address}/predict", json=sick)
+        httpx.get(f"{service.address}/{CANARY}")
+        service.stop()
+        assert service.process.stdout is not None
+        assert CANARY not in service.process.stdout.read() + service.errors.read_text()
+
+
+def test_a_busy_port_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        line = _refusal(tmp_path, "--port", port)
+    assert port in line
+    assert "--port" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "said"),
+    [
+        (["--host", "192.0.2.1"], {}, "--host"),
+        ([], {"SAVED_MODEL": "nowhere"}, "nowhere"),
+        ([], {"STROKE_HTTP_PORT": "many"}, "STROKE_HTTP_PORT"),
+        ([], {"STROKE_DATABASE_SQLITE_PATH": "no/such/folder/stroke.db"}, "does not exist"),
+        (["--no-migrate"], {}, "stroke db upgrade"),
+        (["--workers", "2"], {"SAVED_MODEL": "nowhere"}, "nowhere"),
+    ],
+)
+def test_what_cannot_be_served_is_one_line(
+    tmp_path: Path, options: list[str], environment: dict[str, str], said: str
+) -> None:
+    line = _refusal(tmp_path, *(options or ["--port", "0"]), **environment)
+    assert said in line

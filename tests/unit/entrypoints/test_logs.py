@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+
+from stroke.entrypoints.logs import JsonFormatter, outline
+
+CANARY = "Canary Q. Patient"
+
+
+def _raise() -> None:
+    try:
+        {}[CANARY]
+    except KeyError as cause:
+        raise ValueError(f"cannot store {CANARY}") from cause
+
+
+@pytest.fixture
+def error() -> BaseException:
+    try:
+        _raise()
+    except ValueError as raised:
+        return raised
+    raise AssertionError
+
+
+def test_an_outline_names_types_and_places_of_the_whole_chain(error: BaseException) -> None:
+    told = outline(error)
+    assert "builtins.ValueError at" in told
+    assert "caused by builtins.KeyError at" in told
+    assert "test_logs.py:" in told
+    assert "_raise" in told
+
+
+def test_an_outline_tells_no_text(error: BaseException) -> None:
+    assert CANARY not in outline(error)
+
+
+def test_an_outline_stops_where_the_context_is_hidden() -> None:
+    hidden = ValueError()
+    hidden.__context__ = KeyError()
+    hidden.__suppress_context__ = True
+    assert outline(hidden) == "builtins.ValueError at nowhere"
+
+
+def test_a_record_is_one_line_of_json_without_the_text_of_its_exception(
+    error: BaseException,
+) -> None:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    logger = logging.getLogger("a logger of this test alone")
+    logger.propagate = False
+    logger.addHandler(handler)
+    logger.error("the batch of %d failed", 3, exc_info=error)
+    [line] = stream.getvalue().splitlines()
+    record = json.loads(line)
+    assert (record["level"], record["message"]) == ("error", "the batch of 3 failed")
+    assert record["logger"] == logger.name
+    assert record["time"].endswith("+00:00")
+    assert "ValueError" in record["error"]
+    assert CANARY not in line
