@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
+import uvloop
+from sqlalchemy import URL
+
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.domain.errors import StoreUnavailable
 
 from .containers import MySqlServer
 from .load import MARK, Load, reconcile
@@ -65,6 +75,40 @@ async def test_the_service_outlives_a_database_that_stops_and_one_that_is_killed
     assert not load.failures, "no request may hang or lose its connection"
     assert (result.lost, result.changed, result.twice) == ([], [], [])
     assert MARK not in service.log
+
+
+def test_a_server_that_hangs_up_at_once_is_an_unavailable_store() -> None:
+    # As Docker's proxy and load balancers do while the server behind them is away.
+    def hang_up(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # closed, at the end of the test
+            while True:
+                listener.accept()[0].close()
+
+    async def stay_busy() -> None:  # so that the end is there before the driver looks
+        while True:
+            time.sleep(0.003)  # noqa: ASYNC251 - this is the busy loop
+            await asyncio.sleep(0)
+
+    async def connect_often(port: int) -> int:
+        unavailable = 0
+        url = URL.create("mysql+asyncmy", "u", "p", "127.0.0.1", port, "d")
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        load = asyncio.create_task(stay_busy())
+        for _ in range(20):
+            try:
+                await SqlPredictionRepository(engine, statement_timeout=5).check()
+            except StoreUnavailable:
+                unavailable += 1
+        load.cancel()
+        await engine.dispose()
+        return unavailable
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=hang_up, args=(listener,), daemon=True).start()
+        unavailable = uvloop.run(connect_often(listener.getsockname()[1]))
+        listener.shutdown(socket.SHUT_RDWR)
+
+    assert unavailable == 20
 
 
 async def expect(service: Service, **health: int) -> None:

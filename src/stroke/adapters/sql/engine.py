@@ -20,6 +20,7 @@ _MYSQL_SESSION: Final = (
 )
 # Well under MySQL's wait_timeout of 8 hours and the idle limits of common proxies.
 _RECYCLE_SECONDS: Final = 1800
+_CONNECTION_LOST: Final = 2013  # CR_SERVER_LOST
 
 
 def create_engine(url: URL, *, pool_size: int, connect_timeout: float) -> AsyncEngine:
@@ -43,7 +44,7 @@ def _mysql(url: URL, pool_size: int, connect_timeout: float) -> AsyncEngine:
         pool_pre_ping=True,
         pool_recycle=_RECYCLE_SECONDS,
         hide_parameters=True,
-        connect_args={"connect_timeout": connect_timeout},
+        connect_args={"connect_timeout": connect_timeout, "async_creator_fn": _connect_to_mysql},
     )
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -55,6 +56,19 @@ def _mysql(url: URL, pool_size: int, connect_timeout: float) -> AsyncEngine:
         cursor.close()
 
     return engine
+
+
+async def _connect_to_mysql(*arguments: Any, **named: Any) -> Any:
+    """Connect; a server (or proxy) that hangs up at once is one that cannot be reached.
+
+    On uvloop asyncmy then finds a transport without a socket, and says so with a RuntimeError.
+    """
+    import asyncmy  # noqa: PLC0415 -- start-up time on SQLite
+
+    try:
+        return await asyncmy.connect(*arguments, **named)
+    except RuntimeError as error:
+        raise asyncmy.errors.OperationalError(_CONNECTION_LOST, "hung up at once") from error
 
 
 def _sqlite(url: URL, pool_size: int, busy_timeout: float) -> AsyncEngine:
