@@ -134,6 +134,21 @@ def show(server: Server, seen: Round) -> None:
     )
 
 
+def warn_when_busy() -> None:
+    """Other work on the machine meets MySQL and not the bare route: then the ratio means little."""
+
+    def idle_and_all() -> tuple[int, int]:
+        ticks = [int(n) for n in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return ticks[3] + ticks[4], sum(ticks)
+
+    before = idle_and_all()
+    time.sleep(2)
+    idle, total = (now - then for now, then in zip(idle_and_all(), before, strict=True))
+    busy = 1 - idle / total
+    print(f"machine: {os.cpu_count()} cores, {busy:.0%} busy before the start", end="")
+    print("; wait until it is quiet" if busy > 0.1 else "")
+
+
 def summarise(rounds: dict[str, list[Round]]) -> None:
     medians = {
         name: [
@@ -153,6 +168,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--connections", type=int, default=32)
     chosen = parser.parse_args()
+    warn_when_busy()
     mysql = MySqlServer(mysql_image())
     mysql.launch()
     try:
