@@ -11,7 +11,6 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from stroke.adapters.onnx.manifest import GRAPH, read_manifest
-from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.adapters.training import trainer
 from stroke.adapters.training.artefact import library_versions, write_artefact
@@ -37,16 +36,13 @@ def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path
     shipped = read_manifest(SHIPPED / DEFAULT)
     trained = trainer.train(read_csv(CSV), tmp_path / "again", name=DEFAULT)
 
+    assert library_versions(*shipped.libraries) == shipped.libraries, "train again, ship the result"
+    assert trained["sha256"] == shipped.sha256
     assert trained["training"] == shipped.training
+    assert trained["bands"] == shipped.bands.model_dump()
     for name, metric in shipped.metrics.items():
         for part, value in trained["metrics"][name].items():
             assert value == pytest.approx(getattr(metric, part), rel=1e-6, abs=1e-9)
-    assert library_versions(*shipped.libraries) == shipped.libraries, "train again, ship the result"
-    again, served = OnnxRiskModel(tmp_path / "again"), OnnxRiskModel(SHIPPED / DEFAULT)
-    columns = {name: probe_patients(500)[name].to_numpy() for name in shipped.features}
-    np.testing.assert_allclose(
-        again.score(columns).probability, served.score(columns).probability, rtol=0, atol=1e-7
-    )
 
 
 def test_the_same_data_gives_the_same_graph_byte_for_byte(tmp_path: Path) -> None:
