@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import BinaryIO, Final, NamedTuple
+from io import BufferedIOBase
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -65,7 +66,7 @@ class BulkScoring:
 
     def __init__(
         self,
-        source: BinaryIO,
+        source: BufferedIOBase,
         *,
         model: ColumnarRiskModel,
         store: Store | None = None,

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final, NamedTuple
+from io import BufferedIOBase
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from stroke.domain.errors import InvalidData
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-BLOCK_BYTES: Final = 4 * 1024 * 1024
+BLOCK_BYTES: Final = 2 * 1024 * 1024
 ROW_BYTES: Final = 1024 * 1024  # a longer row is a quote that nobody closed
 BOM: Final = b"\xef\xbb\xbf"
 
@@ -95,7 +96,7 @@ class RowReader:
     and for a row over ``ROW_BYTES``.
     """
 
-    def __init__(self, source: BinaryIO, *, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(self, source: BufferedIOBase, *, block_bytes: int = BLOCK_BYTES) -> None:
         self._source = source
         self._block_bytes = block_bytes
         self._line = 1
@@ -137,10 +138,15 @@ class RowReader:
 
     def _fill(self) -> bool:
         """Read one block more; return if there was any."""
-        block = self._source.read(self._block_bytes)
-        self.bytes_read += len(block)
-        self._rest += block
-        return bool(block)
+        # One system call at a time: a signal is acted on between two of them, where a long
+        # read of a pipe would act on it once the pipe is full or closed, if ever.
+        pieces, missing = [self._rest], self._block_bytes
+        while missing and (piece := self._source.read1(missing)):
+            pieces.append(piece)
+            missing -= len(piece)
+        self.bytes_read += self._block_bytes - missing
+        self._rest = b"".join(pieces)
+        return missing < self._block_bytes
 
 
 def cut(data: bytes, line: int, width: int) -> tuple[Rows, int]:

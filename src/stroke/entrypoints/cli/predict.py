@@ -10,9 +10,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from io import BufferedReader
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Self
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Self, cast
 
 import typer
 
@@ -109,7 +110,7 @@ def predict(
 
 def _score(
     container: Container,
-    stream: BinaryIO,
+    stream: BufferedReader,
     *,
     output: Path,
     rejects: Path,
@@ -120,7 +121,7 @@ def _score(
 
     bulk = BulkScoring(stream, model=container.model(), store=store, from_line=from_line)
     try:
-        with opened(output) as scored, _RejectFile(rejects) as bad, progress() as display:
+        with progress() as display, opened(output) as scored, _RejectFile(rejects) as bad:
             bar = display.add_task("scoring", total=_size(stream))
             return bulk.run(scored.write, bad.add, lambda read: display.update(bar, completed=read))
     except BaseException:
@@ -192,9 +193,9 @@ def _storing(container: Container, *, wanted: bool) -> Iterator[Store | None]:
 
 
 @contextmanager
-def _opened_source(path: Path) -> Iterator[BinaryIO]:
+def _opened_source(path: Path) -> Iterator[BufferedReader]:
     if path == STDIN:
-        yield sys.stdin.buffer
+        yield cast("BufferedReader", sys.stdin.buffer)
         return
     try:
         stream = path.open("rb")
@@ -215,7 +216,7 @@ def _refuse_same_file(source: Path, output: Path, rejects: Path) -> None:
         raise InvalidData("the input, --output and --rejects must be different files")
 
 
-def _size(stream: BinaryIO) -> int | None:
+def _size(stream: BufferedReader) -> int | None:
     return os.fstat(stream.fileno()).st_size or None
 
 

@@ -44,7 +44,7 @@ def simulate(
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
     from stroke.adapters.simulation import writing
 
-    with ends_on_sigterm(), opened(output) as stream, progress() as display:
+    with ends_on_sigterm(), progress() as display, opened(output) as stream:
         bar = display.add_task("simulating", total=count)
         for lines in writing.text(count, seed, writing.Format(form)):
             stream.write(lines)

@@ -1,0 +1,97 @@
+"""How fast `stroke predict` is, as a ratio to what pyarrow takes to read and write the same file.
+
+    python bench/bulk.py [--rows 1000000]
+
+All figures come from one run on one machine. The baseline parses the CSV with pyarrow's
+streaming reader and writes it again with its writer: no validation, no score, no line numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from stroke.config import Settings
+from stroke.container import Container
+from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
+
+STROKE = str(Path(sys.executable).with_name("stroke"))
+RUNS = 3
+GRAPH_PATIENTS = 10_000
+BASELINE = """
+import sys
+import pyarrow.csv as csv
+with csv.open_csv(sys.argv[1]) as reader, csv.CSVWriter(sys.argv[2], reader.schema) as writer:
+    for batch in reader:
+        writer.write_batch(batch)
+"""
+
+
+def timed(command: list[str]) -> tuple[float, float]:
+    """Return the seconds that ``command`` takes and the MiB that it holds at its peak."""
+    started = perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    seconds = perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{command[0]} ended with {process.returncode}")
+    return seconds, usage.ru_maxrss / 1024
+
+
+def graph_milliseconds(patients: str) -> float:
+    """Return the median time of one call for 10,000 patients."""
+    model = Container(settings=Settings.load()).model()
+    rows = list(csv.DictReader(io.StringIO(patients)))
+    columns = {
+        name: np.array([row[name] for row in rows], object if name in TEXT_FEATURES else float)
+        for name in RAW_FEATURES
+    }
+    times = []
+    for _ in range(20):
+        started = perf_counter()
+        model.score(columns)
+        times.append(perf_counter() - started)
+    return 1000 * statistics.median(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    count = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = f"{folder}/patients.csv", f"{folder}/scored.csv"
+        simulated, _ = timed([STROKE, "simulate", str(count), "--output", source])
+        baseline, predicted = [], []
+        for _ in range(RUNS):  # in turn, so that noise falls on both
+            baseline.append(timed([sys.executable, "-c", BASELINE, source, target])[0])
+            predicted.append(timed([STROKE, "predict", source, "--output", target]))
+        sample = subprocess.run(
+            [STROKE, "simulate", str(GRAPH_PATIENTS)], check=True, capture_output=True, text=True
+        )
+    seconds = min(seconds for seconds, _ in predicted)
+    figures = {
+        "rows": count,
+        "simulate_rows_per_second": round(count / simulated),
+        "predict_rows_per_second": round(count / seconds),
+        "pyarrow_read_write_rows_per_second": round(count / min(baseline)),
+        "predict_to_pyarrow_time_ratio": round(seconds / min(baseline), 2),
+        "predict_peak_mib": round(max(mib for _, mib in predicted)),
+        "graph_10000_patients_ms": round(graph_milliseconds(sample.stdout), 1),
+    }
+    print(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()
