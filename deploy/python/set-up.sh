@@ -70,7 +70,7 @@ if command -v flock > /dev/null; then
   flock 9 # ./run.sh and ./test.sh at once: the second waits, and finds it done
 fi
 if [[ -e $unfinished || (-e $home && $(< "$home") != "$root") ]] ||
-  ! "$venv/bin/python" -m pip --version > /dev/null 2>&1; then
+  [[ ! -e $venv/bin/pip ]] || ! "$venv/bin/python" -c '' > /dev/null 2>&1; then
   make_venv
 elif is_installed; then
   exit 0
