@@ -9,7 +9,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, TypedDict, get_args
 
 from stroke.domain.errors import Violation
 from stroke.domain.patient import Patient
@@ -70,31 +70,10 @@ class Bands:
         return self.labels[bisect_right(self.cuts, value)]
 
 
-AGE_GROUPS: Final = Bands((50, 80), ("Young adult", "Middle-aged", "Very old"))
+AGE_GROUPS: Final = Bands((50, 80), get_args(AgeGroup))
 # WHO's adult BMI classes (WHO Technical Report Series 894, 2000).
-BMI_CATEGORIES: Final = Bands(
-    (18.5, 25, 30, 35, 40),
-    (
-        "Underweight",
-        "Healthy Weight",
-        "Overweight",
-        "Class 1 Obesity",
-        "Class 2 Obesity",
-        "Class 3 Obesity",
-    ),
-)
-GLUCOSE_CATEGORIES: Final = Bands(
-    (70, 85, 100, 110, 126, 140),
-    (
-        "Hypoglycemia",
-        "Low Normal",
-        "Normal",
-        "Elevated",
-        "Pre-diabetic",
-        "Borderline Diabetic",
-        "Diabetic",
-    ),
-)
+BMI_CATEGORIES: Final = Bands((18.5, 25, 30, 35, 40), get_args(BmiCategory))
+GLUCOSE_CATEGORIES: Final = Bands((70, 85, 100, 110, 126, 140), get_args(GlucoseCategory))
 
 
 class EngineeredFeatures(TypedDict):

@@ -53,19 +53,15 @@ class Contributions(_Part):
     ``intercept`` plus all columns is the logit of the probability.
     """
 
-    columns: tuple[
-        Literal[
-            "gender",
-            "age",
-            "hypertension",
-            "heart_disease",
-            "avg_glucose_level",
-            "bmi",
-            "smoking_status",
-        ],
-        ...,
-    ]
+    columns: tuple[str, ...]
     intercept: float
+
+    @model_validator(mode="after")
+    def _known(self) -> Contributions:
+        unknown = [column for column in self.columns if column not in RAW_FEATURES]
+        if unknown:
+            raise ValueError(f"contributions of unknown features: {', '.join(unknown)}")
+        return self
 
 
 class Metric(_Part):

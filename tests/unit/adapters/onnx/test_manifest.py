@@ -47,6 +47,7 @@ def test_a_manifest_says_in_the_domains_words_what_its_model_is(tmp_path: Path) 
         ({"version": "v" * 65}, "version"),
         ({"name": "../up"}, "name"),
         ({"surprise": 1}, "surprise"),
+        ({"contributions": {"columns": ["shoe_size"], "intercept": 0.0}}, "shoe_size"),
         ({"reference_patient": {"age": 45.0}}, "gender"),
     ],
 )
