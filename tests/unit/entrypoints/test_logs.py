@@ -12,8 +12,9 @@ CANARY = "Canary Q. Patient"
 
 
 def _raise() -> None:
+    nobody: dict[str, str] = {}
     try:
-        {}[CANARY]
+        nobody[CANARY]
     except KeyError as cause:
         raise ValueError(f"cannot store {CANARY}") from cause
 
