@@ -61,8 +61,8 @@ def test_observed_to_expected_counts_strokes_per_predicted_one() -> None:
 
 def test_intervals_hold_their_values_and_narrow_with_more_patients(calibrated: Sample) -> None:
     outcome, probability = calibrated
-    few = evaluate(outcome[:1000], [probability[:1000]], samples=100)
-    many = evaluate(outcome[:16_000], [probability[:16_000]], samples=100)
+    few = evaluate(outcome[:1000], [probability[:1000]], samples=40)
+    many = evaluate(outcome[:16_000], [probability[:16_000]], samples=40)
     for name, metric in many.items():
         assert metric["low"] <= metric["high"]
         if name != "ece":  # which is biased upwards in small samples, and so is its bootstrap
