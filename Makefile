@@ -36,8 +36,8 @@ lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer ver
 image:  ## the service's image; prints its tag
 	@deploy/images/build.sh api
 
-audit: setup ## known vulnerabilities in what is shipped
-	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/app.txt
+audit: setup ## known vulnerabilities in what is shipped (needs the index that lists them)
+	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/app.txt
 
 bench: setup ## the figures of the README, as ratios from one run
 	@bench/run.sh
