@@ -239,11 +239,6 @@ def test_several_replicas_may_upgrade_at_once(url: URL) -> None:
     assert record(url, 5).name == "Zoë"
 
 
-def test_a_file_that_cannot_be_made_is_said() -> None:
-    with pytest.raises(StoreUnavailable, match="cannot be opened"):
-        schema.upgrade(make_url("sqlite+aiosqlite:////proc/stroke.db"))
-
-
 def test_an_unknown_revision_is_said(url: URL) -> None:
     schema.upgrade(url)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from pathlib import Path
 from typing import Any, Final
 
@@ -108,3 +109,9 @@ def _check_writable(database: str | None) -> None:
             )
     if path.is_dir():
         raise InvalidSetting(f"{path} is a folder: STROKE_DATABASE_SQLITE_PATH names a file")
+    try:
+        sqlite3.connect(path).close()
+    except sqlite3.OperationalError as error:
+        raise InvalidSetting(
+            f"{path} cannot be opened: choose another file with STROKE_DATABASE_SQLITE_PATH"
+        ) from error

@@ -43,19 +43,18 @@ class InsertConnection:
         self.busy = True
         try:
             kept = await self._connection()
-            cursor = kept.driver_connection.cursor()  # type: ignore[union-attr]
-            async with cursor as opened:
-                await opened.execute(statement, parameters)
-                last_row_id: int = opened.lastrowid
+            # Not closed: that would wait for a statement that was given up, and holds nothing.
+            cursor = await kept.driver_connection.cursor()  # type: ignore[union-attr]
+            await cursor.execute(statement, parameters)
             self._used_at = time.monotonic()
-            return last_row_id, kept.info.get("id_step", 1)
+            return cursor.lastrowid, kept.info.get("id_step", 1)
         except self._driver_error as error:
             explained = fact(error)
             if isinstance(explained, StoreUnavailable):
-                self._drop()
+                self._distrust()
             raise explained from error
         except BaseException:  # a timeout or a cancellation leaves half a conversation behind
-            self._drop()
+            self._distrust()
             raise
         finally:
             self.busy = False
@@ -76,6 +75,12 @@ class InsertConnection:
         try:
             await greenlet_spawn(self._engine.dialect.do_ping, kept.dbapi_connection)
         except (self._driver_error, OSError, EOFError):
+            self._distrust()
+
+    def _distrust(self) -> None:
+        # A file does not go away, and an SQLite connection takes one statement after the other:
+        # what was given up ends before the next begins.
+        if self._engine.dialect.name != "sqlite":
             self._drop()
 
     def _drop(self, *_: object) -> None:

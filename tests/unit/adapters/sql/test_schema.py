@@ -28,6 +28,7 @@ def test_a_record_has_every_column_but_the_request_s_key() -> None:
     [
         ("{tmp}/missing/stroke.db", "create it"),
         ("{tmp}", "names a file"),
+        ("/proc/stroke.db", "cannot be opened|not writable"),
         (":memory:", "needs a file"),
         ("", "needs a file"),
     ],
