@@ -40,4 +40,6 @@ audit: setup ## known vulnerabilities in what is shipped (needs the index that l
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/app.txt
 
 bench: setup ## the figures of the README, as ratios from one run
-	@bench/run.sh
+	@$(BIN)/python bench/service.py
+	@$(BIN)/python bench/bulk.py
+	@$(BIN)/python bench/models.py ../shared/data/healthcare-dataset-stroke-data.csv
