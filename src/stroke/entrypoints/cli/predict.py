@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from io import BufferedReader
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.output import STDOUT, ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.rejects import RejectFile
 
 if TYPE_CHECKING:
-    from stroke.adapters.arrow.bulk import Reject, Store, Tally
+    from stroke.adapters.arrow.bulk import Store, Tally
     from stroke.container import Container
     from stroke.domain.patient import Patient
 
@@ -121,7 +120,11 @@ def _score(
 
     bulk = BulkScoring(stream, model=container.model(), store=store, from_line=from_line)
     try:
-        with progress() as display, opened(output) as scored, _RejectFile(rejects) as bad:
+        with (
+            progress() as display,
+            opened(output) as scored,
+            RejectFile(rejects, ("line", "reason")) as bad,
+        ):
             bar = display.add_task("scoring", total=_size(stream))
             return bulk.run(scored.write, bad.add, lambda read: display.update(bar, completed=read))
     except BaseException:
@@ -132,31 +135,6 @@ def _score(
                 err=True,
             )
         raise
-
-
-class _RejectFile:
-    """The side file: made when the first row is rejected; an old one goes if none is."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stack = ExitStack()
-        self._stream: BinaryIO | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *failure: object) -> None:
-        self._stack.__exit__(*failure)  # type: ignore[arg-type]
-        if failure[0] is None and self._stream is None and self._path.is_file():
-            self._path.unlink()
-
-    def add(self, rejected: Reject) -> None:
-        if self._stream is None:
-            self._stream = self._stack.enter_context(opened(self._path))
-            self._stream.write(b"line,reason\n")
-        row = io.StringIO()
-        csv.writer(row, lineterminator="\n").writerow(rejected)
-        self._stream.write(row.getvalue().encode())
 
 
 @contextmanager
