@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import sklearn
 from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline as ResamplingPipeline
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -157,6 +159,56 @@ def test_what_holds_no_fitted_pipeline_is_refused(made: object, named: str, tmp_
     done = stroke(tmp_path, "model", "import", file, "-n", "odd", "--trust-pickle")
     assert done.returncode == 1
     assert named in done.stderr
+
+
+def test_trees_after_scaling_are_imported_as_scikit_learn_computes_them(
+    fitted_on: tuple[Any, Any], tmp_path: Path
+) -> None:
+    # scikit-learn casts to 32 bits between the scaler and the trees, and so must the graph.
+    trees = RandomForestClassifier(n_estimators=20, random_state=0)
+    pipeline = Pipeline([("preprocessing", preprocessing()), ("trees", trees)]).fit(*fitted_on)
+    file = tmp_path / "forest.pkl"
+    file.write_bytes(pickle.dumps(pipeline))
+    done = stroke(tmp_path, "model", "import", file, "-n", "forest", "--trust-pickle")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_column_that_the_pipeline_drops_and_a_pipeline_within_it_are_no_hindrance(
+    fitted_on: tuple[Any, Any], tmp_path: Path
+) -> None:
+    patients, outcome = fitted_on
+    inner = ResamplingPipeline([("smote", SMOTE(random_state=0)), ("lr", LogisticRegression())])
+    pipeline = ResamplingPipeline([("preprocessing", preprocessing()), ("rest", inner)])
+    pipeline.fit(patients.assign(id=range(len(patients))), outcome)
+    file = tmp_path / "nested.pkl"
+    file.write_bytes(pickle.dumps(pipeline))
+    done = stroke(tmp_path, "model", "import", file, "-n", "nested", "--trust-pickle")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pickle_of_another_scikit_learn_is_refused_with_what_to_do(
+    searched: Path, tmp_path: Path
+) -> None:
+    older = searched.read_bytes().replace(sklearn.__version__.encode(), b"1.0.2")
+    file = tmp_path / "older.pkl"
+    file.write_bytes(older)
+    done = stroke(tmp_path, "model", "import", file, "-n", "older", "--trust-pickle")
+    assert done.returncode == 1
+    assert "1.0.2" in done.stderr
+    assert "--python" in done.stderr
+
+
+def test_a_graph_that_gives_no_probability_is_not_imported(tmp_path: Path) -> None:
+    model = onnx.load(SHIPPED / DEFAULT / "model.onnx")
+    for node in model.graph.node:
+        if node.op_type == "Sigmoid":
+            node.op_type = "Neg"
+    file = tmp_path / "odd.onnx"
+    onnx.save(model, file)
+    done = stroke(tmp_path, "model", "import", file, "-n", "odd")
+    assert done.returncode == 1
+    assert "probability" in done.stderr
+    assert not list((tmp_path / "models").iterdir())
 
 
 def test_unknown_columns_are_refused_by_name(fitted_on: tuple[Any, Any], tmp_path: Path) -> None:

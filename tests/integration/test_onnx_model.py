@@ -17,7 +17,7 @@ from builders import patient
 from contracts import PATIENTS, RiskModelContract
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
 from stroke.adapters.onnx.model import OnnxRiskModel
-from stroke.adapters.onnx.store import DEFAULT, SHIPPED
+from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore
 from stroke.domain.errors import InvalidModel, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 
@@ -205,3 +205,23 @@ def test_contributions_that_do_not_sum_to_the_probability_are_refused(artefact: 
 def test_a_missing_artefact_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound):
         OnnxRiskModel(tmp_path)
+
+
+def test_a_measurement_that_is_asked_for_without_its_fraction_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidModel, match="bmi"):
+        OnnxRiskModel(save(linear_graph({"bmi": TensorProto.INT64}), tmp_path))
+
+
+def test_a_graph_whose_output_is_no_probability_is_refused(tmp_path: Path) -> None:
+    model = onnx.load_from_string(linear_graph({"age": TensorProto.DOUBLE}))
+    model.graph.node.pop()  # the sigmoid: what is left gives log-odds
+    model.graph.node[-1].output[0] = "probability"
+    with pytest.raises(InvalidModel, match="one probability"):
+        OnnxRiskModel(save(model.SerializeToString(), tmp_path))
+
+
+def test_a_pickle_as_saved_model_is_told_how_to_become_one(tmp_path: Path) -> None:
+    pickled = tmp_path / "best.pkl"
+    pickled.write_bytes(b"")
+    with pytest.raises(ModelNotFound, match="stroke model import"):
+        ModelStore(tmp_path / "models").locate(str(pickled))

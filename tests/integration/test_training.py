@@ -18,7 +18,7 @@ from stroke.adapters.training.data import LabelledPatients, read_csv
 from stroke.adapters.training.graph import to_onnx
 from stroke.adapters.training.spline_regression import FittedModel, pipeline
 from stroke.adapters.training.verification import probe_patients
-from stroke.domain.errors import ConversionMismatch, InvalidData
+from stroke.domain.errors import ConversionMismatch, InvalidData, InvalidModel
 from stroke.domain.risk import RiskBands
 
 from .dataset import CSV, needs_data_set
@@ -72,6 +72,32 @@ def test_a_model_of_the_same_name_is_not_replaced_unasked(tmp_path: Path) -> Non
     assert (folder / "model.onnx").read_bytes() == b"precious"
 
 
+def test_a_folder_that_holds_more_than_a_model_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(InvalidData, match="more than a model"):
+        write_artefact(tmp_path, {"model.onnx": b"new"}, replace=True)
+    assert [each.name for each in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_an_artefact_that_is_not_accepted_does_not_take_its_place(tmp_path: Path) -> None:
+    def refuse(folder: Path) -> None:
+        assert (folder / "model.onnx").read_bytes() == b"new"
+        raise InvalidModel("no")
+
+    write_artefact(tmp_path / "mine", {"model.onnx": b"old"}, replace=False)
+    with pytest.raises(InvalidModel):
+        write_artefact(tmp_path / "mine", {"model.onnx": b"new"}, replace=True, accept=refuse)
+    assert (tmp_path / "mine" / "model.onnx").read_bytes() == b"old"
+    assert [each.name for each in tmp_path.iterdir()] == ["mine"]
+
+
+def test_values_too_few_for_a_curve_are_said() -> None:
+    data = labelled()
+    data.features["bmi"] = 28.1
+    with pytest.raises(InvalidData, match="bmi"):
+        pipeline().fit(data.features, data.outcome)
+
+
 def test_a_replaced_model_leaves_nothing_of_the_old_one(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     write_artefact(folder, {"model.onnx": b"old", "card.md": b"old"}, replace=False)
@@ -90,7 +116,11 @@ HEADER = "gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_st
         (HEADER + "Male,x,0,0,90,25,smokes,1\n", "age"),
         (HEADER + "Male,5,0,0,90,25,cigars,1\n", "smoking_status"),
         (HEADER + "Male,5,0,0,90,25,smokes,2\n", "stroke"),
-        (HEADER + "Male,5,0,0,90,25,smokes,1\n", "with and without"),
+        (HEADER + "Male,-7,0,0,90,25,smokes,1\n", "age"),
+        (HEADER + "Male,inf,0,0,90,25,smokes,1\n", "age"),
+        (HEADER + "Male,5,7,0,90,25,smokes,1\n", "hypertension"),
+        (HEADER, "at least 50"),
+        (HEADER + 100 * "Male,5,0,0,90,25,smokes,1\n", "at least 50"),
     ],
 )
 def test_a_file_that_cannot_be_trained_on_is_refused_by_what_is_wrong(

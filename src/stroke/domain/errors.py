@@ -21,6 +21,7 @@ No message carries a patient's value: messages reach logs and HTTP clients.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -97,7 +98,14 @@ class InvalidModel(ModelError):
 
 
 class ConversionMismatch(ModelError):
-    """An exported graph does not compute what the original model computes."""
+    """An exported graph does not compute what the original model computes.
+
+    ``difference`` is the largest one of two probabilities, infinite where there was none.
+    """
+
+    def __init__(self, message: str, difference: float = math.inf) -> None:
+        self.difference = difference
+        super().__init__(message)
 
 
 class InvalidSetting(StrokeError):

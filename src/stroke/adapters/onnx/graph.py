@@ -66,6 +66,8 @@ class Graph:
     def run(self, columns: Columns) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Return probabilities ``(N,)`` and the contributions ``(N, k)`` if the graph gives any.
 
+        Raises ``InvalidModel`` when the graph fails on them, or gives no probabilities.
+
         ``columns`` holds the raw features, ``(N,)`` each: text as objects, numbers as float64.
         """
         derived = engineered(columns, self._derived) if self._derived else {}
@@ -75,7 +77,10 @@ class Graph:
             .reshape(-1, 1)
             for name, dtype in self._dtypes.items()
         }
-        probability, *contributions = self._session.run(self._wanted, feed)
+        try:
+            probability, *contributions = self._session.run(self._wanted, feed)
+        except Exception:  # onnxruntime's errors have no common ancestor, and may quote a value
+            raise InvalidModel("the graph fails on these patients") from None
         return _positive(probability), (
             contributions[0].astype(np.float64, copy=False) if contributions else None
         )
@@ -107,7 +112,10 @@ def _dtype(put: Any) -> type:
     if put.name not in FEATURES:
         raise InvalidModel(f"the graph asks for {put.name!r}, which is no known feature")
     dtype = _DTYPES.get(put.type)
-    if dtype is None or (dtype is np.object_) != (put.name in TEXT_FEATURES):
+    fits = (dtype is np.object_) == (put.name in TEXT_FEATURES)
+    if dtype is np.int64:  # a measurement would lose its fraction
+        fits = put.name in ("hypertension", "heart_disease")
+    if dtype is None or not fits:
         raise InvalidModel(f"the graph takes {put.name!r} as {put.type}, which it is not")
     if len(put.shape) != 2 or put.shape[1] != 1:  # noqa: PLR2004 - [N, 1]
         raise InvalidModel(f"the graph takes {put.name!r} in the shape {put.shape}, not [N, 1]")
@@ -124,8 +132,9 @@ def _probability_output(outputs: list[str]) -> str:
 def _positive(output: Any) -> NDArray[np.float64]:
     """Return the probability of a stroke from ``[N, 1]``, ``[N, 2]`` or a list of mappings."""
     if isinstance(output, list):  # skl2onnx's ZipMap
-        return np.array([row[max(row)] for row in output], dtype=np.float64)
-    probability: NDArray[np.float64] = output.reshape(len(output), -1)[:, -1].astype(
-        np.float64, copy=False
-    )
+        output = np.array([[row[label] for label in sorted(row)] for row in output])
+    table = output.reshape(len(output), -1)
+    probability: NDArray[np.float64] = table[:, -1].astype(np.float64, copy=False)
+    if table.shape[1] > 2 or not ((probability >= 0) & (probability <= 1)).all():  # noqa: PLR2004
+        raise InvalidModel("the graph does not give one probability of a stroke per patient")
     return probability

@@ -105,7 +105,7 @@ class OnnxRiskModel(RiskModel):
             parts = contributions @ self._of_feature if self._summed else contributions
             return Scores(probability, parts, self._explained, self._intercept)
         parts = shapley_values(self._log_odds, columns, self._reference)
-        return Scores(probability, parts, RAW_FEATURES, self._reference_log_odds())
+        return Scores(probability, parts, RAW_FEATURES, self._reference_log_odds)
 
     def _explain_by_graph(self) -> None:
         """Prepare the sums of the graph's own contributions, if the manifest describes them."""
@@ -122,17 +122,17 @@ class OnnxRiskModel(RiskModel):
 
     def _check_reference_patient(self) -> None:
         """Score one patient, so that a graph that cannot is refused now and not at noon."""
+        reference = _columns([Patient(**self._reference)])
         try:
-            scores = self.score(_columns([Patient(**self._reference)]))
-        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            if self._of_feature is None:
+                self._reference_log_odds = float(self._log_odds(reference)[0])
+            scores = self.score(reference)
+        except (ValueError, TypeError, IndexError) as error:
             raise InvalidModel("the graph does not score the reference patient") from error
         [probability] = scores.probability
         logit = scores.baseline_log_odds + float(scores.log_odds.sum())
         if not 0 <= probability <= 1 or abs(_logit(probability) - logit) > 1e-6:  # noqa: PLR2004
             raise InvalidModel("the graph's contributions do not sum to its probability")
-
-    def _reference_log_odds(self) -> float:
-        return float(self._log_odds(_columns([Patient(**self._reference)]))[0])
 
     def _log_odds(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         probability, _ = self._graph.run(columns)

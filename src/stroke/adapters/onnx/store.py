@@ -39,6 +39,11 @@ class ModelStore:
             return path
         if saved_model == DEFAULT:
             return SHIPPED / DEFAULT
+        if path.is_file():
+            raise ModelNotFound(
+                f"{saved_model} is no .onnx graph: bring it into the store first "
+                f"(stroke model import {saved_model} --name NAME --trust-pickle)"
+            )
         raise ModelNotFound(
             f"no model {saved_model!r}: neither a name in {self.folder} "
             f"({', '.join(self.names())}), nor a folder with {GRAPH}, nor an .onnx file"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -38,30 +38,61 @@ def artefact_files(graph: bytes, manifest: dict[str, Any]) -> dict[str, bytes]:
     }
 
 
-def write_artefact(folder: Path, files: dict[str, bytes], *, replace: bool) -> None:
-    """Write ``files`` as the artefact ``folder``; a reader sees the old one or the new one.
+def check_free(folder: Path, *, replace: bool) -> None:
+    """Return if an artefact may be written as ``folder``; replacing takes an artefact only.
 
-    Raises ``InvalidData`` when the folder exists and ``replace`` is false, ``InvalidSetting``
-    when it cannot be written.
+    Raises ``InvalidData`` otherwise.
     """
-    if folder.exists() and not replace:
+    if not folder.exists():
+        return
+    if not replace:
         raise InvalidData(f"{folder} exists already: choose another name, or --replace it")
+    if not folder.is_dir() or any(e.name not in {GRAPH, MANIFEST, CARD} for e in folder.iterdir()):
+        raise InvalidData(f"{folder} holds more than a model: it is not replaced")
+
+
+def write_artefact(
+    folder: Path,
+    files: dict[str, bytes],
+    *,
+    replace: bool,
+    accept: Callable[[Path], object] = lambda _: None,
+) -> None:
+    """Write ``files`` as the artefact ``folder``, or nothing.
+
+    ``accept`` sees the new artefact before it takes its place, and raises to refuse it. Raises
+    ``InvalidData`` when ``folder`` may not be taken, ``InvalidSetting`` when it cannot be written.
+    """
+    check_free(folder, replace=replace)
+    made: Path | None = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    except OSError as error:
-        raise InvalidSetting(f"{folder.parent} cannot be written") from error
-    try:
         for name, content in files.items():
             (made / name).write_bytes(content)
         made.chmod(0o755)
-        old = made.with_name(made.name + ".old")
-        if folder.exists():
-            os.replace(folder, old)  # noqa: PTH105 - a rename of a folder, as below
-        os.replace(made, folder)  # noqa: PTH105
-        shutil.rmtree(old, ignore_errors=True)
+        accept(made)
+        _swap(made, folder)
+    except OSError as error:
+        raise InvalidSetting(f"{folder} cannot be written: {error.strerror}") from error
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _swap(made: Path, folder: Path) -> None:
+    """Let ``made`` take the place of ``folder``, which stays if that fails."""
+    old = made.with_name(made.name + ".old")
+    replaced = folder.exists()
+    if replaced:
+        folder.rename(old)
+    try:
+        made.rename(folder)
+    except OSError:
+        if replaced:
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def card(manifest: dict[str, Any]) -> str:

@@ -13,10 +13,18 @@ from numpy.typing import NDArray
 
 from stroke.domain.errors import InvalidData
 from stroke.domain.features import RAW_FEATURES
-from stroke.domain.patient import GENDERS, SMOKING_STATUSES
+from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, SMOKING_STATUSES
 
 OUTCOME: Final = "stroke"
-_NUMBERS: Final = ("age", "hypertension", "heart_disease", "avg_glucose_level", "bmi")
+_RANGES: Final = {
+    "age": (AGE.low, AGE.high),
+    "hypertension": (0, 1),
+    "heart_disease": (0, 1),
+    "avg_glucose_level": (AVG_GLUCOSE_LEVEL.low, AVG_GLUCOSE_LEVEL.high),
+    "bmi": (BMI.low, BMI.high),
+}
+# With fewer of either outcome, neither the folds nor the bootstrap can say anything.
+FEWEST: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +63,20 @@ def read_csv(path: Path) -> LabelledPatients:
     if missing:
         raise InvalidData(f"{path} lacks the columns {', '.join(missing)}")
     features = table[list(RAW_FEATURES)].copy()
-    for name in _NUMBERS:
+    for name in _RANGES:
         numbers = pd.to_numeric(features[name], errors="coerce").astype(np.float64)
-        _refuse(path, name, numbers.isna() & (features[name].notna() | (name != "bmi")))
+        given = features[name].notna() | (name != "bmi")  # a BMI may be missing
+        _refuse(path, name, given & ~numbers.between(*_RANGES[name]))
         features[name] = numbers
     _refuse(path, "gender", ~features["gender"].isin(GENDERS))
     _refuse(path, "smoking_status", ~features["smoking_status"].isin(SMOKING_STATUSES))
     _refuse(path, OUTCOME, ~table[OUTCOME].isin([0, 1]))
     outcome = table[OUTCOME].to_numpy(np.int64)
-    if outcome.min() == outcome.max():
-        raise InvalidData(f"{path} needs patients with and without a stroke")
+    strokes = int(outcome.sum())
+    if min(strokes, len(outcome) - strokes) < FEWEST:
+        raise InvalidData(
+            f"{path} needs at least {FEWEST} patients with a stroke and {FEWEST} without"
+        )
     return LabelledPatients(features, outcome, hashlib.sha256(content).hexdigest())
 
 

@@ -35,7 +35,8 @@ def calibration_line(outcome: Labels, probability: Floats) -> tuple[float, float
     for _ in range(_NEWTON_STEPS):
         fitted = 1 / (1 + np.exp(-design @ line))
         curvature = design.T @ (design * (fitted * (1 - fitted))[:, None])
-        step = np.linalg.solve(curvature, design.T @ (outcome - fitted))
+        # Least squares: equal predictions for all leave the slope open, which is then 0.
+        step = np.linalg.lstsq(curvature, design.T @ (outcome - fitted), rcond=None)[0]
         line += step
         if float(np.abs(step).max()) < 1e-10:  # noqa: PLR2004 - far below any reported digit
             break

@@ -53,7 +53,7 @@ def import_pickle(source: Path, *, python: str | None = None) -> ImportedModel:
         original = np.array(json.loads((folder / "original.json").read_text()))
         graphs = [each.read_bytes() for each in sorted(folder.glob("candidate-*.onnx"))]
     if not graphs:
-        raise InvalidModel(f"skl2onnx cannot convert this pipeline ({said['model_type']})")
+        raise InvalidModel(f"skl2onnx cannot convert this pipeline: {said['reason']}")
     refusals: list[ConversionMismatch] = []
     for graph in graphs:
         try:
@@ -74,7 +74,7 @@ def import_pickle(source: Path, *, python: str | None = None) -> ImportedModel:
             patients=len(patients),
             difference=difference,
         )
-    raise refusals[0]
+    raise min(refusals, key=lambda refusal: refusal.difference)
 
 
 def _positive(probabilities: Any) -> Any:

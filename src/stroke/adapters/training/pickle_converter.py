@@ -11,6 +11,7 @@ JSON object: ``{"features": [...], "model_type": ..., "libraries": {...}}`` or `
 import json
 import pickle
 import sys
+import warnings
 from pathlib import Path
 
 TEXT = {"gender", "smoking_status", "age_group", "bmi_category", "glucose_category"}
@@ -32,6 +33,22 @@ def load(path):
             return pickle.load(file)  # noqa: S301
 
 
+def load_as_made(path):
+    """Unpickle, or refuse a pickle of other library versions: it may compute something else."""
+    from sklearn.exceptions import InconsistentVersionWarning  # noqa: PLC0415
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", InconsistentVersionWarning)
+        try:
+            return load(path)
+        except InconsistentVersionWarning as made:
+            made_with, have = made.original_sklearn_version, made.current_sklearn_version
+            raise Refused(
+                f"it was made with scikit-learn {made_with}, this is {have}: name an interpreter "
+                "that has it with --python"
+            ) from None
+
+
 def fitted_pipeline(found):
     """Return the steps of the fitted pipeline inside ``found``, without resampling steps."""
     for attribute in ("best_estimator_", "best_pipeline_"):
@@ -45,8 +62,17 @@ def fitted_pipeline(found):
         raise Refused("the search was not fitted: it has no best_estimator_")
     if not hasattr(found, "predict_proba"):
         raise Refused("no fitted classifier with predict_proba in it")
-    steps = found.steps if hasattr(found, "steps") else [("classifier", found)]
-    return [step for step in steps if step[1] != "passthrough" and not resamples(step[1])]
+    return [step for step in flattened([("classifier", found)]) if not resamples(step[1])]
+
+
+def flattened(steps):
+    """Return the steps of pipelines within pipelines, one after another."""
+    for name, step in steps:
+        if hasattr(step, "steps"):
+            for inner, each in flattened(step.steps):
+                yield "%s_%s" % (name, inner), each  # noqa: UP031
+        elif step is not None and not isinstance(step, str):  # else "passthrough"
+            yield name, step
 
 
 def resamples(step):
@@ -54,19 +80,45 @@ def resamples(step):
     return hasattr(step, "fit_resample")
 
 
-def input_columns(pipeline, known):
-    """Return the columns that the pipeline was fitted with; refuse what no patient has."""
-    names = getattr(pipeline, "feature_names_in_", None)
+def input_columns(steps, known):
+    """Return the columns that the first step uses; refuse what no patient has."""
+    first = steps[0][1]
+    names = getattr(first, "feature_names_in_", None)
     if names is None:
         raise Refused("the pipeline does not say which columns it takes: fit it on a DataFrame")
-    unknown = [str(name) for name in names if name not in known]
+    names = [str(name) for name in names]
+    used = set(names)
+    if hasattr(first, "transformers_"):  # a ColumnTransformer may drop some
+        used = set()
+        for _, transformer, columns in first.transformers_:
+            if isinstance(transformer, str) and transformer == "drop":
+                continue
+            taken = [columns] if isinstance(columns, str) else list(columns)
+            used |= {each if isinstance(each, str) else names[each] for each in taken}
+    unknown = sorted(used - known)
     if unknown:
         raise Refused("the pipeline takes unknown features: " + ", ".join(unknown))
-    return [str(name) for name in names]
+    return [name for name in names if name in used]
 
 
-def candidates(pipeline, features):
-    """Yield graphs, the most exact types of inputs first; which one is right is found by use."""
+def as_trees_see_it(pipeline):
+    """Return the pipeline with scikit-learn's own cast to 32 bits before trees written out."""
+    from skl2onnx.sklapi import CastTransformer  # noqa: PLC0415
+
+    last = pipeline.steps[-1][1]
+    if len(pipeline.steps) == 1 or not (hasattr(last, "tree_") or hasattr(last, "estimators_")):
+        return None
+    import numpy as np  # noqa: PLC0415
+
+    cast = CastTransformer(dtype=np.float32).fit(np.zeros((2, 2)))
+    return type(pipeline)([*pipeline.steps[:-1], ("cast", cast), pipeline.steps[-1]])
+
+
+def candidates(pipeline, features, reasons):
+    """Yield graphs, the most exact types of inputs first; which one is right is found by use.
+
+    Why there is no graph of some types is added to ``reasons``.
+    """
     from skl2onnx import convert_sklearn  # noqa: PLC0415
     from skl2onnx.common.data_types import (  # noqa: PLC0415
         DoubleTensorType,
@@ -75,25 +127,26 @@ def candidates(pipeline, features):
         StringTensorType,
     )
 
-    for number in (DoubleTensorType, FloatTensorType):
-        for flag in (number, Int64TensorType):
-            types = [
-                (
-                    name,
-                    StringTensorType([None, 1])
-                    if name in TEXT
-                    else (flag if name in FLAGS else number)([None, 1]),
-                )
-                for name in features
-            ]
-            try:
-                yield convert_sklearn(
-                    pipeline,
-                    initial_types=types,
-                    options={id(pipeline.steps[-1][1]): {"zipmap": False}},
-                ).SerializeToString()
-            except Exception as error:  # noqa: BLE001 - converters raise whatever they meet
-                print("%s: %s" % (type(error).__name__, error), file=sys.stderr)  # noqa: T201, UP031
+    tried = [each for each in (as_trees_see_it(pipeline), pipeline) if each is not None]
+    for variant in tried:
+        for number in (DoubleTensorType, FloatTensorType):
+            for flag in (number, Int64TensorType):
+                types = [
+                    (
+                        name,
+                        StringTensorType([None, 1])
+                        if name in TEXT
+                        else (flag if name in FLAGS else number)([None, 1]),
+                    )
+                    for name in features
+                ]
+                options = {id(variant.steps[-1][1]): {"zipmap": False}}
+                try:
+                    graph = convert_sklearn(variant, initial_types=types, options=options)
+                except Exception as error:  # noqa: BLE001 - converters raise whatever they meet
+                    reasons.append("%s: %s" % (type(error).__name__, error))  # noqa: UP031
+                else:
+                    yield graph.SerializeToString()
 
 
 def probabilities(pipeline, features, probes):
@@ -116,15 +169,17 @@ def convert(source, probes_file, folder):
     from sklearn.pipeline import Pipeline  # noqa: PLC0415
 
     probes = json.loads(probes_file.read_text())
-    found = load(source)
-    pipeline = Pipeline(fitted_pipeline(found))
-    features = input_columns(pipeline, set(probes))
+    steps = fitted_pipeline(load_as_made(source))
+    features = input_columns(steps, set(probes))
+    pipeline = Pipeline(steps)
+    reasons = []
     original = probabilities(pipeline, features, probes)
     (folder / "original.json").write_text(json.dumps(original))
-    for number, graph in enumerate(candidates(pipeline, features)):
+    for number, graph in enumerate(candidates(pipeline, features, reasons)):
         (folder / ("candidate-%d.onnx" % number)).write_bytes(graph)  # noqa: UP031
     return {
         "features": features,
+        "reason": " ".join(reasons[0].split())[:300] if reasons else "",
         "model_type": "imported " + type(pipeline.steps[-1][1]).__name__,
         "libraries": {name: version(name) for name in ("scikit-learn", "skl2onnx", "numpy")},
     }

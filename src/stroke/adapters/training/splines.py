@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from stroke.domain.errors import InvalidData
 from stroke.domain.patient import SMOKING_STATUSES
 
 Floats = NDArray[np.float64]
@@ -60,6 +61,8 @@ class SplineDesign(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for name in SMOOTH:
             values = self._filled(features, name)
             self.knots_[name] = np.quantile(values, KNOT_QUANTILES)
+            if not (np.diff(self.knots_[name]) > 0).all():
+                raise InvalidData(f"the values of {name} are too few to fit a curve to them")
             low, high = np.quantile(values, CLIP_QUANTILES)
             self.clip_[name] = (float(low), float(high))
         raw = self._raw(features)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from stroke.adapters.training.artefact import (
     artefact_files,
+    check_free,
     content_version,
     library_versions,
     write_artefact,
@@ -41,6 +42,7 @@ def train(
     The same data and library versions give the same graph, byte for byte. Raises
     ``ConversionMismatch`` (and writes nothing) when the graph is not the fitted model.
     """
+    check_free(folder, replace=replace)  # now, and not after a minute's work
     fitted = fit(data, samples=samples, progress=progress)
     graph = to_onnx(fitted.pipeline[0], fitted.pipeline[-1], name)
     verify_export(fitted, graph, pd.concat([data.features, probe_patients(_PROBES)]))

@@ -31,26 +31,32 @@ _CUTS: Final = {
     "avg_glucose_level": (AVG_GLUCOSE_LEVEL, GLUCOSE_CATEGORIES.cuts),
     "bmi": (BMI, BMI_CATEGORIES.cuts),
 }
+_HALVES: Final = {
+    "age": np.arange(0.5, 120, 1.0),
+    "avg_glucose_level": np.round(np.arange(50.005, 250, 0.77), 3),
+    "bmi": np.round(np.arange(12.05, 60, 0.1), 2),
+}
 
 
 def probe_patients(count: int) -> pd.DataFrame:
     """Return ``count`` random patients over all plausible values, then boundary patients.
 
-    Boundaries: both ends of each range, each band's cut and its neighbours in 64 and 32 bits.
+    Boundaries: both ends of each range, each band's cut and its neighbours in 64 and 32 bits, and
+    the values half-way between those that people write down, which is where trees split.
     The same call gives the same patients.
     """
     stream = np.random.default_rng(_SEED)
     random = _random(stream, count)
     edges = []
     for name, (plausible, cuts) in _CUTS.items():
-        for value in _around(plausible, cuts):
+        for value in _around(plausible, cuts, _HALVES[name]):
             some = _random(stream, 4)
             some[name] = value
             edges.append(some)
     return pd.concat([random, *edges], ignore_index=True)
 
 
-def _around(plausible: Range, cuts: tuple[float, ...]) -> list[float]:
+def _around(plausible: Range, cuts: tuple[float, ...], halves: Floats) -> list[float]:
     values = {plausible.low, plausible.high}
     for cut in cuts:
         values |= {cut, float(np.nextafter(cut, -np.inf)), float(np.nextafter(cut, np.inf))}
@@ -59,6 +65,7 @@ def _around(plausible: Range, cuts: tuple[float, ...]) -> list[float]:
             float(np.nextafter(single, np.float32(-np.inf))),
             float(np.nextafter(single, np.float32(np.inf))),
         }
+    values |= {float(value) for value in halves if value in plausible}
     return sorted(value for value in values if value in plausible)
 
 
@@ -97,7 +104,8 @@ def compare(
         case = ", ".join(f"{name}={patients.iloc[worst][name]}" for name in patients.columns)
         raise ConversionMismatch(
             f"the graph differs from the original by {difference[worst]:.3g} (allowed "
-            f"{tolerance:g}): original {wanted[worst]:.9g}, graph {got[worst]:.9g}, for {case}"
+            f"{tolerance:g}): original {wanted[worst]:.9g}, graph {got[worst]:.9g}, for {case}",
+            float(difference[worst]),
         )
     return float(difference[worst])
 

@@ -181,6 +181,7 @@ def import_model(
     patients; a graph that differs by more than 1e-6 is not written.
     """
     from stroke.adapters.onnx.graph import Graph
+    from stroke.adapters.onnx.model import OnnxRiskModel
     from stroke.adapters.training.artefact import (
         artefact_files,
         content_version,
@@ -206,7 +207,8 @@ def import_model(
         "bands": {"medium": medium, "high": high},
         **made,
     }
-    write_artefact(folder, artefact_files(content, manifest), replace=replace)
+    files = artefact_files(content, manifest)
+    write_artefact(folder, files, replace=replace, accept=OnnxRiskModel)
     typer.echo(f"{version}: {said}; serve it with SAVED_MODEL={name}")
 
 
