@@ -79,7 +79,7 @@ class Graph:
         }
         try:
             probability, *contributions = self._session.run(self._wanted, feed)
-        except Exception:  # onnxruntime's errors have no common ancestor, and may quote a value
+        except Exception:  # noqa: BLE001 - onnxruntime's have no ancestor, and may quote a value
             raise InvalidModel("the graph fails on these patients") from None
         return _positive(probability), (
             contributions[0].astype(np.float64, copy=False) if contributions else None
