@@ -55,5 +55,8 @@ if ! docker image inspect "$tag" > /dev/null 2>&1; then
     echo "build.sh: the image $name could not be built (see above)" >&2
     exit 1
   }
+  # The three newest stay: other checkouts on this machine may be about to use theirs.
+  docker images "${tag%:*}" --format '{{.Repository}}:{{.Tag}}' | tail -n +4 |
+    xargs -r docker rmi > /dev/null 2>&1 || true
 fi
 echo "$tag"
