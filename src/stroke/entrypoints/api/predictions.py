@@ -54,19 +54,18 @@ _KEY_PARAMETER: Final = {
 }
 
 
-@router.post(
-    "/api/v1/predict",
-    response_model=PredictionOut,
-    responses=problems(400, 409, 413, 415, 422, 503),
-    openapi_extra={**json_body(PatientIn), "parameters": [_KEY_PARAMETER]},
-    summary="Assess one patient and store the prediction",
-)
+_PREDICTS: Final[dict[str, Any]] = {
+    "response_model": PredictionOut,
+    "responses": problems(400, 409, 413, 415, 422, 503),
+    "openapi_extra": {**json_body(PatientIn), "parameters": [_KEY_PARAMETER]},
+}
+
+
+@router.post("/api/v1/predict", summary="Assess one patient and store the prediction", **_PREDICTS)
 @router.post(
     "/predict",
-    response_model=PredictionOut,
-    responses=problems(400, 409, 413, 415, 422, 503),
-    openapi_extra={**json_body(PatientIn), "parameters": [_KEY_PARAMETER]},
     summary="Assess one patient and store the prediction (the older address)",
+    **_PREDICTS,
 )
 async def predict(request: Request) -> Response:
     """Answer when the prediction is committed, not before."""
