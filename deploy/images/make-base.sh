@@ -80,6 +80,9 @@ from_packages() {
     --dpkgopt='path-include=/usr/share/doc/*/copyright'
     --dpkgopt='path-exclude=/usr/share/locale/*'
     --customize-hook='mkdir -p "$1/usr/share/man/man1"')
+  # A mirror may keep a copy of the rolling suite for longer than its signature says. The option
+  # stays in the image, for the Dockerfiles that install from there.
+  if [[ $suite == sid ]]; then options+=(--aptopt='Acquire::Check-Valid-Until "false"'); fi
   local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
   if [[ -r $keyring ]]; then options+=(--keyring="$keyring"); fi
   if ((${#authorities[@]})); then
