@@ -11,20 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stroke.adapters.simulation.patients import Column, simulate
+from stroke.domain.features import RAW_FEATURES
 
 # The API's fields, in the order of its documentation.
-FIELDS: Final = (
-    "gender",
-    "age",
-    "hypertension",
-    "heart_disease",
-    "avg_glucose_level",
-    "bmi",
-    "smoking_status",
-    "name",
-    "country",
-    "province",
-)
+FIELDS: Final = (*RAW_FEATURES, "name", "country", "province")
 
 AT_A_TIME: Final = 65_536  # patients in memory
 
