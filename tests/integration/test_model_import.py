@@ -131,17 +131,28 @@ def test_another_interpreter_can_do_the_conversion(searched: Path, tmp_path: Pat
 def test_a_conversion_that_is_not_exact_is_refused_and_nothing_is_written(
     fitted_on: tuple[Any, Any], tmp_path: Path
 ) -> None:
-    # A known trap: the converter takes this one and gets it wrong.
-    pipeline = Pipeline(
-        [("preprocessing", preprocessing()), ("trees", GradientBoostingClassifier())]
-    )
-    calibrated = CalibratedClassifierCV(pipeline, method="isotonic", cv=2).fit(*fitted_on)
+    # A known trap: the converter takes isotonic calibration and gets it wrong by a tenth.
+    calibrated = CalibratedClassifierCV(GradientBoostingClassifier(), method="isotonic", cv=2)
+    pipeline = Pipeline([("preprocessing", preprocessing()), ("calibrated", calibrated)])
     file = tmp_path / "trap.pkl"
-    file.write_bytes(pickle.dumps(calibrated))
+    file.write_bytes(pickle.dumps(pipeline.fit(*fitted_on)))
     done = stroke(tmp_path, "model", "import", file, "-n", "trap", "--trust-pickle")
     assert done.returncode == 1
-    assert "stroke: " in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "differs from the original by" in done.stderr
+    assert "avg_glucose_level=" in done.stderr  # the worst case, by name
+    assert not (tmp_path / "models").exists()
+
+
+def test_what_skl2onnx_cannot_convert_is_refused_with_its_reason(
+    fitted_on: tuple[Any, Any], tmp_path: Path
+) -> None:
+    pipeline = Pipeline([("preprocessing", preprocessing()), ("lr", LogisticRegression())])
+    file = tmp_path / "around.pkl"
+    file.write_bytes(pickle.dumps(CalibratedClassifierCV(pipeline, cv=2).fit(*fitted_on)))
+    done = stroke(tmp_path, "model", "import", file, "-n", "around", "--trust-pickle")
+    assert done.returncode == 1
+    assert "skl2onnx cannot convert this pipeline: " in done.stderr
+    assert "CalibratedClassifierCV" in done.stderr
     assert not (tmp_path / "models").exists()
 
 
