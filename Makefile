@@ -30,7 +30,8 @@ fmt: setup ## format the code and fix what ruff can fix
 lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/app.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train -c requirements/app.txt -o requirements/train.txt
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train --group dev -c requirements/train.txt -o requirements/dev.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra pipeline -c requirements/train.txt -o requirements/pipeline.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train --extra pipeline --group dev -c requirements/train.txt -c requirements/pipeline.txt -o requirements/dev.txt
 	@! grep -nE '^ *--(index|extra-index|find-links|trusted)|://' requirements/*.txt
 
 image:  ## the service's image; prints its tag

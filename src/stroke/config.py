@@ -7,7 +7,7 @@ beside them. Secrets have no defaults and show as ``**********``. README.md list
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -115,8 +115,180 @@ class QueueSettings(BaseSettings):
     commit_size: int = Field(512, ge=1, le=10_000)
 
 
+class KafkaSettings(BaseSettings):
+    """The broker and the schema registry, as this process reaches them."""
+
+    model_config = _group("KAFKA")
+
+    bootstrap_servers: str = "127.0.0.1:9092"
+    registry_url: str = Field(
+        "http://127.0.0.1:8081",
+        validation_alias=AliasChoices("STROKE_KAFKA_REGISTRY_URL", "SCHEMA_REGISTRY_URL"),
+    )
+    timeout_seconds: float = Field(10, gt=0)
+
+
+class ConnectSettings(BaseSettings):
+    """Kafka Connect, and the connectors that are kept as files."""
+
+    model_config = _group("CONNECT")
+
+    url: str = "http://127.0.0.1:8083"
+    timeout_seconds: float = Field(30, gt=0)
+    wait_seconds: float = Field(
+        120, ge=0, description="how long `apply` waits for Connect, and for RUNNING"
+    )
+    folder: Path = Field(Path("connectors"), description="the connectors' JSON files")
+
+
+class CdcSettings(BaseSettings):
+    """What leaves MySQL, and under which names."""
+
+    model_config = _group("CDC")
+
+    server_name: str = Field(
+        "dbserver1",
+        validation_alias=AliasChoices("STROKE_CDC_SERVER_NAME", "MYSQL_SERVER_NAME"),
+        pattern=r"^[A-Za-z0-9._-]+$",
+    )
+    server_id: int = Field(
+        184054,
+        validation_alias=AliasChoices("STROKE_CDC_SERVER_ID", "MYSQL_SERVER_ID"),
+        ge=1,
+        le=4294967295,
+    )
+    mask: Literal["", "name"] = Field(
+        "", description="the column that does not leave MySQL as it is"
+    )
+    mask_salt: SecretStr | None = Field(
+        None, description="replaces the masked value by its salted hash instead of ***"
+    )
+
+
+class SqlSinkSettings(BaseSettings):
+    """The SQL database that predictions are replicated to: SQL Server, or PostgreSQL."""
+
+    model_config = _group("SINK")
+
+    url: SecretStr | None = Field(
+        None, description="postgresql://... or mssql://...; instead of the MSSQL_ names"
+    )
+    table: str = Field("predictions", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    mssql_host: str | None = Field(
+        None, validation_alias=AliasChoices("STROKE_SINK_MSSQL_HOST", "MSSQL_HOST")
+    )
+    mssql_port: int = Field(
+        1433, validation_alias=AliasChoices("STROKE_SINK_MSSQL_PORT", "MSSQL_PORT"), ge=1, le=65535
+    )
+    mssql_db: str = Field(
+        "stroke_predictions", validation_alias=AliasChoices("STROKE_SINK_MSSQL_DB", "MSSQL_DB")
+    )
+    mssql_user: str | None = Field(
+        None, validation_alias=AliasChoices("STROKE_SINK_MSSQL_USER", "MSSQL_USER")
+    )
+    mssql_password: SecretStr | None = Field(
+        None, validation_alias=AliasChoices("STROKE_SINK_MSSQL_PASSWORD", "MSSQL_PASSWORD")
+    )
+
+    @property
+    def sqlalchemy_url(self) -> URL:
+        """The SQLAlchemy URL with our drivers. Raises ``InvalidSetting`` when none is set."""
+        if self.url is not None:
+            return _driver_url(
+                self.url.get_secret_value(),
+                "STROKE_SINK_URL",
+                {"postgresql": "postgresql+asyncpg", "mssql": "mssql+mssqlpython"},
+            )
+        if not (self.mssql_host and self.mssql_user and self.mssql_password):
+            raise InvalidSetting(
+                "the SQL sink needs MSSQL_HOST, MSSQL_USER and MSSQL_PASSWORD, or STROKE_SINK_URL"
+            )
+        return URL.create(
+            "mssql+mssqlpython",
+            username=self.mssql_user,
+            password=self.mssql_password.get_secret_value(),
+            host=self.mssql_host,
+            port=self.mssql_port,
+            database=self.mssql_db,
+        )
+
+
+class LakeSettings(BaseSettings):
+    """The Iceberg table of change events in the S3 bucket, and the catalog that knows it."""
+
+    model_config = _group("LAKE")
+
+    catalog: Literal["jdbc", "glue", "rest"] = "jdbc"
+    catalog_name: str = Field("iceberg", pattern=r"^[A-Za-z0-9_]+$")
+    catalog_uri: SecretStr | None = Field(
+        None,
+        description="jdbc: mysql://... or postgresql://... of the catalog's own schema; "
+        "rest: the catalog's address",
+    )
+    namespace: str = Field("stroke", pattern=r"^[A-Za-z0-9_]+$")
+    table: str = Field("predictions_changes", pattern=r"^[A-Za-z0-9_]+$")
+    bucket: str = Field(
+        "stroke-predictions", validation_alias=AliasChoices("STROKE_LAKE_BUCKET", "S3_BUCKET")
+    )
+    prefix: str = Field("warehouse", pattern=r"^[A-Za-z0-9._/-]+$")
+    endpoint: str | None = Field(None, description="of an S3 other than AWS's")
+    path_style: bool = False
+    region: str = Field(
+        "us-east-1",
+        validation_alias=AliasChoices("STROKE_LAKE_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    )
+    access_key_id: str | None = Field(
+        None, validation_alias=AliasChoices("STROKE_LAKE_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID")
+    )
+    secret_access_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("STROKE_LAKE_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
+    )
+    format: Literal["parquet", "avro"] = "parquet"
+    commit_seconds: int = Field(10, ge=1, le=3600)
+
+    @property
+    def warehouse(self) -> str:
+        """Where the tables' files are."""
+        return f"s3://{self.bucket}/{self.prefix}"
+
+
+class PipelineSettings(BaseModel):
+    """Everything about the change-data pipeline."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kafka: KafkaSettings
+    connect: ConnectSettings
+    cdc: CdcSettings
+    sink: SqlSinkSettings
+    lake: LakeSettings
+    database: DatabaseSettings
+
+    @property
+    def topic(self) -> str:
+        """The topic of change events."""
+        return f"{self.cdc.server_name}.{self.database.mysql_database}.predictions"
+
+    @classmethod
+    def load(cls) -> PipelineSettings:
+        """Read the environment and ``.env``. Raises ``InvalidSetting`` naming what is wrong."""
+        return cls(
+            **_loaded(
+                {
+                    "kafka": KafkaSettings,
+                    "connect": ConnectSettings,
+                    "cdc": CdcSettings,
+                    "sink": SqlSinkSettings,
+                    "lake": LakeSettings,
+                    "database": DatabaseSettings,
+                }
+            )
+        )
+
+
 class Settings(BaseModel):
-    """All settings, read once, at start."""
+    """All settings of the service, read once, at start."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -128,19 +300,26 @@ class Settings(BaseModel):
     @classmethod
     def load(cls) -> Settings:
         """Read the environment and ``.env``. Raises ``InvalidSetting`` naming what is wrong."""
-        groups: dict[str, type[BaseSettings]] = {
-            "http": HttpSettings,
-            "database": DatabaseSettings,
-            "model": ModelSettings,
-            "queue": QueueSettings,
-        }
-        loaded: dict[str, Any] = {}
-        for name, group in groups.items():
-            try:
-                loaded[name] = group()
-            except ValidationError as error:
-                raise InvalidSetting(_explain(group, error)) from None
-        return cls(**loaded)
+        return cls(
+            **_loaded(
+                {
+                    "http": HttpSettings,
+                    "database": DatabaseSettings,
+                    "model": ModelSettings,
+                    "queue": QueueSettings,
+                }
+            )
+        )
+
+
+def _loaded(groups: dict[str, type[BaseSettings]]) -> dict[str, Any]:
+    loaded: dict[str, Any] = {}
+    for name, group in groups.items():
+        try:
+            loaded[name] = group()
+        except ValidationError as error:
+            raise InvalidSetting(_explain(group, error)) from None
+    return loaded
 
 
 def _explain(group: type[BaseSettings], error: ValidationError) -> str:
@@ -155,12 +334,18 @@ def _explain(group: type[BaseSettings], error: ValidationError) -> str:
 
 
 def _async_url(text: str) -> URL:
+    return _driver_url(
+        text, "STROKE_DATABASE_URL", {"mysql": "mysql+asyncmy", "sqlite": "sqlite+aiosqlite"}
+    )
+
+
+def _driver_url(text: str, setting: str, drivers: dict[str, str]) -> URL:
     try:
         url = make_url(text)
     except Exception as error:
-        raise InvalidSetting("STROKE_DATABASE_URL is not a database URL") from error
-    drivers = {"mysql": "mysql+asyncmy", "sqlite": "sqlite+aiosqlite"}
+        raise InvalidSetting(f"{setting} is not a database URL") from error
     backend = url.get_backend_name()
     if backend not in drivers:
-        raise InvalidSetting("STROKE_DATABASE_URL must be a mysql:// or sqlite:// URL")
+        names = " or ".join(f"{name}://" for name in drivers)
+        raise InvalidSetting(f"{setting} must be a {names} URL")
     return url.set(drivername=drivers[backend])

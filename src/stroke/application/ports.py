@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from stroke.domain.connectors import ConnectorConfig, ConnectorStatus, TopicPartition
+from stroke.domain.consistency import DeadLetter, Lineage, ReplicaChunk, SourceChunk
+from stroke.domain.errors import Violation
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import Prediction, PredictionFilter, PredictionRecord
 from stroke.domain.risk import ModelDescription, RiskAssessment
@@ -71,3 +74,164 @@ class PredictionObserver(Protocol):
     @abstractmethod
     def committed(self, predictions: Sequence[Prediction], seconds: float) -> None:
         """``predictions`` became durable in one commit that took ``seconds``."""
+
+
+class ConnectorRegistry(Protocol):
+    """The connectors that Kafka Connect runs. Every call may raise ``ConnectUnavailable``."""
+
+    @abstractmethod
+    async def cluster_id(self) -> str:
+        """Return the id of the Kafka cluster that Connect works on."""
+
+    @abstractmethod
+    async def names(self) -> list[str]:
+        """Return the names of all connectors, sorted."""
+
+    @abstractmethod
+    async def config(self, name: str) -> ConnectorConfig | None:
+        """Return a connector's stored config without ``name``, or None if there is none."""
+
+    @abstractmethod
+    async def check(self, name: str, config: ConnectorConfig) -> list[Violation]:
+        """Return what Connect's own validation says against ``config``, by key."""
+
+    @abstractmethod
+    async def put(self, name: str, config: ConnectorConfig) -> None:
+        """Create the connector, or give it another config."""
+
+    @abstractmethod
+    async def remove(self, name: str) -> None:
+        """Take the connector away; its offsets stay. Raises ``ConnectorNotFound``."""
+
+
+class ConnectorControl(Protocol):
+    """Starts, stops and positions connectors that are registered.
+
+    Calls raise ``ConnectorNotFound`` and ``ConnectUnavailable``.
+    """
+
+    @abstractmethod
+    async def status(self, name: str) -> ConnectorStatus:
+        """Return how the connector and its tasks fare."""
+
+    @abstractmethod
+    async def restart(self, name: str, *, only_failed: bool = True) -> None:
+        """Restart the connector and its tasks, or only those of them that failed."""
+
+    @abstractmethod
+    async def pause(self, name: str) -> None:
+        """Let the tasks wait, keeping what they hold."""
+
+    @abstractmethod
+    async def stop(self, name: str) -> None:
+        """Shut the tasks down; needed before ``set_offsets``."""
+
+    @abstractmethod
+    async def resume(self, name: str) -> None:
+        """Go on after ``pause`` or ``stop``."""
+
+    @abstractmethod
+    async def offsets(self, name: str) -> dict[TopicPartition, int]:
+        """Return the next offset that a sink connector reads, by partition, as committed."""
+
+    @abstractmethod
+    async def set_offsets(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Let a stopped sink connector go on from other offsets."""
+
+    @abstractmethod
+    async def source_position(self, name: str) -> str | None:
+        """Return the GTID set that a source connector has committed, if it has one."""
+
+
+class ChangeTopic(Protocol):
+    """What is on Kafka. Calls raise ``BrokerUnavailable``."""
+
+    @abstractmethod
+    async def last_offsets(self, topic: str) -> dict[TopicPartition, int]:
+        """Return the offset of the last committed record of each partition that has any.
+
+        Transaction markers have offsets too; they do not count.
+        """
+
+    @abstractmethod
+    async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
+        """Create ``topic`` with one partition if it is not there; return whether it was made."""
+
+
+class DeadLetterQueue(Protocol):
+    """The topics where Connect, or ``park``, puts records that a sink cannot take."""
+
+    @abstractmethod
+    async def letters(self, topic: str) -> list[DeadLetter]:
+        """Return all letters of a dead-letter topic, oldest first; none if it does not exist."""
+
+    @abstractmethod
+    async def park(
+        self, source: TopicPartition, offset: int, *, topic: str, connector: str, reason: str
+    ) -> DeadLetter:
+        """Copy one record of ``source``, bytes and headers, to ``topic``."""
+
+    @abstractmethod
+    async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
+        """Remember that these letters were dealt with."""
+
+
+class SourceOfTruth(Protocol):
+    """The service's table, read for comparison. Calls raise ``StoreUnavailable``."""
+
+    @abstractmethod
+    async def bounds(self) -> tuple[int, int] | None:
+        """Return the lowest and the highest id, or None when there is no row."""
+
+    @abstractmethod
+    async def chunk(self, first: int, last: int) -> SourceChunk:
+        """Return the digest of each row with ``first <= id <= last``."""
+
+    @abstractmethod
+    async def position(self) -> str:
+        """Return the GTID set executed so far."""
+
+    @abstractmethod
+    async def includes(self, position: str, wanted: str) -> bool:
+        """Return whether the GTID set ``position`` holds all of ``wanted``."""
+
+    @abstractmethod
+    async def send_again(self, ids: Sequence[int]) -> None:
+        """Ask for an incremental snapshot of the rows with these ids that exist."""
+
+    @abstractmethod
+    async def send_deletes(self, ids: Sequence[int]) -> list[int]:
+        """Let the binlog tell once more that these ids are gone; return those it was told of.
+
+        An id that is stored is passed over.
+        """
+
+
+class Replica(Protocol):
+    """A copy that sinks keep. Calls raise ``ReplicaUnavailable``."""
+
+    name: str
+
+    @abstractmethod
+    async def bounds(self) -> tuple[int, int] | None:
+        """Return the lowest and the highest id, or None when there is no row."""
+
+    @abstractmethod
+    async def chunk(self, first: int, last: int) -> ReplicaChunk:
+        """Return the digest of each present row with ``first <= id <= last``."""
+
+    @abstractmethod
+    async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Return whether the records up to and including ``offsets`` are visible in the copy."""
+
+
+class ChangeLog(Protocol):
+    """The Iceberg table of change events. Calls raise ``ReplicaUnavailable``."""
+
+    @abstractmethod
+    async def ensure_table(self) -> bool:
+        """Create the table, partitioned by day, if it is not there; return whether it was made."""
+
+    @abstractmethod
+    async def lineage(self) -> Lineage | None:
+        """Return which Kafka cluster wrote last and up to which offsets; None without a table."""

@@ -13,6 +13,15 @@ StrokeError
 │   ├── ModelNotFound          no artefact where one was looked for
 │   ├── InvalidModel           an artefact that breaks the contract, or was tampered with
 │   └── ConversionMismatch     an exported graph does not compute what its original computes
+├── PipelineError
+│   ├── ConnectUnavailable     Kafka Connect cannot be reached, or does not answer
+│   ├── ConnectorNotFound      no connector has this name
+│   ├── InvalidConnector       a connector's config that must not reach Kafka Connect
+│   ├── ConnectorFailed        a connector did not come to run, or to stop
+│   ├── BrokerUnavailable      Kafka (or its schema registry) cannot be reached
+│   ├── ReplicaUnavailable     a sink database, catalog or bucket cannot be read
+│   ├── ReplicaBehind          a replica did not catch up within the time given
+│   └── LineageBroken          Kafka was made anew beside surviving copies: a sink would lose rows
 ├── InvalidSetting             a setting that cannot be served with
 └── InvalidData                a file that is not what it should be
 
@@ -114,3 +123,49 @@ class InvalidSetting(StrokeError):
 
 class InvalidData(StrokeError):
     """A file that is not what it should be."""
+
+
+class PipelineError(StrokeError):
+    """The change-data pipeline cannot do what was asked."""
+
+
+class ConnectUnavailable(PipelineError):
+    """Kafka Connect cannot be reached, or does not answer (a worker that is rebalancing)."""
+
+
+class ConnectorNotFound(PipelineError):
+    """No connector has this name."""
+
+    def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
+        self.name = name
+        there = f": there are {', '.join(known)}" if known else ""
+        super().__init__(f"no connector is called {name}{there}")
+
+
+class InvalidConnector(PipelineError):
+    """A connector's config breaks rules. ``violations`` names every key, and quotes no secret."""
+
+    def __init__(self, name: str, violations: tuple[Violation, ...]) -> None:
+        self.name = name
+        self.violations = violations
+        super().__init__(f"{name}: " + "; ".join(f"{v.field} {v.reason}" for v in violations))
+
+
+class ConnectorFailed(PipelineError):
+    """A connector did not reach the state that it was told to, or left it again."""
+
+
+class BrokerUnavailable(PipelineError):
+    """Kafka, or its schema registry, cannot be reached."""
+
+
+class ReplicaUnavailable(PipelineError):
+    """A copy of the predictions (a sink's database, a catalog, a bucket) cannot be read."""
+
+
+class ReplicaBehind(PipelineError):
+    """A replica did not reach the point of comparison within the time given."""
+
+
+class LineageBroken(PipelineError):
+    """Kafka was made anew while copies survive: what is sent now would be lost silently."""

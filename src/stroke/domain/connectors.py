@@ -1,0 +1,84 @@
+"""Connectors and how they fare, in Kafka Connect's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+ConnectorConfig = Mapping[str, str]
+
+
+class ConnectorState(StrEnum):
+    """What Kafka Connect says of a connector or a task."""
+
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+    UNASSIGNED = "UNASSIGNED"
+    RESTARTING = "RESTARTING"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskStatus:
+    """One task. ``reason`` names the failing exceptions' classes, never their messages."""
+
+    number: int
+    state: ConnectorState
+    worker: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorStatus:
+    """One connector and its tasks."""
+
+    name: str
+    kind: str
+    """``source`` or ``sink``."""
+    state: ConnectorState
+    worker: str
+    tasks: tuple[TaskStatus, ...]
+    reason: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the connector and every one of its tasks, of which there is one, run."""
+        return (
+            self.state is ConnectorState.RUNNING
+            and bool(self.tasks)
+            and all(task.state is ConnectorState.RUNNING for task in self.tasks)
+        )
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the connector or any of its tasks has failed."""
+        return ConnectorState.FAILED in (self.state, *(task.state for task in self.tasks))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TopicPartition:
+    """One partition of a topic."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One setting that differs. ``before`` or ``after`` is None where it is not set."""
+
+    key: str
+    before: str | None
+    after: str | None
+
+
+def differences(before: ConnectorConfig | None, after: ConnectorConfig) -> list[Change]:
+    """Return what turns the config ``before`` (None: no connector) into ``after``, by key."""
+    old = before or {}
+    return [
+        Change(key, old.get(key), after.get(key))
+        for key in sorted({*old, *after})
+        if old.get(key) != after.get(key)
+    ]
