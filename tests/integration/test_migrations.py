@@ -239,6 +239,44 @@ def test_several_replicas_may_upgrade_at_once(url: URL) -> None:
     assert record(url, 5).name == "Zoë"
 
 
+def test_mysql_gets_debezium_s_signal_table_and_gives_it_back(mysql: MySqlServer) -> None:
+    url = make_url(mysql.new_database())
+    signals = (
+        "SELECT column_name, column_type, is_nullable FROM information_schema.columns"
+        " WHERE table_schema = DATABASE() AND table_name = 'debezium_signal'"
+        " ORDER BY ordinal_position"
+    )
+
+    schema.upgrade(url)
+    added = add(url, name="Zoë")
+    made = run(url, signals)
+    schema.downgrade(url, "0002")
+
+    assert made == [
+        ("id", "varchar(42)", "NO"),
+        ("type", "varchar(32)", "NO"),
+        ("data", "text", "YES"),
+    ]
+    assert run(url, signals) == []
+    assert schema.upgrade(url)
+    assert run(url, signals) == made
+    assert record(url, added).name == "Zoë"
+
+
+def test_a_signal_table_that_is_there_already_stays(mysql: MySqlServer) -> None:
+    url = make_url(mysql.new_database())
+    run(
+        url,
+        "CREATE TABLE debezium_signal"
+        " (id VARCHAR(42) PRIMARY KEY, type VARCHAR(32) NOT NULL, data TEXT NULL)",
+        "INSERT INTO debezium_signal VALUES ('kept', 'log', NULL)",
+    )
+
+    schema.upgrade(url)
+
+    assert run(url, "SELECT id FROM debezium_signal") == [("kept",)]
+
+
 def test_an_unknown_revision_is_said(url: URL) -> None:
     schema.upgrade(url)
 

@@ -1,0 +1,28 @@
+"""The table through which Debezium is asked for an incremental snapshot (`stroke pipeline repair`).
+
+Only MySQL has a binlog for Debezium to read. The database's own set-up may have made the table
+already, so that a grant could name it.
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    if op.get_context().dialect.name == "mysql":
+        op.execute(
+            "CREATE TABLE IF NOT EXISTS debezium_signal "
+            "(id VARCHAR(42) PRIMARY KEY, type VARCHAR(32) NOT NULL, data TEXT NULL)"
+            " ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4"
+        )
+
+
+def downgrade() -> None:
+    if op.get_context().dialect.name == "mysql":
+        op.execute("DROP TABLE IF EXISTS debezium_signal")
