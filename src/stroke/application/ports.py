@@ -6,8 +6,13 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from stroke.domain.connectors import ConnectorConfig, ConnectorStatus, TopicPartition
-from stroke.domain.consistency import DeadLetter, Lineage, ReplicaChunk, SourceChunk
+from stroke.domain.connectors import (
+    ConnectorConfig,
+    ConnectorSpec,
+    ConnectorStatus,
+    TopicPartition,
+)
+from stroke.domain.consistency import Comparison, DeadLetter, Lineage, ReplicaChunk, SourceChunk
 from stroke.domain.errors import Violation
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import Prediction, PredictionFilter, PredictionRecord
@@ -76,6 +81,18 @@ class PredictionObserver(Protocol):
         """``predictions`` became durable in one commit that took ``seconds``."""
 
 
+class ConnectorSpecs(Protocol):
+    """The connectors that there should be. Calls raise ``InvalidData`` for a broken file."""
+
+    @abstractmethod
+    def names(self) -> dict[str, str]:
+        """Return the name of each connector by the name of its file, both as they are written."""
+
+    @abstractmethod
+    def load(self, file: str, *, cluster_id: str) -> ConnectorSpec:
+        """Return what the file says for the Kafka cluster with this id."""
+
+
 class ConnectorRegistry(Protocol):
     """The connectors that Kafka Connect runs. Every call may raise ``ConnectUnavailable``."""
 
@@ -90,6 +107,10 @@ class ConnectorRegistry(Protocol):
     @abstractmethod
     async def config(self, name: str) -> ConnectorConfig | None:
         """Return a connector's stored config without ``name``, or None if there is none."""
+
+    @abstractmethod
+    async def known_keys(self, connector_class: str) -> frozenset[str]:
+        """Return the settings that a class of connectors declares; none of an unknown class."""
 
     @abstractmethod
     async def check(self, name: str, config: ConnectorConfig) -> list[Violation]:
@@ -150,7 +171,8 @@ class ChangeTopic(Protocol):
     async def last_offsets(self, topic: str) -> dict[TopicPartition, int]:
         """Return the offset of the last committed record of each partition that has any.
 
-        Transaction markers have offsets too; they do not count.
+        Transaction markers and tombstones (no value) have offsets too; they do not count. A topic
+        that is not there has no partitions.
         """
 
     @abstractmethod
@@ -182,6 +204,10 @@ class SourceOfTruth(Protocol):
     @abstractmethod
     async def bounds(self) -> tuple[int, int] | None:
         """Return the lowest and the highest id, or None when there is no row."""
+
+    @abstractmethod
+    async def boundary(self, first: int, count: int) -> int | None:
+        """Return the id of the ``count``-th row from ``first`` on; None if there are fewer."""
 
     @abstractmethod
     async def chunk(self, first: int, last: int) -> SourceChunk:
@@ -235,3 +261,27 @@ class ChangeLog(Protocol):
     @abstractmethod
     async def lineage(self) -> Lineage | None:
         """Return which Kafka cluster wrote last and up to which offsets; None without a table."""
+
+
+class PipelineObserver(Protocol):
+    """Is told how the pipeline fares; must neither block nor raise."""
+
+    @abstractmethod
+    def connector(self, name: str, *, running: bool) -> None:
+        """The connector, with all of its tasks, runs or does not."""
+
+    @abstractmethod
+    def restarted(self, name: str) -> None:
+        """The connector was restarted because it failed or stood still."""
+
+    @abstractmethod
+    def sink(self, name: str, *, lag: int, stalled: bool) -> None:
+        """A sink has ``lag`` records to go, and stands still or does not."""
+
+    @abstractmethod
+    def lake_gap(self, records: int) -> None:
+        """So many records were committed as read, and did not reach the Iceberg table."""
+
+    @abstractmethod
+    def verified(self, comparisons: Sequence[Comparison]) -> None:
+        """Every replica was compared with the source."""

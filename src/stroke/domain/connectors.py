@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 ConnectorConfig = Mapping[str, str]
+
+_SECRET: Final = re.compile(r"password|secret|token|credential|access[.-]?key|salt", re.IGNORECASE)
+
+
+def is_secret_key(key: str) -> bool:
+    """Return whether a setting of this name holds, or may hold, a secret."""
+    return _SECRET.search(key) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorSpec:
+    """A connector as its file wants it. ``file`` is the file's name without its ending."""
+
+    file: str
+    name: str
+    config: ConnectorConfig
 
 
 class ConnectorState(StrEnum):
