@@ -1,5 +1,5 @@
 # One verb a line: `make` lists them. Options go to the scripts themselves (./test.sh --help).
-.PHONY: help setup run test unit check fmt lock image audit bench
+.PHONY: help setup run test unit check fmt lock image env up down ps logs audit bench
 BIN := .venv/bin
 # No index address may get into a pin file, whatever this machine is set to.
 COMPILE := env -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL $(BIN)/uv pip compile -q --universal \
@@ -36,6 +36,21 @@ lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer ver
 
 image:  ## the service's image; prints its tag
 	@deploy/images/build.sh api
+
+env:    ## deploy/.env from its example, with random passwords, if it is not there
+	@deploy/make-env.sh
+
+up: env ## the whole platform on this host (deploy/compose.yaml), waiting until it is healthy
+	@deploy/stack.sh up
+
+down: env ## stop the platform; its data stay
+	@deploy/stack.sh down
+
+ps: env ## what runs
+	@deploy/stack.sh ps
+
+logs: env ## follow the logs
+	@deploy/stack.sh logs
 
 audit: setup ## known vulnerabilities in what is shipped (needs the index that lists them)
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/app.txt

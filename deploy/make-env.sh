@@ -1,0 +1,31 @@
+#!/bin/bash
+set -euo pipefail
+
+usage() {
+  cat << 'HELP'
+Usage: deploy/make-env.sh
+
+Write deploy/.env from deploy/.env.example, with a random password wherever one is needed, readable
+by you alone. Does nothing when deploy/.env is there.
+HELP
+}
+
+case ${1:-} in
+  -h | --help) usage; exit 0 ;;
+  '') ;;
+  *) usage >&2; exit 2 ;;
+esac
+cd "$(dirname "${BASH_SOURCE[0]}")"
+if [[ -e .env ]]; then exit 0; fi
+
+random() { od -An -N 16 -tx1 /dev/urandom | tr -d ' \n'; }
+
+umask 077
+partial=$(mktemp .env.XXXXXX)
+trap 'rm -f "$partial"' EXIT
+while IFS= read -r line; do
+  if [[ $line =~ ^[A-Z0-9_]*PASSWORD=$ ]]; then line+=$(random); fi
+  printf '%s\n' "$line"
+done < .env.example > "$partial"
+mv "$partial" .env
+echo "make-env.sh: wrote deploy/.env with random passwords" >&2

@@ -1,0 +1,32 @@
+#!/bin/bash
+# Accounts and schemas of the pipeline, on a new data directory: what Debezium may do, and no more,
+# and a schema of its own for the Iceberg catalog. Can be run by hand on an existing server:
+#   STROKE_CDC_USER=... STROKE_CDC_PASSWORD=... STROKE_LAKE_JDBC_USER=... \
+#   STROKE_LAKE_JDBC_PASSWORD=... MYSQL_ROOT_PASSWORD=... deploy/mysql/init/10-pipeline.sh
+set -euo pipefail
+
+quoted() { printf "'%s'" "$(printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e "s/'/''/g")"; }
+
+database=${MYSQL_DATABASE:-stroke_predictions}
+cdc_user=$(quoted "${STROKE_CDC_USER:-debezium}")
+cdc_password=$(quoted "${STROKE_CDC_PASSWORD:?the password of the account that Debezium uses}")
+lake_user=$(quoted "${STROKE_LAKE_JDBC_USER:-iceberg}")
+lake_password=$(quoted "${STROKE_LAKE_JDBC_PASSWORD:?the password of the account of the Iceberg catalog}")
+
+MYSQL_PWD=${MYSQL_ROOT_PASSWORD:-} mysql -uroot << SQL
+-- It names rows to send again (incremental snapshots); the migrations of the service know it, too.
+CREATE TABLE IF NOT EXISTS \`$database\`.debezium_signal (
+  id VARCHAR(42) PRIMARY KEY, type VARCHAR(32) NOT NULL, data TEXT NULL
+);
+
+CREATE USER IF NOT EXISTS $cdc_user@'%' IDENTIFIED BY $cdc_password;
+-- The binlog, and the lock that a consistent snapshot starts with.
+GRANT REPLICATION SLAVE, REPLICATION CLIENT, RELOAD, SHOW DATABASES ON *.* TO $cdc_user@'%';
+GRANT SELECT, LOCK TABLES ON \`${database//_/\\_}\`.* TO $cdc_user@'%';
+-- The marks between which an incremental snapshot reads a chunk.
+GRANT SELECT, INSERT, DELETE ON \`$database\`.debezium_signal TO $cdc_user@'%';
+
+CREATE DATABASE IF NOT EXISTS iceberg_catalog DEFAULT CHARACTER SET latin1;
+CREATE USER IF NOT EXISTS $lake_user@'%' IDENTIFIED BY $lake_password;
+GRANT ALL ON \`iceberg\\_catalog\`.* TO $lake_user@'%';
+SQL
