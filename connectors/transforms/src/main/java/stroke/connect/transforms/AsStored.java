@@ -1,0 +1,118 @@
+package stroke.connect.transforms;
+
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.ConcurrentHashMap;
+import org.apache.kafka.common.config.ConfigDef;
+import org.apache.kafka.connect.connector.ConnectRecord;
+import org.apache.kafka.connect.data.Field;
+import org.apache.kafka.connect.data.Schema;
+import org.apache.kafka.connect.data.SchemaBuilder;
+import org.apache.kafka.connect.data.Struct;
+import org.apache.kafka.connect.transforms.Transformation;
+
+/**
+ * Lets a change event say what MySQL holds, whichever way Debezium came to know the table.
+ *
+ * <ul>
+ *   <li>Columns have no default values: Connect's data format reads a NULL in a column with a
+ *       default as that default, so that a row without a timestamp would arrive with one.
+ *   <li>A flag is an int16. MySQL keeps {@code BOOLEAN} as {@code TINYINT(1)}, and Debezium sees
+ *       the former in a statement of the binlog, the latter in a snapshot: one column, two types,
+ *       of which the registry refuses the second.
+ * </ul>
+ *
+ * <p>Records that are no change events (heartbeats, tombstones, signals) pass as they are.
+ *
+ * @param <R> the kind of record
+ */
+public class AsStored<R extends ConnectRecord<R>> implements Transformation<R> {
+  private static final ConfigDef NO_SETTINGS = new ConfigDef();
+
+  // Debezium makes one schema for a table and keeps it until the table changes.
+  private final Map<Schema, Schema> envelopes = new ConcurrentHashMap<>();
+
+  @Override
+  public R apply(R record) {
+    if (!(record.value() instanceof Struct event) || !Envelope.isEnvelope(event.schema())) {
+      return record;
+    }
+    if (envelopes.size() > 100) {
+      envelopes.clear();
+    }
+    Schema envelope = envelopes.computeIfAbsent(event.schema(), AsStored::envelopeAsStored);
+    Struct changed = new Struct(envelope);
+    for (Field field : envelope.fields()) {
+      Object value = event.getWithoutDefault(field.name());
+      boolean isRow = Envelope.ROWS.contains(field.name()) && value != null;
+      changed.put(field, isRow ? rowAsStored((Struct) value, field.schema()) : value);
+    }
+    return record.newRecord(
+        record.topic(),
+        record.kafkaPartition(),
+        record.keySchema(),
+        record.key(),
+        envelope,
+        changed,
+        record.timestamp(),
+        record.headers());
+  }
+
+  private static Struct rowAsStored(Struct row, Schema schema) {
+    Struct changed = new Struct(schema);
+    for (Field field : schema.fields()) {
+      Object value = row.getWithoutDefault(field.name());
+      changed.put(field, value instanceof Boolean flag ? (Object) (short) (flag ? 1 : 0) : value);
+    }
+    return changed;
+  }
+
+  private static Schema envelopeAsStored(Schema schema) {
+    SchemaBuilder builder = Envelope.copyOf(schema);
+    // before and after share a name, so they must share a schema.
+    for (Field field : schema.fields()) {
+      boolean isRow = Envelope.ROWS.contains(field.name());
+      builder.field(field.name(), isRow ? rowAsStored(field.schema()) : field.schema());
+    }
+    return builder.build();
+  }
+
+  private static Schema rowAsStored(Schema schema) {
+    SchemaBuilder builder = Envelope.copyOf(schema);
+    for (Field field : schema.fields()) {
+      builder.field(field.name(), columnAsStored(field.schema()));
+    }
+    return builder.build();
+  }
+
+  private static Schema columnAsStored(Schema schema) {
+    boolean isFlag = schema.type() == Schema.Type.BOOLEAN;
+    SchemaBuilder builder =
+        SchemaBuilder.type(isFlag ? Schema.Type.INT16 : schema.type())
+            .name(schema.name())
+            .version(schema.version())
+            .doc(schema.doc());
+    if (schema.isOptional()) {
+      builder.optional();
+    }
+    if (Objects.nonNull(schema.parameters())) {
+      builder.parameters(schema.parameters());
+    }
+    return builder.build();
+  }
+
+  @Override
+  public ConfigDef config() {
+    return NO_SETTINGS;
+  }
+
+  @Override
+  public void configure(Map<String, ?> settings) {
+    // there are none
+  }
+
+  @Override
+  public void close() {
+    envelopes.clear();
+  }
+}

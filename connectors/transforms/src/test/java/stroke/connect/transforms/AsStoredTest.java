@@ -1,0 +1,102 @@
+package stroke.connect.transforms;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertSame;
+
+import org.apache.kafka.connect.data.Schema;
+import org.apache.kafka.connect.data.SchemaBuilder;
+import org.apache.kafka.connect.data.Struct;
+import org.apache.kafka.connect.source.SourceRecord;
+import org.junit.jupiter.api.Test;
+
+class AsStoredTest {
+  private static final Schema ROW =
+      SchemaBuilder.struct()
+          .name("server.database.predictions.Value")
+          .optional()
+          .field("id", Schema.INT64_SCHEMA)
+          .field(
+              "timestamp",
+              SchemaBuilder.int64()
+                  .optional()
+                  .defaultValue(0L)
+                  .name("io.debezium.time.MicroTimestamp")
+                  .version(1)
+                  .build())
+          .field("hypertension", Schema.OPTIONAL_BOOLEAN_SCHEMA)
+          .field("age", Schema.OPTIONAL_FLOAT64_SCHEMA)
+          .build();
+  private static final Schema ENVELOPE =
+      SchemaBuilder.struct()
+          .name("server.database.predictions.Envelope")
+          .version(2)
+          .field("before", ROW)
+          .field("after", ROW)
+          .field("op", Schema.STRING_SCHEMA)
+          .build();
+
+  private final AsStored<SourceRecord> transform = new AsStored<>();
+
+  private static SourceRecord recordOf(Schema schema, Object value) {
+    return new SourceRecord(null, null, "topic", 0, schema, value);
+  }
+
+  private Struct transformed(Struct row) {
+    Struct event = new Struct(ENVELOPE).put("after", row).put("op", "c");
+    return (Struct) transform.apply(recordOf(ENVELOPE, event)).value();
+  }
+
+  @Test
+  void aNullStaysNullWhereTheColumnHasADefault() {
+    Struct event = transformed(new Struct(ROW).put("id", 1L));
+
+    assertNull(event.getStruct("after").get("timestamp"));
+    assertNull(event.getStruct("after").schema().field("timestamp").schema().defaultValue());
+  }
+
+  @Test
+  void aFlagIsANumberHoweverTheTableWasRead() {
+    Struct row = transformed(new Struct(ROW).put("id", 1L).put("hypertension", true));
+
+    assertEquals((short) 1, row.getStruct("after").get("hypertension"));
+    assertNull(transformed(new Struct(ROW).put("id", 1L)).getStruct("after").get("hypertension"));
+  }
+
+  @Test
+  void everythingElseStaysAsItWas() {
+    Struct row = new Struct(ROW).put("id", 7L).put("timestamp", 12L).put("age", 0.1);
+
+    Struct event = transformed(row);
+
+    assertEquals("c", event.get("op"));
+    assertNull(event.get("before"));
+    Struct after = event.getStruct("after");
+    assertEquals(7L, after.get("id"));
+    assertEquals(12L, after.get("timestamp"));
+    assertEquals(0.1, after.get("age"));
+    assertEquals(ENVELOPE.name(), event.schema().name());
+    assertEquals(ENVELOPE.version(), event.schema().version());
+    assertEquals(
+        "io.debezium.time.MicroTimestamp", after.schema().field("timestamp").schema().name());
+    assertEquals(ROW.name(), after.schema().name());
+  }
+
+  @Test
+  void theSchemaIsMadeOnce() {
+    Schema first = transformed(new Struct(ROW).put("id", 1L)).schema();
+    Schema second = transformed(new Struct(ROW).put("id", 2L)).schema();
+
+    assertSame(first, second);
+  }
+
+  @Test
+  void heartbeatsAndTombstonesPass() {
+    Schema heartbeat = SchemaBuilder.struct().field("ts_ms", Schema.INT64_SCHEMA).build();
+    SourceRecord beat = recordOf(heartbeat, new Struct(heartbeat).put("ts_ms", 1L));
+    SourceRecord tombstone = recordOf(null, null);
+
+    assertSame(beat, transform.apply(beat));
+    assertSame(tombstone, transform.apply(tombstone));
+  }
+}
