@@ -22,7 +22,8 @@ import org.apache.kafka.connect.transforms.Transformation;
  * the whole task fails, again and again. What a transformation refuses, however, Connect parks in
  * the dead-letter queue, and goes on. {@code columns} lists name and type, as in {@code
  * id:int64,gender:string(10),age:float64}: the event's own type may be narrower, a text no longer
- * than so many UTF-16 units. Columns that are not listed pass, so that new ones can come.
+ * than so many characters, as MySQL counts them. Columns that are not listed pass, so that new ones
+ * can come.
  *
  * <p>A refusal names the column and the type, never the value.
  *
@@ -103,7 +104,7 @@ public class RequireColumnTypes<R extends ConnectRecord<R>> implements Transform
             "column " + field.name() + " is " + found + ", but the sink needs " + required.type);
       }
       if (row.getWithoutDefault(field.name()) instanceof String text
-          && text.length() > required.length) {
+          && text.codePointCount(0, text.length()) > required.length) {
         throw new DataException(
             "column " + field.name() + " is longer than " + required.length + " characters");
       }

@@ -63,10 +63,10 @@ class RequireColumnTypesTest {
   }
 
   @Test
-  void aTextIsMeasuredInUtf16UnitsAsSqlServerDoes() {
+  void aTextIsMeasuredInCharactersAsMySqlDoes() {
     RequireColumnTypes<SourceRecord> transform = requiring("gender:string(4)");
-    SourceRecord fits = Events.with("gender", Schema.STRING_SCHEMA, "\uD83D\uDE00ab");
-    SourceRecord tooLong = Events.with("gender", Schema.STRING_SCHEMA, "\uD83D\uDE00abc");
+    SourceRecord fits = Events.with("gender", Schema.STRING_SCHEMA, "\uD83D\uDE00abc");
+    SourceRecord tooLong = Events.with("gender", Schema.STRING_SCHEMA, "\uD83D\uDE00abcd");
 
     assertSame(fits, transform.apply(fits));
     DataException refusal =
