@@ -1,0 +1,1 @@
+"""Kafka's topics, through confluent-kafka."""

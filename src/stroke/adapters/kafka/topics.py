@@ -1,0 +1,163 @@
+"""What is on the topics, as consumers of committed records see it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+)
+from confluent_kafka import (
+    TopicPartition as _Position,
+)
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+from stroke.application.ports import ChangeTopic
+from stroke.domain.connectors import TopicPartition
+from stroke.domain.errors import BrokerUnavailable
+
+_FIRST_STEP: Final = 64  # records to look back for the last one; then ever more
+_POLL_SECONDS: Final = 0.5
+# The client retries by itself, and would say so on stderr, line by line.
+_SILENT: Final = logging.getLogger("stroke.kafka")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+class KafkaChangeTopic(ChangeTopic):
+    """Reads and makes topics of the cluster at ``bootstrap_servers``.
+
+    No call takes much longer than ``timeout`` seconds.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, *, timeout: float = 10.0, replication_factor: int = 1
+    ) -> None:
+        self._servers = bootstrap_servers
+        self._timeout = timeout
+        self._replication_factor = replication_factor
+
+    async def last_offsets(self, topic: str) -> dict[TopicPartition, int]:
+        return await asyncio.to_thread(self._last_offsets, topic)
+
+    async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
+        return await asyncio.to_thread(self._ensure_topic, topic, dict(config))
+
+    def _last_offsets(self, topic: str) -> dict[TopicPartition, int]:
+        with broken_off(self._servers), committed_consumer(self._servers) as consumer:
+            found = {}
+            for number in partitions(consumer, topic, self._timeout):
+                last = self._last_offset(consumer, topic, number)
+                if last is not None:
+                    found[TopicPartition(topic, number)] = last
+            return found
+
+    def _last_offset(self, consumer: Consumer, topic: str, number: int) -> int | None:
+        """Look back from the end, over markers and tombstones, until there is a record."""
+        low, high = consumer.get_watermark_offsets(_Position(topic, number), timeout=self._timeout)
+        step = _FIRST_STEP
+        while high > low:
+            start = max(low, high - step)
+            last = None
+            for message in read(consumer, topic, number, start=start, timeout=self._timeout):
+                if message.value() is not None:
+                    last = message.offset()
+            if last is not None or start == low:
+                return last
+            step *= 16
+        return None
+
+    def _ensure_topic(self, topic: str, config: dict[str, str]) -> bool:
+        with broken_off(self._servers):
+            admin = AdminClient({"bootstrap.servers": self._servers}, logger=_SILENT)
+            wanted = NewTopic(
+                topic,
+                num_partitions=1,
+                replication_factor=self._replication_factor,
+                config=config,
+            )
+            made = admin.create_topics([wanted], request_timeout=self._timeout)
+            try:
+                made[topic].result(timeout=self._timeout)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                    return False
+                raise
+            return True
+
+
+@contextmanager
+def broken_off(servers: str) -> Iterator[None]:
+    """Translate what the client says when the broker is away."""
+    try:
+        yield
+    except (KafkaException, TimeoutError) as error:
+        raise BrokerUnavailable(
+            f"Kafka does not answer at {servers}: is the broker up, and "
+            "STROKE_KAFKA_BOOTSTRAP_SERVERS right?"
+        ) from error
+
+
+@contextmanager
+def committed_consumer(servers: str) -> Iterator[Consumer]:
+    """Give a consumer that sees committed records only, and commits nothing itself."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": servers,
+            "group.id": f"stroke-{uuid.uuid4()}",  # needed, but never joined
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+        },
+        logger=_SILENT,
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def partitions(consumer: Consumer, topic: str, timeout: float) -> list[int]:
+    """Return the numbers of a topic's partitions; none where the topic does not exist."""
+    described = consumer.list_topics(topic, timeout=timeout).topics[topic]
+    if described.error is not None:
+        if described.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return []
+        raise KafkaException(described.error)
+    return sorted(described.partitions)
+
+
+def read(
+    consumer: Consumer, topic: str, number: int, *, start: int, timeout: float
+) -> Iterator[Message]:
+    """Give the committed records of one partition from ``start`` to its present end.
+
+    Raises ``TimeoutError`` when nothing comes for ``timeout`` seconds.
+    """
+    consumer.assign([_Position(topic, number, start)])
+    deadline = time.monotonic() + timeout
+    while True:
+        message: Any = consumer.poll(_POLL_SECONDS)
+        if message is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no records from {topic} within {timeout:.0f} s")
+            continue
+        error = message.error()
+        if error is None:
+            deadline = time.monotonic() + timeout
+            yield message
+        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- its public name
+            return
+        elif not error.retriable():
+            raise KafkaException(error)
