@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import docker
 import pytest
 
-from .containers import MySqlServer, mysql_image
+from .containers import MySqlServer, PostgreSqlServer, mysql_image
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,15 @@ def docker_engine() -> None:
 def mysql(docker_engine: None) -> Iterator[MySqlServer]:
     """Share one server: take a ``new_database()`` from it, and neither stop nor kill it."""
     server = MySqlServer(mysql_image())
+    server.launch()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgresql(docker_engine: None) -> Iterator[PostgreSqlServer]:
+    """Share one server: take a ``new_database()`` from it, and do not stop it."""
+    server = PostgreSqlServer()
     server.launch()
     yield server
     server.remove()

@@ -1,7 +1,7 @@
-"""A real MySQL for the tests: in a container, at its durable defaults, on a port that it keeps.
+"""Real databases for the tests: in containers, at their durable defaults, on ports that they keep.
 
-Which image: ``STROKE_MYSQL_IMAGE``, else the official one where it is here or can be pulled, else
-the stand-in of deploy/images.
+Which MySQL: ``STROKE_MYSQL_IMAGE``, else the official one where it is here or can be pulled, else
+the stand-in of deploy/images. PostgreSQL is always ours.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")  # fixtures remove
 os.environ.setdefault("TESTCONTAINERS_CONNECTION_MODE", "docker_host")
 
 import asyncmy
+import asyncpg
 import docker
 from asyncmy.errors import MySQLError
 from testcontainers.core.container import DockerContainer
@@ -189,6 +190,83 @@ class MySqlServer:
                     end = container.logs(tail=20).decode(errors="replace")
                     raise RuntimeError(f"MySQL does not answer:\n{end}") from error
                 time.sleep(0.2)
+
+
+class PostgreSqlServer:
+    """One PostgreSQL, the SQL sink's local stand-in. Its port survives ``stop`` and ``start``."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self._password = secrets.token_hex(12)
+        self._container = DockerContainer(
+            build_image("postgresql"),
+            env={"POSTGRES_USER": _USER, "POSTGRES_PASSWORD": self._password},
+            labels=LABELS,
+        )
+        on_loopback: Any = ("127.0.0.1", self.port)
+        self._container.ports["5432/tcp"] = on_loopback
+
+    def launch(self) -> None:
+        """Create and start the container; returns when the server answers."""
+        try:
+            self._container.start()
+            self._wait_until_it_answers()
+        except BaseException:
+            self.remove()
+            raise
+
+    def remove(self) -> None:
+        """Remove the container and its data."""
+        self._container.stop()
+
+    def stop(self) -> None:
+        """Stop the server gracefully."""
+        self._container.get_wrapped_container().stop(timeout=60)
+
+    def start(self) -> None:
+        """Start a stopped server again, with its data and on the same port."""
+        self._container.get_wrapped_container().start()
+        self._wait_until_it_answers()
+
+    def new_database(self) -> str:
+        """Create an empty database; return its SQLAlchemy URL."""
+        name = f"db_{secrets.token_hex(6)}"
+        self.rows(self._url(_USER), f"CREATE DATABASE {name}")
+        return self._url(name)
+
+    def rows(self, url: str, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a statement (its parameters are $1, $2 ...) on a database; return its rows.
+
+        May be called from async tests too: it has its own thread and event loop.
+        """
+        return _run(self._query(url, statement, values))
+
+    def _url(self, database: str) -> str:
+        return f"postgresql+asyncpg://{_USER}:{self._password}@127.0.0.1:{self.port}/{database}"
+
+    async def _query(
+        self, url: str, statement: str, values: Sequence[object]
+    ) -> list[tuple[Any, ...]]:
+        connection = await asyncpg.connect(url.replace("+asyncpg", ""), timeout=5)
+        try:
+            return [tuple(row) for row in await connection.fetch(statement, *values)]
+        finally:
+            await connection.close()
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + _STARTS_WITHIN
+        while True:
+            try:
+                self.rows(self._url(_USER), "SELECT 1")
+            except (asyncpg.PostgresError, OSError) as error:
+                container = self._container.get_wrapped_container()
+                container.reload()
+                if container.status != "running" or time.monotonic() > deadline:
+                    end = container.logs(tail=20).decode(errors="replace")
+                    raise RuntimeError(f"PostgreSQL does not answer:\n{end}") from error
+                time.sleep(0.2)
+            else:
+                return
 
 
 def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
