@@ -1,0 +1,131 @@
+"""Catalogs that know where an Iceberg table's present state is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Literal
+
+from pyiceberg.catalog import Catalog
+from pyiceberg.exceptions import NoSuchTableError, RESTError
+from pyiceberg.table import Table
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from stroke.domain.errors import InvalidSetting, ReplicaUnavailable
+
+CatalogKind = Literal["jdbc", "glue", "rest"]
+
+_SYNCHRONOUS: Final = {"mysql": "mysql+pymysql", "sqlite": "sqlite"}
+
+
+class Lake:
+    """One Iceberg table in a bucket, opened on first use.
+
+    ``name`` is the catalog's name: a JDBC catalog keeps its tables under it, so that another name
+    finds none. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        kind: CatalogKind,
+        *,
+        name: str,
+        uri: str | None,
+        warehouse: str,
+        table: str,
+        region: str,
+        endpoint: str | None = None,
+        path_style: bool = False,
+        access_key_id: str | None = None,
+        secret_access_key: str | None = None,
+    ) -> None:
+        self.identifier = table
+        self._kind = kind
+        self._name = name
+        self._uri = uri
+        given = {
+            "warehouse": warehouse,
+            "s3.region": region,
+            "s3.endpoint": endpoint,
+            "s3.access-key-id": access_key_id,
+            "s3.secret-access-key": secret_access_key,
+            "s3.force-virtual-addressing": "false" if path_style else None,
+            "glue.region": region,
+        }
+        self._properties = {key: value for key, value in given.items() if value is not None}
+        self._catalog: Catalog | None = None
+        self._opening = threading.Lock()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog. Raises ``ReplicaUnavailable`` or ``InvalidSetting``."""
+        with self._opening:
+            if self._catalog is None:
+                with unavailable(self.identifier):
+                    self._catalog = self._open()
+            return self._catalog
+
+    def load(self) -> Table:
+        """Return the table as it is now. Raises ``ReplicaUnavailable``."""
+        with unavailable(self.identifier):
+            return self.catalog.load_table(self.identifier)
+
+    def find(self) -> Table | None:
+        """Return the table as it is now, or None if there is none."""
+        with unavailable(self.identifier):
+            try:
+                return self.catalog.load_table(self.identifier)
+            except NoSuchTableError:
+                return None
+
+    def _open(self) -> Catalog:
+        if self._kind == "glue":
+            from pyiceberg.catalog.glue import GlueCatalog  # noqa: PLC0415 -- needs boto3
+
+            return GlueCatalog(self._name, **self._properties)
+        if self._uri is None:
+            raise InvalidSetting(f"a {self._kind} catalog needs STROKE_LAKE_CATALOG_URI")
+        if self._kind == "rest":
+            from pyiceberg.catalog.rest import RestCatalog  # noqa: PLC0415 -- start-up time
+
+            return RestCatalog(self._name, uri=self._uri, **self._properties)
+        from pyiceberg.catalog.sql import SqlCatalog  # noqa: PLC0415 -- start-up time
+
+        return SqlCatalog(self._name, uri=_driver_uri(self._uri), **self._properties)
+
+
+@contextmanager
+def unavailable(what: str) -> Iterator[None]:
+    """Translate what pyiceberg and what is under it say, without quoting it."""
+    try:
+        yield
+    except NoSuchTableError as error:
+        raise ReplicaUnavailable(
+            f"the catalog knows no table {what}: `stroke connectors apply` makes it"
+        ) from error
+    except (SQLAlchemyError, RESTError) as error:
+        raise ReplicaUnavailable(
+            f"the catalog of {what} does not answer: is it up, and STROKE_LAKE_CATALOG_URI right?"
+        ) from error
+    except OSError as error:  # pyarrow's, of S3
+        raise ReplicaUnavailable(
+            f"the files of {what} cannot be read or written: check the bucket, its endpoint "
+            "and the credentials"
+        ) from error
+
+
+def _driver_uri(uri: str) -> str:
+    from sqlalchemy import make_url  # noqa: PLC0415 -- start-up time
+
+    try:
+        url = make_url(uri)
+    except ArgumentError as error:
+        raise InvalidSetting("STROKE_LAKE_CATALOG_URI is not a database URL") from error
+    backend = url.get_backend_name()
+    if backend not in _SYNCHRONOUS:
+        raise InvalidSetting(
+            "STROKE_LAKE_CATALOG_URI of a jdbc catalog must be a mysql:// URL here "
+            "(for PostgreSQL put a REST catalog before it)"
+        )
+    return url.set(drivername=_SYNCHRONOUS[backend]).render_as_string(hide_password=False)

@@ -1,0 +1,106 @@
+"""The change log as a table: making it, and how far it has come."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
+from pyiceberg.table import Table
+
+from stroke.adapters.iceberg.catalog import Lake, unavailable
+from stroke.adapters.iceberg.event_schema import Columns, event_schema, partition_by_day
+from stroke.adapters.iceberg.statistics import offsets_of
+from stroke.application.ports import ChangeLog
+from stroke.domain.connectors import TopicPartition
+from stroke.domain.consistency import Lineage
+
+# What the sink writes into the summary of each of its snapshots, by control topic and group. The
+# cluster's id is part of the control topic's name (connectors/s3-sink.json).
+SINK_OFFSETS: Final = re.compile(r"kafka\.connect\.offsets\.control-iceberg-(?P<cluster>[\w-]+)\.")
+
+_PROPERTIES: Final = {
+    "format-version": "2",
+    "write.parquet.compression-codec": "zstd",
+    "write.avro.compression-codec": "zstd",
+    "write.target-file-size-bytes": str(128 * 2**20),
+    # Every commit writes a new metadata file; nobody needs the older ones.
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "50",
+    # The sink and the maintenance commit at the same time.
+    "commit.retry.num-retries": "10",
+}
+
+
+class IcebergChangeLog(ChangeLog):
+    """The table ``lake.identifier``, for events of a table of ``columns`` on ``topic``."""
+
+    def __init__(
+        self, lake: Lake, *, columns: Columns, topic: str, file_format: str = "parquet"
+    ) -> None:
+        self._lake = lake
+        self._columns = columns
+        self._topic = topic
+        self._format = file_format
+        self._known: tuple[int, Lineage] | None = None
+
+    async def ensure_table(self) -> bool:
+        return await asyncio.to_thread(self._ensure_table)
+
+    async def lineage(self) -> Lineage | None:
+        return await asyncio.to_thread(self._lineage)
+
+    def _ensure_table(self) -> bool:
+        if self._lake.find() is not None:
+            return False
+        catalog = self._lake.catalog
+        schema = event_schema(self._columns)
+        with unavailable(self._lake.identifier):
+            with suppress(NamespaceAlreadyExistsError):
+                catalog.create_namespace(self._lake.identifier.rpartition(".")[0])
+            try:
+                catalog.create_table(
+                    self._lake.identifier,
+                    schema=schema,
+                    partition_spec=partition_by_day(schema),
+                    properties={**_PROPERTIES, "write.format.default": self._format},
+                )
+            except TableAlreadyExistsError:
+                return False
+        return True
+
+    def _lineage(self) -> Lineage | None:
+        table = self._lake.find()
+        if table is None:
+            return None
+        snapshot = table.current_snapshot()
+        if snapshot is None:
+            return Lineage(None, {})
+        if self._known is None or self._known[0] != snapshot.snapshot_id:
+            self._known = (snapshot.snapshot_id, lineage_of(table, self._topic))
+        return self._known[1]
+
+
+def lineage_of(table: Table, topic: str) -> Lineage:
+    """Return which cluster's sink committed last to a loaded table, and how far it has come."""
+    cluster = sink_cluster(table)
+    if cluster is None:
+        return Lineage(None, {})
+    with unavailable(".".join(table.name())):
+        highest: Mapping[int, int] = offsets_of(table, cluster)
+    return Lineage(cluster, {TopicPartition(topic, part): last for part, last in highest.items()})
+
+
+def sink_cluster(table: Table) -> str | None:
+    """Return the Kafka cluster named by the newest snapshot that a sink committed."""
+    snapshot = table.current_snapshot()
+    while snapshot is not None:
+        for key in snapshot.summary.additional_properties if snapshot.summary else ():
+            if found := SINK_OFFSETS.match(key):
+                return found["cluster"]
+        parent = snapshot.parent_snapshot_id
+        snapshot = None if parent is None else table.snapshot_by_id(parent)
+    return None

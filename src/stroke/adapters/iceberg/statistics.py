@@ -1,0 +1,83 @@
+"""What a table's metadata tell of its data files, without opening any that has column bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import IO, Any, Final, cast
+
+from fastavro import reader as avro_reader
+from pyiceberg.conversions import from_bytes
+from pyiceberg.manifest import DataFile, FileFormat
+from pyiceberg.table import Table
+from pyiceberg.types import PrimitiveType
+
+# Iceberg cuts the bounds of texts to so many characters.
+_BOUND_CHARACTERS: Final = 16
+
+
+def data_files(table: Table) -> Iterator[DataFile]:
+    """Give the data files of a table's current snapshot."""
+    return (task.file for task in table.scan().plan_files())
+
+
+def offsets_of(table: Table, cluster: str) -> dict[int, int]:
+    """Return the highest Kafka offset stored of each partition of a cluster's topic."""
+    highest: dict[int, int] = {}
+    for file in data_files(table):
+        for partition, offset in _offsets(table, file, cluster):
+            highest[partition] = max(offset, highest.get(partition, -1))
+    return highest
+
+
+def id_bounds(table: Table) -> tuple[int, int] | None:
+    """Return the lowest and the highest id of any event, or None when there is none."""
+    ids = [
+        bound
+        for file in data_files(table)
+        for column in ("after.id", "before.id")
+        for bound in _bounds_or_values(table, file, column)
+    ]
+    return (min(ids), max(ids)) if ids else None
+
+
+def avro_events(table: Table, file: DataFile) -> Iterator[dict[str, Any]]:
+    """Give the events of an Avro data file, which pyiceberg itself cannot read."""
+    with table.io.new_input(file.file_path).open() as stream:
+        for event in avro_reader(cast("IO[bytes]", stream)):
+            yield dict(event)  # type: ignore[arg-type]
+
+
+def is_avro(file: DataFile) -> bool:
+    """Return whether a data file is Avro, and so has no column bounds."""
+    return file.file_format == FileFormat.AVRO
+
+
+def _offsets(table: Table, file: DataFile, cluster: str) -> Iterable[tuple[int, int]]:
+    if is_avro(file):
+        places = [event["_kafka_metadata"] for event in avro_events(table, file)]
+        return [(p["partition"], p["offset"]) for p in places if p["cluster"] == cluster]
+    clusters = _bounds(table, file, "_kafka_metadata.cluster")
+    partitions = _bounds(table, file, "_kafka_metadata.partition")
+    offsets = _bounds(table, file, "_kafka_metadata.offset")
+    prefix = cluster[:_BOUND_CHARACTERS]
+    if not clusters or str(clusters[0])[:_BOUND_CHARACTERS] != prefix:
+        return []
+    return [(partitions[1], offsets[1])]
+
+
+def _bounds_or_values(table: Table, file: DataFile, column: str) -> list[int]:
+    if not is_avro(file):
+        return _bounds(table, file, column)
+    outer, inner = column.split(".")
+    return [event[outer][inner] for event in avro_events(table, file) if event[outer] is not None]
+
+
+def _bounds(table: Table, file: DataFile, column: str) -> list[Any]:
+    field = table.schema().find_field(column)
+    assert isinstance(field.field_type, PrimitiveType)  # noqa: S101 -- for mypy: leaves only
+    found = []
+    for bounds in (file.lower_bounds, file.upper_bounds):
+        raw = (bounds or {}).get(field.field_id)
+        if raw is not None:
+            found.append(from_bytes(field.field_type, raw))
+    return found
