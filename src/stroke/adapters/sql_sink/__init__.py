@@ -1,0 +1,1 @@
+"""The SQL database that predictions are replicated to: PostgreSQL or SQL Server."""

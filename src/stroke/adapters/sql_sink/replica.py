@@ -1,0 +1,97 @@
+"""The table that Debezium's JDBC sink keeps, read for comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import URL, Connection, Select, column, func, literal_column, select, table
+
+from stroke.adapters.sql_sink.database import SinkDatabase
+from stroke.application.ports import Replica
+from stroke.domain.connectors import TopicPartition
+from stroke.domain.consistency import (
+    ReplicaChunk,
+    RowValue,
+    canonical_json,
+    canonical_value,
+    row_digest,
+)
+
+
+class SqlReplica(Replica):
+    """The table ``name`` of the database at ``url``, whatever types its columns have.
+
+    ``committed`` tells the next offset that the sink's connector reads, by partition: the JDBC
+    sink commits its transactions first. ``columns`` tells the types by name that the source's
+    table has now; columns that only the copy has do not count, and of type "json" are those
+    whose text is a document. A call that takes longer than ``timeout`` seconds raises
+    ``ReplicaUnavailable``.
+    """
+
+    name = "sql"
+
+    def __init__(
+        self,
+        url: URL,
+        name: str,
+        *,
+        committed: Callable[[], Awaitable[Mapping[TopicPartition, int]]],
+        columns: Callable[[], Awaitable[Mapping[str, str]]],
+        timeout: float,
+    ) -> None:
+        self._database = SinkDatabase(url, timeout=timeout)
+        self._table = table(name, column("id"))
+        self._committed = committed
+        self._columns = columns
+
+    async def bounds(self) -> tuple[int, int] | None:
+        number = self._table.c.id
+
+        def read(connection: Connection) -> tuple[int | None, int | None]:
+            low, high = connection.execute(select(func.min(number), func.max(number))).one()
+            return low, high
+
+        low, high = await self._database.call(read)
+        return None if low is None or high is None else (int(low), int(high))
+
+    async def chunk(self, first: int, last: int) -> ReplicaChunk:
+        """Return the digests; rows cannot be there twice, the id being the primary key."""
+        kinds = await self._columns()
+        wanted = self._table.c.id.between(first, last)
+        query: Select[Any] = select(literal_column("*")).select_from(self._table).where(wanted)
+
+        def read(connection: Connection) -> dict[int, bytes]:
+            result = connection.execute(query)
+            names = list(result.keys())
+            return {int(row.id): _digest(kinds, names, row) for row in result}
+
+        return ReplicaChunk(await self._database.call(read))
+
+    async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        committed = await self._committed()
+        return all(committed.get(partition, 0) > last for partition, last in offsets.items())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._database.close()
+
+
+def _digest(kinds: Mapping[str, str], names: Sequence[str], values: Sequence[Any]) -> bytes:
+    return row_digest(
+        {
+            name: _canonical(kinds[name], value)
+            for name, value in zip(names, values, strict=True)
+            if name in kinds
+        }
+    )
+
+
+def _canonical(kind: str, value: object) -> RowValue:
+    plain = canonical_value(value)
+    if kind == "json" and isinstance(plain, str):
+        try:
+            return canonical_json(plain)
+        except ValueError:  # no document: then it differs, and says so
+            return plain
+    return plain

@@ -1,0 +1,104 @@
+"""The table that Debezium's JDBC sink writes to.
+
+Left to itself the sink makes a table whose texts are VARCHAR(MAX), which SQL Server neither
+indexes nor keeps beyond its code page.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    URL,
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Dialect,
+    Double,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    inspect,
+)
+from sqlalchemy.dialects import mssql, postgresql
+from sqlalchemy.schema import CreateTable
+from sqlalchemy.types import TypeEngine
+
+from stroke.adapters.sql_sink.database import SinkDatabase, SinkDialect
+
+# SQLAlchemy leaves some of its constructors without types.
+_DIALECTS: Final[dict[SinkDialect, Dialect]] = {
+    "mssql": mssql.dialect(),  # type: ignore[no-untyped-call]
+    "postgresql": postgresql.dialect(),  # type: ignore[no-untyped-call]
+}
+_TIMEOUT: Final = 60.0
+
+
+def ddl(source: Table, name: str, dialect: SinkDialect) -> str:
+    """Return the statement that makes the table ``name`` for the rows of ``source``.
+
+    It does nothing where the table is there. Ids come from the source, so they are not generated.
+    """
+    made = CreateTable(_target(source, name, dialect), if_not_exists=dialect == "postgresql")
+    text = str(made.compile(dialect=_DIALECTS[dialect])).strip().replace(" \n", "\n")
+    if dialect == "mssql":
+        text = f"IF OBJECT_ID(N'{name}', N'U') IS NULL\n{text}"
+    return text + ";"
+
+
+async def create(url: URL, source: Table, name: str) -> bool:
+    """Make the table in the database at ``url`` if it is not there; return whether it was made.
+
+    A table that is there stays as it is. Raises ``ReplicaUnavailable``.
+    """
+    database = SinkDatabase(url, timeout=_TIMEOUT)
+
+    def make(connection: Connection) -> bool:
+        if inspect(connection).has_table(name):
+            return False
+        connection.exec_driver_sql(ddl(source, name, database.dialect))
+        return True
+
+    try:
+        return await database.call(make)
+    finally:
+        await database.close()
+
+
+def _target(source: Table, name: str, dialect: SinkDialect) -> Table:
+    return Table(
+        name,
+        MetaData(),
+        *(
+            Column(
+                column.name,  # quoted: `timestamp` is a type, too
+                _type(column.type, dialect),
+                primary_key=column.primary_key,
+                autoincrement=False,
+                quote=True,
+            )
+            for column in source.columns
+        ),
+    )
+
+
+def _type(kind: TypeEngine[Any], dialect: SinkDialect) -> TypeEngine[Any]:
+    """Return a type that holds every value of ``kind`` as it is in MySQL."""
+    on_sql_server = dialect == "mssql"
+    match kind:
+        case JSON():
+            # A document can be longer than any NVARCHAR(n); VARCHAR(MAX) has a code page.
+            return mssql.NVARCHAR(None) if on_sql_server else postgresql.JSONB()
+        case String(length=int(length)):
+            # MySQL and PostgreSQL count characters, NVARCHAR counts UTF-16 units: two an emoji.
+            return mssql.NVARCHAR(2 * length) if on_sql_server else String(length)
+        case DateTime():
+            if on_sql_server:
+                return mssql.DATETIME2(6)  # type: ignore[no-untyped-call]
+            return postgresql.TIMESTAMP(timezone=False, precision=6)
+        case Double() | BigInteger() | SmallInteger():
+            return kind
+    raise NotImplementedError(f"no type of {dialect} is known for {kind!r}")
