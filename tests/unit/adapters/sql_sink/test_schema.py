@@ -13,7 +13,7 @@ from stroke.domain.errors import InvalidSetting
 
 def types(dialect: SinkDialect) -> dict[str, str]:
     """Return each column's definition by its name."""
-    found = re.findall(r'^\t[\["](\w+)[\]"] (.+?),?$', ddl(predictions, "p", dialect), re.M)
+    found = re.findall(r'^\t[\["](\w+)[\]"] (.+?),?$', ddl(predictions, "p", dialect), re.MULTILINE)
     return dict(found)
 
 
