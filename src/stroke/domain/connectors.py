@@ -10,12 +10,28 @@ from typing import Final
 
 ConnectorConfig = Mapping[str, str]
 
-_SECRET: Final = re.compile(r"password|secret|token|credential|access[.-]?key|salt", re.IGNORECASE)
+_SECRET_KEY: Final = re.compile(
+    r"password|secret|token|credential|access[.-]?key|salt", re.IGNORECASE
+)
+_REFERENCE: Final = re.compile(r"\$\{(env|file|dir|directory):[^{}]+\}")
+_SECRET_IN_ADDRESS: Final = re.compile(
+    r"//[^/\s:@]*:(?!\$\{)[^/\s@]+@|(password|secret|token)=(?!\$\{)", re.IGNORECASE
+)
 
 
 def is_secret_key(key: str) -> bool:
     """Return whether a setting of this name holds, or may hold, a secret."""
-    return _SECRET.search(key) is not None
+    return _SECRET_KEY.search(key) is not None
+
+
+def holds_secret(key: str, value: str) -> bool:
+    """Return whether a setting holds a secret in clear, instead of naming where Connect finds it.
+
+    ``${env:NAME}``, ``${file:PATH:KEY}`` and ``${dir:PATH:FILE}`` are filled by the worker.
+    """
+    if is_secret_key(key):
+        return value not in {"", "true", "false"} and not _REFERENCE.fullmatch(value)
+    return _SECRET_IN_ADDRESS.search(value) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +106,15 @@ class Change:
     key: str
     before: str | None
     after: str | None
+
+    def __str__(self) -> str:
+        """``key: before -> after``; a secret in clear is ``***``, what is not set ``-``."""
+        return f"{self.key}: {self._shown(self.before)} -> {self._shown(self.after)}"
+
+    def _shown(self, value: str | None) -> str:
+        if value is None:
+            return "-"
+        return "***" if holds_secret(self.key, value) else value
 
 
 def differences(before: ConnectorConfig | None, after: ConnectorConfig) -> list[Change]:
