@@ -17,7 +17,7 @@ _FIGURES = "figures"
 
 
 # Its asserts explain themselves as those of test modules do.
-pytest.register_assert_rewrite("contracts")
+pytest.register_assert_rewrite("contracts", "contracts_pipeline")
 
 
 @pytest.fixture

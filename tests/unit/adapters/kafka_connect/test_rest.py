@@ -1,0 +1,202 @@
+"""How KafkaConnect takes what a worker says that is away, busy or broken.
+
+What it does with one that is well is tested on a real worker: tests/integration.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from stroke.adapters.kafka_connect.rest import KafkaConnect
+from stroke.domain.connectors import ConnectorState, TopicPartition
+from stroke.domain.errors import ConnectUnavailable, InvalidSetting
+
+TRACE = "org.apache.kafka.connect.errors.ConnectException: Jane Roe\n\tat x"
+
+
+@dataclass
+class Worker:
+    """A server that gives ``answers`` in turn, the last one again and again."""
+
+    answers: list[tuple[int, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+
+    def next(self, request: str) -> tuple[int, bytes]:
+        self.asked.append(request)
+        status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        return status, body if isinstance(body, bytes) else json.dumps(body).encode()
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    script = Worker()
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", 0)))
+            status, body = script.next(f"{self.command} {self.path}")
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = answer  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        script.url = f"http://127.0.0.1:{server.server_port}"
+        yield script
+        server.shutdown()
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    return []
+
+
+@pytest.fixture
+async def connect(worker: Worker, slept: list[float]) -> AsyncIterator[KafkaConnect]:
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    adapter = KafkaConnect(worker.url, timeout=5, sleep=sleep)
+    yield adapter
+    await adapter.aclose()
+
+
+@pytest.mark.anyio
+async def test_a_request_is_sent_again_while_the_workers_rebalance(
+    worker: Worker, connect: KafkaConnect, slept: list[float]
+) -> None:
+    worker.answers = [(409, {"message": "rebalancing"})] * 3 + [(200, ["b", "a"])]
+
+    assert await connect.names() == ["a", "b"]
+    assert len(worker.asked) == 4
+    assert slept == sorted(slept)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [409, 500, 503])
+async def test_a_worker_that_stays_busy_or_broken_is_unavailable(
+    worker: Worker, connect: KafkaConnect, slept: list[float], status: int
+) -> None:
+    worker.answers = [(status, {"message": "hunter2"})]
+
+    with pytest.raises(ConnectUnavailable, match=f"answers {status}") as caught:
+        await connect.pause("x")
+
+    assert "hunter2" not in str(caught.value)
+    assert 0 < sum(slept) < 30
+
+
+@pytest.mark.anyio
+async def test_one_failure_is_passed_over(worker: Worker, connect: KafkaConnect) -> None:
+    worker.answers = [(500, {"message": "Request timed out"}), (202, b"")]
+
+    await connect.pause("x")
+
+    assert worker.asked == ["PUT /connectors/x/pause"] * 2
+
+
+@pytest.mark.anyio
+async def test_where_nobody_listens_connect_is_unavailable_and_the_setting_is_named(
+    slept: list[float],
+) -> None:
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    connect = KafkaConnect("http://me:hunter2@127.0.0.1:1", timeout=5, sleep=sleep)
+    with pytest.raises(ConnectUnavailable, match="STROKE_CONNECT_URL") as caught:
+        await connect.names()
+    await connect.aclose()
+
+    assert "hunter2" not in str(caught.value)
+    assert slept
+
+
+@pytest.mark.anyio
+async def test_what_is_not_kafka_connect_is_told_so(worker: Worker, connect: KafkaConnect) -> None:
+    worker.answers = [(200, b"<html>")]
+    with pytest.raises(ConnectUnavailable, match="is not Kafka Connect"):
+        await connect.cluster_id()
+
+    worker.answers = [(200, {"hello": "world"})]
+    with pytest.raises(ConnectUnavailable, match="is not Kafka Connect"):
+        await connect.cluster_id()
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="STROKE_CONNECT_URL"):
+        KafkaConnect("http://connect:port", timeout=5)
+
+
+@pytest.mark.anyio
+async def test_a_failed_task_is_told_by_its_exceptions_classes(
+    worker: Worker, connect: KafkaConnect
+) -> None:
+    worker.answers = [
+        (
+            200,
+            {
+                "name": "x",
+                "type": "sink",
+                "connector": {"state": "RUNNING", "worker_id": "w:1"},
+                "tasks": [{"id": 0, "state": "FAILED", "worker_id": "w:1", "trace": TRACE}],
+            },
+        )
+    ]
+
+    status = await connect.status("x")
+
+    assert status.tasks[0].state is ConnectorState.FAILED
+    assert "Jane" not in repr(status)
+    assert status.tasks[0].reason == "ConnectException"
+
+
+@pytest.mark.anyio
+async def test_a_name_is_escaped(worker: Worker, connect: KafkaConnect) -> None:
+    worker.answers = [(204, b"")]
+
+    await connect.remove("a/b?c")
+
+    assert worker.asked == ["DELETE /connectors/a%2Fb%3Fc"]
+
+
+@pytest.mark.anyio
+async def test_offsets_are_read_by_partition(worker: Worker, connect: KafkaConnect) -> None:
+    entry = {"partition": {"kafka_topic": "t", "kafka_partition": 2}, "offset": {"kafka_offset": 7}}
+    worker.answers = [(200, {"offsets": [entry]})]
+
+    assert await connect.offsets("x") == {TopicPartition("t", 2): 7}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("offset", "position"),
+    [
+        ({"gtids": "a:1-5,\nb:1-2", "pos": 4}, "a:1-5,b:1-2"),
+        ({"gtids": "a:1-5", "snapshot": "INITIAL", "snapshot_completed": False}, None),
+        ({"gtids": "a:1-5", "snapshot": True}, None),
+        ({"gtids": "a:1-5", "snapshot": "INITIAL", "snapshot_completed": True}, "a:1-5"),
+        ({"pos": 4}, None),
+        (None, None),
+    ],
+)
+async def test_a_source_has_a_position_once_its_first_snapshot_is_through(
+    worker: Worker, connect: KafkaConnect, offset: dict[str, Any] | None, position: str | None
+) -> None:
+    worker.answers = [(200, {"offsets": [{"partition": {"server": "s"}, "offset": offset}]})]
+
+    assert await connect.source_position("x") == position

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from stroke.adapters.kafka_connect.trace import exception_classes
+
+TRACE = """org.apache.kafka.connect.errors.ConnectException: Exiting WorkerSinkTask
+\tat org.apache.kafka.connect.runtime.WorkerSinkTask.deliverMessages(WorkerSinkTask.java:636)
+\tat java.base/java.lang.Thread.run(Unknown Source)
+Caused by: org.apache.kafka.connect.errors.ConnectException: JDBC sink connector failure
+Jane Roe: 'name' is too long
+\t... 10 more
+Caused by: java.sql.BatchUpdateException: Batch entry 0 INSERT ... ('Jane Roe') was aborted
+\tat org.postgresql.jdbc.BatchResultHandler.handleError(BatchResultHandler.java:165)
+Caused by: org.postgresql.util.PSQLException: ERROR: value too long
+  Detail: Jane Roe
+\t... 12 more
+"""
+
+
+def test_a_trace_is_told_by_its_exceptions_classes_only() -> None:
+    assert exception_classes(TRACE) == "ConnectException < BatchUpdateException < PSQLException"
+
+
+@pytest.mark.parametrize(
+    ("trace", "classes"),
+    [
+        ("", ""),
+        ("java.lang.OutOfMemoryError\n\tat x", "OutOfMemoryError"),
+        ("java.lang.NoClassDefFoundError: org/apache/X", "NoClassDefFoundError"),
+        ("a.Outer$InnerException: x", "Outer$InnerException"),
+        ("Jane.Roe: x", ""),
+        ("x.y.JaneRoe: x", ""),
+        ("The task was killed because of Jane Roe", ""),
+    ],
+)
+def test_only_what_names_an_exception_is_told(trace: str, classes: str) -> None:
+    assert exception_classes(trace) == classes
