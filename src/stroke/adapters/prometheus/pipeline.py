@@ -1,0 +1,96 @@
+"""PrometheusPipelineObserver: how the change-data pipeline fares, as metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from stroke.application.ports import PipelineObserver
+from stroke.domain.consistency import Comparison, Discrepancy
+from stroke.domain.errors import InvalidSetting
+
+
+class PrometheusPipelineObserver(PipelineObserver):
+    """Sets gauges in ``registry``. ``now`` is seconds since 1970."""
+
+    def __init__(
+        self, registry: CollectorRegistry, *, now: Callable[[], float] = time.time
+    ) -> None:
+        self._now = now
+
+        def gauge(name: str, said: str, *labels: str) -> Gauge:
+            return Gauge(f"stroke_{name}", said, labels, registry=registry)
+
+        self._running = gauge("connector_running", "1 while it and all its tasks run.", "connector")
+        self._restarts = Counter(
+            "stroke_connector_restarts",
+            "Restarts of a connector that failed or stood still.",
+            ("connector",),
+            registry=registry,
+        )
+        self._lag = gauge("sink_lag_records", "Records that the sink has to go.", "connector")
+        self._stalled = gauge(
+            "pipeline_stalled", "1 while the sink has records to go and does not move.", "connector"
+        )
+        self._gap = gauge(
+            "lake_gap_records", "Records committed as read that are not in the Iceberg table."
+        )
+        self._missing, self._extra, self._different, self._duplicates = (
+            gauge(f"pipeline_verify_{what}", f"Rows {what} at the last comparison.", "replica")
+            for what in ("missing", "extra", "different", "duplicates")
+        )
+        self._rows = gauge(
+            "pipeline_verify_rows", "Rows of the source at the last comparison.", "replica"
+        )
+        self._verified_at = gauge(
+            "pipeline_verify_timestamp_seconds", "When the last comparison ended.", "replica"
+        )
+
+    def connector(self, name: str, *, running: bool) -> None:
+        """The connector, with all of its tasks, runs or does not."""
+        self._running.labels(name).set(running)
+        self._restarts.labels(name)  # counted from 0 on, so that the first restart is an increase
+
+    def restarted(self, name: str) -> None:
+        """The connector was restarted because it failed or stood still."""
+        self._restarts.labels(name).inc()
+
+    def sink(self, name: str, *, lag: int, stalled: bool) -> None:
+        """A sink has ``lag`` records to go, and stands still or does not."""
+        self._lag.labels(name).set(lag)
+        self._stalled.labels(name).set(stalled)
+
+    def lake_gap(self, records: int) -> None:
+        """So many records were committed as read, and did not reach the Iceberg table."""
+        self._gap.set(records)
+
+    def verified(self, comparisons: Sequence[Comparison]) -> None:
+        """Every replica was compared with the source."""
+        for comparison in comparisons:
+            replica = comparison.replica
+            self._missing.labels(replica).set(comparison.count(Discrepancy.MISSING))
+            self._extra.labels(replica).set(comparison.count(Discrepancy.EXTRA))
+            self._different.labels(replica).set(comparison.count(Discrepancy.DIFFERENT))
+            self._duplicates.labels(replica).set(comparison.duplicates)
+            self._rows.labels(replica).set(comparison.rows)
+            self._verified_at.labels(replica).set(self._now())
+
+
+@contextmanager
+def serve_metrics(registry: CollectorRegistry, *, host: str, port: int) -> Iterator[int]:
+    """Answer GET /metrics on a thread while the block runs; give the port, a free one for 0."""
+    try:
+        server, thread = start_http_server(port, addr=host, registry=registry)
+    except OSError as error:
+        raise InvalidSetting(
+            f"metrics cannot be served at {host}:{port}: {error.strerror}"
+        ) from error
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
