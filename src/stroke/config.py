@@ -126,6 +126,15 @@ class KafkaSettings(BaseSettings):
         validation_alias=AliasChoices("STROKE_KAFKA_REGISTRY_URL", "SCHEMA_REGISTRY_URL"),
     )
     timeout_seconds: float = Field(10, gt=0)
+    replication_factor: int = Field(1, ge=1, le=9, description="of the topics that are made")
+    retention_hours: int = Field(
+        336, ge=-1, description="how long the change events stay on Kafka; -1: for ever"
+    )
+
+    @property
+    def retention_ms(self) -> int:
+        """The same for Kafka."""
+        return self.retention_hours * 3_600_000 if self.retention_hours >= 0 else -1
 
 
 class ConnectSettings(BaseSettings):
@@ -254,10 +263,11 @@ class LakeSettings(BaseSettings):
 
 
 class PipelineSettings(BaseModel):
-    """Everything about the change-data pipeline."""
+    """Everything about the change-data pipeline. ``http`` is where its metrics are served."""
 
     model_config = ConfigDict(frozen=True)
 
+    http: HttpSettings
     kafka: KafkaSettings
     connect: ConnectSettings
     cdc: CdcSettings
@@ -276,6 +286,7 @@ class PipelineSettings(BaseModel):
         return cls(
             **_loaded(
                 {
+                    "http": HttpSettings,
                     "kafka": KafkaSettings,
                     "connect": ConnectSettings,
                     "cdc": CdcSettings,

@@ -3,11 +3,147 @@
 from __future__ import annotations
 
 from dependency_injector import containers, providers
+from pydantic import SecretStr
+from sqlalchemy import JSON, Table
 
-from stroke.config import PipelineSettings
+from stroke.adapters.iceberg.catalog import Lake
+from stroke.adapters.iceberg.change_log import IcebergChangeLog
+from stroke.adapters.iceberg.replica import IcebergReplica
+from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
+from stroke.adapters.kafka.topics import KafkaChangeTopic
+from stroke.adapters.kafka_connect.column_types import column_types, required_columns
+from stroke.adapters.kafka_connect.connector_files import ConnectorFiles
+from stroke.adapters.kafka_connect.rest import KafkaConnect
+from stroke.adapters.prometheus.observer import create_registry
+from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver
+from stroke.adapters.sql.tables import predictions
+from stroke.application.connector_watch import ConnectorWatch, WatchPolicy
+from stroke.application.connectors import ConnectorService
+from stroke.config import LakeSettings, PipelineSettings
+
+# A sink commits nothing between two commits of the lake: only several without one are a stand.
+_COMMITS_TO_WAIT_FOR = 4
+
+
+def connector_files(settings: PipelineSettings) -> ConnectorFiles:
+    """Return the connectors' files with what ``settings`` choose and fill in."""
+    cdc, lake, kafka = settings.cdc, settings.lake, settings.kafka
+    chosen = {
+        f"catalog-{lake.catalog}": True,
+        "s3-endpoint": lake.endpoint is not None,
+        "s3-path-style": lake.path_style,
+        "mask": bool(cdc.mask),
+        "mask-salted": bool(cdc.mask) and cdc.mask_salt is not None,
+    }
+    values = {
+        "server_id": str(cdc.server_id),
+        "server_name": cdc.server_name,
+        "mask": cdc.mask,
+        "database": settings.database.mysql_database,
+        "topic": settings.topic,
+        "columns": required_columns(predictions),
+        "replication_factor": str(kafka.replication_factor),
+        "retention_ms": str(kafka.retention_ms),
+        "sink_table": settings.sink.table,
+        "lake_table": f"{lake.namespace}.{lake.table}",
+        "catalog_name": lake.catalog_name,
+        "warehouse": lake.warehouse,
+        "commit_ms": str(lake.commit_seconds * 1000),
+    }
+    overlays = [name for name, wanted in chosen.items() if wanted]
+    return ConnectorFiles(settings.connect.folder, overlays=overlays, values=values)
+
+
+def _wanted(files: ConnectorFiles) -> list[str]:
+    return sorted(files.names().values())
+
+
+def _watch_policy(commit_seconds: int) -> WatchPolicy:
+    patience = float(max(120, _COMMITS_TO_WAIT_FOR * commit_seconds))
+    return WatchPolicy(stalled_seconds=patience, gap_seconds=patience)
+
+
+def _lake(settings: LakeSettings) -> Lake:
+    return Lake(
+        settings.catalog,
+        name=settings.catalog_name,
+        uri=_revealed(settings.catalog_uri),
+        warehouse=settings.warehouse,
+        table=f"{settings.namespace}.{settings.table}",
+        region=settings.region,
+        endpoint=settings.endpoint,
+        path_style=settings.path_style,
+        access_key_id=settings.access_key_id,
+        secret_access_key=_revealed(settings.secret_access_key),
+    )
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
+
+
+def _json_columns(table: Table) -> list[str]:
+    return [column.name for column in table.columns if isinstance(column.type, JSON)]
 
 
 class PipelineContainer(containers.DeclarativeContainer):
     """Builds each part once, on first use, from ``settings``."""
 
     settings = providers.Dependency(instance_of=PipelineSettings)
+
+    connect = providers.Singleton(
+        KafkaConnect,
+        settings.provided.connect.url,
+        timeout=settings.provided.connect.timeout_seconds,
+    )
+    connector_files = providers.Singleton(connector_files, settings)
+    metrics_registry = providers.Singleton(create_registry)
+    pipeline_observer = providers.Singleton(PrometheusPipelineObserver, metrics_registry)
+    change_topic = providers.Singleton(
+        KafkaChangeTopic,
+        settings.provided.kafka.bootstrap_servers,
+        timeout=settings.provided.kafka.timeout_seconds,
+        replication_factor=settings.provided.kafka.replication_factor,
+    )
+    dead_letters = providers.Singleton(
+        KafkaDeadLetterQueue,
+        settings.provided.kafka.bootstrap_servers,
+        settings.provided.kafka.registry_url,
+        timeout=settings.provided.kafka.timeout_seconds,
+    )
+    lake = providers.Singleton(_lake, settings.provided.lake)
+    change_log = providers.Singleton(
+        IcebergChangeLog,
+        lake,
+        columns=column_types(predictions),
+        topic=settings.provided.topic,
+        file_format=settings.provided.lake.format,
+    )
+    lake_replica = providers.Singleton(
+        IcebergReplica,
+        lake,
+        topic=settings.provided.topic,
+        cluster_id=connect.provided.cluster_id,
+        json_columns=_json_columns(predictions),
+    )
+
+    connectors = providers.Singleton(
+        ConnectorService,
+        registry=connect,
+        control=connect,
+        specs=connector_files,
+        change_topic=change_topic,
+        change_log=change_log,
+    )
+    watch_policy = providers.Singleton(_watch_policy, settings.provided.lake.commit_seconds)
+    connector_watch = providers.Singleton(
+        ConnectorWatch,
+        registry=connect,
+        control=connect,
+        change_topic=change_topic,
+        change_log=change_log,
+        dead_letters=dead_letters,
+        observer=pipeline_observer,
+        wanted=providers.Singleton(_wanted, connector_files),
+        policy=watch_policy,
+    )

@@ -1,0 +1,131 @@
+"""The committed connectors, with every combination of settings that alters them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from stroke.application.connector_rules import violations
+from stroke.config import PipelineSettings
+from stroke.container.pipeline import PipelineContainer, connector_files
+from stroke.domain.connectors import ConnectorConfig
+
+FOLDER = Path(__file__).resolve().parents[3] / "connectors"
+NAMES = {
+    "mysql-source": "stroke-predictions-connector",
+    "s3-sink": "s3-sink-stroke-predictions",
+    "sqlserver-sink": "mssql-sink-predictions",
+}
+CLUSTER = "-MkU3OEVBNTcwNTJENDM2Qg"
+COMBINATIONS = [
+    {
+        "STROKE_LAKE_CATALOG": catalog,
+        "STROKE_LAKE_ENDPOINT": endpoint,
+        "STROKE_LAKE_PATH_STYLE": style,
+        "STROKE_CDC_MASK": mask,
+        "STROKE_CDC_MASK_SALT": salt,
+    }
+    for catalog, endpoint, style, mask, salt in itertools.product(
+        ("jdbc", "glue", "rest"),
+        ("", "http://s3:5000"),
+        ("true", "false"),
+        ("", "name"),
+        ("", "s3cret-salt"),
+    )
+]
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(("STROKE_", "MYSQL_", "MSSQL_", "AWS_", "S3_", "SCHEMA_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STROKE_CONNECT_FOLDER", str(FOLDER))
+
+
+@pytest.fixture
+def given(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> dict[str, str]:
+    for name, value in request.param.items():
+        monkeypatch.setenv(name, value)
+    return dict(request.param)
+
+
+def configs() -> dict[str, ConnectorConfig]:
+    files = connector_files(PipelineSettings.load())
+    return {file: files.load(file, cluster_id=CLUSTER).config for file in files.names()}
+
+
+def test_the_files_are_known_by_these_names() -> None:
+    assert connector_files(PipelineSettings.load()).names() == NAMES
+
+
+@pytest.mark.parametrize("given", COMBINATIONS, indirect=True)
+def test_every_combination_of_settings_gives_connectors_that_break_no_rule(
+    given: dict[str, str],
+) -> None:
+    for file, config in configs().items():
+        assert violations(config) == [], file
+        # All is filled in but what the worker fills.
+        assert not re.search(r"(?<!\$)\{", "".join(config.values())), file
+    assert "s3cret-salt" not in json.dumps({f: dict(c) for f, c in configs().items()})
+
+
+@pytest.mark.parametrize("given", COMBINATIONS, indirect=True)
+def test_names_are_masked_exactly_when_the_setting_says_so(given: dict[str, str]) -> None:
+    source = configs()["mysql-source"]
+
+    masks = [key for key, value in source.items() if value.endswith(".MaskColumn")]
+    assert bool(masks) is (given["STROKE_CDC_MASK"] == "name")
+    salted = [value for key, value in source.items() if key.endswith(".salt")]
+    both = given["STROKE_CDC_MASK"] and given["STROKE_CDC_MASK_SALT"]
+    assert salted == (["${env:STROKE_CDC_MASK_SALT}"] if both else [])
+
+
+def test_every_overlay_is_chosen_by_some_combination(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = {
+        overlay
+        for file in FOLDER.glob("*.json")
+        for overlay in json.loads(file.read_text())["overlays"]
+    }
+    seen = set()
+    for combination in COMBINATIONS:
+        for name, value in combination.items():
+            monkeypatch.setenv(name, value)
+        seen |= set(connector_files(PipelineSettings.load()).overlays)
+
+    assert seen == written
+
+
+def test_connectors_speak_of_the_topic_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert configs()["s3-sink"]["topics"] == "dbserver1.stroke_predictions.predictions"
+    assert configs()["s3-sink"]["iceberg.control.topic"] == f"control-iceberg-{CLUSTER}"
+
+    monkeypatch.setenv("MYSQL_SERVER_NAME", "hospital")
+    monkeypatch.setenv("MYSQL_DATABASE", "clinic")
+
+    assert configs()["mysql-source"]["topic.prefix"] == "hospital"
+    assert {c["topics"] for c in configs().values() if "topics" in c} == {
+        "hospital.clinic.predictions"
+    }
+
+
+def test_retention_is_told_to_kafka_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "topic.creation.default.retention.ms"
+    assert configs()["mysql-source"][key] == str(14 * 24 * 3600 * 1000)
+    monkeypatch.setenv("STROKE_KAFKA_RETENTION_HOURS", "-1")
+    assert configs()["mysql-source"][key] == "-1"
+
+
+def test_the_watch_waits_longer_than_a_commit_of_the_lake(monkeypatch: pytest.MonkeyPatch) -> None:
+    def patience() -> float:
+        return PipelineContainer(settings=PipelineSettings.load()).watch_policy().stalled_seconds
+
+    assert patience() == 120
+    monkeypatch.setenv("STROKE_LAKE_COMMIT_SECONDS", "300")
+    assert patience() == 1200
