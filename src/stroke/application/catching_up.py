@@ -64,7 +64,8 @@ class CatchingUp:
                 lambda replica=replica: replica.reached(offsets),  # type: ignore[misc]
                 deadline,
                 f"{replica.name} did not reach {point} of {self._topic} (partition:offset) within "
-                f"{seconds:g} s: see `stroke connectors status`",
+                f"{seconds:g} s: see `stroke connectors status`, and `stroke connectors apply "
+                "--dry-run`, which says if Kafka was made anew",
             )
 
     async def until(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,11 +30,15 @@ def _silent(_done: int, _total: int) -> None:
 
 @dataclass(slots=True)
 class Repair:
-    """What was sent to mend copies, and which ids were not since MySQL cannot tell of them."""
+    """What was sent to mend copies, and how they compare since.
+
+    Of the ids in ``passed_over`` MySQL cannot tell that they are gone.
+    """
 
     sent: int = 0
     deleted: int = 0
     passed_over: list[int] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
 
 
 class PipelineVerifier:
@@ -104,37 +108,48 @@ class PipelineVerifier:
 
     async def repair(
         self,
-        comparisons: Iterable[Comparison],
+        comparisons: Sequence[Comparison],
         *,
         chunk_size: int = CHUNK_SIZE,
         timeout: float = TIMEOUT,  # noqa: ASYNC109 -- as of ``verify``
         on_progress: Progress = _silent,
     ) -> Repair:
-        """Send the listed ids once more, and wait until the copies agree about them.
+        """Send once more what disagrees, wait until the copies have it, and verify again.
 
         Rows that are stored are asked for by incremental snapshots, in waves; of others MySQL's
         binlog tells the deletion. An id that no copy settles within ``timeout`` seconds is left
-        for the next ``verify`` to report.
+        to the comparison at the end. Ids beyond those listed have their turn after one.
         """
+        repair = Repair(comparisons=list(comparisons))
+        while True:
+            await self._send(repair, chunk_size, timeout, on_progress)
+            unlisted = any(comparison.unlisted for comparison in repair.comparisons)
+            before = sum(map(_wrong, repair.comparisons))
+            repair.comparisons = await self.verify(chunk_size=chunk_size, timeout=timeout)
+            if not unlisted or sum(map(_wrong, repair.comparisons)) >= before:
+                return repair
+
+    async def _send(
+        self, repair: Repair, chunk_size: int, seconds: float, on_progress: Progress
+    ) -> None:
         wrong: set[int] = set()
         extra: set[int] = set()
-        for comparison in comparisons:
+        for comparison in repair.comparisons:
             wrong.update(comparison.missing, comparison.different)
             extra.update(comparison.extra)
-        repair = Repair()
-        total = len(wrong) + len(extra)
+        extra.difference_update(repair.passed_over)
+        total, done = len(wrong) + len(extra), 0
         for wave in waves(sorted(wrong)):
             await self._source.send_again(wave)
-            await self._agreement(wave, chunk_size, timeout)
+            await self._agreement(wave, chunk_size, seconds)
             repair.sent += len(wave)
-            on_progress(repair.sent, total)
+            on_progress(done := done + len(wave), total)
         for wave in waves(sorted(extra)):
             told = await self._source.send_deletes(wave)
-            await self._agreement(told, chunk_size, timeout)
+            await self._agreement(told, chunk_size, seconds)
             repair.deleted += len(told)
             repair.passed_over += sorted({*wave} - {*told})
-            on_progress(repair.sent + repair.deleted + len(repair.passed_over), total)
-        return repair
+            on_progress(done := done + len(wave), total)
 
     async def _bounds(self) -> tuple[int, int] | None:
         found = [await self._source.bounds()]
@@ -196,6 +211,10 @@ class PipelineVerifier:
 
 def _disagreeing(truth: Mapping[int, bytes], copy: Mapping[int, bytes]) -> Iterator[int]:
     return (number for number, _ in truth.items() ^ copy.items())
+
+
+def _wrong(comparison: Comparison) -> int:
+    return sum(comparison.count(kind) for kind in Discrepancy)
 
 
 def _kind(truth: bytes | None, copy: bytes | None) -> Discrepancy:

@@ -16,7 +16,7 @@ from fakes_verification import (
     FakeSource,
 )
 from stroke.application.verification import PipelineVerifier
-from stroke.domain.consistency import Comparison, Discrepancy
+from stroke.domain.consistency import LISTED, Comparison, Discrepancy
 from stroke.domain.errors import ConnectUnavailable, ReplicaBehind, ReplicaUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -242,7 +242,8 @@ async def test_a_repair_mends_every_copy(
 
     repair = await pipeline.verifier.repair(await pipeline.verifier.verify(chunk_size=5))
 
-    assert [c.is_equal for c in await pipeline.verifier.verify(chunk_size=5)] == [True, True]
+    assert [c.is_equal for c in repair.comparisons] == [True, True]
+    assert [copy.rows for copy in pipeline.copies] == [truth, truth]
     assert repair.deleted == len((one.keys() | other.keys()) - truth.keys())
     assert repair.passed_over == []
 
@@ -269,11 +270,22 @@ async def test_a_row_that_the_copy_refuses_again_is_left_for_the_next_comparison
     pipeline = Pipeline(rows([1, 2]), FakeReplica({}))
     pipeline.source.stuck = {2}
 
-    await pipeline.verifier.repair(await pipeline.verifier.verify(), timeout=5)
-    [comparison] = await pipeline.verifier.verify()
+    repair = await pipeline.verifier.repair(await pipeline.verifier.verify(), timeout=5)
 
-    assert comparison.missing == [2]
+    assert repair.comparisons[0].missing == [2]
     assert 5 <= pipeline.clock.seconds < 10
+
+
+async def test_ids_beyond_those_listed_are_repaired_as_well() -> None:
+    ids = range(LISTED + 10)
+    pipeline = Pipeline(rows(ids), FakeReplica({}))
+    first = await pipeline.verifier.verify(chunk_size=60_000)
+
+    repair = await pipeline.verifier.repair(first, chunk_size=60_000)
+
+    assert repair.comparisons[0].is_equal
+    assert repair.sent == LISTED + 10
+    assert [len(wave) for wave in pipeline.source.sent] == [LISTED, 10]
 
 
 async def test_a_repair_of_nothing_does_nothing() -> None:
