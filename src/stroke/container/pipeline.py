@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from functools import partial
+
 from dependency_injector import containers, providers
 from pydantic import SecretStr
 from sqlalchemy import JSON, Table
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
@@ -16,10 +21,15 @@ from stroke.adapters.kafka_connect.connector_files import ConnectorFiles
 from stroke.adapters.kafka_connect.rest import KafkaConnect
 from stroke.adapters.prometheus.observer import create_registry
 from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.source import MySqlSource
 from stroke.adapters.sql.tables import predictions
+from stroke.adapters.sql_sink.replica import SqlReplica
 from stroke.application.connector_watch import ConnectorWatch, WatchPolicy
 from stroke.application.connectors import ConnectorService
-from stroke.config import LakeSettings, PipelineSettings
+from stroke.application.verification import PipelineVerifier
+from stroke.config import DatabaseSettings, LakeSettings, PipelineSettings
+from stroke.domain.errors import InvalidSetting
 
 # A sink commits nothing between two commits of the lake: only several without one are a stand.
 _COMMITS_TO_WAIT_FOR = 4
@@ -86,6 +96,40 @@ def _json_columns(table: Table) -> list[str]:
     return [column.name for column in table.columns if isinstance(column.type, JSON)]
 
 
+def _source_engine(settings: DatabaseSettings) -> AsyncEngine:
+    url = settings.sqlalchemy_url
+    if url.get_backend_name() != "mysql":
+        raise InvalidSetting("the pipeline starts at MySQL: set MYSQL_HOST, MYSQL_USER and so on")
+    # A replica asks for the columns while a chunk is read.
+    return create_engine(url, pool_size=2, connect_timeout=settings.connect_timeout_seconds)
+
+
+def _source(engine: AsyncEngine, settings: PipelineSettings) -> MySqlSource:
+    return MySqlSource(
+        engine,
+        predictions.name,
+        statement_timeout=settings.database.statement_timeout_seconds,
+        mask=settings.cdc.mask,
+        mask_salt=_revealed(settings.cdc.mask_salt),
+    )
+
+
+def _sql_replica(
+    settings: PipelineSettings, source: MySqlSource, files: ConnectorFiles, connect: KafkaConnect
+) -> SqlReplica:
+    return SqlReplica(
+        settings.sink.sqlalchemy_url,
+        settings.sink.table,
+        committed=partial(connect.offsets, files.names()["sqlserver-sink"]),
+        columns=source.columns,
+        timeout=settings.database.statement_timeout_seconds,
+    )
+
+
+def _source_connector(files: ConnectorFiles) -> str:
+    return files.names()["mysql-source"]
+
+
 class PipelineContainer(containers.DeclarativeContainer):
     """Builds each part once, on first use, from ``settings``."""
 
@@ -146,4 +190,18 @@ class PipelineContainer(containers.DeclarativeContainer):
         observer=pipeline_observer,
         wanted=providers.Singleton(_wanted, connector_files),
         policy=watch_policy,
+    )
+
+    source_engine = providers.Singleton(_source_engine, settings.provided.database)
+    source = providers.Singleton(_source, source_engine, settings)
+    sql_replica = providers.Singleton(_sql_replica, settings, source, connector_files, connect)
+    verifier = providers.Factory(
+        PipelineVerifier,
+        source,
+        control=connect,
+        change_topic=change_topic,
+        topic=settings.provided.topic,
+        source_connector=providers.Singleton(_source_connector, connector_files),
+        now=providers.Object(time.monotonic),
+        sleep=providers.Object(asyncio.sleep),
     )
