@@ -9,6 +9,7 @@ import docker
 import pytest
 
 from .containers import MySqlServer, PostgreSqlServer, mysql_image
+from .stack import PipelineStack
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +55,16 @@ def own_mysql(docker_engine: None) -> Iterator[Callable[[], MySqlServer]]:
             return server
 
         yield launch
+
+
+@pytest.fixture(scope="session")
+def pipeline(
+    docker_engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PipelineStack]:
+    """Share the whole platform. A test that breaks a part of it mends it, and checks that."""
+    stack = PipelineStack(tmp_path_factory.mktemp("pipeline"))
+    try:
+        stack.launch()
+        yield stack
+    finally:
+        stack.remove()

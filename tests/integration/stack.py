@@ -254,9 +254,17 @@ class PipelineStack:
 
     def _overridden(self) -> dict[str, Any]:
         """Label all, so that test.sh finds what a killed run left; what is killed stays down."""
-        services = (
-            "mysql kafka schema-registry connect api connectors verify s3 sql-sink"
-        ).split()
+        services = [
+            "mysql",
+            "kafka",
+            "schema-registry",
+            "connect",
+            "api",
+            "connectors",
+            "verify",
+            "s3",
+            "sql-sink",
+        ]
         made: dict[str, Any] = {name: {"labels": LABELS, "restart": "no"} for name in services}
         # A failed task must be healed by the watcher, which must itself survive.
         made["connectors"]["restart"] = made["verify"]["restart"] = "unless-stopped"

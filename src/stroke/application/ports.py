@@ -189,9 +189,12 @@ class DeadLetterQueue(Protocol):
 
     @abstractmethod
     async def park(
-        self, source: TopicPartition, offset: int, *, topic: str, connector: str, reason: str
-    ) -> DeadLetter:
-        """Copy one record of ``source``, bytes and headers, to ``topic``."""
+        self, source: TopicPartition, offsets: range, *, topic: str, connector: str, reason: str
+    ) -> list[DeadLetter]:
+        """Copy the records of ``source`` at ``offsets``, bytes and headers, to ``topic``.
+
+        Transaction markers have offsets, too: they are passed over.
+        """
 
     @abstractmethod
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:

@@ -12,7 +12,7 @@ import io
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import fastavro
@@ -33,6 +33,7 @@ from stroke.domain.errors import BrokerUnavailable, InvalidData
 
 _HEADER: Final = "__connect.errors."
 _SETTLED: Final = ".settled"
+_STAGE: Final = "TASK_PUT"
 _FOR_EVER: Final = {"cleanup.policy": "compact"}
 _KEPT: Final = {"retention.ms": "-1"}
 _FRAME: Final = struct.Struct(">bI")  # the Confluent wire format: 0, the schema's id, Avro
@@ -56,18 +57,19 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
         return await asyncio.to_thread(self._letters, topic)
 
     async def park(
-        self, source: TopicPartition, offset: int, *, topic: str, connector: str, reason: str
-    ) -> DeadLetter:
+        self, source: TopicPartition, offsets: range, *, topic: str, connector: str, reason: str
+    ) -> list[DeadLetter]:
         await self._topics.ensure_topic(topic, _KEPT)
-        return await asyncio.to_thread(
-            self._park, source, offset, topic=topic, connector=connector, reason=reason
-        )
+        about = _About(source, connector, reason)
+        return await asyncio.to_thread(self._park, about, offsets, topic)
 
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
         if letters:
             await self._topics.ensure_topic(topic + _SETTLED, _FOR_EVER)
-            keys = [str(letter.letter).encode() for letter in letters]
-            await asyncio.to_thread(self._produce, topic + _SETTLED, [(key, b"1") for key in keys])
+            notes: list[tuple[Any, Any, list[tuple[str, Any]]]] = [
+                (str(letter.letter).encode(), b"1", []) for letter in letters
+            ]
+            await asyncio.to_thread(self._produce, topic + _SETTLED, notes)
 
     def _letters(self, topic: str) -> list[DeadLetter]:
         with broken_off(self._servers):
@@ -138,68 +140,86 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
             raise BrokerUnavailable(f"the schema registry answers {answer.status_code}")
         return fastavro.parse_schema(json.loads(answer.json()["schema"]))
 
-    def _park(
-        self, source: TopicPartition, offset: int, *, topic: str, connector: str, reason: str
-    ) -> DeadLetter:
+    def _park(self, about: _About, offsets: range, topic: str) -> list[DeadLetter]:
         with broken_off(self._servers):
-            message = self._record(source, offset)
-            told = {
-                "topic": source.topic,
-                "partition": str(source.partition),
-                "offset": str(offset),
-                "connector.name": connector,
-                "stage": "TASK_PUT",
-                "exception.class.name": reason,
-            }
-            headers = _headers(message)
-            headers += [(_HEADER + name, value.encode()) for name, value in told.items()]
-            (place,) = self._produce(topic, [(message.key(), message.value())], headers)
-        return DeadLetter(
-            letter=place,
-            connector=connector,
-            topic=source.topic,
-            partition=source.partition,
-            offset=offset,
-            stage=told["stage"],
-            reason=reason,
-            prediction_id=self._prediction_id(message.key()),
-            settled=False,
-        )
-
-    def _record(self, source: TopicPartition, offset: int) -> Message:
-        with committed_consumer(self._servers) as consumer:
-            records = read(
-                consumer, source.topic, source.partition, start=offset, timeout=self._timeout
+            records = self._records(about.source, offsets)
+            copies = [
+                (record.key(), record.value(), _headers(record) + about.headers(record.offset()))
+                for record in records
+            ]
+            places = self._produce(topic, copies)
+        return [
+            DeadLetter(
+                letter=place,
+                connector=about.connector,
+                topic=about.source.topic,
+                partition=about.source.partition,
+                offset=record.offset() or 0,
+                stage=_STAGE,
+                reason=about.reason,
+                prediction_id=self._prediction_id(record.key()),
+                settled=False,
             )
-            message = next(records, None)
-        if message is None or message.offset() != offset:
-            raise InvalidData(f"{source.topic}-{source.partition} has no record at offset {offset}")
-        return message
+            for place, record in zip(places, records, strict=True)
+        ]
+
+    def _records(self, source: TopicPartition, offsets: range) -> list[Message]:
+        found = []
+        with committed_consumer(self._servers) as consumer:
+            for message in read(
+                consumer,
+                source.topic,
+                source.partition,
+                start=offsets.start,
+                timeout=self._timeout,
+            ):
+                if message.offset() not in offsets:
+                    break
+                found.append(message)
+        if not found:
+            raise InvalidData(
+                f"{source.topic}-{source.partition} has no record from offset {offsets.start} on"
+            )
+        return found
 
     def _produce(
-        self,
-        topic: str,
-        records: Sequence[tuple[Any, Any]],
-        headers: Sequence[tuple[str, Any]] = (),
+        self, topic: str, records: Sequence[tuple[Any, Any, list[tuple[str, Any]]]]
     ) -> list[int]:
-        """Write records; return their offsets once every replica has them."""
+        """Write records; return their offsets, in order, once they are safe."""
         producer = Producer({"bootstrap.servers": self._servers, "acks": "all"})
         places: list[int] = []
-        refusals: list[object] = []
 
         def written(error: object, message: Message) -> None:
-            if error is not None:
-                refusals.append(error)
-            else:
+            if error is None:
                 places.append(message.offset() or 0)
 
-        for key, value in records:
-            producer.produce(
-                topic, key=key, value=value, headers=list(headers), on_delivery=written
-            )
-        if producer.flush(self._timeout) or refusals:
+        for key, value, headers in records:
+            producer.produce(topic, key=key, value=value, headers=headers, on_delivery=written)
+            producer.poll(0)
+        producer.flush(self._timeout)
+        if len(places) < len(records):
             raise BrokerUnavailable(f"records could not be written to {topic}: is the broker up?")
         return places
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What Connect would say of a record that it parks."""
+
+    source: TopicPartition
+    connector: str
+    reason: str
+
+    def headers(self, offset: int | None) -> list[tuple[str, Any]]:
+        told = {
+            "topic": self.source.topic,
+            "partition": str(self.source.partition),
+            "offset": str(offset),
+            "connector.name": self.connector,
+            "stage": _STAGE,
+            "exception.class.name": self.reason,
+        }
+        return [(_HEADER + name, value.encode()) for name, value in told.items()]
 
 
 def _headers(message: Message) -> list[tuple[str, Any]]:
