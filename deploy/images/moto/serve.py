@@ -24,7 +24,7 @@ class S3OnDemand:
     """moto's application, unless it is told to fail."""
 
     def __init__(self) -> None:
-        self._moto = DomainDispatcherApplication(create_backend_app, service="s3")
+        self._moto = DomainDispatcherApplication(create_backend_app)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
