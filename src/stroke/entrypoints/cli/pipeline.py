@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -85,19 +85,20 @@ def verify(
 
         from stroke.adapters.prometheus.pipeline import serve_metrics
 
-        if metrics_port is not None:
-            registry = parts.metrics_registry()
-            parts.pipeline_observer()  # its metrics are there from the first scrape on
-            serve_metrics(registry, host=settings.http.host, port=metrics_port)
-        while True:
-            try:
-                comparisons = await once(parts, settings)
-            except StrokeError as error:
-                typer.echo(f"stroke: {error}", err=True)
-            else:
-                parts.pipeline_observer().verified(comparisons)
-                print_comparisons(comparisons, as_json=as_json)
-            await asyncio.sleep(every or 0)
+        observer = parts.pipeline_observer()  # its metrics are there from the first scrape on
+        with ExitStack() as served:
+            if metrics_port is not None:
+                registry, host = parts.metrics_registry(), settings.http.host
+                served.enter_context(serve_metrics(registry, host=host, port=metrics_port))
+            while True:
+                try:
+                    comparisons = await once(parts, settings)
+                except StrokeError as error:
+                    typer.echo(f"stroke: {error}", err=True)
+                else:
+                    observer.verified(comparisons)
+                    print_comparisons(comparisons, as_json=as_json)
+                await asyncio.sleep(every or 0)
 
     with ends_on_sigterm():
         if every is not None:
