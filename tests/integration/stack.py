@@ -86,7 +86,11 @@ class PipelineStack:
         """Bring everything up and wait until it is healthy."""
         self._override.write_text(json.dumps(self._overridden()))
         self.configure(**settings)
-        self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300")
+        try:
+            self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300")
+        except RuntimeError as error:
+            ends = self.compose("logs", "--no-color", "--tail", "15", check=False)
+            raise RuntimeError(f"{error}\n{self._told(ends)}") from None
 
     def configure(self, **settings: str) -> None:
         """Write the stack's .env; containers that are made from now on see it."""
@@ -280,7 +284,7 @@ class PipelineStack:
     def _told(self, text: str) -> str:
         for password in self.passwords.values():
             text = text.replace(password, "***")
-        return text[-4000:]
+        return text[-12_000:]
 
 
 def _images() -> dict[str, str]:
