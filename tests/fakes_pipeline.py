@@ -217,18 +217,27 @@ class FakeDeadLetters(DeadLetterQueue):
     def __init__(self) -> None:
         self.by_topic: dict[str, list[DeadLetter]] = {}
 
-    def add(self, topic: str, source: TopicPartition, offset: int) -> None:
+    def add(
+        self,
+        topic: str,
+        source: TopicPartition,
+        offset: int,
+        *,
+        connector: str = "sink",
+        reason: str = "DataException",
+        prediction_id: int | None = None,
+    ) -> None:
         found = self.by_topic.setdefault(topic, [])
         found.append(
             DeadLetter(
                 letter=len(found),
-                connector="sink",
+                connector=connector,
                 topic=source.topic,
                 partition=source.partition,
                 offset=offset,
                 stage="VALUE_CONVERTER",
-                reason="DataException",
-                prediction_id=None,
+                reason=reason,
+                prediction_id=prediction_id,
                 settled=False,
             )
         )
@@ -237,10 +246,11 @@ class FakeDeadLetters(DeadLetterQueue):
         return list(self.by_topic.get(topic, []))
 
     async def park(
-        self, source: TopicPartition, offset: int, *, topic: str, connector: str, reason: str
-    ) -> DeadLetter:
-        self.add(topic, source, offset)
-        return self.by_topic[topic][-1]
+        self, source: TopicPartition, offsets: range, *, topic: str, connector: str, reason: str
+    ) -> list[DeadLetter]:
+        for offset in offsets:
+            self.add(topic, source, offset, connector=connector, reason=reason)
+        return self.by_topic[topic][-len(offsets) :]
 
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
         numbers = {letter.letter for letter in letters}

@@ -27,6 +27,7 @@ from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink.replica import SqlReplica
 from stroke.application.connector_watch import ConnectorWatch, WatchPolicy
 from stroke.application.connectors import ConnectorService
+from stroke.application.dead_letters import DeadLetterService
 from stroke.application.verification import PipelineVerifier
 from stroke.config import DatabaseSettings, LakeSettings, PipelineSettings
 from stroke.domain.errors import InvalidSetting
@@ -130,6 +131,10 @@ def _source_connector(files: ConnectorFiles) -> str:
     return files.names()["mysql-source"]
 
 
+def _sinks(files: ConnectorFiles) -> list[str]:
+    return [name for file, name in files.names().items() if file.endswith("-sink")]
+
+
 class PipelineContainer(containers.DeclarativeContainer):
     """Builds each part once, on first use, from ``settings``."""
 
@@ -204,4 +209,11 @@ class PipelineContainer(containers.DeclarativeContainer):
         source_connector=providers.Singleton(_source_connector, connector_files),
         now=providers.Object(time.monotonic),
         sleep=providers.Object(asyncio.sleep),
+    )
+    dead_letter_service = providers.Singleton(
+        DeadLetterService,
+        dead_letters,
+        source,
+        connect,
+        connectors=providers.Singleton(_sinks, connector_files),
     )

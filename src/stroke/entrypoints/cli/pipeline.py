@@ -11,6 +11,7 @@ import typer
 
 from stroke.domain.consistency import Comparison
 from stroke.domain.errors import StrokeError
+from stroke.entrypoints.cli import dlq
 from stroke.entrypoints.cli.comparisons import print_comparisons, print_ids, ranges
 from stroke.entrypoints.cli.output import ends_on_sigterm, progress
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 app = typer.Typer(no_args_is_help=True, help="The copies of the predictions: prove and repair.")
+app.add_typer(dlq.app, name="dlq")
 
 
 class ReplicaName(StrEnum):

@@ -1,0 +1,186 @@
+"""`stroke pipeline dlq`: records that a sink could not take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from stroke.application.dead_letters import DeadLetterService
+    from stroke.domain.consistency import DeadLetter
+
+_T = TypeVar("_T")
+
+app = typer.Typer(no_args_is_help=True, help="Records that a sink could not take.")
+
+Connector = Annotated[
+    str | None,
+    typer.Argument(metavar="[CONNECTOR]", help="A sink's name.  [default: all sinks]"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("list")
+def list_(
+    connector: Connector = None,
+    *,
+    settled: Annotated[
+        bool, typer.Option("--all", help="Also letters that were dealt with.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the records that wait: where from, about which prediction, why. Never their values.
+
+    The exit code is 1 if any waits.
+
+    \b
+    stroke pipeline dlq list
+    stroke pipeline dlq list mssql-sink-predictions --all --json
+    """  # noqa: D301
+
+    async def work(service: DeadLetterService) -> list[DeadLetter]:
+        return await service.letters(connector, settled=settled)
+
+    letters = _run(work)
+    if as_json:
+        typer.echo(json.dumps({"letters": [asdict(letter) for letter in letters]}))
+    else:
+        _print(letters)
+    if any(not letter.settled for letter in letters):
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    connector: Connector = None,
+    *,
+    letter: Annotated[
+        list[int] | None,
+        typer.Option("--letter", help="Only the letter of this number; may be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List, send nothing.")] = False,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unreadable", help="Take letters without a readable id as dealt with, too."
+        ),
+    ] = False,
+) -> None:
+    """Let the rows that the letters are about flow once more, as MySQL holds them now.
+
+    Mend the cause first, or they come back. Rows that exist come by an incremental snapshot, of
+    others the deletion is told. A letter whose key cannot be read stays, and makes the exit
+    code 1.
+
+    \b
+    stroke pipeline dlq replay --dry-run
+    stroke pipeline dlq replay mssql-sink-predictions
+    stroke pipeline dlq replay s3-sink-stroke-predictions --letter 3 --skip-unreadable
+    """  # noqa: D301
+
+    async def work(service: DeadLetterService) -> bool:
+        chosen = await service.letters(connector)
+        if letter:
+            chosen = [each for each in chosen if each.letter in letter]
+        if dry_run:
+            _print(chosen)
+            return True
+        told = await service.replay(chosen, skip_unreadable=skip_unreadable)
+        typer.echo(
+            f"{len(told.sent):,} rows sent again, {len(told.deleted):,} deletions told, "
+            f"{len(told.skipped):,} unreadable letters skipped"
+        )
+        if told.unreadable:
+            typer.echo(
+                f"{len(told.unreadable):,} letters have no readable id, so no row can be sent: "
+                "look at them with `stroke pipeline dlq list`, then --skip-unreadable",
+                err=True,
+            )
+        return not told.unreadable
+
+    if not _run(work):
+        raise typer.Exit(1)
+
+
+@app.command()
+def park(
+    connector: Annotated[str, typer.Argument(metavar="CONNECTOR", help="A sink's name.")],
+    *,
+    through: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="The last offset to park.  [default: the first one that is not committed]",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Move a failing sink past records that it cannot take, keeping a copy of each.
+
+    For what fails in the sink itself; what fails before it is parked by Connect. Everything that
+    the sink has not committed is copied to its dead-letter topic, up to --through, and the sink
+    goes on after it. `replay` sends the good ones among them again.
+
+    \b
+    stroke connectors status
+    stroke pipeline dlq park mssql-sink-predictions
+    stroke pipeline dlq park s3-sink-stroke-predictions --through 5120
+    """  # noqa: D301
+    if not yes:
+        typer.confirm(f"Move {connector} past records that it has not taken?", abort=True)
+
+    async def work(service: DeadLetterService) -> list[DeadLetter]:
+        return await service.park(connector, through=through)
+
+    letters = _run(work)
+    typer.echo(f"{len(letters):,} records parked; {connector} goes on")
+
+
+def _print(letters: Sequence[DeadLetter]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not letters:
+        typer.echo("no dead letters")
+        return
+    table = Table("letter", "connector", "from", "prediction", "stage", "reason", "settled")
+    for each in letters:
+        table.add_row(
+            str(each.letter),
+            each.connector,
+            f"{each.topic}-{each.partition}@{each.offset}",
+            "unreadable" if each.prediction_id is None else str(each.prediction_id),
+            each.stage,
+            each.reason.rpartition(".")[2],
+            "yes" if each.settled else "no",
+        )
+    Console().print(table)
+
+
+def _run(work: Callable[[DeadLetterService], Coroutine[Any, Any, _T]]) -> _T:
+    import asyncio
+
+    async def with_service() -> _T:
+        async with _service() as service:
+            return await work(service)
+
+    return asyncio.run(with_service())
+
+
+@asynccontextmanager
+async def _service() -> AsyncIterator[DeadLetterService]:
+    from stroke.config import PipelineSettings
+    from stroke.container.pipeline import PipelineContainer
+
+    parts = PipelineContainer(settings=PipelineSettings.load())
+    try:
+        yield parts.dead_letter_service()
+    finally:
+        await parts.source_engine().dispose()
+        await parts.connect().aclose()

@@ -1,0 +1,139 @@
+"""Dead letters: listed, sent again as MySQL holds the rows now, or parked."""
+
+from __future__ import annotations
+
+import pytest
+
+from fakes_pipeline import FAILED, RUNNING, FakeConnect, FakeConnector, FakeDeadLetters
+from fakes_verification import FakeSource
+from stroke.application.dead_letters import PARKED, DeadLetterService, dead_letter_topic
+from stroke.domain.connectors import TopicPartition
+from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidData
+
+SQL, S3 = "sql-sink", "s3-sink"
+PLACE = TopicPartition("topic", 0)
+
+pytestmark = pytest.mark.anyio
+
+
+class Parts:
+    """A service over fakes; MySQL holds the ids 1 to 5."""
+
+    def __init__(self) -> None:
+        self.queue = FakeDeadLetters()
+        self.source = FakeSource({number: bytes([number]) for number in range(1, 6)})
+        self.connect = FakeConnect({})
+        for name in (SQL, S3):
+            self.connect.connectors[name] = FakeConnector({}, offsets={PLACE: 40})
+        self.service = DeadLetterService(
+            self.queue, self.source, self.connect, connectors=(SQL, S3)
+        )
+
+    def letter(self, connector: str, prediction_id: int | None) -> None:
+        self.queue.add(
+            dead_letter_topic(connector),
+            PLACE,
+            7,
+            connector=connector,
+            prediction_id=prediction_id,
+        )
+
+
+@pytest.fixture
+def parts() -> Parts:
+    return Parts()
+
+
+async def test_letters_are_listed_for_one_sink_or_for_all(parts: Parts) -> None:
+    parts.letter(SQL, 1)
+    parts.letter(S3, 2)
+
+    assert [each.prediction_id for each in await parts.service.letters()] == [1, 2]
+    assert [each.prediction_id for each in await parts.service.letters(S3)] == [2]
+
+
+async def test_an_unknown_sink_is_refused_by_name(parts: Parts) -> None:
+    with pytest.raises(ConnectorNotFound, match="sql-sink, s3-sink"):
+        await parts.service.letters("another")
+
+
+async def test_what_was_dealt_with_is_listed_only_on_demand(parts: Parts) -> None:
+    parts.letter(SQL, 1)
+    await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
+
+    assert await parts.service.letters() == []
+    assert [each.settled for each in await parts.service.letters(settled=True)] == [True]
+
+
+async def test_a_row_that_exists_is_sent_again_once(parts: Parts) -> None:
+    parts.letter(SQL, 3)
+    parts.letter(S3, 3)
+
+    told = await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
+
+    assert (told.sent, told.deleted) == ([3], [])
+    assert parts.source.sent == [[3]]
+
+
+async def test_of_a_row_that_is_gone_the_deletion_is_told(parts: Parts) -> None:
+    parts.letter(SQL, 99)
+
+    told = await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
+
+    assert (told.sent, told.deleted) == ([], [99])
+
+
+async def test_a_letter_without_a_readable_id_stays(parts: Parts) -> None:
+    parts.letter(SQL, None)
+
+    told = await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
+
+    assert len(told.unreadable) == 1
+    assert len(await parts.service.letters()) == 1
+
+
+async def test_a_letter_without_a_readable_id_is_settled_on_demand(parts: Parts) -> None:
+    parts.letter(SQL, None)
+
+    told = await parts.service.replay(await parts.service.letters(), skip_unreadable=True)
+
+    assert len(told.skipped) == 1
+    assert await parts.service.letters() == []
+
+
+async def test_parking_copies_a_record_and_lets_the_sink_go_on_after_it(parts: Parts) -> None:
+    sink = parts.connect.connectors[SQL]
+    sink.task, sink.reason = FAILED, "java.sql.SQLException"
+
+    (letter,) = await parts.service.park(SQL)
+
+    assert (letter.offset, letter.reason) == (40, "java.sql.SQLException")
+    assert sink.offsets == {PLACE: 41}
+    assert sink.task is RUNNING
+    assert await parts.service.letters(SQL) == [letter]
+
+
+async def test_parking_keeps_a_copy_of_all_that_is_passed_over(parts: Parts) -> None:
+    letters = await parts.service.park(SQL, through=44)
+
+    assert [letter.offset for letter in letters] == [40, 41, 42, 43, 44]
+    assert {letter.reason for letter in letters} == {PARKED}
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 45}
+
+
+async def test_parking_what_the_sink_has_passed_changes_nothing(parts: Parts) -> None:
+    with pytest.raises(InvalidData, match="40"):
+        await parts.service.park(SQL, through=39)
+
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 40}
+    assert parts.connect.connectors[SQL].task is RUNNING
+    assert await parts.service.letters() == []
+
+
+async def test_a_sink_that_never_committed_cannot_be_parked(parts: Parts) -> None:
+    parts.connect.connectors[SQL].offsets = {}
+
+    with pytest.raises(ConnectorFailed, match="no place"):
+        await parts.service.park(SQL)
+
+    assert parts.connect.connectors[SQL].task is RUNNING
