@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 -- a script of its own
 """Serve moto's S3 on port 5000, with the bucket MOTO_S3_BUCKET if that is set.
 
 For tests of what happens when S3 fails: while the file /tmp/fail is there, every request for S3 is
