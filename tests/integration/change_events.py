@@ -64,14 +64,14 @@ def raw_records(stack: PipelineStack, topic: str) -> Iterator[Any]:
 
 def topic_events(stack: PipelineStack, topic: str = TOPIC) -> list[tuple[int, Any, Any]]:
     """Return offset, key and value of each record, decoded as any client would."""
-    registry = SchemaRegistryClient({"url": f"{stack.registry_url}/apis/ccompat/v7"})
-    decode: Any = AvroDeserializer(registry)
     in_key = SerializationContext(topic, MessageField.KEY)
     in_value = SerializationContext(topic, MessageField.VALUE)
-    return [
-        (message.offset(), decode(message.key(), in_key), decode(message.value(), in_value))
-        for message in raw_records(stack, topic)
-    ]
+    with SchemaRegistryClient({"url": f"{stack.registry_url}/apis/ccompat/v7"}) as registry:
+        decode: Any = AvroDeserializer(registry)
+        return [
+            (message.offset(), decode(message.key(), in_key), decode(message.value(), in_value))
+            for message in raw_records(stack, topic)
+        ]
 
 
 def lake_table(stack: PipelineStack) -> Table:

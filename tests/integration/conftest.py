@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import docker
 import pytest
@@ -61,10 +63,17 @@ def own_mysql(docker_engine: None) -> Iterator[Callable[[], MySqlServer]]:
 def pipeline(
     docker_engine: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PipelineStack]:
-    """Share the whole platform. A test that breaks a part of it mends it, and checks that."""
-    stack = PipelineStack(tmp_path_factory.mktemp("pipeline"))
+    """Share the whole platform. A test that breaks a part of it mends it, and checks that.
+
+    While writing tests: STROKE_TEST_STACK names a folder whose stack is left running.
+    """
+    kept = os.environ.get("STROKE_TEST_STACK")
+    folder = Path(kept) if kept else tmp_path_factory.mktemp("pipeline")
+    folder.mkdir(parents=True, exist_ok=True)
+    stack = PipelineStack(folder)
     try:
         stack.launch()
         yield stack
     finally:
-        stack.remove()
+        if not kept:
+            stack.remove()

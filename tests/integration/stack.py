@@ -50,15 +50,29 @@ _Result = TypeVar("_Result")
 
 
 class PipelineStack:
-    """One running stack. Data are gone when it is removed."""
+    """One running stack. Data are gone when it is removed.
+
+    What it is called and how it is reached stands in ``folder``, so that a later run can find a
+    stack that was left running.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.project = f"stroke-test-{secrets.token_hex(4)}"
-        self.passwords = {name: secrets.token_hex(12) for name in _PASSWORDS}
-        self.ports = {name: free_port() for name in _PORTS}
         self._folder = folder
         self._override = folder / "override.json"
         self._settings = folder / ".env"
+        self._identity = folder / "stack.json"
+        if self._identity.exists():
+            known = json.loads(self._identity.read_text())
+        else:
+            known = {
+                "project": f"stroke-test-{secrets.token_hex(4)}",
+                "passwords": {name: secrets.token_hex(12) for name in _PASSWORDS},
+                "ports": {name: free_port() for name in _PORTS},
+            }
+            self._identity.write_text(json.dumps(known))
+        self.project: str = known["project"]
+        self.passwords: dict[str, str] = known["passwords"]
+        self.ports: dict[str, int] = known["ports"]
 
     @cached_property
     def api_url(self) -> str:
@@ -152,7 +166,7 @@ class PipelineStack:
         return subprocess.run(
             [str(STROKE), *arguments],
             cwd=self._folder,
-            env=environment(**self.settings(), **settings),
+            env=environment(**(self.settings() | settings)),
             capture_output=True,
             text=True,
             check=False,
