@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from stroke.domain.errors import ConnectorFailed
-from stroke.entrypoints.cli.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli.output import progress
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -110,7 +110,7 @@ def restart(
         bool, typer.Option("--only-failed", help="Leave alone what runs.")
     ] = False,
 ) -> None:
-    """Restart connectors with their tasks; nothing is lost, and nothing is sent twice.
+    """Restart connectors with their tasks; they go on where they were.
 
     \b
     stroke connectors restart --only-failed
@@ -180,7 +180,8 @@ def watch(
     """Restart what fails or stands still, with back-off and a cap, until SIGTERM or Ctrl-C.
 
     A sink that commits nothing while there is more to read stands still, whatever its state says.
-    A connector that was paused or stopped is left alone. Prints one line for each event.
+    A connector that was paused or stopped is left alone. Prints one line for each event, and one
+    for a trouble that goes on.
 
     \b
     stroke connectors watch --metrics-port 9401
@@ -193,12 +194,12 @@ def watch(
         watching = parts.connector_watch()
         if once:
             return _print_events(await watching.look())
-        await _watch(parts, settings, watching, interval, metrics_port, wait=apply_first)
+        with _ending_on_sigterm():
+            await _watch(parts, settings, watching, interval, metrics_port, wait=apply_first)
         return True
 
-    with ends_on_sigterm():
-        if not _run(work):
-            raise typer.Exit(1)
+    if not _run(work):
+        raise typer.Exit(1)
 
 
 async def _watch(
@@ -214,14 +215,31 @@ async def _watch(
 
     from stroke.adapters.prometheus.pipeline import serve_metrics
 
+    seen: list[WatchEvent] = []
     with ExitStack() as open_port:
         while True:
-            _print_events(await watching.look())
+            before, seen = seen, await watching.look()
+            _print_events([event for event in seen if event not in before])  # what goes on, once
             if port is not None and (watching.all_run or not wait):
                 registry, host = parts.metrics_registry(), settings.http.host
                 open_port.enter_context(serve_metrics(registry, host=host, port=port))
                 port = None
             await asyncio.sleep(interval)
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM cancel the running task, and the block end well with it."""
+    import asyncio
+    import signal
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is None:
+        raise RuntimeError("no task runs")
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        yield
+    loop.remove_signal_handler(signal.SIGTERM)
 
 
 async def _apply_or_go_on(service: ConnectorService, within: float) -> None:
