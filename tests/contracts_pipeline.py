@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import pytest
 
-from stroke.application.ports import ConnectorControl, ConnectorRegistry
+from stroke.application.ports import (
+    ChangeTopic,
+    ConnectorControl,
+    ConnectorRegistry,
+    DeadLetterQueue,
+)
 from stroke.domain.connectors import ConnectorConfig, ConnectorState, TopicPartition
+from stroke.domain.consistency import DeadLetter
 from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidConnector
 
 _COMES_TRUE_WITHIN = 90.0
@@ -160,3 +167,159 @@ class ConnectContract:
 
         assert first
         assert await connect.cluster_id() == first
+
+
+class Write(Protocol):
+    """Commits records of these values (None is a tombstone) at once; a marker follows them."""
+
+    def __call__(self, topic: str, values: Sequence[str | None]) -> None: ...
+
+
+@pytest.mark.anyio
+class ChangeTopicContract:
+    """Provide fixtures ``topics``, ``write``, and ``topic``: the name of one that is not there."""
+
+    async def test_a_topic_that_is_not_there_has_no_partitions(
+        self, topics: ChangeTopic, topic: str
+    ) -> None:
+        assert await topics.last_offsets(topic) == {}
+        assert await topics.ensure_topic(topic, {}), "it was made by asking"
+
+    async def test_a_topic_is_made_once_and_is_empty(self, topics: ChangeTopic, topic: str) -> None:
+        assert await topics.ensure_topic(topic, {"cleanup.policy": "compact"})
+        assert not await topics.ensure_topic(topic, {})
+
+        assert await topics.last_offsets(topic) == {}
+
+    async def test_the_last_record_counts_not_the_marker_after_it(
+        self, topics: ChangeTopic, topic: str, write: Write
+    ) -> None:
+        await topics.ensure_topic(topic, {})
+        write(topic, ["a", "b"])
+        assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 1}
+
+        write(topic, ["c"])
+
+        assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 3}
+
+    @pytest.mark.parametrize("tombstones", [1, 100, 1500])
+    async def test_tombstones_do_not_count_however_many_follow(
+        self, topics: ChangeTopic, topic: str, write: Write, tombstones: int
+    ) -> None:
+        await topics.ensure_topic(topic, {})
+        write(topic, ["a", *[None] * tombstones])
+
+        assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 0}
+
+    async def test_a_topic_of_tombstones_has_no_last_record(
+        self, topics: ChangeTopic, topic: str, write: Write
+    ) -> None:
+        await topics.ensure_topic(topic, {})
+        write(topic, [None, None])
+
+        assert await topics.last_offsets(topic) == {}
+
+
+PARKABLE = {0: 11, 1: 12, 3: 13, 5: None}
+"""What each record to park is about. Between them are transaction markers; 5 has no such key."""
+
+
+@pytest.mark.anyio
+class DeadLetterQueueContract:
+    """Provide fixtures ``queue``, ``source`` with ``PARKABLE``, and ``topic``: not there yet."""
+
+    async def park(
+        self,
+        queue: DeadLetterQueue,
+        source: TopicPartition,
+        topic: str,
+        first: int,
+        last: int | None,
+    ) -> list[DeadLetter]:
+        return await queue.park(
+            source, first=first, last=last, topic=topic, connector="a-sink", reason="java.Oops"
+        )
+
+    async def test_a_topic_that_is_not_there_has_no_letters(
+        self, queue: DeadLetterQueue, topic: str
+    ) -> None:
+        assert await queue.letters(topic) == []
+
+    async def test_a_letter_says_where_from_about_what_and_why(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        letters = await self.park(queue, source, topic, 1, 1)
+
+        assert letters == [
+            DeadLetter(
+                letter=0,
+                connector="a-sink",
+                topic=source.topic,
+                partition=source.partition,
+                offset=1,
+                stage="TASK_PUT",
+                reason="java.Oops",
+                prediction_id=12,
+                settled=False,
+            )
+        ]
+        assert await queue.letters(topic) == letters
+
+    async def test_without_an_end_the_first_record_from_there_on_is_parked(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        (letter,) = await self.park(queue, source, topic, 2, None)  # 2 is a marker
+
+        assert (letter.offset, letter.prediction_id) == (3, 13)
+
+    async def test_all_records_of_a_range_are_parked_in_order(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        letters = await self.park(queue, source, topic, 1, 5)
+
+        assert [(x.letter, x.offset, x.prediction_id) for x in letters] == [
+            (0, 1, 12),
+            (1, 3, 13),
+            (2, 5, None),
+        ]
+        assert await queue.letters(topic) == letters
+
+    @pytest.mark.parametrize(("first", "last"), [(6, None), (6, 99), (2, 2)])
+    async def test_where_no_record_is_no_letter_is_written(
+        self,
+        queue: DeadLetterQueue,
+        source: TopicPartition,
+        topic: str,
+        first: int,
+        last: int | None,
+    ) -> None:
+        assert await self.park(queue, source, topic, first, last) == []
+
+        assert await queue.letters(topic) == []
+
+    async def test_letters_are_settled_in_any_order_and_stay(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        first, second, third = await self.park(queue, source, topic, 0, 3)
+
+        await queue.settle(topic, [third])
+        await queue.settle(topic, [first, third])
+        await queue.settle(topic, [])
+
+        assert await queue.letters(topic) == [
+            replace(first, settled=True),
+            second,
+            replace(third, settled=True),
+        ]
+
+    async def test_a_record_that_is_parked_again_is_another_letter(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        await queue.settle(topic, await self.park(queue, source, topic, 0, 0))
+        (again,) = await self.park(queue, source, topic, 0, 0)
+
+        assert [(x.letter, x.settled) for x in await queue.letters(topic)] == [
+            (0, True),
+            (1, False),
+        ]
+        assert again.letter == 1

@@ -68,7 +68,9 @@ class FakeConnector:
 class FakeConnect(ConnectorRegistry, ConnectorControl):
     """One worker. Of a class in ``known`` it declares these settings; ``tasks.max`` is a number.
 
-    ``starts_as`` is what a connector that is put comes to be. ``failing`` makes every call raise.
+    ``starts_as`` is what a connector that is put comes to be. ``failing`` makes every call raise,
+    each of ``refused`` one ``set_offsets``. Of a stopped connector the tasks are still there for
+    ``lingering`` looks.
     """
 
     def __init__(self, known: Mapping[str, frozenset[str]], *, cluster: str = "cluster-1") -> None:
@@ -78,6 +80,8 @@ class FakeConnect(ConnectorRegistry, ConnectorControl):
         self.checked: list[str] = []
         self.starts_as = FakeConnector({})
         self.failing: StrokeError | None = None
+        self.refused: list[StrokeError] = []
+        self.lingering = 0
 
     async def cluster_id(self) -> str:
         self._raise_if_failing()
@@ -124,6 +128,9 @@ class FakeConnect(ConnectorRegistry, ConnectorControl):
     async def status(self, name: str) -> ConnectorStatus:
         found = self._of(name)
         tasks = () if found.task is None else (TaskStatus(0, found.task, WORKER, found.reason),)
+        if found.state is ConnectorState.STOPPED and self.lingering:
+            self.lingering -= 1
+            tasks = (TaskStatus(0, RUNNING, WORKER),)
         return ConnectorStatus(name, found.kind, found.state, WORKER, tasks)
 
     async def restart(self, name: str, *, only_failed: bool = True) -> None:
@@ -148,6 +155,8 @@ class FakeConnect(ConnectorRegistry, ConnectorControl):
         found = self._of(name)
         if found.state is not ConnectorState.STOPPED:
             raise ConnectorFailed(f"{name} is not stopped")
+        if self.refused:
+            raise self.refused.pop()
         found.offsets.update(offsets)
 
     async def source_position(self, name: str) -> str | None:
@@ -186,6 +195,15 @@ class FakeTopics(ChangeTopic):
     def __init__(self) -> None:
         self.made: dict[str, dict[str, str]] = {}
         self.last: dict[TopicPartition, int] = {}
+        self._ends: dict[str, int] = {}
+
+    def write(self, topic: str, values: Sequence[str | None]) -> None:
+        """Commit records at once; a marker follows them."""
+        start = self._ends.get(topic, 0)
+        for offset, value in enumerate(values, start):
+            if value is not None:
+                self.last[TopicPartition(topic, 0)] = offset
+        self._ends[topic] = start + len(values) + 1
 
     async def last_offsets(self, topic: str) -> dict[TopicPartition, int]:
         return {at: offset for at, offset in self.last.items() if at.topic == topic}
@@ -212,10 +230,11 @@ class FakeLake(ChangeLog):
 
 
 class FakeDeadLetters(DeadLetterQueue):
-    """Letters by topic."""
+    """Letters by topic. ``records`` are what can be parked: by offset, each one's prediction."""
 
     def __init__(self) -> None:
         self.by_topic: dict[str, list[DeadLetter]] = {}
+        self.records: dict[TopicPartition, dict[int, int | None]] = {}
 
     def add(
         self,
@@ -224,38 +243,58 @@ class FakeDeadLetters(DeadLetterQueue):
         offset: int,
         *,
         connector: str = "sink",
+        stage: str = "TRANSFORMATION",
         reason: str = "DataException",
         prediction_id: int | None = None,
-    ) -> None:
+    ) -> DeadLetter:
         found = self.by_topic.setdefault(topic, [])
-        found.append(
-            DeadLetter(
-                letter=len(found),
-                connector=connector,
-                topic=source.topic,
-                partition=source.partition,
-                offset=offset,
-                stage="VALUE_CONVERTER",
-                reason=reason,
-                prediction_id=prediction_id,
-                settled=False,
-            )
+        letter = DeadLetter(
+            letter=len(found),
+            connector=connector,
+            topic=source.topic,
+            partition=source.partition,
+            offset=offset,
+            stage=stage,
+            reason=reason,
+            prediction_id=prediction_id,
+            settled=False,
         )
+        found.append(letter)
+        return letter
 
     async def letters(self, topic: str) -> list[DeadLetter]:
         return list(self.by_topic.get(topic, []))
 
     async def park(
-        self, source: TopicPartition, offsets: range, *, topic: str, connector: str, reason: str
+        self,
+        source: TopicPartition,
+        *,
+        first: int,
+        last: int | None,
+        topic: str,
+        connector: str,
+        reason: str,
     ) -> list[DeadLetter]:
-        for offset in offsets:
-            self.add(topic, source, offset, connector=connector, reason=reason)
-        return self.by_topic[topic][-len(offsets) :]
+        records = sorted(x for x in self.records.get(source, {}).items() if x[0] >= first)
+        chosen = records[:1] if last is None else [x for x in records if x[0] <= last]
+        return [
+            self.add(
+                topic,
+                source,
+                offset,
+                connector=connector,
+                stage="TASK_PUT",
+                reason=reason,
+                prediction_id=prediction_id,
+            )
+            for offset, prediction_id in chosen
+        ]
 
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
         numbers = {letter.letter for letter in letters}
         self.by_topic[topic] = [
-            replace(x, settled=x.settled or x.letter in numbers) for x in self.by_topic[topic]
+            replace(x, settled=x.settled or x.letter in numbers)
+            for x in self.by_topic.get(topic, [])
         ]
 
 

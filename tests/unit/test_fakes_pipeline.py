@@ -1,12 +1,19 @@
-"""The fake Connect keeps the promises of its ports."""
+"""The fakes of the pipeline keep the promises of its ports."""
 
 from __future__ import annotations
 
 import pytest
 
-from contracts_pipeline import ConnectContract
-from fakes_pipeline import FakeConnect
+from contracts_pipeline import (
+    PARKABLE,
+    ChangeTopicContract,
+    ConnectContract,
+    DeadLetterQueueContract,
+    Write,
+)
+from fakes_pipeline import FakeConnect, FakeDeadLetters, FakeTopics
 from stroke.application.connector_rules import JDBC_SINK
+from stroke.domain.connectors import TopicPartition
 
 
 class TestFakeConnect(ConnectContract):
@@ -21,3 +28,33 @@ class TestFakeConnect(ConnectContract):
     @pytest.fixture
     def config(self) -> dict[str, str]:
         return {"connector.class": JDBC_SINK, "tasks.max": "1", "topics": "changes"}
+
+
+class TestFakeTopics(ChangeTopicContract):
+    @pytest.fixture
+    def topics(self) -> FakeTopics:
+        return FakeTopics()
+
+    @pytest.fixture
+    def topic(self) -> str:
+        return "changes"
+
+    @pytest.fixture
+    def write(self, topics: FakeTopics) -> Write:
+        return topics.write
+
+
+class TestFakeDeadLetters(DeadLetterQueueContract):
+    @pytest.fixture
+    def source(self) -> TopicPartition:
+        return TopicPartition("changes", 0)
+
+    @pytest.fixture
+    def queue(self, source: TopicPartition) -> FakeDeadLetters:
+        queue = FakeDeadLetters()
+        queue.records[source] = dict(PARKABLE)
+        return queue
+
+    @pytest.fixture
+    def topic(self) -> str:
+        return "dlq.a-sink"

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from stroke.application.ports import ConnectorControl, DeadLetterQueue, SourceOfTruth
+from stroke.domain.connectors import ConnectorState, ConnectorStatus, TopicPartition
 from stroke.domain.consistency import DeadLetter
-from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidData
+from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidData, PipelineError
 
 # Why a letter was written, where no exception of a sink says so.
-PARKED = "parked by hand"
+PARKED: Final = "parked by hand"
+
+_LOOKS_EVERY: Final = 0.5
+_STOPS_WITHIN: Final = 60.0
 
 
 def dead_letter_topic(connector: str) -> str:
@@ -29,7 +36,10 @@ class Replay:
 
 
 class DeadLetterService:
-    """Deals with the letters of the sinks called ``connectors``."""
+    """Deals with the letters of the sinks called ``connectors``, which read ``topic``.
+
+    ``clock`` is monotonic seconds.
+    """
 
     def __init__(
         self,
@@ -38,11 +48,17 @@ class DeadLetterService:
         control: ConnectorControl,
         *,
         connectors: Sequence[str],
+        topic: str,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
         self._source = source
         self._control = control
         self._connectors = tuple(connectors)
+        self._beginning = TopicPartition(topic, 0)
+        self._sleep = sleep
+        self._clock = clock
 
     async def letters(
         self, connector: str | None = None, *, settled: bool = False
@@ -52,7 +68,8 @@ class DeadLetterService:
         Raises ``ConnectorNotFound`` for a name that is none of the sinks', ``BrokerUnavailable``.
         """
         found = [
-            letter
+            # The queue's sink, whatever the record's headers say, if it has any.
+            replace(letter, connector=name)
             for name in self._chosen(connector)
             for letter in await self._queue.letters(dead_letter_topic(name))
         ]
@@ -71,7 +88,7 @@ class DeadLetterService:
         told = Replay()
         readable = [letter for letter in letters if letter.prediction_id is not None]
         unreadable = [letter for letter in letters if letter.prediction_id is None]
-        ids = sorted({letter.prediction_id for letter in readable if letter.prediction_id})
+        ids = sorted({x.prediction_id for x in readable if x.prediction_id is not None})
         if ids:
             await self._source.send_again(ids)
             told.deleted = await self._source.send_deletes(ids)
@@ -91,33 +108,61 @@ class DeadLetterService:
         cover. Parked is all that the sink has not committed, up to the offset ``through``; None
         means the first such record, where the failing batch begins. ``replay`` sends what was
         good among them. The copies are written before the sink's offset moves, so that an
-        interruption loses nothing.
+        interruption loses nothing. Afterwards the sink runs, whether records were parked or not.
 
-        Raises ``ConnectorFailed`` when the sink's place is not known, ``InvalidData`` when it has
-        passed ``through`` or there is no record.
+        Raises ``ConnectorFailed`` when the sink does not stop, ``InvalidData`` when it has passed
+        ``through`` or there is no record in its way.
         """
         (name,) = self._chosen(connector)
-        status = await self._control.status(name)
-        await self._control.stop(name)
+        reason = _reason(await self._control.status(name))
         try:
-            offsets = await self._control.offsets(name)
-            if len(offsets) != 1:
-                raise ConnectorFailed(f"{name} has not committed an offset yet: it has no place")
-            ((place, committed),) = offsets.items()
-            end = committed + 1 if through is None else through + 1
-            if end <= committed:
+            await self._stop(name)
+            place, committed = await self._place(name)
+            if through is not None and through < committed:
                 raise InvalidData(f"{name} is at offset {committed} already")
             letters = await self._queue.park(
                 place,
-                range(committed, end),
+                first=committed,
+                last=through,
                 topic=dead_letter_topic(name),
                 connector=name,
-                reason=next((task.reason for task in status.tasks if task.reason), PARKED),
+                reason=reason,
             )
-            await self._control.set_offsets(name, {place: end})
+            if not letters:
+                raise InvalidData(f"{name} has no record before it, from offset {committed} on")
+            # Never past what is copied: behind the topic's end it would begin from the start.
+            await self._go_on_at(name, place, letters[-1].offset + 1)
         finally:
             await self._control.resume(name)
         return letters
+
+    async def _stop(self, name: str) -> None:
+        """Return once no task can commit any more."""
+        await self._control.stop(name)
+        deadline = self._clock() + _STOPS_WITHIN
+        while not _is_stopped(await self._control.status(name)):
+            if self._clock() >= deadline:
+                raise ConnectorFailed(f"{name} does not stop within {_STOPS_WITHIN:.0f} s")
+            await self._sleep(_LOOKS_EVERY)
+
+    async def _place(self, name: str) -> tuple[TopicPartition, int]:
+        """Return the next offset that a sink reads: the first of all if it never committed."""
+        offsets = await self._control.offsets(name) or {self._beginning: 0}
+        if len(offsets) > 1:
+            raise ConnectorFailed(f"{name} reads several partitions: its place is not one offset")
+        ((place, committed),) = offsets.items()
+        return place, committed
+
+    async def _go_on_at(self, name: str, place: TopicPartition, offset: int) -> None:
+        """Connect refuses until the last consumer has left the sink's group."""
+        deadline = self._clock() + _STOPS_WITHIN
+        while True:
+            try:
+                return await self._control.set_offsets(name, {place: offset})
+            except PipelineError:
+                if self._clock() >= deadline:
+                    raise
+            await self._sleep(_LOOKS_EVERY)
 
     async def _settle(self, letters: Sequence[DeadLetter]) -> None:
         for name in sorted({letter.connector for letter in letters}):
@@ -130,3 +175,11 @@ class DeadLetterService:
         if connector not in self._connectors:
             raise ConnectorNotFound(connector, self._connectors)
         return (connector,)
+
+
+def _is_stopped(status: ConnectorStatus) -> bool:
+    return status.state is ConnectorState.STOPPED and not status.tasks
+
+
+def _reason(status: ConnectorStatus) -> str:
+    return next((task.reason for task in status.tasks if task.reason), PARKED)

@@ -189,11 +189,20 @@ class DeadLetterQueue(Protocol):
 
     @abstractmethod
     async def park(
-        self, source: TopicPartition, offsets: range, *, topic: str, connector: str, reason: str
+        self,
+        source: TopicPartition,
+        *,
+        first: int,
+        last: int | None,
+        topic: str,
+        connector: str,
+        reason: str,
     ) -> list[DeadLetter]:
-        """Copy the records of ``source`` at ``offsets``, bytes and headers, to ``topic``.
+        """Copy records of ``source``, bytes and headers, to ``topic``; return their letters.
 
-        Transaction markers have offsets, too: they are passed over.
+        All committed ones with ``first <= offset <= last``; ``last`` None means the first one from
+        ``first`` on. Transaction markers have offsets, too: they are passed over. There may be no
+        record: then there is no letter.
         """
 
     @abstractmethod

@@ -159,6 +159,7 @@ class PipelineContainer(containers.DeclarativeContainer):
         settings.provided.kafka.bootstrap_servers,
         settings.provided.kafka.registry_url,
         timeout=settings.provided.kafka.timeout_seconds,
+        replication_factor=settings.provided.kafka.replication_factor,
     )
     lake = providers.Singleton(_lake, settings.provided.lake)
     change_log = providers.Singleton(
@@ -216,4 +217,5 @@ class PipelineContainer(containers.DeclarativeContainer):
         source,
         connect,
         connectors=providers.Singleton(_sinks, connector_files),
+        topic=settings.provided.topic,
     )

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from fakes_pipeline import FAILED, RUNNING, FakeConnect, FakeConnector, FakeDeadLetters
+from fakes_pipeline import (
+    FAILED,
+    RUNNING,
+    FakeClock,
+    FakeConnect,
+    FakeConnector,
+    FakeDeadLetters,
+)
 from fakes_verification import FakeSource
 from stroke.application.dead_letters import PARKED, DeadLetterService, dead_letter_topic
 from stroke.domain.connectors import TopicPartition
-from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidData
+from stroke.domain.errors import (
+    ConnectorFailed,
+    ConnectorNotFound,
+    ConnectUnavailable,
+    InvalidData,
+)
 
 SQL, S3 = "sql-sink", "s3-sink"
 PLACE = TopicPartition("topic", 0)
@@ -17,16 +29,24 @@ pytestmark = pytest.mark.anyio
 
 
 class Parts:
-    """A service over fakes; MySQL holds the ids 1 to 5."""
+    """A service over fakes; MySQL holds the ids 1 to 5, the topic the offsets 0 to 49."""
 
     def __init__(self) -> None:
         self.queue = FakeDeadLetters()
         self.source = FakeSource({number: bytes([number]) for number in range(1, 6)})
         self.connect = FakeConnect({})
+        self.clock = FakeClock()
         for name in (SQL, S3):
             self.connect.connectors[name] = FakeConnector({}, offsets={PLACE: 40})
+        self.queue.records[PLACE] = {offset: offset * 10 for offset in range(50)}
         self.service = DeadLetterService(
-            self.queue, self.source, self.connect, connectors=(SQL, S3)
+            self.queue,
+            self.source,
+            self.connect,
+            connectors=(SQL, S3),
+            topic=PLACE.topic,
+            sleep=self.clock.sleep,
+            clock=self.clock,
         )
 
     def letter(self, connector: str, prediction_id: int | None) -> None:
@@ -130,10 +150,93 @@ async def test_parking_what_the_sink_has_passed_changes_nothing(parts: Parts) ->
     assert await parts.service.letters() == []
 
 
-async def test_a_sink_that_never_committed_cannot_be_parked(parts: Parts) -> None:
+async def test_parking_passes_over_markers_of_transactions(parts: Parts) -> None:
+    del parts.queue.records[PLACE][40]
+
+    (letter,) = await parts.service.park(SQL)
+
+    assert letter.offset == 41
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 42}
+
+
+async def test_a_sink_never_goes_on_behind_the_end_of_the_topic(parts: Parts) -> None:
+    await parts.service.park(SQL, through=10**9)
+
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 50}
+
+
+async def test_nothing_is_parked_where_no_record_is_in_the_way(parts: Parts) -> None:
+    parts.connect.connectors[SQL].offsets = {PLACE: 50}
+
+    with pytest.raises(InvalidData, match="from offset 50 on"):
+        await parts.service.park(SQL)
+
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 50}
+    assert parts.connect.connectors[SQL].task is RUNNING
+
+
+async def test_a_sink_that_never_committed_is_parked_from_the_beginning(parts: Parts) -> None:
     parts.connect.connectors[SQL].offsets = {}
 
-    with pytest.raises(ConnectorFailed, match="no place"):
+    (letter,) = await parts.service.park(SQL)
+
+    assert letter.offset == 0
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 1}
+
+
+async def test_a_sink_of_several_partitions_has_no_one_place(parts: Parts) -> None:
+    parts.connect.connectors[SQL].offsets[TopicPartition(PLACE.topic, 1)] = 3
+
+    with pytest.raises(ConnectorFailed, match="several partitions"):
         await parts.service.park(SQL)
 
     assert parts.connect.connectors[SQL].task is RUNNING
+
+
+async def test_the_place_is_taken_once_the_sink_commits_no_more(parts: Parts) -> None:
+    sink = parts.connect.connectors[SQL]
+    parts.connect.lingering = 3
+    parts.clock.meanwhile = lambda: sink.offsets.update({PLACE: sink.offsets[PLACE] + 1})
+
+    (letter,) = await parts.service.park(SQL)
+
+    assert letter.offset == 43
+    assert sink.offsets == {PLACE: 44}
+
+
+async def test_a_sink_that_does_not_stop_goes_on_where_it_was(parts: Parts) -> None:
+    parts.connect.lingering = 10**6
+
+    with pytest.raises(ConnectorFailed, match="does not stop"):
+        await parts.service.park(SQL)
+
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 40}
+    assert parts.connect.connectors[SQL].task is RUNNING
+    assert await parts.service.letters() == []
+
+
+async def test_connect_is_asked_again_until_it_takes_the_new_place(parts: Parts) -> None:
+    parts.connect.refused = [ConnectUnavailable("a consumer is still there")] * 3
+
+    await parts.service.park(SQL)
+
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 41}
+
+
+async def test_the_copy_stays_where_the_place_cannot_be_set(parts: Parts) -> None:
+    parts.connect.refused = [ConnectUnavailable("it answers no more")] * 10**4
+
+    with pytest.raises(ConnectUnavailable):
+        await parts.service.park(SQL)
+
+    assert [letter.offset for letter in await parts.service.letters()] == [40]
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 40}
+    assert parts.connect.connectors[SQL].task is RUNNING
+
+
+async def test_a_letter_belongs_to_the_sink_whose_queue_it_is_in(parts: Parts) -> None:
+    parts.queue.add(dead_letter_topic(SQL), PLACE, 7, connector="", prediction_id=1)
+
+    await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
+
+    assert await parts.service.letters() == []

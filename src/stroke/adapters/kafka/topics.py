@@ -28,9 +28,9 @@ from stroke.domain.errors import BrokerUnavailable
 _FIRST_STEP: Final = 64  # records to look back for the last one; then ever more
 _POLL_SECONDS: Final = 0.5
 # The client retries by itself, and would say so on stderr, line by line.
-_SILENT: Final = logging.getLogger("stroke.kafka")
-_SILENT.addHandler(logging.NullHandler())
-_SILENT.propagate = False
+SILENT: Final = logging.getLogger("stroke.kafka")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
 
 
 class KafkaChangeTopic(ChangeTopic):
@@ -78,7 +78,7 @@ class KafkaChangeTopic(ChangeTopic):
 
     def _ensure_topic(self, topic: str, config: dict[str, str]) -> bool:
         with broken_off(self._servers):
-            admin = AdminClient({"bootstrap.servers": self._servers}, logger=_SILENT)
+            admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
             wanted = NewTopic(
                 topic,
                 num_partitions=1,
@@ -101,8 +101,9 @@ def broken_off(servers: str) -> Iterator[None]:
     try:
         yield
     except (KafkaException, TimeoutError) as error:
+        code = f" ({error.args[0].name()})" if isinstance(error, KafkaException) else ""
         raise BrokerUnavailable(
-            f"Kafka does not answer at {servers}: is the broker up, and "
+            f"Kafka does not answer at {servers}{code}: is the broker up, and "
             "STROKE_KAFKA_BOOTSTRAP_SERVERS right?"
         ) from error
 
@@ -120,7 +121,7 @@ def committed_consumer(servers: str) -> Iterator[Consumer]:
             "enable.partition.eof": True,
             "auto.offset.reset": "earliest",
         },
-        logger=_SILENT,
+        logger=SILENT,
     )
     try:
         yield consumer
@@ -147,17 +148,16 @@ def read(
     """
     consumer.assign([_Position(topic, number, start)])
     deadline = time.monotonic() + timeout
-    while True:
+    while time.monotonic() < deadline:
         message: Any = consumer.poll(_POLL_SECONDS)
         if message is None:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"no records from {topic} within {timeout:.0f} s")
             continue
         error = message.error()
         if error is None:
-            deadline = time.monotonic() + timeout
             yield message
+            deadline = time.monotonic() + timeout
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- its public name
             return
         elif not error.retriable():
             raise KafkaException(error)
+    raise TimeoutError(f"no records from {topic} within {timeout:.0f} s")
