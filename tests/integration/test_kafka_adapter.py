@@ -1,0 +1,299 @@
+"""Topics and dead letters on a real broker, with keys of the real registry."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import fastavro
+import httpx
+import pytest
+from confluent_kafka import Producer
+
+from contracts_pipeline import PARKABLE, ChangeTopicContract, DeadLetterQueueContract, Write
+from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
+from stroke.adapters.kafka.topics import KafkaChangeTopic
+from stroke.domain.connectors import TopicPartition
+from stroke.domain.errors import BrokerUnavailable
+
+from .change_events import raw_records
+from .containers import free_port
+from .stack import PipelineStack
+
+KEY = {
+    "type": "record",
+    "name": "Key",
+    "namespace": "t",
+    "fields": [{"name": "id", "type": "long"}],
+}
+CANARY = "Zoë Canary"
+
+
+@pytest.fixture
+def topic() -> str:
+    return f"throw-away-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+async def dlq(topics: KafkaChangeTopic, topic: str) -> str:
+    """Make the topic, as Connect would."""
+    await topics.ensure_topic(topic, {})
+    return topic
+
+
+@pytest.fixture
+def topics(pipeline: PipelineStack) -> KafkaChangeTopic:
+    return KafkaChangeTopic(pipeline.bootstrap_servers)
+
+
+@pytest.fixture
+def queue(pipeline: PipelineStack) -> KafkaDeadLetterQueue:
+    return KafkaDeadLetterQueue(pipeline.bootstrap_servers, pipeline.registry_url)
+
+
+@pytest.fixture
+def producer(pipeline: PipelineStack) -> Producer:
+    """A producer whose records come in transactions, as the source connector's do."""
+    producer = Producer(
+        {
+            "bootstrap.servers": pipeline.bootstrap_servers,
+            "transactional.id": f"throw-away-{secrets.token_hex(4)}",
+        }
+    )
+    producer.init_transactions()
+    return producer
+
+
+@pytest.fixture
+def write(producer: Producer) -> Write:
+    def write(topic: str, values: Sequence[str | None]) -> None:
+        producer.begin_transaction()
+        for value in values:
+            producer.produce(topic, value, b"key")
+        producer.commit_transaction()
+
+    return write
+
+
+@pytest.fixture
+def register(pipeline: PipelineStack, topic: str) -> Callable[[Any], int]:
+    """Give a schema an id at the registry."""
+
+    def register(schema: Any) -> int:
+        answer = httpx.post(
+            f"{pipeline.registry_url}/apis/ccompat/v7/subjects/{topic}.{schema['name']}/versions",
+            json={"schema": json.dumps(schema)},
+            headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
+            timeout=10,
+        )
+        return int(answer.raise_for_status().json()["id"])
+
+    return register
+
+
+@pytest.fixture
+def key_of(register: Callable[[Any], int]) -> Callable[[int], bytes]:
+    """Write keys as the source connector does: 0, the schema's id at the registry, Avro."""
+    schema_id = register(KEY)
+    return lambda prediction_id: framed(schema_id, KEY, {"id": prediction_id})
+
+
+def framed(schema_id: int, schema: Any, value: dict[str, object]) -> bytes:
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, schema, value)
+    return struct.pack(">bI", 0, schema_id) + body.getvalue()
+
+
+class TestKafkaChangeTopic(ChangeTopicContract):
+    async def test_what_was_aborted_or_is_not_committed_yet_does_not_count(
+        self, topics: KafkaChangeTopic, topic: str, write: Write, producer: Producer
+    ) -> None:
+        await topics.ensure_topic(topic, {})
+        write(topic, ["a"])
+        producer.begin_transaction()
+        for _ in range(200):
+            producer.produce(topic, "aborted")
+        producer.flush()
+        producer.abort_transaction()
+        producer.begin_transaction()
+        producer.produce(topic, "b")
+        producer.flush()
+
+        assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 0}
+
+        producer.commit_transaction()
+        assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 203}
+
+    async def test_a_broker_that_is_away_is_named(self) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        away = KafkaChangeTopic(address, timeout=1)
+
+        with pytest.raises(BrokerUnavailable, match=address):
+            await away.last_offsets("topic")
+        with pytest.raises(BrokerUnavailable, match=address):
+            await away.ensure_topic("topic", {})
+
+
+class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
+    @pytest.fixture
+    async def source(
+        self,
+        topics: KafkaChangeTopic,
+        topic: str,
+        producer: Producer,
+        key_of: Callable[[int], bytes],
+    ) -> TopicPartition:
+        place = TopicPartition(f"{topic}.source", 0)
+        await topics.ensure_topic(place.topic, {})
+        for offsets in ((0, 1), (3,), (5,)):
+            producer.begin_transaction()
+            for offset in offsets:
+                number = PARKABLE[offset]
+                key = b"\x00none of ours" if number is None else key_of(number)
+                producer.produce(place.topic, CANARY, key, headers={"seen": b"\xff"})
+            producer.commit_transaction()
+        return place
+
+    async def test_a_copy_is_the_record_with_where_it_is_from(
+        self,
+        pipeline: PipelineStack,
+        queue: KafkaDeadLetterQueue,
+        source: TopicPartition,
+        topic: str,
+    ) -> None:
+        await self.park(queue, source, topic, 3, 3)
+
+        (original,) = [x for x in raw_records(pipeline, source.topic) if x.offset() == 3]
+        (copy,) = raw_records(pipeline, topic)
+        assert (copy.key(), copy.value()) == (original.key(), original.value())
+        assert copy.headers() == [
+            ("seen", b"\xff"),
+            ("__connect.errors.topic", source.topic.encode()),
+            ("__connect.errors.partition", b"0"),
+            ("__connect.errors.offset", b"3"),
+            ("__connect.errors.connector.name", b"a-sink"),
+            ("__connect.errors.stage", b"TASK_PUT"),
+            ("__connect.errors.exception.class.name", b"java.Oops"),
+        ]
+
+    async def test_a_tombstone_is_parked_as_one(
+        self,
+        pipeline: PipelineStack,
+        queue: KafkaDeadLetterQueue,
+        topics: KafkaChangeTopic,
+        topic: str,
+        write: Write,
+    ) -> None:
+        place = TopicPartition(f"{topic}.source", 0)
+        await topics.ensure_topic(place.topic, {})
+        write(place.topic, [None])
+
+        await self.park(queue, place, topic, 0, None)
+
+        (copy,) = raw_records(pipeline, topic)
+        assert (copy.key(), copy.value()) == (b"key", None)
+
+    async def test_a_letter_of_connect_is_told_without_what_its_message_quotes(
+        self,
+        queue: KafkaDeadLetterQueue,
+        dlq: str,
+        producer: Producer,
+        key_of: Callable[[int], bytes],
+    ) -> None:
+        told = {
+            "topic": "changes",
+            "partition": "0",
+            "offset": "42",
+            "connector.name": "a-sink",
+            "task.id": "0",
+            "stage": "TRANSFORMATION",
+            "class.name": "stroke.connect.transforms.RequireColumnTypes",
+            "exception.class.name": "org.apache.kafka.connect.errors.DataException",
+            "exception.message": f"bad value {CANARY}",
+            "exception.stacktrace": f"at {CANARY}",
+        }
+        headers: list[tuple[str, str | bytes | None]] = [
+            (f"__connect.errors.{name}", text.encode()) for name, text in told.items()
+        ]
+        producer.begin_transaction()
+        producer.produce(dlq, CANARY, key_of(7), headers=headers)
+        producer.produce(dlq, CANARY, None)  # not of Connect
+        producer.commit_transaction()
+
+        first, second = await queue.letters(dlq)
+
+        assert (first.topic, first.partition, first.offset) == ("changes", 0, 42)
+        assert (first.connector, first.stage, first.prediction_id) == (
+            "a-sink",
+            "TRANSFORMATION",
+            7,
+        )
+        assert first.reason == "org.apache.kafka.connect.errors.DataException"
+        assert (second.topic, second.partition, second.offset) == ("", -1, -1)
+        assert "Canary" not in repr([first, second])
+
+    async def test_a_key_that_is_not_of_ours_names_no_prediction(
+        self,
+        queue: KafkaDeadLetterQueue,
+        dlq: str,
+        producer: Producer,
+        register: Callable[[Any], int],
+        key_of: Callable[[int], bytes],
+    ) -> None:
+        other = {
+            "type": "record",
+            "name": "Other",
+            "fields": [{"name": "id", "type": "string"}, {"name": "at", "type": "double"}],
+        }
+        other_id = register(other)
+        keys = [
+            None,
+            b"",
+            b"\x00\x00",
+            b"\x01" + key_of(1)[1:],  # another format
+            b"\x00\x7f\xff\xff\xff\x02",  # no such schema
+            key_of(1)[:5],  # cut off
+            framed(other_id, other, {"id": CANARY, "at": 1.0}),
+            framed(other_id, other, {"id": CANARY, "at": 1.0})[:-1],
+        ]
+        producer.begin_transaction()
+        for key in [*keys, key_of(2**62)]:
+            producer.produce(dlq, CANARY, key)
+        producer.commit_transaction()
+
+        letters = await queue.letters(dlq)
+
+        assert [letter.prediction_id for letter in letters] == [None] * len(keys) + [2**62]
+
+    async def test_more_records_than_are_sent_at_a_time_keep_their_order(
+        self, queue: KafkaDeadLetterQueue, topics: KafkaChangeTopic, topic: str, write: Write
+    ) -> None:
+        place = TopicPartition(f"{topic}.source", 0)
+        await topics.ensure_topic(place.topic, {})
+        write(place.topic, [str(number) for number in range(25_000)])
+
+        letters = await self.park(queue, place, topic, 0, 24_999)
+
+        assert [(x.letter, x.offset) for x in letters] == [(n, n) for n in range(25_000)]
+
+    async def test_nothing_is_written_where_the_registry_is_away(
+        self, pipeline: PipelineStack, source: TopicPartition, topic: str
+    ) -> None:
+        address = f"http://127.0.0.1:{free_port()}"
+        lost = KafkaDeadLetterQueue(pipeline.bootstrap_servers, address, timeout=5)
+
+        with pytest.raises(BrokerUnavailable, match=address):
+            await self.park(lost, source, topic, 0, 0)
+
+        assert await lost.letters(topic) == []
+
+    async def test_a_broker_that_is_away_is_named(self, pipeline: PipelineStack) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        away = KafkaDeadLetterQueue(address, pipeline.registry_url, timeout=1)
+
+        with pytest.raises(BrokerUnavailable, match=address):
+            await away.letters("topic")
