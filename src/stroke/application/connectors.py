@@ -8,7 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from stroke.application.connector_rules import CLASS, CONTROL_TOPIC, ICEBERG_SINK, violations
+from stroke.application.connector_rules import (
+    CLASS,
+    CONTROL_TOPIC,
+    DEAD_LETTERS,
+    ICEBERG_SINK,
+    violations,
+)
 from stroke.application.ports import (
     ChangeLog,
     ChangeTopic,
@@ -35,6 +41,8 @@ from stroke.domain.errors import (
 
 # A coordinator that is not told of all commits any more can lose rows: keep every one.
 CONTROL_TOPIC_CONFIG: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
+# Connect would make it so that letters are gone after a week, looked at or not.
+DEAD_LETTERS_CONFIG: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 _LOOKS_EVERY: Final = 0.5
 # A status outlives the tasks it is of: RUNNING and FAILED count once they stay.
@@ -239,6 +247,8 @@ class ConnectorService:
             )
 
     async def _carry_out(self, plan: Plan) -> None:
+        if dead_letters := plan.spec.config.get(DEAD_LETTERS):
+            await self._change_topic.ensure_topic(dead_letters, DEAD_LETTERS_CONFIG)
         if _is_lake(plan.spec.config):
             await self._change_topic.ensure_topic(
                 plan.spec.config[CONTROL_TOPIC], CONTROL_TOPIC_CONFIG

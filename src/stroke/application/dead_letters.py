@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -36,9 +36,10 @@ class Replay:
 
 
 class DeadLetterService:
-    """Deals with the letters of the sinks called ``connectors``, which read ``topic``.
+    """Deals with the letters of the sinks that read ``topic``.
 
-    ``clock`` is monotonic seconds.
+    ``sinks`` are their connectors' names by their files'; either is good for naming one. ``clock``
+    is monotonic seconds.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class DeadLetterService:
         source: SourceOfTruth,
         control: ConnectorControl,
         *,
-        connectors: Sequence[str],
+        sinks: Mapping[str, str],
         topic: str,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -55,14 +56,12 @@ class DeadLetterService:
         self._queue = queue
         self._source = source
         self._control = control
-        self._connectors = tuple(connectors)
+        self._sinks = dict(sinks)
         self._beginning = TopicPartition(topic, 0)
         self._sleep = sleep
         self._clock = clock
 
-    async def letters(
-        self, connector: str | None = None, *, settled: bool = False
-    ) -> list[DeadLetter]:
+    async def letters(self, sink: str | None = None, *, settled: bool = False) -> list[DeadLetter]:
         """Return the letters of one sink or of all, oldest first; ``settled`` ones if wanted.
 
         Raises ``ConnectorNotFound`` for a name that is none of the sinks', ``BrokerUnavailable``.
@@ -70,7 +69,7 @@ class DeadLetterService:
         found = [
             # The queue's sink, whatever the record's headers say, if it has any.
             replace(letter, connector=name)
-            for name in self._chosen(connector)
+            for name in self._chosen(sink)
             for letter in await self._queue.letters(dead_letter_topic(name))
         ]
         return [letter for letter in found if settled or not letter.settled]
@@ -101,7 +100,7 @@ class DeadLetterService:
             told.unreadable = unreadable
         return told
 
-    async def park(self, connector: str, *, through: int | None = None) -> list[DeadLetter]:
+    async def park(self, sink: str, *, through: int | None = None) -> list[DeadLetter]:
         """Take records out of a sink's way: copy them to the dead-letter topic, go on after them.
 
         For a record that fails in the sink itself, which Connect's own dead-letter queue does not
@@ -113,7 +112,7 @@ class DeadLetterService:
         Raises ``ConnectorFailed`` when the sink does not stop, ``InvalidData`` when it has passed
         ``through`` or there is no record in its way.
         """
-        (name,) = self._chosen(connector)
+        (name,) = self._chosen(sink)
         reason = _reason(await self._control.status(name))
         try:
             await self._stop(name)
@@ -169,12 +168,14 @@ class DeadLetterService:
             mine = [letter for letter in letters if letter.connector == name]
             await self._queue.settle(dead_letter_topic(name), mine)
 
-    def _chosen(self, connector: str | None) -> tuple[str, ...]:
-        if connector is None:
-            return self._connectors
-        if connector not in self._connectors:
-            raise ConnectorNotFound(connector, self._connectors)
-        return (connector,)
+    def _chosen(self, sink: str | None) -> tuple[str, ...]:
+        """Return the connector's name of one sink or of all."""
+        if sink is None:
+            return tuple(self._sinks.values())
+        name = self._sinks.get(sink, sink)
+        if name not in self._sinks.values():
+            raise ConnectorNotFound(sink, (*self._sinks, *self._sinks.values()))
+        return (name,)
 
 
 def _is_stopped(status: ConnectorStatus) -> bool:

@@ -131,8 +131,8 @@ def _source_connector(files: ConnectorFiles) -> str:
     return files.names()["mysql-source"]
 
 
-def _sinks(files: ConnectorFiles) -> list[str]:
-    return [name for file, name in files.names().items() if file.endswith("-sink")]
+def _sinks(files: ConnectorFiles) -> dict[str, str]:
+    return {file: name for file, name in files.names().items() if file.endswith("-sink")}
 
 
 class PipelineContainer(containers.DeclarativeContainer):
@@ -216,6 +216,6 @@ class PipelineContainer(containers.DeclarativeContainer):
         dead_letters,
         source,
         connect,
-        connectors=providers.Singleton(_sinks, connector_files),
+        sinks=providers.Singleton(_sinks, connector_files),
         topic=settings.provided.topic,
     )

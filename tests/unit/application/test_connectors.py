@@ -166,6 +166,17 @@ async def test_the_lake_gets_its_table_and_a_control_topic_that_keeps_everything
 
 
 @pytest.mark.anyio
+async def test_a_sink_gets_a_dead_letter_topic_that_keeps_everything(stage: Stage) -> None:
+    name = "errors.deadletterqueue.topic.name"
+    stage.connect.known = {JDBC_SINK: frozenset({*SQL, name})}
+    stage.specs.files["c-sql"] = ("sql", {**SQL, name: "dlq.sql"})
+
+    await stage.apply("c-sql")
+
+    assert stage.topics.made == {"dlq.sql": {"cleanup.policy": "delete", "retention.ms": "-1"}}
+
+
+@pytest.mark.anyio
 async def test_a_plan_changes_nothing(stage: Stage) -> None:
     await stage.service.plan()
 

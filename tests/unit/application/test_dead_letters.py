@@ -22,7 +22,7 @@ from stroke.domain.errors import (
     InvalidData,
 )
 
-SQL, S3 = "sql-sink", "s3-sink"
+SQL, S3 = "sql-predictions", "s3-predictions"
 PLACE = TopicPartition("topic", 0)
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ class Parts:
             self.queue,
             self.source,
             self.connect,
-            connectors=(SQL, S3),
+            sinks={"sqlserver-sink": SQL, "lake-sink": S3},
             topic=PLACE.topic,
             sleep=self.clock.sleep,
             clock=self.clock,
@@ -72,8 +72,16 @@ async def test_letters_are_listed_for_one_sink_or_for_all(parts: Parts) -> None:
     assert [each.prediction_id for each in await parts.service.letters(S3)] == [2]
 
 
+async def test_a_sink_may_be_called_as_its_file_is(parts: Parts) -> None:
+    parts.letter(SQL, 1)
+    parts.letter(S3, 2)
+
+    assert [each.prediction_id for each in await parts.service.letters("lake-sink")] == [2]
+    assert [each.connector for each in await parts.service.park("sqlserver-sink")] == [SQL]
+
+
 async def test_an_unknown_sink_is_refused_by_name(parts: Parts) -> None:
-    with pytest.raises(ConnectorNotFound, match="sql-sink, s3-sink"):
+    with pytest.raises(ConnectorNotFound, match="sqlserver-sink, lake-sink, sql-pred"):
         await parts.service.letters("another")
 
 

@@ -28,8 +28,8 @@ from stroke.domain.connectors import TopicPartition
 from stroke.domain.consistency import DeadLetter
 from stroke.domain.errors import BrokerUnavailable
 
-# What Connect's own letters are kept like when `stroke connectors apply` makes their topic.
-_KEPT: Final = {"retention.ms": "-1"}
+# As `stroke connectors apply` makes it, which comes first as a rule.
+_KEPT: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
 _COMPACTED: Final = {"cleanup.policy": "compact"}
 _SETTLED: Final = ".settled"
 _HEADER: Final = "__connect.errors."

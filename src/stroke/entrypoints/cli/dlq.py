@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from stroke.domain.errors import InvalidData
+
 if TYPE_CHECKING:
     from stroke.application.dead_letters import DeadLetterService
     from stroke.domain.consistency import DeadLetter
@@ -20,7 +22,9 @@ app = typer.Typer(no_args_is_help=True, help="Records that a sink could not take
 
 Connector = Annotated[
     str | None,
-    typer.Argument(metavar="[CONNECTOR]", help="A sink's name.  [default: all sinks]"),
+    typer.Argument(
+        metavar="[CONNECTOR]", help="A sink, by its name or its file's.  [default: all]"
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -40,7 +44,7 @@ def list_(
 
     \b
     stroke pipeline dlq list
-    stroke pipeline dlq list mssql-sink-predictions --all --json
+    stroke pipeline dlq list sqlserver-sink --all --json
     """  # noqa: D301
 
     async def work(service: DeadLetterService) -> list[DeadLetter]:
@@ -61,7 +65,7 @@ def replay(
     *,
     letter: Annotated[
         list[int] | None,
-        typer.Option("--letter", help="Only the letter of this number; may be repeated."),
+        typer.Option("--letter", help="Only this letter of CONNECTOR; may be repeated."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List, send nothing.")] = False,
     skip_unreadable: Annotated[
@@ -79,14 +83,14 @@ def replay(
 
     \b
     stroke pipeline dlq replay --dry-run
-    stroke pipeline dlq replay mssql-sink-predictions
-    stroke pipeline dlq replay s3-sink-stroke-predictions --letter 3 --skip-unreadable
+    stroke pipeline dlq replay sqlserver-sink
+    stroke pipeline dlq replay s3-sink --letter 3 --skip-unreadable
     """  # noqa: D301
+    if letter and connector is None:
+        raise typer.BadParameter("letters are numbered by sink: name the CONNECTOR, too")
 
     async def work(service: DeadLetterService) -> bool:
-        chosen = await service.letters(connector)
-        if letter:
-            chosen = [each for each in chosen if each.letter in letter]
+        chosen = _only(await service.letters(connector), letter or [])
         if dry_run:
             _print(chosen)
             return True
@@ -109,7 +113,9 @@ def replay(
 
 @app.command()
 def park(
-    connector: Annotated[str, typer.Argument(metavar="CONNECTOR", help="A sink's name.")],
+    connector: Annotated[
+        str, typer.Argument(metavar="CONNECTOR", help="A sink, by its name or its file's.")
+    ],
     *,
     through: Annotated[
         int | None,
@@ -129,8 +135,8 @@ def park(
 
     \b
     stroke connectors status
-    stroke pipeline dlq park mssql-sink-predictions
-    stroke pipeline dlq park s3-sink-stroke-predictions --through 5120
+    stroke pipeline dlq park sqlserver-sink
+    stroke pipeline dlq park s3-sink --through 5120
     """  # noqa: D301
     if not yes:
         typer.confirm(f"Move {connector} past records that it has not taken?", abort=True)
@@ -139,7 +145,18 @@ def park(
         return await service.park(connector, through=through)
 
     letters = _run(work)
-    typer.echo(f"{len(letters):,} records parked; {connector} goes on")
+    typer.echo(
+        f"{len(letters):,} records parked; {letters[-1].connector} goes on after offset "
+        f"{letters[-1].offset}"
+    )
+
+
+def _only(waiting: Sequence[DeadLetter], numbers: Sequence[int]) -> list[DeadLetter]:
+    """Return the letters of these numbers, or all for none."""
+    missing = set(numbers) - {each.letter for each in waiting}
+    if missing:
+        raise InvalidData(f"no letter that waits has the number {min(missing)}")
+    return [each for each in waiting if not numbers or each.letter in numbers]
 
 
 def _print(letters: Sequence[DeadLetter]) -> None:
