@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -36,9 +36,13 @@ class Acknowledged:
 
 @dataclass(slots=True)
 class Load:
-    """A running load. ``statuses`` counts answers, ``failures`` counts errors by their type."""
+    """A running load. ``statuses`` counts answers, ``failures`` counts errors by their type.
+
+    ``tag`` tells its patients from those of other loads on the same database.
+    """
 
     url: str
+    tag: str = ""
     acknowledged: list[Acknowledged] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -77,9 +81,9 @@ class Load:
         turn = 0
         while not self.stopping:
             turn += 1
-            patient = _patient(f"{MARK} {number:02}-{turn:05}", values)
+            patient = _patient(f"{MARK} {self.tag}{number:02}-{turn:05}", values)
             self.asked.add(patient["name"])
-            key = {"Idempotency-Key": f"{number}-{turn}"} if repeats else {}
+            key = {"Idempotency-Key": f"{self.tag}{number}-{turn}"} if repeats else {}
             while not await self._predict(http, patient, key):
                 await asyncio.sleep(0.1)
                 if self.stopping or not repeats:
@@ -141,6 +145,11 @@ def reconcile(load: Load, server: MySqlServer, database: str) -> Reconciled:
     """Compare what ``load`` was told with what ``database`` holds."""
     columns = ", ".join(("name", "probability", *_MEASURED))
     rows = server.rows(database, f"SELECT id, {columns} FROM predictions")  # noqa: S608
+    return agreement(load, rows)
+
+
+def agreement(load: Load, rows: Iterable[Sequence[Any]]) -> Reconciled:
+    """Compare what ``load`` was told with its ``rows``: id, name, probability, measurements."""
     stored = {prediction_id: values for prediction_id, *values in rows}
     names = Counter(name for name, *_ in stored.values())
     told = {one.prediction_id: one for one in load.acknowledged}

@@ -1,0 +1,129 @@
+"""Parts of the platform die in the middle of a load; afterwards every copy equals MySQL."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+
+from .load import MARK, Load, agreement
+from .stack import PipelineStack
+
+ACKNOWLEDGED = 5_000
+BEFORE = 1_500  # acknowledged before the fault; as many come while it lasts, the others after it
+
+pytestmark = pytest.mark.anyio
+
+
+async def loaded(
+    stack: PipelineStack,
+    tag: str,
+    fault: Callable[[], None],
+    recover: Callable[[], None],
+    *,
+    while_it_lasts: int = BEFORE,
+) -> tuple[Load, float]:
+    """Run a load around a fault; return it, and when (monotonic) the recovery began."""
+    load = Load(stack.api_url, tag=tag)
+    async with load.running():
+        await load.until(more=BEFORE)
+        await asyncio.to_thread(fault)
+        await load.until(more=while_it_lasts)
+        recovery = time.monotonic()
+        await asyncio.to_thread(recover)
+        await load.until(more=ACKNOWLEDGED - BEFORE - while_it_lasts)
+    return load, recovery
+
+
+async def proven(
+    stack: PipelineStack, load: Load, since: float, figures: Callable[[str], None], what: str
+) -> None:
+    """Nothing acknowledged is lost in MySQL, and ``verify`` finds both copies equal."""
+    columns = "id, name, probability, age, avg_glucose_level, bmi"
+    rows = stack.mysql(
+        f"SELECT {columns} FROM predictions WHERE name LIKE %s",  # noqa: S608
+        f"{MARK} {load.tag}%",
+    )
+    stored = agreement(load, rows)
+    assert stored.acknowledged >= ACKNOWLEDGED
+    assert (stored.lost, stored.changed) == ([], []), str(stored)
+
+    done = await asyncio.to_thread(
+        stack.stroke, "pipeline", "verify", "--json", "--timeout", "180", within=400
+    )
+    took = time.monotonic() - since
+    assert done.stdout, done.stderr
+    verified = json.loads(done.stdout)
+    for copy in verified["replicas"]:
+        counts = {name: copy[name] for name in ("missing", "extra", "different", "duplicates")}
+        assert counts == dict.fromkeys(counts, 0), f"{copy['replica']}: {counts}"
+        figures(
+            f"{what}: {stored}; {copy['replica']}: {copy['rows']:,} rows compared, 0 missing, "
+            f"0 extra, 0 different, 0 duplicates, {took:.0f} s after the recovery began"
+        )
+    assert done.returncode == 0
+    assert len(verified["replicas"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("service", "tag"),
+    [("connect", "C"), ("kafka", "K"), ("sql-sink", "S"), ("schema-registry", "R")],
+)
+async def test_a_part_that_is_killed_and_started_again_costs_nothing(
+    pipeline: PipelineStack, service: str, tag: str, figures: Callable[[str], None]
+) -> None:
+    load, since = await loaded(
+        pipeline,
+        tag,
+        lambda: pipeline.kill(service),
+        lambda: pipeline.start(service),
+    )
+
+    assert set(load.statuses) == {200}, "the service does not depend on the pipeline"
+    await proven(pipeline, load, since, figures, f"{service} killed")
+
+
+async def test_mysql_that_is_killed_and_started_again_loses_nothing_downstream(
+    pipeline: PipelineStack, figures: Callable[[str], None]
+) -> None:
+    load, since = await loaded(
+        pipeline,
+        "M",
+        lambda: pipeline.kill("mysql"),
+        lambda: pipeline.start("mysql"),
+        while_it_lasts=0,
+    )
+
+    await proven(pipeline, load, since, figures, "mysql killed")
+
+
+async def test_s3_that_answers_500_delays_and_loses_nothing(
+    pipeline: PipelineStack, figures: Callable[[str], None]
+) -> None:
+    def recover() -> None:
+        time.sleep(10)  # long enough for the sink to fail over several commits
+        pipeline.s3_fails(fails=False)
+
+    load, since = await loaded(pipeline, "3", lambda: pipeline.s3_fails(fails=True), recover)
+
+    await proven(pipeline, load, since, figures, "S3 answering 500")
+
+
+async def test_connect_that_starts_while_the_registry_is_away_parks_nothing(
+    pipeline: PipelineStack, figures: Callable[[str], None]
+) -> None:
+    """A converter without its schemas must wait: the records are not broken."""
+
+    def fault() -> None:
+        pipeline.kill("connect")
+        pipeline.kill("schema-registry")
+        pipeline.start("connect")
+
+    load, since = await loaded(pipeline, "W", fault, lambda: pipeline.start("schema-registry"))
+
+    await proven(pipeline, load, since, figures, "Connect started without the registry")
+    letters = await asyncio.to_thread(pipeline.stroke, "pipeline", "dlq", "list", "--json")
+    assert json.loads(letters.stdout) == {"letters": []}, letters.stderr
