@@ -1,0 +1,211 @@
+"""Records that a sink cannot take, on the whole platform: the rest flows, and they come later."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from builders import patient_json
+
+from .change_events import lake_events, latest, sink_rows, topic_events, until
+from .stack import S3_SINK, SQL_SINK, PipelineStack
+
+WITHIN = 90.0
+CANARY = "Zoë Canary"
+
+
+def predict(stack: PipelineStack, count: int, **changes: Any) -> list[int]:
+    answer = httpx.post(
+        f"{stack.api_url}/api/v1/predictions:batch",
+        json={"patients": [patient_json(name=CANARY, **changes) for _ in range(count)]},
+        timeout=60,
+    )
+    assert answer.status_code == 200, answer.status_code
+    return [made["prediction_id"] for made in answer.json()["predictions"]]
+
+
+def in_sql(stack: PipelineStack, ids: list[int]) -> None:
+    until(lambda: set(ids) <= sink_rows(stack).keys(), within=WITHIN, what="the SQL sink")
+
+
+def in_lake(stack: PipelineStack, ids: list[int]) -> None:
+    until(lambda: set(ids) <= latest(lake_events(stack)).keys(), within=WITHIN, what="the lake")
+
+
+def waiting(stack: PipelineStack, *options: str) -> list[dict[str, Any]]:
+    """Return the letters that the command lists."""
+    done = stack.stroke("pipeline", "dlq", "list", "--json", *options)
+    letters: list[dict[str, Any]] = json.loads(done.stdout)["letters"]
+    assert done.returncode == any(not letter["settled"] for letter in letters), done.stderr
+    return letters
+
+
+def letters_come(stack: PipelineStack, count: int) -> list[dict[str, Any]]:
+    """Return the letters once ``count`` of them wait."""
+
+    def all_of_them() -> list[dict[str, Any]]:
+        letters = waiting(stack)
+        return letters if len(letters) == count else []
+
+    return until(all_of_them, within=WITHIN, what=f"{count} letters")
+
+
+def has_failed(stack: PipelineStack, name: str) -> bool:
+    answer = httpx.get(f"{stack.connect_url}/connectors/{name}/status", timeout=10)
+    return any(task["state"] == "FAILED" for task in answer.json()["tasks"])
+
+
+@pytest.fixture(autouse=True)
+def all_is_well(pipeline: PipelineStack) -> Iterator[None]:
+    """Every test leaves equal copies, no letter that waits, and no name on a screen."""
+    yield
+    assert waiting(pipeline) == []
+    verified = pipeline.stroke("pipeline", "verify", "--timeout", "120")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    shown = pipeline.stroke("pipeline", "dlq", "list", "--all")
+    assert shown.returncode == 0
+    assert CANARY not in shown.stdout + shown.stderr
+
+
+def test_a_value_that_the_sinks_cannot_take_waits_while_the_rest_flows(
+    pipeline: PipelineStack,
+) -> None:
+    before = predict(pipeline, 3)
+    pipeline.mysql("ALTER TABLE predictions MODIFY gender VARCHAR(300)")
+    try:
+        pipeline.mysql("INSERT INTO predictions (gender) VALUES (%s)", "x" * 200)
+        [(poison,)] = pipeline.mysql("SELECT MAX(id) FROM predictions")
+        after = predict(pipeline, 3)
+        in_sql(pipeline, before + after)
+        in_lake(pipeline, before + after)
+        assert poison not in sink_rows(pipeline)
+
+        found = letters_come(pipeline, 2)
+        assert sorted(letter["connector"] for letter in found) == [SQL_SINK, S3_SINK]
+        for letter in found:
+            assert letter["prediction_id"] == poison
+            assert letter["stage"] == "TRANSFORMATION"
+            assert letter["reason"] == "org.apache.kafka.connect.errors.DataException"
+        again = pipeline.stroke("pipeline", "dlq", "replay", "--dry-run")
+        assert (again.returncode, len(waiting(pipeline))) == (0, 2)
+
+        # The cause is mended; this very change is a letter, too: it tells the row before.
+        pipeline.mysql("UPDATE predictions SET gender = 'Other' WHERE id = %s", poison)
+        letters_come(pipeline, 4)
+        replayed = pipeline.stroke("pipeline", "dlq", "replay")
+
+        assert replayed.returncode == 0, replayed.stderr
+        assert replayed.stdout.startswith("1 rows sent again, 0 deletions told")
+        in_sql(pipeline, [poison])
+        in_lake(pipeline, [poison])
+        assert sink_rows(pipeline)[poison]["gender"] == "Other"
+        assert {letter["settled"] for letter in waiting(pipeline, "--all")} == {True}
+    finally:
+        pipeline.mysql("ALTER TABLE predictions MODIFY gender VARCHAR(10)")
+
+
+def test_a_record_that_fails_in_the_sink_itself_is_parked_and_sent_later(
+    pipeline: PipelineStack,
+) -> None:
+    in_sql(pipeline, predict(pipeline, 1))
+    pipeline.sink("ALTER TABLE predictions ADD CONSTRAINT picky CHECK (province <> 'Elsewhere')")
+    try:
+        good = predict(pipeline, 3)
+        (poison,) = predict(pipeline, 1, province="Elsewhere")
+        until(lambda: has_failed(pipeline, SQL_SINK), within=WITHIN, what="the failure")
+        good += predict(pipeline, 3)
+        assert poison not in sink_rows(pipeline)
+        offset = next(
+            offset
+            for offset, key, value in topic_events(pipeline)
+            if value is not None and key["id"] == poison
+        )
+
+        parked = pipeline.stroke(
+            "pipeline", "dlq", "park", "sqlserver-sink", "--through", str(offset), "--yes"
+        )
+
+        assert parked.returncode == 0, parked.stderr
+        assert f"{SQL_SINK} goes on after offset {offset}" in parked.stdout
+        in_sql(pipeline, good[3:])
+        assert poison not in sink_rows(pipeline)
+        letters = waiting(pipeline, SQL_SINK)
+        assert letters[-1]["prediction_id"] == poison
+        assert {letter["stage"] for letter in letters} == {"TASK_PUT"}
+    finally:
+        pipeline.sink("ALTER TABLE predictions DROP CONSTRAINT picky")
+
+    assert pipeline.stroke("pipeline", "dlq", "replay", "sqlserver-sink").returncode == 0
+    in_sql(pipeline, [*good, poison])
+
+
+def test_a_record_is_parked_out_of_the_lake_s_way_and_sent_later(pipeline: PipelineStack) -> None:
+    in_lake(pipeline, predict(pipeline, 1))
+    assert pipeline.stroke("connectors", "pause", "s3-sink").returncode == 0
+    first, *rest = predict(pipeline, 4)
+
+    parked = pipeline.stroke("pipeline", "dlq", "park", "s3-sink", "--yes")
+
+    assert parked.returncode == 0, parked.stderr
+    assert parked.stdout.startswith("1 records parked")
+    in_lake(pipeline, rest)
+    assert first not in latest(lake_events(pipeline))
+    (letter,) = waiting(pipeline, S3_SINK)
+    assert letter["prediction_id"] == first
+    number = str(letter["letter"])
+    assert (
+        pipeline.stroke("pipeline", "dlq", "replay", "s3-sink", "--letter", number).returncode == 0
+    )
+    in_lake(pipeline, [first])
+
+
+def test_the_deletion_of_a_row_that_is_gone_is_told_again(pipeline: PipelineStack) -> None:
+    (gone,) = predict(pipeline, 1)
+    in_lake(pipeline, [gone])
+    in_sql(pipeline, [gone])
+    assert pipeline.stroke("connectors", "pause", "sqlserver-sink").returncode == 0
+    pipeline.mysql("DELETE FROM predictions WHERE id = %s", gone)
+    until(
+        lambda: (gone, None) in [(key["id"], value) for _, key, value in topic_events(pipeline)],
+        within=WITHIN,
+        what="the tombstone",
+    )
+    deletion = next(
+        offset
+        for offset, key, value in topic_events(pipeline)
+        if key["id"] == gone and value is not None and value["op"] == "d"
+    )
+
+    parked = pipeline.stroke(
+        "pipeline", "dlq", "park", "sqlserver-sink", "--through", str(deletion + 1), "--yes"
+    )
+    assert parked.stdout.startswith("2 records parked"), parked.stderr
+    assert gone in sink_rows(pipeline)
+    replayed = pipeline.stroke("pipeline", "dlq", "replay")
+
+    assert replayed.stdout.startswith("0 rows sent again, 1 deletions told"), replayed.stderr
+    until(lambda: gone not in sink_rows(pipeline), within=WITHIN, what="the deletion")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("replay", "--letter", "1"), 2, "name the CONNECTOR"),
+        (("replay", "s3-sink", "--letter", "999999"), 1, "999999"),
+        (("list", "no-such-sink"), 1, "no connector is called no-such-sink"),
+        (("park", "s3-sink", "--through", "0", "--yes"), 1, "already"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_a_line(
+    pipeline: PipelineStack, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    in_lake(pipeline, predict(pipeline, 1))
+
+    done = pipeline.stroke("pipeline", "dlq", *arguments)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+    assert said in done.stderr
