@@ -22,6 +22,8 @@ JDBC_SINK: Final = "io.debezium.connector.jdbc.JdbcSinkConnector"
 ICEBERG_SINK: Final = "org.apache.iceberg.connect.IcebergSinkConnector"
 CONTROL_TOPIC: Final = "iceberg.control.topic"
 DEAD_LETTERS: Final = "errors.deadletterqueue.topic.name"
+# A source connector has no dead-letter queue but our own transform.
+PARKED_BY_SOURCE: Final = "transforms.park.topic"
 
 _BOOLEAN: Final = ("true", "false")
 

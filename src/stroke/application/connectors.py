@@ -13,6 +13,7 @@ from stroke.application.connector_rules import (
     CONTROL_TOPIC,
     DEAD_LETTERS,
     ICEBERG_SINK,
+    PARKED_BY_SOURCE,
     violations,
 )
 from stroke.application.ports import (
@@ -247,8 +248,9 @@ class ConnectorService:
             )
 
     async def _carry_out(self, plan: Plan) -> None:
-        if dead_letters := plan.spec.config.get(DEAD_LETTERS):
-            await self._change_topic.ensure_topic(dead_letters, DEAD_LETTERS_CONFIG)
+        for key in (DEAD_LETTERS, PARKED_BY_SOURCE):
+            if dead_letters := plan.spec.config.get(key):
+                await self._change_topic.ensure_topic(dead_letters, DEAD_LETTERS_CONFIG)
         if _is_lake(plan.spec.config):
             await self._change_topic.ensure_topic(
                 plan.spec.config[CONTROL_TOPIC], CONTROL_TOPIC_CONFIG

@@ -1,4 +1,4 @@
-"""What becomes of records that a sink could not take: listed, parked, sent again."""
+"""What becomes of records that a connector could not take: listed, parked, sent again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STOPS_WITHIN: Final = 60.0
 
 
 def dead_letter_topic(connector: str) -> str:
-    """Return where the letters of a sink go, as connectors/*.json says."""
+    """Return where the letters of a connector go, as connectors/*.json says."""
     return f"dlq.{connector}"
 
 
@@ -36,10 +36,10 @@ class Replay:
 
 
 class DeadLetterService:
-    """Deals with the letters of the sinks that read ``topic``.
+    """Deals with the letters of the connectors that write to and read from ``topic``.
 
-    ``sinks`` are their connectors' names by their files'; either is good for naming one. ``clock``
-    is monotonic seconds.
+    ``connectors`` are their names by their files'; either is good for naming one. ``clock`` is
+    monotonic seconds.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DeadLetterService:
         source: SourceOfTruth,
         control: ConnectorControl,
         *,
-        sinks: Mapping[str, str],
+        connectors: Mapping[str, str],
         topic: str,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
@@ -56,20 +56,22 @@ class DeadLetterService:
         self._queue = queue
         self._source = source
         self._control = control
-        self._sinks = dict(sinks)
+        self._connectors = dict(connectors)
         self._beginning = TopicPartition(topic, 0)
         self._sleep = sleep
         self._clock = clock
 
-    async def letters(self, sink: str | None = None, *, settled: bool = False) -> list[DeadLetter]:
-        """Return the letters of one sink or of all, oldest first; ``settled`` ones if wanted.
+    async def letters(
+        self, connector: str | None = None, *, settled: bool = False
+    ) -> list[DeadLetter]:
+        """Return the letters of one connector or of all, oldest first; ``settled`` if wanted.
 
-        Raises ``ConnectorNotFound`` for a name that is none of the sinks', ``BrokerUnavailable``.
+        Raises ``ConnectorNotFound`` for a name that is none of theirs, ``BrokerUnavailable``.
         """
         found = [
-            # The queue's sink, whatever the record's headers say, if it has any.
+            # The queue's connector, whatever the record's headers say, if it has any.
             replace(letter, connector=name)
-            for name in self._chosen(sink)
+            for name in self._chosen(connector)
             for letter in await self._queue.letters(dead_letter_topic(name))
         ]
         return [letter for letter in found if settled or not letter.settled]
@@ -110,10 +112,12 @@ class DeadLetterService:
         interruption loses nothing. Afterwards the sink runs, whether records were parked or not.
 
         Raises ``ConnectorFailed`` when the sink does not stop, ``InvalidData`` when it has passed
-        ``through`` or there is no record in its way.
+        ``through``, there is no record in its way, or it is no sink.
         """
         (name,) = self._chosen(sink)
-        reason = _reason(await self._control.status(name))
+        status = await self._control.status(name)
+        if status.kind != "sink":
+            raise InvalidData(f"{name} is no sink: it has nothing before it to park")
         try:
             await self._stop(name)
             place, committed = await self._place(name)
@@ -125,7 +129,7 @@ class DeadLetterService:
                 last=through,
                 topic=dead_letter_topic(name),
                 connector=name,
-                reason=reason,
+                reason=_reason(status),
             )
             if not letters:
                 raise InvalidData(f"{name} has no record before it, from offset {committed} on")
@@ -168,13 +172,14 @@ class DeadLetterService:
             mine = [letter for letter in letters if letter.connector == name]
             await self._queue.settle(dead_letter_topic(name), mine)
 
-    def _chosen(self, sink: str | None) -> tuple[str, ...]:
-        """Return the connector's name of one sink or of all."""
-        if sink is None:
-            return tuple(self._sinks.values())
-        name = self._sinks.get(sink, sink)
-        if name not in self._sinks.values():
-            raise ConnectorNotFound(sink, (*self._sinks, *self._sinks.values()))
+    def _chosen(self, connector: str | None) -> tuple[str, ...]:
+        """Return the name of one connector or of all."""
+        names = tuple(self._connectors.values())
+        if connector is None:
+            return names
+        name = self._connectors.get(connector, connector)
+        if name not in names:
+            raise ConnectorNotFound(connector, (*self._connectors, *names))
         return (name,)
 
 

@@ -131,8 +131,8 @@ def _source_connector(files: ConnectorFiles) -> str:
     return files.names()["mysql-source"]
 
 
-def _sinks(files: ConnectorFiles) -> dict[str, str]:
-    return {file: name for file, name in files.names().items() if file.endswith("-sink")}
+def _names(files: ConnectorFiles) -> dict[str, str]:
+    return files.names()
 
 
 class PipelineContainer(containers.DeclarativeContainer):
@@ -216,6 +216,6 @@ class PipelineContainer(containers.DeclarativeContainer):
         dead_letters,
         source,
         connect,
-        sinks=providers.Singleton(_sinks, connector_files),
+        connectors=providers.Singleton(_names, connector_files),
         topic=settings.provided.topic,
     )

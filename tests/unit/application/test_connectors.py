@@ -166,10 +166,13 @@ async def test_the_lake_gets_its_table_and_a_control_topic_that_keeps_everything
 
 
 @pytest.mark.anyio
-async def test_a_sink_gets_a_dead_letter_topic_that_keeps_everything(stage: Stage) -> None:
-    name = "errors.deadletterqueue.topic.name"
-    stage.connect.known = {JDBC_SINK: frozenset({*SQL, name})}
-    stage.specs.files["c-sql"] = ("sql", {**SQL, name: "dlq.sql"})
+@pytest.mark.parametrize("key", ["errors.deadletterqueue.topic.name", "transforms.park.topic"])
+async def test_a_connector_gets_a_dead_letter_topic_that_keeps_everything(
+    stage: Stage, key: str
+) -> None:
+    aliases = {"transforms": "park", "transforms.park.type": "x"} if "park" in key else {}
+    stage.connect.known = {JDBC_SINK: frozenset({*SQL, key, *aliases})}
+    stage.specs.files["c-sql"] = ("sql", {**SQL, **aliases, key: "dlq.sql"})
 
     await stage.apply("c-sql")
 

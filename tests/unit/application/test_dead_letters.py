@@ -43,7 +43,7 @@ class Parts:
             self.queue,
             self.source,
             self.connect,
-            sinks={"sqlserver-sink": SQL, "lake-sink": S3},
+            connectors={"sqlserver-sink": SQL, "lake-sink": S3},
             topic=PLACE.topic,
             sleep=self.clock.sleep,
             clock=self.clock,
@@ -181,6 +181,15 @@ async def test_nothing_is_parked_where_no_record_is_in_the_way(parts: Parts) -> 
 
     assert parts.connect.connectors[SQL].offsets == {PLACE: 50}
     assert parts.connect.connectors[SQL].task is RUNNING
+
+
+async def test_only_sinks_are_parked(parts: Parts) -> None:
+    parts.connect.connectors[SQL].kind = "source"
+
+    with pytest.raises(InvalidData, match="no sink"):
+        await parts.service.park(SQL)
+
+    assert parts.connect.connectors[SQL].state is RUNNING
 
 
 async def test_a_sink_that_never_committed_is_parked_from_the_beginning(parts: Parts) -> None:

@@ -1,4 +1,4 @@
-"""`stroke pipeline dlq`: records that a sink could not take."""
+"""`stroke pipeline dlq`: records that a connector could not take."""
 
 from __future__ import annotations
 
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-app = typer.Typer(no_args_is_help=True, help="Records that a sink could not take.")
+app = typer.Typer(no_args_is_help=True, help="Records that a connector could not take.")
 
 Connector = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[CONNECTOR]", help="A sink, by its name or its file's.  [default: all]"
-    ),
+    typer.Argument(metavar="[CONNECTOR]", help="By its name or its file's.  [default: all]"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

@@ -20,6 +20,9 @@ import org.apache.kafka.connect.transforms.Transformation;
  *   <li>A flag is an int16. MySQL keeps {@code BOOLEAN} as {@code TINYINT(1)}, and Debezium sees
  *       the former in a statement of the binlog, the latter in a snapshot: one column, two types,
  *       of which the registry refuses the second.
+ *   <li>Every column but those of the key may be NULL. A consumer that reads old rows by the new
+ *       schema has no value for a column that was added NOT NULL, and its NULLs do not fit one that
+ *       became so: the registry would refuse either, and the connector stop.
  * </ul>
  *
  * <p>Records that are no change events (heartbeats, tombstones, signals) pass as they are.
@@ -40,7 +43,9 @@ public class AsStored<R extends ConnectRecord<R>> implements Transformation<R> {
     if (envelopes.size() > 100) {
       envelopes.clear();
     }
-    Schema envelope = envelopes.computeIfAbsent(event.schema(), AsStored::envelopeAsStored);
+    Schema key = record.keySchema();
+    Schema envelope =
+        envelopes.computeIfAbsent(event.schema(), schema -> envelopeAsStored(schema, key));
     Struct changed = new Struct(envelope);
     for (Field field : envelope.fields()) {
       Object value = event.getWithoutDefault(field.name());
@@ -67,32 +72,33 @@ public class AsStored<R extends ConnectRecord<R>> implements Transformation<R> {
     return changed;
   }
 
-  private static Schema envelopeAsStored(Schema schema) {
+  private static Schema envelopeAsStored(Schema schema, Schema key) {
     SchemaBuilder builder = Envelope.copyOf(schema);
     // before and after share a name, so they must share a schema.
     for (Field field : schema.fields()) {
       boolean isRow = Envelope.ROWS.contains(field.name());
-      builder.field(field.name(), isRow ? rowAsStored(field.schema()) : field.schema());
+      builder.field(field.name(), isRow ? rowAsStored(field.schema(), key) : field.schema());
     }
     return builder.build();
   }
 
-  private static Schema rowAsStored(Schema schema) {
+  private static Schema rowAsStored(Schema schema, Schema key) {
     SchemaBuilder builder = Envelope.copyOf(schema);
     for (Field field : schema.fields()) {
-      builder.field(field.name(), columnAsStored(field.schema()));
+      boolean isOfKey = Envelope.hasField(key, field.name());
+      builder.field(field.name(), columnAsStored(field.schema(), isOfKey));
     }
     return builder.build();
   }
 
-  private static Schema columnAsStored(Schema schema) {
+  private static Schema columnAsStored(Schema schema, boolean isOfKey) {
     boolean isFlag = schema.type() == Schema.Type.BOOLEAN;
     SchemaBuilder builder =
         SchemaBuilder.type(isFlag ? Schema.Type.INT16 : schema.type())
             .name(schema.name())
             .version(schema.version())
             .doc(schema.doc());
-    if (schema.isOptional()) {
+    if (schema.isOptional() || !isOfKey) {
       builder.optional();
     }
     if (Objects.nonNull(schema.parameters())) {

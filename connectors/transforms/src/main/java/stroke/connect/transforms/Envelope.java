@@ -23,6 +23,11 @@ final class Envelope {
                 field -> field != null && field.schema().type() == Schema.Type.STRUCT);
   }
 
+  /** Whether {@code schema} is that of a struct with this field. */
+  static boolean hasField(Schema schema, String name) {
+    return schema != null && schema.type() == Schema.Type.STRUCT && schema.field(name) != null;
+  }
+
   /** A builder with everything of a struct's schema but its fields. */
   static SchemaBuilder copyOf(Schema schema) {
     SchemaBuilder builder =

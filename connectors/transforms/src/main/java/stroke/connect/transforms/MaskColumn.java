@@ -23,7 +23,7 @@ import org.apache.kafka.connect.transforms.Transformation;
  * <p>By {@code ***}, or, with a salt, by the lower-case hexadecimal HMAC-SHA-256 of the UTF-8 value
  * under that salt: equal values stay equal, and nobody without the salt can try names. Debezium's
  * own hashing has the salt in a setting's name, which no config provider can keep secret. NULL stays
- * NULL. Records that are no change events pass as they are.
+ * NULL, and what is no text any more becomes NULL. Records that are no change events pass as they are.
  *
  * @param <R> the kind of record
  */
@@ -88,17 +88,20 @@ public class MaskColumn<R extends ConnectRecord<R>> implements Transformation<R>
     Struct masked = new Struct(row.schema());
     for (Field field : row.schema().fields()) {
       Object value = row.getWithoutDefault(field.name());
-      masked.put(field, columns.contains(field.name()) ? mask(field.name(), value) : value);
+      masked.put(field, columns.contains(field.name()) ? mask(field, value) : value);
     }
     return masked;
   }
 
-  private String mask(String column, Object value) {
+  private String mask(Field column, Object value) {
     if (value == null) {
       return null;
     }
     if (!(value instanceof String text)) {
-      throw new DataException("column " + column + " is not text: it cannot be masked");
+      if (column.schema().isOptional()) {
+        return null;
+      }
+      throw new DataException("column " + column.name() + " is not text: it cannot be masked");
     }
     if (key == null) {
       return HIDDEN;

@@ -1,19 +1,15 @@
 package stroke.connect.transforms;
 
-import java.util.Locale;
 import java.util.Map;
-import java.util.TreeMap;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.apache.kafka.common.config.AbstractConfig;
 import org.apache.kafka.common.config.ConfigDef;
-import org.apache.kafka.common.config.ConfigException;
 import org.apache.kafka.connect.connector.ConnectRecord;
 import org.apache.kafka.connect.data.Field;
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.Struct;
 import org.apache.kafka.connect.errors.DataException;
 import org.apache.kafka.connect.transforms.Transformation;
+import stroke.connect.transforms.ColumnTypes.ColumnType;
 
 /**
  * Refuses change events whose columns a sink cannot take.
@@ -30,53 +26,14 @@ import org.apache.kafka.connect.transforms.Transformation;
  * @param <R> the kind of record
  */
 public class RequireColumnTypes<R extends ConnectRecord<R>> implements Transformation<R> {
-  private static final String COLUMNS = "columns";
-  private static final Pattern COLUMN = Pattern.compile("(\\w+):(\\w+)(?:\\((\\d+)\\))?");
-  private static final ConfigDef SETTINGS =
-      new ConfigDef()
-          .define(
-              COLUMNS,
-              ConfigDef.Type.LIST,
-              ConfigDef.NO_DEFAULT_VALUE,
-              ConfigDef.Importance.HIGH,
-              "Name and type of each column: id:int64,gender:string(10),age:float64.");
+  private static final ConfigDef SETTINGS = ColumnTypes.settings();
 
-  private record Requirement(Schema.Type type, int length) {
-    boolean takes(Schema.Type found) {
-      return switch (type) {
-        case INT64, INT32, INT16 -> isWhole(found) && found.ordinal() <= type.ordinal();
-        case FLOAT64 -> found == Schema.Type.FLOAT32 || found == Schema.Type.FLOAT64;
-        default -> found == type;
-      };
-    }
-
-    private static boolean isWhole(Schema.Type found) {
-      return found.ordinal() <= Schema.Type.INT64.ordinal();
-    }
-  }
-
-  private final Map<String, Requirement> requirements = new TreeMap<>();
+  private Map<String, ColumnType> requirements = Map.of();
 
   @Override
   public void configure(Map<String, ?> settings) {
-    requirements.clear();
-    for (String column : new AbstractConfig(SETTINGS, settings, false).getList(COLUMNS)) {
-      Matcher parts = COLUMN.matcher(column);
-      if (!parts.matches()) {
-        throw new ConfigException(COLUMNS, column, "is not like name:type or name:string(length)");
-      }
-      requirements.put(parts.group(1), requirement(column, parts));
-    }
-  }
-
-  private static Requirement requirement(String column, Matcher parts) {
-    try {
-      Schema.Type type = Schema.Type.valueOf(parts.group(2).toUpperCase(Locale.ROOT));
-      String length = parts.group(3);
-      return new Requirement(type, length == null ? Integer.MAX_VALUE : Integer.parseInt(length));
-    } catch (IllegalArgumentException unknown) {
-      throw new ConfigException(COLUMNS, column, "names no type of Connect's");
-    }
+    AbstractConfig config = new AbstractConfig(SETTINGS, settings, false);
+    requirements = ColumnTypes.of(config.getList(ColumnTypes.COLUMNS));
   }
 
   @Override
@@ -94,21 +51,33 @@ public class RequireColumnTypes<R extends ConnectRecord<R>> implements Transform
 
   private void check(Struct row) {
     for (Field field : row.schema().fields()) {
-      Requirement required = requirements.get(field.name());
+      ColumnType required = requirements.get(field.name());
       if (required == null) {
         continue;
       }
       Schema.Type found = field.schema().type();
-      if (!required.takes(found)) {
+      if (!takes(required.type(), found)) {
         throw new DataException(
-            "column " + field.name() + " is " + found + ", but the sink needs " + required.type);
+            "column " + field.name() + " is " + found + ", but the sink needs " + required.type());
       }
       if (row.getWithoutDefault(field.name()) instanceof String text
-          && text.codePointCount(0, text.length()) > required.length) {
+          && text.codePointCount(0, text.length()) > required.length()) {
         throw new DataException(
-            "column " + field.name() + " is longer than " + required.length + " characters");
+            "column " + field.name() + " is longer than " + required.length() + " characters");
       }
     }
+  }
+
+  private static boolean takes(Schema.Type required, Schema.Type found) {
+    return switch (required) {
+      case INT64, INT32, INT16 -> isWhole(found) && found.ordinal() <= required.ordinal();
+      case FLOAT64 -> found == Schema.Type.FLOAT32 || found == Schema.Type.FLOAT64;
+      default -> found == required;
+    };
+  }
+
+  private static boolean isWhole(Schema.Type found) {
+    return found.ordinal() <= Schema.Type.INT64.ordinal();
   }
 
   @Override

@@ -64,6 +64,34 @@ class AsStoredTest {
   }
 
   @Test
+  void onlyTheKeyMustHaveAValueSoThatNewRulesNeverRefuseOldRows() {
+    Schema key = SchemaBuilder.struct().field("id", Schema.INT64_SCHEMA).build();
+    Schema row =
+        SchemaBuilder.struct()
+            .optional()
+            .field("id", Schema.INT64_SCHEMA)
+            .field("bed", SchemaBuilder.int32().defaultValue(3).build())
+            .build();
+    Schema envelope =
+        SchemaBuilder.struct()
+            .field("before", row)
+            .field("after", row)
+            .field("op", Schema.STRING_SCHEMA)
+            .build();
+    Struct event =
+        new Struct(envelope).put("after", new Struct(row).put("id", 1L).put("bed", 7)).put("op", "c");
+
+    SourceRecord keyed =
+        new SourceRecord(
+            null, null, "topic", 0, key, new Struct(key).put("id", 1L), envelope, event);
+    Struct after = ((Struct) transform.apply(keyed).value()).getStruct("after");
+
+    assertEquals(7, after.get("bed"));
+    assertEquals(Schema.OPTIONAL_INT32_SCHEMA, after.schema().field("bed").schema());
+    assertEquals(Schema.INT64_SCHEMA, after.schema().field("id").schema());
+  }
+
+  @Test
   void everythingElseStaysAsItWas() {
     Struct row = new Struct(ROW).put("id", 7L).put("timestamp", 12L).put("age", 0.1);
 

@@ -77,6 +77,13 @@ class MaskColumnTest {
   }
 
   @Test
+  void aColumnThatIsNoTextAnyMoreIsHiddenWholly() {
+    SourceRecord number = Events.with("name", Schema.OPTIONAL_INT64_SCHEMA, 123456789L);
+
+    assertNull(after(mask(Map.of("columns", "name")).apply(number)).get("name"));
+  }
+
+  @Test
   void heartbeatsAndTombstonesPass() {
     MaskColumn<SourceRecord> transform = mask(Map.of("columns", "name"));
     SourceRecord beat = Events.heartbeat();

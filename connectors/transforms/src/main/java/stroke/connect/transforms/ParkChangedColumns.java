@@ -1,0 +1,124 @@
+package stroke.connect.transforms;
+
+import java.nio.charset.StandardCharsets;
+import java.util.Map;
+import org.apache.kafka.common.config.AbstractConfig;
+import org.apache.kafka.common.config.ConfigDef;
+import org.apache.kafka.connect.connector.ConnectRecord;
+import org.apache.kafka.connect.data.Field;
+import org.apache.kafka.connect.data.Schema;
+import org.apache.kafka.connect.data.Struct;
+import org.apache.kafka.connect.errors.DataException;
+import org.apache.kafka.connect.header.Headers;
+import org.apache.kafka.connect.json.JsonConverter;
+import org.apache.kafka.connect.transforms.Transformation;
+import stroke.connect.transforms.ColumnTypes.ColumnType;
+
+/**
+ * Parks change events of columns that are of another type than consumers know.
+ *
+ * <p>The registry refuses a schema by which old events cannot be read, and a source connector has no
+ * dead-letter queue: one statement such as {@code MODIFY age VARCHAR(20)} would stop it for good,
+ * since what is in the binlog stays there. Such an event goes to the dead-letter {@code topic}
+ * instead, with its key, as JSON text (whose schema never changes) and with the headers that Connect
+ * gives its own letters. The rest flows. {@code columns} lists the types that are known; columns
+ * that are not listed pass.
+ *
+ * <p>Put it after {@link MaskColumn}, so that letters are masked, too.
+ *
+ * @param <R> the kind of record
+ */
+public class ParkChangedColumns<R extends ConnectRecord<R>> implements Transformation<R> {
+  private static final String TOPIC = "topic";
+  private static final String CONNECTOR = "connector";
+  private static final String HEADER = "__connect.errors.";
+  private static final ConfigDef SETTINGS =
+      ColumnTypes.settings()
+          .define(
+              TOPIC,
+              ConfigDef.Type.STRING,
+              ConfigDef.NO_DEFAULT_VALUE,
+              ConfigDef.Importance.HIGH,
+              "Where such events go.")
+          .define(
+              CONNECTOR,
+              ConfigDef.Type.STRING,
+              ConfigDef.NO_DEFAULT_VALUE,
+              ConfigDef.Importance.HIGH,
+              "The connector that they are from.");
+
+  private final JsonConverter json = new JsonConverter();
+  private Map<String, ColumnType> known = Map.of();
+  private String topic;
+  private String connector;
+
+  @Override
+  public void configure(Map<String, ?> settings) {
+    AbstractConfig config = new AbstractConfig(SETTINGS, settings, false);
+    known = ColumnTypes.of(config.getList(ColumnTypes.COLUMNS));
+    topic = config.getString(TOPIC);
+    connector = config.getString(CONNECTOR);
+    json.configure(Map.of("schemas.enable", "false"), false);
+  }
+
+  @Override
+  public R apply(R record) {
+    if (!(record.value() instanceof Struct event) || !Envelope.isEnvelope(event.schema())) {
+      return record;
+    }
+    // Both rows of an event are of one schema.
+    String reason = changeOf(event.schema().field("after").schema());
+    return reason == null ? record : letter(record, reason);
+  }
+
+  private String changeOf(Schema row) {
+    for (Field field : row.fields()) {
+      ColumnType column = known.get(field.name());
+      if (column != null && inAvro(column.type()) != inAvro(field.schema().type())) {
+        return "column " + field.name() + " is " + field.schema().type() + ", was " + column.type();
+      }
+    }
+    return null;
+  }
+
+  private static Schema.Type inAvro(Schema.Type type) {
+    return switch (type) {
+      case INT8, INT16 -> Schema.Type.INT32;
+      default -> type;
+    };
+  }
+
+  private R letter(R record, String reason) {
+    byte[] text = json.fromConnectData(record.topic(), record.valueSchema(), record.value());
+    Headers headers =
+        record
+            .headers()
+            .duplicate()
+            .addString(HEADER + "topic", record.topic())
+            .addString(HEADER + "partition", "0")
+            .addString(HEADER + "connector.name", connector)
+            .addString(HEADER + "stage", "TRANSFORMATION")
+            .addString(HEADER + "class.name", getClass().getName())
+            .addString(HEADER + "exception.class.name", DataException.class.getName())
+            .addString(HEADER + "exception.message", reason);
+    return record.newRecord(
+        topic,
+        null,
+        record.keySchema(),
+        record.key(),
+        Schema.STRING_SCHEMA,
+        new String(text, StandardCharsets.UTF_8),
+        record.timestamp(),
+        headers);
+  }
+
+  @Override
+  public ConfigDef config() {
+    return SETTINGS;
+  }
+
+  @Override
+  public void close() {
+    json.close();
+  }
+}
