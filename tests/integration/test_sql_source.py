@@ -176,6 +176,20 @@ async def test_a_position_includes_the_ones_before_it_and_not_those_after(
     assert not await source.includes("", after)
 
 
+async def test_a_position_ends_with_a_change_of_a_row_after_a_statement_without_one(
+    mysql: MySqlServer, url: str, source: MySqlSource
+) -> None:
+    """Debezium counts such a statement as sent with the next transaction only."""
+    mysql.rows(url, "ALTER TABLE predictions COMMENT 'altered'")
+    altered = mysql.rows(url, "SELECT @@GLOBAL.gtid_executed")[0][0].replace("\n", "")
+
+    position = await source.position()
+
+    assert await source.includes(position, altered)
+    assert not await source.includes(altered, position)
+    assert mysql.rows(url, "SELECT id FROM debezium_signal") == []
+
+
 async def test_a_server_without_gtids_is_refused(
     own_mysql: Callable[[], MySqlServer],
 ) -> None:

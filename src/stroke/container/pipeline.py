@@ -8,7 +8,6 @@ from functools import partial
 
 from dependency_injector import containers, providers
 from pydantic import SecretStr
-from sqlalchemy import JSON, Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.iceberg.catalog import Lake
@@ -93,10 +92,6 @@ def _revealed(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
-def _json_columns(table: Table) -> list[str]:
-    return [column.name for column in table.columns if isinstance(column.type, JSON)]
-
-
 def _source_engine(settings: DatabaseSettings) -> AsyncEngine:
     url = settings.sqlalchemy_url
     if url.get_backend_name() != "mysql":
@@ -169,14 +164,6 @@ class PipelineContainer(containers.DeclarativeContainer):
         topic=settings.provided.topic,
         file_format=settings.provided.lake.format,
     )
-    lake_replica = providers.Singleton(
-        IcebergReplica,
-        lake,
-        topic=settings.provided.topic,
-        cluster_id=connect.provided.cluster_id,
-        json_columns=_json_columns(predictions),
-    )
-
     connectors = providers.Singleton(
         ConnectorService,
         registry=connect,
@@ -201,6 +188,13 @@ class PipelineContainer(containers.DeclarativeContainer):
     source_engine = providers.Singleton(_source_engine, settings.provided.database)
     source = providers.Singleton(_source, source_engine, settings)
     sql_replica = providers.Singleton(_sql_replica, settings, source, connector_files, connect)
+    lake_replica = providers.Singleton(
+        IcebergReplica,
+        lake,
+        topic=settings.provided.topic,
+        cluster_id=connect.provided.cluster_id,
+        columns=source.provided.columns,
+    )
     verifier = providers.Factory(
         PipelineVerifier,
         source,

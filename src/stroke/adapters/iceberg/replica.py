@@ -31,7 +31,9 @@ class IcebergReplica(Replica):
 
     Within a Kafka cluster the offset orders events. A cluster that was made anew counts from 0
     again, so clusters are ordered by when their first event was read. ``cluster_id`` tells the
-    cluster that feeds the sink now. The table is read as of the last ``reached`` or ``bounds``.
+    cluster that feeds the sink now. ``columns`` tells the types by name that the source's table has
+    now: the log keeps columns that it has no more, which do not count, and those of type "json"
+    are documents. The table is read as of the last ``reached`` or ``bounds``.
     """
 
     name = "s3"
@@ -42,19 +44,20 @@ class IcebergReplica(Replica):
         *,
         topic: str,
         cluster_id: Callable[[], Awaitable[str]],
-        json_columns: Iterable[str],
+        columns: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
         self._lake = lake
         self._topic = topic
         self._cluster_id = cluster_id
-        self._json_columns = frozenset(json_columns)
+        self._columns = columns
         self._table: Table | None = None
 
     async def bounds(self) -> tuple[int, int] | None:
         return await asyncio.to_thread(self._bounds)
 
     async def chunk(self, first: int, last: int) -> ReplicaChunk:
-        return await asyncio.to_thread(self._chunk, first, last)
+        kinds = await self._columns()
+        return await asyncio.to_thread(self._chunk, first, last, kinds)
 
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
         cluster = await self._cluster_id()
@@ -74,7 +77,7 @@ class IcebergReplica(Replica):
             lineage.offsets.get(partition, -1) >= offset for partition, offset in offsets.items()
         )
 
-    def _chunk(self, first: int, last: int) -> ReplicaChunk:
+    def _chunk(self, first: int, last: int, kinds: Mapping[str, str]) -> ReplicaChunk:
         table = self._table or self._lake.load()
         self._table = table
         with unavailable(self._lake.identifier):
@@ -82,22 +85,22 @@ class IcebergReplica(Replica):
         places = Counter(_place(event) for event in events)
         return ReplicaChunk(
             {
-                number: self._digest(event["after"])
+                number: _digest(event["after"], kinds)
                 for number, event in _latest(events).items()
                 if event["op"] != _DELETED
             },
             duplicates=sum(times - 1 for times in places.values()),
         )
 
-    def _digest(self, row: Mapping[str, Any]) -> bytes:
-        return row_digest(
-            {
-                name: canonical_json(value)
-                if name in self._json_columns
-                else canonical_value(value)
-                for name, value in row.items()
-            }
-        )
+
+def _digest(row: Mapping[str, Any], kinds: Mapping[str, str]) -> bytes:
+    return row_digest(
+        {
+            name: canonical_json(value) if kinds[name] == "json" else canonical_value(value)
+            for name, value in row.items()
+            if name in kinds
+        }
+    )
 
 
 def _place(event: Event) -> tuple[str | None, str, int, int]:

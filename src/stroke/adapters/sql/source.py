@@ -97,14 +97,27 @@ class MySqlSource(SourceOfTruth):
             return await self._columns(connection)
 
     async def position(self) -> str:
-        async with self._transaction() as connection:
-            found = await connection.execute(
-                text("SELECT @@GLOBAL.gtid_mode, @@GLOBAL.gtid_executed")
-            )
-            mode, executed = found.one()
-        if mode != "ON":
+        """Return the GTID set, whose last transaction changed a row.
+
+        Debezium counts a statement that changes none (ALTER, GRANT) as sent only with the next
+        transaction, which on a quiet system may be tomorrow's.
+        """
+        if await self._variable("gtid_mode") != "ON":
             raise StoreUnavailable("MySQL must run with gtid_mode=ON: a copy has no other clock")
-        return str(executed).replace("\n", "")
+        await self._commit_a_mark()
+        return (await self._variable("gtid_executed")).replace("\n", "")
+
+    async def _variable(self, name: str) -> str:
+        async with self._transaction() as connection:
+            return str(await connection.scalar(text(f"SELECT @@GLOBAL.{name}")))
+
+    async def _commit_a_mark(self) -> None:
+        mark = str(uuid.uuid4())
+        async with self._transaction() as connection:
+            await connection.execute(
+                insert(_SIGNALS).values(id=mark, type="log", data='{"message": "verify"}')
+            )
+            await connection.execute(delete(_SIGNALS).where(_SIGNALS.c.id == mark))
 
     async def includes(self, position: str, wanted: str) -> bool:
         async with self._transaction() as connection:
