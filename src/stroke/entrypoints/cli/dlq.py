@@ -164,7 +164,9 @@ def _print(letters: Sequence[DeadLetter]) -> None:
     if not letters:
         typer.echo("no dead letters")
         return
-    table = Table("letter", "connector", "from", "prediction", "stage", "reason", "settled")
+    table = Table()
+    for heading in ("letter", "connector", "from", "prediction", "stage", "reason", "settled"):
+        table.add_column(heading, overflow="fold")  # a name that is cut is no name
     for each in letters:
         table.add_row(
             str(each.letter),
