@@ -157,7 +157,7 @@ def test_a_kafka_made_anew_beside_surviving_copies_is_told_and_recovered_from(
     assert "cluster" in dry.stdout + dry.stderr
     late = clean.stroke("pipeline", "verify", "--timeout", "5")
     assert late.returncode == 1
-    assert "connectors" in late.stderr
+    assert "`stroke connectors apply` makes them" in late.stderr
 
     # The documented command: what is missing is started, the connectors are applied.
     clean.compose("up", "--detach", "--no-build", "--wait")

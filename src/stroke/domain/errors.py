@@ -138,8 +138,8 @@ class ConnectorNotFound(PipelineError):
 
     def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
         self.name = name
-        there = f": there are {', '.join(known)}" if known else ""
-        super().__init__(f"no connector is called {name}{there}")
+        there = f"there are {', '.join(known)}" if known else "`stroke connectors apply` makes them"
+        super().__init__(f"no connector is called {name}: {there}")
 
 
 class InvalidConnector(PipelineError):
