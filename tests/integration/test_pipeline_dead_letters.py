@@ -11,8 +11,8 @@ import pytest
 
 from builders import patient_json
 
-from .change_events import lake_events, latest, sink_rows, topic_events, until
-from .stack import S3_SINK, SQL_SINK, PipelineStack
+from .change_events import lake_events, latest, raw_records, sink_rows, topic_events, until
+from .stack import S3_SINK, SOURCE, SQL_SINK, TOPIC, PipelineStack
 
 WITHIN = 90.0
 CANARY = "Zoë Canary"
@@ -191,6 +191,59 @@ def test_the_deletion_of_a_row_that_is_gone_is_told_again(pipeline: PipelineStac
     until(lambda: gone not in sink_rows(pipeline), within=WITHIN, what="the deletion")
 
 
+def test_a_changed_column_stops_nothing_and_its_rows_come_once_it_is_mended(
+    pipeline: PipelineStack,
+) -> None:
+    before = predict(pipeline, 3)
+    pipeline.mysql("ALTER TABLE predictions MODIFY age VARCHAR(20)")
+    try:
+        pipeline.mysql("UPDATE predictions SET age = '40.5' WHERE id = %s", before[0])
+        (letter,) = letters_come(pipeline, 1)
+        assert (letter["connector"], letter["prediction_id"]) == (SOURCE, before[0])
+        assert letter["topic"] == TOPIC
+        assert not has_failed(pipeline, SOURCE)
+        copy = list(raw_records(pipeline, f"dlq.{SOURCE}"))[-1]
+        assert b'"age":"40.5"' in copy.value()
+    finally:
+        pipeline.mysql("ALTER TABLE predictions MODIFY age DOUBLE")
+    after = predict(pipeline, 3)
+    in_sql(pipeline, before + after)
+    in_lake(pipeline, before + after)
+    assert sink_rows(pipeline)[before[0]]["age"] != 40.5
+
+    assert pipeline.stroke("pipeline", "dlq", "replay", "mysql-source").returncode == 0
+
+    until(
+        lambda: sink_rows(pipeline)[before[0]]["age"] == 40.5,
+        within=WITHIN,
+        what="the row as it is now",
+    )
+
+
+def test_a_column_that_is_added_not_null_stops_nothing(pipeline: PipelineStack) -> None:
+    before = predict(pipeline, 2)
+    in_sql(pipeline, before)
+    pipeline.mysql("ALTER TABLE predictions ADD COLUMN bed INT NOT NULL DEFAULT 7")
+    try:
+        after = predict(pipeline, 2)
+        pipeline.mysql("UPDATE predictions SET bed = 8 WHERE id = %s", before[0])
+        in_sql(pipeline, before + after)
+        in_lake(pipeline, before + after)
+        until(
+            lambda: sink_rows(pipeline)[before[0]].get("bed") == 8,
+            within=WITHIN,
+            what="the new column",
+        )
+        assert sink_rows(pipeline)[after[0]]["bed"] == 7
+        pipeline.mysql("ALTER TABLE predictions MODIFY country VARCHAR(50) NOT NULL DEFAULT ''")
+        last = predict(pipeline, 1)
+        in_sql(pipeline, last)
+        assert not has_failed(pipeline, SOURCE)
+    finally:
+        pipeline.mysql("ALTER TABLE predictions DROP COLUMN bed")
+        pipeline.mysql("ALTER TABLE predictions MODIFY country VARCHAR(50) NULL")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -198,6 +251,7 @@ def test_the_deletion_of_a_row_that_is_gone_is_told_again(pipeline: PipelineStac
         (("replay", "s3-sink", "--letter", "999999"), 1, "999999"),
         (("list", "no-such-sink"), 1, "no connector is called no-such-sink"),
         (("park", "s3-sink", "--through", "0", "--yes"), 1, "already"),
+        (("park", "mysql-source", "--yes"), 1, "no sink"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(
