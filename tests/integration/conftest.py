@@ -11,6 +11,7 @@ import docker
 import pytest
 
 from .containers import MySqlServer, PostgreSqlServer, mysql_image
+from .object_store import ObjectStore
 from .stack import PipelineStack
 
 
@@ -43,6 +44,13 @@ def postgresql(docker_engine: None) -> Iterator[PostgreSqlServer]:
     server.launch()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """Share one server: take a ``new_bucket()`` from it."""
+    with ObjectStore(tmp_path_factory.mktemp("s3")) as server:
+        yield server
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Final
 
 from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
 from pyiceberg.table import Table
+from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.event_schema import Columns, event_schema, partition_by_day
@@ -96,11 +97,15 @@ def lineage_of(table: Table, topic: str) -> Lineage:
 
 def sink_cluster(table: Table) -> str | None:
     """Return the Kafka cluster named by the newest snapshot that a sink committed."""
-    snapshot = table.current_snapshot()
-    while snapshot is not None:
-        for key in snapshot.summary.additional_properties if snapshot.summary else ():
-            if found := SINK_OFFSETS.match(key):
-                return found["cluster"]
-        parent = snapshot.parent_snapshot_id
-        snapshot = None if parent is None else table.snapshot_by_id(parent)
+    for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
+        if cluster := committing_cluster(snapshot):
+            return cluster
+    return None
+
+
+def committing_cluster(snapshot: Snapshot) -> str | None:
+    """Return the Kafka cluster whose sink committed a snapshot; None for what others committed."""
+    for key in snapshot.summary.additional_properties if snapshot.summary else ():
+        if found := SINK_OFFSETS.match(key):
+            return found["cluster"]
     return None

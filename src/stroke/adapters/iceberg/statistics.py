@@ -47,6 +47,18 @@ def avro_events(table: Table, file: DataFile) -> Iterator[dict[str, Any]]:
             yield dict(event)  # type: ignore[arg-type]
 
 
+def cluster_bound(table: Table, file: DataFile) -> str | None:
+    """Return the beginning of the id of the cluster that a file's events are of, if it is known."""
+    bounds = _bounds(table, file, "_kafka_metadata.cluster")
+    return str(bounds[0])[:_BOUND_CHARACTERS] if bounds else None
+
+
+def first_offset(table: Table, file: DataFile) -> int:
+    """Return the lowest Kafka offset of a file's events; 0 if it is not known."""
+    bounds = _bounds(table, file, "_kafka_metadata.offset")
+    return int(bounds[0]) if bounds else 0
+
+
 def is_avro(file: DataFile) -> bool:
     """Return whether a data file is Avro, and so has no column bounds."""
     return file.file_format == FileFormat.AVRO
@@ -56,11 +68,9 @@ def _offsets(table: Table, file: DataFile, cluster: str) -> Iterable[tuple[int, 
     if is_avro(file):
         places = [event["_kafka_metadata"] for event in avro_events(table, file)]
         return [(p["partition"], p["offset"]) for p in places if p["cluster"] == cluster]
-    clusters = _bounds(table, file, "_kafka_metadata.cluster")
     partitions = _bounds(table, file, "_kafka_metadata.partition")
     offsets = _bounds(table, file, "_kafka_metadata.offset")
-    prefix = cluster[:_BOUND_CHARACTERS]
-    if not clusters or str(clusters[0])[:_BOUND_CHARACTERS] != prefix:
+    if cluster_bound(table, file) != cluster[:_BOUND_CHARACTERS]:
         return []
     return [(partitions[1], offsets[1])]
 

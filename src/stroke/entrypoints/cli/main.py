@@ -8,7 +8,7 @@ import typer
 
 from stroke import __version__
 from stroke.domain.errors import StrokeError
-from stroke.entrypoints.cli import connectors, db, model, pipeline, predict, serve, simulate
+from stroke.entrypoints.cli import connectors, db, lake, model, pipeline, predict, serve, simulate
 
 app = typer.Typer(
     name="stroke",
@@ -24,6 +24,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(pipeline.app, name="pipeline")
+app.add_typer(lake.app, name="lake")
 
 
 def _print_version(wanted: bool) -> None:
