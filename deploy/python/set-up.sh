@@ -3,9 +3,10 @@ set -euo pipefail
 
 usage() {
   cat << 'HELP'
-Usage: deploy/python/set-up.sh app|train|dev
+Usage: deploy/python/set-up.sh app|train|pipeline|dev
 
-Make .venv with the hashed pins of requirements/{app,train,dev}.txt and stroke itself (editable).
+Make .venv with the hashed pins of requirements/{app,train,pipeline,dev}.txt and stroke itself
+(editable): the service; what trains models; what runs the change-data pipeline; all, and its tests.
 Does nothing when they are installed already; a .venv that was interrupted, or moved, is made anew.
 
 STROKE_PYTHON names the interpreter (default: the first Python from 3.11 on that is found).
@@ -14,7 +15,7 @@ HELP
 
 case ${1:-} in
   -h | --help) usage; exit 0 ;;
-  app | train | dev) pins=$1 ;;
+  app | train | pipeline | dev) pins=$1 ;;
   *) usage >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -80,14 +81,13 @@ trap 'echo "stroke: interrupted; run it again to start over" >&2; exit 130' INT 
 echo "stroke: installing requirements/$pins.txt into .venv (once; takes a minute)" >&2
 touch "$unfinished"
 echo "$root" > "$home"
-rm -f "$venv"/.stroke-{app,train,dev}
+rm -f "$venv"/.stroke-{app,train,pipeline,dev}
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 pip install --require-hashes -r "requirements/$pins.txt" ||
   fail "the packages could not be installed: is the package index reachable? Then run it again"
 pip install --no-deps --no-build-isolation -e . || fail "stroke itself could not be installed"
-# Each list of pins holds the ones before it.
-for smaller in app train dev; do
-  wanted "$smaller" > "$venv/.stroke-$smaller"
-  if [[ $smaller == "$pins" ]]; then break; fi
-done
+# Every list of pins holds the app's, and that of dev holds all.
+held=(app "$pins")
+if [[ $pins == dev ]]; then held=(app train pipeline dev); fi
+for list in "${held[@]}"; do wanted "$list" > "$venv/.stroke-$list"; done
 rm -f "$unfinished"

@@ -49,6 +49,16 @@ def main() -> None:
     except StrokeError as error:
         typer.echo(f"stroke: {error}", err=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in {"", "stroke"}:
+            raise
+        typer.echo(
+            f"stroke: this command needs the package {package}: install requirements/pipeline.txt "
+            "(connectors, pipeline, lake) or requirements/train.txt (model)",
+            err=True,
+        )
+        sys.exit(1)
 
 
 if __name__ == "__main__":
