@@ -6,9 +6,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
+
+from stroke.adapters.iceberg.catalog import Lake
 
 from .containers import MySqlServer, PostgreSqlServer, mysql_image
 from .object_store import ObjectStore
@@ -51,6 +54,29 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     """Share one server: take a ``new_bucket()`` from it."""
     with ObjectStore(tmp_path_factory.mktemp("s3")) as server:
         yield server
+
+
+@pytest.fixture
+def catalog(s3: ObjectStore, mysql: MySqlServer) -> dict[str, Any]:
+    """A catalog of the test's own in MySQL, and a bucket."""
+    return {
+        "name": "iceberg",
+        "uri": mysql.new_database().replace("+asyncmy", ""),
+        "warehouse": f"s3://{s3.new_bucket()}/warehouse",
+        "table": "stroke.predictions_changes",
+        "region": "us-east-1",
+        "endpoint": s3.endpoint,
+        "path_style": True,
+        "access_key_id": "local",
+        "secret_access_key": "local",
+    }
+
+
+@pytest.fixture
+def lake(catalog: dict[str, Any]) -> Iterator[Lake]:
+    lake = Lake("jdbc", **catalog)
+    yield lake
+    lake.catalog.close()
 
 
 @pytest.fixture

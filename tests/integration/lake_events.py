@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import IO, Any, cast
+from uuid import uuid4
 
 import pyarrow as pa
+from fastavro import writer as write_avro
 from pyiceberg.io.pyarrow import schema_to_pyarrow
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import Table
 from pyiceberg.typedef import Record
 
@@ -16,7 +19,6 @@ from builders import NOON
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.rewriting import write_file
 
-TABLE = "stroke.predictions_changes"
 TOPIC = "dbserver1.stroke_predictions.predictions"
 CLUSTER = "MkU3OEVBNTcwNTJENDM2Qg"
 COLUMNS = (
@@ -27,6 +29,39 @@ COLUMNS = (
     ("name", "string"),
     ("prediction_data", "string"),
 )
+_AVRO_OF = {"float64": "double", "int16": "int", "int64": "long"}
+_ROW = {
+    "type": "record",
+    "name": "row",
+    "fields": [
+        {"name": name, "type": ["null", _AVRO_OF.get(kind, kind)]} for name, kind in COLUMNS
+    ],
+}
+_ON_KAFKA = {
+    "type": "record",
+    "name": "on_kafka",
+    "fields": [
+        {"name": name, "type": kind}
+        for name, kind in {
+            "topic": "string",
+            "partition": "int",
+            "offset": "long",
+            "timestamp": {"type": "long", "logicalType": "timestamp-micros"},
+            "cluster": "string",
+        }.items()
+    ],
+}
+_AVRO = {
+    "type": "record",
+    "name": "table",
+    "fields": [
+        {"name": "before", "type": ["null", _ROW]},
+        {"name": "after", "type": ["null", "row"]},
+        {"name": "op", "type": "string"},
+        {"name": "ts_us", "type": "long"},
+        {"name": "_kafka_metadata", "type": _ON_KAFKA},
+    ],
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Event = Mapping[str, Any]
@@ -72,21 +107,36 @@ class Sink:
 
     def append(self, table: Table, *events: Event, at_offset: int) -> None:
         """Append to a table that was loaded perhaps long ago."""
-        rows = [
-            {**event, "_kafka_metadata": self._place(at_offset + index)}
-            for index, event in enumerate(events)
-        ]
+        rows = self._on_kafka(events, at_offset)
         by_day: dict[int, list[Event]] = defaultdict(list)
         for row in rows:
             by_day[(row["ts_ms"] - _EPOCH).days].append(row)
+        files = []
+        for day, of_day in by_day.items():
+            batch = pa.RecordBatch.from_pylist(of_day, schema_to_pyarrow(table.schema()))
+            files.append(write_file(table, Record(day), [batch]))
+        self._append(table, files)
+
+    def commit_avro(self, *events: Event) -> None:
+        """The same as ``commit`` with an Avro file."""
+        table = self._lake.load()
+        self._append(table, [_avro_file(table, self._on_kafka(events, self._next))])
+        self._next += len(events)
+
+    def _on_kafka(self, events: Sequence[Event], first: int) -> list[Event]:
+        return [
+            {**event, "_kafka_metadata": self._place(first + index)}
+            for index, event in enumerate(events)
+        ]
+
+    def _append(self, table: Table, files: Sequence[DataFile]) -> None:
         property_ = f"kafka.connect.offsets.control-iceberg-{self._cluster}.connect-s3-sink"
         with (
             table.transaction() as transaction,
             transaction.update_snapshot({property_: '{"0":7}'}).fast_append() as appending,
         ):
-            for day, of_day in by_day.items():
-                batch = pa.RecordBatch.from_pylist(of_day, schema_to_pyarrow(table.schema()))
-                appending.append_data_file(write_file(table, Record(day), [batch]))
+            for file in files:
+                appending.append_data_file(file)
 
     def _place(self, offset: int) -> dict[str, Any]:
         return {
@@ -96,6 +146,22 @@ class Sink:
             "timestamp": NOON,
             "cluster": self._cluster,
         }
+
+
+def _avro_file(table: Table, events: Sequence[Event]) -> DataFile:
+    """Write events as the sink does into a table that is set to Avro: without any bounds."""
+    output = table.io.new_output(f"{table.location()}/data/{uuid4()}.avro")
+    with output.create() as stream:
+        write_avro(cast("IO[bytes]", stream), _AVRO, events)
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=output.location,
+        file_format=FileFormat.AVRO,
+        partition=Record(0),
+        record_count=len(events),
+        file_size_in_bytes=len(output),
+        spec_id=table.spec().spec_id,
+    )
 
 
 def _event(

@@ -22,37 +22,13 @@ from stroke.adapters.iceberg.state import state_of
 from stroke.domain.connectors import TopicPartition
 from stroke.domain.errors import ReplicaUnavailable
 
-from .containers import MySqlServer
-from .lake_events import CLUSTER, COLUMNS, TABLE, TOPIC, Sink, created, updated
+from .lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created, updated
 from .object_store import ObjectStore
 
 pytestmark = pytest.mark.anyio
 
 DAY = timedelta(days=1)
 AT_ONCE = timedelta(0)
-
-
-@pytest.fixture
-def catalog(s3: ObjectStore, mysql: MySqlServer) -> dict[str, Any]:
-    """A catalog of the test's own in MySQL, and a bucket."""
-    return {
-        "name": "iceberg",
-        "uri": mysql.new_database().replace("+asyncmy", ""),
-        "warehouse": f"s3://{s3.new_bucket()}/warehouse",
-        "table": TABLE,
-        "region": "us-east-1",
-        "endpoint": s3.endpoint,
-        "path_style": True,
-        "access_key_id": "local",
-        "secret_access_key": "local",
-    }
-
-
-@pytest.fixture
-def lake(catalog: dict[str, Any]) -> Iterator[Lake]:
-    lake = Lake("jdbc", **catalog)
-    yield lake
-    lake.catalog.close()
 
 
 @pytest.fixture

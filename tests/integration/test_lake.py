@@ -1,0 +1,189 @@
+"""The Iceberg table as change log and as copy, on a real S3 server and a catalog in MySQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pyiceberg.transforms import DayTransform
+from pyiceberg.types import IntegerType
+
+from builders import NOON
+from stroke.adapters.iceberg.catalog import Lake
+from stroke.adapters.iceberg.change_log import IcebergChangeLog
+from stroke.adapters.iceberg.replica import IcebergReplica
+from stroke.domain.connectors import TopicPartition
+from stroke.domain.consistency import Lineage, ReplicaChunk, canonical_json, row_digest
+from stroke.domain.errors import InvalidSetting, ReplicaUnavailable
+
+from .containers import MySqlServer, free_port
+from .lake_events import CLUSTER, COLUMNS, TOPIC, Sink, a_row, created, deleted, updated
+
+pytestmark = pytest.mark.anyio
+
+PLACE = TopicPartition(TOPIC, 0)
+LATER = NOON + timedelta(days=3)
+RENEWED = "AnotherClusterOf22Char"
+
+
+@pytest.fixture
+def log(lake: Lake) -> IcebergChangeLog:
+    return IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC)
+
+
+@pytest.fixture
+async def sink(lake: Lake, log: IcebergChangeLog) -> Sink:
+    assert await log.ensure_table()
+    return Sink(lake)
+
+
+def replica(lake: Lake, *, cluster: str = CLUSTER) -> IcebergReplica:
+    async def cluster_id() -> str:
+        return cluster
+
+    async def columns() -> Mapping[str, str]:
+        return {name: "json" if name == "prediction_data" else "any" for name, _ in COLUMNS}
+
+    return IcebergReplica(lake, topic=TOPIC, cluster_id=cluster_id, columns=columns)
+
+
+def digest(number: int, **changes: Any) -> bytes:
+    row = a_row(number, **changes)
+    return row_digest({**row, "prediction_data": canonical_json(row["prediction_data"])})
+
+
+async def whole(lake: Lake) -> ReplicaChunk:
+    return await replica(lake).chunk(0, 2**63 - 1)
+
+
+async def test_the_table_is_made_once_partitioned_by_day(lake: Lake, log: IcebergChangeLog) -> None:
+    assert await log.lineage() is None
+    assert await log.ensure_table()
+    assert not await log.ensure_table()
+
+    table = lake.load()
+    (field,) = table.spec().fields
+    assert (field.name, field.transform) == ("ts_day", DayTransform())
+    assert table.schema().find_field("after.hypertension").field_type == IntegerType()
+    assert not any(field.required for field in table.schema().fields)
+    assert await log.lineage() == Lineage(None, {})
+
+
+async def test_java_finds_the_table_in_the_catalogs_own_schema(
+    catalog: dict[str, Any], mysql: MySqlServer, sink: Sink
+) -> None:
+    """The columns of Iceberg's JdbcCatalog with jdbc.schema-version=V1."""
+    found = mysql.rows(
+        catalog["uri"],
+        "SELECT catalog_name, table_namespace, table_name, iceberg_type FROM iceberg_tables",
+    )
+    assert found == [("iceberg", "stroke", "predictions_changes", "TABLE")]
+
+
+async def test_another_name_of_the_catalog_finds_no_table(
+    catalog: dict[str, Any], sink: Sink
+) -> None:
+    other = Lake("jdbc", **{**catalog, "name": "other"})
+
+    assert other.find() is None
+    with pytest.raises(ReplicaUnavailable, match="connectors apply"):
+        other.load()
+    other.catalog.close()
+
+
+async def test_the_lineage_is_the_last_cluster_and_its_highest_offset(
+    lake: Lake, log: IcebergChangeLog, sink: Sink
+) -> None:
+    sink.commit(created(1), created(2), created(3))
+    assert await log.lineage() == Lineage(CLUSTER, {PLACE: 2})
+
+    Sink(lake, RENEWED).commit(created(4, at=LATER))
+    assert await log.lineage() == Lineage(RENEWED, {PLACE: 0})
+
+
+async def test_the_last_event_of_an_id_counts_and_a_deletion_removes_it(
+    lake: Lake, sink: Sink
+) -> None:
+    sink.commit(created(1), created(2), created(3))
+    sink.commit(updated(1, name="second"), deleted(2), updated(1, name="third"))
+
+    assert await whole(lake) == ReplicaChunk({1: digest(1, name="third"), 3: digest(3)})
+    assert await replica(lake).bounds() == (1, 3)
+    assert dict((await replica(lake).chunk(2, 3)).digests) == {3: digest(3)}
+
+
+async def test_a_cluster_made_anew_speaks_last_though_its_offsets_begin_at_0(
+    lake: Lake, sink: Sink
+) -> None:
+    """Its snapshot tells all rows once more, and deletions of the time between are told later."""
+    sink.commit(created(1, name="old"), created(2), created(3), at_offset=1000)
+    renewed = Sink(lake, RENEWED)
+    renewed.commit(created(1, name="new", at=LATER), created(2, at=LATER))
+    renewed.commit(deleted(3, at=LATER))
+
+    assert await whole(lake) == ReplicaChunk({1: digest(1, name="new"), 2: digest(2)})
+
+
+async def test_an_event_stored_twice_is_a_duplicate(lake: Lake, sink: Sink) -> None:
+    sink.commit(created(1), created(2), at_offset=7)
+    sink.commit(created(1), at_offset=7)
+    Sink(lake, RENEWED).commit(created(3, at=LATER), at_offset=7)
+
+    assert (await whole(lake)).duplicates == 1
+
+
+async def test_the_copy_has_come_as_far_as_its_cluster_says(lake: Lake, sink: Sink) -> None:
+    copy = replica(lake)
+    assert await copy.reached({})
+    assert not await copy.reached({PLACE: 0})
+
+    sink.commit(created(1), created(2))
+    assert await copy.reached({PLACE: 1})
+    assert not await copy.reached({PLACE: 2})
+    assert not await replica(lake, cluster=RENEWED).reached({PLACE: 0})
+
+
+async def test_a_table_of_avro_files_is_read_too(lake: Lake) -> None:
+    log = IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC, file_format="avro")
+    await log.ensure_table()
+    Sink(lake).commit_avro(created(1), created(2))
+
+    assert await whole(lake) == ReplicaChunk({1: digest(1), 2: digest(2)})
+    assert await replica(lake).bounds() == (1, 2)
+    assert await log.lineage() == Lineage(CLUSTER, {PLACE: 1})
+
+
+async def test_a_catalog_that_does_not_answer_is_said_without_its_password(
+    catalog: dict[str, Any],
+) -> None:
+    lake = Lake("jdbc", **{**catalog, "uri": f"mysql://u:s3cret@127.0.0.1:{free_port()}/none"})
+
+    with pytest.raises(ReplicaUnavailable, match="catalog") as caught:
+        await IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC).lineage()
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_bucket_that_does_not_answer_is_said(catalog: dict[str, Any], sink: Sink) -> None:
+    lake = Lake("jdbc", **{**catalog, "endpoint": f"http://127.0.0.1:{free_port()}"})
+
+    with pytest.raises(ReplicaUnavailable, match="bucket"):
+        await IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC).lineage()
+    lake.catalog.close()
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        (None, "needs STROKE_LAKE_CATALOG_URI"),
+        ("s3cret", "not a database URL"),
+        ("postgresql://u:s3cret@h/d", "must be a mysql:// URL"),
+    ],
+)
+async def test_a_catalog_that_cannot_be_reached_from_here_is_refused(
+    catalog: dict[str, Any], uri: str | None, reason: str
+) -> None:
+    with pytest.raises(InvalidSetting, match=reason) as caught:
+        Lake("jdbc", **{**catalog, "uri": uri}).load()
+    assert "s3cret" not in str(caught.value)
