@@ -1,0 +1,113 @@
+"""`stroke lake` as a user runs it, on a real S3 server and a catalog in MySQL."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stroke.adapters.iceberg.catalog import Lake
+from stroke.adapters.iceberg.change_log import IcebergChangeLog
+
+from .containers import free_port
+from .lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created
+from .object_store import ObjectStore
+from .processes import STROKE, environment
+
+pytestmark = pytest.mark.anyio
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(catalog: dict[str, Any], tmp_path: Path) -> Run:
+    bucket = catalog["warehouse"].split("/")[2]
+    settings = environment(
+        STROKE_LAKE_CATALOG_URI=catalog["uri"],
+        STROKE_LAKE_BUCKET=bucket,
+        STROKE_LAKE_ENDPOINT=catalog["endpoint"],
+        STROKE_LAKE_PATH_STYLE="true",
+        STROKE_LAKE_ACCESS_KEY_ID="local",
+        STROKE_LAKE_SECRET_ACCESS_KEY="local",
+    )
+
+    def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(STROKE), "lake", *arguments],
+            cwd=tmp_path,
+            env=settings | changes,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+async def sink(lake: Lake) -> Sink:
+    await IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC).ensure_table()
+    sink = Sink(lake)
+    for number in range(3):
+        sink.commit(created(number), created(number + 10))
+    return sink
+
+
+def said(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return json.loads(done.stdout)
+
+
+async def test_the_table_is_compacted_and_forgets_what_was(sink: Sink, run: Run) -> None:
+    before = said(run("status", "--json"))
+    assert (before["data_files"], before["rows"], before["snapshots"]) == (3, 6, 3)
+    assert (before["cluster"], before["offsets"]) == (CLUSTER, {f"{TOPIC}-0": 5})
+
+    planned = said(run("compact", "--dry-run", "--json"))
+    assert (planned["files_before"], planned["files_after"], planned["dry_run"]) == (3, 1, True)
+    assert said(run("compact", "--json"))["bytes_after"] < planned["bytes_before"]
+    assert run("compact").stdout == "nothing to compact\n"
+
+    sink.commit(created(50))
+    expiring = ("expire", "--older-than-days", "0", "--keep", "1")
+    assert said(run(*expiring, "--dry-run", "--json"))["snapshots"] == 4
+    assert "4 snapshots forgotten, 1 kept" in run(*expiring).stdout
+
+    after = said(run("status", "--json"))
+    assert (after["data_files"], after["rows"], after["snapshots"]) == (2, 7, 1)
+    assert (after["cluster"], after["offsets"]) == (CLUSTER, {f"{TOPIC}-0": 6})
+    assert f"from Kafka cluster {CLUSTER} {TOPIC}-0@6" in run("status").stdout
+
+
+async def test_young_files_are_no_orphans(
+    sink: Sink, run: Run, lake: Lake, s3: ObjectStore
+) -> None:
+    path = f"{lake.load().location().removeprefix('s3://')}/data/torn.parquet"
+    with s3.files.open_output_stream(path) as stream:
+        stream.write(b"torn")
+    sink.commit(created(50))
+
+    listed = run("orphans")
+    assert (listed.returncode, listed.stdout) == (0, "")
+    assert listed.stderr == "0 orphans, 0 bytes\n"
+    assert said(run("orphans", "--yes", "--json")) == {"files": [], "deleted": True}
+    assert path in s3.paths(path.rpartition("/")[0])
+
+
+async def test_what_is_wrong_is_said_in_one_line(run: Run, catalog: dict[str, Any]) -> None:
+    missing = run("compact")
+    assert missing.returncode == 1
+    assert missing.stderr.startswith("stroke: the catalog knows no table")
+    assert missing.stderr.count("\n") == 1
+
+    unset = run("status", STROKE_LAKE_CATALOG_URI="")
+    assert unset.stderr == "stroke: a jdbc catalog needs STROKE_LAKE_CATALOG_URI\n"
+
+    away = run("status", STROKE_LAKE_ENDPOINT=f"http://127.0.0.1:{free_port()}")
+    assert (away.returncode, away.stderr.count("\n")) == (1, 1)
