@@ -5,8 +5,8 @@ usage() {
   cat << 'HELP'
 Usage: ./test.sh [--only-check] [PYTEST ARGUMENT]...
 
-Install what the tests need (development pins into .venv, a Docker engine where there is none and
-it can be installed), check the code (ruff, mypy, import contracts) and run all tests.
+Install what the tests need (development pins into .venv; a Docker engine and `docker compose` where
+they are missing and can be installed), check the code (ruff, mypy, import contracts) and run all tests.
 
   ./test.sh                     everything, as CI runs it
   ./test.sh tests/unit          the fast tests only (needs no Docker engine)
@@ -50,9 +50,11 @@ needs_engine() {
 
 # shellcheck disable=SC2317  # called by the trap
 remove_containers() { # left by a pytest that was killed; otherwise there are none
-  local left
-  left=$(docker ps -aq --filter "label=stroke.test-run=$STROKE_TEST_RUN" 2> /dev/null) || return 0
+  local mine="label=stroke.test-run=$STROKE_TEST_RUN" left
+  left=$(docker ps -aq --filter "$mine" 2> /dev/null) || return 0
   [[ -z $left ]] || xargs docker rm -fv <<< "$left" > /dev/null
+  docker network ls -q --filter "$mine" | xargs -r docker network rm > /dev/null
+  docker volume ls -q --filter "$mine" | xargs -r docker volume rm > /dev/null
 }
 
 deploy/python/set-up.sh dev

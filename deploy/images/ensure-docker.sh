@@ -5,9 +5,9 @@ usage() {
   cat << 'HELP'
 Usage: deploy/images/ensure-docker.sh
 
-Make sure that a Docker engine answers. Where none does, and this is Debian (or Ubuntu) and you are
-root, install the distribution's engine and start it, with systemd or without. Says nothing when
-all is well; one line says what is missing otherwise.
+Make sure that a Docker engine answers and that `docker compose` is version 2. Where they do not, and
+this is Debian (or Ubuntu) and you are root, install the distribution's and start the engine, with
+systemd or without. Says nothing when all is well; one line says what is missing otherwise.
 
 DOCKER_DATA_ROOT  where an engine that this script starts keeps its data
 HELP
@@ -20,10 +20,13 @@ case ${1:-} in
 esac
 
 answers() { docker version > /dev/null 2>&1; }
+PLUGINS=/usr/local/lib/docker/cli-plugins
+composes() { docker compose version > /dev/null 2>&1; }
 fail() { echo "ensure-docker.sh: $*" >&2; exit 1; }
 
-if answers; then exit 0; fi
+if answers && composes; then exit 0; fi
 if [[ $(id -u) != 0 ]]; then
+  if answers; then fail "docker compose is missing: install it (as root: apt install docker-compose)"; fi
   if command -v docker > /dev/null; then
     fail "the Docker engine does not answer: start it, or join its group (usermod -aG docker $USER)"
   fi
@@ -70,7 +73,40 @@ start_by_hand() {
   setsid nohup dockerd ${arguments[@]+"${arguments[@]}"} >> /var/log/dockerd.log 2>&1 < /dev/null 9>&- &
 }
 
-install_packages
+# Version 2 is a plug-in of the command line. Debian has it since trixie; what it builds on is older.
+install_compose() {
+  echo "ensure-docker.sh: installing docker compose" >&2
+  apt-get update -qq > "$log" 2>&1 || { tail -3 "$log" >&2; fail "apt-get update failed (above)"; }
+  local offered work mirror apt
+  offered=$(apt-cache policy docker-compose | awk '/Candidate/ { print $2 }')
+  if [[ -n $offered && $offered != "(none)" && $offered != 1.* ]]; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker-compose \
+      > "$log" 2>&1 || { tail -5 "$log" >&2; fail "docker-compose could not be installed (above)"; }
+    return
+  fi
+  # From the same mirror's trixie, into lists of its own: the machine's sources stay as they are.
+  # shellcheck disable=SC2016  # apt's own placeholder
+  mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' |
+    grep -E '/debian/?$' | head -1)
+  [[ -n $mirror ]] || fail "docker compose is missing, and no Debian mirror is configured"
+  work=$(mktemp -d)
+  mkdir -p "$work"/{lists/partial,cache/archives/partial,parts}
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror trixie main" \
+    > "$work/parts/trixie.list"
+  apt=(apt-get -o Dir::State::lists="$work/lists" -o Dir::Cache="$work/cache"
+    -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$work/parts"
+    -o APT::Sandbox::User=root -o Acquire::Languages=none)
+  { "${apt[@]}" update -qq && (cd "$work" && "${apt[@]}" download -qq docker-compose) &&
+    dpkg -x "$work"/docker-compose_*.deb "$work/x"; } > "$log" 2>&1 ||
+    { tail -5 "$log" >&2; fail "docker-compose could not be fetched (above)"; }
+  install -d "$PLUGINS"
+  install -m 755 "$work/x/usr/libexec/docker/cli-plugins/docker-compose" "$PLUGINS/"
+  rm -rf "$work"
+}
+
+if ! answers; then install_packages; fi
+if ! composes; then install_compose; fi
+composes || fail "docker compose does not run, although it is installed"
 if ! answers; then
   if [[ -d /run/systemd/system ]]; then systemctl start docker || true; else start_by_hand; fi
   for _ in {1..120}; do
