@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +14,17 @@ from pyiceberg.types import IntegerType
 from builders import NOON
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
+from stroke.adapters.iceberg.compaction import compact
+from stroke.adapters.iceberg.expiry import expire
 from stroke.adapters.iceberg.replica import IcebergReplica
+from stroke.adapters.iceberg.state import state_of
 from stroke.domain.connectors import TopicPartition
 from stroke.domain.consistency import Lineage, ReplicaChunk, canonical_json, row_digest
 from stroke.domain.errors import InvalidSetting, ReplicaUnavailable
 
 from .containers import MySqlServer, free_port
 from .lake_events import CLUSTER, COLUMNS, TOPIC, Sink, a_row, created, deleted, updated
+from .object_store import ObjectStore
 
 pytestmark = pytest.mark.anyio
 
@@ -187,3 +192,40 @@ async def test_a_catalog_that_cannot_be_reached_from_here_is_refused(
     with pytest.raises(InvalidSetting, match=reason) as caught:
         Lake("jdbc", **{**catalog, "uri": uri}).load()
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.fixture
+def glue_lake(catalog: dict[str, Any], s3: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """moto is a Glue, too."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", s3.endpoint)
+    namespace = f"stroke_{secrets.token_hex(4)}"
+    return Lake("glue", **{**catalog, "uri": None, "table": f"{namespace}.predictions_changes"})
+
+
+async def test_a_glue_catalog_holds_the_table_as_well(glue_lake: Lake) -> None:
+    log = IcebergChangeLog(glue_lake, columns=COLUMNS, topic=TOPIC)
+    assert await log.lineage() is None
+    assert await log.ensure_table()
+    sink = Sink(glue_lake)
+    for number in range(3):
+        sink.commit(created(number))
+
+    compact(glue_lake, now=lambda: LATER)
+    sink.commit(created(3))
+    expire(glue_lake, older_than=timedelta(0), keep=1, now=lambda: datetime.now(UTC))
+
+    assert not await log.ensure_table()
+    assert await log.lineage() == Lineage(CLUSTER, {PLACE: 3})
+    assert set((await whole(glue_lake)).digests) == {0, 1, 2, 3}
+    assert state_of(glue_lake, TOPIC).data_files == 2
+    assert state_of(glue_lake, TOPIC).snapshots == 1
+
+
+async def test_a_glue_that_does_not_answer_is_said(
+    glue_lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+    with pytest.raises(ReplicaUnavailable, match="Glue"):
+        glue_lake.load()

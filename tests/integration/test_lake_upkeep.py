@@ -229,12 +229,38 @@ async def test_files_that_were_rewritten_meanwhile_are_left_alone(
     assert len(s3.paths(f"{folder}/data")) == 4 + 2
 
 
+async def test_files_become_as_large_as_the_table_says(lake: Lake, sink: Sink) -> None:
+    sink.commit(created(0))
+    size = state_of(lake, TOPIC).size
+    with lake.load().transaction() as change:
+        change.set_properties({"write.target-file-size-bytes": str(5 * size - size // 2)})
+    for number in range(1, 6):
+        sink.commit(created(number))
+
+    done = compact(lake, now=in_years)
+
+    assert (done.files_before, done.files_after) == (5, 1)
+    assert files(lake) == 2
+
+
 async def test_a_table_of_avro_files_is_not_compacted(lake: Lake) -> None:
     log = IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC, file_format="avro")
     await log.ensure_table()
 
     with pytest.raises(ReplicaUnavailable, match="Spark"):
         compact(lake, now=in_years)
+
+
+async def test_avro_files_from_before_the_table_was_set_to_parquet_are_left_alone(
+    lake: Lake, sink: Sink
+) -> None:
+    sink.commit_avro(created(0))
+    sink.commit_avro(created(1))
+    sink.commit(created(2))
+    sink.commit(created(3))
+
+    assert compact(lake, now=in_years).files_before == 2
+    assert files(lake) == 3
 
 
 async def test_old_snapshots_go_with_the_files_that_only_they_have(

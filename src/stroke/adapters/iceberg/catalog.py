@@ -46,12 +46,12 @@ class Lake:
         self._uri = uri
         given = {
             "warehouse": warehouse,
-            "s3.region": region,
+            # "client": of S3 and of Glue
+            "client.region": region,
+            "client.access-key-id": access_key_id,
+            "client.secret-access-key": secret_access_key,
             "s3.endpoint": endpoint,
-            "s3.access-key-id": access_key_id,
-            "s3.secret-access-key": secret_access_key,
             "s3.force-virtual-addressing": "false" if path_style else None,
-            "glue.region": region,
         }
         self._properties = {key: value for key, value in given.items() if value is not None}
         self._catalog: Catalog | None = None
@@ -113,6 +113,18 @@ def unavailable(what: str) -> Iterator[None]:
             f"the files of {what} cannot be read or written: check the bucket, its endpoint "
             "and the credentials"
         ) from error
+    except Exception as error:
+        if not _is_of_aws(error):
+            raise
+        raise ReplicaUnavailable(
+            f"Glue, the catalog of {what}, refuses or does not answer: check the region, the "
+            "credentials and what they may do"
+        ) from error
+
+
+def _is_of_aws(error: Exception) -> bool:
+    """Tell botocore's errors without importing it: only the Glue catalog needs it."""
+    return any(kind.__module__.partition(".")[0] == "botocore" for kind in type(error).__mro__)
 
 
 def _driver_uri(uri: str) -> str:
