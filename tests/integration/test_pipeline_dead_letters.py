@@ -235,13 +235,18 @@ def test_a_column_that_is_added_not_null_stops_nothing(pipeline: PipelineStack) 
             what="the new column",
         )
         assert sink_rows(pipeline)[after[0]]["bed"] == 7
-        pipeline.mysql("ALTER TABLE predictions MODIFY country VARCHAR(50) NOT NULL DEFAULT ''")
+
+        pipeline.mysql("ALTER TABLE predictions ADD COLUMN ward VARCHAR(9) NULL DEFAULT 'A'")
+        in_sql(pipeline, predict(pipeline, 1))
+        pipeline.mysql("ALTER TABLE predictions MODIFY ward VARCHAR(9) NOT NULL DEFAULT 'A'")
         last = predict(pipeline, 1)
         in_sql(pipeline, last)
+        assert sink_rows(pipeline)[last[0]]["ward"] == "A"
         assert not has_failed(pipeline, SOURCE)
     finally:
-        pipeline.mysql("ALTER TABLE predictions DROP COLUMN bed")
-        pipeline.mysql("ALTER TABLE predictions MODIFY country VARCHAR(50) NULL")
+        for name in ("bed", "ward"):
+            if pipeline.mysql("SHOW COLUMNS FROM predictions LIKE %s", name):
+                pipeline.mysql(f"ALTER TABLE predictions DROP COLUMN {name}")
 
 
 @pytest.mark.parametrize(
