@@ -178,6 +178,16 @@ async def test_a_bucket_that_does_not_answer_is_said(catalog: dict[str, Any], si
     lake.catalog.close()
 
 
+async def test_a_rest_catalog_that_does_not_answer_as_one_is_said(
+    catalog: dict[str, Any], s3: ObjectStore
+) -> None:
+    for uri in (f"http://127.0.0.1:{free_port()}", s3.endpoint):
+        lake = Lake("rest", **{**catalog, "uri": uri})
+
+        with pytest.raises(ReplicaUnavailable, match="catalog"):
+            lake.load()
+
+
 @pytest.mark.parametrize(
     ("uri", "reason"),
     [

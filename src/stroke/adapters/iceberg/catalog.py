@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Literal
 
+from pydantic import ValidationError
 from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError, RESTError
 from pyiceberg.table import Table
@@ -104,17 +105,17 @@ def unavailable(what: str) -> Iterator[None]:
         raise ReplicaUnavailable(
             f"the catalog knows no table {what}: `stroke connectors apply` makes it"
         ) from error
-    except (SQLAlchemyError, RESTError) as error:
-        raise ReplicaUnavailable(
-            f"the catalog of {what} does not answer: is it up, and STROKE_LAKE_CATALOG_URI right?"
-        ) from error
-    except OSError as error:  # pyarrow's, of S3
+    except (SQLAlchemyError, RESTError, ValidationError) as error:
+        raise _no_answer(what) from error
+    except OSError as error:  # of S3, or of a REST catalog
+        if _is_of("requests", error):
+            raise _no_answer(what) from error
         raise ReplicaUnavailable(
             f"the files of {what} cannot be read or written: check the bucket, its endpoint "
             "and the credentials"
         ) from error
     except Exception as error:
-        if not _is_of_aws(error):
+        if not _is_of("botocore", error):
             raise
         raise ReplicaUnavailable(
             f"Glue, the catalog of {what}, refuses or does not answer: check the region, the "
@@ -122,9 +123,15 @@ def unavailable(what: str) -> Iterator[None]:
         ) from error
 
 
-def _is_of_aws(error: Exception) -> bool:
-    """Tell botocore's errors without importing it: only the Glue catalog needs it."""
-    return any(kind.__module__.partition(".")[0] == "botocore" for kind in type(error).__mro__)
+def _no_answer(what: str) -> ReplicaUnavailable:
+    return ReplicaUnavailable(
+        f"the catalog of {what} does not answer: is it up, and STROKE_LAKE_CATALOG_URI right?"
+    )
+
+
+def _is_of(library: str, error: Exception) -> bool:
+    """Tell a library's errors without importing it: only one kind of catalog needs it."""
+    return any(kind.__module__.partition(".")[0] == library for kind in type(error).__mro__)
 
 
 def _driver_uri(uri: str) -> str:
