@@ -129,6 +129,9 @@ def orphans(
     The sink's newest files are in no snapshot yet: leave --older-than-hours well above the
     longest time that Connect was ever down.
 
+    What a killed writer had not finished is no file yet: a lifecycle rule of the bucket that aborts
+    incomplete multipart uploads ends it.
+
     \b
     stroke lake orphans
     stroke lake orphans --yes
