@@ -110,20 +110,3 @@ async def test_s3_that_answers_500_delays_and_loses_nothing(
     load, since = await loaded(pipeline, "3", lambda: pipeline.s3_fails(fails=True), recover)
 
     await proven(pipeline, load, since, figures, "S3 answering 500")
-
-
-async def test_connect_that_starts_while_the_registry_is_away_parks_nothing(
-    pipeline: PipelineStack, figures: Callable[[str], None]
-) -> None:
-    """A converter without its schemas must wait: the records are not broken."""
-
-    def fault() -> None:
-        pipeline.kill("connect")
-        pipeline.kill("schema-registry")
-        pipeline.start("connect")
-
-    load, since = await loaded(pipeline, "W", fault, lambda: pipeline.start("schema-registry"))
-
-    await proven(pipeline, load, since, figures, "Connect started without the registry")
-    letters = await asyncio.to_thread(pipeline.stroke, "pipeline", "dlq", "list", "--json")
-    assert json.loads(letters.stdout) == {"letters": []}, letters.stderr
