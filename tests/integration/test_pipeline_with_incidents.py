@@ -1,4 +1,4 @@
-"""Records that a sink cannot take, names that must not leave, a Kafka that is made anew."""
+"""Names that must not leave, and a Kafka that is made anew: last of all, for the others' sake."""
 
 from __future__ import annotations
 
