@@ -15,6 +15,7 @@ from stroke.application.ports import (
     ConnectorControl,
     ConnectorRegistry,
     DeadLetterQueue,
+    SourceProgress,
 )
 from stroke.domain.connectors import ConnectorConfig, ConnectorState, TopicPartition
 from stroke.domain.consistency import DeadLetter
@@ -24,7 +25,7 @@ _COMES_TRUE_WITHIN = 90.0
 ABSENT = "there-is-no-such-connector"
 
 
-class Connect(ConnectorRegistry, ConnectorControl, Protocol):
+class Connect(ConnectorRegistry, ConnectorControl, SourceProgress, Protocol):
     """Both ports of one Kafka Connect."""
 
 

@@ -13,6 +13,7 @@ from stroke.application.ports import (
     ConnectorSpecs,
     DeadLetterQueue,
     PipelineObserver,
+    SourceProgress,
 )
 from stroke.domain.connectors import (
     ConnectorConfig,
@@ -65,7 +66,7 @@ class FakeConnector:
     puts: int = 0
 
 
-class FakeConnect(ConnectorRegistry, ConnectorControl):
+class FakeConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
     """One worker. Of a class in ``known`` it declares these settings; ``tasks.max`` is a number.
 
     ``starts_as`` is what a connector that is put comes to be. ``failing`` makes every call raise,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from stroke.application.ports import ChangeTopic, ConnectorControl, Replica, SourceOfTruth
-from stroke.domain.connectors import ConnectorStatus, TopicPartition
+from stroke.application.ports import ChangeTopic, Replica, SourceOfTruth, SourceProgress
+from stroke.domain.connectors import TopicPartition
 from stroke.domain.consistency import ReplicaChunk, SourceChunk
 from stroke.domain.errors import StrokeError
 
@@ -85,25 +85,37 @@ class FakeSource(_Rows, SourceOfTruth):
 
 
 class FakeReplica(_Rows, Replica):
-    """Has reached everything unless ``at`` says otherwise. ``failing`` makes ``reached`` raise."""
+    """Has reached everything unless ``at`` says otherwise. ``failing`` makes ``reached`` raise.
+
+    One that ``lags`` is read as of the last ``reached``.
+    """
 
     def __init__(
-        self, rows: Mapping[int, bytes], *, name: str = "sql", twice: Sequence[int] = ()
+        self,
+        rows: Mapping[int, bytes],
+        *,
+        name: str = "sql",
+        twice: Sequence[int] = (),
+        lags: bool = False,
     ) -> None:
         super().__init__(rows)
+        self._seen = dict(rows) if lags else None
         self.name = name
         self.twice = twice
         self.at = 10**9
         self.failing: StrokeError | None = None
 
     async def chunk(self, first: int, last: int) -> ReplicaChunk:
-        return ReplicaChunk(
-            self.digests(first, last), sum(first <= number <= last for number in self.twice)
-        )
+        found = self.digests(first, last)
+        if self._seen is not None:
+            found = {n: row for n, row in self._seen.items() if first <= n <= last}
+        return ReplicaChunk(found, sum(first <= number <= last for number in self.twice))
 
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
         if self.failing is not None:
             raise self.failing
+        if self._seen is not None:
+            self._seen = dict(self.rows)
         return all(self.at >= offset for offset in offsets.values())
 
 
@@ -120,8 +132,8 @@ class FakeChangeTopic(ChangeTopic):
         return False
 
 
-class FakeSentPosition(ConnectorControl):
-    """A source connector that has committed ``position``, and does nothing else."""
+class FakeSentPosition(SourceProgress):
+    """A source connector that has committed ``position``."""
 
     def __init__(self) -> None:
         self.position: str | None = "7"
@@ -131,24 +143,3 @@ class FakeSentPosition(ConnectorControl):
         if self.failing is not None:
             raise self.failing
         return self.position if name == SOURCE_CONNECTOR else None
-
-    async def status(self, name: str) -> ConnectorStatus:
-        raise NotImplementedError
-
-    async def restart(self, name: str, *, only_failed: bool = True) -> None:
-        raise NotImplementedError
-
-    async def pause(self, name: str) -> None:
-        raise NotImplementedError
-
-    async def stop(self, name: str) -> None:
-        raise NotImplementedError
-
-    async def resume(self, name: str) -> None:
-        raise NotImplementedError
-
-    async def offsets(self, name: str) -> dict[TopicPartition, int]:
-        raise NotImplementedError
-
-    async def set_offsets(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
-        raise NotImplementedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from stroke.application.ports import ChangeTopic, ConnectorControl, Replica, SourceOfTruth
+from stroke.application.ports import ChangeTopic, Replica, SourceOfTruth, SourceProgress
 from stroke.domain.errors import (
     BrokerUnavailable,
     ConnectUnavailable,
@@ -28,7 +28,7 @@ class CatchingUp:
     def __init__(
         self,
         source: SourceOfTruth,
-        control: ConnectorControl,
+        progress: SourceProgress,
         change_topic: ChangeTopic,
         *,
         topic: str,
@@ -37,7 +37,7 @@ class CatchingUp:
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._source = source
-        self._control = control
+        self._progress = progress
         self._change_topic = change_topic
         self._topic = topic
         self._source_connector = source_connector
@@ -84,5 +84,5 @@ class CatchingUp:
             await self._sleep(_PAUSE)
 
     async def _sent(self, wanted: str) -> bool:
-        position = await self._control.source_position(self._source_connector)
+        position = await self._progress.source_position(self._source_connector)
         return position is not None and await self._source.includes(position, wanted)

@@ -159,6 +159,13 @@ class ConnectorControl(Protocol):
     async def set_offsets(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
         """Let a stopped sink connector go on from other offsets."""
 
+
+class SourceProgress(Protocol):
+    """Tells how far a source connector has come.
+
+    Calls raise ``ConnectorNotFound`` and ``ConnectUnavailable``.
+    """
+
     @abstractmethod
     async def source_position(self, name: str) -> str | None:
         """Return the GTID set that a source connector has committed, if it has one."""
@@ -260,7 +267,10 @@ class Replica(Protocol):
 
     @abstractmethod
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        """Return whether the records up to and including ``offsets`` are visible in the copy."""
+        """Return whether the records up to and including ``offsets`` are visible in the copy.
+
+        A copy that is read as of a moment is read as of the last such call.
+        """
 
 
 class ChangeLog(Protocol):

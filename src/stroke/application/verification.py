@@ -9,7 +9,7 @@ from typing import Final
 
 from stroke.application.catching_up import CatchingUp
 from stroke.application.id_ranges import IdWalk, covering, waves
-from stroke.application.ports import ChangeTopic, ConnectorControl, Replica, SourceOfTruth
+from stroke.application.ports import ChangeTopic, Replica, SourceOfTruth, SourceProgress
 from stroke.domain.consistency import Comparison, Discrepancy, ReplicaChunk, SourceChunk
 from stroke.domain.errors import ReplicaBehind
 
@@ -48,7 +48,7 @@ class PipelineVerifier:
         self,
         source: SourceOfTruth,
         replicas: Sequence[Replica],
-        control: ConnectorControl,
+        progress: SourceProgress,
         change_topic: ChangeTopic,
         *,
         topic: str,
@@ -61,7 +61,7 @@ class PipelineVerifier:
         self._now = now
         self._catching_up = CatchingUp(
             source,
-            control,
+            progress,
             change_topic,
             topic=topic,
             source_connector=source_connector,
@@ -199,6 +199,8 @@ class PipelineVerifier:
         """Return once all replicas agree with the source about ``ids``, or after ``seconds``."""
 
         async def agreed() -> bool:
+            for replica in self._replicas:
+                await replica.reached({})  # to see what came since it was read last
             truth = await _read(self._source.chunk, ids, chunk_size)
             copies = [await _read(r.chunk, ids, chunk_size) for r in self._replicas]
             return all(copy == truth for copy in copies)

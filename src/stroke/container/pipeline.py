@@ -198,7 +198,7 @@ class PipelineContainer(containers.DeclarativeContainer):
     verifier = providers.Factory(
         PipelineVerifier,
         source,
-        control=connect,
+        progress=connect,
         change_topic=change_topic,
         topic=settings.provided.topic,
         source_connector=providers.Singleton(_source_connector, connector_files),

@@ -32,13 +32,13 @@ class Pipeline:
         self.source = FakeSource(rows)
         self.copies = list(copies)
         self.source.copies = self.copies
-        self.control = FakeSentPosition()
+        self.progress = FakeSentPosition()
         self.topic = FakeChangeTopic()
         self.clock = Clock()
         self.verifier = PipelineVerifier(
             self.source,
             self.copies,
-            self.control,
+            self.progress,
             self.topic,
             topic=TOPIC,
             source_connector=SOURCE_CONNECTOR,
@@ -192,7 +192,7 @@ async def test_progress_ends_at_the_whole() -> None:
 
 async def test_a_source_connector_that_does_not_send_is_named() -> None:
     pipeline = Pipeline(rows([1]), FakeReplica(rows([1])))
-    pipeline.control.position = "6"
+    pipeline.progress.position = "6"
 
     with pytest.raises(ReplicaBehind, match=r"source did not send .* within 5 s"):
         await pipeline.verifier.verify(timeout=5)
@@ -211,12 +211,12 @@ async def test_a_copy_that_is_behind_is_named_with_the_point_that_it_did_not_rea
 
 async def test_a_part_that_is_away_for_a_while_is_waited_for() -> None:
     pipeline = Pipeline(rows([1]), FakeReplica(rows([1])))
-    pipeline.control.failing = ConnectUnavailable("rebalancing")
+    pipeline.progress.failing = ConnectUnavailable("rebalancing")
     pipeline.copies[0].failing = ReplicaUnavailable("away")
 
     def recover() -> None:
         if pipeline.clock.seconds > 2:
-            pipeline.control.failing = None
+            pipeline.progress.failing = None
         if pipeline.clock.seconds > 4:
             pipeline.copies[0].failing = None
 
@@ -286,6 +286,15 @@ async def test_ids_beyond_those_listed_are_repaired_as_well() -> None:
     assert repair.comparisons[0].is_equal
     assert repair.sent == LISTED + 10
     assert [len(wave) for wave in pipeline.source.sent] == [LISTED, 10]
+
+
+async def test_a_repair_waits_no_longer_than_a_copy_that_has_to_be_read_afresh_needs() -> None:
+    pipeline = Pipeline(rows([1, 2]), FakeReplica(rows([1, 3]), lags=True))
+
+    repair = await pipeline.verifier.repair(await pipeline.verifier.verify(), timeout=50)
+
+    assert repair.comparisons[0].is_equal
+    assert pipeline.clock.seconds < 1
 
 
 async def test_a_repair_of_nothing_does_nothing() -> None:

@@ -44,9 +44,8 @@ class IcebergChangeLog(ChangeLog):
     ) -> None:
         self._lake = lake
         self._columns = columns
-        self._topic = topic
         self._format = file_format
-        self._known: tuple[int, Lineage] | None = None
+        self._lineages = Lineages(topic)
 
     async def ensure_table(self) -> bool:
         return await asyncio.to_thread(self._ensure_table)
@@ -75,8 +74,18 @@ class IcebergChangeLog(ChangeLog):
 
     def _lineage(self) -> Lineage | None:
         table = self._lake.find()
-        if table is None:
-            return None
+        return None if table is None else self._lineages.of(table)
+
+
+class Lineages:
+    """What ``lineage_of`` says of a table, read once per snapshot."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._known: tuple[int, Lineage] | None = None
+
+    def of(self, table: Table) -> Lineage:
+        """Return the lineage of a loaded table. Raises ``ReplicaUnavailable``."""
         snapshot = table.current_snapshot()
         if snapshot is None:
             return Lineage(None, {})

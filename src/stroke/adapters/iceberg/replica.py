@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
-import pyarrow as pa
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.expressions.parser import parse
 from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.table import FileScanTask, Table
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
-from stroke.adapters.iceberg.change_log import lineage_of
-from stroke.adapters.iceberg.statistics import avro_events, id_bounds, is_avro
+from stroke.adapters.iceberg.change_log import Lineages
+from stroke.adapters.iceberg.file_index import FileIndex
+from stroke.adapters.iceberg.statistics import avro_events, is_avro
 from stroke.application.ports import Replica
 from stroke.domain.connectors import TopicPartition
 from stroke.domain.consistency import ReplicaChunk, canonical_json, canonical_value, row_digest
 
 _NEEDED: Final = ("before.id", "after", "op", "ts_us", "_kafka_metadata")
 _DELETED: Final = "d"
+# Events are Python objects for so many rows at a time: each takes some kilobytes.
+_AT_ONCE: Final = 500
 
 Event = Mapping[str, Any]
 
@@ -47,10 +49,11 @@ class IcebergReplica(Replica):
         columns: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
         self._lake = lake
-        self._topic = topic
+        self._lineages = Lineages(topic)
         self._cluster_id = cluster_id
         self._columns = columns
         self._table: Table | None = None
+        self._files = FileIndex()
 
     async def bounds(self) -> tuple[int, int] | None:
         return await asyncio.to_thread(self._bounds)
@@ -64,33 +67,75 @@ class IcebergReplica(Replica):
         return await asyncio.to_thread(self._reached, cluster, offsets)
 
     def _bounds(self) -> tuple[int, int] | None:
-        self._table = self._lake.load()
-        with unavailable(self._lake.identifier):
-            return id_bounds(self._table)
+        self._refresh()
+        return self._files.bounds
 
     def _reached(self, cluster: str, offsets: Mapping[TopicPartition, int]) -> bool:
-        self._table = self._lake.load()
+        table = self._refresh()
         if not offsets:
             return True
-        lineage = lineage_of(self._table, self._topic)
+        lineage = self._lineages.of(table)
         return lineage.cluster_id == cluster and all(
             lineage.offsets.get(partition, -1) >= offset for partition, offset in offsets.items()
         )
 
     def _chunk(self, first: int, last: int, kinds: Mapping[str, str]) -> ReplicaChunk:
-        table = self._table or self._lake.load()
-        self._table = table
+        table = self._table or self._refresh()
+        latest = _Latest()
         with unavailable(self._lake.identifier):
-            events = list(_events(table, first, last))
-        places = Counter(_place(event) for event in events)
-        return ReplicaChunk(
-            {
-                number: _digest(event["after"], kinds)
-                for number, event in _latest(events).items()
-                if event["op"] != _DELETED
-            },
-            duplicates=sum(times - 1 for times in places.values()),
-        )
+            for event in _events(table, self._files.about(first, last), first, last):
+                latest.add(event, kinds)
+        return ReplicaChunk(latest.digests(), duplicates=latest.duplicates)
+
+    def _refresh(self) -> Table:
+        self._table = self._lake.load()
+        with unavailable(self._lake.identifier):
+            self._files.refresh(self._table)
+        return self._table
+
+
+class _Latest:
+    """What events say of each id last, keeping digests rather than rows.
+
+    Which cluster came first is known only when all events were seen, so that each cluster's last
+    word is kept.
+    """
+
+    def __init__(self) -> None:
+        self.duplicates = 0
+        self._places: set[tuple[str | None, str, int, int]] = set()
+        self._begun: dict[str | None, int] = {}
+        self._last: dict[tuple[int, str | None], _Word] = {}
+
+    def add(self, event: Event, kinds: Mapping[str, str]) -> None:
+        place = event["_kafka_metadata"]
+        cluster, offset = place["cluster"], place["offset"]
+        where = (cluster, place["topic"], place["partition"], offset)
+        if where in self._places:
+            self.duplicates += 1
+            return
+        self._places.add(where)
+        self._begun[cluster] = min(event["ts_us"], self._begun.get(cluster, event["ts_us"]))
+        key = _id(event), cluster
+        said = self._last.get(key)
+        if said is None or offset > said.offset:
+            row = None if event["op"] == _DELETED else _digest(event["after"], kinds)
+            self._last[key] = _Word(offset, row)
+
+    def digests(self) -> dict[int, bytes]:
+        """Return the digest of each id's row, without those that are deleted."""
+        latest: dict[int, bytes | None] = {}
+        for (number, _), word in sorted(
+            self._last.items(), key=lambda said: self._begun[said[0][1]]
+        ):
+            latest[number] = word.row
+        return {number: row for number, row in latest.items() if row is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    offset: int
+    row: bytes | None
 
 
 def _digest(row: Mapping[str, Any], kinds: Mapping[str, str]) -> bytes:
@@ -103,57 +148,24 @@ def _digest(row: Mapping[str, Any], kinds: Mapping[str, str]) -> bytes:
     )
 
 
-def _place(event: Event) -> tuple[str | None, str, int, int]:
-    where = event["_kafka_metadata"]
-    return where["cluster"], where["topic"], where["partition"], where["offset"]
-
-
 def _id(event: Event) -> int:
     row = event["before"] if event["after"] is None else event["after"]
     return int(row["id"])
 
 
-def _latest(events: Iterable[Event]) -> dict[int, Event]:
-    """Return the last event of each id."""
-    events = list(events)
-    begun: dict[str | None, int] = {}
-    for event in events:
-        cluster = event["_kafka_metadata"]["cluster"]
-        begun[cluster] = min(event["ts_us"], begun.get(cluster, event["ts_us"]))
-
-    def order(event: Event) -> tuple[int, int]:
-        where = event["_kafka_metadata"]
-        return begun[where["cluster"]], where["offset"]
-
-    latest: dict[int, Event] = {}
-    for event in events:
-        number = _id(event)
-        if number not in latest or order(event) > order(latest[number]):
-            latest[number] = event
-    return latest
-
-
-def _events(table: Table, first: int, last: int) -> Iterator[Event]:
-    """Give the events about the ids of a range. Bounds of columns tell which files to open."""
-    scan = table.scan(row_filter=_about(first, last), selected_fields=_NEEDED)
-    tasks = list(scan.plan_files())
-    columnar = [task for task in tasks if not is_avro(task.file)]
-    if columnar:
-        yield from _columnar_events(table, scan.projection(), _about(first, last), columnar)
+def _events(table: Table, tasks: Iterable[FileScanTask], first: int, last: int) -> Iterator[Event]:
+    """Give the events of some files about the ids of a range."""
+    about = _about(first, last)
+    projection = table.scan(selected_fields=_NEEDED).projection()
+    reading = ArrowScan(table.metadata, table.io, projection, about)
     for task in tasks:
         if is_avro(task.file):
-            yield from (
-                event for event in avro_events(table, task.file) if first <= _id(event) <= last
-            )
-
-
-def _columnar_events(
-    table: Table, projection: Any, row_filter: BooleanExpression, tasks: list[FileScanTask]
-) -> Iterator[Event]:
-    reading = ArrowScan(table.metadata, table.io, projection, row_filter)
-    batch: pa.RecordBatch
-    for batch in reading.to_record_batches(tasks):
-        yield from batch.to_pylist()
+            events = avro_events(table, task.file)
+            yield from (event for event in events if first <= _id(event) <= last)
+            continue
+        for batch in reading.to_record_batches([task]):
+            for start in range(0, batch.num_rows, _AT_ONCE):
+                yield from batch.slice(start, _AT_ONCE).to_pylist()
 
 
 def _about(first: int, last: int) -> BooleanExpression:

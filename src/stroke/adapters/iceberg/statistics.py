@@ -29,11 +29,10 @@ def offsets_of(table: Table, cluster: str) -> dict[int, int]:
     return highest
 
 
-def id_bounds(table: Table) -> tuple[int, int] | None:
-    """Return the lowest and the highest id of any event, or None when there is none."""
+def id_bounds(table: Table, file: DataFile) -> tuple[int, int] | None:
+    """Return the lowest and the highest id of a file's events, or None when it tells of none."""
     ids = [
         bound
-        for file in data_files(table)
         for column in ("after.id", "before.id")
         for bound in _bounds_or_values(table, file, column)
     ]

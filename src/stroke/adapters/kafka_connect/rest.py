@@ -16,7 +16,7 @@ import httpx
 
 from stroke.adapters.kafka_connect.refusals import violations_of
 from stroke.adapters.kafka_connect.trace import exception_classes
-from stroke.application.ports import ConnectorControl, ConnectorRegistry
+from stroke.application.ports import ConnectorControl, ConnectorRegistry, SourceProgress
 from stroke.domain.connectors import (
     ConnectorConfig,
     ConnectorState,
@@ -38,7 +38,7 @@ _PAUSES_WHILE_REBALANCING: Final = (0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0)
 _PAUSES_WHILE_AWAY: Final = (0.2, 0.5)
 
 
-class KafkaConnect(ConnectorRegistry, ConnectorControl):
+class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
     """A Connect worker at ``url``; any of a cluster will do. Close it with ``aclose``.
 
     A request waits up to ``timeout`` seconds for its answer. It is sent again while the workers
