@@ -30,4 +30,4 @@ def _type(kind: TypeEngine[Any]) -> str:
             return "string"
         case String(length=int(length)):
             return f"string({length})"
-    raise NotImplementedError(f"no type of Kafka Connect is known for {kind!r}")
+    raise TypeError(f"no type of Kafka Connect is known for {kind!r}")

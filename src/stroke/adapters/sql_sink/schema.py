@@ -101,4 +101,4 @@ def _type(kind: TypeEngine[Any], dialect: SinkDialect) -> TypeEngine[Any]:
             return postgresql.TIMESTAMP(timezone=False, precision=6)
         case Double() | BigInteger() | SmallInteger():
             return kind
-    raise NotImplementedError(f"no type of {dialect} is known for {kind!r}")
+    raise TypeError(f"no type of {dialect} is known for {kind!r}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stroke.domain.errors import ConnectorFailed
 from stroke.entrypoints.cli.output import progress
+from stroke.entrypoints.cli.pipeline_parts import run
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from stroke.config import PipelineSettings
     from stroke.container.pipeline import PipelineContainer
     from stroke.domain.connectors import ConnectorStatus
-
-_T = TypeVar("_T")
 
 app = typer.Typer(no_args_is_help=True, help="Kafka Connect's connectors: apply, watch, restart.")
 
@@ -72,7 +71,7 @@ def apply(
         within = settings.connect.wait_seconds if timeout is None else timeout
         await _apply(parts.connectors(), names or [], within, dry_run=dry_run, migrate=migrate)
 
-    _run(work)
+    run(work)
 
 
 @app.command()
@@ -92,7 +91,7 @@ def status(
         service = parts.connectors()
         return await service.statuses(), await service.missing()
 
-    found, missing = _run(work)
+    found, missing = run(work)
     if as_json:
         shown = [{**asdict(one), "running": one.is_running} for one in found]
         typer.echo(json.dumps({"connectors": shown, "missing": missing}))
@@ -198,7 +197,7 @@ def watch(
             await _watch(parts, settings, watching, interval, metrics_port, wait=apply_first)
         return True
 
-    if not _run(work):
+    if not run(work):
         raise typer.Exit(1)
 
 
@@ -272,31 +271,8 @@ def _each(done: str, work: Callable[[ConnectorService], Awaitable[list[str]]]) -
     async def on_service(parts: PipelineContainer, _: PipelineSettings) -> list[str]:
         return await work(parts.connectors())
 
-    for name in _run(on_service):
+    for name in run(on_service):
         typer.echo(f"{name}: {done}")
-
-
-def _run(work: Callable[[PipelineContainer, PipelineSettings], Coroutine[Any, Any, _T]]) -> _T:
-    import asyncio
-
-    async def with_parts() -> _T:
-        async with _parts() as (parts, settings):
-            return await work(parts, settings)
-
-    return asyncio.run(with_parts())
-
-
-@asynccontextmanager
-async def _parts() -> AsyncIterator[tuple[PipelineContainer, PipelineSettings]]:
-    from stroke.config import PipelineSettings
-    from stroke.container.pipeline import PipelineContainer
-
-    settings = PipelineSettings.load()
-    parts = PipelineContainer(settings=settings)
-    try:
-        yield parts, settings
-    finally:
-        await parts.connect().aclose()
 
 
 def _print_plan(plan: Plan) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.pipeline_parts import run
 
 if TYPE_CHECKING:
     from stroke.application.dead_letters import DeadLetterService
+    from stroke.config import PipelineSettings
+    from stroke.container.pipeline import PipelineContainer
     from stroke.domain.consistency import DeadLetter
 
 _T = TypeVar("_T")
@@ -181,23 +183,10 @@ def _print(letters: Sequence[DeadLetter]) -> None:
 
 
 def _run(work: Callable[[DeadLetterService], Coroutine[Any, Any, _T]]) -> _T:
-    import asyncio
+    async def with_service(parts: PipelineContainer, _: PipelineSettings) -> _T:
+        try:
+            return await work(parts.dead_letter_service())
+        finally:
+            await parts.source_engine().dispose()
 
-    async def with_service() -> _T:
-        async with _service() as service:
-            return await work(service)
-
-    return asyncio.run(with_service())
-
-
-@asynccontextmanager
-async def _service() -> AsyncIterator[DeadLetterService]:
-    from stroke.config import PipelineSettings
-    from stroke.container.pipeline import PipelineContainer
-
-    parts = PipelineContainer(settings=PipelineSettings.load())
-    try:
-        yield parts.dead_letter_service()
-    finally:
-        await parts.source_engine().dispose()
-        await parts.connect().aclose()
+    return run(with_service)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,14 +14,13 @@ from stroke.domain.errors import StrokeError
 from stroke.entrypoints.cli import dlq
 from stroke.entrypoints.cli.comparisons import print_comparisons, print_ids, ranges
 from stroke.entrypoints.cli.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli.pipeline_parts import run
 
 if TYPE_CHECKING:
     from stroke.application.ports import Replica
     from stroke.application.verification import PipelineVerifier, Repair
     from stroke.config import PipelineSettings
     from stroke.container.pipeline import PipelineContainer
-
-_T = TypeVar("_T")
 
 app = typer.Typer(no_args_is_help=True, help="The copies of the predictions: prove and repair.")
 app.add_typer(dlq.app, name="dlq")
@@ -104,9 +103,9 @@ def verify(
 
     with ends_on_sigterm():
         if every is not None:
-            _run(regularly)
+            run(regularly)
         else:
-            comparisons = _run(once)
+            comparisons = run(once)
             print_comparisons(comparisons, as_json=as_json)
             _end(comparisons)
 
@@ -149,7 +148,7 @@ def repair(
         return done.comparisons
 
     with ends_on_sigterm():
-        _end(_run(work))
+        _end(run(work))
 
 
 @app.command("sink-schema")
@@ -216,29 +215,6 @@ async def _repair(
         return await verifier.repair(
             found, chunk_size=chunk_size, timeout=seconds, on_progress=advance
         )
-
-
-def _run(work: Callable[[PipelineContainer, PipelineSettings], Coroutine[Any, Any, _T]]) -> _T:
-    import asyncio
-
-    async def with_parts() -> _T:
-        async with _parts() as (parts, settings):
-            return await work(parts, settings)
-
-    return asyncio.run(with_parts())
-
-
-@asynccontextmanager
-async def _parts() -> AsyncIterator[tuple[PipelineContainer, PipelineSettings]]:
-    from stroke.config import PipelineSettings
-    from stroke.container.pipeline import PipelineContainer
-
-    settings = PipelineSettings.load()
-    parts = PipelineContainer(settings=settings)
-    try:
-        yield parts, settings
-    finally:
-        await parts.connect().aclose()
 
 
 @contextmanager

@@ -72,7 +72,7 @@ def test_the_id_is_the_primary_key() -> None:
 def test_a_type_that_nobody_thought_of_is_refused_rather_than_guessed() -> None:
     table = Table("p", MetaData(), Column("id", Interval, primary_key=True))
 
-    with pytest.raises(NotImplementedError, match="mssql"):
+    with pytest.raises(TypeError, match="mssql"):
         ddl(table, "p", "mssql")
 
 
