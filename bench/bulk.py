@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stroke.config import Settings
-from stroke.container import Container
+from stroke.container.service import Container
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 
 STROKE = str(Path(sys.executable).with_name("stroke"))

@@ -136,6 +136,20 @@ class PipelineStack:
         if wait:
             self.compose("up", "--detach", "--no-build", "--no-deps", "--wait", service)
 
+    def restart(self, service: str) -> None:
+        self.compose("restart", service)
+
+    def crashes(self, service: str) -> int:
+        """Return how often the engine had to start a service again because it ended."""
+        container = self.compose("ps", "--quiet", service).strip()
+        told = subprocess.run(
+            ["docker", "inspect", "--format", "{{.RestartCount}}", container],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(told.stdout)
+
     def s3_fails(self, *, fails: bool) -> None:
         """Let S3 answer every request with 500, or as it should again."""
         self.compose("exec", "s3", *(("touch",) if fails else ("rm", "-f")), "/tmp/fail")  # noqa: S108

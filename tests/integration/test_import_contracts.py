@@ -20,7 +20,7 @@ BREAKS = [
     ("Adapters do not know each other", "adapters/onnx/__init__.py", "import stroke.adapters.sql"),
     ("The API names no adapter", "entrypoints/api/app.py", "import stroke.adapters.sql"),
     ("The domain is pure", "domain/risk.py", "import numpy"),
-    ("The service does not import training", "container.py", "import sklearn"),
+    ("The service does not import training", "container/service.py", "import sklearn"),
 ]
 
 

@@ -19,7 +19,7 @@ from schemathesis.core.result import Ok
 
 from stroke.adapters.sql import schema as database
 from stroke.config import Settings
-from stroke.container import Container
+from stroke.container.service import Container
 from stroke.domain.features import ENGINEERED_FEATURES
 from stroke.entrypoints.api.app import create_app
 

@@ -18,7 +18,7 @@ from sqlalchemy import URL
 
 from stroke.adapters.sql import schema
 from stroke.config import Settings
-from stroke.container import Container
+from stroke.container.service import Container
 from stroke.domain.patient import Patient
 from stroke.domain.risk import RiskAssessment
 

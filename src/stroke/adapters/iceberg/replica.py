@@ -10,20 +10,19 @@ from typing import Any, Final
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.expressions.parser import parse
 from pyiceberg.io.pyarrow import ArrowScan
+from pyiceberg.manifest import FileFormat
 from pyiceberg.table import FileScanTask, Table
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.change_log import Lineages
 from stroke.adapters.iceberg.file_index import FileIndex
+from stroke.adapters.iceberg.parquet_events import PROJECTION, parquet_events
 from stroke.adapters.iceberg.statistics import avro_events, is_avro
 from stroke.application.ports import Replica
 from stroke.domain.connectors import TopicPartition
 from stroke.domain.consistency import ReplicaChunk, canonical_json, canonical_value, row_digest
 
-_NEEDED: Final = ("before.id", "after", "op", "ts_us", "_kafka_metadata")
 _DELETED: Final = "d"
-# Events are Python objects for so many rows at a time: each takes some kilobytes.
-_AT_ONCE: Final = 500
 
 Event = Mapping[str, Any]
 
@@ -156,16 +155,17 @@ def _id(event: Event) -> int:
 def _events(table: Table, tasks: Iterable[FileScanTask], first: int, last: int) -> Iterator[Event]:
     """Give the events of some files about the ids of a range."""
     about = _about(first, last)
-    projection = table.scan(selected_fields=_NEEDED).projection()
-    reading = ArrowScan(table.metadata, table.io, projection, about)
     for task in tasks:
         if is_avro(task.file):
-            events = avro_events(table, task.file)
-            yield from (event for event in events if first <= _id(event) <= last)
-            continue
-        for batch in reading.to_record_batches([task]):
-            for start in range(0, batch.num_rows, _AT_ONCE):
-                yield from batch.slice(start, _AT_ONCE).to_pylist()
+            found = avro_events(table, task.file)
+            yield from (event for event in found if first <= _id(event) <= last)
+        elif task.file.file_format == FileFormat.PARQUET and not task.delete_files:
+            yield from parquet_events(table, task.file, first, last)
+        else:  # by another engine than the sink and our compaction
+            projection = table.scan(selected_fields=PROJECTION).projection()
+            reading = ArrowScan(table.metadata, table.io, projection, about)
+            for batch in reading.to_record_batches([task]):
+                yield from batch.to_pylist()
 
 
 def _about(first: int, last: int) -> BooleanExpression:

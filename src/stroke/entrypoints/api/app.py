@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from stroke import __version__
 from stroke.config import Settings
-from stroke.container import Container
+from stroke.container.service import Container
 from stroke.entrypoints.api import docs, metrics, openapi, predictions, problems, records, service
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet

@@ -21,7 +21,7 @@ from stroke.entrypoints.cli.rejects import RejectFile
 
 if TYPE_CHECKING:
     from stroke.adapters.arrow.bulk import Store, Tally
-    from stroke.container import Container
+    from stroke.container.service import Container
     from stroke.domain.patient import Patient
 
 STDIN = Path("-")
@@ -140,7 +140,7 @@ def _score(
 @contextmanager
 def _container(model: str | None) -> Iterator[Container]:
     from stroke.config import Settings
-    from stroke.container import Container
+    from stroke.container.service import Container
 
     settings = Settings.load()
     if model is not None:

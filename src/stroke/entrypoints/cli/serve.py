@@ -119,7 +119,7 @@ def _serve_here(
 ) -> None:
     import uvicorn
 
-    from stroke.container import Container
+    from stroke.container.service import Container
     from stroke.entrypoints.api.app import create_app
 
     container = Container(settings=settings)
@@ -150,7 +150,7 @@ def _serve_in_workers(
     if own:
         os.environ[_MULTIPROC] = tempfile.mkdtemp(prefix="stroke-metrics-")
     try:
-        from stroke.container import Container
+        from stroke.container.service import Container
 
         Container(settings=settings).model()
         _prepare_database(settings, migrate=migrate)

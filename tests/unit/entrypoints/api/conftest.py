@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from asgi import connected
 from fakes import FakePredictionRepository, FakeRiskModel
 from stroke.config import Settings
-from stroke.container import Container
+from stroke.container.service import Container
 from stroke.entrypoints.api.app import create_app
 
 MOST_BYTES = 40_000

@@ -1,0 +1,54 @@
+"""Composition root of the service: which adapter stands behind which port."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from dependency_injector import containers, providers
+
+from stroke.adapters.onnx.model import OnnxRiskModel
+from stroke.adapters.onnx.store import ModelStore
+from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.application.prediction import PredictionService
+from stroke.config import Settings
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _load_model(store: ModelStore, saved_model: str | None) -> OnnxRiskModel:
+    return OnnxRiskModel(store.locate(saved_model))
+
+
+class Container(containers.DeclarativeContainer):
+    """Builds each part once, on first use, from ``settings``."""
+
+    settings = providers.Dependency(instance_of=Settings)
+
+    engine = providers.Singleton(
+        create_engine,
+        settings.provided.database.sqlalchemy_url,
+        pool_size=settings.provided.database.pool_size,
+        connect_timeout=settings.provided.database.connect_timeout_seconds,
+    )
+    repository = providers.Singleton(
+        SqlPredictionRepository,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    model_store = providers.Singleton(ModelStore, settings.provided.model.store)
+    model = providers.Singleton(_load_model, model_store, settings.provided.model.saved_model)
+    metrics_registry = providers.Singleton(create_registry)
+    observer = providers.Singleton(PrometheusObserver, metrics_registry)
+    predictions = providers.Singleton(
+        PredictionService,
+        model=model,
+        repository=repository,
+        observer=observer,
+        now=providers.Object(_utc_now),
+        queue_capacity=settings.provided.queue.capacity,
+        commit_size=settings.provided.queue.commit_size,
+    )
