@@ -99,6 +99,7 @@ def pipeline(
 ) -> Iterator[PipelineStack]:
     """Share the whole platform. A test that breaks a part of it mends it, and checks that.
 
+    The modules called test_pipeline_with_... come last: they leave many rows, or another Kafka.
     While writing tests: STROKE_TEST_STACK names a folder whose stack is left running.
     """
     kept = os.environ.get("STROKE_TEST_STACK")

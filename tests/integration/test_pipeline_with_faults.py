@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable
 from secrets import token_hex
 
+import httpx
 import pytest
 
+from .change_events import until
 from .load import MARK, Load, agreement
 from .stack import PipelineStack
 
@@ -122,3 +124,27 @@ async def test_connect_that_starts_while_the_registry_is_away_parks_nothing(
     await proven(pipeline, load, since, figures, "Connect started without the registry")
     letters = await asyncio.to_thread(pipeline.stroke, "pipeline", "dlq", "list", "--json")
     assert json.loads(letters.stdout) == {"letters": []}, letters.stderr
+
+
+def test_the_schedule_tells_prometheus(pipeline: PipelineStack) -> None:
+    """It compares all that the tests before this one left, within its limit of memory."""
+    assert pipeline.crashes("verify") == 0
+    pipeline.restart("verify")
+
+    def told() -> set[str]:
+        try:
+            url = f"http://127.0.0.1:{pipeline.ports['verify']}/metrics"
+            return set(httpx.get(url, timeout=10).text.splitlines())
+        except httpx.HTTPError:
+            return set()
+
+    until(
+        lambda: any(line.startswith("stroke_pipeline_verify_timestamp") for line in told()),
+        within=120,
+        what="the first comparison",
+    )
+    metrics = told()
+    for replica in ("sql", "s3"):
+        for wrong in ("missing", "extra", "different", "duplicates"):
+            assert f'stroke_pipeline_verify_{wrong}{{replica="{replica}"}} 0.0' in metrics
+    assert pipeline.crashes("verify") == 0
