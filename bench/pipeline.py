@@ -10,7 +10,8 @@ SQL Server, and prints in one run:
 4. how long after kill -9 of Kafka Connect a row that was committed meanwhile is in the SQL copy;
 5. the memory of all containers, at rest and at its highest during 2.
 
-Afterwards `stroke pipeline verify` compares every row with both copies: a difference is exit code 1.
+Afterwards `stroke pipeline verify` compares every row with both copies: a difference makes the exit
+code 1.
 
     .venv/bin/python bench/pipeline.py [--rows 200000] [--rate 200] [--seconds 60]
 
@@ -230,7 +231,7 @@ def peak_memory(stack: PipelineStack) -> Iterator[list[int]]:
 def stored_columns(stack: PipelineStack) -> str:
     """Return the columns of a row but its id and its key, each of which is unique."""
     [(names,)] = stack.mysql(
-        "SELECT GROUP_CONCAT(COLUMN_NAME ORDER BY ORDINAL_POSITION) FROM information_schema.COLUMNS "
+        "SELECT GROUP_CONCAT(COLUMN_NAME) FROM information_schema.COLUMNS "
         "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = 'predictions' "
         "AND COLUMN_NAME NOT IN ('id', 'idempotency_key')",
         DATABASE,
