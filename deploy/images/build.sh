@@ -55,8 +55,9 @@ if ! docker image inspect "$tag" > /dev/null 2>&1; then
     echo "build.sh: the image $name could not be built (see above)" >&2
     exit 1
   }
-  # The three newest stay: other checkouts on this machine may be about to use theirs.
-  docker images "${tag%:*}" --format '{{.Repository}}:{{.Tag}}' | tail -n +4 |
+  # This one and the two newest others stay: other checkouts on this machine may be about to use
+  # theirs. One that was built from cached layers alone is as old as those, and not the newest.
+  docker images "${tag%:*}" --format '{{.Repository}}:{{.Tag}}' | grep -vxF "$tag" | tail -n +3 |
     xargs -r docker rmi > /dev/null 2>&1 || true
 fi
 echo "$tag"
