@@ -1,21 +1,16 @@
-"""The change-data pipeline: how much it carries, how soon, how it recovers, what it needs.
+"""From MySQL's commit to both sinks: rate, freshness, recovery, memory, start, in one run.
 
-Starts the whole platform of deploy/compose.yaml on ports of its own, with the stand-ins for S3 and
-SQL Server, and prints in one run:
+The whole of deploy/compose.yaml is started under a name of its own with the settings it ships
+(Iceberg commits every 10 s), PostgreSQL and moto standing in for SQL Server and S3, and removed in
+the end. Rows are what the service stored for some hundred made-up patients, inserted again straight
+into MySQL: the service itself is measured by bench/service.py. Everything shares the machine,
+the clients too. Baseline: what MySQL alone takes of the same statements, into a table of its own
+that the source does not capture.
 
-1. a cold `docker compose up --wait`, images built;
-2. how fast rows go from MySQL's commit to both copies, while a backlog of them waits, against the
-   rate at which MySQL takes them (in groups, as the service does);
-3. how long a row takes from its commit to the SQL copy, at a steady rate of single commits;
-4. how long after kill -9 of Kafka Connect a row that was committed meanwhile is in the SQL copy;
-5. the memory of all containers, at rest and at its highest during 2.
+    .venv/bin/python bench/pipeline.py [--rate 3000] [--seconds 60]
 
-Afterwards `stroke pipeline verify` compares every row with both copies: a difference makes the exit
-code 1.
-
-    .venv/bin/python bench/pipeline.py [--rows 200000] [--rate 200] [--seconds 60]
-
-Needs a Docker engine, and takes about six minutes.
+Exit code 1 when `stroke pipeline verify` finds a row that is missing, extra, different or twice in
+the end; a missed goal is only said.
 """
 
 from __future__ import annotations
@@ -24,267 +19,333 @@ import argparse
 import asyncio
 import json
 import os
-import statistics
+import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import quantiles
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
-sys.path.insert(0, str(ROOT / "src"))
 
-import asyncmy  # noqa: E402
-import asyncpg  # noqa: E402
-import httpx  # noqa: E402
-
-from builders import patient_json  # noqa: E402
 from integration.change_events import lake_table  # noqa: E402
+from integration.load import Load  # noqa: E402
+from integration.row_streams import (  # noqa: E402
+    GROUP,
+    PATIENTS,
+    SINGLE_RATE,
+    Commits,
+    Inserts,
+    Seen,
+    mysql,
+    singles,
+    sql_sink,
+    until,
+)
 from integration.stack import DATABASE, PipelineStack  # noqa: E402
 
-SEEDS = 1_000
-COMMIT = 250  # rows that share a commit, as in the service under load
+WARM_UP_SECONDS = 30
 GIB = 2**30
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+@dataclass(frozen=True)
+class Result:
+    what: str
+    figure: str
+    goal: str
+    reached: bool
+
+    def show(self) -> None:
+        end = "" if self.reached else "   MISSED"
+        print(f"{self.what:<46}{self.figure:>16}   goal {self.goal}{end}", flush=True)
+
+
+def say(text: str) -> None:
+    print(f"  {text}", flush=True)
+
+
+# --- the machine ----------------------------------------------------------------------------------
+
+
+def busy_ticks() -> tuple[int, int]:
+    """Return the ticks of all cores that were not idle, and all of them."""
+    ticks = [int(n) for n in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
+
+
+@contextmanager
+def load_of(stack: PipelineStack, commits: Commits) -> Iterator[None]:
+    """Say who had the cores meanwhile: the stack (by service, for each row), others, nobody."""
+    cpu, (busy, total) = stack.cpu_seconds(), busy_ticks()
+    own, started = time.process_time(), time.monotonic()
+    yield
+    now, (busy_now, total_now) = stack.cpu_seconds(), busy_ticks()
+    # A container that was started anew counts from 0.
+    paid = {name: max(now[name] - cpu.get(name, 0), 0) for name in now}
+    cores = (os.cpu_count() or 1) * (time.monotonic() - started)
+    shares = sum(paid.values()) / cores, (time.process_time() - own) / cores
+    busy_share = (busy_now - busy) / (total_now - total)
+    say(
+        f"cores: {shares[0]:.0%} the stack, {shares[1]:.0%} this client, "
+        f"{max(busy_share - sum(shares), 0):.0%} others, {1 - busy_share:.0%} idle; "
+        f"load average {os.getloadavg()[0]:.1f}"
     )
-    options.add_argument("--rows", type=int, default=200_000, help="of the backlog")
-    options.add_argument("--rate", type=int, default=200, help="single commits per second")
-    options.add_argument("--seconds", type=int, default=60, help="of single commits")
-    given = options.parse_args()
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores before the start")
+    rows = len(commits.at)
+    costly = sorted(paid.items(), key=lambda item: -item[1])[:6]
+    each = ", ".join(f"{name} {seconds / rows * 1e6:.0f}" for name, seconds in costly)
+    say(f"CPU us per row: {each}; all {sum(paid.values()) / rows * 1e6:.0f}")
+
+
+@dataclass
+class Memory:
+    """What the stack's containers hold together, looked at again and again."""
+
+    stack: PipelineStack
+    peak: dict[str, int] = field(default_factory=dict)
+
+    async def look(self) -> int:
+        seen = await asyncio.to_thread(self.stack.memory_bytes)
+        if sum(seen.values()) > sum(self.peak.values()):
+            self.peak = seen
+        return sum(seen.values())
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        async def keep_looking() -> None:
+            while True:
+                await self.look()
+                await asyncio.sleep(2)
+
+        task = asyncio.create_task(keep_looking())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+
+# --- the figures ----------------------------------------------------------------------------------
+
+
+def cold_start(stack: PipelineStack) -> Result:
+    stack.prepare(STROKE_LAKE_COMMIT_SECONDS="10")
+    started = time.monotonic()
+    stack.up()
+    took = time.monotonic() - started
+    return Result("1 cold `up --wait`, images built", f"{took:.0f} s", "<= 180 s", took <= 180)
+
+
+async def some_rows(stack: PipelineStack) -> None:
+    """Let the service store patients, and both sinks see them."""
+    load = Load(stack.api_url)
+    async with load.running():
+        await load.until(more=PATIENTS)
+    if set(load.statuses) != {200}:
+        raise SystemExit(f"the service answered {dict(load.statuses)}")
+
+
+async def own_rate(cursor: Any, inserts: Inserts) -> float:
+    """Return the rows per second that MySQL takes while the pipeline has nothing to do."""
+    await cursor.execute("CREATE DATABASE bench")
+    await cursor.execute(f"CREATE TABLE bench.predictions LIKE {DATABASE}.predictions")
+    statements = [inserts.make(GROUP, "bench.predictions") for _ in range(100)]
+    commits = Commits()
+    started = time.monotonic()
+    await commits.stream(cursor, statements, GROUP, 1e9, 5)
+    took = time.monotonic() - started
+    await cursor.execute("DROP DATABASE bench")
+    return len(commits.at) / took
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A stream of rows: seconds until all were committed, in the SQL sink, and in the lake."""
+
+    rows: int
+    committed: float
+    sql: float
+    lake: float
+
+    @property
+    def to_both(self) -> float:
+        return self.rows / max(self.sql, self.lake)
+
+    def show(self, what: str) -> None:
+        say(
+            f"{what}: {self.rows:,} rows at {self.rows / self.committed:,.0f}/s, {GROUP} a commit; "
+            f"the last was in the SQL sink {self.sql - self.committed:.1f} s later, in Iceberg "
+            f"{self.lake - self.committed:.1f} s: {self.to_both:,.0f} rows/s to both"
+        )
+
+
+async def streamed(
+    stack: PipelineStack, cursor: Any, inserts: Inserts, rate: float, seconds: float
+) -> Streamed:
+    """Insert, and wait until both sinks hold every row."""
+    lake = await asyncio.to_thread(lake_table, stack)
+
+    def archived() -> int:
+        snapshot = lake.refresh().current_snapshot()
+        return int(snapshot.summary["total-records"] or 0) if snapshot and snapshot.summary else 0
+
+    async with sql_sink(stack) as sink:
+        rows_before = await sink.fetchval("SELECT count(*) FROM predictions")
+        events_before = await asyncio.to_thread(archived)
+        commits = Commits()
+
+        async def in_sql() -> bool:
+            return bool(await sink.fetchval("SELECT max(id) FROM predictions") >= max(commits.at))
+
+        async def in_lake() -> bool:
+            return await asyncio.to_thread(archived) >= events_before + len(commits.at)
+
+        with load_of(stack, commits):
+            started = time.monotonic()
+            statements = [inserts.make(GROUP) for _ in range(100)]
+            await commits.stream(cursor, statements, GROUP, rate, seconds)
+            committed = time.monotonic()
+            in_both = await asyncio.gather(
+                until(in_sql, every=0.1, within=900, what="the SQL sink"),
+                until(in_lake, every=0.5, within=900, what="the Iceberg table"),
+            )
+        rows = len(commits.at)
+        stored = await sink.fetchval("SELECT count(*) FROM predictions") - rows_before
+    if stored != rows:
+        raise SystemExit(f"{rows} rows were inserted, the SQL sink holds {stored} more")
+    return Streamed(rows, *(moment - started for moment in (committed, *in_both)))
+
+
+async def sustained(stack: PipelineStack, rate: float, seconds: float, memory: Memory) -> Result:
+    """Measure twice: in young JVMs, which compile what they run, and in warm ones, which counts."""
+    async with mysql(stack) as cursor, memory.watched():
+        inserts = await Inserts.of_stored(cursor)
+        (await streamed(stack, cursor, inserts, rate, WARM_UP_SECONDS)).show("JVMs just started")
+        alone = await own_rate(cursor, inserts)
+        warm = await streamed(stack, cursor, inserts, rate, seconds)
+        warm.show("warm")
+        alone = (alone + await own_rate(cursor, inserts)) / 2
+    say(
+        f"MySQL alone took {alone:,.0f} rows/s of the same statements: "
+        f"both sinks at {warm.to_both / alone:.2f} of that"
+    )
+    return Result(
+        "2 sustained, commit to both sinks",
+        f"{warm.to_both:,.0f} rows/s",
+        ">= 2,000",
+        warm.to_both >= 2000,
+    )
+
+
+async def freshness(stack: PipelineStack, seconds: float) -> list[Result]:
+    async with mysql(stack) as cursor, sql_sink(stack) as sink:
+        inserts = await Inserts.of_stored(cursor)
+        seen = Seen(await sink.fetchval("SELECT max(id) FROM predictions"))
+        commits, started = Commits(), time.monotonic()
+        with load_of(stack, commits):
+            writing = asyncio.create_task(singles(stack, inserts, commits, seconds))
+            await seen.follow(
+                sink,
+                lambda: writing.done() and seen.at.keys() >= commits.at.keys(),
+                within=seconds + 120,
+            )
+            await writing
+        resolution = (time.monotonic() - started) / seen.looks
+    delays = [max(seen.at[number] - moment, 0) for number, moment in commits.at.items()]
+    cuts = quantiles(delays, n=100)
+    say(
+        f"{len(delays):,} commits of one row at {len(delays) / seconds:.0f}/s, worst "
+        f"{max(delays):.2f} s; the sink was asked every {resolution * 1e3:.0f} ms"
+    )
+    return [
+        Result(
+            "3 commit to visible in the SQL sink, p50", f"{cuts[49]:.2f} s", "<= 1 s", cuts[49] <= 1
+        ),
+        Result("  ... p99", f"{cuts[98]:.2f} s", "<= 5 s", cuts[98] <= 5),
+    ]
+
+
+async def recovery(stack: PipelineStack) -> Result:
+    """Kill Connect in the middle of a stream; the clock starts at the kill."""
+    async with mysql(stack) as cursor, sql_sink(stack) as sink:
+        inserts = await Inserts.of_stored(cursor)
+        seen = Seen(await sink.fetchval("SELECT max(id) FROM predictions"))
+        commits = Commits()
+        writing = asyncio.create_task(singles(stack, inserts, commits, 3600))
+        await asyncio.sleep(5)
+        killed = time.monotonic()
+        await asyncio.to_thread(stack.kill, "connect")
+        down = time.monotonic()
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(stack.compose, "start", "connect")
+        began = time.monotonic()
+        marker = min(number for number, moment in commits.at.items() if moment > down)
+        await seen.follow(sink, lambda: marker in seen.at, within=300)
+        took = seen.at[marker] - killed
+        writing.cancel()
+        await asyncio.wait([writing])
+    say(
+        f"of that {began - killed:.1f} s until `docker compose` had killed and started it, under "
+        f"{SINGLE_RATE} commits/s"
+    )
+    return Result(
+        "4 kill -9 of Connect to rows flowing again", f"{took:.0f} s", "<= 60 s", took <= 60
+    )
+
+
+def verified(stack: PipelineStack) -> bool:
+    command = ("pipeline", "verify", "--json", "--timeout", "180")
+    done = stack.stroke(*command, within=900)
+    if not done.stdout:
+        print(done.stderr, file=sys.stderr)
+        return False
+    for copy in json.loads(done.stdout)["replicas"]:
+        wrong = ("missing", "extra", "different", "duplicates")
+        counts = ", ".join(f"{copy[name]} {name}" for name in wrong)
+        print(f"verify {copy['replica']}: {copy['rows']:,} rows compared, {counts}", flush=True)
+    return done.returncode == 0
+
+
+async def measured(stack: PipelineStack, rate: float, seconds: float) -> None:
+    memory = Memory(stack)
+    await some_rows(stack)
+    await asyncio.sleep(15)  # more than a commit of the lake
+    at_rest = await memory.look()
+    (await sustained(stack, rate, seconds, memory)).show()
+    for result in await freshness(stack, seconds):
+        result.show()
+    (await recovery(stack)).show()
+    peak = sum(memory.peak.values())
+    parts = sorted(memory.peak.items(), key=lambda item: -item[1])
+    say("at the peak, MiB: " + ", ".join(f"{name} {size >> 20}" for name, size in parts))
+    Result(
+        f"5 memory: at rest {at_rest / GIB:.2f} GiB, peak during 2",
+        f"{peak / GIB:.2f} GiB",
+        "<= 4 GiB",
+        peak <= 4 * GIB,
+    ).show()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rate", type=float, default=3000, help="rows per second offered in 2")
+    parser.add_argument("--seconds", type=float, default=60, help="how long 2 and 3 insert")
+    chosen = parser.parse_args()
+    subprocess.run([ROOT / "deploy/images/ensure-docker.sh"], check=True)
+    print(f"machine: {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the start")
     with tempfile.TemporaryDirectory() as folder:
         stack = PipelineStack(Path(folder))
-        stack.prepare(STROKE_LAKE_COMMIT_SECONDS="10")  # compose's default; builds the images
         try:
-            measure(stack, given)
+            cold_start(stack).show()
+            asyncio.run(measured(stack, chosen.rate, chosen.seconds))
+            return 0 if verified(stack) else 1
         finally:
             stack.remove()
 
 
-def measure(stack: PipelineStack, given: argparse.Namespace) -> None:
-    began = time.monotonic()
-    stack.up()
-    tell("cold up --wait, images built", time.monotonic() - began, 180, "s")
-    seed(stack)
-    rest = sum(stack.memory_bytes().values()) / GIB
-    with peak_memory(stack) as peak:
-        throughput(stack, given.rows)
-    asyncio.run(freshness(stack, given.rate, given.seconds))
-    recovery(stack)
-    tell("memory of all containers at rest", rest, 4, "GiB")
-    tell("... at its highest under the backlog", max(peak) / GIB, 4, "GiB")
-    prove(stack)
-
-
-def tell(what: str, figure: float, goal: float, unit: str, *, at_least: bool = False) -> None:
-    met = figure >= goal if at_least else figure <= goal
-    sign = ">=" if at_least else "<="
-    shown = f"{figure:,.0f}" if figure >= 100 else f"{figure:.2f}"
-    print(f"{what}: {shown} {unit} (goal {sign} {goal:,g}{'' if met else ', MISSED'})", flush=True)
-
-
-def seed(stack: PipelineStack) -> None:
-    """Let the service predict for some patients, whose rows are then stored over and over."""
-    patients = [patient_json(age=20.0 + n % 60, name=f"Seed {n}") for n in range(SEEDS)]
-    answer = httpx.post(
-        f"{stack.api_url}/api/v1/predictions:batch", json={"patients": patients}, timeout=60
-    )
-    answer.raise_for_status()
-    last = max(made["prediction_id"] for made in answer.json()["predictions"])
-    wait(lambda: in_sink(stack) >= last, "the seeds")
-
-
-def throughput(stack: PipelineStack, rows: int) -> None:
-    began = time.monotonic()
-    asyncio.run(backlog(stack, rows))
-    committed = time.monotonic() - began
-    [(last,)] = stack.mysql("SELECT MAX(id) FROM predictions")
-    events = SEEDS + rows
-    sql = lake = 0.0
-    while not (sql and lake):
-        sql = sql or (time.monotonic() - began if in_sink(stack) >= last else 0)
-        lake = lake or (time.monotonic() - began if in_lake(stack) >= events else 0)
-        time.sleep(0.5)
-    base = rows / committed
-    print(f"MySQL committed {rows:,} rows at {base:,.0f} rows/s, {COMMIT} at a time, meanwhile")
-    for name, took in (("the SQL copy", sql), ("the Iceberg table", lake)):
-        print(f"  in {name} after {took:.1f} s: {rows / took:,.0f} rows/s")
-    rate = rows / max(sql, lake)
-    print(f"  ratio to MySQL's own rate: {rate / base:.2f}")
-    tell(
-        "from the first commit to the last row in both copies", rate, 2000, "rows/s", at_least=True
-    )
-
-
-async def backlog(stack: PipelineStack, rows: int) -> None:
-    columns = stored_columns(stack)
-    mysql = await asyncmy.connect(**mysql_address(stack), autocommit=True)
-    async with mysql.cursor() as cursor:
-        for start in range(0, rows, COMMIT):
-            first = start % SEEDS
-            await cursor.execute(f"{copy_of(columns)} id > {first} AND id <= {first + COMMIT}")
-    mysql.close()
-
-
-async def freshness(stack: PipelineStack, rate: int, seconds: int) -> None:
-    """Commit rows one by one; look for the last one in the SQL copy as often as it answers."""
-    columns = stored_columns(stack)
-    mysql = await asyncmy.connect(**mysql_address(stack), autocommit=True)
-    sink = await asyncpg.connect(**sink_address(stack))
-    committed: dict[int, float] = {}
-    visible: dict[int, float] = {}
-    ended = False
-
-    async def commit() -> None:
-        nonlocal ended
-        began = time.monotonic()
-        async with mysql.cursor() as cursor:
-            for number in range(rate * seconds):
-                await asyncio.sleep(began + number / rate - time.monotonic())
-                await cursor.execute(f"{copy_of(columns)} id = {number % SEEDS + 1}")
-                committed[cursor.lastrowid] = time.monotonic()
-        ended = True
-
-    async def look() -> None:
-        looks: list[float] = []
-        deadline = time.monotonic() + seconds + 120
-        while not ended or len(visible) < len(committed):
-            began = time.monotonic()
-            highest = await sink.fetchval("SELECT MAX(id) FROM predictions")
-            seen = time.monotonic()
-            looks.append(seen - began)
-            for number in [n for n in committed if n <= highest and n not in visible]:
-                visible[number] = seen
-            if seen > deadline:
-                raise SystemExit("rows did not reach the SQL copy")
-            await asyncio.sleep(0.005)
-        print(f"a look at the SQL copy took {statistics.median(looks) * 1000:.1f} ms (median)")
-
-    await asyncio.gather(commit(), look())
-    ages = sorted(visible[number] - committed[number] for number in committed)
-    actual = len(ages) / (max(committed.values()) - min(committed.values()))
-    print(
-        f"{len(ages):,} single commits at {actual:,.0f} rows/s, commit to visible in the SQL copy:"
-    )
-    tell("  p50", ages[len(ages) // 2], 1, "s")
-    tell("  p99", ages[int(len(ages) * 0.99)], 5, "s")
-    mysql.close()
-    await sink.close()
-
-
-def recovery(stack: PipelineStack) -> None:
-    columns = stored_columns(stack)
-    stack.kill("connect")
-    killed = time.monotonic()
-    insert(stack, columns, f"id <= {COMMIT}")
-    [(last,)] = stack.mysql("SELECT MAX(id) FROM predictions")
-    stack.start("connect", wait=False)
-    wait(lambda: in_sink(stack) >= last, "the rows of the outage")
-    tell(
-        "kill -9 of Connect to the outage's rows in the SQL copy",
-        time.monotonic() - killed,
-        60,
-        "s",
-    )
-
-
-def prove(stack: PipelineStack) -> None:
-    began = time.monotonic()
-    done = stack.stroke("pipeline", "verify", "--json", "--timeout", "180", within=1200)
-    if not done.stdout:
-        raise SystemExit(done.stderr)
-    for copy in json.loads(done.stdout)["replicas"]:
-        wrong = {what: copy[what] for what in ("missing", "extra", "different", "duplicates")}
-        print(f"verify, {copy['replica']}: {copy['rows']:,} rows compared, {wrong}")
-    print(f"verify took {time.monotonic() - began:.0f} s")
-    if done.returncode != 0:
-        raise SystemExit(1)
-
-
-@contextmanager
-def peak_memory(stack: PipelineStack) -> Iterator[list[int]]:
-    """Gather the memory of all containers, again and again, while the block runs."""
-    sums = [0]
-    ended = threading.Event()
-
-    def gather() -> None:
-        while not ended.wait(1):
-            sums.append(sum(stack.memory_bytes().values()))
-
-    thread = threading.Thread(target=gather)
-    thread.start()
-    try:
-        yield sums
-    finally:
-        ended.set()
-        thread.join()
-
-
-def stored_columns(stack: PipelineStack) -> str:
-    """Return the columns of a row but its id and its key, each of which is unique."""
-    [(names,)] = stack.mysql(
-        "SELECT GROUP_CONCAT(COLUMN_NAME) FROM information_schema.COLUMNS "
-        "WHERE TABLE_SCHEMA = %s AND TABLE_NAME = 'predictions' "
-        "AND COLUMN_NAME NOT IN ('id', 'idempotency_key')",
-        DATABASE,
-    )
-    return ", ".join(f"`{name}`" for name in str(names).split(","))
-
-
-def copy_of(columns: str) -> str:
-    return f"INSERT INTO predictions ({columns}) SELECT {columns} FROM predictions WHERE"  # noqa: S608
-
-
-def insert(stack: PipelineStack, columns: str, seeds: str) -> None:
-    stack.mysql(f"{copy_of(columns)} {seeds}")
-
-
-def in_sink(stack: PipelineStack) -> int:
-    [(highest,)] = stack.sink("SELECT COALESCE(MAX(id), 0) FROM predictions")
-    return int(highest)
-
-
-def in_lake(stack: PipelineStack) -> int:
-    snapshot = lake_table(stack).current_snapshot()
-    summary: Any = snapshot.summary if snapshot else None
-    return int(summary["total-records"]) if summary else 0
-
-
-def mysql_address(stack: PipelineStack) -> dict[str, Any]:
-    return {
-        "host": "127.0.0.1",
-        "port": stack.ports["mysql"],
-        "user": "root",
-        "password": stack.passwords["MYSQL_ROOT_PASSWORD"],
-        "db": DATABASE,
-    }
-
-
-def sink_address(stack: PipelineStack) -> dict[str, Any]:
-    return {
-        "host": "127.0.0.1",
-        "port": stack.ports["sink"],
-        "user": "stroke",
-        "password": stack.passwords["STROKE_SINK_PASSWORD"],
-        "database": DATABASE,
-    }
-
-
-def wait(arrived: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 300
-    while not arrived():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{what} did not arrive within 300 s")
-        time.sleep(0.25)
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

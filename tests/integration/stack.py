@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import asyncmy
 import asyncpg
+import docker
 
 from .containers import LABELS, ROOT, build_image, free_port, mysql_image
 from .processes import STROKE, environment
@@ -179,6 +180,21 @@ class PipelineStack:
             container, amount, *_ = line.split()
             used[services[container]] = _bytes(amount)
         return used
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the CPU time that each service's container has had since it was started."""
+        listed = self.compose("ps", "--format", "{{.Service}} {{.ID}}").splitlines()
+        engine = docker.from_env()
+        try:
+            return {
+                service: engine.api.stats(container, stream=False, one_shot=True)["cpu_stats"][
+                    "cpu_usage"
+                ]["total_usage"]
+                / 1e9
+                for service, container in map(str.split, listed)
+            }
+        finally:
+            engine.close()
 
     # --- the command line -----------------------------------------------------------------------
 
