@@ -98,8 +98,15 @@ class PipelineStack:
 
     def launch(self, **settings: str) -> None:
         """Bring everything up and wait until it is healthy."""
+        self.prepare(**settings)
+        self.up()
+
+    def prepare(self, **settings: str) -> None:
+        """Build the images and write the files that ``up`` needs."""
         self._override.write_text(json.dumps(self._overridden()))
         self.configure(**settings)
+
+    def up(self) -> None:
         try:
             self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300")
         except RuntimeError as error:
@@ -159,16 +166,18 @@ class PipelineStack:
 
     def memory_bytes(self) -> dict[str, int]:
         """Return what each service's processes use now, without what the kernel can take back."""
+        listed = self.compose("ps", "--format", "{{.ID}} {{.Service}}")
+        services = dict(line.split() for line in listed.splitlines())
+        stats = subprocess.run(
+            ["docker", "stats", "--no-stream", "--format", "{{.ID}} {{.MemUsage}}", *services],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         used = {}
-        for line in self.compose("ps", "--format", "{{.Service}} {{.ID}}").splitlines():
-            service, container = line.split()
-            listed = subprocess.run(
-                ["docker", "stats", "--no-stream", "--format", "{{.MemUsage}}", container],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            used[service] = _bytes(listed.stdout.split("/")[0].strip())
+        for line in stats.stdout.splitlines():
+            container, amount, *_ = line.split()
+            used[services[container]] = _bytes(amount)
         return used
 
     # --- the command line -----------------------------------------------------------------------
