@@ -33,7 +33,7 @@ def row_digest(row: Mapping[str, RowValue]) -> bytes:
     whole numbers come as booleans, integers or floats, depending on who stored them.
     """
     told = {name: _plain(value) for name, value in row.items() if value is not None}
-    text = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = _ENCODER.encode(told)
     # surrogatepass: two rows with the same broken text are equal, too
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
@@ -64,8 +64,7 @@ def canonical_json(text: str | None) -> str | None:
     """
     if text is None:
         return None
-    document = json.loads(text, parse_float=_number)
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(_DECODER.decode(text))
 
 
 def runs(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -85,6 +84,11 @@ def _plain(value: RowValue) -> RowValue:
     if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
         return int(value)
     return value
+
+
+# Made once: they serve several documents of every row.
+_DECODER: Final = json.JSONDecoder(parse_float=_number)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
