@@ -15,7 +15,7 @@ from stroke.domain.change_views import MISSING
 from stroke.domain.errors import InvalidSetting
 
 MINIMUM_COUNT: Final = 10
-"""Rates of fewer predictions are not told: they say little, and may point at a person."""
+"""Of fewer predictions only the number is told: a rate says little, and may point at a person."""
 
 TOP: Final = 100
 _BINS: Final = 20
@@ -122,7 +122,7 @@ def _grouped(name: str, title: str, *columns: str, minimum: int, by: str | None 
         return f"CASE WHEN predictions >= {minimum} THEN {value} END"
 
     sql = (
-        f"SELECT {named}, predictions, share, mean_probability, high_risk, "  # noqa: S608
+        f"SELECT {named}, predictions, share, mean_probability, {told('high_risk')} AS high_risk, "  # noqa: S608
         f"{told('CAST(high_risk AS DOUBLE) / predictions')} AS high_rate, "
         f"{told(_interval('-'))} AS high_rate_low, {told(_interval('+'))} AS high_rate_high "
         f"FROM (SELECT {keys}, {_RATES}, "
@@ -132,7 +132,7 @@ def _grouped(name: str, title: str, *columns: str, minimum: int, by: str | None 
     )
     about = (
         f"Predictions by {' and '.join(column.replace('_', ' ') for column in columns)}, and the "
-        f"share of High among them (95 % Wilson interval; none below {minimum} predictions)."
+        f"share of High among them (95 % Wilson interval; not told below {minimum} predictions)."
     )
     return Analysis(name, title, about, sql)
 

@@ -35,44 +35,50 @@ MEASURED: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Type of each column of a prediction that an analysis may see; ``name`` only on request."""
 
-ORDER: Final = ("era", "place", "turn")
-"""What orders the events of an id: of Kafka the cluster's turn, the offset and 0; of an older
-deployment's files the number of the binlog file, the position in it and the row at it."""
-
 CHANGES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "op": "VARCHAR",  # c, u, d, and r for a row read by a snapshot
         "prediction_id": "BIGINT",
         "ts_us": "BIGINT",  # when Debezium read the change; microseconds since 1970, UTC
-        "era": "BIGINT",
+        "cluster": "VARCHAR",  # Kafka's id; never NULL
         "kafka_partition": "BIGINT",
         "place": "BIGINT",
         "turn": "BIGINT",
         **MEASURED,
     }
 )
-"""Columns of ``changes`` and their types."""
+"""Columns of ``changes`` and their types.
+
+What orders the events of an id: when the first event of their Kafka cluster was read (one that was
+made anew counts its offsets from 0 again), ``place``, ``turn``. That is the offset and 0; of an
+older deployment's files the place in the binlog (``binlog_place``) and the row at it.
+"""
 
 _DAY_US: Final = 86_400_000_000
 
 
+def binlog_place(file: str, position: int) -> int:
+    """Return a number that orders places in a binlog, whose files are numbered by their suffix.
+
+    Raises ``ValueError`` for a file without a number.
+    """
+    return int(file.rpartition(".")[2]) << 40 | position
+
+
 def events_sql() -> str:
     """Return the query of ``events``: every change event once."""
-    return (
-        "SELECT DISTINCT op, prediction_id, era, kafka_partition, place, turn, ts_us FROM changes"
-    )
+    columns = "op, prediction_id, cluster, kafka_partition, place, turn, ts_us"
+    return f"SELECT DISTINCT {columns} FROM changes"  # noqa: S608
 
 
 def latest_sql(*, with_name: bool = False) -> str:
-    """Return the query of ``latest``: the last row of each id, without those deleted.
-
-    It is all that a later run has to know of these changes.
-    """
+    """Return the query of ``latest``: the last row of each id, without those deleted."""
     columns = ", ".join((*CHANGES, *(("name",) if with_name else ())))
-    order = ", ".join(f"{column} DESC" for column in ORDER)
     return (
-        f"SELECT {columns} FROM (SELECT *, ROW_NUMBER() OVER "  # noqa: S608
-        f"(PARTITION BY prediction_id ORDER BY {order}) AS recency FROM changes) AS ordered "
+        f"SELECT {columns} FROM (SELECT changes.*, ROW_NUMBER() OVER ("  # noqa: S608
+        "PARTITION BY prediction_id ORDER BY began DESC, place DESC, turn DESC) AS recency "
+        "FROM changes JOIN (SELECT cluster AS each, MIN(ts_us) AS began FROM changes "
+        "GROUP BY cluster) AS clusters ON each = cluster) AS ordered "
         "WHERE recency = 1 AND op <> 'd'"
     )
 
