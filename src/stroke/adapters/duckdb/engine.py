@@ -70,8 +70,8 @@ class DuckDbEngine(AnalyticsEngine):
         run(f"CREATE OR REPLACE TABLE factors AS {_FACTORS}")
         run(f"CREATE OR REPLACE TABLE snapshot AS {snapshot_sql(with_name=with_name)}")
         run("DROP TABLE latest")
-        found = run("SELECT COUNT(*) FROM snapshot").fetchone()
-        return int(found[0]) if found else 0
+        [(count,)] = run("SELECT COUNT(*) FROM snapshot").fetchall()
+        return int(count)
 
     def query(self, analysis: Analysis) -> pa.Table:
         try:
