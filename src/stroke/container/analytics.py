@@ -14,7 +14,7 @@ from stroke.adapters.results.tables import SqlResults
 from stroke.adapters.sql.changes import SqlChanges
 from stroke.application.analytics import AnalyticsService, ChangeSource, ResultStore
 from stroke.config import LakeSettings, PipelineSettings, results_url
-from stroke.container.pipeline import PipelineContainer
+from stroke.container.lake import lake_of, revealed
 from stroke.domain.errors import InvalidSetting
 
 
@@ -42,7 +42,7 @@ def analytics_service(
 
 def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> ChangeSource:
     if name == "iceberg":
-        return IcebergChanges(PipelineContainer(settings=settings).lake(), as_of=as_of)
+        return IcebergChanges(lake_of(settings.lake), as_of=as_of)
     if as_of is not None:
         raise InvalidSetting("--as-of is for the change log (--source iceberg)")
     return SqlChanges(settings.database.sqlalchemy_url)
@@ -57,10 +57,9 @@ def _results(settings: LakeSettings, output: str) -> ResultStore:
 
 
 def _s3(settings: LakeSettings) -> fs.FileSystem:
-    secret = settings.secret_access_key
     return fs.S3FileSystem(
         access_key=settings.access_key_id,
-        secret_key=None if secret is None else secret.get_secret_value(),
+        secret_key=revealed(settings.secret_access_key),
         region=settings.region,
         endpoint_override=settings.endpoint,
         force_virtual_addressing=not settings.path_style and settings.endpoint is not None,

@@ -66,7 +66,8 @@ def main() -> None:
             raise
         typer.echo(
             f"stroke: this command needs the package {package}: install requirements/pipeline.txt "
-            "(connectors, pipeline, lake) or requirements/train.txt (model)",
+            "(connectors, pipeline, lake), requirements/analytics.txt (analytics) or "
+            "requirements/train.txt (model)",
             err=True,
         )
         sys.exit(1)
