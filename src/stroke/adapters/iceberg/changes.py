@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 from pyiceberg.table import FileScanTask, Table
+from pyiceberg.table.snapshots import Snapshot
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.statistics import (
@@ -36,28 +37,27 @@ class IcebergChanges(ChangeSource):
     def read(self, *, with_name: bool) -> Input:
         table = self._lake.load()
         snapshot = self._snapshot(table)
-        point: dict[str, Any] = {"table": self._lake.identifier, "snapshot_id": snapshot}
         if snapshot is None:  # nothing was ever committed
-            return Input(iter(()), point, 0)
+            return Input(iter(()), {"table": self._lake.identifier, "snapshot_id": None}, 0)
         schema = changes_schema(with_name=with_name)
-        wanted = [*_EVENT, *(f"after.{name}" for name in _stored(table, schema))]
-        scan = table.scan(selected_fields=tuple(wanted), snapshot_id=snapshot)
+        wanted = (*_EVENT, *_stored(table, snapshot, schema))
+        scan = table.scan(selected_fields=wanted, snapshot_id=snapshot.snapshot_id)
+        point = {"table": self._lake.identifier, "snapshot_id": snapshot.snapshot_id}
         with unavailable(self._lake.identifier):
             tasks = list(scan.plan_files())
         batches = self._batches(table, scan.projection(), tasks, schema)
         return Input(batches, point, sum(task.file.record_count for task in tasks))
 
-    def _snapshot(self, table: Table) -> int | None:
+    def _snapshot(self, table: Table) -> Snapshot | None:
         if self._as_of is None:
-            current = table.current_snapshot()
-            return None if current is None else current.snapshot_id
+            return table.current_snapshot()
         found = table.snapshot_as_of_timestamp(int(self._as_of.timestamp() * 1000))
         if found is None:
             raise InvalidData(
                 f"{self._lake.identifier} had no snapshot at that time, or it has expired: "
                 "`stroke lake status` tells since when there are any"
             )
-        return found.snapshot_id
+        return found
 
     def _batches(
         self,
@@ -77,11 +77,12 @@ class IcebergChanges(ChangeSource):
                     yield _changes(_of_avro(table, task, projection), schema)
 
 
-def _stored(table: Table, schema: pa.Schema) -> list[str]:
-    """Return the columns of ``after`` that are wanted and that the log has."""
-    known = {name for name in table.schema().column_names if name.startswith("after.")}
-    wanted = map(_name_in_log, schema.names)
-    return [name for name in wanted if f"after.{name}" in known]
+def _stored(table: Table, snapshot: Snapshot, schema: pa.Schema) -> list[str]:
+    """Return the columns of ``after`` that are wanted and that the log had."""
+    then = snapshot.schema_id
+    known = table.schema() if then is None else table.schemas()[then]
+    wanted = (f"after.{_name_in_log(name)}" for name in schema.names)
+    return [name for name in wanted if name in known.column_names]
 
 
 def _name_in_log(column: str) -> str:
