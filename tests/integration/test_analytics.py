@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,7 +29,7 @@ from stroke.domain.errors import InvalidData
 from .containers import MySqlServer, PostgreSqlServer
 from .lake_events import TOPIC, Sink
 from .object_store import ObjectStore
-from .processes import STROKE, environment
+from .processes import RunStroke
 
 pytestmark = pytest.mark.anyio
 
@@ -56,33 +55,6 @@ NAMES = [*TRUTH]
 TABLES = {each.name: each.table for each in analyses()}
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SMALL = ("--top", "2", "--minimum-count", "1")
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def run(catalog: dict[str, Any], tmp_path: Path) -> Run:
-    settings = environment(
-        STROKE_LAKE_CATALOG_URI=catalog["uri"],
-        STROKE_LAKE_BUCKET=catalog["warehouse"].split("/")[2],
-        STROKE_LAKE_ENDPOINT=catalog["endpoint"],
-        STROKE_LAKE_PATH_STYLE="true",
-        STROKE_LAKE_ACCESS_KEY_ID="local",
-        STROKE_LAKE_SECRET_ACCESS_KEY="local",
-    )
-
-    def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(STROKE), *arguments],
-            cwd=tmp_path,
-            env=settings | changes,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-    return run
 
 
 def an_event(change: Change) -> dict[str, Any]:
@@ -139,8 +111,10 @@ def assert_true(found: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequenc
         assert all("name" not in row for row in rows)
 
 
-async def test_the_lake_gives_the_truth(run: Run, filled: Lake, tmp_path: Path) -> None:
-    done = run("analytics", "run", *NAMES, "--output", "reports", *SMALL)
+async def test_the_lake_gives_the_truth(
+    run_on_lake: RunStroke, filled: Lake, tmp_path: Path
+) -> None:
+    done = run_on_lake("analytics", "run", *NAMES, "--output", "reports", *SMALL)
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("17 analyses of 6 predictions (15 events read) in ")
@@ -153,11 +127,11 @@ async def test_the_lake_gives_the_truth(run: Run, filled: Lake, tmp_path: Path) 
 
 
 async def test_what_has_a_row_per_patient_is_made_only_when_it_is_named(
-    run: Run, filled: Lake, s3: ObjectStore
+    run_on_lake: RunStroke, filled: Lake, s3: ObjectStore
 ) -> None:
     bucket = s3.new_bucket()
 
-    done = run("analytics", "run", "--output", f"s3://{bucket}/reports", "--json", *SMALL)
+    done = run_on_lake("analytics", "run", "--output", f"s3://{bucket}/reports", "--json", *SMALL)
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["predictions"] == 6
@@ -166,7 +140,7 @@ async def test_what_has_a_row_per_patient_is_made_only_when_it_is_named(
     assert f"{bucket}/reports/run.json" in s3.paths(f"{bucket}/reports")
 
 
-async def test_the_lake_can_be_read_as_it_was(run: Run, filled: Lake) -> None:
+async def test_the_lake_can_be_read_as_it_was(run_on_lake: RunStroke, filled: Lake) -> None:
     first = filled.load().snapshots()[0]
     then = datetime.fromtimestamp(first.timestamp_ms / 1000, UTC)
 
@@ -176,17 +150,17 @@ async def test_the_lake_can_be_read_as_it_was(run: Run, filled: Lake) -> None:
     assert given.point["snapshot_id"] == first.snapshot_id
     with pytest.raises(InvalidData, match="no snapshot at that time"):
         IcebergChanges(filled, as_of=then - timedelta(days=1)).read(with_name=False)
-    done = run("analytics", "run", "--output", "reports", "--as-of", "2020-01-01")
+    done = run_on_lake("analytics", "run", "--output", "reports", "--as-of", "2020-01-01")
     assert done.returncode == 1
     assert done.stderr.startswith("stroke: stroke.predictions_changes had no snapshot at that time")
 
 
 async def test_a_table_without_events_gives_empty_results(
-    run: Run, lake: Lake, tmp_path: Path
+    run_on_lake: RunStroke, lake: Lake, tmp_path: Path
 ) -> None:
     await IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC).ensure_table()
 
-    done = run("analytics", "run", "--output", "reports")
+    done = run_on_lake("analytics", "run", "--output", "reports")
 
     assert done.returncode == 0, done.stderr
     assert results(LocalFileSystem(), str(tmp_path / "reports"))["operations"] == []
@@ -194,10 +168,10 @@ async def test_a_table_without_events_gives_empty_results(
 
 @pytest.mark.parametrize("database", ["sqlite", "mysql"])
 async def test_the_service_s_own_table_gives_the_truth_but_for_the_events(
-    run: Run, mysql: MySqlServer, tmp_path: Path, database: str
+    run_on_lake: RunStroke, mysql: MySqlServer, tmp_path: Path, database: str
 ) -> None:
     url = f"sqlite:///{tmp_path / 'p.db'}" if database == "sqlite" else mysql.new_database()
-    assert run("db", "upgrade", STROKE_DATABASE_URL=url).returncode == 0
+    assert run_on_lake("db", "upgrade", STROKE_DATABASE_URL=url).returncode == 0
     driver = {"sqlite": "sqlite", "mysql": "mysql+pymysql"}[database]
     engine = create_engine(make_url(url).set(drivername=driver))
     with engine.begin() as connection:
@@ -212,7 +186,7 @@ async def test_the_service_s_own_table_gives_the_truth_but_for_the_events(
     engine.dispose()
 
     arguments = ("analytics", "run", *NAMES, "--source", "db", "--output", "reports", *SMALL)
-    done = run(*arguments, STROKE_DATABASE_URL=url)
+    done = run_on_lake(*arguments, STROKE_DATABASE_URL=url)
 
     assert done.returncode == 0, done.stderr
     assert done.stderr == "operations: left out, the database keeps no events\n"
@@ -220,12 +194,14 @@ async def test_the_service_s_own_table_gives_the_truth_but_for_the_events(
     assert_true(results(LocalFileSystem(), str(tmp_path / "reports")), names)
 
 
-async def test_results_become_tables(run: Run, filled: Lake, postgresql: PostgreSqlServer) -> None:
+async def test_results_become_tables(
+    run_on_lake: RunStroke, filled: Lake, postgresql: PostgreSqlServer
+) -> None:
     url = postgresql.new_database()
     jdbc = "jdbc:" + url.replace("+asyncpg", "")
 
     for _ in range(2):  # the second run takes the place of the first
-        done = run("analytics", "run", *NAMES, "--output", jdbc, *SMALL)
+        done = run_on_lake("analytics", "run", *NAMES, "--output", jdbc, *SMALL)
         assert done.returncode == 0, done.stderr
         assert url.partition("@")[0].rpartition(":")[2] not in done.stdout + done.stderr
 
@@ -269,12 +245,12 @@ def test_a_reader_sees_all_of_one_run_or_all_of_another(
 
 
 async def test_a_place_that_cannot_be_written_is_said_and_nothing_is_half_done(
-    run: Run, filled: Lake, tmp_path: Path
+    run_on_lake: RunStroke, filled: Lake, tmp_path: Path
 ) -> None:
     (tmp_path / "reports").write_text("a file")
 
-    done = run("analytics", "run", "--output", "reports")
-    gone = run("analytics", "run", "--output", "postgresql://me:s3cret@127.0.0.1:1/nowhere")
+    done = run_on_lake("analytics", "run", "--output", "reports")
+    gone = run_on_lake("analytics", "run", "--output", "postgresql://me:s3cret@127.0.0.1:1/nowhere")
 
     assert (done.returncode, gone.returncode) == (1, 1)
     assert "cannot be written to" in done.stderr
