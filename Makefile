@@ -31,7 +31,8 @@ lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer ver
 	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/app.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train -c requirements/app.txt -o requirements/train.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra pipeline -c requirements/train.txt -o requirements/pipeline.txt
-	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train --extra pipeline --group dev -c requirements/train.txt -c requirements/pipeline.txt -o requirements/dev.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra analytics -c requirements/pipeline.txt -o requirements/analytics.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train --extra pipeline --extra analytics --group dev -c requirements/train.txt -c requirements/analytics.txt -c requirements/pipeline.txt -o requirements/dev.txt
 	@! grep -nE '^ *--(index|extra-index|find-links|trusted)|://' requirements/*.txt
 
 image:  ## the service's image; prints its tag
@@ -59,4 +60,5 @@ bench: setup ## the figures of the README, as ratios from one run
 	@$(BIN)/python bench/service.py
 	@$(BIN)/python bench/bulk.py
 	@$(BIN)/python bench/pipeline.py
+	@$(BIN)/python bench/analytics.py
 	@$(BIN)/python bench/models.py ../shared/data/healthcare-dataset-stroke-data.csv

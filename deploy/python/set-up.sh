@@ -3,10 +3,11 @@ set -euo pipefail
 
 usage() {
   cat << 'HELP'
-Usage: deploy/python/set-up.sh app|train|pipeline|dev
+Usage: deploy/python/set-up.sh app|train|pipeline|analytics|dev
 
-Make .venv with the hashed pins of requirements/{app,train,pipeline,dev}.txt and stroke itself
-(editable): the service; what trains models; what runs the change-data pipeline; all, and its tests.
+Make .venv with the hashed pins of requirements/{app,train,pipeline,analytics,dev}.txt and stroke
+itself (editable): the service; what trains models; what runs the change-data pipeline; what makes
+the tables of analyses; all, and its tests.
 Does nothing when they are installed already; a .venv that was interrupted, or moved, is made anew.
 
 STROKE_PYTHON names the interpreter (default: the first Python from 3.11 on that is found).
@@ -15,7 +16,7 @@ HELP
 
 case ${1:-} in
   -h | --help) usage; exit 0 ;;
-  app | train | pipeline | dev) pins=$1 ;;
+  app | train | pipeline | analytics | dev) pins=$1 ;;
   *) usage >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -81,13 +82,13 @@ trap 'echo "stroke: interrupted; run it again to start over" >&2; exit 130' INT 
 echo "stroke: installing requirements/$pins.txt into .venv (once; takes a minute)" >&2
 touch "$unfinished"
 echo "$root" > "$home"
-rm -f "$venv"/.stroke-{app,train,pipeline,dev}
+rm -f "$venv"/.stroke-{app,train,pipeline,analytics,dev}
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 pip install --require-hashes -r "requirements/$pins.txt" ||
   fail "the packages could not be installed: is the package index reachable? Then run it again"
 pip install --no-deps --no-build-isolation -e . || fail "stroke itself could not be installed"
 # Every list of pins holds the app's, and that of dev holds all.
 held=(app "$pins")
-if [[ $pins == dev ]]; then held=(app train pipeline dev); fi
+if [[ $pins == dev ]]; then held=(app train pipeline analytics dev); fi
 for list in "${held[@]}"; do wanted "$list" > "$venv/.stroke-$list"; done
 rm -f "$unfinished"

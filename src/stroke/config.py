@@ -344,6 +344,24 @@ def _explain(group: type[BaseSettings], error: ValidationError) -> str:
     return "; ".join(problems)
 
 
+def results_url(text: str) -> URL:
+    """Return the SQLAlchemy URL, with our drivers, of a database for results of analyses.
+
+    ``text`` may begin with ``jdbc:``. Raises ``InvalidSetting``.
+    """
+    return _driver_url(
+        text.removeprefix("jdbc:"),
+        "--output",
+        {
+            "postgresql": "postgresql+asyncpg",
+            "mssql": "mssql+mssqlpython",
+            "sqlserver": "mssql+mssqlpython",
+            "mysql": "mysql+asyncmy",
+            "sqlite": "sqlite+aiosqlite",
+        },
+    )
+
+
 def _async_url(text: str) -> URL:
     return _driver_url(
         text, "STROKE_DATABASE_URL", {"mysql": "mysql+asyncmy", "sqlite": "sqlite+aiosqlite"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from stroke.adapters.iceberg.catalog import Lake
 
 from .containers import MySqlServer, PostgreSqlServer, mysql_image
 from .object_store import ObjectStore
+from .processes import STROKE, RunStroke, environment
 from .stack import PipelineStack
 
 
@@ -77,6 +79,32 @@ def lake(catalog: dict[str, Any]) -> Iterator[Lake]:
     lake = Lake("jdbc", **catalog)
     yield lake
     lake.catalog.close()
+
+
+@pytest.fixture
+def run_on_lake(catalog: dict[str, Any], tmp_path: Path) -> RunStroke:
+    """Give the ``stroke`` command, run in the test's folder, with ``lake``'s settings."""
+    settings = environment(
+        STROKE_LAKE_CATALOG_URI=catalog["uri"],
+        STROKE_LAKE_BUCKET=catalog["warehouse"].split("/")[2],
+        STROKE_LAKE_ENDPOINT=catalog["endpoint"],
+        STROKE_LAKE_PATH_STYLE="true",
+        STROKE_LAKE_ACCESS_KEY_ID="local",
+        STROKE_LAKE_SECRET_ACCESS_KEY="local",
+    )
+
+    def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(STROKE), *arguments],
+            cwd=tmp_path,
+            env=settings | changes,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+    return run
 
 
 @pytest.fixture

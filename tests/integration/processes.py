@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +15,9 @@ from typing import Any, Self
 import httpx
 
 from .containers import free_port
+
+RunStroke = Callable[..., subprocess.CompletedProcess[str]]
+"""Runs the command with these arguments; keywords are further settings."""
 
 STROKE = Path(sys.executable).with_name("stroke")
 _STARTS_WITHIN = 60.0

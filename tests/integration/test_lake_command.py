@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,37 +15,14 @@ from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from .containers import free_port
 from .lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created
 from .object_store import ObjectStore
-from .processes import STROKE, environment
+from .processes import RunStroke
 
 pytestmark = pytest.mark.anyio
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
-
 
 @pytest.fixture
-def run(catalog: dict[str, Any], tmp_path: Path) -> Run:
-    bucket = catalog["warehouse"].split("/")[2]
-    settings = environment(
-        STROKE_LAKE_CATALOG_URI=catalog["uri"],
-        STROKE_LAKE_BUCKET=bucket,
-        STROKE_LAKE_ENDPOINT=catalog["endpoint"],
-        STROKE_LAKE_PATH_STYLE="true",
-        STROKE_LAKE_ACCESS_KEY_ID="local",
-        STROKE_LAKE_SECRET_ACCESS_KEY="local",
-    )
-
-    def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(STROKE), "lake", *arguments],
-            cwd=tmp_path,
-            env=settings | changes,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-    return run
+def run(run_on_lake: RunStroke) -> RunStroke:
+    return partial(run_on_lake, "lake")
 
 
 @pytest.fixture
@@ -64,7 +40,7 @@ def said(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
-async def test_the_table_is_compacted_and_forgets_what_was(sink: Sink, run: Run) -> None:
+async def test_the_table_is_compacted_and_forgets_what_was(sink: Sink, run: RunStroke) -> None:
     before = said(run("status", "--json"))
     assert (before["data_files"], before["rows"], before["snapshots"]) == (3, 6, 3)
     assert (before["cluster"], before["offsets"]) == (CLUSTER, {f"{TOPIC}-0": 5})
@@ -86,7 +62,7 @@ async def test_the_table_is_compacted_and_forgets_what_was(sink: Sink, run: Run)
 
 
 async def test_young_files_are_no_orphans(
-    sink: Sink, run: Run, lake: Lake, s3: ObjectStore
+    sink: Sink, run: RunStroke, lake: Lake, s3: ObjectStore
 ) -> None:
     path = f"{lake.load().location().removeprefix('s3://')}/data/torn.parquet"
     with s3.files.open_output_stream(path) as stream:
@@ -100,7 +76,7 @@ async def test_young_files_are_no_orphans(
     assert path in s3.paths(path.rpartition("/")[0])
 
 
-async def test_what_is_wrong_is_said_in_one_line(run: Run, catalog: dict[str, Any]) -> None:
+async def test_what_is_wrong_is_said_in_one_line(run: RunStroke, catalog: dict[str, Any]) -> None:
     missing = run("compact")
     assert missing.returncode == 1
     assert missing.stderr.startswith("stroke: the catalog knows no table")

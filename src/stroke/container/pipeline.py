@@ -7,10 +7,8 @@ import time
 from functools import partial
 
 from dependency_injector import containers, providers
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.iceberg.replica import IcebergReplica
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
@@ -28,7 +26,8 @@ from stroke.application.connector_watch import ConnectorWatch, WatchPolicy
 from stroke.application.connectors import ConnectorService
 from stroke.application.dead_letters import DeadLetterService
 from stroke.application.verification import PipelineVerifier
-from stroke.config import DatabaseSettings, LakeSettings, PipelineSettings
+from stroke.config import DatabaseSettings, PipelineSettings
+from stroke.container.lake import lake_of, revealed
 from stroke.domain.errors import InvalidSetting
 
 # A sink commits nothing between two commits of the lake: only several without one are a stand.
@@ -73,25 +72,6 @@ def _watch_policy(commit_seconds: int) -> WatchPolicy:
     return WatchPolicy(stalled_seconds=patience, gap_seconds=patience)
 
 
-def _lake(settings: LakeSettings) -> Lake:
-    return Lake(
-        settings.catalog,
-        name=settings.catalog_name,
-        uri=_revealed(settings.catalog_uri),
-        warehouse=settings.warehouse,
-        table=f"{settings.namespace}.{settings.table}",
-        region=settings.region,
-        endpoint=settings.endpoint,
-        path_style=settings.path_style,
-        access_key_id=settings.access_key_id,
-        secret_access_key=_revealed(settings.secret_access_key),
-    )
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
 def _source_engine(settings: DatabaseSettings) -> AsyncEngine:
     url = settings.sqlalchemy_url
     if url.get_backend_name() != "mysql":
@@ -106,7 +86,7 @@ def _source(engine: AsyncEngine, settings: PipelineSettings) -> MySqlSource:
         predictions.name,
         statement_timeout=settings.database.statement_timeout_seconds,
         mask=settings.cdc.mask,
-        mask_salt=_revealed(settings.cdc.mask_salt),
+        mask_salt=revealed(settings.cdc.mask_salt),
     )
 
 
@@ -156,7 +136,7 @@ class PipelineContainer(containers.DeclarativeContainer):
         timeout=settings.provided.kafka.timeout_seconds,
         replication_factor=settings.provided.kafka.replication_factor,
     )
-    lake = providers.Singleton(_lake, settings.provided.lake)
+    lake = providers.Singleton(lake_of, settings.provided.lake)
     change_log = providers.Singleton(
         IcebergChangeLog,
         lake,

@@ -8,7 +8,17 @@ import typer
 
 from stroke import __version__
 from stroke.domain.errors import StrokeError
-from stroke.entrypoints.cli import connectors, db, lake, model, pipeline, predict, serve, simulate
+from stroke.entrypoints.cli import (
+    analytics,
+    connectors,
+    db,
+    lake,
+    model,
+    pipeline,
+    predict,
+    serve,
+    simulate,
+)
 
 app = typer.Typer(
     name="stroke",
@@ -25,6 +35,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(lake.app, name="lake")
+app.add_typer(analytics.app, name="analytics")
 
 
 def _print_version(wanted: bool) -> None:
@@ -55,7 +66,8 @@ def main() -> None:
             raise
         typer.echo(
             f"stroke: this command needs the package {package}: install requirements/pipeline.txt "
-            "(connectors, pipeline, lake) or requirements/train.txt (model)",
+            "(connectors, pipeline, lake), requirements/analytics.txt (analytics) or "
+            "requirements/train.txt (model)",
             err=True,
         )
         sys.exit(1)

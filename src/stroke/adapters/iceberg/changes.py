@@ -1,0 +1,120 @@
+"""The change log as a source of analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyiceberg.expressions import AlwaysTrue
+from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
+from pyiceberg.table import FileScanTask, Table
+from pyiceberg.table.snapshots import Snapshot
+
+from stroke.adapters.iceberg.catalog import Lake, unavailable
+from stroke.adapters.iceberg.statistics import (
+    avro_events,
+    is_avro,
+)
+from stroke.application.analytics import ChangeSource, Input
+from stroke.application.change_batches import changes_schema
+from stroke.domain.errors import InvalidData
+
+_EVENT: Final = ("op", "ts_us", "before.id", "_kafka_metadata")
+_RENAMED: Final = {"timestamp_us": "timestamp"}
+_AT_ONCE: Final = 4  # files
+
+
+class IcebergChanges(ChangeSource):
+    """The events of the table ``lake``, or what they were ``as_of`` a time (aware)."""
+
+    def __init__(self, lake: Lake, *, as_of: datetime | None = None) -> None:
+        self._lake = lake
+        self._as_of = as_of
+
+    def read(self, *, with_name: bool) -> Input:
+        table = self._lake.load()
+        snapshot = self._snapshot(table)
+        if snapshot is None:  # nothing was ever committed
+            return Input(iter(()), {"table": self._lake.identifier, "snapshot_id": None}, 0)
+        schema = changes_schema(with_name=with_name)
+        wanted = (*_EVENT, *_stored(table, snapshot, schema))
+        scan = table.scan(selected_fields=wanted, snapshot_id=snapshot.snapshot_id)
+        point = {"table": self._lake.identifier, "snapshot_id": snapshot.snapshot_id}
+        with unavailable(self._lake.identifier):
+            tasks = list(scan.plan_files())
+        batches = self._batches(table, scan.projection(), tasks, schema)
+        return Input(batches, point, sum(task.file.record_count for task in tasks))
+
+    def _snapshot(self, table: Table) -> Snapshot | None:
+        if self._as_of is None:
+            return table.current_snapshot()
+        found = table.snapshot_as_of_timestamp(int(self._as_of.timestamp() * 1000))
+        if found is None:
+            raise InvalidData(
+                f"{self._lake.identifier} had no snapshot at that time, or it has expired: "
+                "`stroke lake status` tells since when there are any"
+            )
+        return found
+
+    def _batches(
+        self,
+        table: Table,
+        projection: Any,
+        tasks: Sequence[FileScanTask],
+        schema: pa.Schema,
+    ) -> Iterator[pa.RecordBatch]:
+        reading = ArrowScan(table.metadata, table.io, projection, AlwaysTrue())
+        columnar = [task for task in tasks if not is_avro(task.file)]
+        with unavailable(self._lake.identifier):
+            for start in range(0, len(columnar), _AT_ONCE):
+                for batch in reading.to_record_batches(columnar[start : start + _AT_ONCE]):
+                    yield _changes(batch, schema)
+            for task in tasks:
+                if is_avro(task.file):
+                    yield _changes(_of_avro(table, task, projection), schema)
+
+
+def _stored(table: Table, snapshot: Snapshot, schema: pa.Schema) -> list[str]:
+    """Return the columns of ``after`` that are wanted and that the log had."""
+    then = snapshot.schema_id
+    known = table.schema() if then is None else table.schemas()[then]
+    wanted = (f"after.{_name_in_log(name)}" for name in schema.names)
+    return [name for name in wanted if name in known.column_names]
+
+
+def _name_in_log(column: str) -> str:
+    return {"prediction_id": "id"}.get(column, _RENAMED.get(column, column))
+
+
+def _changes(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    after, before = batch.column("after"), batch.column("before")
+    where = batch.column("_kafka_metadata")
+    known = {field.name for field in after.type}
+    columns = {
+        "op": batch.column("op"),
+        "prediction_id": pc.coalesce(pc.struct_field(after, "id"), pc.struct_field(before, "id")),
+        "ts_us": batch.column("ts_us"),
+        "cluster": pc.fill_null(pc.struct_field(where, "cluster"), ""),
+        "kafka_partition": pc.struct_field(where, "partition"),
+        "place": pc.struct_field(where, "offset"),
+        "turn": pa.repeat(0, batch.num_rows),
+    }
+    for name in schema.names:
+        if name not in columns:
+            stored = _name_in_log(name)
+            columns[name] = (
+                pc.struct_field(after, stored)
+                if stored in known
+                else pa.nulls(batch.num_rows, schema.field(name).type)
+            )
+    return pa.record_batch(
+        [pc.cast(columns[field.name], field.type) for field in schema], schema=schema
+    )
+
+
+def _of_avro(table: Table, task: FileScanTask, projection: Any) -> pa.RecordBatch:
+    shape = schema_to_pyarrow(projection, include_field_ids=False)
+    return pa.RecordBatch.from_pylist(list(avro_events(table, task.file)), shape)

@@ -1,0 +1,109 @@
+"""What an analysis sees of the predictions, as SQL that DuckDB and Spark read alike.
+
+A source gives ``changes``: one row per change event (or per row of the database) with the columns
+of ``CHANGES``. Three views are made of it: ``events``, ``snapshot`` and ``factors``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from stroke.domain.features import AGE_GROUPS, BMI_CATEGORIES, GLUCOSE_CATEGORIES, Bands
+
+MISSING: Final = "(missing)"
+"""The label of NULL. It is no value that the service stores: "Unknown" is one."""
+
+MEASURED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "timestamp_us": "BIGINT",  # of the prediction; microseconds since 1970, UTC
+        "gender": "VARCHAR",
+        "age": "DOUBLE",
+        "hypertension": "BIGINT",
+        "heart_disease": "BIGINT",
+        "avg_glucose_level": "DOUBLE",
+        "bmi": "DOUBLE",
+        "smoking_status": "VARCHAR",
+        "country": "VARCHAR",
+        "province": "VARCHAR",
+        "probability": "DOUBLE",
+        "risk_category": "VARCHAR",
+        "model_version": "VARCHAR",
+        "contributing_factors": "VARCHAR",  # JSON text
+    }
+)
+"""Type of each column of a prediction that an analysis may see; ``name`` only on request."""
+
+CHANGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "op": "VARCHAR",  # c, u, d, and r for a row read by a snapshot
+        "prediction_id": "BIGINT",
+        "ts_us": "BIGINT",  # when Debezium read the change; microseconds since 1970, UTC
+        "cluster": "VARCHAR",  # Kafka's id; never NULL
+        "kafka_partition": "BIGINT",
+        "place": "BIGINT",
+        "turn": "BIGINT",
+        **MEASURED,
+    }
+)
+"""Columns of ``changes`` and their types.
+
+What orders the events of an id: when the first event of their Kafka cluster was read (one that was
+made anew counts its offsets from 0 again), ``place``, ``turn``. That is the offset and 0; of an
+older deployment's files the place in the binlog (``binlog_place``) and the row at it.
+"""
+
+_DAY_US: Final = 86_400_000_000
+
+
+def binlog_place(file: str, position: int) -> int:
+    """Return a number that orders places in a binlog, whose files are numbered by their suffix.
+
+    Raises ``ValueError`` for a file without a number.
+    """
+    return int(file.rpartition(".")[2]) << 40 | position
+
+
+def events_sql() -> str:
+    """Return the query of ``events``: every change event once."""
+    columns = "op, prediction_id, cluster, kafka_partition, place, turn, ts_us"
+    return f"SELECT DISTINCT {columns} FROM changes"  # noqa: S608
+
+
+def latest_sql(*, with_name: bool = False) -> str:
+    """Return the query of ``latest``: the last row of each id, without those deleted."""
+    columns = ", ".join((*CHANGES, *(("name",) if with_name else ())))
+    return (
+        f"SELECT {columns} FROM (SELECT changes.*, ROW_NUMBER() OVER ("  # noqa: S608
+        "PARTITION BY prediction_id ORDER BY began DESC, place DESC, turn DESC) AS recency "
+        "FROM changes JOIN (SELECT cluster AS each, MIN(ts_us) AS began FROM changes "
+        "GROUP BY cluster) AS clusters ON each = cluster) AS ordered "
+        "WHERE recency = 1 AND op <> 'd'"
+    )
+
+
+def snapshot_sql(*, with_name: bool = False) -> str:
+    """Return the query of ``snapshot`` over ``latest``: rows with their day and their bands."""
+    name = ", name" if with_name else ""
+    columns = ", ".join(column for column in MEASURED if column != "contributing_factors")
+    return (
+        f"SELECT prediction_id AS id, {columns}{name}, "  # noqa: S608
+        "DATE '1970-01-01' + "
+        f"CAST(FLOOR(CAST(timestamp_us AS DOUBLE) / {_DAY_US}) AS INT) AS day, "
+        f"{_band('age', AGE_GROUPS)} AS age_group, "
+        f"{_band('bmi', BMI_CATEGORIES)} AS bmi_category, "
+        f"{_band('avg_glucose_level', GLUCOSE_CATEGORIES)} AS glucose_category "
+        "FROM latest"
+    )
+
+
+def _band(column: str, bands: Bands) -> str:
+    """Return the label of a column's band; NULL (and no number) is a group of its own."""
+    below = " ".join(
+        f"WHEN {column} < {cut} THEN '{label}'"
+        for cut, label in zip(bands.cuts, bands.labels, strict=False)
+    )
+    # A comparison would take NaN for the greatest of all values.
+    nothing = f"{column} IS NULL OR {column} = CAST('NaN' AS DOUBLE)"
+    return f"CASE WHEN {nothing} THEN '{MISSING}' {below} ELSE '{bands.labels[-1]}' END"

@@ -1,0 +1,161 @@
+"""`stroke analytics`: the tables that people report from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stroke.entrypoints.cli.output import ends_on_sigterm, progress
+
+if TYPE_CHECKING:
+    from stroke.application.analytics import AnalyticsRun, Progress
+
+app = typer.Typer(no_args_is_help=True, help="The tables that people report from.")
+
+
+class SourceName(StrEnum):
+    """Where the predictions are read."""
+
+    ICEBERG = "iceberg"
+    DB = "db"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Top = Annotated[int, typer.Option(min=1, help="How many predictions `top-risks` has.")]
+Minimum = Annotated[
+    int, typer.Option("--minimum-count", min=1, help="Rates of fewer predictions are not told.")
+]
+
+
+@app.command("list")
+def list_(*, as_json: AsJson = False) -> None:
+    """List the analyses, and what each one tells.
+
+    \b
+    stroke analytics list
+    stroke analytics list --json | jq -r '.analyses[].table'
+    """  # noqa: D301
+    from stroke.domain.analyses import analyses
+
+    if as_json:
+        shown = [
+            {
+                "name": each.name,
+                "table": each.table,
+                "title": each.title,
+                "about": each.about,
+                "patient_level": each.patient_level,
+                "needs_events": each.needs_events,
+            }
+            for each in analyses()
+        ]
+        typer.echo(json.dumps({"analyses": shown}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "what it tells", "patients")
+    for each in analyses():
+        table.add_row(each.name, each.about, "by name only" if each.patient_level else "")
+    Console().print(table)
+
+
+@app.command()
+def run(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Which analyses.  [default: all that have no row per patient]",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            envvar="STROKE_ANALYTICS_OUTPUT",
+            metavar="DIR|s3://...|URL",
+            help="A folder or S3 prefix for Parquet files, or a database's URL for tables.",
+        ),
+    ],
+    source: Annotated[
+        SourceName, typer.Option(help="The change log in S3, or the service's database.")
+    ] = SourceName.ICEBERG,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+            help="The change log as it was at a time (UTC).",
+        ),
+    ] = None,
+    top: Top = 100,
+    minimum_count: Minimum = 10,
+    with_name: Annotated[
+        bool, typer.Option("--with-name", help="Put names into tables with a row per patient.")
+    ] = False,
+    memory: Annotated[
+        int, typer.Option(min=128, metavar="MIB", help="What DuckDB may hold before it uses disk.")
+    ] = 1024,
+    as_json: AsJson = False,
+) -> None:
+    """Make the tables, from the change log or straight from the service's database.
+
+    Writes one Parquet file (or table) for each analysis, and a record of the run. Needs no JVM.
+    Analyses with a row per patient run only when they are named.
+
+    \b
+    stroke analytics run --source db --output reports
+    stroke analytics run --output s3://reports/stroke --as-of 2026-11-01
+    stroke analytics run risk-by-gender top-risks --output postgresql://me:secret@host/reports
+    """  # noqa: D301
+    from stroke.adapters.duckdb.engine import DuckDbEngine
+    from stroke.config import PipelineSettings
+    from stroke.container.analytics import analytics_service
+    from stroke.domain.analyses import analyses, chosen
+
+    known = analyses(with_name=with_name, top=top, minimum=minimum_count)
+    wanted = chosen(names or [], known)
+    with ends_on_sigterm(), DuckDbEngine(memory_mib=memory) as engine, _bar() as told:
+        service = analytics_service(
+            PipelineSettings.load(),
+            engine,
+            source=source.value,
+            output=output,
+            as_of=None if as_of is None else as_of.replace(tzinfo=UTC),
+        )
+        done = service.run(wanted, with_name=with_name, on_progress=told)
+    _print_run(done, as_json=as_json)
+
+
+@contextmanager
+def _bar() -> Iterator[Progress]:
+    with progress() as display:
+        bar = display.add_task("reading", total=None)
+
+        def told(what: str, done: int, total: int | None) -> None:
+            display.update(bar, description=what, completed=done, total=total)
+
+        yield told
+
+
+def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
+    said = done.as_json()
+    if as_json:
+        typer.echo(json.dumps(said))
+        return
+    for name in done.skipped:
+        typer.echo(f"{name}: left out, the database keeps no events", err=True)
+    typer.echo(
+        f"{len(done.rows)} analyses of {done.predictions:,} predictions "
+        f"({done.events:,} {'rows' if done.source == 'db' else 'events'} read) "
+        f"in {said['seconds']:.1f} s"
+    )
