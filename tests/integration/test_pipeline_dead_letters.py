@@ -59,9 +59,9 @@ def has_failed(stack: PipelineStack, name: str) -> bool:
     return any(task["state"] == "FAILED" for task in answer.json()["tasks"])
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def all_is_well(pipeline: PipelineStack) -> Iterator[None]:
-    """Every test leaves equal copies, no letter that waits, and no name on a screen."""
+    """A test leaves equal copies, no letter that waits, and no name on a screen."""
     yield
     assert waiting(pipeline) == []
     verified = pipeline.stroke("pipeline", "verify", "--timeout", "120")
@@ -71,6 +71,7 @@ def all_is_well(pipeline: PipelineStack) -> Iterator[None]:
     assert CANARY not in shown.stdout + shown.stderr
 
 
+@pytest.mark.usefixtures("all_is_well")
 def test_a_value_that_the_sinks_cannot_take_waits_while_the_rest_flows(
     pipeline: PipelineStack,
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_value_that_the_sinks_cannot_take_waits_while_the_rest_flows(
         pipeline.mysql("ALTER TABLE predictions MODIFY gender VARCHAR(10)")
 
 
+@pytest.mark.usefixtures("all_is_well")
 def test_a_record_that_fails_in_the_sink_itself_is_parked_and_sent_later(
     pipeline: PipelineStack,
 ) -> None:
@@ -143,6 +145,7 @@ def test_a_record_that_fails_in_the_sink_itself_is_parked_and_sent_later(
     in_sql(pipeline, [*good, poison])
 
 
+@pytest.mark.usefixtures("all_is_well")
 def test_a_record_is_parked_out_of_the_lake_s_way_and_sent_later(pipeline: PipelineStack) -> None:
     in_lake(pipeline, predict(pipeline, 1))
     assert pipeline.stroke("connectors", "pause", "s3-sink").returncode == 0
@@ -163,6 +166,7 @@ def test_a_record_is_parked_out_of_the_lake_s_way_and_sent_later(pipeline: Pipel
     in_lake(pipeline, [first])
 
 
+@pytest.mark.usefixtures("all_is_well")
 def test_the_deletion_of_a_row_that_is_gone_is_told_again(pipeline: PipelineStack) -> None:
     (gone,) = predict(pipeline, 1)
     in_lake(pipeline, [gone])
@@ -191,6 +195,7 @@ def test_the_deletion_of_a_row_that_is_gone_is_told_again(pipeline: PipelineStac
     until(lambda: gone not in sink_rows(pipeline), within=WITHIN, what="the deletion")
 
 
+@pytest.mark.usefixtures("all_is_well")
 def test_a_changed_column_stops_nothing_and_its_rows_come_once_it_is_mended(
     pipeline: PipelineStack,
 ) -> None:
@@ -220,6 +225,7 @@ def test_a_changed_column_stops_nothing_and_its_rows_come_once_it_is_mended(
     )
 
 
+@pytest.mark.usefixtures("all_is_well")
 def test_a_column_that_is_added_not_null_stops_nothing(pipeline: PipelineStack) -> None:
     before = predict(pipeline, 2)
     in_sql(pipeline, before)
