@@ -131,7 +131,7 @@ def _grouped(name: str, title: str, *columns: str, minimum: int, by: str | None 
         f"ORDER BY place NULLS LAST, {named}"
     )
     about = (
-        f"Predictions by {' and '.join(column.replace('_', ' ') for column in columns)}, and the "
+        f"Predictions by {' and '.join(column.replace('_', ' ').replace('bmi', 'BMI') for column in columns)}, and the "
         f"share of High among them (95 % Wilson interval; not told below {minimum} predictions)."
     )
     return Analysis(name, title, about, sql)
