@@ -130,9 +130,10 @@ def _grouped(name: str, title: str, *columns: str, minimum: int, by: str | None 
         f"{order} AS place FROM snapshot GROUP BY {', '.join(columns)}) AS counted "
         f"ORDER BY place NULLS LAST, {named}"
     )
+    groups = " and ".join(columns).replace("_", " ").replace("bmi", "BMI")
     about = (
-        f"Predictions by {' and '.join(column.replace('_', ' ').replace('bmi', 'BMI') for column in columns)}, and the "
-        f"share of High among them (95 % Wilson interval; not told below {minimum} predictions)."
+        f"Predictions by {groups}, and the share of High among them (95 % Wilson interval; not "
+        f"told below {minimum} predictions)."
     )
     return Analysis(name, title, about, sql)
 
