@@ -330,7 +330,7 @@ class PipelineStack:
             "networks": {name: {"labels": LABELS} for name in ("app-network", "spark-network")},
             "volumes": {
                 name: {"labels": LABELS}
-                for name in ("mysql-data", "kafka-data", "api-data", "sql-sink-data")
+                for name in ("mysql-data", "kafka-data", "api-data", "sql-sink-data", "s3-data")
             },
         }
 

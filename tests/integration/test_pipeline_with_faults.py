@@ -70,7 +70,7 @@ async def proven(
     assert len(verified["replicas"]) == 2
 
 
-@pytest.mark.parametrize("service", ["connect", "kafka", "sql-sink", "schema-registry"])
+@pytest.mark.parametrize("service", ["connect", "kafka", "sql-sink", "schema-registry", "s3"])
 async def test_a_part_that_is_killed_and_started_again_costs_nothing(
     pipeline: PipelineStack, service: str, figures: Callable[[str], None]
 ) -> None:
