@@ -21,6 +21,7 @@ class FakeScores(NamedTuple):
     probability: np.ndarray
     log_odds: np.ndarray
     features: tuple[str, ...]
+    baseline_log_odds: float = -3.0
 
 
 class FakeColumnarRiskModel:

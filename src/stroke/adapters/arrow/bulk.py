@@ -6,9 +6,7 @@ Runtime release the GIL) while the order of the output stays that of the input.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BufferedIOBase
 from typing import Final, NamedTuple
@@ -16,24 +14,16 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stroke.adapters.arrow import columns
-from stroke.adapters.arrow.cells import judge
-from stroke.adapters.arrow.header import ADDED, PREDICTION_ID, Header
+from stroke.adapters.arrow.ahead import map_ahead
+from stroke.adapters.arrow.columns import Reject, judge_rows
+from stroke.adapters.arrow.header import PREDICTION_ID, Header, added_names
 from stroke.adapters.arrow.rows import BLOCK_BYTES, Indices, RowReader, Rows
-from stroke.adapters.arrow.scoring import ColumnarRiskModel, Scores, lines
-from stroke.domain.errors import InvalidData, InvalidPatient
+from stroke.adapters.arrow.scoring import ColumnarRiskModel, Scores, explained_features, lines
 from stroke.domain.patient import Patient
 
 STORE_AT_A_TIME: Final = 1000
 
 Store = Callable[[Sequence[Patient]], Sequence[int]]
-
-
-class Reject(NamedTuple):
-    """A row that was not scored: the line it starts on (from 1), and why. Quotes no value."""
-
-    line: int
-    reason: str
 
 
 @dataclass(slots=True)
@@ -58,9 +48,10 @@ class _Assessed(NamedTuple):
 class BulkScoring:
     """Scores the rows of ``source``, once.
 
-    The output has the input's columns, as they came, and the scores; with ``store``, called
-    with up to ``STORE_AT_A_TIME`` patients for one transaction each, the stored ids too. Rows
-    before ``from_line`` are passed over. Memory is bounded by ``block_bytes`` and ``workers``.
+    The output has the input's columns, as they came, and the scores, with ``contributions`` those
+    too; with ``store``, called with up to ``STORE_AT_A_TIME`` patients for one transaction each,
+    the stored ids too. Rows before ``from_line`` are passed over. Memory is bounded by
+    ``block_bytes`` and ``workers``.
     Raises ``InvalidData`` for a file that cannot be scored at all.
     """
 
@@ -71,12 +62,19 @@ class BulkScoring:
         model: ColumnarRiskModel,
         store: Store | None = None,
         from_line: int = 1,
+        contributions: bool = False,
         workers: int = 2,
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self._reader = RowReader(source, block_bytes=block_bytes)
-        self._header = Header.parse(self._reader.header.text, store=store is not None)
+        self._added = added_names(explained_features(model) if contributions else None)
+        self._header = Header.parse(
+            self._reader.header.text,
+            store=store is not None,
+            added=(*self._added, PREDICTION_ID),
+        )
         self._model = model
+        self._contributions = contributions
         self._store = store
         self._from_line = from_line
         self._workers = workers
@@ -94,7 +92,7 @@ class BulkScoring:
         ``advance`` the number of input bytes read so far.
         """
         newline = self._reader.header.newline
-        added = ADDED if self._store is None else (*ADDED, PREDICTION_ID)
+        added = [*self._added, *([PREDICTION_ID] if self._store is not None else [])]
         write(self._reader.header.text + b"".join(b"," + n.encode() for n in added) + newline)
         for block in self._assessed():
             self.tally.rows += len(block.rows)
@@ -119,37 +117,25 @@ class BulkScoring:
                 self.tally.stored = self.tally.scored + len(ids)
         newline = self._reader.header.newline
         description = self._model.description
-        write(lines(block.rows, block.kept, block.scores, description, newline=newline, ids=ids))
+        write(
+            lines(
+                block.rows,
+                block.kept,
+                block.scores,
+                description,
+                newline=newline,
+                ids=ids,
+                contributions=self._contributions,
+            )
+        )
         self.tally.scored += len(block.kept)
 
     def _assessed(self) -> Iterator[_Assessed]:
-        """Assess blocks in threads, a few ahead, and yield them in their order."""
-        pending: deque[Future[_Assessed]] = deque()
-        with ThreadPoolExecutor(self._workers) as pool:
-            for block in self._reader:
-                rows = block.since_line(self._from_line)
-                if len(rows):
-                    pending.append(pool.submit(self._assess, rows))
-                if len(pending) > self._workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+        blocks = (block.since_line(self._from_line) for block in self._reader)
+        return map_ahead(self._assess, filter(len, blocks), workers=self._workers)
 
     def _assess(self, rows: Rows) -> _Assessed:
-        read = columns.read(rows, self._header)
         storing = self._store is not None
-        fit = ~read.suspect
-        patients, rejects = [], []
-        for index in np.arange(len(rows)) if storing else np.flatnonzero(read.suspect):
-            try:
-                patient = judge(rows.row(int(index)), self._header.positions, self._header.width)
-            except (InvalidPatient, InvalidData) as error:
-                rejects.append(Reject(int(rows.lines[index]), str(error)))
-                fit[index] = False
-            else:
-                fit[index] = True
-                read.put(int(index), patient)
-                if storing:
-                    patients.append(patient)
+        read, fit, patients, rejects = judge_rows(rows, self._header, patients=storing)
         scores = self._model.score(read.features(fit)) if fit.any() else None
         return _Assessed(rows, np.flatnonzero(fit), patients, scores, rejects)

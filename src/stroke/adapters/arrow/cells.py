@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 from stroke.domain.errors import InvalidData, InvalidPatient
@@ -21,7 +22,8 @@ _NUMBER: Final = re.compile(
 )
 _MEASUREMENTS: Final = ("age", "avg_glucose_level", "bmi")
 _FLAGS: Final = ("hypertension", "heart_disease")
-_TEXTS: Final = ("gender", "smoking_status", "name", "country", "province")
+PERSONAL: Final = ("name", "country", "province")
+_TEXTS: Final = ("gender", "smoking_status", *PERSONAL)
 
 
 def split(row: str) -> list[str]:
@@ -63,25 +65,37 @@ def judge(row: bytes, positions: Mapping[str, int], width: int) -> Patient:
     cells = split(text)
     if len(cells) != width:
         raise InvalidData(f"has {len(cells)} cells, the header has {width}")
-    return _patient({name: cells[position] for name, position in positions.items()})
+    return patient_of({name: cells[position] for name, position in positions.items()})
 
 
-def _patient(cells: Mapping[str, str]) -> Patient:
-    """Let the domain judge; what is no number goes there as text and is refused as such."""
-    fields: dict[str, object] = {name: cells[name] for name in _TEXTS if name in cells}
-    fields |= {name: number(cells[name]) for name in _MEASUREMENTS}
+def patient_of(values: Mapping[str, object]) -> Patient:
+    """Return the patient of ``values``, numbers or texts of them, as the domain judges them.
+
+    Without a value (None) a personal text is empty and an engineered feature claims nothing.
+    Raises ``InvalidPatient``, which quotes none of them.
+    """
+    fields = {name: values[name] for name in _TEXTS if name in values}
+    fields |= {name: "" for name in PERSONAL if name in fields and fields[name] is None}
+    # What is no number goes there as text and is refused as such.
+    fields |= {name: _numeric(values[name]) for name in _MEASUREMENTS}
     for name in _FLAGS:
-        flag = number(cells[name])  # spreadsheets write 1.0
+        flag = _numeric(values[name])  # spreadsheets write 1.0
         fields[name] = int(flag) if flag in (0.0, 1.0) else flag
     patient = Patient(**fields)  # type: ignore[arg-type]
-    claims = {name: _claim(name, cells[name]) for name in ENGINEERED_FEATURES if name in cells}
+    claims = {name: _claim(name, values[name]) for name in ENGINEERED_FEATURES if name in values}
     if wrong := disagreements(patient, claims):
         raise InvalidPatient(wrong)
     return patient
 
 
-def _claim(name: str, text: str) -> float | str | None:
-    """Return what a cell of an engineered feature claims; an empty one claims nothing."""
-    if not text:
+def _claim(name: str, value: object) -> object:
+    """Return what an engineered feature claims to be; an empty text claims nothing."""
+    if value == "":
         return None
-    return number(text) if name == "age_hypertension" else text
+    return _numeric(value) if name == "age_hypertension" else value
+
+
+def _numeric(value: object) -> object:
+    if isinstance(value, str):
+        return number(value)
+    return float(value) if isinstance(value, Decimal) else value

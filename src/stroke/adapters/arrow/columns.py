@@ -7,8 +7,7 @@ the domain; a marked one may be, and ``cells.judge`` has the last word.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -16,76 +15,60 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from stroke.adapters.arrow.header import PERSONAL, Header
+from stroke.adapters.arrow.cells import PERSONAL, judge
+from stroke.adapters.arrow.header import Header
 from stroke.adapters.arrow.rows import Indices, Mask, Rows
-from stroke.domain.features import (
-    AGE_GROUPS,
-    BMI_CATEGORIES,
-    GLUCOSE_CATEGORIES,
-    RAW_FEATURES,
-    Bands,
+from stroke.adapters.arrow.screening import (
+    LENGTHS,
+    NUMBERS,
+    NUMERIC_TEXT,
+    Columns,
+    labels_of,
+    screen,
+    unfit,
 )
-from stroke.domain.patient import (
-    AGE,
-    AVG_GLUCOSE_LEVEL,
-    BMI,
-    COUNTRY_LENGTH,
-    GENDERS,
-    NAME_LENGTH,
-    PROVINCE_LENGTH,
-    SMOKING_STATUSES,
-    Patient,
-)
-
-Floats = NDArray[np.float64]
-
-RANGES: Final = {"age": AGE, "avg_glucose_level": AVG_GLUCOSE_LEVEL, "bmi": BMI}
-FLAGS: Final = ("hypertension", "heart_disease")
-CHOICES: Final = {"gender": GENDERS, "smoking_status": SMOKING_STATUSES}
-BANDS: Final = {
-    "age_group": ("age", AGE_GROUPS),
-    "bmi_category": ("bmi", BMI_CATEGORIES),
-    "glucose_category": ("avg_glucose_level", GLUCOSE_CATEGORIES),
-}
-NUMBERS: Final = (*RANGES, *FLAGS, "age_hypertension")
-_LENGTHS: Final = dict(zip(PERSONAL, (NAME_LENGTH, COUNTRY_LENGTH, PROVINCE_LENGTH), strict=True))
+from stroke.domain.errors import InvalidData, InvalidPatient
+from stroke.domain.patient import Patient
 
 # What files say for "no value": read as null, so that it does not stop the fast reading.
 _NO_VALUE: Final = ["", "N/A", "NA", "n/a", "NaN", "nan", "NULL", "null", "None", "-", "?"]
-_NUMBER: Final = r"^(?:[0-9]+\.?[0-9]*|\.[0-9]+)$"
-_CONTROL: Final = r"[\x{0}-\x{1f}\x{7f}-\x{9f}]"
-_FIRST_PRINTABLE, _DELETE, _LEAD_OF_C1 = 0x20, 0x7F, 0xC2
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The raw features of ``len(suspect)`` rows, by name.
+class Reject(NamedTuple):
+    """A row that was not scored: the line it starts on (from 1), and why. Quotes no value."""
 
-    ``numbers`` holds NaN and ``codes`` (indices into ``CHOICES``) -1 where a cell has no
-    usable value; such rows are ``suspect``.
+    line: int
+    reason: str
+
+
+class Judged(NamedTuple):
+    """Rows read, which of them are ``fit`` to be scored, and why the others are not."""
+
+    read: Columns
+    fit: Mask
+    patients: list[Patient]
+    rejects: list[Reject]
+
+
+def judge_rows(rows: Rows, header: Header, *, patients: bool = False) -> Judged:
+    """Read the cells of ``rows`` and let the domain judge those that are suspect.
+
+    With ``patients`` it judges all, and the fit ones come as patients of the domain too.
     """
-
-    numbers: Mapping[str, Floats]
-    codes: Mapping[str, Indices]
-    suspect: Mask
-
-    def put(self, index: int, patient: Patient) -> None:
-        """Let row ``index`` be ``patient``."""
-        for name, values in self.numbers.items():
-            values[index] = getattr(patient, name)
-        for name, codes in self.codes.items():
-            codes[index] = CHOICES[name].index(getattr(patient, name))
-
-    def features(self, chosen: Mask) -> dict[str, NDArray[Any]]:
-        """Return the features of the ``chosen`` rows as a model takes them."""
-        taken: dict[str, NDArray[Any]] = {}
-        for name in RAW_FEATURES:
-            if name in self.codes:
-                # Every row shares its choice's one str object.
-                taken[name] = np.array(CHOICES[name], object)[self.codes[name][chosen]]
-            else:
-                taken[name] = self.numbers[name][chosen]
-        return taken
+    columns = read(rows, header)
+    judged = Judged(columns, ~columns.suspect, [], [])
+    for index in range(len(rows)) if patients else np.flatnonzero(columns.suspect).tolist():
+        try:
+            patient = judge(rows.row(index), header.positions, header.width)
+        except (InvalidPatient, InvalidData) as error:
+            judged.rejects.append(Reject(int(rows.lines[index]), str(error)))
+            judged.fit[index] = False
+        else:
+            judged.fit[index] = True
+            columns.put(index, patient)
+            if patients:
+                judged.patients.append(patient)
+    return judged
 
 
 def read(rows: Rows, header: Header) -> Columns:
@@ -98,22 +81,7 @@ def read(rows: Rows, header: Header) -> Columns:
             name: np.full(len(rows), np.nan) if name in NUMBERS else np.full(len(rows), -1)
             for name in header.positions
         }
-    suspect = ~rows.regular
-    for name, plausible in RANGES.items():
-        suspect |= ~((present[name] >= plausible.low) & (present[name] <= plausible.high))
-    for name in FLAGS:
-        suspect |= ~((present[name] == 0) | (present[name] == 1))
-    for name in CHOICES:
-        suspect |= present[name] < 0
-    for name in PERSONAL:
-        if name in present:
-            suspect |= present[name] != 0
-    suspect |= _disagree(present)
-    return Columns(
-        {name: present[name] for name in (*RANGES, *FLAGS)},
-        {name: present[name] for name in CHOICES},
-        suspect,
-    )
+    return screen(present, ~rows.regular)
 
 
 def _table(rows: Rows, header: Header) -> pa.Table:
@@ -127,7 +95,7 @@ def _table(rows: Rows, header: Header) -> pa.Table:
         table = _read_csv(text, rows, header, types | dict.fromkeys(numbers, pa.string()))
         for name in numbers:
             cells = table.column(name)
-            usable = pc.match_substring_regex(cells, _NUMBER)
+            usable = pc.match_substring_regex(cells, NUMERIC_TEXT)
             column = pc.if_else(usable, cells, None).cast(pa.float64())
             table = table.set_column(table.column_names.index(name), name, column)
         return table
@@ -168,26 +136,11 @@ def _values(name: str, table: pa.Table) -> NDArray[Any]:
     if name in NUMBERS:
         return np.array(cells.to_numpy(zero_copy_only=False))  # our own, to write to
     if name in PERSONAL:
-        return _unfit(cells, _LENGTHS[name])
-    choices = CHOICES[name] if name in CHOICES else ("", *BANDS[name][1].labels)
-    code = {choice: number for number, choice in enumerate(choices)}
+        return unfit(cells, LENGTHS[name])
+    code = {text: number for number, text in enumerate(labels_of(name))}
     codes = np.array([code.get(text, -1) for text in cells.dictionary.to_pylist()], np.int64)
     found: Indices = codes[cells.indices.to_numpy()]
     return found
-
-
-def _unfit(cells: pa.StringArray, length: int) -> Mask:
-    """Return which texts are too long or hold control characters."""
-    _, offsets, data = cells.buffers()
-    view = np.frombuffer(data or b"", np.uint8)
-    ends = np.frombuffer(offsets, np.int32, len(cells) + 1, cells.offset * 4)
-    unfit: Mask = np.diff(ends) > length  # bytes: no fewer than characters
-    if unfit.any():
-        unfit = pc.greater(pc.utf8_length(cells), length).to_numpy(zero_copy_only=False)
-    if ((view < _FIRST_PRINTABLE) | (view == _DELETE) | (view == _LEAD_OF_C1)).any():
-        control = pc.match_substring_regex(cells, _CONTROL)
-        unfit = unfit | control.to_numpy(zero_copy_only=False)
-    return unfit
 
 
 def _spread(values: NDArray[Any], regular: Mask) -> NDArray[Any]:
@@ -198,24 +151,3 @@ def _spread(values: NDArray[Any], regular: Mask) -> NDArray[Any]:
     everywhere = np.full(len(regular), nothing, np.float64 if nothing != -1 else np.int64)
     everywhere[regular] = values
     return everywhere
-
-
-def _disagree(present: Mapping[str, NDArray[Any]]) -> Mask:
-    """Return where an engineered column is not what ``domain.features`` derives."""
-    wrong: Mask = np.zeros(len(present["age"]), np.bool_)
-    for name, (source, bands) in BANDS.items():
-        if name in present:
-            claimed = present[name]  # 0 claims nothing, the labels count from 1
-            wrong |= (claimed != 0) & (claimed != _band(bands, present[source]) + 1)
-    if "age_hypertension" in present:
-        claim = present["age_hypertension"]
-        with np.errstate(invalid="ignore", over="ignore"):  # infinities are suspect, like NaN
-            derived = present["age"] * present["hypertension"]
-            # Stricter than the domain by a hair, whose verdict counts.
-            near = np.abs(claim - derived) <= 0.99e-6 * np.abs(derived)
-        wrong |= ~near
-    return wrong
-
-
-def _band(bands: Bands, values: Floats) -> Indices:
-    return np.searchsorted(bands.cuts, values, side="right")

@@ -14,16 +14,22 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stroke.adapters.arrow.rows import Indices, Rows
+from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import Patient
 from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskBands, RiskCategory
 
 Floats = NDArray[np.float64]
 
+_ANYONE: Final = Patient("Female", 45.0, 0, 0, 90.0, 28.0, "never smoked")
 FACTOR_SEPARATOR: Final = ";"
-_CATEGORIES: Final = tuple(RiskCategory)  # Low, Medium, High
+CATEGORIES: Final = tuple(RiskCategory)  # Low, Medium, High
 
 
 class Scores(Protocol):
-    """``probability`` (N,) and ``log_odds`` (N, k), whose columns are ``features``."""
+    """``probability`` (N,) and ``log_odds`` (N, k), whose columns are ``features``.
+
+    With ``baseline_log_odds`` each row of ``log_odds`` sums to the probability's logit.
+    """
 
     @property
     def probability(self) -> Floats: ...
@@ -33,6 +39,9 @@ class Scores(Protocol):
 
     @property
     def features(self) -> tuple[str, ...]: ...
+
+    @property
+    def baseline_log_odds(self) -> float: ...
 
 
 class ColumnarRiskModel(Protocol):
@@ -45,6 +54,17 @@ class ColumnarRiskModel(Protocol):
         """Score N patients: float64 numbers, object arrays of str for texts."""
 
 
+def explained_features(model: ColumnarRiskModel) -> tuple[str, ...]:
+    """Return the features whose contributions ``model`` gives, as it says with any score."""
+    values = {name: getattr(_ANYONE, name) for name in RAW_FEATURES}
+    return model.score(
+        {
+            name: np.array([value], object if isinstance(value, str) else np.float64)
+            for name, value in values.items()
+        }
+    ).features
+
+
 def lines(
     rows: Rows,
     kept: Indices,
@@ -53,19 +73,25 @@ def lines(
     *,
     newline: bytes,
     ids: list[int] | None = None,
+    contributions: bool = False,
 ) -> pa.Buffer:
     """Return the ``kept`` rows' text, as it came, each followed by its score and ``newline``.
 
     The cells added are probability (shortest text that reads back as the same number), risk
-    category, the names of the strongest factors joined by ``;``, the model's version, and with
-    ``ids`` the stored prediction's id.
+    category, the names of the strongest factors joined by ``;``, the model's version, with
+    ``contributions`` those and their baseline, and with ``ids`` the stored prediction's id.
     """
-    endings = _endings(scores.features, model.version, newline if ids is None else b"")
+    last = ids is None and not contributions
+    endings = _endings(scores.features, model.version, newline if last else b"")
     cells = [
         _texts(rows).take(pa.array(2 * kept)),
-        pc.cast(pa.array(scores.probability), pa.string()),
-        endings.take(pa.array(_ending_codes(scores, model.bands))),
+        _shortest(scores.probability),
+        endings.take(pa.array(factor_codes(scores, categorise(scores.probability, model.bands)))),
     ]
+    if contributions:
+        ending = newline.decode() if ids is None else ""
+        cells += [_shortest(np.ascontiguousarray(part)) for part in scores.log_odds.T]
+        cells.append(pa.repeat(pa.scalar(f"{scores.baseline_log_odds}{ending}"), len(kept)))
     if ids is not None:
         cells.append(pa.array([f"{number}{newline.decode()}" for number in ids], pa.string()))
     return _content(pc.binary_join_element_wise(*cells, ","))
@@ -93,18 +119,23 @@ def strongest(log_odds: Floats) -> list[Indices]:
     return ranks
 
 
-def _ending_codes(scores: Scores, bands: RiskBands) -> Indices:
-    codes = categorise(scores.probability, bands)
+def factor_codes(scores: Scores, codes: Indices) -> Indices:
+    """Return ``codes`` combined with those of the strongest factors, for a table of all choices."""
     for rank in strongest(scores.log_odds):
         codes = codes * (len(scores.features) + 1) + rank
     return codes
+
+
+def _shortest(numbers: Floats) -> pa.StringArray:
+    """Return the shortest texts that read back as the same numbers."""
+    return pc.cast(pa.array(numbers), pa.string())
 
 
 def _endings(features: tuple[str, ...], version: str, newline: bytes) -> pa.StringArray:
     """Return the end of a line for every category and every choice of strongest factors."""
     names = (*features, "")
     endings = []
-    for category, *factors in product(_CATEGORIES, *[names] * TOP_FACTORS):
+    for category, *factors in product(CATEGORIES, *[names] * TOP_FACTORS):
         joined = FACTOR_SEPARATOR.join(name for name in factors if name)
         endings.append(_csv_cells(category, joined, version) + newline.decode())
     return pa.array(endings, pa.string())

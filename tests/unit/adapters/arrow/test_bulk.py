@@ -13,7 +13,8 @@ from builders import patient
 from columnar import FakeColumnarRiskModel, csv_text
 from fakes import FakeRiskModel
 from stroke.adapters.arrow import bulk
-from stroke.adapters.arrow.bulk import BulkScoring, Reject, Tally
+from stroke.adapters.arrow.bulk import BulkScoring, Tally
+from stroke.adapters.arrow.columns import Reject
 from stroke.domain.errors import InvalidData, StoreUnavailable
 from stroke.domain.patient import Patient
 

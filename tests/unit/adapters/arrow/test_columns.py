@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from builders import patient_json
 from columnar import FIELDS, csv_row, header
 from stroke.adapters.arrow.cells import judge
-from stroke.adapters.arrow.columns import CHOICES, read
+from stroke.adapters.arrow.columns import read
 from stroke.adapters.arrow.rows import cut
+from stroke.adapters.arrow.screening import CHOICES
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.features import (
     AGE_GROUPS,

@@ -1,0 +1,181 @@
+"""Patients in Arrow batches, as Parquet files and Spark give them: scored, or sent back.
+
+The same rules as for CSV: vectorised where a row is plain, and the domain where it is not.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stroke.adapters.arrow.cells import PERSONAL, patient_of
+from stroke.adapters.arrow.header import ADDED, Header, added_names
+from stroke.adapters.arrow.rows import Mask
+from stroke.adapters.arrow.scoring import (
+    CATEGORIES,
+    FACTOR_SEPARATOR,
+    ColumnarRiskModel,
+    Scores,
+    categorise,
+    explained_features,
+    factor_codes,
+)
+from stroke.adapters.arrow.screening import (
+    FLAGS,
+    LENGTHS,
+    NUMBERS,
+    NUMERIC_TEXT,
+    Columns,
+    labels_of,
+    screen,
+    unfit,
+)
+from stroke.domain.errors import InvalidData, InvalidPatient
+from stroke.domain.risk import TOP_FACTORS
+
+
+class BadRow(NamedTuple):
+    """A row that was not scored: its place in its batch, and why. Quotes no value."""
+
+    place: int
+    reason: str
+
+
+class ScoredBatch(NamedTuple):
+    """The rows that could be scored, in their order, and those that could not."""
+
+    rows: pa.RecordBatch
+    rejects: list[BadRow]
+
+
+class BatchScoring:
+    """Scores batches of ``schema``. Safe to use from several threads.
+
+    The columns of the input stay as they are; probability, risk_category, contributing_factors
+    and model_version come after them, and with ``contributions`` the log-odds of each feature and
+    their baseline. Raises ``InvalidData`` for a schema that has no patients.
+    """
+
+    def __init__(
+        self, schema: pa.Schema, model: ColumnarRiskModel, *, contributions: bool = False
+    ) -> None:
+        self._model = model
+        self._features = explained_features(model)
+        self._contributions = contributions
+        added = added_names(self._features if contributions else None)
+        self._header = Header.of(schema.names, added=added)
+        for name in self._header.positions:
+            _check_type(schema.field(name))
+        self._factors = _factor_texts(self._features)
+        self.schema: pa.Schema = pa.schema([*schema, *map(_field, added)], metadata=schema.metadata)
+        self.nothing = pa.RecordBatch.from_pylist([], self.schema)
+
+    def score(self, batch: pa.RecordBatch) -> ScoredBatch:
+        """Score the rows of ``batch``."""
+        read = read_batch(batch, self._header)
+        fit = ~read.suspect
+        rejects = []
+        for index in np.flatnonzero(read.suspect).tolist():
+            cells = {n: batch.column(p)[index].as_py() for n, p in self._header.positions.items()}
+            try:
+                read.put(index, patient_of(cells))
+            except InvalidPatient as error:
+                rejects.append(BadRow(index, str(error)))
+            else:
+                fit[index] = True
+        kept = batch if fit.all() else batch.filter(pa.array(fit))
+        return ScoredBatch(self.add_scores(kept, read, fit), rejects)
+
+    def add_scores(self, kept: pa.RecordBatch, read: Columns, fit: Mask) -> pa.RecordBatch:
+        """Return the rows ``kept``, which are the ``fit`` ones of those ``read``, with scores."""
+        if not kept.num_rows:
+            return self.nothing
+        scores = self._model.score(read.features(fit))
+        return pa.record_batch([*kept.columns, *self._added(scores)], schema=self.schema)
+
+    def _added(self, scores: Scores) -> list[pa.Array]:
+        description = self._model.description
+        categories = pa.array(categorise(scores.probability, description.bands))
+        factors = factor_codes(scores, np.zeros(len(scores.probability), np.int64))
+        added = [
+            pa.array(scores.probability),
+            pa.array(CATEGORIES, pa.string()).take(categories),
+            self._factors.take(pa.array(factors)),
+            pa.repeat(pa.scalar(description.version), len(factors)),
+        ]
+        if self._contributions:
+            added += [pa.array(np.ascontiguousarray(part)) for part in scores.log_odds.T]
+            added.append(pa.repeat(pa.scalar(scores.baseline_log_odds), len(factors)))
+        return added
+
+
+def _field(name: str) -> pa.Field:
+    text = name in ADDED and name != "probability"
+    return pa.field(name, pa.string() if text else pa.float64())
+
+
+def read_batch(batch: pa.RecordBatch, header: Header) -> Columns:
+    """Read the columns of a batch; those of ``header`` hold what ``BatchScoring`` takes."""
+    present = {name: _values(name, batch.column(at)) for name, at in header.positions.items()}
+    if "age_hypertension" in present:
+        # NULL claims nothing; NaN does, and wrongly.
+        unclaimed = batch.column(header.positions["age_hypertension"]).is_null()
+        with np.errstate(invalid="ignore"):  # infinities are suspect
+            derived = present["age"] * present["hypertension"]
+        np.copyto(
+            present["age_hypertension"], derived, where=unclaimed.to_numpy(zero_copy_only=False)
+        )
+    return screen(present, np.zeros(batch.num_rows, np.bool_))
+
+
+def _values(name: str, cells: pa.Array) -> NDArray[Any]:
+    """Return a column as ``screen`` takes it."""
+    if name in NUMBERS:
+        return _numbers(cells)
+    texts = cells.cast(pa.string()).fill_null("")
+    if name in PERSONAL:
+        return unfit(texts, LENGTHS[name])
+    codes = pc.index_in(texts, value_set=pa.array(labels_of(name), pa.string()))
+    found: NDArray[Any] = codes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
+
+
+def _numbers(cells: pa.Array) -> NDArray[np.float64]:
+    if pa.types.is_boolean(cells.type):
+        cells = cells.cast(pa.uint8())
+    elif _is_text(cells.type):
+        cells = cells.cast(pa.string())
+        cells = pc.if_else(pc.match_substring_regex(cells, NUMERIC_TEXT), cells, None)
+    numbers = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.array(numbers)  # our own, to write to
+
+
+def _check_type(field: pa.Field) -> None:
+    kind = field.type
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    fits = _is_text(kind) or pa.types.is_null(kind)
+    if field.name in NUMBERS:
+        fits |= number or (field.name in FLAGS and pa.types.is_boolean(kind))
+    if not fits:
+        wanted = "numbers" if field.name in NUMBERS else "text"
+        raise InvalidData(f"the column {field.name} holds {kind}, not {wanted}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _factor_texts(features: tuple[str, ...]) -> pa.StringArray:
+    """Return the text for every choice of strongest factors, in the order of their codes."""
+    names = (*features, "")
+    choices = product(*[names] * TOP_FACTORS)
+    return pa.array([FACTOR_SEPARATOR.join(filter(None, each)) for each in choices], pa.string())

@@ -1,0 +1,151 @@
+"""What a row of columns must hold to be a patient, checked for all rows at once.
+
+Vectorised with numpy. A row without a mark is a patient of the domain; a marked one may be, and
+``cells`` has the last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stroke.adapters.arrow.cells import PERSONAL
+from stroke.adapters.arrow.rows import Indices, Mask
+from stroke.domain.features import (
+    AGE_GROUPS,
+    BMI_CATEGORIES,
+    GLUCOSE_CATEGORIES,
+    RAW_FEATURES,
+    Bands,
+)
+from stroke.domain.patient import (
+    AGE,
+    AVG_GLUCOSE_LEVEL,
+    BMI,
+    COUNTRY_LENGTH,
+    GENDERS,
+    NAME_LENGTH,
+    PROVINCE_LENGTH,
+    SMOKING_STATUSES,
+    Patient,
+)
+
+Floats = NDArray[np.float64]
+
+RANGES: Final = {"age": AGE, "avg_glucose_level": AVG_GLUCOSE_LEVEL, "bmi": BMI}
+FLAGS: Final = ("hypertension", "heart_disease")
+CHOICES: Final = {"gender": GENDERS, "smoking_status": SMOKING_STATUSES}
+BANDS: Final = {
+    "age_group": ("age", AGE_GROUPS),
+    "bmi_category": ("bmi", BMI_CATEGORIES),
+    "glucose_category": ("avg_glucose_level", GLUCOSE_CATEGORIES),
+}
+NUMBERS: Final = (*RANGES, *FLAGS, "age_hypertension")
+LENGTHS: Final = dict(zip(PERSONAL, (NAME_LENGTH, COUNTRY_LENGTH, PROVINCE_LENGTH), strict=True))
+
+NUMERIC_TEXT: Final = r"^(?:[0-9]+\.?[0-9]*|\.[0-9]+)$"
+"""Texts that are read as numbers without a second look."""
+
+_CONTROL: Final = r"[\x{0}-\x{1f}\x{7f}-\x{9f}]"
+_FIRST_PRINTABLE, _DELETE, _LEAD_OF_C1 = 0x20, 0x7F, 0xC2
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The raw features of ``len(suspect)`` rows, by name.
+
+    ``numbers`` holds NaN and ``codes`` (indices into ``CHOICES``) -1 where a cell has no
+    usable value; such rows are ``suspect``.
+    """
+
+    numbers: Mapping[str, Floats]
+    codes: Mapping[str, Indices]
+    suspect: Mask
+
+    def put(self, index: int, patient: Patient) -> None:
+        """Let row ``index`` be ``patient``."""
+        for name, values in self.numbers.items():
+            values[index] = getattr(patient, name)
+        for name, codes in self.codes.items():
+            codes[index] = CHOICES[name].index(getattr(patient, name))
+
+    def features(self, chosen: Mask) -> dict[str, NDArray[Any]]:
+        """Return the features of the ``chosen`` rows as a model takes them."""
+        taken: dict[str, NDArray[Any]] = {}
+        for name in RAW_FEATURES:
+            if name in self.codes:
+                # Every row shares its choice's one str object.
+                taken[name] = np.array(CHOICES[name], object)[self.codes[name][chosen]]
+            else:
+                taken[name] = self.numbers[name][chosen]
+        return taken
+
+
+def screen(present: Mapping[str, NDArray[Any]], suspect: Mask) -> Columns:
+    """Return the columns ``present``, and mark rows beside those that are ``suspect`` already.
+
+    Numbers are floats, NaN for none. Of texts there are the codes in ``CHOICES``, -1 for none; of
+    ``BANDS`` the number of the label, counted from 1, 0 for none; and 1 for a personal text that
+    may be unfit.
+    """
+    for name, plausible in RANGES.items():
+        suspect |= ~((present[name] >= plausible.low) & (present[name] <= plausible.high))
+    for name in FLAGS:
+        suspect |= ~((present[name] == 0) | (present[name] == 1))
+    for name in CHOICES:
+        suspect |= present[name] < 0
+    for name in PERSONAL:
+        if name in present:
+            suspect |= present[name] != 0
+    suspect |= _disagree(present)
+    return Columns(
+        {name: present[name] for name in (*RANGES, *FLAGS)},
+        {name: present[name] for name in CHOICES},
+        suspect,
+    )
+
+
+def labels_of(name: str) -> tuple[str, ...]:
+    """Return the texts whose places are the codes of a column."""
+    return CHOICES[name] if name in CHOICES else ("", *BANDS[name][1].labels)
+
+
+def unfit(cells: pa.StringArray, length: int) -> Mask:
+    """Return which texts are too long or hold control characters."""
+    _, offsets, data = cells.buffers()
+    view = np.frombuffer(data or b"", np.uint8)
+    ends = np.frombuffer(offsets, np.int32, len(cells) + 1, cells.offset * 4)
+    unfit: Mask = np.diff(ends) > length  # bytes: no fewer than characters
+    if unfit.any():
+        unfit = pc.greater(pc.utf8_length(cells), length).to_numpy(zero_copy_only=False)
+    if ((view < _FIRST_PRINTABLE) | (view == _DELETE) | (view == _LEAD_OF_C1)).any():
+        control = pc.match_substring_regex(cells, _CONTROL)
+        unfit = unfit | control.to_numpy(zero_copy_only=False)
+    return unfit
+
+
+def _disagree(present: Mapping[str, NDArray[Any]]) -> Mask:
+    """Return where an engineered column is not what ``domain.features`` derives."""
+    wrong: Mask = np.zeros(len(present["age"]), np.bool_)
+    for name, (source, bands) in BANDS.items():
+        if name in present:
+            claimed = present[name]  # 0 claims nothing, the labels count from 1
+            wrong |= (claimed != 0) & (claimed != _band(bands, present[source]) + 1)
+    if "age_hypertension" in present:
+        claim = present["age_hypertension"]
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities are suspect, like NaN
+            derived = present["age"] * present["hypertension"]
+            # Stricter than the domain by a hair, whose verdict counts.
+            near = np.abs(claim - derived) <= 0.99e-6 * np.abs(derived)
+        wrong |= ~near
+    return wrong
+
+
+def _band(bands: Bands, values: Floats) -> Indices:
+    return np.searchsorted(bands.cuts, values, side="right")

@@ -1,0 +1,161 @@
+"""Files of patients as scored Arrow batches: of Parquet, or of CSV whose columns get types."""
+
+from __future__ import annotations
+
+import csv
+import io
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from stroke.adapters.arrow.ahead import map_ahead
+from stroke.adapters.arrow.batches import BatchScoring, ScoredBatch
+from stroke.adapters.arrow.cells import split
+from stroke.adapters.arrow.columns import Reject, judge_rows
+from stroke.adapters.arrow.header import Header, names_of
+from stroke.adapters.arrow.rows import Mask, RowReader, Rows
+from stroke.adapters.arrow.scoring import ColumnarRiskModel
+from stroke.adapters.arrow.screening import FLAGS, RANGES
+from stroke.domain.errors import InvalidData
+
+_BATCH_ROWS: Final = 64 * 1024
+_FEWEST_ROWS: Final = 256
+_BATCH_BYTES: Final = 16 * 1024 * 1024
+# Pages of a column are read by and by; else the whole of a row group's column is.
+_READ_BYTES: Final = 1024 * 1024
+
+
+class Piece(NamedTuple):
+    """A part of a file: its scored rows, how many it had, and where it ends in the file's bytes."""
+
+    scored: pa.RecordBatch
+    rows: int
+    rejects: Sequence[Reject]
+    end: int
+
+
+class ScoredTable(Protocol):
+    """Scores a file's rows. ``schema`` is that of the scored ones."""
+
+    schema: pa.Schema
+
+    @abstractmethod
+    def pieces(self, *, workers: int) -> Iterator[Piece]:
+        """Yield the file, in its order. Raises ``InvalidData``; may be called once."""
+
+
+class ScoredParquet(ScoredTable):
+    """Scores the Parquet file at ``path``; rejected rows are named by their number, from 1."""
+
+    def __init__(self, path: Path, model: ColumnarRiskModel, *, contributions: bool) -> None:
+        self._path = path
+        with _readable(path):
+            self._file = pq.ParquetFile(path, buffer_size=_READ_BYTES)
+            schema = self._file.schema_arrow
+        self._scoring = BatchScoring(schema, model, contributions=contributions)
+        self.schema = self._scoring.schema
+
+    def pieces(self, *, workers: int) -> Iterator[Piece]:
+        size, total, first = self._path.stat().st_size, self._file.metadata.num_rows, 0
+        with _readable(self._path), self._file:
+            batches = self._file.iter_batches(batch_size=_rows_at_a_time(self._file.metadata))
+
+            def scored(batch: pa.RecordBatch) -> tuple[int, ScoredBatch]:
+                return batch.num_rows, self._scoring.score(batch)
+
+            for count, (rows, bad) in map_ahead(scored, batches, workers=workers):
+                named = [Reject(first + row.place + 1, row.reason) for row in bad]
+                first += count
+                yield Piece(rows, count, named, size * first // total)
+
+
+class ScoredCsv(ScoredTable):
+    """Scores the CSV that ``source`` is; rejected rows are named by the line they start on.
+
+    Measurements become numbers, all other columns stay text.
+    """
+
+    def __init__(
+        self, source: BufferedReader, model: ColumnarRiskModel, *, contributions: bool
+    ) -> None:
+        self._reader = RowReader(source)
+        self._names = names_of(self._reader.header.text)
+        self._header = Header.parse(self._reader.header.text, store=False)
+        if len(set(self._names)) < len(self._names):
+            raise InvalidData("columns of the same name: a table cannot hold them, rename them")
+        fields = [pa.field(name, _type(name)) for name in self._names]
+        self._scoring = BatchScoring(pa.schema(fields), model, contributions=contributions)
+        self.schema = self._scoring.schema
+
+    def pieces(self, *, workers: int) -> Iterator[Piece]:
+        # The reader is ahead of what is scored by some blocks; that is near enough for a bar.
+        for rows, scored, rejects in map_ahead(self._score, self._reader, workers=workers):
+            yield Piece(scored, len(rows), rejects, self._reader.bytes_read)
+
+    def _score(self, rows: Rows) -> tuple[Rows, pa.RecordBatch, Sequence[Reject]]:
+        read, fit, _, rejects = judge_rows(rows, self._header)
+        if not fit.any():
+            return rows, self._scoring.nothing, rejects
+        text = _text(rows, fit)
+        table = pacsv.read_csv(
+            pa.BufferReader(text),
+            read_options=pacsv.ReadOptions(
+                column_names=self._names, use_threads=False, block_size=len(text)
+            ),
+            parse_options=pacsv.ParseOptions(newlines_in_values=b'"' in text),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(self._names, pa.string()), check_utf8=False
+            ),
+        ).combine_chunks()
+        columns = []
+        for name, cells in zip(self._names, table.columns, strict=True):
+            known = read.numbers.get(name)
+            kind = _type(name)
+            columns.append(cells.chunk(0) if known is None else pa.array(known[fit]).cast(kind))
+        kept = pa.record_batch(columns, names=self._names)
+        return rows, self._scoring.add_scores(kept, read, fit), rejects
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidData(f"{path} cannot be read as a Parquet file: is it one, whole?") from error
+
+
+def _rows_at_a_time(metadata: pq.FileMetaData) -> int:
+    """Return how many rows to take at once, so that wide ones do not take more memory."""
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
+    return int(min(max(_BATCH_BYTES / max(widest, 1), _FEWEST_ROWS), _BATCH_ROWS))
+
+
+def _type(name: str) -> pa.DataType:
+    if name in RANGES:
+        return pa.float64()
+    return pa.int64() if name in FLAGS else pa.string()
+
+
+def _text(rows: Rows, fit: Mask) -> bytes:
+    """Return the ``fit`` rows as any CSV reader reads them alike.
+
+    A row that is left out leaves an empty line, which is none.
+    """
+    pieces, position = [], 0
+    for index in np.flatnonzero(~(fit & rows.regular)).tolist():
+        pieces.append(rows.data[position : rows.starts[index]])
+        position = int(rows.ends[index])
+        if fit[index]:
+            line = io.StringIO()
+            csv.writer(line, quoting=csv.QUOTE_ALL).writerow(split(rows.row(index).decode()))
+            pieces.append(line.getvalue().removesuffix("\r\n").encode())
+    return b"".join([*pieces, rows.data[position:]])

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from builders import patient, patient_json
+from columnar import FakeColumnarRiskModel
+from fakes import FakeRiskModel
+from stroke.adapters.arrow.batches import BatchScoring, read_batch
+from stroke.adapters.arrow.cells import patient_of
+from stroke.adapters.arrow.header import Header
+from stroke.adapters.arrow.screening import CHOICES
+from stroke.domain.errors import InvalidData, InvalidPatient
+from stroke.domain.features import ENGINEERED_FEATURES
+from stroke.domain.patient import GENDERS, SMOKING_STATUSES
+
+TYPES: dict[str, pa.DataType] = {
+    **dict.fromkeys(("age", "avg_glucose_level", "bmi", "age_hypertension"), pa.float64()),
+    **dict.fromkeys(("hypertension", "heart_disease"), pa.int64()),
+}
+PLAIN: dict[str, Any] = {**patient_json(), **dict.fromkeys(ENGINEERED_FEATURES)}
+
+
+def batch_of(*changes: dict[str, Any], **types: pa.DataType) -> pa.RecordBatch:
+    """Return a row per mapping of what differs from a plain patient."""
+    rows = [{**PLAIN, **change} for change in changes]
+    kinds = {name: TYPES.get(name, pa.string()) for name in PLAIN} | types
+    columns = [pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()]
+    return pa.record_batch(columns, names=list(kinds))
+
+
+def scored(*changes: dict[str, Any], **types: pa.DataType) -> tuple[list[dict[str, Any]], Any]:
+    batch = batch_of(*changes, **types)
+    rows, rejects = BatchScoring(batch.schema, FakeColumnarRiskModel()).score(batch)
+    return rows.to_pylist(), rejects
+
+
+def test_each_row_gets_the_score_that_the_model_gives_its_patient() -> None:
+    changes: list[dict[str, Any]] = [{"age": 80.0, "hypertension": 1}, {"age": 3.0}]
+    rows, rejects = scored(*changes)
+    expected = FakeRiskModel().assess([patient(**change) for change in changes])
+    for row, change, assessed in zip(rows, changes, expected, strict=True):
+        assert {name: row[name] for name in PLAIN} == {**PLAIN, **change}
+        assert row["probability"] == pytest.approx(assessed.probability, abs=1e-12)
+        assert row["risk_category"] == assessed.category
+        assert row["contributing_factors"] == ";".join(assessed.factors)
+        assert row["model_version"] == "fake-1"
+    assert rejects == []
+
+
+def test_contributions_come_on_request_and_sum_to_the_logit() -> None:
+    batch = batch_of({"age": 80.0, "hypertension": 1})
+    scoring = BatchScoring(batch.schema, FakeColumnarRiskModel(), contributions=True)
+    [row] = scoring.score(batch).rows.to_pylist()
+    parts = row["log_odds_age"], row["log_odds_hypertension"], row["baseline_log_odds"]
+    logit = np.log(row["probability"] / (1 - row["probability"]))
+    assert sum(parts) == pytest.approx(logit, abs=1e-12)
+    assert parts == (pytest.approx(1.75), 0.4, -3.0)
+
+
+def test_bad_rows_are_left_out_and_named_by_place() -> None:
+    rows, rejects = scored(
+        {"bmi": None}, {}, {"age": float("nan")}, {"gender": None}, {"hypertension": 2}, {"age": 5}
+    )
+    assert [row["age"] for row in rows] == [45.5, 5.0]
+    assert rejects == [
+        (0, "bmi must be a number"),
+        (2, "age must be a finite number"),
+        (3, "gender must be one of 'Male', 'Female', 'Other'"),
+        (4, "hypertension must be 0 or 1"),
+    ]
+
+
+def test_a_batch_of_bad_rows_alone_has_no_scores() -> None:
+    batch = batch_of({"bmi": None})
+    scoring = BatchScoring(batch.schema, FakeColumnarRiskModel())
+    rows, rejects = scoring.score(batch)
+    assert (rows.num_rows, len(rejects)) == (0, 1)
+    assert rows.schema == scoring.schema
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "value"),
+    [
+        ("age", pa.float32(), 80.0),
+        ("age", pa.int16(), 80),
+        ("age", pa.decimal128(5, 2), Decimal("80.00")),
+        ("age", pa.string(), "80"),
+        ("age", pa.large_string(), " +8e1 "),
+        ("hypertension", pa.bool_(), True),
+        ("hypertension", pa.float64(), 1.0),
+        ("hypertension", pa.string(), "1.0"),
+        ("gender", pa.dictionary(pa.int8(), pa.string()), "Male"),
+        ("gender", pa.large_string(), "Male"),
+        ("name", pa.string_view(), "Ānna"),
+        ("name", pa.null(), None),
+    ],
+)
+def test_columns_of_any_fitting_type_are_read_and_kept(
+    column: str, kind: pa.DataType, value: object
+) -> None:
+    [row], rejects = scored({column: value}, **{column: kind})
+    assert rejects == []
+    assert row[column] == value
+    as_patient = {"age": 80.0, "hypertension": 1, "gender": "Male", "name": "Ānna"}
+    [assessed] = FakeRiskModel().assess([patient(**{column: as_patient[column]})])
+    assert row["probability"] == pytest.approx(assessed.probability, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "message"),
+    [
+        ("age", pa.bool_(), "the column age holds bool, not numbers"),
+        ("bmi", pa.date32(), r"the column bmi holds date32\[day\], not numbers"),
+        ("gender", pa.int64(), "the column gender holds int64, not text"),
+    ],
+)
+def test_a_column_of_another_type_is_refused(column: str, kind: pa.DataType, message: str) -> None:
+    schema = batch_of().schema
+    schema = schema.set(schema.get_field_index(column), pa.field(column, kind))
+    with pytest.raises(InvalidData, match=message):
+        BatchScoring(schema, FakeColumnarRiskModel())
+
+
+def test_columns_that_scoring_adds_are_refused_in_the_input() -> None:
+    schema = batch_of().schema.append(pa.field("baseline_log_odds", pa.float64()))
+    BatchScoring(schema, FakeColumnarRiskModel())
+    with pytest.raises(InvalidData, match="rename them: baseline_log_odds"):
+        BatchScoring(schema, FakeColumnarRiskModel(), contributions=True)
+
+
+NUMBERS = st.none() | st.floats(allow_subnormal=False) | st.floats(0, 120) | st.just(45.5)
+FLAGS = st.none() | st.integers(-1, 2)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "gender": st.none() | st.sampled_from([*GENDERS, "male", ""]),
+    "smoking_status": st.none() | st.sampled_from(SMOKING_STATUSES) | st.text(max_size=3),
+    "hypertension": FLAGS,
+    "heart_disease": FLAGS,
+    "name": st.none() | st.text(max_size=4) | st.sampled_from(["é" * 100, "é" * 101, "x\x85"]),
+    "country": st.none() | st.text(max_size=51),
+    "province": st.none() | st.just("Québec"),
+    "age_group": st.sampled_from([None, "", "Young adult", "Very old", "old"]),
+    "bmi_category": st.sampled_from([None, "", "Healthy Weight", "Overweight"]),
+    "glucose_category": st.sampled_from([None, "", "Normal"]),
+    "age_hypertension": st.sampled_from([None, 0.0, 45.5, 45.50001]) | NUMBERS,
+}
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> dict[str, Any]:
+    """What a row spoils of a plain patient."""
+    spoilt = draw(st.lists(st.sampled_from(list(PLAIN)), max_size=3, unique=True))
+    return {name: draw(VALUES.get(name, NUMBERS)) for name in spoilt}
+
+
+@given(st.lists(rows(), min_size=1, max_size=6))
+@example([{"age": float("inf"), "age_hypertension": float("nan")}])
+@settings(max_examples=300, deadline=None)
+def test_the_columns_and_the_domain_agree_on_every_row(changes: list[dict[str, Any]]) -> None:
+    batch = batch_of(*changes)
+    columns = read_batch(batch, Header.of(batch.schema.names))
+    for index, row in enumerate(batch.to_pylist()):
+        if columns.suspect[index]:
+            continue
+        judged = patient_of(row)
+        for name, values in columns.numbers.items():
+            assert values[index] == getattr(judged, name)
+        for name, codes in columns.codes.items():
+            assert CHOICES[name][codes[index]] == getattr(judged, name)
+
+
+def test_good_rows_are_not_looked_at_twice() -> None:
+    claims = {"age_group": "Young adult", "bmi_category": "", "age_hypertension": 0.0}
+    batch = batch_of({}, claims, {"name": None}, {"bmi": None})
+    suspect = read_batch(batch, Header.of(batch.schema.names)).suspect
+    assert suspect.tolist() == [False, False, False, True]
+
+
+def test_no_reason_quotes_a_value() -> None:
+    secret = "4815162342"
+    kinds = dict.fromkeys(PLAIN, pa.string())
+    for column in PLAIN:
+        if column in ("name", "country", "province"):
+            continue
+        row = {name: None if value is None else str(value) for name, value in PLAIN.items()}
+        [reject] = scored({**row, column: secret}, **kinds)[1]
+        assert column in reject.reason
+        assert secret not in reject.reason
+        with pytest.raises(InvalidPatient):
+            patient_of({**row, column: secret})
