@@ -356,8 +356,6 @@ def results_url(text: str) -> URL:
             "postgresql": "postgresql+asyncpg",
             "mssql": "mssql+mssqlpython",
             "sqlserver": "mssql+mssqlpython",
-            "mysql": "mysql+asyncmy",
-            "sqlite": "sqlite+aiosqlite",
         },
     )
 

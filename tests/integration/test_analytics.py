@@ -21,8 +21,8 @@ from change_log import EVENTS, NEW, OLD, TRUTH, Change, latest_of
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.iceberg.changes import IcebergChanges
-from stroke.adapters.results.tables import SqlResults
 from stroke.adapters.sql.tables import predictions
+from stroke.adapters.sql_sink.results import SqlResults
 from stroke.domain.analyses import analyses
 from stroke.domain.errors import InvalidData
 
@@ -254,6 +254,6 @@ async def test_a_place_that_cannot_be_written_is_said_and_nothing_is_half_done(
 
     assert (done.returncode, gone.returncode) == (1, 1)
     assert "cannot be written to" in done.stderr
-    assert gone.stderr.startswith("stroke: the results cannot be written to the database")
+    assert gone.stderr.startswith("stroke: the database for results cannot be reached")
     assert "s3cret" not in gone.stderr
     assert (tmp_path / "reports").read_text() == "a file"

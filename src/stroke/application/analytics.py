@@ -53,7 +53,10 @@ class ResultStore(Protocol):
 
     @abstractmethod
     def write(self, analysis: Analysis, rows: pa.Table) -> None:
-        """Put the rows in the place of those of the run before. Raises ``InvalidData``."""
+        """Put the rows in the place of those of the run before.
+
+        Raises ``InvalidData`` or ``ReplicaUnavailable``.
+        """
 
     @abstractmethod
     def record(self, run: AnalyticsRun) -> None:

@@ -10,8 +10,8 @@ from pyarrow import fs
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.results.folder import FolderResults
-from stroke.adapters.results.tables import SqlResults
 from stroke.adapters.sql.changes import SqlChanges
+from stroke.adapters.sql_sink.results import SqlResults
 from stroke.application.analytics import AnalyticsService, ChangeSource, ResultStore
 from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.container.lake import lake_of, revealed

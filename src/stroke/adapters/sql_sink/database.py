@@ -33,11 +33,12 @@ class SinkDatabase:
     """Runs work in transactions. SQL Server's driver blocks, so it gets a thread.
 
     Work that takes longer than ``timeout`` seconds raises ``ReplicaUnavailable``, as does every
-    trouble of the database; no message quotes a value. JSON comes as text.
+    trouble of the database, which messages call ``name``; none quotes a value. JSON comes as text.
     """
 
-    def __init__(self, url: URL, *, timeout: float) -> None:
+    def __init__(self, url: URL, *, timeout: float, name: str = "the SQL sink's database") -> None:
         self._timeout = timeout
+        self._name = name
         self._engine = _engine(url)
 
     @property
@@ -47,7 +48,7 @@ class SinkDatabase:
 
     async def call(self, work: Callable[[Connection], _T]) -> _T:
         """Return what ``work`` returns, in one transaction."""
-        with _translated():
+        with _translated(self._name):
             async with asyncio.timeout(self._timeout):
                 if isinstance(self._engine, AsyncEngine):
                     async with self._engine.begin() as connection:
@@ -82,32 +83,30 @@ def _engine(url: URL) -> AsyncEngine | Engine:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(name: str) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise _fact(error.orig) from error
+        raise _fact(name, error.orig) from error
     except SQLAlchemyError as error:
-        raise ReplicaUnavailable("the SQL sink's database does not answer as it should") from error
+        raise ReplicaUnavailable(f"{name} does not answer as it should") from error
     except TimeoutError as error:
-        raise ReplicaUnavailable("the SQL sink's database did not answer in time") from error
+        raise ReplicaUnavailable(f"{name} did not answer in time") from error
     except OSError as error:
         raise ReplicaUnavailable(
-            "the SQL sink's database cannot be reached: check its address, and that it runs"
+            f"{name} cannot be reached: check its address, and that it runs"
         ) from error
     except Exception as error:
         state = _state(error)
         if state is None:  # not a driver's: one of ours, or a defect
             raise
-        raise _fact(error) from error  # asyncpg's, which nobody wraps while connecting
+        raise _fact(name, error) from error  # asyncpg's, which nobody wraps while connecting
 
 
-def _fact(cause: BaseException | None) -> ReplicaUnavailable:
+def _fact(name: str, cause: BaseException | None) -> ReplicaUnavailable:
     state = _state(cause)
     advice = _ADVICE.get(state or "", "does not answer as it should")
-    return ReplicaUnavailable(
-        f"the SQL sink's database {advice}" + (f" (SQLSTATE {state})" if state else "")
-    )
+    return ReplicaUnavailable(f"{name} {advice}" + (f" (SQLSTATE {state})" if state else ""))
 
 
 def _state(error: BaseException | None) -> str | None:

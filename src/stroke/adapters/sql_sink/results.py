@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import pyarrow as pa
 from sqlalchemy import (
@@ -19,30 +19,28 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    Unicode,
     delete,
     insert,
     inspect,
 )
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
+from stroke.adapters.sql_sink.database import SinkDatabase
 from stroke.application.analytics import AnalyticsRun, ResultStore
 from stroke.domain.analyses import Analysis
-from stroke.domain.errors import InvalidData
 
 RUNS: Final = "stroke_analytics_runs"
 """The table that keeps every run."""
 
 _ROWS: Final = 1_000
-_T = TypeVar("_T")
+_TIMEOUT: Final = 600.0  # seconds for one table
 
 
 class SqlResults(ResultStore):
     """Writes tables ``stroke_analytics_*`` at ``url``, each in one transaction.
 
     A reader sees all rows of one run or of the other. A table of other columns, as another version
-    left it, is made anew.
+    left it, is made anew. Trouble of the database raises ``ReplicaUnavailable``.
     """
 
     def __init__(self, url: URL) -> None:
@@ -51,20 +49,16 @@ class SqlResults(ResultStore):
     def write(self, analysis: Analysis, rows: pa.Table) -> None:
         table = Table(analysis.table, MetaData(), *map(_column, rows.schema))
 
-        def prepare(connection: Connection) -> None:
+        def replace(connection: Connection) -> None:
             if not inspect(connection).has_table(table.name):
                 table.create(connection)
             elif _names(connection, table.name) != table.columns.keys():
                 table.drop(connection)
                 table.create(connection)
-
-        def replace(connection: Connection) -> None:
             connection.execute(delete(table))
             for batch in rows.to_batches(max_chunksize=_ROWS):
                 connection.execute(insert(table), batch.to_pylist())
 
-        # Apart, because with MySQL a definition ends the transaction.
-        self._call(prepare)
         self._call(replace)
 
     def record(self, run: AnalyticsRun) -> None:
@@ -82,22 +76,15 @@ class SqlResults(ResultStore):
 
         self._call(add)
 
-    def _call(self, work: Callable[[Connection], _T]) -> _T:
-        async def run() -> _T:
-            engine = create_async_engine(self._url, poolclass=NullPool, hide_parameters=True)
+    def _call(self, work: Callable[[Connection], None]) -> None:
+        async def run() -> None:
+            database = SinkDatabase(self._url, timeout=_TIMEOUT, name="the database for results")
             try:
-                async with engine.begin() as connection:
-                    return await connection.run_sync(work)
+                await database.call(work)
             finally:
-                await engine.dispose()
+                await database.close()
 
-        try:
-            return asyncio.run(run())
-        except (SQLAlchemyError, OSError) as error:
-            raise InvalidData(
-                "the results cannot be written to the database: check that it is up, the user's "
-                "rights, and the address"
-            ) from error
+        asyncio.run(run())
 
 
 def _column(field: pa.Field) -> Column[Any]:
@@ -107,7 +94,7 @@ def _column(field: pa.Field) -> Column[Any]:
         return Column(field.name, Double)
     if pa.types.is_date(field.type):
         return Column(field.name, Date)
-    return Column(field.name, String(255))
+    return Column(field.name, Unicode(255))
 
 
 def _names(connection: Connection, table: str) -> list[str]:
