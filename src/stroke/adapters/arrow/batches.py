@@ -6,7 +6,7 @@ The same rules as for CSV: vectorised where a row is plain, and the domain where
 from __future__ import annotations
 
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ from stroke.adapters.arrow.screening import (
     LENGTHS,
     NUMBERS,
     NUMERIC_TEXT,
+    RANGES,
     Columns,
     labels_of,
     screen,
@@ -37,6 +38,8 @@ from stroke.adapters.arrow.screening import (
 )
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.risk import TOP_FACTORS
+
+_NUMBER_TYPES: Final = dict.fromkeys(RANGES, pa.float64()) | dict.fromkeys(FLAGS, pa.int64())
 
 
 class BadRow(NamedTuple):
@@ -58,11 +61,17 @@ class BatchScoring:
 
     The columns of the input stay as they are; probability, risk_category, contributing_factors
     and model_version come after them, and with ``contributions`` the log-odds of each feature and
-    their baseline. Raises ``InvalidData`` for a schema that has no patients.
+    their baseline. With ``numbers`` measurements become numbers, whatever they were. Raises
+    ``InvalidData`` for a schema that has no patients.
     """
 
     def __init__(
-        self, schema: pa.Schema, model: ColumnarRiskModel, *, contributions: bool = False
+        self,
+        schema: pa.Schema,
+        model: ColumnarRiskModel,
+        *,
+        contributions: bool = False,
+        numbers: bool = False,
     ) -> None:
         self._model = model
         self._features = explained_features(model)
@@ -72,6 +81,10 @@ class BatchScoring:
         for name in self._header.positions:
             _check_type(schema.field(name))
         self._factors = _factor_texts(self._features)
+        self._retyped = [name for name in schema.names if numbers and name in _NUMBER_TYPES]
+        for name in self._retyped:
+            at = schema.get_field_index(name)
+            schema = schema.set(at, pa.field(name, _NUMBER_TYPES[name]))
         self.schema: pa.Schema = pa.schema([*schema, *map(_field, added)], metadata=schema.metadata)
         self.nothing = pa.RecordBatch.from_pylist([], self.schema)
 
@@ -95,8 +108,13 @@ class BatchScoring:
         """Return the rows ``kept``, which are the ``fit`` ones of those ``read``, with scores."""
         if not kept.num_rows:
             return self.nothing
+        columns = list(kept.columns)
+        for name in self._retyped:
+            columns[self._header.positions[name]] = pa.array(read.numbers[name][fit]).cast(
+                _NUMBER_TYPES[name]
+            )
         scores = self._model.score(read.features(fit))
-        return pa.record_batch([*kept.columns, *self._added(scores)], schema=self.schema)
+        return pa.record_batch([*columns, *self._added(scores)], schema=self.schema)
 
     def _added(self, scores: Scores) -> list[pa.Array]:
         description = self._model.description

@@ -49,6 +49,13 @@ class Counts:
     scored: int = 0
     rejected: int = 0
 
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.rows + other.rows,
+            self.scored + other.scored,
+            self.rejected + other.rejected,
+        )
+
 
 def score_file(
     source: Path,

@@ -23,7 +23,6 @@ from stroke.adapters.arrow.columns import Reject, judge_rows
 from stroke.adapters.arrow.header import Header, names_of
 from stroke.adapters.arrow.rows import Mask, RowReader, Rows
 from stroke.adapters.arrow.scoring import ColumnarRiskModel
-from stroke.adapters.arrow.screening import FLAGS, RANGES
 from stroke.domain.errors import InvalidData
 
 _BATCH_ROWS: Final = 64 * 1024
@@ -91,8 +90,8 @@ class ScoredCsv(ScoredTable):
         self._header = Header.parse(self._reader.header.text, store=False)
         if len(set(self._names)) < len(self._names):
             raise InvalidData("columns of the same name: a table cannot hold them, rename them")
-        fields = [pa.field(name, _type(name)) for name in self._names]
-        self._scoring = BatchScoring(pa.schema(fields), model, contributions=contributions)
+        texts = pa.schema([pa.field(name, pa.string()) for name in self._names])
+        self._scoring = BatchScoring(texts, model, contributions=contributions, numbers=True)
         self.schema = self._scoring.schema
 
     def pieces(self, *, workers: int) -> Iterator[Piece]:
@@ -115,12 +114,7 @@ class ScoredCsv(ScoredTable):
                 column_types=dict.fromkeys(self._names, pa.string()), check_utf8=False
             ),
         ).combine_chunks()
-        columns = []
-        for name, cells in zip(self._names, table.columns, strict=True):
-            known = read.numbers.get(name)
-            kind = _type(name)
-            columns.append(cells.chunk(0) if known is None else pa.array(known[fit]).cast(kind))
-        kept = pa.record_batch(columns, names=self._names)
+        kept = table.to_batches()[0]
         return rows, self._scoring.add_scores(kept, read, fit), rejects
 
 
@@ -137,12 +131,6 @@ def _rows_at_a_time(metadata: pq.FileMetaData) -> int:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
     return int(min(max(_BATCH_BYTES / max(widest, 1), _FEWEST_ROWS), _BATCH_ROWS))
-
-
-def _type(name: str) -> pa.DataType:
-    if name in RANGES:
-        return pa.float64()
-    return pa.int64() if name in FLAGS else pa.string()
 
 
 def _text(rows: Rows, fit: Mask) -> bytes:

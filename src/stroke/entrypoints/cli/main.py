@@ -16,6 +16,7 @@ from stroke.entrypoints.cli import (
     model,
     pipeline,
     predict,
+    score,
     serve,
     simulate,
 )
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(predict.predict)
+app.command()(score.score)
 app.command()(simulate.simulate)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.bulk import ModelName, container_of, refuse_same_file, sentence
 from stroke.entrypoints.cli.output import STDOUT, ends_on_sigterm, opened, progress
 from stroke.entrypoints.cli.rejects import RejectFile
 
@@ -45,10 +46,7 @@ def predict(
         ),
     ] = None,
     store: Annotated[bool, typer.Option("--store", help="Keep the predictions too.")] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="A model's name, folder or .onnx file; see SAVED_MODEL."),
-    ] = None,
+    model: ModelName = None,
     from_line: Annotated[
         int, typer.Option(min=1, metavar="LINE", help="Pass over rows before this line.")
     ] = 1,
@@ -75,11 +73,13 @@ def predict(
     stroke predict patients.csv --store --json -o scored.csv
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
     rejects = rejects or _side_file(source)
-    _refuse_same_file(source, output, rejects)
+    refuse_same_file(
+        "the input, --output and --rejects must be different files", source, output, rejects
+    )
     started = perf_counter()
+    container = container_of(model)
     with (
         ends_on_sigterm(),
-        _container(model) as container,
         _storing(container, wanted=store) as storing,
         _opened_source(source) as stream,
     ):
@@ -101,7 +101,7 @@ def predict(
         "rows_per_second": round(tally.rows / seconds),
     }
     typer.echo(
-        json.dumps(summary) if as_json else _sentence(summary), err=_to_stderr(as_json, output)
+        json.dumps(summary) if as_json else sentence(summary), err=_to_stderr(as_json, output)
     )
     if tally.rejected:
         raise typer.Exit(1)
@@ -135,18 +135,6 @@ def _score(
                 err=True,
             )
         raise
-
-
-@contextmanager
-def _container(model: str | None) -> Iterator[Container]:
-    from stroke.config import Settings
-    from stroke.container.service import Container
-
-    settings = Settings.load()
-    if model is not None:
-        chosen = settings.model.model_copy(update={"saved_model": model})
-        settings = settings.model_copy(update={"model": chosen})
-    yield Container(settings=settings)
 
 
 @contextmanager
@@ -187,25 +175,9 @@ def _side_file(source: Path) -> Path:
     return Path("predict.rejects.csv") if source == STDIN else source.with_suffix(".rejects.csv")
 
 
-def _refuse_same_file(source: Path, output: Path, rejects: Path) -> None:
-    files = [path.resolve() for path in (source, output, rejects) if path != STDOUT]
-    regular = [path for path in files if path.is_file() or not path.exists()]
-    if len(set(regular)) < len(regular):
-        raise InvalidData("the input, --output and --rejects must be different files")
-
-
 def _size(stream: BufferedReader) -> int | None:
     return os.fstat(stream.fileno()).st_size or None
 
 
 def _to_stderr(as_json: bool, output: Path) -> bool:
     return not as_json or output == STDOUT
-
-
-def _sentence(summary: dict[str, int | float | str | None]) -> str:
-    parts = [f"{summary['rows']:,} rows: {summary['scored']:,} scored"]
-    if summary["stored"]:
-        parts.append(f"{summary['stored']:,} stored")
-    rejected = f"{summary['rejected']:,} rejected"
-    parts.append(rejected + (f" (see {summary['rejects']})" if summary["rejects"] else ""))
-    return f"{', '.join(parts)}; {summary['rows_per_second']:,} rows/s"

@@ -96,6 +96,7 @@ def test_csv_becomes_parquet_with_numbers_where_there_are_measurements(tmp_path:
     assert [row["note"] for row in rows] == ['a "b",\nc', " 007 ", '5" wide']
     assert [row["age"] for row in rows] == [80.0, 45.5, 45.5]
     assert [row["hypertension"] for row in rows] == [0, 1, 0]
+    assert done.table.schema.field("hypertension").type == pa.int64()
     assert done.done[-1] == source.stat().st_size
 
 
