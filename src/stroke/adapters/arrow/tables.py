@@ -25,7 +25,7 @@ from stroke.adapters.arrow.rows import Mask, RowReader, Rows
 from stroke.adapters.arrow.scoring import ColumnarRiskModel
 from stroke.domain.errors import InvalidData
 
-_BATCH_ROWS: Final = 64 * 1024
+_BATCH_ROWS: Final = 32 * 1024
 _FEWEST_ROWS: Final = 256
 _BATCH_BYTES: Final = 16 * 1024 * 1024
 # Pages of a column are read by and by; else the whole of a row group's column is.
