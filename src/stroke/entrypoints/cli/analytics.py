@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -19,14 +18,22 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The tables that people report from.")
 
 
-class SourceName(StrEnum):
-    """Where the predictions are read."""
-
-    ICEBERG = "iceberg"
-    DB = "db"
-
-
+_BESIDE: Final = {
+    "tombstones": "tombstones",
+    "strange_records": "records that are no change of a row",
+    "strange_values": "values of another kind, which count as missing",
+    "broken_places": "broken places in files",
+    "unreadable_objects": "files that are not of Avro, or of an unknown compression",
+}
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Source = Annotated[
+    str,
+    typer.Option(
+        metavar="iceberg|db|DIR|s3://...",
+        help="The change log in S3, the service's database, or a folder or S3 prefix of Avro files "
+        "with change events, as an older deployment's S3 sink left them.",
+    ),
+]
 Top = Annotated[int, typer.Option(min=1, help="How many predictions `top-risks` has.")]
 Minimum = Annotated[
     int, typer.Option("--minimum-count", min=1, help="Rates of fewer predictions are not told.")
@@ -87,9 +94,7 @@ def run(
             help="A folder or S3 prefix for Parquet files, or a database's URL for tables.",
         ),
     ],
-    source: Annotated[
-        SourceName, typer.Option(help="The change log in S3, or the service's database.")
-    ] = SourceName.ICEBERG,
+    source: Source = "iceberg",
     as_of: Annotated[
         datetime | None,
         typer.Option(
@@ -115,6 +120,7 @@ def run(
     \b
     stroke analytics run --source db --output reports
     stroke analytics run --output s3://reports/stroke --as-of 2026-11-01
+    stroke analytics run --source s3://old/topics/mysql.stroke.predictions --output reports
     stroke analytics run risk-by-gender top-risks --output postgresql://me:secret@host/reports
     """  # noqa: D301
     from stroke.adapters.duckdb.engine import DuckDbEngine
@@ -128,7 +134,7 @@ def run(
         service = analytics_service(
             PipelineSettings.load(),
             engine,
-            source=source.value,
+            source=source,
             output=output,
             as_of=None if as_of is None else as_of.replace(tzinfo=UTC),
         )
@@ -154,6 +160,11 @@ def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
         return
     for name in done.skipped:
         typer.echo(f"{name}: left out, the database keeps no events", err=True)
+    beside = [
+        f"{words}: {found:,}" for key, words in _BESIDE.items() if (found := done.point.get(key))
+    ]
+    if beside:
+        typer.echo(f"beside the events: {'; '.join(beside)}", err=True)
     typer.echo(
         f"{len(done.rows)} analyses of {done.predictions:,} predictions "
         f"({done.events:,} {'rows' if done.source == 'db' else 'events'} read) "
