@@ -28,18 +28,18 @@ def analytics_service(
     engine: DuckDbEngine,
     *,
     source: str,
-    output: str,
+    output: str | ResultStore,
     as_of: datetime | None,
 ) -> AnalyticsService:
     """Return what runs analyses of ``source`` into ``output``.
 
     ``source`` is "iceberg", "db", or a folder or ``s3://`` prefix of Avro files; ``output`` is a
-    folder, an ``s3://`` prefix or a database's URL. Raises ``InvalidSetting``.
+    folder, an ``s3://`` prefix, a database's URL, or the store itself. Raises ``InvalidSetting``.
     """
     return AnalyticsService(
         _source(settings, source, as_of),
         engine,
-        _results(settings.lake, output),
+        _results(settings.lake, output) if isinstance(output, str) else output,
         source_name=source if source in _NAMED else "avro",
         engine_name="duckdb",
         now=lambda: datetime.now(UTC),
@@ -59,7 +59,12 @@ def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> Ch
 def _results(settings: LakeSettings, output: str) -> ResultStore:
     if "://" in output and not output.startswith(_S3):
         return SqlResults(results_url(output))
-    return FolderResults(*_place(settings, output))
+    return folder_results(settings, output)
+
+
+def folder_results(settings: LakeSettings, address: str) -> FolderResults:
+    """Return the results in a folder or under an ``s3://`` prefix."""
+    return FolderResults(*_place(settings, address))
 
 
 def _place(settings: LakeSettings, address: str) -> tuple[fs.FileSystem, str]:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from stroke.entrypoints.cli.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli import analytics_report
+from stroke.entrypoints.cli.analytics_options import (
+    AsJson,
+    AsOf,
+    Memory,
+    Minimum,
+    Source,
+    Top,
+    bar,
+    in_utc,
+)
+from stroke.entrypoints.cli.output import ends_on_sigterm
 
 if TYPE_CHECKING:
-    from stroke.application.analytics import AnalyticsRun, Progress
+    from stroke.application.analytics import AnalyticsRun
 
 app = typer.Typer(no_args_is_help=True, help="The tables that people report from.")
+app.command()(analytics_report.report)
 
 
 _BESIDE: Final = {
@@ -25,19 +34,6 @@ _BESIDE: Final = {
     "broken_places": "broken places in files",
     "unreadable_objects": "files that are not of Avro, or of an unknown compression",
 }
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Source = Annotated[
-    str,
-    typer.Option(
-        metavar="iceberg|db|DIR|s3://...",
-        help="The change log in S3, the service's database, or a folder or S3 prefix of Avro files "
-        "with change events, as an older deployment's S3 sink left them.",
-    ),
-]
-Top = Annotated[int, typer.Option(min=1, help="How many predictions `top-risks` has.")]
-Minimum = Annotated[
-    int, typer.Option("--minimum-count", min=1, help="Rates of fewer predictions are not told.")
-]
 
 
 @app.command("list")
@@ -95,21 +91,13 @@ def run(
         ),
     ],
     source: Source = "iceberg",
-    as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
-            help="The change log as it was at a time (UTC).",
-        ),
-    ] = None,
+    as_of: AsOf = None,
     top: Top = 100,
     minimum_count: Minimum = 10,
     with_name: Annotated[
         bool, typer.Option("--with-name", help="Put names into tables with a row per patient.")
     ] = False,
-    memory: Annotated[
-        int, typer.Option(min=128, metavar="MIB", help="What DuckDB may hold before it uses disk.")
-    ] = 1024,
+    memory: Memory = 1024,
     as_json: AsJson = False,
 ) -> None:
     """Make the tables, from the change log or straight from the service's database.
@@ -130,27 +118,16 @@ def run(
 
     known = analyses(with_name=with_name, top=top, minimum=minimum_count)
     wanted = chosen(names or [], known)
-    with ends_on_sigterm(), DuckDbEngine(memory_mib=memory) as engine, _bar() as told:
+    with ends_on_sigterm(), DuckDbEngine(memory_mib=memory) as engine, bar() as told:
         service = analytics_service(
             PipelineSettings.load(),
             engine,
             source=source,
             output=output,
-            as_of=None if as_of is None else as_of.replace(tzinfo=UTC),
+            as_of=in_utc(as_of),
         )
         done = service.run(wanted, with_name=with_name, on_progress=told)
     _print_run(done, as_json=as_json)
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    with progress() as display:
-        bar = display.add_task("reading", total=None)
-
-        def told(what: str, done: int, total: int | None) -> None:
-            display.update(bar, description=what, completed=done, total=total)
-
-        yield told
 
 
 def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
