@@ -6,9 +6,6 @@ broadcast to them.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,15 +18,18 @@ from pyspark.sql.types import DoubleType, LongType, StringType, StructField, Str
 from stroke.adapters.arrow.batches import BatchScoring
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.domain.errors import InvalidData
-
-Artefact = tuple[tuple[str, bytes], ...]
-"""The files of a model: their names, below its folder if it is one, and what they hold."""
-
-Batches = Iterator[pa.RecordBatch]
+from stroke.entrypoints.spark.scoring_tasks import (
+    FILE,
+    ROW,
+    TORN,
+    Batches,
+    artefact_of,
+    check_apart,
+    rejected,
+    scored,
+)
 
 _REJECTS: Final = "file STRING, row BIGINT, reason STRING"
-_FILE, _ROW, _TORN = "_stroke_file", "_stroke_row", "_stroke_torn"
-_OTHER_CELLS: Final = "has other cells than the header"
 _CSV: Final = {"header": True, "multiLine": True, "escape": '"', "mode": "PERMISSIVE"}
 
 
@@ -44,14 +44,16 @@ def score_files(
 ) -> dict[str, Any]:
     """Score Parquet files, or CSV if the name ends in ``.csv``, from ``source`` into ``output``.
 
-    Both are addresses that Spark knows, ``source`` with wildcards if need be. ``output`` becomes a
-    folder of Parquet files (of CSV if its name ends so), which is whole when it has ``_SUCCESS``.
-    ``rejects`` becomes one of CSV, if any row cannot be scored: its file, its number from 1 (in
-    Parquet only) and the reason. Returns what was done; raises ``InvalidData``.
+    All are addresses that Spark knows, ``source`` with wildcards if need be. ``output`` becomes a
+    folder of Parquet files (of CSV if its name ends so) in the place of one that is there; it is
+    whole when it has ``_SUCCESS``. ``rejects`` becomes one of CSV, with the file, the number from 1
+    (in Parquet only) and the reason of each row that cannot be scored. Returns what was done;
+    raises ``InvalidData``.
     """
+    check_apart(source, output, rejects)
     served = OnnxRiskModel(model)
     given = _read(spark, source)
-    plain = given.drop(_TORN)
+    plain = given.drop(TORN)
     typed = _is_csv(source) and not _is_csv(output)
     options = {"contributions": contributions, "numbers": typed}
     scoring = BatchScoring(plain.limit(0).toArrow().schema, served, **options)
@@ -69,9 +71,10 @@ def score_files(
 
     try:
         _write(given.mapInArrow(score, StructType(fields)), output)
-        told = 0
+        found = spark.createDataFrame([], _REJECTS)
         if bad.value:  # A task that is tried again counts twice: this only says if there are any.
-            told = _write_rejects(_placed(given).mapInArrow(reject, _REJECTS), rejects)
+            found = _placed(given).mapInArrow(reject, _REJECTS)
+        told = _write_rejects(found, rejects)
         rows = given.count()
     except PySparkException as error:
         raise InvalidData(f"{source} cannot be scored into {output}: {_why(error)}") from error
@@ -86,66 +89,14 @@ def score_files(
     }
 
 
-def artefact_of(model: Path) -> Artefact:
-    """Return the files of the model at ``model``: a folder, or a bare graph."""
-    files = sorted(model.iterdir()) if model.is_dir() else [model]
-    below = model.parent
-    return tuple((str(f.relative_to(below)), f.read_bytes()) for f in files if f.is_file())
-
-
-def scored(
-    batches: Batches, artefact: Artefact, bad: Callable[[int], None], options: Mapping[str, bool]
-) -> Batches:
-    """Yield the rows that can be scored, with their scores; tell ``bad`` how many cannot.
-
-    ``options`` are those of ``BatchScoring``.
-    """
-    for batch in batches:
-        whole = _untorn(batch)
-        scoring = BatchScoring(whole.schema, _model(artefact), **options)
-        rows, _ = scoring.score(whole)
-        bad(batch.num_rows - rows.num_rows)
-        yield rows
-
-
-def rejected(batches: Batches, artefact: Artefact) -> Batches:
-    """Yield file, row and reason of each row that cannot be scored."""
-    for batch in batches:
-        scoring = BatchScoring(batch.schema, _model(artefact))
-        reasons = {row.place: row.reason for row in scoring.score(batch).rejects}
-        if _TORN in batch.schema.names:
-            torn = batch.column(_TORN).is_valid().to_pylist()
-            reasons |= {at: _OTHER_CELLS for at, is_torn in enumerate(torn) if is_torn}
-        places = pa.array(sorted(reasons), pa.int64())
-        yield pa.record_batch(
-            [
-                batch.column(_FILE).take(places),
-                batch.column(_ROW).take(places),
-                pa.array([reasons[at] for at in sorted(reasons)], pa.string()),
-            ],
-            names=["file", "row", "reason"],
-        )
-
-
-@lru_cache(maxsize=1)
-def _model(artefact: Artefact) -> OnnxRiskModel:
-    """Return the model, loaded once in each worker."""
-    with tempfile.TemporaryDirectory(prefix="stroke-model-") as folder:
-        for name, content in artefact:
-            path = Path(folder, name)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content)
-        return OnnxRiskModel(Path(folder, artefact[0][0].partition("/")[0]))
-
-
 def _read(spark: SparkSession, source: str) -> DataFrame:
     try:
         if not _is_csv(source):
             return spark.read.parquet(source)
         columns = spark.read.options(**_CSV).csv(source).schema.fields
         # One more column, which holds the rows that have more or fewer cells than the header.
-        schema = StructType([*columns, StructField(_TORN, StringType())])
-        options = {**_CSV, "columnNameOfCorruptRecord": _TORN}
+        schema = StructType([*columns, StructField(TORN, StringType())])
+        options = {**_CSV, "columnNameOfCorruptRecord": TORN}
         return spark.read.options(**options).schema(schema).csv(source)
     except PySparkException as error:
         raise InvalidData(f"{source} cannot be read: {_why(error)}") from error
@@ -161,9 +112,9 @@ def _write(rows: DataFrame, output: str) -> None:
 
 def _placed(given: DataFrame) -> DataFrame:
     """Return the rows with their file and, where Spark knows it, their number in it."""
-    known = _TORN not in given.columns
+    known = TORN not in given.columns
     row = sf.col("_metadata.row_index") + 1 if known else sf.lit(None).cast("bigint")
-    return given.select("*", sf.col("_metadata.file_path").alias(_FILE), row.alias(_ROW))
+    return given.select("*", sf.col("_metadata.file_path").alias(FILE), row.alias(ROW))
 
 
 def _write_rejects(found: DataFrame, output: str) -> int:
@@ -171,12 +122,6 @@ def _write_rejects(found: DataFrame, output: str) -> int:
     found.write.mode("overwrite").options(**options).csv(output)
     written = found.sparkSession.read.schema(_REJECTS).options(**options).csv(output)
     return int(written.count())
-
-
-def _untorn(batch: pa.RecordBatch) -> pa.RecordBatch:
-    if _TORN not in batch.schema.names:
-        return batch
-    return batch.filter(batch.column(_TORN).is_null()).drop_columns([_TORN])
 
 
 def _field(field: pa.Field) -> StructField:
