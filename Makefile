@@ -60,6 +60,7 @@ bench: setup ## the figures of the README, as ratios from one run
 	@$(BIN)/python bench/service.py
 	@$(BIN)/python bench/bulk.py
 	@$(BIN)/python bench/scoring.py
+	@$(BIN)/python bench/avro.py
 	@$(BIN)/python bench/pipeline.py
 	@$(BIN)/python bench/analytics.py
 	@$(BIN)/python bench/models.py ../shared/data/healthcare-dataset-stroke-data.csv

@@ -89,7 +89,7 @@ def test_every_score_is_the_one_that_the_api_gives(
         check(row, answer)
     summary = json.loads(done.stdout)
     assert (summary["rows"], summary["scored"], summary["rejected"]) == (COUNT, COUNT, 0)
-    assert (summary["files"], summary["rejects"]) == (1, None)
+    assert (summary["files"], summary["engine"], summary["rejects"]) == (1, "local", None)
 
 
 def test_a_folder_becomes_a_folder(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from pyarrow import fs
 
+from stroke.adapters.avro.changes import AvroChanges
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.results.folder import FolderResults
@@ -17,24 +19,28 @@ from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.container.lake import lake_of, revealed
 from stroke.domain.errors import InvalidSetting
 
+_NAMED: Final = ("iceberg", "db")
+_S3: Final = "s3://"
+
 
 def analytics_service(
     settings: PipelineSettings,
     engine: DuckDbEngine,
     *,
     source: str,
-    output: str,
+    output: str | ResultStore,
     as_of: datetime | None,
 ) -> AnalyticsService:
-    """Return what runs analyses of ``source`` ("iceberg" or "db") into ``output``.
+    """Return what runs analyses of ``source`` into ``output``.
 
-    ``output`` is a folder, an ``s3://`` prefix or a database's URL. Raises ``InvalidSetting``.
+    ``source`` is "iceberg", "db", or a folder or ``s3://`` prefix of Avro files; ``output`` is a
+    folder, an ``s3://`` prefix, a database's URL, or the store itself. Raises ``InvalidSetting``.
     """
     return AnalyticsService(
         _source(settings, source, as_of),
         engine,
-        _results(settings.lake, output),
-        source_name=source,
+        _results(settings.lake, output) if isinstance(output, str) else output,
+        source_name=source if source in _NAMED else "avro",
         engine_name="duckdb",
         now=lambda: datetime.now(UTC),
     )
@@ -45,15 +51,27 @@ def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> Ch
         return IcebergChanges(lake_of(settings.lake), as_of=as_of)
     if as_of is not None:
         raise InvalidSetting("--as-of is for the change log (--source iceberg)")
-    return SqlChanges(settings.database.sqlalchemy_url)
+    if name == "db":
+        return SqlChanges(settings.database.sqlalchemy_url)
+    return AvroChanges(*_place(settings.lake, name))
 
 
 def _results(settings: LakeSettings, output: str) -> ResultStore:
-    if output.startswith("s3://"):
-        return FolderResults(_s3(settings), output.removeprefix("s3://"))
-    if "://" in output:
+    if "://" in output and not output.startswith(_S3):
         return SqlResults(results_url(output))
-    return FolderResults(fs.LocalFileSystem(), str(Path(output).resolve()))
+    return folder_results(settings, output)
+
+
+def folder_results(settings: LakeSettings, address: str) -> FolderResults:
+    """Return the results in a folder or under an ``s3://`` prefix."""
+    return FolderResults(*_place(settings, address))
+
+
+def _place(settings: LakeSettings, address: str) -> tuple[fs.FileSystem, str]:
+    """Return the file system and the path of a folder or an ``s3://`` prefix."""
+    if address.startswith(_S3):
+        return _s3(settings), address.removeprefix(_S3)
+    return fs.LocalFileSystem(), str(Path(address).resolve())
 
 
 def _s3(settings: LakeSettings) -> fs.FileSystem:

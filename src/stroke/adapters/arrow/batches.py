@@ -1,4 +1,4 @@
-"""Patients in Arrow batches, as Parquet files give them: scored, or sent back.
+"""Patients in Arrow batches, as Parquet files and Spark give them: scored, or sent back.
 
 The same rules as for CSV: vectorised where a row is plain, and the domain where it is not.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 import pyarrow as pa
@@ -37,6 +37,26 @@ class FolderResults(ResultStore):
     def record(self, run: AnalyticsRun) -> None:
         text = json.dumps(run.as_json(), indent=2) + "\n"
         self._put(RUN, pa.py_buffer(text.encode()))
+
+    def read_run(self) -> dict[str, Any]:
+        """Return the record of the last run. Raises ``InvalidData``."""
+        try:
+            with self._files.open_input_stream(f"{self._folder}/{RUN}") as stream:
+                run: dict[str, Any] = json.loads(stream.read())
+        except (OSError, ValueError) as error:
+            raise InvalidData(
+                f"{self._folder} has no {RUN} that can be read: write results there first "
+                "(`stroke analytics run --output`)"
+            ) from error
+        return run
+
+    def read(self, analysis: Analysis) -> pa.Table:
+        """Return the rows of an analysis. Raises ``InvalidData``."""
+        name = f"{analysis.table}.parquet"
+        try:
+            return pq.read_table(f"{self._folder}/{name}", filesystem=self._files)
+        except (OSError, pa.ArrowException) as error:
+            raise InvalidData(f"{name} in {self._folder} cannot be read") from error
 
     def _put(self, name: str, content: pa.Buffer) -> None:
         place = f"{self._folder}/{name}"

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from stroke.entrypoints.cli.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli import analytics_report
+from stroke.entrypoints.cli.analytics_options import (
+    AsJson,
+    AsOf,
+    Memory,
+    Minimum,
+    Source,
+    Top,
+    bar,
+    in_utc,
+)
+from stroke.entrypoints.cli.output import ends_on_sigterm
 
 if TYPE_CHECKING:
-    from stroke.application.analytics import AnalyticsRun, Progress
+    from stroke.application.analytics import AnalyticsRun
 
 app = typer.Typer(no_args_is_help=True, help="The tables that people report from.")
+app.command()(analytics_report.report)
 
 
-class SourceName(StrEnum):
-    """Where the predictions are read."""
-
-    ICEBERG = "iceberg"
-    DB = "db"
-
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-Top = Annotated[int, typer.Option(min=1, help="How many predictions `top-risks` has.")]
-Minimum = Annotated[
-    int, typer.Option("--minimum-count", min=1, help="Rates of fewer predictions are not told.")
-]
+_BESIDE: Final = {
+    "tombstones": "tombstones",
+    "strange_records": "records that are no change of a row",
+    "strange_values": "values of another kind, which count as missing",
+    "broken_places": "broken places in files",
+    "unreadable_objects": "files that are not of Avro, or of an unknown compression",
+}
 
 
 @app.command("list")
@@ -87,24 +90,14 @@ def run(
             help="A folder or S3 prefix for Parquet files, or a database's URL for tables.",
         ),
     ],
-    source: Annotated[
-        SourceName, typer.Option(help="The change log in S3, or the service's database.")
-    ] = SourceName.ICEBERG,
-    as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
-            help="The change log as it was at a time (UTC).",
-        ),
-    ] = None,
+    source: Source = "iceberg",
+    as_of: AsOf = None,
     top: Top = 100,
     minimum_count: Minimum = 10,
     with_name: Annotated[
         bool, typer.Option("--with-name", help="Put names into tables with a row per patient.")
     ] = False,
-    memory: Annotated[
-        int, typer.Option(min=128, metavar="MIB", help="What DuckDB may hold before it uses disk.")
-    ] = 1024,
+    memory: Memory = 1024,
     as_json: AsJson = False,
 ) -> None:
     """Make the tables, from the change log or straight from the service's database.
@@ -115,6 +108,7 @@ def run(
     \b
     stroke analytics run --source db --output reports
     stroke analytics run --output s3://reports/stroke --as-of 2026-11-01
+    stroke analytics run --source s3://old/topics/mysql.stroke.predictions --output reports
     stroke analytics run risk-by-gender top-risks --output postgresql://me:secret@host/reports
     """  # noqa: D301
     from stroke.adapters.duckdb.engine import DuckDbEngine
@@ -124,27 +118,16 @@ def run(
 
     known = analyses(with_name=with_name, top=top, minimum=minimum_count)
     wanted = chosen(names or [], known)
-    with ends_on_sigterm(), DuckDbEngine(memory_mib=memory) as engine, _bar() as told:
+    with ends_on_sigterm(), DuckDbEngine(memory_mib=memory) as engine, bar() as told:
         service = analytics_service(
             PipelineSettings.load(),
             engine,
-            source=source.value,
+            source=source,
             output=output,
-            as_of=None if as_of is None else as_of.replace(tzinfo=UTC),
+            as_of=in_utc(as_of),
         )
         done = service.run(wanted, with_name=with_name, on_progress=told)
     _print_run(done, as_json=as_json)
-
-
-@contextmanager
-def _bar() -> Iterator[Progress]:
-    with progress() as display:
-        bar = display.add_task("reading", total=None)
-
-        def told(what: str, done: int, total: int | None) -> None:
-            display.update(bar, description=what, completed=done, total=total)
-
-        yield told
 
 
 def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
@@ -154,6 +137,11 @@ def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
         return
     for name in done.skipped:
         typer.echo(f"{name}: left out, the database keeps no events", err=True)
+    beside = [
+        f"{words}: {found:,}" for key, words in _BESIDE.items() if (found := done.point.get(key))
+    ]
+    if beside:
+        typer.echo(f"beside the events: {'; '.join(beside)}", err=True)
     typer.echo(
         f"{len(done.rows)} analyses of {done.predictions:,} predictions "
         f"({done.events:,} {'rows' if done.source == 'db' else 'events'} read) "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Final
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
     from stroke.adapters.arrow.scoring import ColumnarRiskModel
 
 _SUFFIXES: Final = (".parquet", ".csv")
+
+
+class Engine(StrEnum):
+    """What scores."""
+
+    LOCAL = "local"
+    SPARK = "spark"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +54,13 @@ def score(
         ),
     ],
     *,
+    engine: Annotated[Engine, typer.Option(help="This process, or Spark.")] = Engine.LOCAL,
     rejects: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
             help="Where bad rows are listed by file, line and reason, if there are any. "
-            "[default: INPUT.rejects.csv]",
+            "[default: INPUT.rejects.csv; with Spark a folder, OUTPUT.rejects]",
             show_default=False,
         ),
     ] = None,
@@ -76,19 +85,47 @@ def score(
     stroke score patients.parquet scored.parquet
     stroke score patients.csv scored.parquet --contributions
     stroke score patients/ scored/ --json | jq .rows_per_second
+    stroke score --engine spark s3a://lake/patients s3a://lake/scored
     """  # noqa: D301
     started = perf_counter()
     with ends_on_sigterm():
-        plan = _plan(Path(source), Path(output), rejects, contributions=contributions)
-        summary = _here(plan, container_of(model).model())
+        if engine is Engine.SPARK:
+            summary = _with_spark(source, output, rejects, model, contributions=contributions)
+        else:
+            plan = _plan(Path(source), Path(output), rejects, contributions=contributions)
+            summary = _here(plan, container_of(model).model())
     seconds = perf_counter() - started
     summary |= {
+        "engine": engine.value,
         "seconds": round(seconds, 3),
         "rows_per_second": round(int(str(summary["rows"])) / seconds),
     }
     typer.echo(json.dumps(summary) if as_json else sentence(summary), err=not as_json)
     if summary["rejected"]:
         raise typer.Exit(1)
+
+
+def _with_spark(
+    source: str, output: str, rejects: str | None, model: str | None, *, contributions: bool
+) -> dict[str, object]:
+    from pyspark.sql import SparkSession
+
+    from stroke.entrypoints.spark.scoring import score_files
+
+    container = container_of(model)
+    served = container.model_store().locate(container.settings().model.saved_model)
+    spark = SparkSession.builder.appName("stroke score").getOrCreate()
+    try:
+        return score_files(
+            spark,
+            source,
+            output,
+            rejects=rejects or f"{output.rstrip('/')}.rejects",
+            model=served,
+            contributions=contributions,
+        )
+    finally:
+        spark.stop()
 
 
 def _plan(source: Path, output: Path, rejects: str | None, *, contributions: bool) -> _Plan:

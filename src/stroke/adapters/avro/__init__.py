@@ -1,0 +1,1 @@
+"""Directories of Avro files with change events, through fastavro."""

@@ -1,0 +1,185 @@
+"""Directories of Avro files with change events, as a source of analyses."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow import fs
+
+from stroke.adapters.avro.containers import NotAvro, read_head, read_part
+from stroke.adapters.avro.envelopes import Counts, EnvelopeReader
+from stroke.application.analytics import ChangeSource, Input
+from stroke.application.change_batches import changes_schema
+from stroke.domain.errors import InvalidData, ReplicaUnavailable
+
+PART_BYTES: Final = 32 * 1024 * 1024
+"""How much of an object is read at a time; so much a process holds, and its events."""
+
+_BATCH_RECORDS: Final = 4_000
+_SUFFIX: Final = ".avro"
+_BESIDE: Final = (".keys.avro", ".headers.avro")  # what the sink writes beside its values
+_PARTITION: Final = re.compile(r"(?:\+(\d+)\+\d+\.avro$)|(?:/partition=(\d+)/)")
+_TOPIC: Final = re.compile(r"(?:^|/)([^/]+)/partition=\d+/")
+_NAMED: Final = 20  # objects that cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an object, for a process to read."""
+
+    files: fs.FileSystem
+    path: str
+    start: int
+    end: int
+
+
+@dataclass(slots=True)
+class Found:
+    """What a part holds."""
+
+    batches: list[pa.RecordBatch] = field(default_factory=list)
+    counts: Counts = field(default_factory=Counts)
+    broken_places: int = 0
+    readable: bool = True
+
+
+class AvroChanges(ChangeSource):
+    """The events in all Avro files of ``folder`` of ``files``, read by ``workers`` processes.
+
+    Files are those that Kafka Connect's S3 sink writes. What is not an event is counted in the
+    point of the run, and nothing that a file holds ends it: tombstones, records that are no change
+    of a row, values of another kind, places that are broken, and objects that are no Avro files.
+    """
+
+    def __init__(
+        self, files: fs.FileSystem, folder: str, *, workers: int = 2, part_bytes: int = PART_BYTES
+    ) -> None:
+        self._files = files
+        self._folder = folder.rstrip("/")
+        self._workers = workers
+        self._part_bytes = part_bytes
+
+    def read(self, *, with_name: bool) -> Input:
+        objects = self._objects()
+        point: dict[str, Any] = {"folder": self._folder, "objects": len(objects)}
+        parts = [
+            Part(self._files, found.path, start, min(start + self._part_bytes, found.size))
+            for found in objects
+            for start in range(0, max(found.size, 1), self._part_bytes)
+        ]
+        return Input(self._batches(parts, point, with_name=with_name), point)
+
+    def _objects(self) -> list[fs.FileInfo]:
+        selector = fs.FileSelector(self._folder, recursive=True)
+        try:
+            listed = self._files.get_file_info(selector)
+        except OSError as error:
+            raise ReplicaUnavailable(
+                f"{self._folder} cannot be listed: is it there, and for S3 are the endpoint and "
+                "the credentials right?"
+            ) from error
+        objects = [
+            found
+            for found in sorted(listed, key=lambda found: found.path)
+            if found.is_file and found.path.endswith(_SUFFIX) and not found.path.endswith(_BESIDE)
+        ]
+        if not objects:
+            raise InvalidData(f"{self._folder} has no {_SUFFIX} files")
+        topics = sorted({m[1] for found in objects if (m := _TOPIC.search(found.path))})
+        if len(topics) > 1:
+            raise InvalidData(
+                f"{self._folder} has files of more than one topic: name one of its folders "
+                f"({', '.join(topics)})"
+            )
+        return objects
+
+    def _batches(
+        self, parts: Sequence[Part], point: dict[str, Any], *, with_name: bool
+    ) -> Iterator[pa.RecordBatch]:
+        total = Counts()
+        broken, unreadable = 0, list[str]()
+        for part, found in self._found(parts, with_name=with_name):
+            total.add(found.counts)
+            broken += found.broken_places
+            if not found.readable and part.start == 0:
+                unreadable.append(part.path)
+            yield from found.batches
+            point |= asdict(total) | {
+                "broken_places": broken,
+                "unreadable_objects": len(unreadable),
+                "unreadable": unreadable[:_NAMED],
+            }
+
+    def _found(self, parts: Sequence[Part], *, with_name: bool) -> Iterator[tuple[Part, Found]]:
+        """Yield what each part holds, read in processes, a few ahead."""
+        if len(parts) == 1 or self._workers == 1:
+            yield from ((part, read(part, with_name=with_name)) for part in parts)
+            return
+        pending: deque[tuple[Part, Future[Found]]] = deque()
+        # A fork would take over locks of pyarrow's threads, closed for ever.
+        pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+        try:
+            for part in parts:
+                pending.append((part, pool.submit(read, part, with_name=with_name)))
+                if len(pending) > self._workers:
+                    yield _result(*pending.popleft())
+            while pending:
+                yield _result(*pending.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def read(part: Part, *, with_name: bool) -> Found:
+    """Read a part of an object. Raises ``ReplicaUnavailable``."""
+    found = Found()
+    try:
+        with part.files.open_input_file(part.path) as file:
+            _read_into(found, file, part, changes_schema(with_name=with_name))
+    except OSError as error:
+        raise ReplicaUnavailable(
+            f"{part.path} cannot be read: is it still there, and may it be read?"
+        ) from error
+    return found
+
+
+def _read_into(found: Found, file: pa.NativeFile, part: Part, shape: pa.Schema) -> None:
+    def broken() -> None:
+        found.broken_places += 1
+
+    try:
+        head = read_head(file)
+    except NotAvro:
+        found.readable = False
+        return
+    envelopes = EnvelopeReader(head.schema, shape, partition=_partition(part.path))
+    records = list[Any]()
+    for block in read_part(file, head, part.start, part.end, broken=broken):
+        records += block
+        if len(records) >= _BATCH_RECORDS:
+            found.batches.append(envelopes.batch(records))
+            records = []
+    found.batches.append(envelopes.batch(records))
+    found.counts = envelopes.counts
+
+
+def _partition(path: str) -> int:
+    """Return the Kafka partition that a path names, 0 for none."""
+    named = _PARTITION.search(path)
+    return int(named[1] or named[2]) if named else 0
+
+
+def _result(part: Part, found: Future[Found]) -> tuple[Part, Found]:
+    try:
+        return part, found.result()
+    except BrokenProcessPool as error:
+        raise InvalidData(
+            f"a process that read {part.path} was ended: is there enough memory?"
+        ) from error

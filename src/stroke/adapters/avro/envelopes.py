@@ -1,0 +1,199 @@
+"""Debezium's envelopes as batches of ``changes``, whatever version of the table they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import pyarrow as pa
+
+from stroke.domain.change_views import binlog_place
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OPERATIONS: Final = frozenset("crud")
+_STORED: Final = {"timestamp_us": "timestamp"}
+_MICROS: Final = {
+    "io.debezium.time.Timestamp": 1_000,
+    "io.debezium.time.MicroTimestamp": 1,
+    "io.debezium.time.NanoTimestamp": 0,
+}
+"""Microseconds in a unit of the types that Debezium has for a DATETIME; 0 for a thousandth."""
+
+_LARGEST: Final = 2**63
+
+Convert = Callable[[Any], Any]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was found beside events."""
+
+    events: int = 0
+    tombstones: int = 0
+    strange_records: int = 0  # no change of a row
+    strange_values: int = 0  # not what their column holds: they count as NULL
+
+    def add(self, other: Counts) -> None:
+        self.events += other.events
+        self.tombstones += other.tombstones
+        self.strange_records += other.strange_records
+        self.strange_values += other.strange_values
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Events taken apart, column by column."""
+
+    op: list[str] = field(default_factory=list)
+    prediction_id: list[int] = field(default_factory=list)
+    ts_us: list[int] = field(default_factory=list)
+    place: list[int] = field(default_factory=list)
+    turn: list[int] = field(default_factory=list)
+    after: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+class EnvelopeReader:
+    """Reads records of one Avro ``schema`` into batches of ``shape``, and counts."""
+
+    def __init__(self, schema: Any, shape: pa.Schema, *, partition: int) -> None:
+        self._shape = shape
+        self._partition = partition
+        self._to_micros = _to_micros(_timestamp_type(schema))
+        self.counts = Counts()
+
+    def batch(self, records: Sequence[Any]) -> pa.RecordBatch:
+        """Return the events among ``records``.
+
+        ``place`` and ``turn`` come from the binlog. ``ts_us`` is when the database made the change:
+        an event that was sent twice has it twice, and one time of its reading each.
+        """
+        rows = self._rows(records)
+        count = len(rows.op)
+        self.counts.events += count
+        given = {
+            "op": rows.op,
+            "prediction_id": rows.prediction_id,
+            "ts_us": rows.ts_us,
+            "cluster": [""] * count,
+            "kafka_partition": [self._partition] * count,
+            "place": rows.place,
+            "turn": rows.turn,
+        }
+        arrays = []
+        for column in self._shape:
+            if column.name in given:
+                arrays.append(pa.array(given[column.name], column.type))
+            else:
+                stored = _STORED.get(column.name, column.name)
+                arrays.append(self._column(column, [row.get(stored) for row in rows.after]))
+        return pa.record_batch(arrays, schema=self._shape)
+
+    def _rows(self, records: Sequence[Any]) -> _Rows:
+        rows, numbers = _Rows(), dict[str, int]()
+        for record in records:
+            if record is None:
+                self.counts.tombstones += 1
+                continue
+            try:
+                op, source = record["op"], record["source"]
+                after = record["before"] if op == "d" else record["after"]
+                number = after["id"]
+                file = source["file"]
+                if file not in numbers:
+                    numbers[file] = binlog_place(file, 0)
+                place = numbers[file] + source["pos"]
+                turn = source.get("row") or 0
+                moment = source.get("ts_us") or 1_000 * source["ts_ms"]
+                whole = (
+                    op in _OPERATIONS
+                    and type(number) is type(turn) is type(moment) is int
+                    and 0 <= place < _LARGEST
+                    and abs(moment) < _LARGEST
+                )
+            except (KeyError, TypeError, ValueError, AttributeError):
+                whole = False
+            if not whole:
+                self.counts.strange_records += 1
+                continue
+            rows.op.append(op)
+            rows.prediction_id.append(number)
+            rows.ts_us.append(moment)
+            rows.place.append(place)
+            rows.turn.append(turn)
+            rows.after.append({} if op == "d" else after)
+        return rows
+
+    def _column(self, column: pa.Field, values: list[Any]) -> pa.Array:
+        if column.name == "timestamp_us":
+            return self._converted(column, values, self._to_micros)
+        try:
+            if pa.types.is_integer(column.type):  # as which it would take 0.5, and cut it
+                return pa.array(values).cast(column.type)
+            return pa.array(values, column.type)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return self._converted(column, values, _CONVERT[str(column.type)])
+
+    def _converted(self, column: pa.Field, values: list[Any], convert: Convert) -> pa.Array:
+        made = []
+        for value in values:
+            try:
+                made.append(None if value is None else convert(value))
+            except (TypeError, ValueError, OverflowError, ArithmeticError):
+                made.append(None)
+                self.counts.strange_values += 1
+        return pa.array(made, column.type)
+
+
+def _timestamp_type(schema: Any) -> Any:
+    """Return the Avro type of the column ``timestamp``, beside ``id``; None for none."""
+    if isinstance(schema, list):
+        return next((found for each in schema if (found := _timestamp_type(each))), None)
+    if not isinstance(schema, dict):
+        return None
+    types = {each["name"]: each["type"] for each in schema.get("fields", ())}
+    if "id" in types and "timestamp" in types:
+        return types["timestamp"]
+    return _timestamp_type([*types.values(), schema.get("type")])
+
+
+def _to_micros(kind: Any) -> Convert:
+    """Return what makes microseconds since 1970 (UTC) of values of an Avro type."""
+    branches = kind if isinstance(kind, list) else [kind]
+    names = [each["connect.name"] for each in branches if "connect.name" in (each or ())]
+    factor = _MICROS.get(names[0] if names else "", 1)
+
+    def convert(value: Any) -> int:
+        if isinstance(value, str):  # a TIMESTAMP, with its zone
+            value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):  # of a logical type
+            moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return (moment - _EPOCH) // timedelta(microseconds=1)
+        if type(value) is not int:
+            raise TypeError
+        return _within(value * factor if factor else value // 1_000)
+
+    return convert
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if number != value:
+        raise ValueError
+    return _within(number)
+
+
+def _within(number: int) -> int:
+    if abs(number) >= _LARGEST:
+        raise OverflowError
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+_CONVERT: Final[Mapping[str, Convert]] = {"double": float, "int64": _whole, "string": _text}

@@ -1,0 +1,56 @@
+"""Options that the commands of `stroke analytics` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stroke.entrypoints.cli.output import progress
+
+if TYPE_CHECKING:
+    from stroke.application.analytics import Progress
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Source = Annotated[
+    str,
+    typer.Option(
+        metavar="iceberg|db|DIR|s3://...",
+        help="The change log in S3, the service's database, or a folder or S3 prefix of Avro files "
+        "with change events, as an older deployment's S3 sink left them.",
+    ),
+]
+Top = Annotated[int, typer.Option(min=1, help="How many predictions `top-risks` has.")]
+Minimum = Annotated[
+    int, typer.Option("--minimum-count", min=1, help="Rates of fewer predictions are not told.")
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        help="The change log as it was at a time (UTC).",
+    ),
+]
+Memory = Annotated[
+    int, typer.Option(min=128, metavar="MIB", help="What DuckDB may hold before it uses disk.")
+]
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Return what was given without a zone as a time of UTC."""
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+@contextmanager
+def bar() -> Iterator[Progress]:
+    """Show what a run does, and how far it is."""
+    with progress() as display:
+        shown = display.add_task("reading", total=None)
+
+        def told(what: str, done: int, total: int | None) -> None:
+            display.update(shown, description=what, completed=done, total=total)
+
+        yield told

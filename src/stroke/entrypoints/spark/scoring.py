@@ -1,0 +1,139 @@
+"""Bulk scoring on Spark: files of patients of any size, with the model that the service serves.
+
+The workers need stroke's package with what requirements/app.txt lists. The model's files are
+broadcast to them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as sf
+from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
+
+from stroke.adapters.arrow.batches import BatchScoring
+from stroke.adapters.onnx.model import OnnxRiskModel
+from stroke.domain.errors import InvalidData
+from stroke.entrypoints.spark.scoring_tasks import (
+    FILE,
+    ROW,
+    TORN,
+    Batches,
+    artefact_of,
+    check_apart,
+    rejected,
+    scored,
+)
+
+_REJECTS: Final = "file STRING, row BIGINT, reason STRING"
+_CSV: Final = {"header": True, "multiLine": True, "escape": '"', "mode": "PERMISSIVE"}
+
+
+def score_files(
+    spark: SparkSession,
+    source: str,
+    output: str,
+    *,
+    rejects: str,
+    model: Path,
+    contributions: bool = False,
+) -> dict[str, Any]:
+    """Score Parquet files, or CSV if the name ends in ``.csv``, from ``source`` into ``output``.
+
+    All are addresses that Spark knows, ``source`` with wildcards if need be. ``output`` becomes a
+    folder of Parquet files (of CSV if its name ends so) in the place of one that is there; it is
+    whole when it has ``_SUCCESS``. ``rejects`` becomes one of CSV, with the file, the number from 1
+    (in Parquet only) and the reason of each row that cannot be scored. Returns what was done;
+    raises ``InvalidData``.
+    """
+    check_apart(source, output, rejects)
+    served = OnnxRiskModel(model)
+    given = _read(spark, source)
+    plain = given.drop(TORN)
+    typed = _is_csv(source) and not _is_csv(output)
+    options = {"contributions": contributions, "numbers": typed}
+    scoring = BatchScoring(plain.limit(0).toArrow().schema, served, **options)
+    fields = [_field(field) for field in scoring.schema]
+    if not typed:
+        fields[: len(plain.columns)] = plain.schema.fields
+    shared = spark.sparkContext.broadcast(artefact_of(model))
+    bad = spark.sparkContext.accumulator(0)
+
+    def score(batches: Batches) -> Batches:
+        return scored(batches, shared.value, bad.add, options)
+
+    def reject(batches: Batches) -> Batches:
+        return rejected(batches, shared.value)
+
+    try:
+        _write(given.mapInArrow(score, StructType(fields)), output)
+        found = spark.createDataFrame([], _REJECTS)
+        if bad.value:  # A task that is tried again counts twice: this only says if there are any.
+            found = _placed(given).mapInArrow(reject, _REJECTS)
+        told = _write_rejects(found, rejects)
+        rows = given.count()
+    except PySparkException as error:
+        raise InvalidData(f"{source} cannot be scored into {output}: {_why(error)}") from error
+    finally:
+        shared.destroy()
+    return {
+        "rows": rows,
+        "scored": rows - told,
+        "rejected": told,
+        "rejects": rejects if told else None,
+        "model_version": served.description.version,
+    }
+
+
+def _read(spark: SparkSession, source: str) -> DataFrame:
+    try:
+        if not _is_csv(source):
+            return spark.read.parquet(source)
+        columns = spark.read.options(**_CSV).csv(source).schema.fields
+        # One more column, which holds the rows that have more or fewer cells than the header.
+        schema = StructType([*columns, StructField(TORN, StringType())])
+        options = {**_CSV, "columnNameOfCorruptRecord": TORN}
+        return spark.read.options(**options).schema(schema).csv(source)
+    except PySparkException as error:
+        raise InvalidData(f"{source} cannot be read: {_why(error)}") from error
+
+
+def _write(rows: DataFrame, output: str) -> None:
+    writer = rows.write.mode("overwrite")
+    if _is_csv(output):
+        writer.options(header=True, escape='"').csv(output)
+    else:
+        writer.parquet(output)
+
+
+def _placed(given: DataFrame) -> DataFrame:
+    """Return the rows with their file and, where Spark knows it, their number in it."""
+    known = TORN not in given.columns
+    row = sf.col("_metadata.row_index") + 1 if known else sf.lit(None).cast("bigint")
+    return given.select("*", sf.col("_metadata.file_path").alias(FILE), row.alias(ROW))
+
+
+def _write_rejects(found: DataFrame, output: str) -> int:
+    options = {"header": True, "escape": '"'}
+    found.write.mode("overwrite").options(**options).csv(output)
+    written = found.sparkSession.read.schema(_REJECTS).options(**options).csv(output)
+    return int(written.count())
+
+
+def _field(field: pa.Field) -> StructField:
+    if pa.types.is_floating(field.type):
+        return StructField(field.name, DoubleType())
+    return StructField(field.name, LongType() if field.type == pa.int64() else StringType())
+
+
+def _is_csv(address: str) -> bool:
+    return address.rstrip("/").lower().endswith(".csv")
+
+
+def _why(error: PySparkException) -> str:
+    """Return what kind of error it is: its message may quote a value."""
+    return str(error.getCondition() or type(error).__name__)

@@ -1,0 +1,144 @@
+"""Bulk scoring on Spark gives what it gives in one process."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from builders import patient_json
+from columnar import csv_text
+from stroke.adapters.arrow.files import Format, score_file
+from stroke.adapters.onnx.model import OnnxRiskModel
+from stroke.adapters.onnx.store import ModelStore
+from stroke.domain.errors import InvalidData
+from stroke.entrypoints.spark.scoring import score_files
+
+# py4j leaves its sockets to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+MODEL = ModelStore(Path("nowhere")).locate(None)
+ROWS: list[dict[str, Any]] = [
+    {"age": age / 4, "name": f'"Ānna", {age}', "note": "a\nb", "hypertension": age % 2}
+    for age in range(481)
+]
+ROWS[7] |= {"bmi": None}
+ROWS[400] |= {"age": 130.0}
+
+
+def here(source: Path, *, contributions: bool) -> list[dict[str, Any]]:
+    """Return what one process makes of a file."""
+    sink = io.BytesIO()
+    score_file(
+        source,
+        sink,
+        Format.PARQUET,
+        OnnxRiskModel(MODEL),
+        contributions=contributions,
+        reject=lambda _: None,
+        advance=lambda _: None,
+    )
+    rows: list[dict[str, Any]] = pq.read_table(sink).to_pylist()
+    return rows
+
+
+def check(row: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert row.keys() == expected.keys()
+    for name, value in expected.items():
+        if isinstance(value, float):
+            assert row[name] == pytest.approx(value, abs=1e-12, rel=0), name
+        else:
+            assert row[name] == value, name
+
+
+def by_age(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: row["age"])
+
+
+def rejects(folder: Path) -> list[dict[str, str]]:
+    found = [path.read_text() for path in sorted(folder.glob("*.csv"))]
+    return [row for text in found for row in csv.DictReader(io.StringIO(text))]
+
+
+@pytest.mark.parametrize("contributions", [False, True])
+def test_parquet_gets_the_scores_that_one_process_gives(
+    spark: Any, tmp_path: Path, contributions: bool
+) -> None:
+    source = tmp_path / "in" / "patients.parquet"
+    source.parent.mkdir()
+    table = pa.Table.from_pylist([{**patient_json(), **row} for row in ROWS])
+    pq.write_table(table, source, row_group_size=100)
+    done = score_files(
+        spark,
+        str(source.parent),
+        str(tmp_path / "out"),
+        rejects=str(tmp_path / "rejects"),
+        model=MODEL,
+        contributions=contributions,
+    )
+    assert (done["rows"], done["scored"], done["rejected"]) == (481, 479, 2)
+    scored = pq.read_table(tmp_path / "out").to_pylist()
+    for row, expected in zip(
+        by_age(scored), by_age(here(source, contributions=contributions)), strict=True
+    ):
+        check(row, expected)
+    assert sorted((row["row"], row["reason"]) for row in rejects(tmp_path / "rejects")) == [
+        ("401", "age must be 0 to 120 years"),
+        ("8", "bmi must be a number"),
+    ]
+    assert all(row["file"].endswith("patients.parquet") for row in rejects(tmp_path / "rejects"))
+
+
+def test_csv_gets_them_too_and_numbers_where_there_are_measurements(
+    spark: Any, tmp_path: Path
+) -> None:
+    source = tmp_path / "patients.csv"
+    source.write_bytes(csv_text(*ROWS, extra=("note",)) + b"too,short\n")
+    done = score_files(
+        spark,
+        str(source),
+        str(tmp_path / "out"),
+        rejects=str(tmp_path / "rejects"),
+        model=MODEL,
+    )
+    assert (done["rows"], done["scored"], done["rejected"]) == (482, 479, 3)
+    scored = pq.read_table(tmp_path / "out")
+    assert scored.schema.field("age").type == pa.float64()
+    assert scored.schema.field("hypertension").type == pa.int64()
+    for row, expected in zip(
+        by_age(scored.to_pylist()), by_age(here(source, contributions=False)), strict=True
+    ):
+        check(row, expected)
+    assert {row["reason"] for row in rejects(tmp_path / "rejects")} == {
+        "age must be 0 to 120 years",
+        "bmi must be a number",
+        "has other cells than the header",
+    }
+
+
+def test_a_second_run_takes_the_place_of_the_first(spark: Any, tmp_path: Path) -> None:
+    source = tmp_path / "patients.csv"
+    for rows in (ROWS, ROWS[10:20]):
+        source.write_bytes(csv_text(*rows, extra=("note",)))
+        bad = str(tmp_path / "rejects")
+        score_files(spark, str(source), str(tmp_path / "out.csv"), rejects=bad, model=MODEL)
+    found = [path.read_text() for path in (tmp_path / "out.csv").glob("*.csv")]
+    assert sum(len([*csv.DictReader(io.StringIO(text))]) for text in found) == 10
+    assert (tmp_path / "out.csv" / "_SUCCESS").exists()
+    assert rejects(tmp_path / "rejects") == []
+
+
+def test_what_cannot_be_scored_is_one_error_without_a_value(spark: Any, tmp_path: Path) -> None:
+    nowhere, out, bad = str(tmp_path / "nowhere"), str(tmp_path / "out"), str(tmp_path / "bad")
+    with pytest.raises(InvalidData, match="PATH_NOT_FOUND"):
+        score_files(spark, nowhere, out, rejects=bad, model=MODEL)
+    other = tmp_path / "other.parquet"
+    pq.write_table(pa.table({"age": [1.0]}), other)
+    with pytest.raises(InvalidData, match="columns missing"):
+        score_files(spark, str(other), out, rejects=bad, model=MODEL)
+    assert not Path(out).exists()

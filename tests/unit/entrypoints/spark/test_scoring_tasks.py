@@ -1,0 +1,106 @@
+"""What Spark's workers do, without Spark, with the shipped model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from builders import patient, patient_json
+from stroke.adapters.onnx.model import OnnxRiskModel
+from stroke.adapters.onnx.store import ModelStore
+from stroke.domain.errors import InvalidData
+from stroke.entrypoints.spark.scoring_tasks import (
+    FILE,
+    ROW,
+    TORN,
+    artefact_of,
+    check_apart,
+    rejected,
+    scored,
+)
+
+MODEL = ModelStore(Path("nowhere")).locate(None)
+
+
+def batch(*changes: dict[str, Any]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([{**patient_json(), **change} for change in changes])
+
+
+def placed(given: pa.RecordBatch, rows: list[int | None]) -> pa.RecordBatch:
+    with_file = given.append_column(FILE, pa.array(["a"] * len(rows)))
+    return with_file.append_column(ROW, pa.array(rows, pa.int64()))
+
+
+def told(batches: list[pa.RecordBatch], **options: bool) -> tuple[list[dict[str, Any]], int]:
+    bad = list[int]()
+    rows = [*scored(iter(batches), artefact_of(MODEL), bad.append, options)]
+    return pa.Table.from_batches(rows).to_pylist(), sum(bad)
+
+
+@pytest.mark.parametrize("model", [MODEL, MODEL / "model.onnx"])
+def test_a_worker_has_the_very_model_that_was_sent(model: Path) -> None:
+    rows = [*scored(iter([batch({}, {"age": 80.0})]), artefact_of(model), lambda _: None, {})]
+    served = OnnxRiskModel(model)
+    expected = served.assess([patient(), patient(age=80.0)])
+    for row, assessed in zip(rows[0].to_pylist(), expected, strict=True):
+        assert row["probability"] == pytest.approx(assessed.probability, abs=1e-12, rel=0)
+        assert row["model_version"] == served.description.version
+
+
+def test_rows_that_cannot_be_scored_are_counted_and_named() -> None:
+    given = batch({}, {"bmi": None}, {}, {"age": 130.0})
+    assert told([given, batch({})])[1] == 2
+    placed = given.append_column(FILE, pa.array(["a"] * 4)).append_column(
+        ROW, pa.array([5, 6, 7, 8])
+    )
+    [rejects] = rejected(iter([placed]), artefact_of(MODEL))
+    assert rejects.to_pylist() == [
+        {"file": "a", "row": 6, "reason": "bmi must be a number"},
+        {"file": "a", "row": 8, "reason": "age must be 0 to 120 years"},
+    ]
+
+
+def test_rows_of_other_cells_than_the_header_are_not_scored() -> None:
+    given = batch({}, {}).append_column(TORN, pa.array([None, "1,2"]))
+    rows, bad = told([given])
+    assert (len(rows), bad) == (1, 1)
+    assert TORN not in rows[0]
+    placed = given.append_column(FILE, pa.array(["a"] * 2)).append_column(
+        ROW, pa.nulls(2, pa.int64())
+    )
+    [rejects] = rejected(iter([placed]), artefact_of(MODEL))
+    assert rejects.to_pylist() == [
+        {"file": "a", "row": None, "reason": "has other cells than the header"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "output"),
+    [
+        ("s3a://lake/in", "s3a://lake/in"),
+        ("s3a://lake/in/", "s3a://lake/out/../in"),
+        ("s3a://lake/in", "s3a://lake"),
+        ("s3a://lake/in", "s3a://lake/in/scored"),
+        ("s3a://lake/in/*.parquet", "s3a://lake/in"),
+        ("s3a://lake/in/day={1,2}/x", "s3a://lake/in"),
+        ("/data/in", "file:///data/in"),
+        ("/data/in.csv", "file:/data"),
+        ("in", "."),
+        ("/in", "/"),
+    ],
+)
+def test_what_is_read_is_never_overwritten(source: str, output: str) -> None:
+    with pytest.raises(InvalidData, match="must not be one in another"):
+        check_apart(source, output, "s3a://elsewhere/rejects")
+    with pytest.raises(InvalidData, match="must not be one in another"):
+        check_apart(source, "s3a://elsewhere/out", output)
+
+
+def test_outputs_that_lie_apart_are_taken() -> None:
+    check_apart("s3a://lake/in", "s3a://lake/in2", "s3a://lake/in2.rejects")
+    check_apart("s3a://lake/*.parquet", "s3a://lake/scored/out", "s3a://lake/scored/rejects")
+    with pytest.raises(InvalidData, match="OUTPUT and --rejects"):
+        check_apart("/in", "/out", "/out/rejects")
