@@ -11,10 +11,12 @@ from pyarrow import fs
 from stroke.adapters.avro.changes import AvroChanges
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.iceberg.changes import IcebergChanges
+from stroke.adapters.results.checkpoints import FolderCheckpoints
 from stroke.adapters.results.folder import FolderResults
 from stroke.adapters.sql.changes import SqlChanges
 from stroke.adapters.sql_sink.results import SqlResults
 from stroke.application.analytics import AnalyticsService, ChangeSource, ResultStore
+from stroke.application.checkpoints import Continuation
 from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.container.lake import lake_of, revealed
 from stroke.domain.errors import InvalidSetting
@@ -30,20 +32,38 @@ def analytics_service(
     source: str,
     output: str | ResultStore,
     as_of: datetime | None,
+    checkpoint: str | None = None,
 ) -> AnalyticsService:
     """Return what runs analyses of ``source`` into ``output``.
 
     ``source`` is "iceberg", "db", or a folder or ``s3://`` prefix of Avro files; ``output`` is a
-    folder, an ``s3://`` prefix, a database's URL, or the store itself. Raises ``InvalidSetting``.
+    folder, an ``s3://`` prefix, a database's URL, or the store itself. ``checkpoint`` is a folder
+    or prefix for what lets the next run read only what is new. Raises ``InvalidSetting``.
     """
+    changes = _source(settings, source, as_of)
     return AnalyticsService(
-        _source(settings, source, as_of),
+        changes,
         engine,
         _results(settings.lake, output) if isinstance(output, str) else output,
         source_name=source if source in _NAMED else "avro",
         engine_name="duckdb",
         now=lambda: datetime.now(UTC),
+        continuation=None
+        if checkpoint is None or as_of is not None or not isinstance(changes, IcebergChanges)
+        else Continuation(
+            changes,
+            engine,
+            FolderCheckpoints(*_place(settings.lake, checkpoint), scratch=engine.folder),
+        ),
     )
+
+
+def checkpoint_beside(output: str) -> str | None:
+    """Return where a checkpoint is kept beside results, if they are files.
+
+    Readers of a folder of Parquet files pass over names that begin so.
+    """
+    return None if _is_database(output) else f"{output.rstrip('/')}/_checkpoint"
 
 
 def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> ChangeSource:
@@ -53,13 +73,19 @@ def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> Ch
         raise InvalidSetting("--as-of is for the change log (--source iceberg)")
     if name == "db":
         return SqlChanges(settings.database.sqlalchemy_url)
+    if name == "kafka":
+        raise InvalidSetting("--source kafka needs Spark: --engine spark")
     return AvroChanges(*_place(settings.lake, name))
 
 
 def _results(settings: LakeSettings, output: str) -> ResultStore:
-    if "://" in output and not output.startswith(_S3):
+    if _is_database(output):
         return SqlResults(results_url(output))
     return folder_results(settings, output)
+
+
+def _is_database(output: str) -> bool:
+    return "://" in output and not output.startswith(_S3)
 
 
 def folder_results(settings: LakeSettings, address: str) -> FolderResults:

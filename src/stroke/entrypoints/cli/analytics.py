@@ -97,6 +97,20 @@ def run(
     with_name: Annotated[
         bool, typer.Option("--with-name", help="Put names into tables with a row per patient.")
     ] = False,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|s3://...",
+            help="Where to keep the latest row of each prediction, without names, so that the next "
+            "run reads only what is new in the change log.  [default: _checkpoint in --output, "
+            "if that is not a database]",
+            show_default=False,
+        ),
+    ] = None,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Read everything, and keep nothing for the next run."),
+    ] = False,
     memory: Memory = 1024,
     as_json: AsJson = False,
 ) -> None:
@@ -104,6 +118,9 @@ def run(
 
     Writes one Parquet file (or table) for each analysis, and a record of the run. Needs no JVM.
     Analyses with a row per patient run only when they are named.
+
+    From the change log the next run reads only what came since; it reads everything, and says why,
+    when that cannot be told. With --as-of or --with-name everything is read and nothing kept.
 
     \b
     stroke analytics run --source db --output reports
@@ -113,7 +130,7 @@ def run(
     """  # noqa: D301
     from stroke.adapters.duckdb.engine import DuckDbEngine
     from stroke.config import PipelineSettings
-    from stroke.container.analytics import analytics_service
+    from stroke.container.analytics import analytics_service, checkpoint_beside
     from stroke.domain.analyses import analyses, chosen
 
     known = analyses(with_name=with_name, top=top, minimum=minimum_count)
@@ -125,6 +142,7 @@ def run(
             source=source,
             output=output,
             as_of=in_utc(as_of),
+            checkpoint=None if full else checkpoint or checkpoint_beside(output),
         )
         done = service.run(wanted, with_name=with_name, on_progress=told)
     _print_run(done, as_json=as_json)
@@ -142,8 +160,10 @@ def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
     ]
     if beside:
         typer.echo(f"beside the events: {'; '.join(beside)}", err=True)
+    if done.note:
+        typer.echo(done.note, err=True)
+    read = "rows" if done.source == "db" else "new events" if done.since else "events"
     typer.echo(
         f"{len(done.rows)} analyses of {done.predictions:,} predictions "
-        f"({done.events:,} {'rows' if done.source == 'db' else 'events'} read) "
-        f"in {said['seconds']:.1f} s"
+        f"({done.events:,} {read} read) in {said['seconds']:.1f} s"
     )
