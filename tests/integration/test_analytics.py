@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from pyarrow.fs import FileSystem, LocalFileSystem
-from pyiceberg.types import StringType
+from pyarrow.fs import LocalFileSystem
 from sqlalchemy import create_engine, insert, make_url
 
-from change_log import EVENTS, NEW, OLD, TRUTH, Change, latest_of
+from change_log import EVENTS, TRUTH, latest_of
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.iceberg.changes import IcebergChanges
@@ -27,88 +23,19 @@ from stroke.domain.analyses import analyses
 from stroke.domain.errors import InvalidData
 
 from .containers import MySqlServer, PostgreSqlServer
-from .lake_events import TOPIC, Sink
+from .lake_change_log import COLUMNS, EPOCH, NAMES, SMALL, TABLES, assert_true, begin, fill, results
+from .lake_events import TOPIC
 from .object_store import ObjectStore
 from .processes import RunStroke
 
 pytestmark = pytest.mark.anyio
 
-COLUMNS = (
-    ("id", "int64"),
-    ("timestamp", "int64"),
-    ("gender", "string"),
-    ("age", "float64"),
-    ("hypertension", "int16"),
-    ("heart_disease", "int16"),
-    ("avg_glucose_level", "float64"),
-    ("bmi", "float64"),
-    ("smoking_status", "string"),
-    ("name", "string"),
-    ("country", "string"),
-    ("province", "string"),
-    ("probability", "float64"),
-    ("risk_category", "string"),
-    ("contributing_factors", "string"),
-    ("prediction_data", "string"),
-)
-NAMES = [*TRUTH]
-TABLES = {each.name: each.table for each in analyses()}
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-SMALL = ("--top", "2", "--minimum-count", "1")
-
-
-def an_event(change: Change) -> dict[str, Any]:
-    moment = EPOCH + timedelta(microseconds=change["ts_us"])
-    row = {name: change.get(name) for name, _ in (*COLUMNS, ("model_version", ""))}
-    row |= {"id": change["prediction_id"], "timestamp": change["timestamp_us"]}
-    return {
-        "before": {"id": change["prediction_id"]} if change["op"] in "ud" else None,
-        "after": None if change["op"] == "d" else row,
-        "op": change["op"],
-        "ts_ms": moment,
-        "ts_us": change["ts_us"],
-    }
-
 
 @pytest.fixture
 async def filled(lake: Lake) -> Lake:
-    """The change log of ``EVENTS``: older files lack a column, one is Avro, clusters differ."""
-    await IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC).ensure_table()
-    older, sink, newer = Sink(lake, OLD), Sink(lake, OLD), Sink(lake, NEW)
-    (adopted,) = (change for change in EVENTS if change["op"] == "r")
-    older.commit(an_event(adopted), at_offset=adopted["place"])
-    with lake.load().update_schema() as evolving:
-        for struct in ("before", "after"):
-            evolving.add_column((struct, "model_version"), StringType())
-    for change in EVENTS:
-        if change["op"] == "r":
-            continue
-        into = newer if change["cluster"] == NEW else sink
-        if change["op"] == "d" and change["prediction_id"] == 6:
-            into._next = change["place"]
-            into.commit_avro(an_event(change))
-        else:
-            into.commit(an_event(change), at_offset=change["place"])
+    await begin(lake)
+    fill(lake)
     return lake
-
-
-def results(files: FileSystem, folder: str) -> dict[str, list[dict[str, Any]]]:
-    return {
-        name: pq.read_table(f"{folder}/{table}.parquet", filesystem=files).to_pylist()
-        for name, table in TABLES.items()
-        if files.get_file_info(f"{folder}/{table}.parquet").is_file
-    }
-
-
-def assert_true(found: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str]) -> None:
-    assert sorted(found) == sorted(names)
-    for name, rows in found.items():
-        expected = TRUTH[name]
-        told = [tuple(row.values())[: len(expected[0])] for row in rows]
-        assert len(told) == len(expected), name
-        for one, other in zip(told, expected, strict=True):
-            assert one == pytest.approx(other, abs=1e-12), name
-        assert all("name" not in row for row in rows)
 
 
 async def test_the_lake_gives_the_truth(

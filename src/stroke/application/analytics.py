@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,38 +14,51 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
-    """What a source gives: batches of the columns of ``CHANGES``, and where they come from.
+Progress = Callable[[str, int, int | None], None]
+"""Is told what is done, and how much of it, of how much if that is known."""
 
-    ``point`` says as JSON what was read, so that a run can be told from another. ``total`` is how
-    many events there are, if that is known.
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The last event that was read of a partition: its offset, or its place in a binlog."""
+
+    cluster: str
+    partition: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What an engine read: ``events``, up to ``point`` of the source (as JSON takes it).
+
+    Those are the events since the point ``since`` if it went on from there, or else all;
+    ``note`` says why it read all although there was a run before. ``predictions`` is how many there
+    are. A source that has no events (``has_events``) gives the rows themselves.
     """
 
-    batches: Iterator[pa.RecordBatch]
     point: Mapping[str, Any]
-    total: int | None = None
+    events: int
+    predictions: int
+    reached: Sequence[Reached] = ()
     has_events: bool = True
-
-
-class ChangeSource(Protocol):
-    """Where change events, or the rows themselves, come from."""
-
-    @abstractmethod
-    def read(self, *, with_name: bool) -> Input:
-        """Begin to read. Raises ``ReplicaUnavailable``, ``StoreUnavailable`` or ``InvalidData``."""
+    since: Mapping[str, Any] | None = None
+    note: str | None = None
 
 
 class AnalyticsEngine(Protocol):
-    """Makes the views of ``change_views`` of batches, and queries them."""
+    """Makes the views of ``change_views`` of what it reads, and queries them."""
 
     @abstractmethod
-    def load(self, batches: Iterator[pa.RecordBatch], *, with_name: bool) -> int:
-        """Take all batches in; return how many predictions there are."""
+    def load(self, *, with_name: bool, on_progress: Progress) -> Loaded:
+        """Read. Raises ``ReplicaUnavailable``, ``StoreUnavailable`` or ``InvalidData``."""
 
     @abstractmethod
     def query(self, analysis: Analysis) -> pa.Table:
         """Return an analysis's rows in its order."""
+
+    @abstractmethod
+    def keep(self) -> None:
+        """Keep what lets the next run go on from here; the results are written. Comes last."""
 
 
 class ResultStore(Protocol):
@@ -65,38 +78,35 @@ class ResultStore(Protocol):
 
 @dataclass(slots=True)
 class AnalyticsRun:
-    """What was read and written, and when. Times are aware, in UTC."""
+    """What was read (see ``Loaded``) and written, and when. Times are aware, in UTC."""
 
     engine: str
     source: str
     began: datetime
-    ended: datetime | None = None
-    point: Mapping[str, Any] = field(default_factory=dict)
-    events: int = 0
-    predictions: int = 0
+    ended: datetime
+    point: Mapping[str, Any]
+    since: Mapping[str, Any] | None
+    note: str | None
+    reached: Sequence[Reached]
+    events: int
+    predictions: int
     rows: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return the run as JSON takes it; ``seconds`` is how long it took."""
-        ended = self.ended or self.began
         return asdict(self) | {
             "began": self.began.isoformat(),
-            "ended": ended.isoformat(),
-            "seconds": round((ended - self.began).total_seconds(), 3),
+            "ended": self.ended.isoformat(),
+            "seconds": round((self.ended - self.began).total_seconds(), 3),
         }
 
 
-Progress = Callable[[str, int, int | None], None]
-"""Is told what is done, and how much of it, of how much if that is known."""
-
-
 class AnalyticsService:
-    """Runs analyses from ``source`` on ``engine`` into ``results``."""
+    """Runs analyses on ``engine`` and puts what they say into ``results``."""
 
     def __init__(
         self,
-        source: ChangeSource,
         engine: AnalyticsEngine,
         results: ResultStore,
         *,
@@ -104,7 +114,6 @@ class AnalyticsService:
         engine_name: str,
         now: Callable[[], datetime],
     ) -> None:
-        self._source = source
         self._engine = engine
         self._results = results
         self._names = (engine_name, source_name)
@@ -113,25 +122,26 @@ class AnalyticsService:
     def run(
         self, analyses: Sequence[Analysis], *, with_name: bool, on_progress: Progress
     ) -> AnalyticsRun:
-        """Read everything once, run the analyses, write each result, and record the run.
+        """Read once, run the analyses, write each result, and record the run.
 
         Analyses that need events are skipped for a source that has none.
         """
-        engine, source = self._names
-        run = AnalyticsRun(engine, source, self._now())
-        given = self._source.read(with_name=with_name)
-
-        def counted() -> Iterator[pa.RecordBatch]:
-            for batch in given.batches:
-                run.events += batch.num_rows
-                on_progress("reading", run.events, given.total)
-                yield batch
-
-        run.predictions = self._engine.load(counted(), with_name=with_name)
-        run.point = given.point
+        began = self._now()
+        loaded = self._engine.load(with_name=with_name, on_progress=on_progress)
+        run = AnalyticsRun(
+            *self._names,
+            began=began,
+            ended=began,
+            point=loaded.point,
+            since=loaded.since,
+            note=loaded.note,
+            reached=loaded.reached,
+            events=loaded.events,
+            predictions=loaded.predictions,
+        )
         for done, analysis in enumerate(analyses):
             on_progress("analysing", done, len(analyses))
-            if analysis.needs_events and not given.has_events:
+            if analysis.needs_events and not loaded.has_events:
                 run.skipped.append(analysis.name)
                 continue
             rows = self._engine.query(analysis)
@@ -139,4 +149,5 @@ class AnalyticsService:
             run.rows[analysis.name] = rows.num_rows
         run.ended = self._now()
         self._results.record(run)
+        self._engine.keep()
         return run

@@ -11,10 +11,13 @@ from pyarrow import fs
 from stroke.adapters.avro.changes import AvroChanges
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.iceberg.changes import IcebergChanges
+from stroke.adapters.results.checkpoints import FolderCheckpoints
 from stroke.adapters.results.folder import FolderResults
 from stroke.adapters.sql.changes import SqlChanges
 from stroke.adapters.sql_sink.results import SqlResults
-from stroke.application.analytics import AnalyticsService, ChangeSource, ResultStore
+from stroke.application.analytics import AnalyticsEngine, AnalyticsService, ResultStore
+from stroke.application.change_batches import ChangeSource
+from stroke.application.embedded_analytics import Continuation, EmbeddedAnalytics
 from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.container.lake import lake_of, revealed
 from stroke.domain.errors import InvalidSetting
@@ -25,25 +28,46 @@ _S3: Final = "s3://"
 
 def analytics_service(
     settings: PipelineSettings,
-    engine: DuckDbEngine,
+    engine: AnalyticsEngine,
     *,
+    engine_name: str,
     source: str,
     output: str | ResultStore,
-    as_of: datetime | None,
 ) -> AnalyticsService:
-    """Return what runs analyses of ``source`` into ``output``.
+    """Return what runs analyses on ``engine`` into ``output``.
 
-    ``source`` is "iceberg", "db", or a folder or ``s3://`` prefix of Avro files; ``output`` is a
-    folder, an ``s3://`` prefix, a database's URL, or the store itself. Raises ``InvalidSetting``.
+    That is a folder, an ``s3://`` prefix, a database's URL, or the store itself. ``source`` is
+    what ``engine`` reads. Raises ``InvalidSetting``.
     """
     return AnalyticsService(
-        _source(settings, source, as_of),
         engine,
         _results(settings.lake, output) if isinstance(output, str) else output,
         source_name=source if source in _NAMED else "avro",
-        engine_name="duckdb",
+        engine_name=engine_name,
         now=lambda: datetime.now(UTC),
     )
+
+
+def embedded_analytics(
+    settings: PipelineSettings,
+    engine: DuckDbEngine,
+    *,
+    source: str,
+    as_of: datetime | None = None,
+    checkpoint: str | None = None,
+) -> EmbeddedAnalytics:
+    """Return what reads ``source`` into ``engine``, in this process.
+
+    ``source`` is "iceberg", "db", or a folder or ``s3://`` prefix of Avro files. ``checkpoint`` is
+    a folder or prefix for what lets the next run read only what is new. Raises ``InvalidSetting``.
+    """
+    changes = _source(settings, source, as_of)
+    if checkpoint is None:
+        return EmbeddedAnalytics(changes, engine)
+    if as_of is not None or not isinstance(changes, IcebergChanges):
+        raise InvalidSetting("--checkpoint is for the change log as it is now (--source iceberg)")
+    kept = FolderCheckpoints(*_place(settings.lake, checkpoint), scratch=engine.folder)
+    return EmbeddedAnalytics(changes, engine, Continuation(changes, engine, kept))
 
 
 def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> ChangeSource:
@@ -53,6 +77,8 @@ def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> Ch
         raise InvalidSetting("--as-of is for the change log (--source iceberg)")
     if name == "db":
         return SqlChanges(settings.database.sqlalchemy_url)
+    if name == "kafka":
+        raise InvalidSetting("--source kafka needs Spark: --engine spark")
     return AvroChanges(*_place(settings.lake, name))
 
 

@@ -1,9 +1,8 @@
 """Every analysis, defined once, in SQL that DuckDB and Spark read alike.
 
-They read the views of ``change_views``: ``events``, ``snapshot`` and ``factors`` (the columns
-``prediction_id``, ``ordinal`` from 1 on, ``factor``). Each orders its rows totally, so that the
-same predictions give the same rows. Predictions have no outcome: a rate here is the share of
-predictions in the category High, not of strokes.
+They read the views of ``change_views``: ``events``, ``snapshot`` and ``factors``. Each orders its
+rows totally, so that the same predictions give the same rows. Predictions have no outcome: a rate
+here is the share of predictions in the category High, not of strokes.
 """
 
 from __future__ import annotations
@@ -187,10 +186,10 @@ _FACTORS: Final = Analysis(
     "contributing-factors",
     "What moves the risks most",
     "How often a feature is named among a prediction's contributing factors, and as the first.",
-    "SELECT factor, COUNT(*) AS predictions, "  # noqa: S608
-    "CAST(SUM(CASE WHEN ordinal = 1 THEN 1 ELSE 0 END) AS BIGINT) AS named_first FROM "
-    f"(SELECT prediction_id, COALESCE(factor, '{MISSING}') AS factor, MIN(ordinal) AS ordinal "
-    f"FROM factors GROUP BY prediction_id, COALESCE(factor, '{MISSING}')) AS named "
+    "SELECT factor, CAST(SUM(times) AS BIGINT) AS predictions, "  # noqa: S608
+    "CAST(SUM(CASE WHEN ordinal = 1 THEN times ELSE 0 END) AS BIGINT) AS named_first FROM "
+    f"(SELECT list, times, COALESCE(factor, '{MISSING}') AS factor, MIN(ordinal) AS ordinal "
+    f"FROM factors GROUP BY list, times, COALESCE(factor, '{MISSING}')) AS named "
     "GROUP BY factor ORDER BY predictions DESC, factor",
 )
 

@@ -1,7 +1,10 @@
 """What an analysis sees of the predictions, as SQL that DuckDB and Spark read alike.
 
 A source gives ``changes``: one row per change event (or per row of the database) with the columns
-of ``CHANGES``. Three views are made of it: ``events``, ``snapshot`` and ``factors``.
+of ``CHANGES``. Three views are made of it: ``events``, ``snapshot`` and ``factors``. The last is an
+engine's own SQL, since each has its own functions for JSON: of ``latest``, each text of
+``contributing_factors`` that is a list of names (``list``), how many ``times`` it is there, and
+its names (``factor``) by their ``ordinal`` from 1 on.
 """
 
 from __future__ import annotations
@@ -71,16 +74,31 @@ def events_sql() -> str:
     return f"SELECT DISTINCT {columns} FROM changes"  # noqa: S608
 
 
-def latest_sql(*, with_name: bool = False) -> str:
-    """Return the query of ``latest``: the last row of each id, without those deleted."""
+def clusters_sql() -> str:
+    """Return the query of ``clusters``: when the first event of each Kafka cluster was read."""
+    return "SELECT cluster AS each, MIN(ts_us) AS began FROM changes GROUP BY cluster"
+
+
+def words_sql(
+    *, of: str = "changes", clusters: str = f"({clusters_sql()})", with_name: bool = False
+) -> str:
+    """Return the query of ``words``: the last change of each id, deletions among them.
+
+    ``of`` and ``clusters`` are tables, views or queries in brackets. Events without an id, such as
+    that of a table which was emptied at once, tell of no prediction.
+    """
     columns = ", ".join((*CHANGES, *(("name",) if with_name else ())))
     return (
-        f"SELECT {columns} FROM (SELECT changes.*, ROW_NUMBER() OVER ("  # noqa: S608
+        f"SELECT {columns} FROM (SELECT told.*, ROW_NUMBER() OVER ("  # noqa: S608
         "PARTITION BY prediction_id ORDER BY began DESC, place DESC, turn DESC) AS recency "
-        "FROM changes JOIN (SELECT cluster AS each, MIN(ts_us) AS began FROM changes "
-        "GROUP BY cluster) AS clusters ON each = cluster) AS ordered "
-        "WHERE recency = 1 AND op <> 'd'"
+        f"FROM {of} AS told JOIN {clusters} AS clusters ON each = cluster "
+        "WHERE prediction_id IS NOT NULL) AS ordered WHERE recency = 1"
     )
+
+
+def latest_sql(*, with_name: bool = False) -> str:
+    """Return the query of ``latest``: the last row of each id, without those deleted."""
+    return f"SELECT * FROM ({words_sql(with_name=with_name)}) AS words WHERE op <> 'd'"  # noqa: S608
 
 
 def snapshot_sql(*, with_name: bool = False) -> str:
@@ -104,6 +122,7 @@ def _band(column: str, bands: Bands) -> str:
         f"WHEN {column} < {cut} THEN '{label}'"
         for cut, label in zip(bands.cuts, bands.labels, strict=False)
     )
-    # A comparison would take NaN for the greatest of all values.
+    # Neither NULL nor (as the greatest of all values) NaN is below a cut; looked for last, since
+    # most rows have a label by then.
     nothing = f"{column} IS NULL OR {column} = CAST('NaN' AS DOUBLE)"
-    return f"CASE WHEN {nothing} THEN '{MISSING}' {below} ELSE '{bands.labels[-1]}' END"
+    return f"CASE {below} WHEN {nothing} THEN '{MISSING}' ELSE '{bands.labels[-1]}' END"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,12 +14,10 @@ from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.snapshots import Snapshot
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
-from stroke.adapters.iceberg.statistics import (
-    avro_events,
-    is_avro,
-)
-from stroke.application.analytics import ChangeSource, Input
-from stroke.application.change_batches import changes_schema
+from stroke.adapters.iceberg.increments import added_files
+from stroke.adapters.iceberg.statistics import avro_events, is_avro
+from stroke.application.change_batches import ChangeSource, Input, changes_schema
+from stroke.application.checkpoints import CannotContinue, IncrementalSource
 from stroke.domain.errors import InvalidData
 
 _EVENT: Final = ("op", "ts_us", "before.id", "_kafka_metadata")
@@ -27,7 +25,7 @@ _RENAMED: Final = {"timestamp_us": "timestamp"}
 _AT_ONCE: Final = 4  # files
 
 
-class IcebergChanges(ChangeSource):
+class IcebergChanges(ChangeSource, IncrementalSource):
     """The events of the table ``lake``, or what they were ``as_of`` a time (aware)."""
 
     def __init__(self, lake: Lake, *, as_of: datetime | None = None) -> None:
@@ -38,15 +36,40 @@ class IcebergChanges(ChangeSource):
         table = self._lake.load()
         snapshot = self._snapshot(table)
         if snapshot is None:  # nothing was ever committed
-            return Input(iter(()), {"table": self._lake.identifier, "snapshot_id": None}, 0)
-        schema = changes_schema(with_name=with_name)
+            return Input(iter(()), self._point(table, None), 0)
+        with unavailable(self._lake.identifier):
+            tasks = list(table.scan(snapshot_id=snapshot.snapshot_id).plan_files())
+        return self._input(table, snapshot, tasks, changes_schema(with_name=with_name))
+
+    def read_since(self, point: Mapping[str, Any]) -> Input:
+        table = self._lake.load()
+        snapshot = self._snapshot(table)
+        now = self._point(table, snapshot)
+        if (point.get("table"), point.get("uuid")) != (now["table"], now["uuid"]):
+            raise CannotContinue("it was of another table")
+        if now == point:
+            return Input(iter(()), now, 0)
+        if snapshot is None:
+            raise CannotContinue("the table was emptied")
+        with unavailable(self._lake.identifier):
+            tasks = [FileScanTask(f) for f in added_files(table, point["snapshot_id"], snapshot)]
+        return self._input(table, snapshot, tasks, changes_schema())
+
+    def _point(self, table: Table, snapshot: Snapshot | None) -> dict[str, Any]:
+        return {
+            "table": self._lake.identifier,
+            "uuid": str(table.metadata.table_uuid),
+            "snapshot_id": None if snapshot is None else snapshot.snapshot_id,
+        }
+
+    def _input(
+        self, table: Table, snapshot: Snapshot, tasks: Sequence[FileScanTask], schema: pa.Schema
+    ) -> Input:
         wanted = (*_EVENT, *_stored(table, snapshot, schema))
         scan = table.scan(selected_fields=wanted, snapshot_id=snapshot.snapshot_id)
-        point = {"table": self._lake.identifier, "snapshot_id": snapshot.snapshot_id}
-        with unavailable(self._lake.identifier):
-            tasks = list(scan.plan_files())
         batches = self._batches(table, scan.projection(), tasks, schema)
-        return Input(batches, point, sum(task.file.record_count for task in tasks))
+        total = sum(task.file.record_count for task in tasks)
+        return Input(batches, self._point(table, snapshot), total)
 
     def _snapshot(self, table: Table) -> Snapshot | None:
         if self._as_of is None:

@@ -23,8 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from stroke.adapters.sql.tables import predictions
-from stroke.application.analytics import ChangeSource, Input
-from stroke.application.change_batches import changes_schema
+from stroke.application.change_batches import ChangeSource, Input, changes_schema
 from stroke.domain.errors import StoreUnavailable
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

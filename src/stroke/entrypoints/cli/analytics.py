@@ -97,6 +97,14 @@ def run(
     with_name: Annotated[
         bool, typer.Option("--with-name", help="Put names into tables with a row per patient.")
     ] = False,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|s3://...",
+            help="Keep the latest row of each prediction here, without names, and read only what "
+            "is new in the change log the next time.",
+        ),
+    ] = None,
     memory: Memory = 1024,
     as_json: AsJson = False,
 ) -> None:
@@ -105,26 +113,31 @@ def run(
     Writes one Parquet file (or table) for each analysis, and a record of the run. Needs no JVM.
     Analyses with a row per patient run only when they are named.
 
+    With --checkpoint a run goes on from where the last one ended; it reads everything, and says
+    why, when what is new cannot be told. A checkpoint has a row per patient: keep it where such
+    data may be.
+
     \b
     stroke analytics run --source db --output reports
     stroke analytics run --output s3://reports/stroke --as-of 2026-11-01
+    stroke analytics run --output reports --checkpoint /var/lib/stroke/analytics
     stroke analytics run --source s3://old/topics/mysql.stroke.predictions --output reports
     stroke analytics run risk-by-gender top-risks --output postgresql://me:secret@host/reports
     """  # noqa: D301
     from stroke.adapters.duckdb.engine import DuckDbEngine
     from stroke.config import PipelineSettings
-    from stroke.container.analytics import analytics_service
+    from stroke.container.analytics import analytics_service, embedded_analytics
     from stroke.domain.analyses import analyses, chosen
 
     known = analyses(with_name=with_name, top=top, minimum=minimum_count)
     wanted = chosen(names or [], known)
     with ends_on_sigterm(), DuckDbEngine(memory_mib=memory) as engine, bar() as told:
+        settings = PipelineSettings.load()
+        reading = embedded_analytics(
+            settings, engine, source=source, as_of=in_utc(as_of), checkpoint=checkpoint
+        )
         service = analytics_service(
-            PipelineSettings.load(),
-            engine,
-            source=source,
-            output=output,
-            as_of=in_utc(as_of),
+            settings, reading, engine_name="duckdb", source=source, output=output
         )
         done = service.run(wanted, with_name=with_name, on_progress=told)
     _print_run(done, as_json=as_json)
@@ -142,8 +155,10 @@ def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
     ]
     if beside:
         typer.echo(f"beside the events: {'; '.join(beside)}", err=True)
+    if done.note:
+        typer.echo(done.note, err=True)
+    read = "rows" if done.source == "db" else "new events" if done.since else "events"
     typer.echo(
         f"{len(done.rows)} analyses of {done.predictions:,} predictions "
-        f"({done.events:,} {'rows' if done.source == 'db' else 'events'} read) "
-        f"in {said['seconds']:.1f} s"
+        f"({done.events:,} {read} read) in {said['seconds']:.1f} s"
     )

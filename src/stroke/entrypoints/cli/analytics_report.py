@@ -66,13 +66,15 @@ def _computed(source: str, as_of: datetime | None, minimum: int, memory: int) ->
     from stroke.adapters.duckdb.engine import DuckDbEngine
     from stroke.adapters.results.kept import KeptResults
     from stroke.config import PipelineSettings
-    from stroke.container.analytics import analytics_service
+    from stroke.container.analytics import analytics_service, embedded_analytics
     from stroke.domain.analyses import analyses, chosen
 
     kept = KeptResults()
     with DuckDbEngine(memory_mib=memory) as engine, bar() as told:
+        settings = PipelineSettings.load()
+        reading = embedded_analytics(settings, engine, source=source, as_of=as_of)
         service = analytics_service(
-            PipelineSettings.load(), engine, source=source, output=kept, as_of=as_of
+            settings, reading, engine_name="duckdb", source=source, output=kept
         )
         wanted = chosen([], analyses(minimum=minimum))
         service.run(wanted, with_name=False, on_progress=told)

@@ -1,0 +1,37 @@
+"""FolderCheckpoints: what a run keeps for the next one, beside its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from pyarrow import fs
+
+from stroke.adapters.results.files import WholeFiles
+from stroke.application.checkpoints import CannotContinue, CheckpointStore
+
+NAME: Final = "latest.duckdb"
+
+
+class FolderCheckpoints(CheckpointStore):
+    """Keeps a checkpoint in ``folder`` of ``system``, which on disk only its owner may enter.
+
+    Copies are put into ``scratch``. Of two runs at the same time the one that ends last is kept.
+    """
+
+    def __init__(self, system: fs.FileSystem, folder: str, *, scratch: Path) -> None:
+        self._files = WholeFiles(system, folder, private=True)
+        self._scratch = scratch
+
+    def load(self) -> Path | None:
+        copy = self._scratch / NAME
+        try:
+            self._files.fetch(NAME, copy)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CannotContinue("what the last run kept cannot be read") from error
+        return copy
+
+    def save(self, checkpoint: Path) -> None:
+        self._files.put_copy(NAME, checkpoint)
