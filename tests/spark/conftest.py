@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +12,21 @@ import pytest
 collect_ignore_glob = [] if find_spec("pyspark") else ["test_*.py"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let py4j leave its sockets to the end of the process."""
+    left_open = "ignore:(?s).*socket:pytest.PytestUnraisableExceptionWarning"
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings(left_open))
+
+
 @pytest.fixture(scope="session")
 def spark() -> Iterator[Any]:
     """Share one Spark in this process."""
-    from pyspark.sql import SparkSession  # noqa: PLC0415 - where there is none, nobody asks for it
+    # Where there is no pyspark, nobody asks for it.
+    from stroke.adapters.spark.session import spark_session  # noqa: PLC0415
 
-    session = (
-        SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
-    )
-    yield session
-    session.stop()
+    options = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2"}
+    with spark_session("tests", options, master="local[2]") as session:
+        yield session

@@ -66,7 +66,7 @@ def embedded_analytics(
         return EmbeddedAnalytics(changes, engine)
     if as_of is not None or not isinstance(changes, IcebergChanges):
         raise InvalidSetting("--checkpoint is for the change log as it is now (--source iceberg)")
-    kept = FolderCheckpoints(*_place(settings.lake, checkpoint), scratch=engine.folder)
+    kept = FolderCheckpoints(*place_of(settings.lake, checkpoint), scratch=engine.folder)
     return EmbeddedAnalytics(changes, engine, Continuation(changes, engine, kept))
 
 
@@ -79,7 +79,7 @@ def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> Ch
         return SqlChanges(settings.database.sqlalchemy_url)
     if name == "kafka":
         raise InvalidSetting("--source kafka needs Spark: --engine spark")
-    return AvroChanges(*_place(settings.lake, name))
+    return AvroChanges(*place_of(settings.lake, name))
 
 
 def _results(settings: LakeSettings, output: str) -> ResultStore:
@@ -90,10 +90,10 @@ def _results(settings: LakeSettings, output: str) -> ResultStore:
 
 def folder_results(settings: LakeSettings, address: str) -> FolderResults:
     """Return the results in a folder or under an ``s3://`` prefix."""
-    return FolderResults(*_place(settings, address))
+    return FolderResults(*place_of(settings, address))
 
 
-def _place(settings: LakeSettings, address: str) -> tuple[fs.FileSystem, str]:
+def place_of(settings: LakeSettings, address: str) -> tuple[fs.FileSystem, str]:
     """Return the file system and the path of a folder or an ``s3://`` prefix."""
     if address.startswith(_S3):
         return _s3(settings), address.removeprefix(_S3)

@@ -57,6 +57,9 @@ made anew counts its offsets from 0 again), ``place``, ``turn``. That is the off
 older deployment's files the place in the binlog (``binlog_place``) and the row at it.
 """
 
+EVENTS: Final = ("op", "prediction_id", "cluster", "kafka_partition", "place", "turn", "ts_us")
+"""Columns of ``events``."""
+
 _DAY_US: Final = 86_400_000_000
 
 
@@ -70,8 +73,7 @@ def binlog_place(file: str, position: int) -> int:
 
 def events_sql() -> str:
     """Return the query of ``events``: every change event once."""
-    columns = "op, prediction_id, cluster, kafka_partition, place, turn, ts_us"
-    return f"SELECT DISTINCT {columns} FROM changes"  # noqa: S608
+    return f"SELECT DISTINCT {', '.join(EVENTS)} FROM changes"  # noqa: S608
 
 
 def clusters_sql() -> str:

@@ -67,14 +67,21 @@ class AvroChanges(ChangeSource):
         self._part_bytes = part_bytes
 
     def read(self, *, with_name: bool) -> Input:
+        parts, point = self.plan()
+        return Input(self._batches(parts, point, with_name=with_name), point)
+
+    def plan(self) -> tuple[list[Part], dict[str, Any]]:
+        """Return the parts to read, and what they are parts of.
+
+        Raises ``ReplicaUnavailable`` or ``InvalidData``.
+        """
         objects = self._objects()
-        point: dict[str, Any] = {"folder": self._folder, "objects": len(objects)}
         parts = [
             Part(self._files, found.path, start, min(start + self._part_bytes, found.size))
             for found in objects
             for start in range(0, max(found.size, 1), self._part_bytes)
         ]
-        return Input(self._batches(parts, point, with_name=with_name), point)
+        return parts, {"folder": self._folder, "objects": len(objects)}
 
     def _objects(self) -> list[fs.FileInfo]:
         selector = fs.FileSelector(self._folder, recursive=True)

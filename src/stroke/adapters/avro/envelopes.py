@@ -9,18 +9,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from stroke.application.change_times import TimeUnit
 from stroke.domain.change_views import binlog_place
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OPERATIONS: Final = frozenset("crud")
 _STORED: Final = {"timestamp_us": "timestamp"}
-_MICROS: Final = {
-    "io.debezium.time.Timestamp": 1_000,
-    "io.debezium.time.MicroTimestamp": 1,
-    "io.debezium.time.NanoTimestamp": 0,
-}
-"""Microseconds in a unit of the types that Debezium has for a DATETIME; 0 for a thousandth."""
-
 _LARGEST: Final = 2**63
 
 Convert = Callable[[Any], Any]
@@ -60,7 +54,7 @@ class EnvelopeReader:
     def __init__(self, schema: Any, shape: pa.Schema, *, partition: int) -> None:
         self._shape = shape
         self._partition = partition
-        self._to_micros = _to_micros(_timestamp_type(schema))
+        self._to_micros = _to_micros(TimeUnit.of(schema))
         self.counts = Counts()
 
     def batch(self, records: Sequence[Any]) -> pa.RecordBatch:
@@ -146,23 +140,8 @@ class EnvelopeReader:
         return pa.array(made, column.type)
 
 
-def _timestamp_type(schema: Any) -> Any:
-    """Return the Avro type of the column ``timestamp``, beside ``id``; None for none."""
-    if isinstance(schema, list):
-        return next((found for each in schema if (found := _timestamp_type(each))), None)
-    if not isinstance(schema, dict):
-        return None
-    types = {each["name"]: each["type"] for each in schema.get("fields", ())}
-    if "id" in types and "timestamp" in types:
-        return types["timestamp"]
-    return _timestamp_type([*types.values(), schema.get("type")])
-
-
-def _to_micros(kind: Any) -> Convert:
-    """Return what makes microseconds since 1970 (UTC) of values of an Avro type."""
-    branches = kind if isinstance(kind, list) else [kind]
-    names = [each["connect.name"] for each in branches if "connect.name" in (each or ())]
-    factor = _MICROS.get(names[0] if names else "", 1)
+def _to_micros(unit: TimeUnit) -> Convert:
+    """Return what makes microseconds since 1970 (UTC) of values of a column."""
 
     def convert(value: Any) -> int:
         if isinstance(value, str):  # a TIMESTAMP, with its zone
@@ -172,7 +151,7 @@ def _to_micros(kind: Any) -> Convert:
             return (moment - _EPOCH) // timedelta(microseconds=1)
         if type(value) is not int:
             raise TypeError
-        return _within(value * factor if factor else value // 1_000)
+        return _within(value * unit.times // unit.by)
 
     return convert
 

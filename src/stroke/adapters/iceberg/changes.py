@@ -14,7 +14,7 @@ from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.snapshots import Snapshot
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
-from stroke.adapters.iceberg.increments import added_files
+from stroke.adapters.iceberg.increments import added_files, check_appends
 from stroke.adapters.iceberg.statistics import avro_events, is_avro
 from stroke.application.change_batches import ChangeSource, Input, changes_schema
 from stroke.application.checkpoints import CannotContinue, IncrementalSource
@@ -41,19 +41,36 @@ class IcebergChanges(ChangeSource, IncrementalSource):
             tasks = list(table.scan(snapshot_id=snapshot.snapshot_id).plan_files())
         return self._input(table, snapshot, tasks, changes_schema(with_name=with_name))
 
+    def now(self) -> Mapping[str, Any]:
+        """Return the point that a run would read to."""
+        table = self._lake.load()
+        return self._point(table, self._snapshot(table))
+
+    def check_follows(self, since: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Raise ``CannotContinue`` when what was added between two points cannot be told."""
+        if now != since:
+            table = self._lake.load()
+            snapshot = table.snapshot_by_id(now["snapshot_id"]) if now["snapshot_id"] else None
+            check_appends(table, self._begin(since, now), _there(snapshot))
+
     def read_since(self, point: Mapping[str, Any]) -> Input:
         table = self._lake.load()
         snapshot = self._snapshot(table)
         now = self._point(table, snapshot)
-        if (point.get("table"), point.get("uuid")) != (now["table"], now["uuid"]):
-            raise CannotContinue("it was of another table")
         if now == point:
             return Input(iter(()), now, 0)
-        if snapshot is None:
-            raise CannotContinue("the table was emptied")
+        begin, snapshot = self._begin(point, now), _there(snapshot)
         with unavailable(self._lake.identifier):
-            tasks = [FileScanTask(f) for f in added_files(table, point["snapshot_id"], snapshot)]
+            tasks = [FileScanTask(file) for file in added_files(table, begin, snapshot)]
         return self._input(table, snapshot, tasks, changes_schema())
+
+    @staticmethod
+    def _begin(since: Mapping[str, Any], now: Mapping[str, Any]) -> int | None:
+        """Return the snapshot that was read last of the same table, None for an empty table."""
+        if (since.get("table"), since.get("uuid")) != (now["table"], now["uuid"]):
+            raise CannotContinue("it was of another table")
+        begin: int | None = since["snapshot_id"]
+        return begin
 
     def _point(self, table: Table, snapshot: Snapshot | None) -> dict[str, Any]:
         return {
@@ -98,6 +115,12 @@ class IcebergChanges(ChangeSource, IncrementalSource):
             for task in tasks:
                 if is_avro(task.file):
                     yield _changes(_of_avro(table, task, projection), schema)
+
+
+def _there(snapshot: Snapshot | None) -> Snapshot:
+    if snapshot is None:
+        raise CannotContinue("the table was emptied")
+    return snapshot
 
 
 def _stored(table: Table, snapshot: Snapshot, schema: pa.Schema) -> list[str]:

@@ -28,6 +28,12 @@ def added_files(table: Table, since: int | None, until: Snapshot) -> Iterator[Da
             yield from _added(table, snapshots[-1], {each.snapshot_id for each in snapshots})
 
 
+def check_appends(table: Table, since: int | None, until: Snapshot) -> None:
+    """Raise ``CannotContinue`` when ``added_files`` would."""
+    for snapshot in _history(table, since, until):
+        _is_append(snapshot)
+
+
 def _history(table: Table, since: int | None, until: Snapshot) -> list[Snapshot]:
     """Return the snapshots after ``since``, oldest first."""
     found: list[Snapshot] = []

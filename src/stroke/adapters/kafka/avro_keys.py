@@ -8,9 +8,8 @@ import struct
 from typing import Any, Final
 
 import fastavro
-import httpx
 
-from stroke.domain.errors import BrokerUnavailable
+from stroke.adapters.kafka.registry import SchemaRegistry
 
 _FRAME: Final = struct.Struct(">bI")  # the Confluent wire format: 0, the schema's id, Avro
 _FRAME_MARK: Final = 0
@@ -29,8 +28,7 @@ class AvroKeys:
     """Reads keys by the schemas of the registry at ``registry_url``, fetching each one once."""
 
     def __init__(self, registry_url: str, *, timeout: float) -> None:
-        self._registry_url = registry_url.rstrip("/")
-        self._timeout = timeout
+        self._registry = SchemaRegistry(registry_url, timeout=timeout)
         self._schemas: dict[int, Any] = {}
 
     def prediction_id(self, key: object) -> int | None:
@@ -54,20 +52,7 @@ class AvroKeys:
     def _schema(self, schema_id: int) -> Any:
         """Return a parsed schema; raise ``LookupError`` where the registry has none of this id."""
         if schema_id not in self._schemas:
-            self._schemas[schema_id] = fastavro.parse_schema(self._fetch(schema_id))
+            self._schemas[schema_id] = fastavro.parse_schema(
+                json.loads(self._registry.schema(schema_id))
+            )
         return self._schemas[schema_id]
-
-    def _fetch(self, schema_id: int) -> Any:
-        url = f"{self._registry_url}/apis/ccompat/v7/schemas/ids/{schema_id}"
-        try:
-            answer = httpx.get(url, timeout=self._timeout)
-        except httpx.TransportError as error:
-            raise BrokerUnavailable(
-                f"the schema registry does not answer at {self._registry_url}: is it up, and "
-                "SCHEMA_REGISTRY_URL right?"
-            ) from error
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            raise LookupError(f"no schema has the id {schema_id}")
-        if answer.is_error:
-            raise BrokerUnavailable(f"the schema registry answers {answer.status_code}")
-        return json.loads(answer.json()["schema"])

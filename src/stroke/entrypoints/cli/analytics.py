@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,8 +13,11 @@ from stroke.entrypoints.cli import analytics_report
 from stroke.entrypoints.cli.analytics_options import (
     AsJson,
     AsOf,
+    Engine,
+    Master,
     Memory,
     Minimum,
+    OnEngine,
     Source,
     Top,
     bar,
@@ -21,7 +26,8 @@ from stroke.entrypoints.cli.analytics_options import (
 from stroke.entrypoints.cli.output import ends_on_sigterm
 
 if TYPE_CHECKING:
-    from stroke.application.analytics import AnalyticsRun
+    from stroke.application.analytics import AnalyticsEngine, AnalyticsRun
+    from stroke.config import PipelineSettings
 
 app = typer.Typer(no_args_is_help=True, help="The tables that people report from.")
 app.command()(analytics_report.report)
@@ -91,6 +97,7 @@ def run(
         ),
     ],
     source: Source = "iceberg",
+    engine: OnEngine = Engine.DUCKDB,
     as_of: AsOf = None,
     top: Top = 100,
     minimum_count: Minimum = 10,
@@ -106,12 +113,14 @@ def run(
         ),
     ] = None,
     memory: Memory = 1024,
+    master: Master = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the tables, from the change log or straight from the service's database.
 
-    Writes one Parquet file (or table) for each analysis, and a record of the run. Needs no JVM.
-    Analyses with a row per patient run only when they are named.
+    Writes one Parquet file (or table) for each analysis, and a record of the run. Both engines give
+    the same rows; DuckDB needs no JVM, Spark is for what outgrows one machine. Analyses with a row
+    per patient run only when they are named.
 
     With --checkpoint a run goes on from where the last one ended; it reads everything, and says
     why, when what is new cannot be told. A checkpoint has a row per patient: keep it where such
@@ -122,25 +131,48 @@ def run(
     stroke analytics run --output s3://reports/stroke --as-of 2026-11-01
     stroke analytics run --output reports --checkpoint /var/lib/stroke/analytics
     stroke analytics run --source s3://old/topics/mysql.stroke.predictions --output reports
+    stroke analytics run --engine spark --master spark://spark-master:7077 --output s3://reports/now
     stroke analytics run risk-by-gender top-risks --output postgresql://me:secret@host/reports
     """  # noqa: D301
-    from stroke.adapters.duckdb.engine import DuckDbEngine
     from stroke.config import PipelineSettings
-    from stroke.container.analytics import analytics_service, embedded_analytics
+    from stroke.container.analytics import analytics_service
     from stroke.domain.analyses import analyses, chosen
 
     known = analyses(with_name=with_name, top=top, minimum=minimum_count)
     wanted = chosen(names or [], known)
-    with ends_on_sigterm(), DuckDbEngine(memory_mib=memory) as engine, bar() as told:
-        settings = PipelineSettings.load()
-        reading = embedded_analytics(
-            settings, engine, source=source, as_of=in_utc(as_of), checkpoint=checkpoint
-        )
+    settings = PipelineSettings.load()
+    options = {"source": source, "as_of": in_utc(as_of), "checkpoint": checkpoint}
+    if engine is Engine.SPARK:
+        reading = _on_spark(settings, master, options)
+    else:
+        reading = _embedded(settings, memory, options)
+    with ends_on_sigterm(), reading as changes, bar() as told:
         service = analytics_service(
-            settings, reading, engine_name="duckdb", source=source, output=output
+            settings, changes, engine_name=engine.value, source=source, output=output
         )
         done = service.run(wanted, with_name=with_name, on_progress=told)
     _print_run(done, as_json=as_json)
+
+
+@contextmanager
+def _embedded(
+    settings: PipelineSettings, memory: int, options: Mapping[str, Any]
+) -> Iterator[AnalyticsEngine]:
+    from stroke.adapters.duckdb.engine import DuckDbEngine
+    from stroke.container.analytics import embedded_analytics
+
+    with DuckDbEngine(memory_mib=memory) as engine:
+        yield embedded_analytics(settings, engine, **options)
+
+
+@contextmanager
+def _on_spark(
+    settings: PipelineSettings, master: str | None, options: Mapping[str, Any]
+) -> Iterator[AnalyticsEngine]:
+    from stroke.container.spark import lake_session, spark_analytics
+
+    with lake_session(settings, "stroke analytics run", master=master) as session:
+        yield spark_analytics(settings, session, **options)
 
 
 def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,13 +15,35 @@ from stroke.entrypoints.cli.output import progress
 if TYPE_CHECKING:
     from stroke.application.analytics import Progress
 
+
+class Engine(StrEnum):
+    """What runs the analyses."""
+
+    DUCKDB = "duckdb"
+    SPARK = "spark"
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Source = Annotated[
     str,
     typer.Option(
-        metavar="iceberg|db|DIR|s3://...",
-        help="The change log in S3, the service's database, or a folder or S3 prefix of Avro files "
-        "with change events, as an older deployment's S3 sink left them.",
+        metavar="iceberg|db|DIR|s3://...|kafka",
+        help="The change log in S3, the service's database, a folder or S3 prefix of Avro files "
+        "with change events, as an older deployment's S3 sink left them, or (on Spark) what the "
+        "topic on Kafka holds.",
+    ),
+]
+OnEngine = Annotated[
+    Engine, typer.Option("--engine", help="DuckDB in this process, or Spark, which needs Java.")
+]
+Master = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STROKE_SPARK_MASTER",
+        metavar="URL",
+        help="Spark's cluster (spark://host:7077).  [default: Spark's own configuration, or else "
+        "the cores of this machine]",
+        show_default=False,
     ),
 ]
 Top = Annotated[int, typer.Option(min=1, help="How many predictions `top-risks` has.")]

@@ -68,8 +68,8 @@ def main() -> None:
             raise
         typer.echo(
             f"stroke: this command needs the package {package}: install requirements/pipeline.txt "
-            "(connectors, pipeline, lake), requirements/analytics.txt (analytics) or "
-            "requirements/train.txt (model)",
+            "(connectors, pipeline, lake), requirements/analytics.txt (analytics), "
+            "requirements/spark.txt (--engine spark) or requirements/train.txt (model)",
             err=True,
         )
         sys.exit(1)

@@ -1,0 +1,1 @@
+"""Apache Spark: analyses of what outgrows one process."""

@@ -1,0 +1,94 @@
+"""What Spark reads: change events as a DataFrame with the columns of ``CHANGES``."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as sf
+
+from stroke.domain.change_views import CHANGES, MEASURED
+
+BESIDE: Final = "beside"
+"""A column that is NULL in a change event; in other rows it says what was found beside those."""
+
+_OPERATIONS: Final = ("c", "r", "u", "d")
+_STORED: Final = {"timestamp_us": "timestamp"}
+_OF_SQL: Final = {"BIGINT": "bigint", "DOUBLE": "double", "VARCHAR": "string"}
+
+
+@dataclass(frozen=True, slots=True)
+class SparkInput:
+    """A ``frame`` of ``CHANGES`` (and ``name``, if asked for) and ``BESIDE``.
+
+    ``point`` makes of the number of rows by what is beside the events the point that the run
+    reaches, as JSON takes it.
+    """
+
+    frame: DataFrame
+    point: Callable[[Mapping[str, int]], Mapping[str, Any]]
+
+
+class SparkSource(Protocol):
+    """Where Spark reads change events."""
+
+    @abstractmethod
+    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
+        """Plan to read what came after a point, or everything for None.
+
+        Raises ``CannotContinue`` when what came after cannot be told, ``ReplicaUnavailable``,
+        ``BrokerUnavailable`` or ``InvalidData``.
+        """
+
+
+def schema_of_changes(*, with_name: bool) -> str:
+    """Return the schema of a frame, as Spark writes schemas."""
+    columns = {**CHANGES, **({"name": "VARCHAR"} if with_name else {})}
+    named = [f"{name} {_OF_SQL[kind]}" for name, kind in columns.items()]
+    return ", ".join([*named, f"{BESIDE} string"])
+
+
+def events_of(
+    envelope: str,
+    columns: Collection[str],
+    place: Mapping[str, Column],
+    *,
+    with_name: bool,
+    to_micros: Callable[[Column], Column] = lambda stored: stored,
+) -> list[Column]:
+    """Return the columns of ``changes``, of a Debezium envelope whose ``after`` has ``columns``.
+
+    ``envelope`` is the name of its column and a dot, or nothing if its fields are columns.
+    ``place`` gives ``cluster``, ``kafka_partition`` and ``place``.
+    """
+    given = {
+        "op": sf.col(f"{envelope}op"),
+        "prediction_id": _number(envelope),
+        "ts_us": sf.col(f"{envelope}ts_us"),
+        "turn": sf.lit(0),
+        **place,
+    }
+    for name in (*MEASURED, *(("name",) if with_name else ())):
+        stored = _STORED.get(name, name)
+        known = stored in columns
+        value = sf.col(f"{envelope}after.`{stored}`") if known else sf.lit(None)
+        given[name] = to_micros(value) if known and name == "timestamp_us" else value
+    kinds = {**CHANGES, "name": "VARCHAR"}
+    return [
+        given[name].cast(_OF_SQL[kinds[name]]).alias(name)
+        for name in (*CHANGES, *(("name",) if with_name else ()))
+    ]
+
+
+def strange(envelope: str) -> Column:
+    """Return the column ``BESIDE`` that marks what is no change of a row."""
+    op, read = sf.col(f"{envelope}op"), sf.col(f"{envelope}ts_us")
+    whole = op.isin(*_OPERATIONS) & _number(envelope).isNotNull() & read.isNotNull()
+    return sf.when(whole, sf.lit(None)).otherwise(sf.lit("strange_records")).alias(BESIDE)
+
+
+def _number(envelope: str) -> Column:
+    return sf.coalesce(sf.col(f"{envelope}after.id"), sf.col(f"{envelope}before.id"))

@@ -1,0 +1,136 @@
+"""The Iceberg table of change events, read by Spark."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as sf
+
+from stroke.adapters.spark.changes import (
+    BESIDE,
+    SparkInput,
+    SparkSource,
+    events_of,
+    schema_of_changes,
+)
+from stroke.domain.errors import InvalidSetting
+
+
+class LakeHistory(Protocol):
+    """Tells where in the table's history a run is."""
+
+    @abstractmethod
+    def now(self) -> Mapping[str, Any]:
+        """Return the point to read to; its ``snapshot_id`` is None for an empty table.
+
+        Raises ``ReplicaUnavailable``, or ``InvalidData`` for a time that has no snapshot.
+        """
+
+    @abstractmethod
+    def check_follows(self, since: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        """Raise ``CannotContinue`` when what was added between two points cannot be told."""
+
+
+class SparkLake(SparkSource):
+    """The events of ``table`` in the ``catalog`` of this session (see ``catalog_options``)."""
+
+    def __init__(
+        self, session: SparkSession, *, catalog: str, table: str, history: LakeHistory
+    ) -> None:
+        self._session = session
+        self._name = f"{catalog}.{table}"
+        self._history = history
+
+    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
+        now = self._history.now()
+        if since is not None:
+            self._history.check_follows(since, now)
+        if now["snapshot_id"] is None or now == since:
+            empty = self._session.createDataFrame([], schema_of_changes(with_name=with_name))
+            return SparkInput(empty, lambda _: now)
+        options = {"snapshot-id": now["snapshot_id"]}
+        if since is not None and since["snapshot_id"] is not None:
+            options = {
+                "start-snapshot-id": since["snapshot_id"],
+                "end-snapshot-id": now["snapshot_id"],
+            }
+        stored = self._session.read.options(**options).table(self._name)
+        place = {
+            "cluster": sf.coalesce(sf.col("_kafka_metadata.cluster"), sf.lit("")),
+            "kafka_partition": sf.col("_kafka_metadata.partition"),
+            "place": sf.col("_kafka_metadata.offset"),
+        }
+        known = stored.select("after.*").columns
+        columns = events_of("", known, place, with_name=with_name)
+        nothing = sf.lit(None).cast("string").alias(BESIDE)
+        return SparkInput(stored.select(*columns, nothing), lambda _: now)
+
+
+def catalog_options(
+    kind: str,
+    *,
+    name: str,
+    uri: str | None,
+    warehouse: str,
+    region: str,
+    endpoint: str | None,
+    path_style: bool,
+    access_key_id: str | None,
+    secret_access_key: str | None,
+) -> dict[str, str]:
+    """Return the settings of a Spark session that knows the lake's catalog, and its S3.
+
+    ``name`` must be the sink's: a JDBC catalog keeps its tables under it. S3 is that of Spark's own
+    readers (``s3a://``), too. Without keys Spark looks for credentials where the AWS SDK does.
+    """
+    given: dict[str, str | None] = {
+        "": "org.apache.iceberg.spark.SparkCatalog",
+        "type": kind,
+        "warehouse": warehouse,
+        "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
+        "client.region": region,
+        "s3.endpoint": endpoint,
+        "s3.path-style-access": str(path_style).lower(),
+        "s3.access-key-id": access_key_id,
+        "s3.secret-access-key": secret_access_key,
+        **_catalog(kind, uri),
+    }
+    options = {
+        f"spark.sql.catalog.{name}{'.' if key else ''}{key}": value for key, value in given.items()
+    }
+    hadoop = "spark.hadoop.fs.s3a."
+    options |= {
+        f"{hadoop}endpoint.region": region,
+        f"{hadoop}endpoint": endpoint,
+        f"{hadoop}connection.ssl.enabled": None
+        if endpoint is None
+        else str(endpoint.startswith("https:")).lower(),
+        f"{hadoop}path.style.access": str(path_style).lower(),
+        f"{hadoop}access.key": access_key_id,
+        f"{hadoop}secret.key": secret_access_key,
+        # Files are read from their beginning to their end.
+        f"{hadoop}experimental.input.fadvise": "sequential",
+    }
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _catalog(kind: str, uri: str | None) -> dict[str, str | None]:
+    if kind == "glue":
+        return {}
+    if uri is None:
+        raise InvalidSetting(f"a {kind} catalog needs STROKE_LAKE_CATALOG_URI")
+    if kind == "rest":
+        return {"uri": uri}
+    parts = urlsplit(uri)
+    if parts.scheme not in {"mysql", "postgresql"}:
+        raise InvalidSetting("on Spark STROKE_LAKE_CATALOG_URI must be mysql:// or postgresql://")
+    port = f":{parts.port}" if parts.port else ""
+    return {
+        "uri": f"jdbc:{parts.scheme}://{parts.hostname}{port}{parts.path}",
+        "jdbc.user": unquote(parts.username or ""),
+        "jdbc.password": unquote(parts.password or ""),
+    }

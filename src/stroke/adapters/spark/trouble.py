@@ -1,0 +1,37 @@
+"""What Spark says, as errors of the field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
+
+from stroke.domain.errors import InvalidData
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Translate what goes wrong while Spark works on ``what``.
+
+    Spark's messages may quote values: only the kind of trouble is told, and the log of the driver
+    has the rest.
+    """
+    try:
+        yield
+    except PySparkException as error:
+        kind = error.getCondition() or type(error).__name__
+        raise InvalidData(f"Spark could not work on {what}: {kind}") from error
+    except Py4JError as error:
+        raise InvalidData(f"Spark could not work on {what}: {_kind(error)}") from error
+
+
+def _kind(error: Py4JError) -> str:
+    """Return the Java class of the first cause."""
+    cause = getattr(error, "java_exception", None)
+    if cause is None:
+        return "the driver ended"
+    while cause.getCause() is not None:
+        cause = cause.getCause()
+    return str(cause.getClass().getName())
