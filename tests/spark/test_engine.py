@@ -88,7 +88,7 @@ def random_changes(seed: int, count: int) -> list[Change]:
     """Changes of few predictions, with values on the edges and beyond, NULLs, and repeats."""
     of = random.Random(seed)  # noqa: S311
     numbers = [None, math.nan, 0.0, 18.0, 18.5, 24.9, 25.0, 30.0, 35.1, 80.0, 150.0, 150.5, 300.0]
-    changes = []
+    changes = list[Change]()
     for place in range(count):
         cluster = OLD if place < count * 0.8 else NEW
         row = {
@@ -197,7 +197,7 @@ def test_where_what_is_new_cannot_be_told_everything_is_read(
 
     assert loaded.events == 15
     assert notes[0] is None
-    assert [note.removeprefix("everything was read afresh: ") for note in notes[1:]] == [
+    assert [str(note).removeprefix("everything was read afresh: ") for note in notes[1:]] == [
         "an event is older than the first known of its Kafka cluster",
         "it was of another table",
         "another version of stroke kept what the last run read",

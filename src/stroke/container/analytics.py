@@ -22,7 +22,7 @@ from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.container.lake import lake_of, revealed
 from stroke.domain.errors import InvalidSetting
 
-_NAMED: Final = ("iceberg", "db")
+_NAMED: Final = ("iceberg", "db", "kafka")
 _S3: Final = "s3://"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from stroke.adapters.avro.changes import AvroChanges
 from stroke.adapters.avro.changes import read as read_avro
@@ -20,13 +20,17 @@ from stroke.adapters.results.states import FolderPointer
 from stroke.adapters.spark.changes import SparkSource
 from stroke.adapters.spark.engine import SparkAnalytics
 from stroke.adapters.spark.files import SparkFiles
-from stroke.adapters.spark.kafka import SparkTopic, topic_options
+from stroke.adapters.spark.kafka import MicroBatch, SparkTopic, topic_options
 from stroke.adapters.spark.lake import SparkLake, catalog_options
 from stroke.adapters.spark.session import spark_session
 from stroke.adapters.spark.state import SparkState
+from stroke.adapters.spark.stream import SparkStream
+from stroke.application.analytics import AnalyticsRun
+from stroke.application.checkpoints import CannotContinue
 from stroke.config import LakeSettings, PipelineSettings
-from stroke.container.analytics import place_of
+from stroke.container.analytics import analytics_service, place_of
 from stroke.container.lake import lake_of, revealed
+from stroke.domain.analyses import Analysis
 from stroke.domain.errors import InvalidSetting
 
 _S3: Final = "s3://"
@@ -61,6 +65,52 @@ def spark_analytics(
         raise InvalidSetting("--checkpoint is for the change log as it is now: without --as-of")
     state = None if checkpoint is None else spark_state(settings.lake, checkpoint)
     return SparkAnalytics(session, _source(settings, session, source, as_of), state)
+
+
+def analytics_stream(
+    settings: PipelineSettings,
+    session: SparkSession,
+    analyses: Sequence[Analysis],
+    *,
+    output: str,
+    checkpoint: str,
+    records_at_once: int,
+    on_run: Callable[[AnalyticsRun], None],
+) -> SparkStream:
+    """Return what keeps the results in ``output`` as current as the topic.
+
+    ``on_run`` is told of each batch that is done. Each is counted once, whenever the stream ends.
+    """
+    schema_of = schema_registry(settings).schema
+    state = spark_state(settings.lake, checkpoint)
+
+    def work(records: DataFrame, number: int) -> None:
+        if _is_done(state, number):
+            return  # and killed before Spark took note of it
+        batch = MicroBatch(records, schema_of, topic=settings.topic, number=number)
+        service = analytics_service(
+            settings,
+            SparkAnalytics(records.sparkSession, batch, state),
+            engine_name="spark",
+            source="kafka",
+            output=output,
+        )
+        on_run(service.run(analyses, with_name=False, on_progress=lambda *_: None))
+
+    return SparkStream(
+        session,
+        topic_options(settings.kafka.bootstrap_servers, settings.topic),
+        checkpoint=address_for_spark(checkpoint),
+        work=work,
+        records_at_once=records_at_once,
+    )
+
+
+def _is_done(state: SparkState, batch: int) -> bool:
+    try:
+        return (state.resume() or {}).get("batch") == batch
+    except CannotContinue:
+        return False
 
 
 def spark_state(settings: LakeSettings, address: str) -> SparkState:

@@ -130,9 +130,12 @@ class SparkAnalytics(AnalyticsEngine):
 
     def _order_clusters(self, state: SparkState | None) -> None:
         known = dict(state.clusters) if state else {}
+        is_older = False
         for cluster, began in self._session.sql(clusters_sql()).collect():
-            if began < known.setdefault(cluster, began):
-                raise CannotContinue("an event is older than the first known of its Kafka cluster")
+            is_older |= began < known.setdefault(cluster, began)
+            known[cluster] = min(began, known[cluster])
+        if is_older and len(known) > 1:  # which orders the clusters in another way, perhaps
+            raise CannotContinue("an event is older than the first known of its Kafka cluster")
         self._clusters = known
         ordered = self._session.createDataFrame(list(known.items()), "each string, began bigint")
         ordered.createOrReplaceTempView("clusters")

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from stroke.adapters.spark.changes import BESIDE, SparkInput, SparkSource, schema_of_changes
+from stroke.application.change_batches import changes_schema
 from stroke.application.checkpoints import CannotContinue
 
 ReadPart = Callable[[int], tuple[Sequence[pa.RecordBatch], Mapping[str, int]]]
@@ -38,7 +39,7 @@ class SparkFiles(SparkSource):
     def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
         if since is not None:
             raise CannotContinue("files have no history")
-        read = self._read
+        read, shape = self._read, changes_schema(with_name=with_name)
 
         def read_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
@@ -47,8 +48,7 @@ class SparkFiles(SparkSource):
                     for found in events:
                         nothing = pa.nulls(found.num_rows, pa.string())
                         yield found.append_column(BESIDE, nothing)
-                    if beside and events:
-                        yield _told(part, beside, events[0].schema)
+                    yield _told(part, beside, shape)
 
         numbers = self._session.range(0, self._parts, 1, self._parts)
         frame = numbers.mapInArrow(read_parts, schema_of_changes(with_name=with_name))

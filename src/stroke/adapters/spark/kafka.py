@@ -63,16 +63,24 @@ class SparkTopic(SparkSource):
 
 
 class MicroBatch(SparkSource):
-    """The ``records`` of one batch of a stream, whatever was before."""
+    """The ``records`` of the batch ``number`` of a stream; its point is that number."""
 
-    def __init__(self, records: DataFrame, schema_of: SchemaOf, point: Mapping[str, Any]) -> None:
+    def __init__(self, records: DataFrame, schema_of: SchemaOf, *, topic: str, number: int) -> None:
         self._records = records
         self._schema_of = schema_of
-        self._point = point
+        self._number = number
+        self._point = {"topic": topic, "batch": number}
 
-    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:  # noqa: ARG002
+    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
+        """Raise ``InvalidData`` where ``since`` is not the batch before: one would be missing."""
+        before = self._number - 1 if self._number else None
+        if (since or {}).get("batch") != before:
+            raise InvalidData(
+                "the checkpoint's tables and its offsets are not of the same stream: remove it "
+                "whole, and the stream begins anew"
+            )
         frame = decoded(self._records, self._schema_of, with_name=with_name)
-        return SparkInput(frame, lambda beside: {**self._point, **beside})
+        return SparkInput(frame, lambda _: self._point)
 
 
 def decoded(records: DataFrame, schema_of: SchemaOf, *, with_name: bool) -> DataFrame:

@@ -52,7 +52,7 @@ class SparkLake(SparkSource):
         if now["snapshot_id"] is None or now == since:
             empty = self._session.createDataFrame([], schema_of_changes(with_name=with_name))
             return SparkInput(empty, lambda _: now)
-        options = {"snapshot-id": now["snapshot_id"]}
+        options = {"versionAsOf": now["snapshot_id"]}
         if since is not None and since["snapshot_id"] is not None:
             options = {
                 "start-snapshot-id": since["snapshot_id"],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
 from stroke.domain.errors import InvalidData
+
+_MISSING_CLASS: Final = ("ClassNotFoundException", "NoClassDefFoundError")
 
 
 @contextmanager
@@ -34,4 +37,9 @@ def _kind(error: Py4JError) -> str:
         return "the driver ended"
     while cause.getCause() is not None:
         cause = cause.getCause()
-    return str(cause.getClass().getName())
+    kind = str(cause.getClass().getName())
+    if kind.endswith(_MISSING_CLASS):  # whose message is the class
+        return (
+            f"{kind} {cause.getMessage()}: are the jars of deploy/images/spark on its class path?"
+        )
+    return kind

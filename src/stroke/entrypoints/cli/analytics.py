@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from stroke.entrypoints.cli import analytics_report
+from stroke.entrypoints.cli import analytics_report, analytics_stream
 from stroke.entrypoints.cli.analytics_options import (
     AsJson,
     AsOf,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The tables that people report from.")
 app.command()(analytics_report.report)
+app.command()(analytics_stream.stream)
 
 
 _BESIDE: Final = {

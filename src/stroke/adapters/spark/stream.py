@@ -1,0 +1,69 @@
+"""A stream of Kafka's records in batches, each of which is worked on until it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
+
+from stroke.domain.errors import StrokeError
+
+OFFSETS: Final = "offsets"
+"""The folder of the checkpoint in which Spark keeps where it is."""
+
+Work = Callable[[DataFrame, int], None]
+
+
+class SparkStream:
+    """The topic that ``options`` name, from where the last stream on ``checkpoint`` ended.
+
+    A batch that was begun and not ended is given to ``work`` again, the same records with the same
+    number.
+    """
+
+    def __init__(
+        self,
+        session: SparkSession,
+        options: Mapping[str, str],
+        *,
+        checkpoint: str,
+        work: Work,
+        records_at_once: int,
+    ) -> None:
+        self._session = session
+        self._options = {**options, "maxOffsetsPerTrigger": str(records_at_once)}
+        self._checkpoint = checkpoint
+        self._work = work
+        self._trouble: StrokeError | None = None
+
+    def run(self, *, every_seconds: float | None) -> None:
+        """Work on what is there, and, unless ``every_seconds`` is None, on what comes.
+
+        Raises what ``work`` raises.
+        """
+        records = self._session.readStream.format("kafka").options(**self._options).load()
+        writer = records.writeStream.foreachBatch(self._do).option(
+            "checkpointLocation", f"{self._checkpoint}/{OFFSETS}"
+        )
+        if every_seconds is None:
+            writer = writer.trigger(availableNow=True)
+        else:
+            writer = writer.trigger(processingTime=f"{every_seconds} seconds")
+        query = writer.start()
+        try:
+            query.awaitTermination()
+        except StreamingQueryException:
+            if self._trouble is not None:
+                raise self._trouble from None
+            raise
+        finally:
+            query.stop()
+
+    def _do(self, records: DataFrame, number: int) -> None:
+        try:
+            self._work(records, number)
+        except StrokeError as error:
+            self._trouble = error
+            raise
