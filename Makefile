@@ -32,6 +32,8 @@ lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer ver
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train -c requirements/app.txt -o requirements/train.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra pipeline -c requirements/train.txt -o requirements/pipeline.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra analytics -c requirements/pipeline.txt -o requirements/analytics.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra analytics --extra spark -c requirements/train.txt -c requirements/analytics.txt -o requirements/spark.txt
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra analytics --extra spark --extra notebook -c requirements/spark.txt -o requirements/notebook.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train --extra pipeline --extra analytics --group dev -c requirements/train.txt -c requirements/analytics.txt -c requirements/pipeline.txt -o requirements/dev.txt
 	@! grep -nE '^ *--(index|extra-index|find-links|trusted)|://' requirements/*.txt
 
