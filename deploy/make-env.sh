@@ -24,7 +24,7 @@ umask 077
 partial=$(mktemp .env.XXXXXX)
 trap 'rm -f "$partial"' EXIT
 while IFS= read -r line; do
-  if [[ $line =~ ^[A-Z0-9_]*PASSWORD=$ ]]; then line+=$(random); fi
+  if [[ $line =~ ^[A-Z0-9_]*(PASSWORD|SECRET|TOKEN)=$ ]]; then line+=$(random); fi
   printf '%s\n' "$line"
 done < .env.example > "$partial"
 mv "$partial" .env

@@ -58,6 +58,11 @@ choose_images() {
     STROKE_POSTGRESQL_IMAGE=$(images/build.sh postgresql)
     export STROKE_S3_IMAGE STROKE_POSTGRESQL_IMAGE
   fi
+  if [[ $(setting COMPOSE_PROFILES) == *spark* ]]; then
+    STROKE_SPARK_IMAGE=$(images/build.sh spark)
+    STROKE_PYSPARK_IMAGE=$(images/build.sh spark pyspark)
+    export STROKE_SPARK_IMAGE STROKE_PYSPARK_IMAGE
+  fi
 }
 
 case $command in

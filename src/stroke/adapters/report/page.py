@@ -96,7 +96,7 @@ def _section(analysis: Analysis, rows: pa.Table) -> str:
     return (
         f'<section aria-labelledby="{analysis.name}">'
         f'<h2 id="{analysis.name}">{escape(analysis.title)}</h2>'
-        f"<p>{escape(analysis.about)}</p>{_figure(analysis, found, keys)}"
+        f"<p>{escape(analysis.about)}</p>{plot(analysis, rows)}"
         f"{_table(analysis, rows.column_names, found, keys)}</section>\n"
     )
 
@@ -107,7 +107,9 @@ def _keys(columns: Sequence[str]) -> list[str]:
     return list(columns[:first])
 
 
-def _figure(analysis: Analysis, rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
+def plot(analysis: Analysis, results: pa.Table) -> str:
+    """Return the plot of an analysis's rows as a ``figure`` element, nothing if it has none."""
+    rows, keys = results.to_pylist(), _keys(results.column_names)
     svg = draw(rows, keys, analysis.name)
     if svg is None:
         return ""
