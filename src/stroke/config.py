@@ -262,6 +262,16 @@ class LakeSettings(BaseSettings):
         return f"s3://{self.bucket}/{self.prefix}"
 
 
+class SparkSettings(BaseSettings):
+    """The cluster that analyses and scores may run on."""
+
+    model_config = _group("SPARK")
+
+    secret: SecretStr | None = Field(
+        None, description="what the parts of the cluster know of each other"
+    )
+
+
 class PipelineSettings(BaseModel):
     """Everything about the change-data pipeline. ``http`` is where its metrics are served."""
 
@@ -274,6 +284,7 @@ class PipelineSettings(BaseModel):
     sink: SqlSinkSettings
     lake: LakeSettings
     database: DatabaseSettings
+    spark: SparkSettings
 
     @property
     def topic(self) -> str:
@@ -293,6 +304,7 @@ class PipelineSettings(BaseModel):
                     "sink": SqlSinkSettings,
                     "lake": LakeSettings,
                     "database": DatabaseSettings,
+                    "spark": SparkSettings,
                 }
             )
         )

@@ -33,6 +33,17 @@ _PASSWORDS = (
     "STROKE_CDC_PASSWORD",
     "STROKE_LAKE_JDBC_PASSWORD",
     "STROKE_SINK_PASSWORD",
+    "STROKE_SPARK_SECRET",
+    "STROKE_JUPYTER_TOKEN",
+)
+_VOLUMES = (
+    "mysql-data",
+    "kafka-data",
+    "api-data",
+    "sql-sink-data",
+    "s3-data",
+    "spark-scratch",
+    "jupyter-data",
 )
 _PORTS = {
     "mysql": "MYSQL",
@@ -45,6 +56,9 @@ _PORTS = {
     "verify": "VERIFY",
     "s3": "S3",
     "sink": "SINK",
+    "spark": "SPARK",
+    "spark_ui": "SPARK_UI",
+    "jupyter": "JUPYTER",
 }
 
 _Result = TypeVar("_Result")
@@ -112,7 +126,7 @@ class PipelineStack:
             self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300")
         except RuntimeError as error:
             ends = self.compose("logs", "--no-color", "--tail", "15", check=False)
-            raise RuntimeError(f"{error}\n{self._told(ends)}") from None
+            raise RuntimeError(f"{error}\n{self.redacted(ends)}") from None
 
     def configure(self, **settings: str) -> None:
         """Write the stack's .env; containers that are made from now on see it."""
@@ -131,7 +145,9 @@ class PipelineStack:
             command, capture_output=True, text=True, check=False, env=environment()
         )
         if check and done.returncode != 0:
-            raise RuntimeError(f"docker compose {arguments[0]} failed:\n{self._told(done.stderr)}")
+            raise RuntimeError(
+                f"docker compose {arguments[0]} failed:\n{self.redacted(done.stderr)}"
+            )
         return done.stdout
 
     def kill(self, service: str) -> None:
@@ -321,6 +337,9 @@ class PipelineStack:
             "verify",
             "s3",
             "sql-sink",
+            "spark-master",
+            "spark-worker",
+            "jupyter",
         ]
         made: dict[str, Any] = {name: {"labels": LABELS, "restart": "no"} for name in services}
         # A failed task must be healed by the watcher, which must itself survive.
@@ -328,13 +347,11 @@ class PipelineStack:
         return {
             "services": made,
             "networks": {name: {"labels": LABELS} for name in ("app-network", "spark-network")},
-            "volumes": {
-                name: {"labels": LABELS}
-                for name in ("mysql-data", "kafka-data", "api-data", "sql-sink-data", "s3-data")
-            },
+            "volumes": {name: {"labels": LABELS} for name in _VOLUMES},
         }
 
-    def _told(self, text: str) -> str:
+    def redacted(self, text: str) -> str:
+        """Return what a part printed, its end, without passwords."""
         for password in self.passwords.values():
             text = text.replace(password, "***")
         return text[-12_000:]

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -17,6 +16,7 @@ from stroke.adapters.avro.changes import read as read_avro
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.results.states import FolderPointer
+from stroke.adapters.spark.bucket import S3Access, address_for_spark
 from stroke.adapters.spark.changes import SparkSource
 from stroke.adapters.spark.engine import SparkAnalytics
 from stroke.adapters.spark.files import SparkFiles
@@ -33,15 +33,34 @@ from stroke.container.lake import lake_of, revealed
 from stroke.domain.analyses import Analysis
 from stroke.domain.errors import InvalidSetting
 
-_S3: Final = "s3://"
-
 
 @contextmanager
 def lake_session(
     settings: PipelineSettings, name: str, *, master: str | None = None
 ) -> Iterator[SparkSession]:
-    """Start Spark with the lake's catalog and bucket. Raises ``InvalidSetting``."""
-    with spark_session(name, _options(settings.lake), master=master) as session:
+    """Start Spark with the lake's catalog and its S3. Raises ``InvalidSetting``."""
+    lake = settings.lake
+    catalog = catalog_options(
+        lake.catalog,
+        name=lake.catalog_name,
+        uri=revealed(lake.catalog_uri),
+        warehouse=lake.warehouse,
+        bucket=_s3(lake),
+    )
+    options = {**_s3(lake).options(), **catalog}
+    secret = revealed(settings.spark.secret)
+    with spark_session(name, options, master=master, secret=secret) as session:
+        yield session
+
+
+@contextmanager
+def s3_session(
+    settings: PipelineSettings, name: str, *, master: str | None = None
+) -> Iterator[SparkSession]:
+    """Start Spark with the lake's S3 alone. Raises ``InvalidSetting``."""
+    options = _s3(settings.lake).options()
+    secret = revealed(settings.spark.secret)
+    with spark_session(name, options, master=master, secret=secret) as session:
         yield session
 
 
@@ -118,13 +137,6 @@ def spark_state(settings: LakeSettings, address: str) -> SparkState:
     return SparkState(address_for_spark(address), FolderPointer(*place_of(settings, address)))
 
 
-def address_for_spark(address: str) -> str:
-    """Return what Spark calls a folder of this machine, or an ``s3://`` prefix."""
-    if address.startswith(_S3):
-        return f"s3a://{address.removeprefix(_S3)}"
-    return Path(address).resolve().as_uri()
-
-
 def schema_registry(settings: PipelineSettings) -> SchemaRegistry:
     """Return the registry that has the schemas of change events."""
     return SchemaRegistry(settings.kafka.registry_url, timeout=settings.kafka.timeout_seconds)
@@ -163,12 +175,8 @@ def _avro_files(session: SparkSession, changes: AvroChanges) -> SparkFiles:
     return SparkFiles(session, len(parts), read, point)
 
 
-def _options(lake: LakeSettings) -> dict[str, str]:
-    return catalog_options(
-        lake.catalog,
-        name=lake.catalog_name,
-        uri=revealed(lake.catalog_uri),
-        warehouse=lake.warehouse,
+def _s3(lake: LakeSettings) -> S3Access:
+    return S3Access(
         region=lake.region,
         endpoint=lake.endpoint,
         path_style=lake.path_style,

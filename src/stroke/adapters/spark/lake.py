@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as sf
 
+from stroke.adapters.spark.bucket import S3Access
 from stroke.adapters.spark.changes import (
     BESIDE,
     SparkInput,
@@ -71,51 +72,27 @@ class SparkLake(SparkSource):
 
 
 def catalog_options(
-    kind: str,
-    *,
-    name: str,
-    uri: str | None,
-    warehouse: str,
-    region: str,
-    endpoint: str | None,
-    path_style: bool,
-    access_key_id: str | None,
-    secret_access_key: str | None,
+    kind: str, *, name: str, uri: str | None, warehouse: str, bucket: S3Access
 ) -> dict[str, str]:
-    """Return the settings of a Spark session that knows the lake's catalog, and its S3.
+    """Return the settings of a Spark session that knows the lake's catalog.
 
-    ``name`` must be the sink's: a JDBC catalog keeps its tables under it. S3 is that of Spark's own
-    readers (``s3a://``), too. Without keys Spark looks for credentials where the AWS SDK does.
+    ``name`` must be the sink's: a JDBC catalog keeps its tables under it. Raises
+    ``InvalidSetting``.
     """
     given: dict[str, str | None] = {
-        "": "org.apache.iceberg.spark.SparkCatalog",
         "type": kind,
         "warehouse": warehouse,
         "io-impl": "org.apache.iceberg.aws.s3.S3FileIO",
-        "client.region": region,
-        "s3.endpoint": endpoint,
-        "s3.path-style-access": str(path_style).lower(),
-        "s3.access-key-id": access_key_id,
-        "s3.secret-access-key": secret_access_key,
+        "client.region": bucket.region,
+        "s3.endpoint": bucket.endpoint,
+        "s3.path-style-access": str(bucket.path_style).lower(),
+        "s3.access-key-id": bucket.access_key_id,
+        "s3.secret-access-key": bucket.secret_access_key,
         **_catalog(kind, uri),
     }
-    options = {
-        f"spark.sql.catalog.{name}{'.' if key else ''}{key}": value for key, value in given.items()
-    }
-    hadoop = "spark.hadoop.fs.s3a."
-    options |= {
-        f"{hadoop}endpoint.region": region,
-        f"{hadoop}endpoint": endpoint,
-        f"{hadoop}connection.ssl.enabled": None
-        if endpoint is None
-        else str(endpoint.startswith("https:")).lower(),
-        f"{hadoop}path.style.access": str(path_style).lower(),
-        f"{hadoop}access.key": access_key_id,
-        f"{hadoop}secret.key": secret_access_key,
-        # Files are read from their beginning to their end.
-        f"{hadoop}experimental.input.fadvise": "sequential",
-    }
-    return {key: value for key, value in options.items() if value is not None}
+    catalog = f"spark.sql.catalog.{name}"
+    options = {f"{catalog}.{key}": value for key, value in given.items() if value is not None}
+    return {catalog: "org.apache.iceberg.spark.SparkCatalog", **options}
 
 
 def _catalog(kind: str, uri: str | None) -> dict[str, str | None]:

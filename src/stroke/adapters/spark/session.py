@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
+from py4j.protocol import Py4JError
+from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
+from stroke.adapters.spark.trouble import kind_of
 from stroke.domain.errors import InvalidSetting
 
 _OPTIONS: Final = {
@@ -23,24 +26,33 @@ _PER_CORE: Final = 4
 
 @contextmanager
 def spark_session(
-    name: str, options: Mapping[str, str], *, master: str | None = None
+    name: str,
+    options: Mapping[str, str],
+    *,
+    master: str | None = None,
+    secret: str | None = None,
 ) -> Iterator[SparkSession]:
-    """Start Spark's driver, or use the one that runs; end it afterwards.
+    """Start Spark's driver; end it afterwards.
 
     Without ``master`` the one of Spark's own configuration is used, else this machine's cores.
+    ``secret`` is what the parts of a cluster know of each other; what they say is encrypted, then.
     Raises ``InvalidSetting`` when it does not start.
     """
-    builder = SparkSession.builder.appName(name)
-    for key, value in {**_OPTIONS, **options}.items():
-        builder = builder.config(key, value)
-    if master is not None:
-        builder = builder.master(master)
+    authenticated = {
+        "spark.authenticate": "true",
+        "spark.authenticate.secret": secret or "",
+        "spark.network.crypto.enabled": "true",
+    }
     try:
-        session = builder.getOrCreate()
-    except PySparkException as error:
+        # A builder's settings stand on the command line of the JVM, for everybody to read.
+        for key, value in {**_OPTIONS, **options, **(authenticated if secret else {})}.items():
+            SparkContext.setSystemProperty(key, value)
+        builder = SparkSession.builder.appName(name)
+        session = (builder if master is None else builder.master(master)).getOrCreate()
+    except (PySparkException, Py4JError) as error:
         raise InvalidSetting(
-            f"Spark does not start ({error.getCondition() or type(error).__name__}): it needs Java "
-            "17 or 21 (JAVA_HOME)"
+            f"Spark does not start ({kind_of(error)}): it needs Java 17 or 21, a master "
+            "that answers, and for a cluster its STROKE_SPARK_SECRET"
         ) from error
     session.sparkContext.setLogLevel("ERROR")
     if not session.sparkContext.getConf().contains(

@@ -23,15 +23,14 @@ def translated(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except PySparkException as error:
-        kind = error.getCondition() or type(error).__name__
-        raise InvalidData(f"Spark could not work on {what}: {kind}") from error
-    except Py4JError as error:
-        raise InvalidData(f"Spark could not work on {what}: {_kind(error)}") from error
+    except (PySparkException, Py4JError) as error:
+        raise InvalidData(f"Spark could not work on {what}: {kind_of(error)}") from error
 
 
-def _kind(error: Py4JError) -> str:
-    """Return the Java class of the first cause."""
+def kind_of(error: PySparkException | Py4JError) -> str:
+    """Return what kind of trouble it is: Spark's name of it, or the Java class of its cause."""
+    if isinstance(error, PySparkException):
+        return error.getCondition() or type(error).__name__
     cause = getattr(error, "java_exception", None)
     if cause is None:
         return "the driver ended"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.analytics_options import Master
 from stroke.entrypoints.cli.bulk import ModelName, container_of, refuse_same_file, sentence
 from stroke.entrypoints.cli.output import ends_on_sigterm, opened, progress
 from stroke.entrypoints.cli.rejects import RejectFile
@@ -68,6 +69,7 @@ def score(
         bool, typer.Option("--contributions", help="Add what each feature contributes.")
     ] = False,
     model: ModelName = None,
+    master: Master = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score Parquet or CSV files of any size with the served model.
@@ -85,12 +87,14 @@ def score(
     stroke score patients.parquet scored.parquet
     stroke score patients.csv scored.parquet --contributions
     stroke score patients/ scored/ --json | jq .rows_per_second
-    stroke score --engine spark s3a://lake/patients s3a://lake/scored
+    stroke score --engine spark s3://lake/patients s3://lake/scored
     """  # noqa: D301
     started = perf_counter()
     with ends_on_sigterm():
         if engine is Engine.SPARK:
-            summary = _with_spark(source, output, rejects, model, contributions=contributions)
+            summary = _with_spark(
+                source, output, rejects, model, master, contributions=contributions
+            )
         else:
             plan = _plan(Path(source), Path(output), rejects, contributions=contributions)
             summary = _here(plan, container_of(model).model())
@@ -106,26 +110,31 @@ def score(
 
 
 def _with_spark(
-    source: str, output: str, rejects: str | None, model: str | None, *, contributions: bool
+    source: str,
+    output: str,
+    rejects: str | None,
+    model: str | None,
+    master: str | None,
+    *,
+    contributions: bool,
 ) -> dict[str, object]:
-    from pyspark.sql import SparkSession
-
+    from stroke.adapters.spark.bucket import address_for_spark
+    from stroke.config import PipelineSettings
+    from stroke.container.spark import s3_session
     from stroke.entrypoints.spark.scoring import score_files
 
     container = container_of(model)
     served = container.model_store().locate(container.settings().model.saved_model)
-    spark = SparkSession.builder.appName("stroke score").getOrCreate()
-    try:
+    output = output.rstrip("/")
+    with s3_session(PipelineSettings.load(), "stroke score", master=master) as session:
         return score_files(
-            spark,
-            source,
-            output,
-            rejects=rejects or f"{output.rstrip('/')}.rejects",
+            session,
+            address_for_spark(source),
+            address_for_spark(output),
+            rejects=address_for_spark(rejects or f"{output}.rejects"),
             model=served,
             contributions=contributions,
         )
-    finally:
-        spark.stop()
 
 
 def _plan(source: Path, output: Path, rejects: str | None, *, contributions: bool) -> _Plan:

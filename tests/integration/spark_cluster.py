@@ -1,0 +1,97 @@
+"""The cluster of Spark that the platform's profile ``spark`` brings."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from secrets import token_hex
+
+from .change_events import until
+from .containers import build_image
+from .processes import environment
+from .stack import DATABASE, PipelineStack
+
+_SERVICES = ("spark-master", "spark-worker", "jupyter")
+
+
+class Driver:
+    """A command that runs in a container of its own until it is killed; it can be started again."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def lines(self) -> list[str]:
+        """Return what it printed so far, over all its lives."""
+        done = subprocess.run(["docker", "logs", self._name], capture_output=True, check=True)
+        return done.stdout.decode().splitlines()
+
+    def wait_for_line(self, beyond: int, *, within: float = 180) -> None:
+        """Wait until it has printed more than so many lines."""
+        until(lambda: len(self.lines()) > beyond, within=within, what="the command prints a line")
+
+    def kill(self) -> None:
+        subprocess.run(["docker", "kill", self._name], capture_output=True, check=True)
+
+    def start(self) -> None:
+        subprocess.run(["docker", "start", self._name], capture_output=True, check=True)
+
+    def errors(self) -> str:
+        """Return what it said on stderr."""
+        done = subprocess.run(["docker", "logs", self._name], capture_output=True, check=True)
+        return done.stderr.decode()
+
+
+class SparkCluster:
+    """Master, worker and JupyterLab beside a running stack, which have the stack's settings."""
+
+    def __init__(self, stack: PipelineStack) -> None:
+        self.stack = stack
+        self._images = {
+            "COMPOSE_PROFILES": "local,spark",
+            "STROKE_SPARK_IMAGE": build_image("spark"),
+            "STROKE_PYSPARK_IMAGE": build_image("spark", "pyspark"),
+            "STROKE_SPARK_MEMORY": "1g",
+        }
+
+    def launch(self) -> None:
+        self.stack.configure(**self._images)
+        self.stack.compose(
+            *("up", "--detach", "--no-build", "--no-deps", "--wait", "--wait-timeout", "180"),
+            *_SERVICES,
+        )
+
+    def remove(self) -> None:
+        self.stack.compose("rm", "--stop", "--force", "--volumes", *_SERVICES)
+        self.stack.configure()
+
+    def run(self, *command: str, within: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run a command in JupyterLab's container, as somebody who works there does."""
+        container = self.stack.compose("ps", "--quiet", "jupyter").strip()
+        return subprocess.run(
+            ["docker", "exec", container, *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=within,
+            env=environment(),
+        )
+
+    @contextmanager
+    def driver(self, service: str, *command: str, **settings: str) -> Iterator[Driver]:
+        """Run a command in a container of its own."""
+        name = f"{self.stack.project}-driver-{token_hex(3)}"
+        changes = [f"--env={key}={value}" for key, value in settings.items()]
+        self.stack.compose(
+            "run", "--detach", "--no-deps", "--name", name, *changes, service, *command
+        )
+        try:
+            yield Driver(name)
+        finally:
+            subprocess.run(["docker", "rm", "-fv", name], capture_output=True, check=False)
+
+    @property
+    def reports_url(self) -> str:
+        """A database for results, as the cluster reaches it."""
+        password = self.stack.passwords["STROKE_SINK_PASSWORD"]
+        return f"postgresql://stroke:{password}@sql-sink:5432/{DATABASE}"
