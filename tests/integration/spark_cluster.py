@@ -26,7 +26,7 @@ class Driver:
         done = subprocess.run(["docker", "logs", self._name], capture_output=True, check=True)
         return done.stdout.decode().splitlines()
 
-    def wait_for_line(self, beyond: int, *, within: float = 180) -> None:
+    def wait_for_line(self, beyond: int, *, within: float = 240) -> None:
         """Wait until it has printed more than so many lines."""
         until(lambda: len(self.lines()) > beyond, within=within, what="the command prints a line")
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
-from stroke.domain.errors import StrokeError
+from stroke.adapters.spark.trouble import kind_of
+from stroke.domain.errors import BrokerUnavailable, StrokeError
 
 OFFSETS: Final = "offsets"
 """The folder of the checkpoint in which Spark keeps where it is."""
@@ -43,21 +44,28 @@ class SparkStream:
 
         Raises what ``work`` raises.
         """
+        # What is there comes first, and in it a batch that was begun by another process: on such a
+        # one Spark 4.1.1's Kafka source fails in any other mode.
+        self._run({"availableNow": True})
+        if every_seconds is not None:
+            self._run({"processingTime": f"{every_seconds} seconds"})
+
+    def _run(self, trigger: dict[str, Any]) -> None:
         records = self._session.readStream.format("kafka").options(**self._options).load()
-        writer = records.writeStream.foreachBatch(self._do).option(
-            "checkpointLocation", f"{self._checkpoint}/{OFFSETS}"
+        query = (
+            records.writeStream.foreachBatch(self._do)
+            .option("checkpointLocation", f"{self._checkpoint}/{OFFSETS}")
+            .trigger(**trigger)
+            .start()
         )
-        if every_seconds is None:
-            writer = writer.trigger(availableNow=True)
-        else:
-            writer = writer.trigger(processingTime=f"{every_seconds} seconds")
-        query = writer.start()
         try:
             query.awaitTermination()
-        except StreamingQueryException:
+        except StreamingQueryException as error:
             if self._trouble is not None:
                 raise self._trouble from None
-            raise
+            raise BrokerUnavailable(
+                f"the stream from Kafka ended ({kind_of(error)}): see Spark's log"
+            ) from error
         finally:
             query.stop()
 
