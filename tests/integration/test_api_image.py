@@ -5,75 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from .containers import LABELS, MySqlServer, build_image, free_port
+from .confined import CONFINED, LABEL, docker, started
+from .containers import MySqlServer, build_image, free_port
 from .load import MARK, Load, reconcile
 from .processes import upgrade_schema, wait_for
 
-LABEL = [f"--label={name}={value}" for name, value in LABELS.items()]
-# No more than an orchestrator with a strict policy would allow.
-CONFINED = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
-
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_engine")]
-
-
-def docker(*arguments: str) -> str:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout.strip()
-
-
-class Container:
-    """A started container of the image."""
-
-    def __init__(self, identity: str) -> None:
-        self._id = identity
-
-    @property
-    def state(self) -> dict[str, Any]:
-        inspected: dict[str, Any] = json.loads(docker("inspect", "-f", "{{json .State}}", self._id))
-        return inspected
-
-    @property
-    def health(self) -> str:
-        return str(self.state["Health"]["Status"])
-
-    @property
-    def log(self) -> str:
-        both = subprocess.run(["docker", "logs", self._id], capture_output=True, check=True)
-        return (both.stdout + both.stderr).decode()
-
-    def stop(self) -> int:
-        """Stop it as an orchestrator does (SIGTERM, then patience); return its exit code."""
-        docker("stop", "--time=30", self._id)
-        return int(self.state["ExitCode"])
-
-    def wait_until_healthy(self, within: float = 90) -> None:
-        deadline = time.monotonic() + within
-        while self.health != "healthy":
-            assert self.state["Running"], self.log
-            assert time.monotonic() < deadline, (self.health, self.log)
-            time.sleep(0.2)
-
-
-@contextmanager
-def started(image: str, *options: str, **settings: str) -> Iterator[Container]:
-    variables = [f"--env={name}={value}" for name, value in settings.items()]
-    # Docker would look every 10 s; the tests do not wait that long.
-    command = ["run", "-d", *LABEL, *CONFINED, "--health-interval=1s", *options, *variables, image]
-    identity = docker(*command)
-    try:
-        yield Container(identity)
-    finally:
-        docker("rm", "-fv", identity)
 
 
 @pytest.fixture(scope="module")
