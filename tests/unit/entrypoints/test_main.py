@@ -25,5 +25,5 @@ def test_a_command_whose_packages_are_missing_says_which_to_install() -> None:
     assert done.stderr == (
         "stroke: this command needs the package confluent_kafka: install "
         "requirements/pipeline.txt (connectors, pipeline, lake), requirements/analytics.txt "
-        "(analytics) or requirements/train.txt (model)\n"
+        "(analytics), requirements/spark.txt (--engine spark) or requirements/train.txt (model)\n"
     )
