@@ -65,4 +65,5 @@ bench: setup ## the figures of the README, as ratios from one run
 	@$(BIN)/python bench/avro.py
 	@$(BIN)/python bench/pipeline.py
 	@$(BIN)/python bench/analytics.py
+	@$(BIN)/python bench/spark.py
 	@$(BIN)/python bench/models.py ../shared/data/healthcare-dataset-stroke-data.csv

@@ -3,11 +3,11 @@ set -euo pipefail
 
 usage() {
   cat << 'HELP'
-Usage: deploy/python/set-up.sh app|train|pipeline|analytics|dev
+Usage: deploy/python/set-up.sh app|train|pipeline|analytics|spark|dev
 
-Make .venv with the hashed pins of requirements/{app,train,pipeline,analytics,dev}.txt and stroke
-itself (editable): the service; what trains models; what runs the change-data pipeline; what makes
-the tables of analyses; all, and its tests.
+Make .venv with the hashed pins of requirements/{app,train,pipeline,analytics,spark,dev}.txt and
+stroke itself (editable): the service; what trains models; what runs the change-data pipeline; what
+makes the tables of analyses; the same on Spark; all but Spark, and its tests.
 Does nothing when they are installed already; a .venv that was interrupted, or moved, is made anew.
 
 STROKE_PYTHON names the interpreter (default: the first Python from 3.11 on that is found).
@@ -16,7 +16,7 @@ HELP
 
 case ${1:-} in
   -h | --help) usage; exit 0 ;;
-  app | train | pipeline | analytics | dev) pins=$1 ;;
+  app | train | pipeline | analytics | spark | dev) pins=$1 ;;
   *) usage >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -82,13 +82,21 @@ trap 'echo "stroke: interrupted; run it again to start over" >&2; exit 130' INT 
 echo "stroke: installing requirements/$pins.txt into .venv (once; takes a minute)" >&2
 touch "$unfinished"
 echo "$root" > "$home"
-rm -f "$venv"/.stroke-{app,train,pipeline,analytics,dev}
+rm -f "$venv"/.stroke-{app,train,pipeline,analytics,spark,dev}
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
-pip install --require-hashes -r "requirements/$pins.txt" ||
+build=()
+if [[ $pins == spark ]]; then # pyspark comes as sources, which the pinned setuptools makes a wheel of
+  pip install --require-hashes \
+    -r <(awk '/^[a-z]/ { wanted = /^setuptools==/ } wanted' "requirements/$pins.txt") ||
+    fail "setuptools could not be installed: is the package index reachable? Then run it again"
+  build=(--no-build-isolation)
+fi
+pip install ${build[@]+"${build[@]}"} --require-hashes -r "requirements/$pins.txt" ||
   fail "the packages could not be installed: is the package index reachable? Then run it again"
 pip install --no-deps --no-build-isolation -e . || fail "stroke itself could not be installed"
 # Every list of pins holds the app's, and that of dev holds all.
 held=(app "$pins")
+if [[ $pins == spark ]]; then held=(app analytics spark); fi
 if [[ $pins == dev ]]; then held=(app train pipeline analytics dev); fi
 for list in "${held[@]}"; do wanted "$list" > "$venv/.stroke-$list"; done
 rm -f "$unfinished"

@@ -38,11 +38,13 @@ class Acknowledged:
 class Load:
     """A running load. ``statuses`` counts answers, ``failures`` counts errors by their type.
 
-    ``tag`` tells its patients from those of other loads on the same database.
+    ``tag`` tells its patients from those of other loads on the same database. A client waits
+    ``pause`` seconds between two patients.
     """
 
     url: str
     tag: str = ""
+    pause: float = 0
     acknowledged: list[Acknowledged] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -88,6 +90,8 @@ class Load:
                 await asyncio.sleep(0.1)
                 if self.stopping or not repeats:
                     break
+            if self.pause:
+                await asyncio.sleep(self.pause)
 
     async def _predict(
         self, http: httpx.AsyncClient, patient: dict[str, Any], key: dict[str, str]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from secrets import token_hex
 
@@ -13,6 +13,12 @@ from .processes import environment
 from .stack import DATABASE, PipelineStack
 
 _SERVICES = ("spark-master", "spark-worker", "jupyter")
+# JVMs that live for a minute on two cores: the second compiler costs more than it gives.
+_JAVA = [
+    f"--conf spark.{part}.extraJavaOptions=-XX:TieredStopAtLevel=1"
+    for part in ("driver", "executor")
+]
+_SHORT_LIVED = {"PYSPARK_SUBMIT_ARGS": " ".join([*_JAVA, "pyspark-shell"])}
 
 
 class Driver:
@@ -26,9 +32,22 @@ class Driver:
         done = subprocess.run(["docker", "logs", self._name], capture_output=True, check=True)
         return done.stdout.decode().splitlines()
 
-    def wait_for_line(self, beyond: int, *, within: float = 240) -> None:
+    def wait_for_line(self, beyond: int) -> None:
         """Wait until it has printed more than so many lines."""
-        until(lambda: len(self.lines()) > beyond, within=within, what="the command prints a line")
+        self.wait_until(lambda: len(self.lines()) > beyond, what="the command prints a line")
+
+    def wait_until(self, look: Callable[[], bool], *, what: str, within: float = 240) -> None:
+        """Wait until ``look`` says yes; fail with its stderr when it ended by itself."""
+
+        def has_come() -> bool:
+            assert self.is_running(), f"{what}: the command ended: {self.errors()[-3000:]}"
+            return look()
+
+        until(has_come, within=within, what=what)
+
+    def is_running(self) -> bool:
+        asked = ["docker", "inspect", "--format", "{{.State.Running}}", self._name]
+        return b"true" in subprocess.run(asked, capture_output=True, check=True).stdout
 
     def kill(self) -> None:
         subprocess.run(["docker", "kill", self._name], capture_output=True, check=True)
@@ -69,7 +88,7 @@ class SparkCluster:
         """Run a command in JupyterLab's container, as somebody who works there does."""
         container = self.stack.compose("ps", "--quiet", "jupyter").strip()
         return subprocess.run(
-            ["docker", "exec", container, *command],
+            ["docker", "exec", *_as_options(_SHORT_LIVED), container, *command],
             capture_output=True,
             text=True,
             check=False,
@@ -81,7 +100,7 @@ class SparkCluster:
     def driver(self, service: str, *command: str, **settings: str) -> Iterator[Driver]:
         """Run a command in a container of its own."""
         name = f"{self.stack.project}-driver-{token_hex(3)}"
-        changes = [f"--env={key}={value}" for key, value in settings.items()]
+        changes = _as_options(_SHORT_LIVED | settings)
         self.stack.compose(
             "run", "--detach", "--no-deps", "--name", name, *changes, service, *command
         )
@@ -95,3 +114,7 @@ class SparkCluster:
         """A database for results, as the cluster reaches it."""
         password = self.stack.passwords["STROKE_SINK_PASSWORD"]
         return f"postgresql://stroke:{password}@sql-sink:5432/{DATABASE}"
+
+
+def _as_options(settings: Mapping[str, str]) -> list[str]:
+    return [f"--env={key}={value}" for key, value in settings.items()]

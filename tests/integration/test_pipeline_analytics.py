@@ -112,7 +112,7 @@ async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
     def told() -> int:
         return sum(count for _, count in stack.sink(operations))
 
-    load = Load(stack.api_url, tag="stream")
+    load = Load(stack.api_url, tag="stream", pause=0.05)
     with filled.driver("jupyter", *command) as stream:
         async with load.running(clients=1):
             await asyncio.to_thread(stream.wait_for_line, 0)
@@ -121,7 +121,7 @@ async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
             before = told()
             await asyncio.to_thread(stream.start)
             await asyncio.to_thread(
-                until, lambda: told() > before, within=240, what="the stream goes on"
+                stream.wait_until, lambda: told() > before, what="the stream goes on"
             )
             await asyncio.to_thread(stream.kill)
             lines = len(stream.lines())
@@ -130,9 +130,8 @@ async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
         await asyncio.to_thread(caught_up, stack)
         events = Counter(value["op"] for _, _, value in topic_events(stack) if value is not None)
         await asyncio.to_thread(
-            until,
+            stream.wait_until,
             lambda: told() >= events.total(),
-            within=180,
             what="the stream has read everything",
         )
         assert dict(stack.sink(operations)) == events

@@ -38,17 +38,28 @@ class SparkStream:
         self._checkpoint = checkpoint
         self._work = work
         self._trouble: StrokeError | None = None
+        self._done: int | None = None
 
     def run(self, *, every_seconds: float | None) -> None:
         """Work on what is there, and, unless ``every_seconds`` is None, on what comes.
 
-        Raises what ``work`` raises.
+        Raises what ``work`` raises, and ``BrokerUnavailable`` for trouble of Spark's own.
         """
-        # What is there comes first, and in it a batch that was begun by another process: on such a
-        # one Spark 4.1.1's Kafka source fails in any other mode.
-        self._run({"availableNow": True})
-        if every_seconds is not None:
-            self._run({"processingTime": f"{every_seconds} seconds"})
+        trigger = (
+            {"availableNow": True}
+            if every_seconds is None
+            else {"processingTime": f"{every_seconds} seconds"}
+        )
+        done = self._done
+        while True:
+            try:
+                return self._run(trigger)
+            except BrokerUnavailable:
+                # Behind a batch that another process began, Spark 4.1.1's Kafka source fails
+                # (SPARK-57438). The batch is done by then: a new query goes on with the next one.
+                if self._done == done:
+                    raise
+                done = self._done
 
     def _run(self, trigger: dict[str, Any]) -> None:
         records = self._session.readStream.format("kafka").options(**self._options).load()
@@ -75,3 +86,4 @@ class SparkStream:
         except StrokeError as error:
             self._trouble = error
             raise
+        self._done = number
