@@ -14,6 +14,7 @@ import subprocess
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,6 +47,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@cache  # one run tests one state of the code
 def build_image(name: str, target: str | None = None) -> str:
     """Return the tag of the image deploy/images/NAME, built when something in it changed."""
     command = ["deploy/images/build.sh", name, *([target] if target else [])]
@@ -55,6 +57,7 @@ def build_image(name: str, target: str | None = None) -> str:
     return built.stdout.strip()
 
 
+@cache
 def mysql_image() -> str:
     """Return the image of MySQL to test on."""
     chosen = os.environ.get("STROKE_MYSQL_IMAGE")

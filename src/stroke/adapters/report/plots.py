@@ -214,6 +214,8 @@ def _days(rows: Rows) -> Figure:
         counts = [known[day][column] if day in known else 0 for day in days]
         mark = "o" if len(days) <= MOST_BARS else None
         axes.plot(list(map(_number, days)), counts, line, color=colour, marker=mark, label=name)
+    if len(days) == 1:  # an axis around one point would show years
+        axes.set_xlim(_number(days[0]) - 1, _number(days[0]) + 1)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(_name_of_day))
     axes.set_ylim(bottom=0)
