@@ -303,9 +303,10 @@ def _print_table(found: list[ConnectorStatus], missing: list[str]) -> None:
 
 
 def _table(found: list[ConnectorStatus], missing: list[str]) -> Table:
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("connector", "kind", "state", "tasks", "worker", "reason")
+    whole = Column("connector", overflow="fold")  # a name that is cut is no name
+    table = Table(whole, "kind", "state", "tasks", "worker", "reason")
     for one in found:
         tasks = ", ".join(f"{task.number} {task.state}" for task in one.tasks) or "none"
         reasons = filter(None, [one.reason, *(task.reason for task in one.tasks)])
