@@ -11,7 +11,6 @@ they are missing and can be installed), check the code (ruff, mypy, import contr
   ./test.sh                     everything, as CI runs it
   ./test.sh tests/unit          the fast tests only (needs no Docker engine)
   ./test.sh -k group_commit     pytest's own options
-  ./test.sh -n 0 -x             one test after the other (there are two workers otherwise)
   ./test.sh --only-check        the code checks only (= make check)
 HELP
 }
@@ -71,6 +70,5 @@ fi
 export STROKE_TEST_RUN=$$-$RANDOM
 trap remove_containers EXIT
 status=0
-# While the tests of the platform wait for it, the others run.
-.venv/bin/pytest --numprocesses 2 --dist loadgroup "$@" || status=$?
+.venv/bin/pytest "$@" || status=$?
 exit "$status"
