@@ -59,10 +59,14 @@ def test_a_run_that_goes_on_gives_the_rows_that_were_checked_by_hand(
         assert engine.reached() == [Reached(OLD, 0, 111), Reached(NEW, 0, 0)]
 
 
+# Their sums are exact, so that no mean tells in which order its rows were read.
+PROBABILITIES = st.integers(0, 1024).map(lambda parts: parts / 1024)
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(
-        st.tuples(OFFSETS, st.integers(1, 5), st.sampled_from("crud"), st.floats(0, 1)),
+        st.tuples(OFFSETS, st.integers(1, 5), st.sampled_from("crud"), PROBABILITIES),
         max_size=25,
         unique_by=lambda told: told[0],
     ),
