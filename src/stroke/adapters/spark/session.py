@@ -17,11 +17,13 @@ from stroke.domain.errors import InvalidSetting
 _OPTIONS: Final = {
     "spark.sql.session.timeZone": "UTC",
     "spark.ui.showConsoleProgress": "false",
+    # What is kept is read some twenty times, within a minute: to pack it costs more than it saves.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # What the web page and the logs must not show.
     "spark.redaction.regex": "(?i)secret|password|token|access[.-]?key|credential",
 }
 _PARTITIONS: Final = "spark.sql.shuffle.partitions"
-_PER_CORE: Final = 4
+_PER_CORE: Final = 2
 
 
 @contextmanager
