@@ -161,7 +161,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(st.lists(rows(), min_size=1, max_size=6))
 @example([{"age": float("inf"), "age_hypertension": float("nan")}])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_columns_and_the_domain_agree_on_every_row(changes: list[dict[str, Any]]) -> None:
     batch = batch_of(*changes)
     columns = read_batch(batch, Header.of(batch.schema.names))

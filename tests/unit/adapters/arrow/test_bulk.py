@@ -86,7 +86,7 @@ def test_no_reason_quotes_a_value() -> None:
 
 
 @given(st.integers(1, 2000), st.integers(1, 4), st.integers(0, 60))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_blocks_and_threads_change_nothing(block_bytes: int, workers: int, count: int) -> None:
     data = csv_text(*ages(count), {"bmi": ""}, *ages(3))
     whole = Scored(data)

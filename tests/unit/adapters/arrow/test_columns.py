@@ -68,7 +68,7 @@ INFINITE = {**patient_json(age="inf"), **dict.fromkeys(ENGINEERED_FEATURES, "0")
 
 @given(st.lists(rows(), min_size=1, max_size=6))
 @example([[str(INFINITE[field]) for field in ALL_FIELDS]])
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_columns_and_the_domain_agree_on_every_row(table: list[list[str]]) -> None:
     known = header(*ALL_FIELDS)
     data = "".join(csv_row(cells) + "\r\n" for cells in table).encode()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv as pacsv
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,9 +64,9 @@ def test_a_version_is_quoted_where_csv_needs_it(version: str) -> None:
     scores = FakeScores(np.array([0.5]), np.array([[1.0]]), ("age",))
     model = type(MODEL)(**{n: getattr(MODEL, n) for n in MODEL.__slots__} | {"version": version})
     line = bytes(lines(rows, np.array([0]), scores, model, newline=b"\n"))
-    read = pa.csv.read_csv(
+    read = pacsv.read_csv(
         pa.py_buffer(line),
-        read_options=pa.csv.ReadOptions(autogenerate_column_names=True),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        read_options=pacsv.ReadOptions(autogenerate_column_names=True),
+        parse_options=pacsv.ParseOptions(newlines_in_values=True),
     )
     assert read.column(5).to_pylist() == [version]

@@ -127,7 +127,7 @@ def a_change(number: int, place: int, op: str = "c", cluster: str = OLD, **row: 
 OFFSETS = st.tuples(st.sampled_from([OLD, NEW]), st.integers(0, 20))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         OFFSETS, st.tuples(st.integers(1, 5), st.sampled_from("crud"), st.floats(0, 1)), max_size=25

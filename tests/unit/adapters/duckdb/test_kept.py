@@ -63,7 +63,7 @@ def test_a_run_that_goes_on_gives_the_rows_that_were_checked_by_hand(
 PROBABILITIES = st.integers(0, 1024).map(lambda parts: parts / 1024)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.lists(
         st.tuples(OFFSETS, st.integers(1, 5), st.sampled_from("crud"), PROBABILITIES),

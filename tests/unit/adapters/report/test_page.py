@@ -176,7 +176,7 @@ def test_of_many_groups_the_largest_are_drawn_and_the_table_has_an_end() -> None
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_text_from_the_data_is_text_on_the_page(name: str) -> None:
     rows = [{"country": name, "predictions": 12}, {"country": "<script>$a$", "predictions": 11}]
     page = Page(render(RUN, grouped(rows)))

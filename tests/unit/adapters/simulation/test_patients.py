@@ -26,13 +26,13 @@ def drawn(field: str, count: int = 50_000) -> np.ndarray:
 
 
 @given(SEEDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_every_simulated_patient_is_a_patient_of_the_domain(seed: int) -> None:
     assert len([Patient(**row) for row in rows(100, seed)]) == 100
 
 
 @given(seed=SEEDS, count=st.integers(0, 40), at_a_time=st.integers(1, 50))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_drawing_fewer_at_a_time_changes_no_patient(seed: int, count: int, at_a_time: int) -> None:
     assert rows(count, seed, at_a_time=at_a_time) == rows(count, seed)
 
