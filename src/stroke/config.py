@@ -262,6 +262,17 @@ class LakeSettings(BaseSettings):
         return f"s3://{self.bucket}/{self.prefix}"
 
 
+class DoctorSettings(BaseSettings):
+    """Where `stroke doctor` finds what answers over HTTP, beside the pipeline's own addresses."""
+
+    model_config = _group("DOCTOR")
+
+    api_url: str = "http://127.0.0.1:8000"
+    connect_metrics_url: str = "http://127.0.0.1:9400/metrics"
+    watch_metrics_url: str = "http://127.0.0.1:9401/metrics"
+    verify_metrics_url: str = "http://127.0.0.1:9402/metrics"
+
+
 class SparkSettings(BaseSettings):
     """The cluster that analyses and scores may run on."""
 
@@ -285,6 +296,7 @@ class PipelineSettings(BaseModel):
     lake: LakeSettings
     database: DatabaseSettings
     spark: SparkSettings
+    doctor: DoctorSettings
 
     @property
     def topic(self) -> str:
@@ -294,20 +306,7 @@ class PipelineSettings(BaseModel):
     @classmethod
     def load(cls) -> PipelineSettings:
         """Read the environment and ``.env``. Raises ``InvalidSetting`` naming what is wrong."""
-        return cls(
-            **_loaded(
-                {
-                    "http": HttpSettings,
-                    "kafka": KafkaSettings,
-                    "connect": ConnectSettings,
-                    "cdc": CdcSettings,
-                    "sink": SqlSinkSettings,
-                    "lake": LakeSettings,
-                    "database": DatabaseSettings,
-                    "spark": SparkSettings,
-                }
-            )
-        )
+        return cls(**_loaded(cls))
 
 
 class Settings(BaseModel):
@@ -323,21 +322,13 @@ class Settings(BaseModel):
     @classmethod
     def load(cls) -> Settings:
         """Read the environment and ``.env``. Raises ``InvalidSetting`` naming what is wrong."""
-        return cls(
-            **_loaded(
-                {
-                    "http": HttpSettings,
-                    "database": DatabaseSettings,
-                    "model": ModelSettings,
-                    "queue": QueueSettings,
-                }
-            )
-        )
+        return cls(**_loaded(cls))
 
 
-def _loaded(groups: dict[str, type[BaseSettings]]) -> dict[str, Any]:
+def _loaded(settings: type[BaseModel]) -> dict[str, Any]:
     loaded: dict[str, Any] = {}
-    for name, group in groups.items():
+    for name, field in settings.model_fields.items():
+        group: Any = field.annotation  # each field is a group of settings
         try:
             loaded[name] = group()
         except ValidationError as error:

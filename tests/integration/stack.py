@@ -248,6 +248,11 @@ class PipelineStack:
             "STROKE_LAKE_CATALOG_URI": (
                 f"mysql://{lake}@127.0.0.1:{self.ports['mysql']}/iceberg_catalog"
             ),
+            "STROKE_DOCTOR_API_URL": self.api_url,
+            **{
+                f"STROKE_DOCTOR_{name}_METRICS_URL": f"http://127.0.0.1:{self.ports[port]}/metrics"
+                for name, port in (("CONNECT", "jmx"), ("WATCH", "watch"), ("VERIFY", "verify"))
+            },
             "STROKE_LAKE_ENDPOINT": self.s3_endpoint,
             "STROKE_LAKE_PATH_STYLE": "true",
             "AWS_ACCESS_KEY_ID": "local",

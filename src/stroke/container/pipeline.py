@@ -7,18 +7,17 @@ import time
 from functools import partial
 
 from dependency_injector import containers, providers
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.iceberg.replica import IcebergReplica
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
+from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.adapters.kafka_connect.column_types import column_types, required_columns
 from stroke.adapters.kafka_connect.connector_files import ConnectorFiles
 from stroke.adapters.kafka_connect.rest import KafkaConnect
 from stroke.adapters.prometheus.observer import create_registry
 from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver
-from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.source import MySqlSource
 from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink.replica import SqlReplica
@@ -26,9 +25,9 @@ from stroke.application.connector_watch import ConnectorWatch, WatchPolicy
 from stroke.application.connectors import ConnectorService
 from stroke.application.dead_letters import DeadLetterService
 from stroke.application.verification import PipelineVerifier
-from stroke.config import DatabaseSettings, PipelineSettings
-from stroke.container.lake import lake_of, revealed
-from stroke.domain.errors import InvalidSetting
+from stroke.config import PipelineSettings
+from stroke.container.lake import lake_of
+from stroke.container.source import mysql_source, source_engine
 
 # A sink commits nothing between two commits of the lake: only several without one are a stand.
 _COMMITS_TO_WAIT_FOR = 4
@@ -70,24 +69,6 @@ def _wanted(files: ConnectorFiles) -> list[str]:
 def _watch_policy(commit_seconds: int) -> WatchPolicy:
     patience = float(max(120, _COMMITS_TO_WAIT_FOR * commit_seconds))
     return WatchPolicy(stalled_seconds=patience, gap_seconds=patience)
-
-
-def _source_engine(settings: DatabaseSettings) -> AsyncEngine:
-    url = settings.sqlalchemy_url
-    if url.get_backend_name() != "mysql":
-        raise InvalidSetting("the pipeline starts at MySQL: set MYSQL_HOST, MYSQL_USER and so on")
-    # A replica asks for the columns while a chunk is read.
-    return create_engine(url, pool_size=2, connect_timeout=settings.connect_timeout_seconds)
-
-
-def _source(engine: AsyncEngine, settings: PipelineSettings) -> MySqlSource:
-    return MySqlSource(
-        engine,
-        predictions.name,
-        statement_timeout=settings.database.statement_timeout_seconds,
-        mask=settings.cdc.mask,
-        mask_salt=revealed(settings.cdc.mask_salt),
-    )
 
 
 def _sql_replica(
@@ -136,6 +117,11 @@ class PipelineContainer(containers.DeclarativeContainer):
         timeout=settings.provided.kafka.timeout_seconds,
         replication_factor=settings.provided.kafka.replication_factor,
     )
+    schema_registry = providers.Singleton(
+        SchemaRegistry,
+        settings.provided.kafka.registry_url,
+        timeout=settings.provided.kafka.timeout_seconds,
+    )
     lake = providers.Singleton(lake_of, settings.provided.lake)
     change_log = providers.Singleton(
         IcebergChangeLog,
@@ -165,8 +151,8 @@ class PipelineContainer(containers.DeclarativeContainer):
         policy=watch_policy,
     )
 
-    source_engine = providers.Singleton(_source_engine, settings.provided.database)
-    source = providers.Singleton(_source, source_engine, settings)
+    source_engine = providers.Singleton(source_engine, settings.provided.database)
+    source = providers.Singleton(mysql_source, source_engine, settings)
     sql_replica = providers.Singleton(_sql_replica, settings, source, connector_files, connect)
     lake_replica = providers.Singleton(
         IcebergReplica,

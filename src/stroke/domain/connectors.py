@@ -90,6 +90,16 @@ class ConnectorStatus:
         """Whether the connector or any of its tasks has failed."""
         return ConnectorState.FAILED in (self.state, *(task.state for task in self.tasks))
 
+    @property
+    def summary(self) -> str:
+        """The states of the connector and its tasks, with what failed in them."""
+        parts = [("the connector", self.state, self.reason)]
+        parts += [(f"task {task.number}", task.state, task.reason) for task in self.tasks]
+        told = ", ".join(
+            f"{who} is {state}{f' ({reason})' if reason else ''}" for who, state, reason in parts
+        )
+        return told if self.tasks else f"{told}, and has no task"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class TopicPartition:

@@ -8,6 +8,7 @@ StrokeError
 ├── IdempotencyKeyReused       ... and that one was of other measurements
 ├── ServiceOverloaded          the queue of predictions waiting for a commit is full
 ├── StoreUnavailable           the database cannot be reached, or does not answer
+├── EndpointUnavailable        an address of the stack does not answer as it should
 ├── SchemaOutdated             the database's schema is not the one this version needs
 ├── ModelError
 │   ├── ModelNotFound          no artefact where one was looked for
@@ -80,6 +81,10 @@ class ServiceOverloaded(StrokeError):
 
 class StoreUnavailable(StrokeError):
     """The database cannot be reached, or went away before it confirmed the commit."""
+
+
+class EndpointUnavailable(StrokeError):
+    """The service, or metrics, cannot be reached over HTTP, or not as documented."""
 
 
 class SchemaOutdated(StrokeError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import httpx
 
+from stroke.application.health_ports import SchemaRegistryProbe
 from stroke.domain.errors import BrokerUnavailable
 
 
-class SchemaRegistry:
+class SchemaRegistry(SchemaRegistryProbe):
     """Gives the schemas of the registry at ``url``, fetching each one once."""
 
     def __init__(self, url: str, *, timeout: float) -> None:
@@ -24,8 +28,18 @@ class SchemaRegistry:
             self._known[schema_id] = self._fetch(schema_id)
         return self._known[schema_id]
 
+    async def subjects(self) -> int:
+        """Return how many subjects the registry knows. Raises ``BrokerUnavailable``."""
+        return len(await asyncio.to_thread(self._get, "subjects"))
+
     def _fetch(self, schema_id: int) -> str:
-        url = f"{self._url}/apis/ccompat/v7/schemas/ids/{schema_id}"
+        try:
+            return str(self._get(f"schemas/ids/{schema_id}")["schema"])
+        except LookupError:
+            raise LookupError(f"no schema has the id {schema_id}") from None
+
+    def _get(self, path: str) -> Any:
+        url = f"{self._url}/apis/ccompat/v7/{path}"
         try:
             answer = httpx.get(url, timeout=self._timeout)
         except httpx.TransportError as error:
@@ -34,7 +48,7 @@ class SchemaRegistry:
                 "SCHEMA_REGISTRY_URL right?"
             ) from error
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise LookupError(f"no schema has the id {schema_id}")
+            raise LookupError(f"the schema registry has no {path}")
         if answer.is_error:
             raise BrokerUnavailable(f"the schema registry answers {answer.status_code}")
-        return str(answer.json()["schema"])
+        return answer.json()

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import stroke
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.faults import missing_table, mysql_code, translated
+from stroke.application.health_ports import Schema
 from stroke.domain.errors import InvalidData, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -51,6 +52,21 @@ async def current_revision(connection: AsyncConnection) -> str | None:
             raise
         return None
     return found
+
+
+class SqlSchema(Schema):
+    """The schema of the database behind ``engine``, read in ``seconds`` or not at all."""
+
+    needed = HEAD
+
+    def __init__(self, engine: AsyncEngine, *, seconds: float) -> None:
+        self._engine = engine
+        self._seconds = seconds
+
+    async def revision(self) -> str | None:
+        with translated():
+            async with asyncio.timeout(self._seconds), self._engine.connect() as connection:
+                return await current_revision(connection)
 
 
 def revision(url: URL) -> str | None:

@@ -12,6 +12,7 @@ from stroke.entrypoints.cli import (
     analytics,
     connectors,
     db,
+    doctor,
     lake,
     model,
     pipeline,
@@ -32,6 +33,7 @@ app.command()(serve.serve)
 app.command()(predict.predict)
 app.command()(score.score)
 app.command()(simulate.simulate)
+app.command()(doctor.doctor)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
 app.add_typer(connectors.app, name="connectors")

@@ -1,0 +1,131 @@
+"""Composition root of `stroke doctor`: what is configured is examined, and imported, alone."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from stroke.adapters.sql.schema import SqlSchema
+from stroke.adapters.web.metrics import ScrapedMetrics
+from stroke.adapters.web.service import HttpPredictionApi
+from stroke.application.canary import Canary
+from stroke.application.doctor import Doctor
+from stroke.application.stack_checks import (
+    API_METRICS,
+    CONNECT_METRICS,
+    VERIFY_METRICS,
+    WATCH_METRICS,
+    StackParts,
+    checks_of,
+)
+from stroke.config import PipelineSettings
+from stroke.container.source import mysql_source, source_engine
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from stroke.container.pipeline import PipelineContainer
+
+# The longest that a part other than a wait for a copy may take to answer.
+_ANSWER: Final = 30.0
+
+
+@asynccontextmanager
+async def doctor_of(settings: PipelineSettings, *, waits: float) -> AsyncIterator[Doctor]:
+    """Give the doctor of the stack that ``settings`` describe; its canary is erased at the end.
+
+    A copy has ``waits`` seconds to follow the canary. Raises ``ModuleNotFoundError`` where a
+    pipeline is configured and its packages are not installed.
+    """
+    async with AsyncExitStack() as closing:
+        engine = None
+        if settings.database.sqlalchemy_url.get_backend_name() == "mysql":
+            engine = source_engine(settings.database)
+            closing.push_async_callback(engine.dispose)
+        pipeline = None
+        if _has_pipeline(settings):
+            pipeline = _pipeline(settings, engine)
+            closing.push_async_callback(pipeline.connect().aclose)
+        parts = _parts(settings, engine, pipeline, closing)
+        canary = Canary(
+            parts.api,
+            parts.source,
+            seconds=waits,
+            now=lambda: datetime.now(UTC),
+            clock=time.monotonic,
+            sleep=asyncio.sleep,
+            chance=random.SystemRandom().random,
+        )
+        closing.push_async_callback(canary.aclose)
+        yield Doctor(checks_of(parts, canary, waits=waits), seconds=_ANSWER)
+
+
+def _has_kafka(settings: PipelineSettings) -> bool:
+    return "bootstrap_servers" in settings.kafka.model_fields_set
+
+
+def _has_registry(settings: PipelineSettings) -> bool:
+    return "registry_url" in settings.kafka.model_fields_set
+
+
+def _has_connect(settings: PipelineSettings) -> bool:
+    return "url" in settings.connect.model_fields_set
+
+
+def _has_sql_sink(settings: PipelineSettings) -> bool:
+    return settings.sink.url is not None or settings.sink.mssql_host is not None
+
+
+def _has_lake(settings: PipelineSettings) -> bool:
+    return settings.lake.catalog_uri is not None or settings.lake.catalog == "glue"
+
+
+def _has_pipeline(settings: PipelineSettings) -> bool:
+    looks = (_has_kafka, _has_registry, _has_connect, _has_sql_sink, _has_lake)
+    return any(look(settings) for look in looks)
+
+
+def _pipeline(settings: PipelineSettings, engine: AsyncEngine | None) -> PipelineContainer:
+    from stroke.container.pipeline import PipelineContainer  # noqa: PLC0415 -- needs its packages
+
+    parts = PipelineContainer(settings=settings)
+    if engine is not None:
+        parts.source_engine.override(engine)
+    return parts
+
+
+def _parts(
+    settings: PipelineSettings,
+    engine: AsyncEngine | None,
+    pipeline: PipelineContainer | None,
+    closing: AsyncExitStack,
+) -> StackParts:
+    at, database = settings.doctor, settings.database
+    # Copies are read with the columns that MySQL has.
+    copies = pipeline if engine is not None else None
+    sql = copies.sql_replica() if copies and _has_sql_sink(settings) else None
+    if sql is not None:
+        closing.push_async_callback(sql.close)
+    urls = {API_METRICS: f"{at.api_url.rstrip('/')}/metrics"}
+    if _has_connect(settings):
+        urls[CONNECT_METRICS] = at.connect_metrics_url
+        urls[WATCH_METRICS] = at.watch_metrics_url
+        urls[VERIFY_METRICS] = at.verify_metrics_url
+    timeout = database.statement_timeout_seconds
+    return StackParts(
+        api=HttpPredictionApi(at.api_url, seconds=timeout),
+        schema=SqlSchema(engine, seconds=timeout) if engine is not None else None,
+        source=mysql_source(engine, settings) if engine is not None else None,
+        change_topic=pipeline.change_topic() if pipeline and _has_kafka(settings) else None,
+        topic=settings.topic,
+        registry=pipeline.schema_registry() if pipeline and _has_registry(settings) else None,
+        connectors=pipeline.connectors() if pipeline and _has_connect(settings) else None,
+        sql=sql,
+        lake=copies.lake_replica() if copies and _has_lake(settings) else None,
+        metrics={name: ScrapedMetrics(url, seconds=_ANSWER) for name, url in urls.items()},
+    )
