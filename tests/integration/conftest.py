@@ -14,7 +14,8 @@ import pytest
 
 from stroke.adapters.iceberg.catalog import Lake
 
-from .containers import MySqlServer, PostgreSqlServer, mysql_image
+from .containers import ROOT, MySqlServer, PostgreSqlServer, mysql_image
+from .helm_chart import Chart
 from .object_store import ObjectStore
 from .processes import STROKE, RunStroke, environment
 from .stack import PipelineStack
@@ -119,6 +120,15 @@ def own_mysql(docker_engine: None) -> Iterator[Callable[[], MySqlServer]]:
             return server
 
         yield launch
+
+
+@pytest.fixture(scope="session")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
+    """Return the Helm chart; Helm's packages are built for it once, which takes minutes."""
+    helm = subprocess.run(
+        [ROOT / "deploy/helm/ensure-helm.sh"], stdout=subprocess.PIPE, text=True, check=True
+    )
+    return Chart(helm.stdout.strip(), tmp_path_factory.mktemp("values"))
 
 
 @pytest.fixture(scope="session")

@@ -40,6 +40,13 @@ def said(done: subprocess.CompletedProcess[str]) -> Any:
     return json.loads(done.stdout)
 
 
+async def test_the_table_is_made_once(run: RunStroke) -> None:
+    for done in ("was made", "is there already"):
+        ended = run("create")
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout == f"the table stroke.predictions_changes {done}\n"
+
+
 async def test_the_table_is_compacted_and_forgets_what_was(sink: Sink, run: RunStroke) -> None:
     before = said(run("status", "--json"))
     assert (before["data_files"], before["rows"], before["snapshots"]) == (3, 6, 3)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from stroke.domain.connectors import ConnectorConfig, holds_secret
+from stroke.domain.connectors import ConnectorConfig, ConnectorSpec, holds_secret
 from stroke.domain.errors import Violation
 
 CLASS: Final = "connector.class"
@@ -186,6 +186,21 @@ def violations(config: ConnectorConfig, known_keys: Collection[str] = ()) -> lis
     if known_keys:
         found += _unknown_keys(config, {*known_keys, *rules.undeclared}, rules.free + _COMMON.free)
     return sorted(set(found), key=lambda v: (v.field, v.reason))
+
+
+def violations_of(
+    spec: ConnectorSpec, cluster_id: str, known_keys: Collection[str] = ()
+) -> list[Violation]:
+    """Return the same for the connector of the Kafka cluster with this id."""
+    found = violations(spec.config, known_keys)
+    if is_lake(spec.config) and cluster_id not in spec.config.get(CONTROL_TOPIC, ""):
+        found.append(Violation(CONTROL_TOPIC, "must carry {cluster_id}: see LineageBroken"))
+    return found
+
+
+def is_lake(config: ConnectorConfig) -> bool:
+    """Return whether the connector writes the Iceberg table."""
+    return config.get(CLASS) == ICEBERG_SINK
 
 
 def _values(config: ConnectorConfig, rules: _Rules) -> Iterator[Violation]:

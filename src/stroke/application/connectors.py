@@ -8,14 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from stroke.application.connector_rules import (
-    CLASS,
-    CONTROL_TOPIC,
-    DEAD_LETTERS,
-    ICEBERG_SINK,
-    PARKED_BY_SOURCE,
-    violations,
-)
+from stroke.application.connector_rules import CLASS, CONTROL_TOPIC, is_lake, violations_of
+from stroke.application.connector_topics import own_topics
 from stroke.application.ports import (
     ChangeLog,
     ChangeTopic,
@@ -37,13 +31,7 @@ from stroke.domain.errors import (
     ConnectUnavailable,
     InvalidConnector,
     LineageBroken,
-    Violation,
 )
-
-# A coordinator that is not told of all commits any more can lose rows: keep every one.
-CONTROL_TOPIC_CONFIG: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
-# Connect would make it so that letters are gone after a week, looked at or not.
-DEAD_LETTERS_CONFIG: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 _LOOKS_EVERY: Final = 0.5
 # A status outlives the tasks it is of: RUNNING and FAILED count once they stay.
@@ -139,6 +127,21 @@ class ConnectorService:
         present = set(await self._registry.names())
         return sorted(set(self._specs.names().values()) - present)
 
+    async def differing(self) -> dict[str, list[str]]:
+        """Return the settings in which Connect's connectors differ from their files, by name.
+
+        Connect validates nothing here, so that no database behind it is asked; connectors that
+        are missing are not compared.
+        """
+        cluster_id = await self._registry.cluster_id()
+        found = {}
+        for file in self._files(()):
+            spec = self._specs.load(file, cluster_id=cluster_id)
+            running = await self._registry.config(spec.name)
+            if running is not None and (changes := differences(running, spec.config)):
+                found[spec.name] = [change.key for change in changes]
+        return found
+
     async def restart(self, names: Sequence[str] = (), *, only_failed: bool = False) -> list[str]:
         """Restart the named connectors, or all; return their names."""
         return await self._each(
@@ -190,9 +193,7 @@ class ConnectorService:
     async def _refuse_wrong(self, spec: ConnectorSpec, cluster_id: str) -> None:
         """Raise ``InvalidConnector`` before Connect is given a wrong value."""
         keys = await self._registry.known_keys(spec.config.get(CLASS, ""))
-        found = violations(spec.config, keys)
-        if _is_lake(spec.config) and cluster_id not in spec.config.get(CONTROL_TOPIC, ""):
-            found.append(Violation(CONTROL_TOPIC, "must carry {cluster_id}: see LineageBroken"))
+        found = violations_of(spec, cluster_id, keys)
         # Only then does Connect see it: its validation may connect, and it quotes values.
         found = found or await self._registry.check(spec.name, spec.config)
         if found:
@@ -201,7 +202,7 @@ class ConnectorService:
     async def _plan(self, spec: ConnectorSpec, cluster_id: str, *, migrate: bool) -> Plan:
         running = await self._registry.config(spec.name)
         note = ""
-        if _is_lake(spec.config):
+        if is_lake(spec.config):
             note = await self._lineage_note(spec, running, cluster_id, migrate=migrate)
         return Plan(spec, running is None, differences(running, spec.config), note)
 
@@ -248,13 +249,9 @@ class ConnectorService:
             )
 
     async def _carry_out(self, plan: Plan) -> None:
-        for key in (DEAD_LETTERS, PARKED_BY_SOURCE):
-            if dead_letters := plan.spec.config.get(key):
-                await self._change_topic.ensure_topic(dead_letters, DEAD_LETTERS_CONFIG)
-        if _is_lake(plan.spec.config):
-            await self._change_topic.ensure_topic(
-                plan.spec.config[CONTROL_TOPIC], CONTROL_TOPIC_CONFIG
-            )
+        for topic, config in own_topics(plan.spec.config).items():
+            await self._change_topic.ensure_topic(topic, config)
+        if is_lake(plan.spec.config):
             await self._change_log.ensure_table()
         if plan.is_new or plan.changes:
             await self._registry.put(plan.spec.name, plan.spec.config)
@@ -266,7 +263,8 @@ class ConnectorService:
         since, before = self._clock(), ""
         while True:
             status = await self._status(name)
-            now, seen = self._clock(), _summary(status)
+            now = self._clock()
+            seen = status.summary if status else "Connect has not started it"
             if seen != before:
                 since, before = now, seen
             if status and status.is_running and now - since >= steady:
@@ -287,17 +285,14 @@ class ConnectorService:
             return None
 
 
-def _is_lake(config: ConnectorConfig) -> bool:
-    return config.get(CLASS) == ICEBERG_SINK
+def checked(specs: ConnectorSpecs, cluster_id: str) -> list[ConnectorSpec]:
+    """Return the connectors of all files for the Kafka cluster with this id.
 
-
-def _summary(status: ConnectorStatus | None) -> str:
-    """Return the states of a connector and its tasks, with what failed in them."""
-    if status is None:
-        return "Connect has not started it"
-    parts = [("the connector", status.state, status.reason)]
-    parts += [(f"task {task.number}", task.state, task.reason) for task in status.tasks]
-    told = ", ".join(
-        f"{who} is {state}{f' ({reason})' if reason else ''}" for who, state, reason in parts
-    )
-    return told if status.tasks else f"{told}, and has no task"
+    Raises ``InvalidConnector`` for a config that breaks our rules. Connect is not asked, so a
+    misspelt key is not found.
+    """
+    found = [specs.load(file, cluster_id=cluster_id) for file in sorted(specs.names())]
+    for spec in found:
+        if broken := violations_of(spec, cluster_id):
+            raise InvalidConnector(spec.name, tuple(broken))
+    return found

@@ -12,7 +12,7 @@ from fakes_pipeline import (
     FakeTopics,
 )
 from stroke.application.connector_rules import ICEBERG_SINK, JDBC_SINK, MYSQL_SOURCE
-from stroke.application.connectors import ConnectorService
+from stroke.application.connectors import ConnectorService, checked
 from stroke.domain.connectors import ConnectorState, TopicPartition
 from stroke.domain.consistency import Lineage
 from stroke.domain.errors import (
@@ -331,3 +331,14 @@ async def test_removed_connectors_are_missing_and_a_dry_run_removes_none(stage: 
     assert await stage.service.missing() == []
     assert await stage.service.remove(["c-sql"]) == ["sql"]
     assert await stage.service.missing() == ["sql"]
+
+
+def test_connectors_are_checked_without_connect() -> None:
+    specs = FakeSpecs(**ALL)
+    assert [spec.name for spec in checked(specs, "cluster-1")] == ["source", "lake", "sql"]
+
+
+def test_a_control_topic_of_another_cluster_is_refused_without_connect() -> None:
+    lake = LAKE | {"iceberg.control.topic": "control-cluster-0"}
+    with pytest.raises(InvalidConnector, match=r"iceberg\.control\.topic"):
+        checked(FakeSpecs(**{**ALL, "b-lake": ("lake", lake)}), "cluster-1")

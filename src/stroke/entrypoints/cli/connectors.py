@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stroke.domain.errors import ConnectorFailed
+from stroke.entrypoints.cli import connector_values
 from stroke.entrypoints.cli.output import progress
 from stroke.entrypoints.cli.pipeline_parts import run
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from stroke.domain.connectors import ConnectorStatus
 
 app = typer.Typer(no_args_is_help=True, help="Kafka Connect's connectors: apply, watch, restart.")
+app.command()(connector_values.render)
 
 Names = Annotated[
     list[str] | None,

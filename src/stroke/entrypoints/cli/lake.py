@@ -44,6 +44,26 @@ def status(*, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def create() -> None:
+    """Make the table of change events, if it is not there. The Iceberg sink does not make it.
+
+    `stroke connectors apply` does so by itself; this is for connectors that an operator applies.
+
+    \b
+    stroke lake create
+    """  # noqa: D301
+    import asyncio
+
+    from stroke.config import PipelineSettings
+    from stroke.container.pipeline import PipelineContainer
+
+    settings = PipelineSettings.load()
+    made = asyncio.run(PipelineContainer(settings=settings).change_log().ensure_table())
+    name = f"{settings.lake.namespace}.{settings.lake.table}"
+    typer.echo(f"the table {name} {'was made' if made else 'is there already'}")
+
+
+@app.command()
 def compact(
     *,
     all_days: Annotated[

@@ -1,0 +1,268 @@
+"""deploy/helm/stroke, as Helm renders it for three sets of values."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from stroke import __version__
+from stroke.entrypoints.api import service
+
+from .containers import ROOT
+from .helm_chart import CHART, Chart, Refused, Resource, containers, of_kind, only, pods
+
+SETS = {path.stem: path for path in sorted((CHART / "ci").glob("*.yaml"))}
+MINIMAL = SETS["minimal"]
+KUBERNETES = "1.37.0"
+# The two versions that Kubernetes' schemas do not have: resources of operators.
+OPERATORS = ("kafka.strimzi.io/", "monitoring.coreos.com/")
+CONNECTOR = {"class": "a.Source", "tasksMax": 1, "config": {"password": "${env:STROKE_X}"}}
+CONNECT = {"connect": {"connectors": {"a-source": CONNECTOR}}}
+
+
+@pytest.fixture(name="sets", scope="module")
+def every_set(chart: Chart) -> dict[str, list[Resource]]:
+    return {name: chart.render(path, CONNECT) for name, path in SETS.items()}
+
+
+def test_there_are_three_sets_of_values() -> None:
+    assert sorted(SETS) == ["minimal", "monitored", "production"]
+
+
+def test_helm_finds_nothing_to_complain_of(chart: Chart) -> None:
+    for path in SETS.values():
+        assert "WARNING" not in chart.lint(path, CONNECT)
+
+
+def test_every_resource_is_valid_by_kubernetes_own_schemas(sets: dict[str, list[Resource]]) -> None:
+    kinds = set()
+    for resources in sets.values():
+        for one in resources:
+            if not one["apiVersion"].startswith(OPERATORS):
+                kinds.add(one["kind"])
+                kubernetes_validate.validate(one, KUBERNETES, strict=True)
+    assert kinds == {
+        *("ConfigMap", "Deployment", "HorizontalPodAutoscaler", "Job", "NetworkPolicy"),
+        *("PodDisruptionBudget", "Service"),
+    }
+
+
+def test_no_pod_can_more_than_it_has_to(sets: dict[str, list[Resource]]) -> None:
+    for resources in sets.values():
+        for pod in pods(resources):
+            assert pod["automountServiceAccountToken"] is False
+            assert pod["securityContext"]["runAsNonRoot"] is True
+            assert pod["securityContext"]["runAsUser"] == 10001
+            assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+            assert {"hostNetwork", "hostPID", "hostIPC", "hostUsers"}.isdisjoint(pod)
+            assert all(set(one) == {"name", "emptyDir"} for one in pod["volumes"])
+        for container in containers(resources):
+            may = container["securityContext"]
+            assert may["allowPrivilegeEscalation"] is may["privileged"] is False
+            assert may["readOnlyRootFilesystem"] is True
+            assert may["capabilities"] == {"drop": ["ALL"]}
+            mounts = container["volumeMounts"]
+            assert [one["mountPath"] for one in mounts if not one.get("readOnly")] == ["/tmp"]  # noqa: S108
+            assert {"memory", "cpu"} <= set(container["resources"]["requests"])
+            assert "memory" in container["resources"]["limits"]
+
+
+def test_no_secret_is_made_or_spelt_out(sets: dict[str, list[Resource]]) -> None:
+    for resources in sets.values():
+        assert not of_kind(resources, "Secret")
+        for container in containers(resources):
+            for one in container["env"]:
+                assert "PASSWORD" not in one["name"] or "secretKeyRef" in one["valueFrom"]
+        for settings in of_kind(resources, "ConfigMap"):
+            assert not any("PASSWORD" in name for name in settings["data"])
+
+
+def test_the_probes_and_the_metrics_are_routes_of_the_service(
+    sets: dict[str, list[Resource]],
+) -> None:
+    routes = {getattr(route, "path", "") for route in service.router.routes}
+    [container] = only(sets["monitored"], "Deployment")["spec"]["template"]["spec"]["containers"]
+    probes = ("startup", "readiness", "liveness")
+    asked = {kind: container[f"{kind}Probe"]["httpGet"] for kind in probes}
+    assert {one["path"] for one in asked.values()} <= routes
+    assert asked["readiness"]["path"] == "/health/ready"
+    assert asked["liveness"]["path"] == asked["startup"]["path"] == "/health/live"
+    assert {one["port"] for one in asked.values()} == {"http"}
+    # The route gives the database 5 s, a start the database 60 s.
+    assert container["readinessProbe"]["timeoutSeconds"] > 5
+    startup = container["startupProbe"]
+    assert startup["periodSeconds"] * startup["failureThreshold"] > 60
+    [scraped] = only(sets["monitored"], "ServiceMonitor")["spec"]["endpoints"]
+    assert (scraped["path"], scraped["port"]) == ("/metrics", "http")
+
+
+def test_a_pod_ends_when_all_that_waits_is_answered(chart: Chart) -> None:
+    resources = chart.render(MINIMAL, {"shutdown": {"forgetSeconds": 7, "drainSeconds": 90}})
+    pod = only(resources, "Deployment")["spec"]["template"]["spec"]
+    slept = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drained = int(only(resources, "ConfigMap")["data"]["STROKE_HTTP_SHUTDOWN_SECONDS"])
+    assert (slept, drained) == (7, 90)
+    assert pod["terminationGracePeriodSeconds"] > slept + drained
+    rolling = only(resources, "Deployment")["spec"]["strategy"]["rollingUpdate"]
+    assert rolling == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+def test_pods_are_found_spread_kept_and_scaled_by_the_same_labels(
+    sets: dict[str, list[Resource]],
+) -> None:
+    resources = sets["production"]
+    deployment = only(resources, "Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    chosen = deployment["spec"]["selector"]["matchLabels"]
+    assert chosen.items() <= labels.items()
+    assert only(resources, "Service")["spec"]["selector"] == chosen
+    budget = only(resources, "PodDisruptionBudget")["spec"]
+    assert budget["selector"]["matchLabels"] == chosen
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    spread = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert {one["topologyKey"]: one["whenUnsatisfiable"] for one in spread} == {
+        "topology.kubernetes.io/zone": "DoNotSchedule",
+        "kubernetes.io/hostname": "ScheduleAnyway",
+    }
+    assert all(one["labelSelector"]["matchLabels"] == chosen for one in spread)
+    scaler = only(resources, "HorizontalPodAutoscaler")["spec"]
+    assert scaler["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 12)
+    assert "replicas" not in deployment["spec"]  # or each upgrade would undo the scaling
+    assert only(sets["minimal"], "Deployment")["spec"]["replicas"] == 2
+
+
+def test_traffic_is_let_through_to_and_from_what_is_named_and_nothing_else(
+    sets: dict[str, list[Resource]],
+) -> None:
+    policy = only(sets["monitored"], "NetworkPolicy", "stroke")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    [ingress] = policy["ingress"]
+    assert ingress["ports"] == [{"port": "http", "protocol": "TCP"}]
+    named = [one["namespaceSelector"]["matchLabels"] for one in ingress["from"]]
+    assert named == [
+        {"kubernetes.io/metadata.name": "clinic"},
+        {"kubernetes.io/metadata.name": "monitoring"},
+    ]
+    for resources in sets.values():
+        for one in of_kind(resources, "NetworkPolicy"):
+            dns, mysql = one["spec"]["egress"]
+            assert {port["port"] for port in dns["ports"]} == {53}
+            assert dns["to"][0]["podSelector"]["matchLabels"] == {"k8s-app": "kube-dns"}
+            assert [port["port"] for port in mysql["ports"]] == [3306]
+            assert mysql["to"]
+    assert only(sets["minimal"], "NetworkPolicy", "stroke")["spec"]["ingress"] == []
+
+
+def test_the_schema_is_brought_up_to_date_before_the_pods(sets: dict[str, list[Resource]]) -> None:
+    job = only(sets["production"], "Job")
+    policy = only(sets["production"], "NetworkPolicy", "migrations")
+    for hook in (job, policy):
+        assert hook["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    weights = [int(one["metadata"]["annotations"]["helm.sh/hook-weight"]) for one in (policy, job)]
+    assert weights == sorted(weights)
+    kept = job["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+    assert kept == "before-hook-creation,hook-succeeded"
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["db", "upgrade"]
+    from_secrets = [one["valueFrom"] for one in container["env"] if "valueFrom" in one]
+    assert {one["secretKeyRef"]["name"] for one in from_secrets} == {"stroke-mysql-schema"}
+    # On an install, hooks run before there is a ConfigMap.
+    assert "envFrom" not in container
+    assert {"MYSQL_HOST", "STROKE_QUEUE_CAPACITY"} <= {one["name"] for one in container["env"]}
+    api = only(sets["production"], "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    assert api["args"] == ["serve", "--no-migrate"]
+    assert api["image"] == container["image"]
+    assert "@sha256:" in api["image"]
+
+
+def test_a_large_number_stays_a_whole_number(chart: Chart) -> None:
+    resources = chart.render(MINIMAL, {"settings": {"STROKE_HTTP_MAX_BODY_BYTES": 16777216}})
+    assert only(resources, "ConfigMap")["data"]["STROKE_HTTP_MAX_BODY_BYTES"] == "16777216"
+
+
+def test_changed_settings_roll_the_pods(chart: Chart) -> None:
+    def checksum(**settings: int) -> str:
+        deployment = only(chart.render(MINIMAL, {"settings": settings}), "Deployment")
+        found: str = deployment["spec"]["template"]["metadata"]["annotations"]["checksum/settings"]
+        return found
+
+    assert checksum() == checksum()
+    assert checksum() != checksum(STROKE_QUEUE_CAPACITY=9)
+
+
+def test_a_cluster_without_the_prometheus_operator_gets_no_service_monitor(chart: Chart) -> None:
+    assert not of_kind(chart.render(SETS["monitored"], CONNECT, has="v1"), "ServiceMonitor")
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"replica": 3}, "additional properties 'replica' not allowed"),
+        ({"replicas": "3"}, "'/replicas': got string, want integer"),
+        ({"database": {"password": "x"}}, "additional properties 'password' not allowed"),
+        ({"database": {"existingSecret": ""}}, "'/database/existingSecret': minLength"),
+        ({"settings": {"STROKE_CDC_MASK_SALT": "x"}}, "invalid propertyName"),
+        ({"settings": {"STROKE_HTTP_PORT": 9}}, "invalid propertyName"),
+        ({"networkPolicy": {"database": []}}, "'/networkPolicy/database': minItems"),
+        ({"networkPolicy": {"database": [{"cidr": "0.0.0.0/0"}]}}, "'/networkPolicy/database/0"),
+        ({"image": {"digest": "latest"}}, "'/image/digest': 'latest' does not match pattern"),
+        ({"spread": {"zones": "Never"}}, "'/spread/zones': value must be one of"),
+        ({"connect": {"enabled": True}}, "'/connect/connectors': minProperties"),
+    ],
+)
+def test_wrong_values_are_refused_and_named(
+    chart: Chart, values: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        chart.render(MINIMAL, values)
+    assert told in str(refused.value)
+
+
+def test_the_schema_knows_every_value_and_no_other() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert _paths(schema, values) == set(_leaves(values))
+
+
+def _paths(schema: dict[str, Any], values: Any, path: str = "") -> set[str]:
+    """Return the paths of the described leaves; each object on the way must be closed."""
+    if not (isinstance(values, dict) and "properties" in schema):
+        assert schema["description"], path
+        return {path}
+    assert schema["additionalProperties"] is False, path
+    named = {name: one for name, one in schema["properties"].items() if name != "global"}
+    assert set(named) == set(values), path
+    return set().union(
+        *(_paths(one, values[name], f"{path}/{name}") for name, one in named.items())
+    )
+
+
+def _leaves(values: Any, path: str = "") -> Iterator[str]:
+    closed = path.endswith(("/resources", "/dns"))  # shapes that the schema has once, for all
+    if isinstance(values, dict) and values and not closed:
+        for name, one in values.items():
+            yield from _leaves(one, f"{path}/{name}")
+    else:
+        yield path
+
+
+def test_the_readme_tells_the_values_as_they_are() -> None:
+    table = subprocess.run(
+        [sys.executable, ROOT / "deploy/helm/values_table.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert table in (CHART / "README.md").read_text(), table
+
+
+def test_the_chart_is_of_the_version_of_the_service() -> None:
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == __version__
