@@ -15,13 +15,16 @@ from .processes import wait_for
 
 
 class ObjectStore:
-    """One server. It takes any credentials; buckets are addressed by path."""
+    """One server. It takes any credentials; buckets are addressed by path.
 
-    def __init__(self, folder: Path) -> None:
+    It knows AWS's other services, too. Containers reach one at an ``address`` of their network.
+    """
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
         port = free_port()
-        self.endpoint = f"http://127.0.0.1:{port}"
+        self.endpoint = f"http://{address}:{port}"
         self._log = folder / "moto.log"
-        self._command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        self._command = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
