@@ -1,0 +1,126 @@
+#!/bin/bash
+set -euo pipefail
+
+usage() {
+  cat << 'HELP'
+Usage: deploy/backup/mysql-restore.sh [NAME] [--replace] [--yes] [OPTION]...
+
+Restore a backup that mysql-backup.sh made (the newest, or NAME) into a running MySQL container, after
+its checksum was compared. Databases that are there with tables in them are kept, and nothing is done,
+unless --replace says to drop them first.
+
+Into another server than the one that was backed up, the rows come back as history: not written to
+the binlog, their GTIDs taken over, so that the sinks, which have them, do not get them again. Into
+the same server they are changes like any other: they flow to the sinks, which take them as updates.
+
+  deploy/backup/mysql-restore.sh --list
+  deploy/backup/mysql-restore.sh --dry-run                 check the newest; say what would happen
+  deploy/backup/mysql-restore.sh stroke-mysql-20260131T020000Z --replace
+  deploy/backup/mysql-restore.sh --target /mnt/backups --container mysql-new --yes
+
+  --list                 the backups that there are, newest first
+  --target, --container, --env-file, and all settings: as mysql-backup.sh
+  --replace              drop the databases that the backup holds, first
+  --yes                  do not ask
+  --dry-run              fetch and check, restore nothing
+
+Stop the service and the connectors first: deploy/stack.sh stop api connectors connect verify
+HELP
+}
+
+here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
+# shellcheck source=deploy/backup/store.sh
+. "$here/store.sh"
+me=mysql-restore.sh
+name='' dry_run='' replace='' yes='' list=''
+while (($#)); do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --target) export STROKE_BACKUP_TARGET; STROKE_BACKUP_TARGET=$(argument "$@"); shift ;;
+    --container) export STROKE_BACKUP_CONTAINER; STROKE_BACKUP_CONTAINER=$(argument "$@"); shift ;;
+    --env-file) env_file=$(argument "$@"); shift ;;
+    --list) list=yes ;;
+    --replace) replace=yes ;;
+    --yes) yes=yes ;;
+    --dry-run) dry_run=yes ;;
+    -*) usage >&2; exit 2 ;;
+    *) [[ -z $name ]] || { usage >&2; exit 2; }; name=$1 ;;
+  esac
+  shift
+done
+umask 077
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+read_settings
+choose_target
+if [[ -n $list ]]; then store_names; exit 0; fi
+
+if [[ -z $name ]]; then
+  name=$(store_names | head -1)
+  [[ -n $name ]] || fail "there is no backup in $target"
+fi
+container=$(mysql_container)
+manifest=$work/$name.json dump=$work/$name.sql.gz
+of() { sed -nE "s/.*\"$1\": (\"([^\"]*)\"|([0-9]+)).*/\2\3/p" "$manifest"; }
+
+fetch() {
+  store_get "$name.json" "$manifest"
+  store_get "$name.sql.gz" "$dump"
+  [[ $(sha256sum "$dump" | cut -d' ' -f1) == "$(of sha256)" ]] ||
+    fail "$name is not what was backed up: its checksum differs; take another (--list)"
+}
+
+asked() { in_mysql mysql -NBe "$1"; }
+
+# NEW: knows none of the backup's transactions; SAME: knows all of them. Anything between is a server
+# that a human should look at.
+which_server() {
+  local purged
+  purged=$(of gtid_purged)
+  asked "SELECT CASE WHEN '$purged' = '' THEN 'SAME'
+    WHEN GTID_SUBSET('$purged', @@GLOBAL.gtid_executed) THEN 'SAME'
+    WHEN GTID_SUBTRACT('$purged', @@GLOBAL.gtid_executed) = GTID_SUBTRACT('$purged', '') THEN 'NEW'
+    ELSE 'MIXED' END"
+}
+
+tables_in() { asked "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$1' AND table_name <> 'debezium_signal'"; }
+
+fetch
+server=$(which_server)
+[[ $server != MIXED ]] ||
+  fail "this server knows some of the backup's transactions, and not others: restore into a new server"
+read -ra names <<< "$(of databases)"
+for database in "${names[@]}"; do
+  if [[ $(tables_in "$database") != 0 && -z $replace ]]; then
+    fail "$database has tables already: --replace drops it first (stop what writes to it)"
+  fi
+done
+
+filter=(cat)
+what="as history: its GTIDs are taken over, and nothing of it goes to the binlog"
+if [[ $server == SAME ]]; then
+  # The server would refuse transactions that it has, and the sinks are to follow.
+  filter=(env LC_ALL=C sed -e '/^SET @@GLOBAL.GTID_PURGED=/ { :a; /;$/! { N; ba }; d }'
+    -e '/^SET @@SESSION.SQL_LOG_BIN *= *0;$/d')
+  what="as new changes, which flow to the sinks"
+fi
+echo "mysql-restore.sh: $name of $(of made_at), binlog $(of binlog_file) $(of binlog_position)," \
+  "${names[*]}, into $container $what" >&2
+if [[ -n $dry_run ]]; then exit 0; fi
+if [[ -z $yes ]]; then
+  read -rp "Restore? (yes/no) " answer || fail "nobody answers: --yes"
+  [[ $answer == yes ]] || fail "nothing was done"
+fi
+if [[ -n $replace ]]; then
+  for database in "${names[@]}"; do
+    # As the rows: a new server's binlog does not tell of what it is made from.
+    silent=
+    if [[ $server == NEW ]]; then silent="SET SESSION sql_log_bin = 0; "; fi
+    asked "${silent}DROP DATABASE IF EXISTS \`$database\`"
+  done
+fi
+zcat "$dump" | "${filter[@]}" | in_mysql mysql --binary-mode 2> "$work/said" || {
+  tail -3 "$work/said" >&2
+  fail "the restore stopped half-way (above): mend the cause, then again with --replace"
+}
+echo "mysql-restore.sh: restored $name; stroke pipeline verify compares it with the sinks"
