@@ -1,5 +1,5 @@
 # One verb a line: `make` lists them. Options go to the scripts themselves (./test.sh --help).
-.PHONY: help setup run test unit check fmt lock image env up down ps logs audit bench
+.PHONY: help setup run test unit check fmt lock image env up down ps logs doctor upgrade audit bench
 BIN := .venv/bin
 # No index address may get into a pin file, whatever this machine is set to.
 COMPILE := env -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL $(BIN)/uv pip compile -q --universal \
@@ -35,6 +35,8 @@ lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer ver
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra analytics --extra spark -c requirements/train.txt -c requirements/analytics.txt -o requirements/spark.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra analytics --extra spark --extra notebook -c requirements/spark.txt -o requirements/notebook.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train --extra pipeline --extra analytics --group dev -c requirements/train.txt -c requirements/analytics.txt -c requirements/pipeline.txt -o requirements/dev.txt
+	$(subst pyproject.toml --group build,--group infrastructure,$(COMPILE)) $(if $(UPGRADE),--upgrade) -c requirements/dev.txt -o requirements/infrastructure.txt
+	$(subst pyproject.toml --group build,--group checkov,$(COMPILE)) $(if $(UPGRADE),--upgrade) -o requirements/checkov.txt
 	@! grep -nE '^ *--(index|extra-index|find-links|trusted)|://' requirements/*.txt
 
 image:  ## the service's image; prints its tag
@@ -54,6 +56,12 @@ ps: env ## what runs
 
 logs: env ## follow the logs
 	@deploy/stack.sh logs
+
+doctor: env ## examine the running platform end to end, and say what to do about what is ill
+	@deploy/stack.sh doctor
+
+upgrade: env ## bring the platform to this checkout: images, schema, API, connectors, doctor
+	@deploy/upgrade.sh
 
 audit: setup ## known vulnerabilities in what is shipped (needs the index that lists them)
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/app.txt

@@ -13,6 +13,9 @@ or, where that cannot be pulled, its stand-in. Other commands go to `docker comp
   deploy/stack.sh down          stop and remove the containers; data stay in volumes
   deploy/stack.sh logs          follow the logs
   deploy/stack.sh ps
+  deploy/stack.sh images        build what changed; print which image each part runs
+  deploy/stack.sh doctor        examine it end to end (`stroke doctor`, whose options it takes)
+  deploy/stack.sh run --rm --no-deps api db status
   deploy/stack.sh exec connectors stroke connectors status
 HELP
 }
@@ -69,6 +72,19 @@ case $command in
   up)
     choose_images
     exec "${COMPOSE[@]}" up --detach --no-build --wait "$@"
+    ;;
+  images)
+    choose_images
+    env | sed -n '/^STROKE_[A-Z0-9_]*_IMAGE=/p' | { grep -v '^STROKE_BASE_IMAGE=' || true; } | LC_ALL=C sort
+    ;;
+  doctor)
+    # In a container of its own: the one that heals the connectors may be what is ill.
+    choose_images
+    exec "${COMPOSE[@]}" run --rm --no-deps -T --entrypoint stroke connectors doctor "$@"
+    ;;
+  run)
+    choose_images
+    exec "${COMPOSE[@]}" run "$@"
     ;;
   logs) exec "${COMPOSE[@]}" logs --follow "$@" ;;
   *) exec "${COMPOSE[@]}" "$command" "$@" ;;

@@ -170,6 +170,7 @@ def test_a_python_that_is_too_old_is_refused_in_one_line(
         "deploy/images/make-base.sh",
         "deploy/images/ensure-docker.sh",
         "deploy/python/set-up.sh",
+        "deploy/upgrade.sh",
     ],
 )
 def test_every_script_says_what_it_does(bare_checkout: Path, script: str) -> None:
