@@ -11,6 +11,7 @@ they are missing and can be installed), check the code (ruff, mypy, import contr
   ./test.sh                     everything, as CI runs it
   ./test.sh tests/unit          the fast tests only (needs no Docker engine)
   ./test.sh -k group_commit     pytest's own options
+  ./test.sh -n 0 -x             one test after the other (there are two workers otherwise)
   ./test.sh --only-check        the code checks only (= make check)
 HELP
 }
@@ -70,5 +71,6 @@ fi
 export STROKE_TEST_RUN=$$-$RANDOM
 trap remove_containers EXIT
 status=0
-.venv/bin/pytest "$@" || status=$?
+# While the tests of the platform wait for it, the others run (tests/workers.py).
+.venv/bin/pytest --numprocesses 2 "$@" || status=$?
 exit "$status"

@@ -7,8 +7,11 @@ import os
 import signal
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import pytest
+
+import workers
 
 # What a test may lack on any machine that is not its own: part of its skip reason. Nothing else
 # may skip, and CI fails on it, so that a missing part is never mistaken for a passing test.
@@ -41,6 +44,15 @@ def pytest_configure() -> None:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    workers.check(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> workers.Scheduling:
+    return workers.Scheduling(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
