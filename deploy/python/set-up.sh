@@ -3,11 +3,12 @@ set -euo pipefail
 
 usage() {
   cat << 'HELP'
-Usage: deploy/python/set-up.sh app|train|pipeline|analytics|spark|dev
+Usage: deploy/python/set-up.sh app|train|pipeline|analytics|spark|dev|infrastructure
 
 Make .venv with the hashed pins of requirements/{app,train,pipeline,analytics,spark,dev}.txt and
 stroke itself (editable): the service; what trains models; what runs the change-data pipeline; what
-makes the tables of analyses; the same on Spark; all but Spark, and its tests.
+makes the tables of analyses; the same on Spark; all but Spark, and its tests. What configures hosts
+(infrastructure) goes into .venv-infrastructure, without stroke itself.
 Does nothing when they are installed already; a .venv that was interrupted, or moved, is made anew.
 
 STROKE_PYTHON names the interpreter (default: the first Python from 3.11 on that is found).
@@ -16,12 +17,13 @@ HELP
 
 case ${1:-} in
   -h | --help) usage; exit 0 ;;
-  app | train | pipeline | analytics | spark | dev) pins=$1 ;;
+  app | train | pipeline | analytics | spark | dev | infrastructure) pins=$1 ;;
   *) usage >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 root=$PWD
 venv=.venv
+if [[ $pins == infrastructure ]]; then venv=.venv-infrastructure; fi
 home=$venv/.stroke-home       # where it was made: its scripts name this folder
 unfinished=$venv/.stroke-unfinished
 fail() { echo "stroke: $*" >&2; exit 1; }
@@ -79,10 +81,10 @@ elif is_installed; then
 fi
 
 trap 'echo "stroke: interrupted; run it again to start over" >&2; exit 130' INT TERM
-echo "stroke: installing requirements/$pins.txt into .venv (once; takes a minute)" >&2
+echo "stroke: installing requirements/$pins.txt into $venv (once; takes a minute)" >&2
 touch "$unfinished"
 echo "$root" > "$home"
-rm -f "$venv"/.stroke-{app,train,pipeline,analytics,spark,dev}
+rm -f "$venv"/.stroke-{app,train,pipeline,analytics,spark,dev,infrastructure}
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 build=()
 if [[ $pins == spark ]]; then # pyspark comes as sources, which the pinned setuptools makes a wheel of
@@ -93,9 +95,12 @@ if [[ $pins == spark ]]; then # pyspark comes as sources, which the pinned setup
 fi
 pip install ${build[@]+"${build[@]}"} --require-hashes -r "requirements/$pins.txt" ||
   fail "the packages could not be installed: is the package index reachable? Then run it again"
-pip install --no-deps --no-build-isolation -e . || fail "stroke itself could not be installed"
+if [[ $pins != infrastructure ]]; then
+  pip install --no-deps --no-build-isolation -e . || fail "stroke itself could not be installed"
+fi
 # Every list of pins holds the app's, and that of dev holds all.
 held=(app "$pins")
+if [[ $pins == infrastructure ]]; then held=(infrastructure); fi
 if [[ $pins == spark ]]; then held=(app analytics spark); fi
 if [[ $pins == dev ]]; then held=(app train pipeline analytics dev); fi
 for list in "${held[@]}"; do wanted "$list" > "$venv/.stroke-$list"; done

@@ -90,7 +90,9 @@ def test_the_change_log_tells_where_each_event_comes_from(pipeline: PipelineStac
     offset, key, value = next(
         event for event in topic_events(pipeline) if event[2] and event[1]["id"] == number
     )
-    (logged,) = [event for event in lake_events(pipeline) if event["after"]["id"] == number]
+    (logged,) = [
+        event for event in lake_events(pipeline) if (event["after"] or {}).get("id") == number
+    ]
     where = logged["_kafka_metadata"]
     assert (where["topic"], where["partition"], where["offset"], where["cluster"]) == (
         "dbserver1.stroke_predictions.predictions",
