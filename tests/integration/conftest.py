@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,18 @@ from .helm_chart import Chart
 from .object_store import ObjectStore
 from .processes import STROKE, RunStroke, environment
 from .stack import PipelineStack
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, of a failure on the platform, how its parts fare: they are removed at the end."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("pipeline")
+    if report.failed and isinstance(stack, PipelineStack):
+        report.sections.append(("the platform", stack.told()))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -178,6 +178,12 @@ class PipelineStack:
         """Let S3 answer every request with 500, or as it should again."""
         self.compose("exec", "s3", *(("touch",) if fails else ("rm", "-f")), "/tmp/fail")  # noqa: S108
 
+    def told(self) -> str:
+        """Return how the containers fare and the ends of their logs, for who reads of a failure."""
+        listed = self.compose("ps", "--all", "--format", "table {{.Service}}\t{{.Status}}")
+        ends = self.compose("logs", "--no-color", "--tail", "12", check=False)
+        return self.redacted(f"{listed}\n{ends}")
+
     def logs(self, *services: str) -> str:
         return self.compose("logs", "--no-color", *services)
 
@@ -347,8 +353,10 @@ class PipelineStack:
             "jupyter",
         ]
         made: dict[str, Any] = {name: {"labels": LABELS, "restart": "no"} for name in services}
-        # A failed task must be healed by the watcher, which must itself survive.
-        made["connectors"]["restart"] = made["verify"]["restart"] = "unless-stopped"
+        # A failed task must be healed by the watcher, which must itself survive; a registry that
+        # hangs ends itself.
+        for name in ("connectors", "verify", "schema-registry"):
+            made[name]["restart"] = "unless-stopped"
         return {
             "services": made,
             "networks": {name: {"labels": LABELS} for name in ("app-network", "spark-network")},

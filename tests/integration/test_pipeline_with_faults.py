@@ -126,6 +126,29 @@ async def test_connect_that_starts_while_the_registry_is_away_parks_nothing(
     assert json.loads(letters.stdout) == {"letters": []}, letters.stderr
 
 
+async def test_a_registry_that_hangs_is_ended_and_started_again(
+    pipeline: PipelineStack, figures: Callable[[str], None]
+) -> None:
+    """It takes no connection to be away: one that answers nobody stops the source as well."""
+    before = pipeline.crashes("schema-registry")
+
+    def hang() -> None:
+        stop = "kill -STOP $(pidof java)"
+        pipeline.compose("exec", "-T", "schema-registry", "sh", "-c", stop)
+
+    def comes_back() -> None:
+        until(
+            lambda: pipeline.crashes("schema-registry") > before,
+            within=120,
+            what="the registry's end",
+        )
+        pipeline.start("schema-registry")  # and wait until it is healthy
+
+    load, since = await loaded(pipeline, hang, comes_back)
+
+    await proven(pipeline, load, since, figures, "registry hung")
+
+
 def test_the_schedule_tells_prometheus(pipeline: PipelineStack) -> None:
     """It compares all that the tests before this one left, within its limit of memory."""
     assert pipeline.crashes("verify") == 0
