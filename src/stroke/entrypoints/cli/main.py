@@ -74,7 +74,7 @@ def main() -> None:
             raise
         typer.echo(
             f"stroke: this command needs the package {package}: install requirements/pipeline.txt "
-            "(connectors, pipeline, lake), requirements/analytics.txt (analytics, --html), "
+            "(connectors, pipeline, lake), requirements/analytics.txt (analytics), "
             "requirements/spark.txt (--engine spark) or requirements/train.txt (model)",
             err=True,
         )
