@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from stroke.domain.outcome import OutcomeRecord
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import Contribution, RiskAssessment, RiskBands
@@ -60,3 +61,8 @@ def prediction(
         made_at,
         idempotency_key,
     )
+
+
+def outcome(prediction_id: int, *, stroke: bool = True, **changes: Any) -> OutcomeRecord:
+    made = OutcomeRecord(prediction_id, stroke, NOON.date(), "register", NOON)
+    return replace(made, **changes)

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Sequence
 
-from stroke.application.ports import PredictionObserver, PredictionRepository, RiskModel
-from stroke.domain.errors import IdempotencyKeyTaken, PredictionNotFound, StrokeError
+from stroke.application.ports import (
+    OutcomeRepository,
+    PredictionObserver,
+    PredictionRepository,
+    RiskModel,
+)
+from stroke.domain.errors import (
+    IdempotencyKeyTaken,
+    OutcomeNotFound,
+    PredictionNotFound,
+    StrokeError,
+)
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.outcome import JudgedPrediction, KnownPrediction, OutcomeRecord
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import (
     Prediction,
@@ -60,14 +72,16 @@ class FakeRiskModel(RiskModel):
 
 
 class FakePredictionRepository(PredictionRepository):
-    """Keeps rows in a dict. ``failing`` makes every call raise, ``refused`` names bad rows.
+    """Keeps rows in a dict, and their ``outcomes`` in another.
 
+    ``failing`` makes every call raise, ``refused`` names bad rows.
     While ``held`` is a cleared event, commits wait for it.
     """
 
     def __init__(self) -> None:
         self.rows: dict[int, PredictionRecord] = {}
         self.keys: dict[str, int] = {}
+        self.outcomes: dict[int, OutcomeRecord] = {}
         self.commits: list[int] = []
         self.failing: StrokeError | None = None
         self.refused: dict[str, StrokeError] = {}
@@ -119,6 +133,7 @@ class FakePredictionRepository(PredictionRepository):
         self._raise_if_failing()
         if self.rows.pop(prediction_id, None) is None:
             raise PredictionNotFound(prediction_id)
+        self.outcomes.pop(prediction_id, None)
         self.keys = {key: row for key, row in self.keys.items() if row != prediction_id}
 
     async def check(self) -> None:
@@ -127,6 +142,62 @@ class FakePredictionRepository(PredictionRepository):
     def _raise_if_failing(self) -> None:
         if self.failing is not None:
             raise self.failing
+
+
+class FakeOutcomeRepository(OutcomeRepository):
+    """Keeps outcomes with the rows of ``predictions``; fails as that does."""
+
+    def __init__(self, predictions: FakePredictionRepository) -> None:
+        self._predictions = predictions
+        self.puts: list[int] = []
+
+    async def known(self, prediction_ids: Sequence[int]) -> dict[int, KnownPrediction]:
+        await self._predictions.check()
+        rows, outcomes = self._predictions.rows, self._predictions.outcomes
+        return {
+            each: KnownPrediction(rows[each].timestamp, outcomes.get(each))
+            for each in prediction_ids
+            if each in rows
+        }
+
+    async def put(self, outcomes: Sequence[OutcomeRecord]) -> None:
+        await self._predictions.check()
+        missing = {each.prediction_id for each in outcomes} - self._predictions.rows.keys()
+        if missing:
+            raise PredictionNotFound(min(missing))
+        self._predictions.outcomes |= {each.prediction_id: each for each in outcomes}
+        self.puts.append(len(outcomes))
+
+    async def remove(self, prediction_id: int) -> None:
+        await self._predictions.get(prediction_id)
+        if self._predictions.outcomes.pop(prediction_id, None) is None:
+            raise OutcomeNotFound(prediction_id)
+
+    async def judged(
+        self, narrowed: PredictionFilter, *, limit: int, after: int = 0
+    ) -> list[JudgedPrediction]:
+        rows = [row for row in await self._judged(narrowed) if row.id > after]
+        outcomes = self._predictions.outcomes
+        return [
+            JudgedPrediction(
+                row.id,
+                row.probability,
+                row.risk_category,
+                outcomes[row.id].stroke,
+                row.gender,
+                row.age,
+            )
+            for row in rows[:limit]
+        ]
+
+    async def judged_versions(self, narrowed: PredictionFilter) -> dict[str, int]:
+        versions = [row.model_version for row in await self._judged(narrowed)]
+        return dict(sorted(Counter(v for v in versions if v is not None).items()))
+
+    async def _judged(self, narrowed: PredictionFilter) -> list[PredictionRecord]:
+        await self._predictions.check()
+        rows = (self._predictions.rows[each] for each in sorted(self._predictions.outcomes))
+        return [row for row in rows if _matches(row, narrowed)]
 
 
 class FakePredictionObserver(PredictionObserver):

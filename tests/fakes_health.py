@@ -68,10 +68,10 @@ class FakeApi(PredictionApi):
 class FakeSchema(Schema):
     """At ``found``, unless ``failing``."""
 
-    needed = "0003"
+    needed = "0004"
 
     def __init__(self) -> None:
-        self.found: str | None = "0003"
+        self.found: str | None = "0004"
         self.failing: StrokeError | None = None
 
     async def revision(self) -> str | None:

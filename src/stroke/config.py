@@ -7,13 +7,22 @@ beside them. Secrets have no defaults and show as ``**********``. README.md list
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 
 from stroke.domain.errors import InvalidSetting
+from stroke.domain.performance import MEASURES
 
 
 def _group(prefix: str) -> SettingsConfigDict:
@@ -273,6 +282,23 @@ class DoctorSettings(BaseSettings):
     verify_metrics_url: str = "http://127.0.0.1:9402/metrics"
 
 
+def _parted(text: object) -> object:
+    return tuple(part.strip() for part in text.split(",")) if isinstance(text, str) else text
+
+
+class PerformanceSettings(BaseSettings):
+    """When a model counts as worse than it was."""
+
+    model_config = _group("PERFORMANCE")
+
+    drop: float = Field(0.15, gt=0, lt=1, description="by which share of the reference")
+    watched: Annotated[
+        tuple[Literal[*MEASURES], ...],  # type: ignore[valid-type] # the domain's names
+        NoDecode,
+        BeforeValidator(_parted),
+    ] = ("auc", "sensitivity_medium", "sensitivity_high", "calibration_slope", "oe_ratio")
+
+
 class SparkSettings(BaseSettings):
     """The cluster that analyses and scores may run on."""
 
@@ -318,6 +344,7 @@ class Settings(BaseModel):
     database: DatabaseSettings
     model: ModelSettings
     queue: QueueSettings
+    performance: PerformanceSettings
 
     @classmethod
     def load(cls) -> Settings:

@@ -81,12 +81,12 @@ def test_an_upgrade_migrates_the_schema_of_the_version_before_and_keeps_its_rows
 
     planned = host.run("deploy/upgrade.sh", "--dry-run")
     assert f"api: {image} -> stroke-api:" in planned
-    assert "schema: 0002 -> 0003" in planned
+    assert "schema: 0002 -> 0004" in planned
     assert host.mysql("SELECT version_num FROM alembic_version").strip() == "0002"
 
     said = host.run("make", "upgrade")
 
-    assert host.mysql("SELECT version_num FROM alembic_version").strip() == "0003"
+    assert host.mysql("SELECT version_num FROM alembic_version").strip() == "0004"
     assert host.mysql(EVERY_ROW) == before
     assert host.containers()["api"]["Config"]["Image"] != image
     assert "3 connectors run" in said

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, make_url, text
 
-from builders import prediction
+from builders import outcome, prediction
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.domain.errors import InvalidData, StoreUnavailable
 from stroke.domain.prediction import PredictionRecord
@@ -275,6 +276,56 @@ def test_a_signal_table_that_is_there_already_stays(mysql: MySqlServer) -> None:
     schema.upgrade(url)
 
     assert run(url, "SELECT id FROM debezium_signal") == [("kept",)]
+
+
+def put_outcome(url: URL, prediction_id: int) -> None:
+    async def connected() -> None:
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        await SqlOutcomeRepository(engine, statement_timeout=30).put([outcome(prediction_id)])
+        await engine.dispose()
+
+    asyncio.run(connected())
+
+
+def test_the_table_of_outcomes_comes_and_goes_and_the_predictions_stay(url: URL) -> None:
+    schema.upgrade(url, target="0003")
+    added = add(url, name="Zoë")
+    assert schema.upgrade(url)
+    put_outcome(url, added)
+
+    assert schema.downgrade(url, "0003")
+    assert record(url, added).name == "Zoë"
+    assert schema.upgrade(url)
+    assert run(url, "SELECT * FROM outcomes") == []
+    put_outcome(url, added)
+    assert run(url, "SELECT prediction_id, source FROM outcomes") == [(added, "register")]
+
+
+def test_outcomes_survive_an_upgrade_that_died_before_it_said_so(url: URL) -> None:
+    schema.upgrade(url)
+    added = add(url)
+    put_outcome(url, added)
+    run(url, "UPDATE alembic_version SET version_num = '0003'")
+
+    assert schema.upgrade(url)
+    assert run(url, "SELECT prediction_id FROM outcomes") == [(added,)]
+
+
+def test_outcomes_hang_on_their_predictions(url: URL) -> None:
+    schema.upgrade(url)
+    if url.get_backend_name() == "sqlite":
+        found = run(
+            url, 'SELECT "table", "to", on_delete FROM pragma_foreign_key_list(\'outcomes\')'
+        )
+        assert found == [("predictions", "id", "CASCADE")]
+    else:
+        found = run(
+            url,
+            "SELECT referenced_table_name, unique_constraint_name, delete_rule"
+            " FROM information_schema.referential_constraints"
+            " WHERE constraint_schema = DATABASE() AND table_name = 'outcomes'",
+        )
+        assert found == [("predictions", "PRIMARY", "CASCADE")]
 
 
 def test_an_unknown_revision_is_said(url: URL) -> None:

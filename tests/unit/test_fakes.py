@@ -5,13 +5,21 @@ from __future__ import annotations
 import pytest
 
 from contracts import PredictionRepositoryContract, RiskModelContract
-from fakes import FakePredictionRepository, FakeRiskModel
+from contracts_outcomes import OutcomeRepositoryContract, Repositories
+from fakes import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 
 
 class TestFakePredictionRepository(PredictionRepositoryContract):
     @pytest.fixture
     def repository(self) -> FakePredictionRepository:
         return FakePredictionRepository()
+
+
+class TestFakeOutcomeRepository(OutcomeRepositoryContract):
+    @pytest.fixture
+    def stores(self) -> Repositories:
+        predictions = FakePredictionRepository()
+        return Repositories(predictions, FakeOutcomeRepository(predictions))
 
 
 class TestFakeRiskModel(RiskModelContract):

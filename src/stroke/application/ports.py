@@ -14,6 +14,7 @@ from stroke.domain.connectors import (
 )
 from stroke.domain.consistency import Comparison, DeadLetter, Lineage, ReplicaChunk, SourceChunk
 from stroke.domain.errors import Violation
+from stroke.domain.outcome import JudgedPrediction, KnownPrediction, OutcomeRecord
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import Prediction, PredictionFilter, PredictionRecord
 from stroke.domain.risk import ModelDescription, RiskAssessment
@@ -71,6 +72,41 @@ class PredictionRepository(Protocol):
 
         Raises ``StoreUnavailable`` or ``SchemaOutdated`` otherwise.
         """
+
+
+class OutcomeRepository(Protocol):
+    """Keeps at most one outcome for each stored prediction. Each call is one transaction.
+
+    Calls raise ``StoreUnavailable``.
+    """
+
+    @abstractmethod
+    async def known(self, prediction_ids: Sequence[int]) -> dict[int, KnownPrediction]:
+        """Return what is stored of these predictions, by id; unknown ids are left out."""
+
+    @abstractmethod
+    async def put(self, outcomes: Sequence[OutcomeRecord]) -> None:
+        """Store all ``outcomes`` or none, each in the place of its prediction's former one.
+
+        Raises ``PredictionNotFound`` when one of the predictions is not stored. No prediction
+        may be named twice.
+        """
+
+    @abstractmethod
+    async def remove(self, prediction_id: int) -> None:
+        """Take an outcome back. Raises ``PredictionNotFound`` or ``OutcomeNotFound``."""
+
+    @abstractmethod
+    async def judged(
+        self, narrowed: PredictionFilter, *, limit: int, after: int = 0
+    ) -> list[JudgedPrediction]:
+        """Return up to ``limit`` predictions that have an outcome, by rising id, from above
+        ``after``.
+        """
+
+    @abstractmethod
+    async def judged_versions(self, narrowed: PredictionFilter) -> dict[str, int]:
+        """Return how many predictions have an outcome, by the version of their model."""
 
 
 class PredictionObserver(Protocol):

@@ -10,12 +10,15 @@ from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.application.outcomes import OutcomeService
 from stroke.application.prediction import PredictionService
 from stroke.config import Settings
 
 
-def _utc_now() -> datetime:
+def utc_now() -> datetime:
+    """Return the time, aware."""
     return datetime.now(UTC)
 
 
@@ -39,6 +42,14 @@ class Container(containers.DeclarativeContainer):
         engine,
         statement_timeout=settings.provided.database.statement_timeout_seconds,
     )
+    outcome_repository = providers.Singleton(
+        SqlOutcomeRepository,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    outcomes = providers.Singleton(
+        OutcomeService, outcome_repository, now=providers.Object(utc_now)
+    )
     model_store = providers.Singleton(ModelStore, settings.provided.model.store)
     model = providers.Singleton(_load_model, model_store, settings.provided.model.saved_model)
     metrics_registry = providers.Singleton(create_registry)
@@ -48,7 +59,7 @@ class Container(containers.DeclarativeContainer):
         model=model,
         repository=repository,
         observer=observer,
-        now=providers.Object(_utc_now),
+        now=providers.Object(utc_now),
         queue_capacity=settings.provided.queue.capacity,
         commit_size=settings.provided.queue.commit_size,
     )

@@ -3,6 +3,8 @@
 StrokeError
 ├── InvalidPatient             values that no plausible patient has, by field
 ├── PredictionNotFound         no prediction has this id
+├── OutcomeNotFound            the prediction has no outcome
+├── InvalidOutcome             an outcome that its prediction cannot have, by field
 ├── PredictionRejected         the store refuses this one row, whatever is tried
 ├── IdempotencyKeyTaken        the key already names a stored prediction
 ├── IdempotencyKeyReused       ... and that one was of other measurements
@@ -61,6 +63,22 @@ class PredictionNotFound(StrokeError):
     def __init__(self, prediction_id: int) -> None:
         self.prediction_id = prediction_id
         super().__init__(f"no prediction has the id {prediction_id}")
+
+
+class OutcomeNotFound(StrokeError):
+    """The prediction is there; its outcome is not known (any more)."""
+
+    def __init__(self, prediction_id: int) -> None:
+        self.prediction_id = prediction_id
+        super().__init__(f"the prediction {prediction_id} has no outcome")
+
+
+class InvalidOutcome(StrokeError):
+    """An outcome that its prediction cannot have. ``violations`` names every field."""
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        self.violations = violations
+        super().__init__("; ".join(f"{v.field} {v.reason}" for v in violations))
 
 
 class PredictionRejected(StrokeError):

@@ -112,7 +112,7 @@ def test_a_stack_that_is_well_is_found_well_and_has_no_canary_left(stack: Stack)
     assert is_well(found.values())
     assert {one.state for one in found.values()} == {State.OK}
     assert found[checks.KAFKA].detail == "changes: 2 records"
-    assert found[checks.SCHEMA].detail == "at 0003"
+    assert found[checks.SCHEMA].detail == "at 0004"
     assert found[checks.RUNNING].detail == "1 connectors, 1 tasks"
     assert stack.source.rows == stack.sql.rows == stack.lake.rows == {}
 

@@ -20,7 +20,7 @@ _LARGEST_COUNT: Final = 10**15  # greater numbers name something, as a snapshot'
 _VALUES: Final = frozenset(
     {"predictions", "events", "share", "high_risk", "mean_probability", "named_first", "high"}
 )
-_STYLE: Final = """
+STYLE: Final = """
 :root { color-scheme: light; }
 body { font: 1rem/1.5 system-ui, sans-serif; color: #1a1a1a; background: #fff; margin: 0; }
 main, header, footer { max-width: 60rem; margin: 0 auto; padding: 1rem; }
@@ -57,7 +57,7 @@ def render(run: Mapping[str, Any], results: Sequence[tuple[Analysis, pa.Table]])
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<title>Stroke-risk predictions: report</title>"
-        f"<style>{_STYLE}</style></head>\n<body><header>"
+        f"<style>{STYLE}</style></head>\n<body><header>"
         "<h1>Stroke-risk predictions</h1>"
         "<p>What the model predicted, not what happened: predictions have no outcome. "
         "“High” is the model's highest category of risk.</p>"

@@ -21,8 +21,8 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 # Okabe and Ito (2008): told apart with any colour vision.
-_BLUE, _ORANGE, _GREEN, _GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
-_OF_RISK: Final = {"Low": _GREEN, "Medium": _BLUE, "High": _ORANGE}
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
+_OF_RISK: Final = {"Low": GREEN, "Medium": BLUE, "High": ORANGE}
 _WIDTH, _LOWEST = 8.0, 2.2  # inches
 _MOST_LETTERS: Final = 36
 _MOST_DAYS: Final = 3_660
@@ -35,7 +35,7 @@ _STYLE: Final[Any] = {
     "text.parse_math": False,  # a name may have dollars in it
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": _GREY,
+    "axes.edgecolor": GREY,
     "axes.axisbelow": True,
 }
 _EPOCH: Final = date(1970, 1, 1)
@@ -50,12 +50,18 @@ def draw(rows: Rows, keys: Sequence[str], mark: str) -> str | None:
     ``keys`` are the columns that name a group. ``mark`` is of this plot alone on its page.
     """
     plot = _plot_of(rows, keys)
-    if plot is None:
-        return None
+    return None if plot is None else as_svg(lambda: plot(rows), mark)
+
+
+def as_svg(plot: Callable[[], Figure], mark: str) -> str:
+    """Return what ``plot`` draws, in the style of all plots, as an ``svg`` element.
+
+    ``mark`` is of this plot alone on its page.
+    """
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
         # The reader's fonts draw the text: what this machine's lack does not matter.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure = plot(rows)
+        figure = plot()
         sink = io.StringIO()
         figure.savefig(sink, format="svg", metadata={"Date": None})
     svg = _GROUP_ID.sub(r"\1", _PROLOGUE.sub("", sink.getvalue()))
@@ -122,7 +128,7 @@ def _bars(rows: Rows, keys: Sequence[str], what: str) -> Figure:
     figure = _figure(len(rows))
     axes = figure.subplots()
     names = [group_of(row, keys) for row in rows]
-    colours = [_OF_RISK.get(name, _GREY if keys[0] == "risk_category" else _BLUE) for name in names]
+    colours = [_OF_RISK.get(name, GREY if keys[0] == "risk_category" else BLUE) for name in names]
     drawn_bars = axes.barh(range(len(rows)), [row[what] for row in rows], color=colours)
     axes.bar_label(drawn_bars, fmt="{:,.0f}", padding=3)
     _name_bars(axes, names)
@@ -136,7 +142,7 @@ def _rates(rows: Rows, keys: Sequence[str]) -> Figure:
     rows = drawn(rows)
     figure = _figure(len(rows))
     counts, rates = figure.subplots(1, 2, sharey=True)
-    counts.barh(range(len(rows)), [row["predictions"] for row in rows], color=_BLUE)
+    counts.barh(range(len(rows)), [row["predictions"] for row in rows], color=BLUE)
     _name_bars(counts, [group_of(row, keys) for row in rows])
     _count(counts, "predictions")
     told = [(at, row) for at, row in enumerate(rows) if row["high_rate"] is not None]
@@ -147,9 +153,7 @@ def _rates(rows: Rows, keys: Sequence[str]) -> Figure:
             [max(row["high_rate_high"] - row["high_rate"], 0) for _, row in told],
         ]
         places = [at for at, _ in told]
-        rates.errorbar(
-            middle, places, xerr=beyond, fmt="o", color=_ORANGE, capsize=3, clip_on=False
-        )
+        rates.errorbar(middle, places, xerr=beyond, fmt="o", color=ORANGE, capsize=3, clip_on=False)
     rates.set_xlim(left=0)
     rates.tick_params(axis="y", length=0)
     rates.xaxis.set_major_formatter(PercentFormatter(1))
@@ -166,7 +170,7 @@ def _factors(rows: Rows) -> Figure:
     first = [row["named_first"] for row in rows]
     later = [row["predictions"] - row["named_first"] for row in rows]
     places = range(len(rows))
-    axes.barh(places, first, color=_BLUE, label="named first")
+    axes.barh(places, first, color=BLUE, label="named first")
     axes.barh(
         places,
         later,
@@ -191,7 +195,7 @@ def _histogram(rows: Rows) -> Figure:
         [row["predictions"] for row in bins],
         width=[row["high"] - row["low"] for row in bins],
         align="edge",
-        color=_BLUE,
+        color=BLUE,
         edgecolor="white",
     )
     axes.set_xlim(0, 1)
@@ -208,8 +212,8 @@ def _days(rows: Rows) -> Figure:
     known = {row["day"]: row for row in rows if row["day"] is not None}
     days = _days_of(sorted(known))
     for column, name, colour, line in (
-        ("predictions", "all", _BLUE, "-"),
-        ("high_risk", "High", _ORANGE, "--"),
+        ("predictions", "all", BLUE, "-"),
+        ("high_risk", "High", ORANGE, "--"),
     ):
         counts = [known[day][column] if day in known else 0 for day in days]
         mark = "o" if len(days) <= MOST_BARS else None

@@ -37,7 +37,8 @@ _MYSQL_ADVICE: Final = {
     1045: "MySQL refuses the user or the password: check MYSQL_USER and MYSQL_PASSWORD",
     1049: "there is no such database: check MYSQL_DATABASE",
     1054: "a column is missing: run `stroke db upgrade`",
-    1142: "the user may not do this: grant SELECT, INSERT, DELETE (and the schema's rights)",
+    1142: "the user may not do this: grant SELECT, INSERT, UPDATE, DELETE (and the schema's"
+    " rights)",
     1146: "the table is missing: run `stroke db upgrade`",
     1205: "a lock was not released in time",
     1213: "the transaction was the victim of a deadlock",

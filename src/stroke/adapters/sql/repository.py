@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import ColumnElement, Dialect, Text, delete, insert, type_coerce
+from sqlalchemy import ColumnElement, Dialect, delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.faults import translated
+from stroke.adapters.sql.filters import LARGEST_ID, conditions, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
 from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record
 from stroke.adapters.sql.schema import HEAD, current_revision
+from stroke.adapters.sql.tables import outcomes
 from stroke.adapters.sql.tables import predictions as table
 from stroke.application.ports import PredictionRepository
 from stroke.domain.errors import PredictionNotFound, SchemaOutdated
@@ -24,8 +25,6 @@ from stroke.domain.prediction import Prediction, PredictionFilter, PredictionRec
 # At most 2 MB of text per statement, half of the smallest default of max_allowed_packet there
 # has been; 17,000 variables, half of what SQLite takes; and a loop that is never busy for long.
 _ROWS_PER_STATEMENT: Final = 1000
-_LARGEST_ID: Final = 2**63 - 1
-_EXACT: Final = ("risk_category", "country", "province", "model_version")
 
 
 class SqlPredictionRepository(PredictionRepository):
@@ -38,6 +37,7 @@ class SqlPredictionRepository(PredictionRepository):
     def __init__(self, engine: AsyncEngine, *, statement_timeout: float) -> None:
         self._engine = engine
         self._statement_timeout = statement_timeout
+        self._dialect = engine.dialect
         self._on_mysql = engine.dialect.name == "mysql"
         self._kept = InsertConnection(engine)
         self._insert_into, self._one_row = _insert_parts(engine.dialect)
@@ -58,7 +58,7 @@ class SqlPredictionRepository(PredictionRepository):
         return ids
 
     async def get(self, prediction_id: int) -> PredictionRecord:
-        found = await self._first(table.c.id == _storable(prediction_id))
+        found = await self._first(table.c.id == storable(prediction_id))
         if found is None:
             raise PredictionNotFound(prediction_id)
         return found
@@ -69,19 +69,22 @@ class SqlPredictionRepository(PredictionRepository):
     async def page(
         self, narrowed: PredictionFilter, *, limit: int, before: int | None = None
     ) -> list[PredictionRecord]:
-        wanted = self._conditions(narrowed)
+        wanted = conditions(narrowed, self._dialect)
         if before is not None:
-            wanted.append(table.c.id < min(before, _LARGEST_ID))
+            wanted.append(table.c.id < min(before, LARGEST_ID))
         query = select_records().where(*wanted).order_by(table.c.id.desc()).limit(limit)
         async with self._transaction() as connection:
             rows = await connection.execute(query)
             return [to_record(row) for row in rows]
 
     async def remove(self, prediction_id: int) -> None:
-        statement = delete(table).where(table.c.id == _storable(prediction_id))
+        known = storable(prediction_id)
         async with self._transaction() as connection:
-            if (await connection.execute(statement)).rowcount == 0:
+            erased = await connection.execute(delete(table).where(table.c.id == known))
+            if erased.rowcount == 0:
                 raise PredictionNotFound(prediction_id)
+            if not self._on_mysql:  # where the foreign key does it
+                await connection.execute(delete(outcomes).where(outcomes.c.prediction_id == known))
 
     async def check(self) -> None:
         async with self._transaction() as connection:
@@ -113,23 +116,6 @@ class SqlPredictionRepository(PredictionRepository):
             row = (await connection.execute(select_records().where(condition))).first()
         return None if row is None else to_record(row)
 
-    def _conditions(self, narrowed: PredictionFilter) -> list[ColumnElement[bool]]:
-        conditions: list[ColumnElement[bool]] = []
-        for name in _EXACT:
-            value = getattr(narrowed, name)
-            if value is not None:
-                column: Any = table.c[name]
-                # MySQL's default collation takes Quebec for Québec; SQLite and Python do not.
-                exact = column.collate("utf8mb4_0900_bin") if self._on_mysql else column
-                conditions.append(exact == value)
-        # As text: SQLite compares nothing else, and MySQL reads it as the time that it is.
-        timestamp = type_coerce(table.c.timestamp, Text)
-        if narrowed.since is not None:
-            conditions.append(timestamp >= _comparable(narrowed.since))
-        if narrowed.until is not None:
-            conditions.append(timestamp < _comparable(narrowed.until))
-        return conditions
-
     def _insert_statement(self, rows: int) -> str:
         return self._insert_into + ", ".join([self._one_row] * rows)
 
@@ -144,14 +130,3 @@ def _insert_parts(dialect: Dialect) -> tuple[str, str]:
     one = insert(table).values(dict.fromkeys(WRITTEN, None)).compile(dialect=dialect)
     before, values, row = str(one).partition(" VALUES ")
     return before + values, row
-
-
-def _storable(prediction_id: int) -> int:
-    """Return an id that a column can be compared with, and that no row has when it was not."""
-    return prediction_id if 0 < prediction_id <= _LARGEST_ID else 0
-
-
-def _comparable(moment: datetime) -> str:
-    # Without zeros for absent microseconds: rows that SQLite dated itself have none either, and
-    # "12:00:00" is less than "12:00:00.000000" to it, and both are at least "12:00:00".
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ")

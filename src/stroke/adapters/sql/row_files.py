@@ -1,4 +1,4 @@
-"""Rows of the table ``predictions`` in files: CSV, and the INSERTs of a mysqldump.
+"""Rows in files: CSV, and of the table ``predictions`` also the INSERTs of a mysqldump.
 
 Either may be gzipped (``.gz``). Memory is bounded by the longest line or statement.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
@@ -53,13 +54,32 @@ def opened_rows(path: Path) -> Iterator[RowFile]:
     kind = suffixes[-2:-1] if packed else suffixes[-1:]
     if kind not in ([".sql"], [".csv"]):
         raise InvalidData(f"{path.name} is neither .sql nor .csv (nor one of them with .gz)")
+    parsed = _dump_rows if kind == [".sql"] else partial(_csv_rows, needed=("id",))
+    with _opened(path, parsed, packed=packed) as file:
+        yield file
+
+
+@contextmanager
+def opened_csv(path: Path, needed: Sequence[str]) -> Iterator[RowFile]:
+    """Open a CSV, gzipped if it is called ``.gz``, whose first line names the columns ``needed``.
+
+    Raises ``InvalidData`` where it does not, and for files that cannot be read.
+    """
+    packed = path.suffix.lower() == ".gz"
+    with _opened(path, partial(_csv_rows, needed=needed), packed=packed) as file:
+        yield file
+
+
+@contextmanager
+def _opened(
+    path: Path, parsed: Callable[[io.TextIOWrapper], Iterator[FileRow]], *, packed: bool
+) -> Iterator[RowFile]:
     try:
         with path.open("rb") as raw:
             plain = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if packed else raw
             # newline="": a carriage return inside a quoted value is part of the value
             with io.TextIOWrapper(plain, encoding="utf-8-sig", newline="") as text:
-                rows = _dump_rows(text) if kind == [".sql"] else _csv_rows(text)
-                yield RowFile(rows, path.stat().st_size, raw.tell)
+                yield RowFile(parsed(text), path.stat().st_size, raw.tell)
     except UnicodeDecodeError as error:
         raise InvalidData(f"{path.name} is not UTF-8 text") from error
     except (OSError, EOFError) as error:
@@ -67,12 +87,14 @@ def opened_rows(path: Path) -> Iterator[RowFile]:
         raise InvalidData(f"{path} cannot be read: {reason}") from error
 
 
-def _csv_rows(text: io.TextIOWrapper) -> Iterator[FileRow]:
+def _csv_rows(text: io.TextIOWrapper, *, needed: Sequence[str]) -> Iterator[FileRow]:
     reader = csv.reader(text, strict=True)
     try:
         header = next(reader, [])
-        if "id" not in header:
-            raise InvalidData("the first line must name the columns, id among them")
+        if missing := [column for column in needed if column not in header]:
+            raise InvalidData(
+                f"the first line must name the columns, {', '.join(missing)} among them"
+            )
         if len(set(header)) < len(header):
             raise InvalidData("the first line names a column twice")
         line = reader.line_num + 1

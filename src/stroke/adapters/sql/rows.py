@@ -74,13 +74,14 @@ def select_records() -> Select[Any]:
 def to_record(row: Row[Any]) -> PredictionRecord:
     """Return ``row`` as it is; what cannot be understood stays text, an unreadable time is None."""
     values = dict(zip(_READ, row, strict=True))
-    values["timestamp"] = _to_utc(values["timestamp"])
+    values["timestamp"] = to_utc(values["timestamp"])
     values["contributing_factors"] = _decoded(values["contributing_factors"])
     values["prediction_data"] = _decoded(values["prediction_data"])
     return PredictionRecord(**values)
 
 
-def _to_utc(stored: object) -> datetime | None:
+def to_utc(stored: object) -> datetime | None:
+    """Return a time as a driver has it, aware; None for what is no time."""
     if isinstance(stored, str):  # SQLite's only kind, and MySQL's zero dates
         try:
             stored = datetime.fromisoformat(stored)

@@ -1,4 +1,4 @@
-"""The table ``predictions`` as the newest revision leaves it; migrations/ creates it."""
+"""The tables as the newest revision leaves them; migrations/ creates them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Final
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
+    Date,
     DateTime,
     Double,
     MetaData,
@@ -37,6 +39,17 @@ predictions: Final = Table(
     Column("prediction_data", JSON),
     Column("model_version", String(64)),
     Column("idempotency_key", String(64)),
+    implicit_returning=False,
+)
+
+outcomes: Final = Table(
+    "outcomes",
+    MetaData(),
+    Column("prediction_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("stroke", Boolean),
+    Column("date", Date),
+    Column("source", String(100)),
+    Column("recorded_at", DateTime),  # UTC, microseconds, without a time zone
     implicit_returning=False,
 )
 

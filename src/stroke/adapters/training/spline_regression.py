@@ -12,8 +12,9 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import Pipeline
 
 from stroke.adapters.training.data import LabelledPatients
-from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES, Floats, evaluate
+from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES, evaluate
 from stroke.adapters.training.splines import SplineDesign
+from stroke.application.calibration import Floats
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.risk import RiskBands
 

@@ -17,10 +17,11 @@ from stroke.adapters.training.artefact import (
     write_artefact,
 )
 from stroke.adapters.training.data import LabelledPatients
-from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES, logit
+from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES
 from stroke.adapters.training.graph import to_onnx
 from stroke.adapters.training.spline_regression import MODEL_TYPE, FittedModel, fit
 from stroke.adapters.training.verification import compare, probe_patients, run_graph
+from stroke.application.calibration import logit
 from stroke.domain.errors import ConversionMismatch
 from stroke.domain.features import RAW_FEATURES
 

@@ -14,7 +14,16 @@ from fastapi import FastAPI
 from stroke import __version__
 from stroke.config import Settings
 from stroke.container.service import Container
-from stroke.entrypoints.api import docs, metrics, openapi, predictions, problems, records, service
+from stroke.entrypoints.api import (
+    docs,
+    metrics,
+    openapi,
+    outcomes,
+    predictions,
+    problems,
+    records,
+    service,
+)
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.state import KEY, ApiState
@@ -46,7 +55,12 @@ def create_app(container: Container | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
         lifespan=_lifespan(parts),
         # Flat, and predictions first: each included router is matched three times per request.
-        routes=[*predictions.router.routes, *service.router.routes, *records.router.routes],
+        routes=[
+            *predictions.router.routes,
+            *service.router.routes,
+            *records.router.routes,
+            *outcomes.router.routes,
+        ],
     )
     problems.install(app)
     openapi.install(app)
@@ -65,7 +79,11 @@ def _lifespan(parts: Container) -> Any:
         predictions = parts.predictions()  # loads the model
         try:
             with _collector_at_ease():
-                yield {KEY: ApiState(predictions, parts.settings().http.max_body_bytes)}
+                yield {
+                    KEY: ApiState(
+                        predictions, parts.outcomes(), parts.settings().http.max_body_bytes
+                    )
+                }
         finally:
             await predictions.close()
             await parts.engine().dispose()

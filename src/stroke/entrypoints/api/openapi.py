@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
-from stroke.entrypoints.api.schemas import BatchIn, PatientIn
+from stroke.entrypoints.api.schemas import BatchIn, OutcomeIn, PatientIn
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
 _MEANINGS: Final = {
     400: "The body is not JSON",
-    404: "There is no such prediction",
+    404: "There is no such prediction, or no outcome of it",
     409: "The idempotency key belongs to another request",
     413: "The body is too long",
     415: "The body is not application/json",
@@ -70,7 +70,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
     )
     _, definitions = models_json_schema(
-        [(PatientIn, "validation"), (BatchIn, "validation"), (Problem, "serialization")],
+        [
+            (PatientIn, "validation"),
+            (BatchIn, "validation"),
+            (OutcomeIn, "validation"),
+            (Problem, "serialization"),
+        ],
         ref_template=_REFERENCE,
     )
     document["components"]["schemas"].update(definitions["$defs"])

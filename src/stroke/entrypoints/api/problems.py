@@ -21,7 +21,9 @@ from starlette.routing import Match
 from stroke.domain.errors import (
     IdempotencyKeyReused,
     IdempotencyKeyTaken,
+    InvalidOutcome,
     InvalidPatient,
+    OutcomeNotFound,
     PredictionNotFound,
     PredictionRejected,
     SchemaOutdated,
@@ -69,8 +71,12 @@ _INVALID: Final = Kind(
 # The one table. A StrokeError that is not in it is a fault of ours: a logged 500.
 KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     InvalidPatient: _INVALID,
+    InvalidOutcome: _INVALID,
     InvalidRequest: _INVALID,
     PredictionNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such prediction"),
+    OutcomeNotFound: Kind(
+        HTTPStatus.NOT_FOUND, "outcome-not-found", "The prediction has no outcome"
+    ),
     PredictionRejected: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "rejected",
@@ -145,7 +151,7 @@ async def _stroke_error(_: Request, error: Exception) -> Response:
         raise error
     if isinstance(error, InvalidRequest):
         return _invalid(error.problems)
-    if isinstance(error, InvalidPatient):
+    if isinstance(error, InvalidPatient | InvalidOutcome):
         return _invalid(of_domain(error.violations))
     return problem_response(
         kind.status,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
 from stroke.domain.errors import InvalidPatient
 from stroke.domain.features import AgeGroup, BmiCategory, GlucoseCategory, disagreements
+from stroke.domain.outcome import SOURCE_LENGTH, Outcome
 from stroke.domain.patient import (
     AGE,
     AVG_GLUCOSE_LEVEL,
@@ -50,6 +54,12 @@ PREDICTION_EXAMPLE: Final[JsonDict] = {
         {"feature": "bmi", "value": 36.6, "log_odds": -0.08, "direction": "lowers"},
     ],
     "model_version": "1.0.0",
+}
+
+OUTCOME_EXAMPLE: Final[JsonDict] = {
+    "stroke": True,
+    "date": "2026-11-03",
+    "source": "stroke register",
 }
 
 # 0 and 1 arrive as integers from most clients, as 0.0 and 1.0 from data frames with a gap in
@@ -180,6 +190,61 @@ class RecordOut(BaseModel):
     contributing_factors: Any = Field(description="names of features, strongest first")
     prediction_data: Any = Field(description="the features used and their log-odds")
     model_version: str | None
+
+
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+def _iso_day(text: object) -> object:
+    # Pydantic takes a bare number for seconds since 1970, and midnight for a day.
+    if isinstance(text, str) and _DAY.fullmatch(text):
+        return text
+    raise PydanticCustomError("date", "Input should be a day as YYYY-MM-DD")
+
+
+class OutcomeIn(BaseModel):
+    """What became of the patient."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [OUTCOME_EXAMPLE]},
+    )
+
+    stroke: bool
+    date: Annotated[
+        dt.date,
+        Field(
+            strict=False,
+            description="of the stroke, or until which there was none: not in the future, not "
+            "before the prediction",
+        ),
+        BeforeValidator(_iso_day),
+    ]
+    source: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=SOURCE_LENGTH,
+            pattern=PRINTABLE,
+            description="where that is known from; never a patient's name",
+        ),
+    ]
+
+    def to_domain(self, prediction_id: int) -> Outcome:
+        """Return the outcome of a prediction."""
+        return Outcome(prediction_id, self.stroke, self.date, self.source)
+
+
+class OutcomeOut(BaseModel):
+    """A stored outcome."""
+
+    prediction_id: int
+    stroke: bool
+    date: dt.date
+    source: str
+    recorded_at: datetime = Field(description="when it was last changed")
 
 
 class PageOut(BaseModel):

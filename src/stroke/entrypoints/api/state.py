@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, cast
 
 from fastapi import Request
 
+from stroke.application.outcomes import OutcomeService
 from stroke.application.prediction import PredictionService
 
 KEY: Final = "stroke"
@@ -15,6 +16,7 @@ class ApiState(NamedTuple):
     """The parts that routes call, built once when the application starts."""
 
     predictions: PredictionService
+    outcomes: OutcomeService
     most_bytes: int
 
 

@@ -15,6 +15,8 @@ from stroke.entrypoints.cli import (
     doctor,
     lake,
     model,
+    outcomes,
+    performance,
     pipeline,
     predict,
     score,
@@ -34,8 +36,10 @@ app.command()(predict.predict)
 app.command()(score.score)
 app.command()(simulate.simulate)
 app.command()(doctor.doctor)
+app.command()(performance.performance)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
+app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(lake.app, name="lake")

@@ -11,7 +11,7 @@ from dependency_injector import providers
 from fastapi import FastAPI
 
 from asgi import connected
-from fakes import FakePredictionRepository, FakeRiskModel
+from fakes import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.config import Settings
 from stroke.container.service import Container
 from stroke.entrypoints.api.app import create_app
@@ -52,6 +52,8 @@ def _parts() -> Parts:
     small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES})
     container = Container(settings=loaded.model_copy(update={"http": small}))
     container.repository.override(providers.Object(repository))
+    outcomes = FakeOutcomeRepository(repository)
+    container.outcome_repository.override(providers.Object(outcomes))
     container.model.override(providers.Object(model))
     container.engine.override(providers.Object(engine))
     return Parts(create_app(container), repository, model, engine)

@@ -1,0 +1,44 @@
+"""What a listing is narrowed to, and ids from outside, in SQL."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Dialect, Text, type_coerce
+
+from stroke.adapters.sql.tables import predictions
+from stroke.domain.prediction import PredictionFilter
+
+LARGEST_ID: Final = 2**63 - 1
+_EXACT: Final = ("risk_category", "country", "province", "model_version")
+
+
+def storable(prediction_id: int) -> int:
+    """Return an id that a column can be compared with, and that no row has when it was not."""
+    return prediction_id if 0 < prediction_id <= LARGEST_ID else 0
+
+
+def conditions(narrowed: PredictionFilter, dialect: Dialect) -> list[ColumnElement[bool]]:
+    """Return what rows of ``predictions`` must fulfil to be within ``narrowed``."""
+    wanted: list[ColumnElement[bool]] = []
+    for name in _EXACT:
+        value = getattr(narrowed, name)
+        if value is not None:
+            column: Any = predictions.c[name]
+            # MySQL's default collation takes Quebec for Québec; SQLite and Python do not.
+            exact = column.collate("utf8mb4_0900_bin") if dialect.name == "mysql" else column
+            wanted.append(exact == value)
+    # As text: SQLite compares nothing else, and MySQL reads it as the time that it is.
+    timestamp = type_coerce(predictions.c.timestamp, Text)
+    if narrowed.since is not None:
+        wanted.append(timestamp >= _comparable(narrowed.since))
+    if narrowed.until is not None:
+        wanted.append(timestamp < _comparable(narrowed.until))
+    return wanted
+
+
+def _comparable(moment: datetime) -> str:
+    # Without zeros for absent microseconds: rows that SQLite dated itself have none either, and
+    # "12:00:00" is less than "12:00:00.000000" to it, and both are at least "12:00:00".
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ")

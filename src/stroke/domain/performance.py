@@ -1,0 +1,133 @@
+"""How right a model was: measures with intervals, and when one of them has dropped."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from stroke.domain.prediction import PredictionFilter
+
+ALL: Final = "all"
+
+
+class Worse(StrEnum):
+    """Which way a measure gets worse, and what "by more than a share" means for it."""
+
+    LOWER = "below the reference by more than the share of it"
+    HIGHER = "above the reference by more than the share of it"
+    EITHER = "off the reference, either way, by more than the share of it"
+    SHIFTED = "off the reference, either way, by more than log(1 + share): the odds by the share"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One measure: its name in a model's manifest, its ideal if it has one, and its bad side."""
+
+    title: str
+    worse: Worse
+    in_manifest: str | None = None
+    ideal: float | None = None
+
+
+# The one table of what a drop is.
+MEASURES: Final[Mapping[str, Measure]] = {
+    "auc": Measure("AUC", Worse.LOWER, "auc"),
+    "brier": Measure("Brier score", Worse.HIGHER, "brier"),
+    "calibration_slope": Measure("calibration slope", Worse.EITHER, "calibration_slope", 1.0),
+    "calibration_intercept": Measure(
+        "calibration intercept", Worse.SHIFTED, "calibration_intercept", 0.0
+    ),
+    "oe_ratio": Measure("observed / expected", Worse.EITHER, "observed_to_expected", 1.0),
+    "ece": Measure("expected calibration error", Worse.HIGHER, "ece"),
+    "sensitivity_medium": Measure("sensitivity, Medium and High", Worse.LOWER),
+    "specificity_medium": Measure("specificity, Medium and High", Worse.LOWER),
+    "sensitivity_high": Measure("sensitivity, High", Worse.LOWER),
+    "specificity_high": Measure("specificity, High", Worse.LOWER),
+}
+
+
+class Estimate(NamedTuple):
+    """A measure's value and its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class CurvePoint(NamedTuple):
+    """Net benefit per patient of treating from ``threshold`` on, and of treating everybody."""
+
+    threshold: float
+    net_benefit: float
+    low: float
+    high: float
+    treat_all: float
+
+
+class CalibrationPoint(NamedTuple):
+    """Mean predicted and observed risk of ``samples`` patients of neighbouring risks."""
+
+    predicted: float
+    observed: float
+    low: float
+    high: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPerformance:
+    """How right a model was about one group of patients.
+
+    Of a group that is too small there are no measures; ``events`` is None where even their number
+    would tell too much.
+    """
+
+    group: str
+    level: str
+    samples: int
+    events: int | None
+    measures: Mapping[str, Estimate] = field(default_factory=dict)
+    calibration: Sequence[CalibrationPoint] = ()
+    decision_curve: Sequence[CurvePoint] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceReport:
+    """How right one version of a model was, overall (the first group) and by group.
+
+    ``references`` are what measures are held against, ``dropped`` says for each watched measure
+    with a value and a reference whether it is worse by more than the share. ``passed_over``
+    predictions have an outcome and no usable probability or category.
+    """
+
+    model_version: str
+    made_at: datetime
+    within: PredictionFilter
+    groups: Sequence[GroupPerformance]
+    references: Mapping[str, float]
+    dropped: Mapping[str, bool]
+    passed_over: int
+
+
+def has_dropped(measure: str, estimate: Estimate, reference: float, share: float) -> bool:
+    """Return whether ``estimate`` is worse than ``reference`` by more than ``share``, surely.
+
+    Surely: the reference lies outside of the estimate's 95 % interval, so that a few outcomes
+    raise no alarm by chance. ``MEASURES`` says which way is worse.
+    """
+    value, low, high = estimate
+    if low <= reference <= high:
+        return False
+    match MEASURES[measure].worse:
+        case Worse.LOWER:
+            return value < reference * (1 - share)
+        case Worse.HIGHER:
+            return value > reference * (1 + share)
+        case Worse.EITHER:
+            return abs(value - reference) > share * abs(reference)
+        case Worse.SHIFTED:
+            return abs(value - reference) > math.log1p(share)

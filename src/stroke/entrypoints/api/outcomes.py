@@ -1,0 +1,67 @@
+"""Routes over the outcome of a stored prediction: record, read, take back."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+
+from stroke.domain.outcome import OutcomeRecord
+from stroke.entrypoints.api.body import parse, read_body
+from stroke.entrypoints.api.openapi import json_body, problems
+from stroke.entrypoints.api.records import PredictionId
+from stroke.entrypoints.api.schemas import OutcomeIn, OutcomeOut
+from stroke.entrypoints.api.state import api_state
+
+router = APIRouter(tags=["outcomes"])
+
+_PATH = "/api/v1/predictions/{prediction_id}/outcome"
+_CREATED: dict[int | str, dict[str, Any]] = {
+    201: {"model": OutcomeOut, "description": "The prediction had no outcome before"}
+}
+
+
+@router.put(
+    _PATH,
+    response_model=OutcomeOut,
+    responses=_CREATED | problems(400, 404, 413, 415, 422, 503),
+    openapi_extra=json_body(OutcomeIn),
+    summary="Record what became of the patient",
+)
+async def record(request: Request, prediction_id: PredictionId) -> Response:
+    """Send it again at will: the same changes nothing, another takes the former one's place."""
+    state = api_state(request)
+    wire = parse(OutcomeIn, await read_body(request, most_bytes=state.most_bytes))
+    stored, new = await state.outcomes.record(wire.to_domain(prediction_id))
+    return _json(stored, HTTPStatus.CREATED if new else HTTPStatus.OK)
+
+
+@router.get(
+    _PATH,
+    response_model=OutcomeOut,
+    responses=problems(404, 422, 503),
+    summary="The outcome of one stored prediction",
+)
+async def find(request: Request, prediction_id: PredictionId) -> Response:
+    """The last one that was recorded."""
+    return _json(await api_state(request).outcomes.find(prediction_id), HTTPStatus.OK)
+
+
+@router.delete(
+    _PATH,
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=problems(404, 422, 503),
+    summary="Take a mistaken outcome back",
+)
+async def withdraw(request: Request, prediction_id: PredictionId) -> Response:
+    """The prediction stays. Erasing the prediction erases its outcome too."""
+    await api_state(request).outcomes.withdraw(prediction_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _json(outcome: OutcomeRecord, status: HTTPStatus) -> Response:
+    # orjson renders the domain's dataclasses, their days and their times itself.
+    rendered = orjson.dumps(outcome, option=orjson.OPT_UTC_Z)
+    return Response(rendered, status, media_type="application/json")

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+from builders import NOON
+from stroke.adapters.report.performance import render
+from stroke.domain.performance import (
+    CalibrationPoint,
+    CurvePoint,
+    Estimate,
+    GroupPerformance,
+    PerformanceReport,
+)
+from stroke.domain.prediction import PredictionFilter
+
+CALIBRATION = [CalibrationPoint(p, p + 0.01, p, p + 0.02, 50) for p in (0.01, 0.05, 0.2)]
+CURVE = [CurvePoint(t, 0.04 - t / 10, 0.02, 0.05, 0.05 - t) for t in (0.01, 0.05, 0.1)]
+MEASURES = {"auc": Estimate(0.8, 0.75, 0.85), "oe_ratio": Estimate(1.5, 1.3, 1.7)}
+
+
+def report(dropped: dict[str, bool], version: str = "m-<1>") -> PerformanceReport:
+    return PerformanceReport(
+        version,
+        NOON,
+        PredictionFilter(since=NOON),
+        [
+            GroupPerformance("all", "all", 500, 40, MEASURES, CALIBRATION, CURVE),
+            GroupPerformance("gender", "Male", 300, 30, MEASURES, CALIBRATION, CURVE),
+            GroupPerformance("gender", "Other", 7, None),
+        ],
+        {"auc": 0.83},
+        dropped,
+        3,
+    )
+
+
+class _Ids(HTMLParser):
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.references: set[str] = set()
+        self.feed(page)
+
+    def handle_starttag(self, _: str, attributes: list[tuple[str, str | None]]) -> None:
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value or "")
+            if name == "aria-labelledby":
+                self.references |= set((value or "").split())
+
+
+def test_the_page_needs_nothing_else_and_has_a_plot_of_each_kind_for_each_group() -> None:
+    page = render([report({"auc": False, "oe_ratio": True})])
+    assert page.count("<svg ") == 4
+    assert not re.search(r"<script|<link|<img|@import|(src|href)=\"(?!#)", page)
+    assert "Model m-&lt;1&gt;" in page
+    assert "Calibration of everybody" in page
+    assert "Decision curve of Gender: Male" in page
+
+
+def test_every_mark_on_the_page_is_there_once() -> None:
+    found = _Ids(render([report({}), report({}, "m-2")]))
+    assert len(found.ids) == len(set(found.ids))
+    assert found.references <= set(found.ids)
+
+
+def test_what_has_dropped_is_said_first() -> None:
+    assert "Worse than the reference: observed / expected." in render([report({"oe_ratio": True})])
+    assert "No watched measure is worse" in render([report({"auc": False})])
+    assert "too few outcomes to say" in render([report({})])
+
+
+def test_of_a_small_group_only_the_size_is_shown() -> None:
+    page = render([report({})])
+    _, _, small = page.partition("Gender: Other")
+    assert small.startswith("</h3><p>7 predictions.</p><p>Too few for measures.</p>")
