@@ -271,6 +271,22 @@ class LakeSettings(BaseSettings):
         return f"s3://{self.bucket}/{self.prefix}"
 
 
+class TracesSettings(BaseSettings):
+    """Where spans go; nowhere, and none are made, without an endpoint."""
+
+    model_config = _group("TRACES")
+
+    endpoint: str | None = Field(
+        None,
+        validation_alias=AliasChoices("STROKE_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        description="the collector's base address for OTLP over HTTP, such as http://host:4318",
+        pattern=r"^https?://[^/\s]+",
+    )
+    service_name: str = Field(
+        "stroke", validation_alias=AliasChoices("STROKE_TRACES_SERVICE_NAME", "OTEL_SERVICE_NAME")
+    )
+
+
 class DoctorSettings(BaseSettings):
     """Where `stroke doctor` finds what answers over HTTP, beside the pipeline's own addresses."""
 
@@ -323,6 +339,7 @@ class PipelineSettings(BaseModel):
     database: DatabaseSettings
     spark: SparkSettings
     doctor: DoctorSettings
+    traces: TracesSettings
 
     @property
     def topic(self) -> str:
@@ -345,6 +362,7 @@ class Settings(BaseModel):
     model: ModelSettings
     queue: QueueSettings
     performance: PerformanceSettings
+    traces: TracesSettings
 
     @classmethod
     def load(cls) -> Settings:

@@ -25,7 +25,7 @@ _STARTS_WITHIN = 60.0
 
 def environment(**changes: str) -> dict[str, str]:
     """Return this process's environment without its own settings of stroke, and ``changes``."""
-    own = ("STROKE_", "MYSQL_", "SAVED_MODEL", "CI")
+    own = ("STROKE_", "MYSQL_", "SAVED_MODEL", "OTEL_", "CI")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return inherited | changes
 

@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
+from contextvars import Context, copy_context
+from typing import Generic, NamedTuple, TypeVar
 
 from stroke.domain.errors import ServiceOverloaded, StoreUnavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
 
+Around = Callable[[Sequence[Context]], AbstractContextManager[object]]
+"""Gets the contexts of a commit's callers, and gives what the commit is to run within."""
+
+
+class _Waiting(NamedTuple, Generic[T, R]):
+    item: T
+    future: asyncio.Future[R]
+    caller: Context | None
+
 
 class GroupCommit(Generic[T, R]):
     """Hands what callers submit to ``commit`` in batches, and each caller its own result.
 
     ``commit`` takes 1 to ``largest`` items and returns one result per item, in order, once all
-    of them are durable; or raises, and then none is. At most ``capacity`` items wait.
+    of them are durable; or raises, and then none is. At most ``capacity`` items wait. Each commit
+    runs within what ``around`` gives for the contexts of its callers, if there is one.
     """
 
     def __init__(
@@ -30,11 +42,13 @@ class GroupCommit(Generic[T, R]):
         *,
         capacity: int,
         largest: int,
+        around: Around | None = None,
     ) -> None:
         self._commit = commit
+        self._around = around
         self._capacity = capacity
         self._largest = largest
-        self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
+        self._waiting: deque[_Waiting[T, R]] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -54,7 +68,7 @@ class GroupCommit(Generic[T, R]):
             raise ServiceOverloaded("too many predictions wait for their commit")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._waiting.append((item, future))
+        self._waiting.append(_Waiting(item, future, copy_context() if self._around else None))
         if self._drain is None:
             self._drain = loop.create_task(self._run())
         return await future
@@ -74,18 +88,18 @@ class GroupCommit(Generic[T, R]):
         finally:
             self._drain = None
 
-    def _take(self) -> list[tuple[T, asyncio.Future[R]]]:
-        batch: list[tuple[T, asyncio.Future[R]]] = []
+    def _take(self) -> list[_Waiting[T, R]]:
+        batch: list[_Waiting[T, R]] = []
         while self._waiting and len(batch) < self._largest:
-            item, future = self._waiting.popleft()
-            if not future.done():  # its caller is still there
-                batch.append((item, future))
+            waiting = self._waiting.popleft()
+            if not waiting.future.done():  # its caller is still there
+                batch.append(waiting)
         return batch
 
-    async def _settle(self, batch: list[tuple[T, asyncio.Future[R]]]) -> None:
+    async def _settle(self, batch: list[_Waiting[T, R]]) -> None:
         """Commit ``batch`` and answer its callers; halve it until a bad item stands alone."""
         try:
-            results = await self._commit([item for item, _ in batch])
+            results = await self._commit_within(batch)
         except BaseException as error:
             # A store that is away is away for every half; anything else may be one row's doing.
             divisible = isinstance(error, Exception) and not isinstance(error, StoreUnavailable)
@@ -94,12 +108,19 @@ class GroupCommit(Generic[T, R]):
                 await self._settle(batch[:middle])
                 await self._settle(batch[middle:])
                 return
-            for _, future in batch:
-                if not future.done():
-                    future.set_exception(error)
+            for waiting in batch:
+                if not waiting.future.done():
+                    waiting.future.set_exception(error)
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, future), result in zip(batch, results, strict=True):
-            if not future.done():
-                future.set_result(result)
+        for waiting, result in zip(batch, results, strict=True):
+            if not waiting.future.done():
+                waiting.future.set_result(result)
+
+    async def _commit_within(self, batch: list[_Waiting[T, R]]) -> list[R]:
+        items = [waiting.item for waiting in batch]
+        if self._around is None:
+            return await self._commit(items)
+        with self._around([waiting.caller for waiting in batch if waiting.caller is not None]):
+            return await self._commit(items)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from stroke.application.group_commit import GroupCommit
+from stroke.application.group_commit import Around, GroupCommit
 from stroke.application.ports import PredictionObserver, PredictionRepository, RiskModel
 from stroke.domain.errors import IdempotencyKeyReused, IdempotencyKeyTaken
 from stroke.domain.features import RAW_FEATURES
@@ -49,7 +51,7 @@ class PredictionService:
 
     ``now`` returns the present as an aware datetime in UTC. Single predictions share graph runs
     and commits (``GroupCommit``); at most ``queue_capacity`` of them wait, at most
-    ``commit_size`` share a commit.
+    ``commit_size`` share a commit. Each commit runs within ``around_commit``.
     """
 
     def __init__(
@@ -61,14 +63,16 @@ class PredictionService:
         now: Callable[[], datetime],
         queue_capacity: int,
         commit_size: int,
+        around_commit: Around | None = None,
     ) -> None:
         self._model = model
         self._repository = repository
         self._observer = observer
         self._now = now
         self._queue: GroupCommit[_Request, StoredPrediction] = GroupCommit(
-            self._commit, capacity=queue_capacity, largest=commit_size
+            self._commit, capacity=queue_capacity, largest=commit_size, around=around_commit
         )
+        self._around = around_commit
         # Large batches run one at a time: two would only double the memory.
         self._bulk = asyncio.Lock()
 
@@ -109,8 +113,10 @@ class PredictionService:
 
         Raises ``StoreUnavailable`` or ``PredictionRejected``, and then nothing is stored.
         """
+        within = self._around([copy_context()]) if self._around else nullcontext()
         async with self._bulk:
-            return await self._commit([(patient, None) for patient in patients])
+            with within:
+                return await self._commit([(patient, None) for patient in patients])
 
     async def find(self, prediction_id: int) -> PredictionRecord:
         """Return a stored prediction, or raise ``PredictionNotFound``."""

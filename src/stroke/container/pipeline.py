@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
 
@@ -28,6 +29,10 @@ from stroke.application.verification import PipelineVerifier
 from stroke.config import PipelineSettings
 from stroke.container.lake import lake_of
 from stroke.container.source import mysql_source, source_engine
+from stroke.container.tracing import tracing_of
+
+if TYPE_CHECKING:
+    from stroke.adapters.opentelemetry.tracing import Tracing
 
 # A sink commits nothing between two commits of the lake: only several without one are a stand.
 _COMMITS_TO_WAIT_FOR = 4
@@ -91,15 +96,25 @@ def _names(files: ConnectorFiles) -> dict[str, str]:
     return files.names()
 
 
+def _connect(url: str, timeout: float, tracing: Tracing | None) -> KafkaConnect:
+    if tracing is None:
+        return KafkaConnect(url, timeout=timeout)
+    from stroke.adapters.opentelemetry.connect_calls import trace_calls  # noqa: PLC0415
+
+    return KafkaConnect(url, timeout=timeout, trace=partial(trace_calls, tracing.provider))
+
+
 class PipelineContainer(containers.DeclarativeContainer):
     """Builds each part once, on first use, from ``settings``."""
 
     settings = providers.Dependency(instance_of=PipelineSettings)
 
+    tracing = providers.Singleton(tracing_of, settings.provided.traces)
     connect = providers.Singleton(
-        KafkaConnect,
+        _connect,
         settings.provided.connect.url,
-        timeout=settings.provided.connect.timeout_seconds,
+        settings.provided.connect.timeout_seconds,
+        tracing,
     )
     connector_files = providers.Singleton(connector_files, settings)
     metrics_registry = providers.Singleton(create_registry)

@@ -15,6 +15,7 @@ from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.application.outcomes import OutcomeService
 from stroke.application.prediction import PredictionService
 from stroke.config import Settings
+from stroke.container.tracing import around_commits, traced, tracing_of
 
 
 def utc_now() -> datetime:
@@ -31,11 +32,16 @@ class Container(containers.DeclarativeContainer):
 
     settings = providers.Dependency(instance_of=Settings)
 
+    tracing = providers.Singleton(tracing_of, settings.provided.traces)
     engine = providers.Singleton(
-        create_engine,
-        settings.provided.database.sqlalchemy_url,
-        pool_size=settings.provided.database.pool_size,
-        connect_timeout=settings.provided.database.connect_timeout_seconds,
+        traced,
+        providers.Singleton(
+            create_engine,
+            settings.provided.database.sqlalchemy_url,
+            pool_size=settings.provided.database.pool_size,
+            connect_timeout=settings.provided.database.connect_timeout_seconds,
+        ),
+        tracing,
     )
     repository = providers.Singleton(
         SqlPredictionRepository,
@@ -62,4 +68,5 @@ class Container(containers.DeclarativeContainer):
         now=providers.Object(utc_now),
         queue_capacity=settings.provided.queue.capacity,
         commit_size=settings.provided.queue.commit_size,
+        around_commit=providers.Singleton(around_commits, tracing),
     )

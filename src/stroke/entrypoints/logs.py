@@ -8,6 +8,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from opentelemetry import trace
+
 # What uvicorn configures in every worker. The access log stays off: /metrics counts requests.
 CONFIG: Final[dict[str, Any]] = {
     "version": 1,
@@ -29,7 +31,10 @@ class JsonFormatter(logging.Formatter):
     """Formats a record as one line of JSON; exceptions as outlines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as JSON with time (UTC), level, logger, message and error."""
+        """Return the record as JSON with time (UTC), level, logger, message and error.
+
+        Within a request that is traced also with the trace's id, as OpenTelemetry writes it.
+        """
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -38,6 +43,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = outline(record.exc_info[1])
+        if (span := trace.get_current_span().get_span_context()).is_valid:
+            line["trace_id"] = trace.format_trace_id(span.trace_id)
         return json.dumps(line, ensure_ascii=False)
 
 

@@ -5,6 +5,7 @@ import json
 import logging
 
 import pytest
+from opentelemetry import trace
 
 from stroke.entrypoints.logs import JsonFormatter, outline
 
@@ -64,3 +65,14 @@ def test_a_record_is_one_line_of_json_without_the_text_of_its_exception(
     assert record["time"].endswith("+00:00")
     assert "ValueError" in record["error"]
     assert CANARY not in line
+
+
+def test_a_line_of_a_traced_request_names_its_trace() -> None:
+    record = logging.LogRecord("stroke", logging.INFO, "", 1, "said", None, None)
+    untraced = json.loads(JsonFormatter().format(record))
+    context = trace.SpanContext(0xABC, 0xDEF, is_remote=False)
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        traced = json.loads(JsonFormatter().format(record))
+
+    assert "trace_id" not in untraced
+    assert traced["trace_id"] == f"{0xABC:032x}"

@@ -43,6 +43,7 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
 
     A request waits up to ``timeout`` seconds for its answer. It is sent again while the workers
     rebalance, and briefly when the worker is away or fails: every request may be repeated.
+    ``trace`` is given the client that sends them.
     """
 
     def __init__(
@@ -51,11 +52,13 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
         *,
         timeout: float,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        trace: Callable[[httpx.AsyncClient], object] = lambda _: None,
     ) -> None:
         try:
             self._client = httpx.AsyncClient(base_url=url, timeout=timeout)
         except httpx.InvalidURL as error:
             raise InvalidSetting("STROKE_CONNECT_URL is not a URL") from error
+        trace(self._client)
         self._shown = self._client.base_url.copy_with(userinfo=b"")
         self._sleep = sleep
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from stroke import __version__
 from stroke.config import Settings
@@ -33,6 +34,8 @@ _DESCRIPTION: Final = (
     "A patient's measurements in; a calibrated, explained, durable stroke risk out. "
     "Every error is a problem document (RFC 9457)."
 )
+# They are asked every few seconds, and tell nothing of predictions.
+_NOT_TRACED: Final = frozenset({"/metrics", "/health/live", "/health/ready"})
 _log = logging.getLogger("stroke.api")
 
 
@@ -51,8 +54,7 @@ def create_app(container: Container | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        # FastAPI's own OpenTelemetry would hand request bodies to exporters.
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=_telemetry(parts),
         lifespan=_lifespan(parts),
         # Flat, and predictions first: each included router is matched three times per request.
         routes=[
@@ -72,6 +74,23 @@ def create_app(container: Container | None = None) -> FastAPI:
     return app
 
 
+def _telemetry(parts: Container) -> TelemetryConfig:
+    """Return what FastAPI's own OpenTelemetry may do: spans of requests, where somebody wants them.
+
+    No logs, which hold exceptions' messages, and no metrics: /metrics has them.
+    """
+    tracing = parts.tracing()
+    return TelemetryConfig(
+        tracing=tracing is not None,
+        tracer_provider=tracing.provider if tracing else None,
+        operation_spans=False,
+        metrics=False,
+        logs=False,
+        auto_configure=False,
+        exclude=lambda scope: scope.get("path") in _NOT_TRACED,
+    )
+
+
 def _lifespan(parts: Container) -> Any:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, ApiState]]:
@@ -87,6 +106,8 @@ def _lifespan(parts: Container) -> Any:
         finally:
             await predictions.close()
             await parts.engine().dispose()
+            if (tracing := parts.tracing()) is not None:
+                await asyncio.to_thread(tracing.close)
 
     return lifespan
 

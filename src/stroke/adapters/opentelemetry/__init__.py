@@ -1,0 +1,1 @@
+"""Traces by OpenTelemetry. Nothing here is imported while no collector is named."""
