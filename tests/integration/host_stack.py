@@ -43,7 +43,7 @@ class HostStack:
             timeout=_WITHIN,
         )
         said = done.stdout + done.stderr
-        assert (done.returncode != 0) == fails, said[-4000:]
+        assert (done.returncode != 0) == fails, f"exit code {done.returncode}: {said[-4000:]}"
         return said
 
     def mysql(self, statement: str) -> str:
