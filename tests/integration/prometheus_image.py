@@ -1,4 +1,4 @@
-"""promtool, amtool, Prometheus and their like, as the image of deploy/images/prometheus has them."""
+"""promtool, amtool and their like, as the image of deploy/images/prometheus has them."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def _now() -> list[panels.PanelBuilder]:
             "Rows that differ",
             "sum(stroke:verify_differences:count)",
             unit="none",
-            about="Missing, extra, different and duplicate rows of all copies, when last compared.",
+            about="Missing, extra, different and duplicate rows of all copies.",
         ),
         number(
             "Last comparison",
@@ -73,7 +73,7 @@ def _debezium() -> list[panels.PanelBuilder]:
                 for share in ("p50", "p95", "p99")
             },
             unit="ms",
-            about="From a commit in MySQL to its event's reading; quantiles since the task's start.",
+            about="From a commit in MySQL to its event's reading, since the task started.",
         ),
         lines(
             "Connection and snapshot",
@@ -94,7 +94,7 @@ def _connect() -> list[panels.PanelBuilder]:
             "Tasks by state",
             {"{{status}}": "sum by (status) (kafka_connect_connector_task_status)"},
             unit="none",
-            about="One task for each connector.",
+            about="One task a connector.",
         ),
         lines(
             "Records",

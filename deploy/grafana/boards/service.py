@@ -108,7 +108,7 @@ def _rows() -> dict[str, list[panels.PanelBuilder]]:
         "Process": [
             lines(
                 "CPU",
-                {"{{job}}": 'sum by (job) (rate(process_cpu_seconds_total[$__rate_interval]))'},
+                {"{{job}}": "sum by (job) (rate(process_cpu_seconds_total[$__rate_interval]))"},
                 unit="none",
                 about="Cores that each part uses.",
             ),
@@ -126,7 +126,7 @@ def _rows() -> dict[str, list[panels.PanelBuilder]]:
                     "6 h": "stroke:http_errors:ratio_rate6h / 0.001",
                 },
                 unit="none",
-                about="1 uses a month's budget in a month; 14.4 for an hour pages, 6 for six hours.",
+                about="1 uses a month's budget in a month; 14.4 for an hour pages.",
             ),
         ],
     }
