@@ -18,7 +18,12 @@ from grafana_foundation_sdk.builders import (
 from grafana_foundation_sdk.cog import builder as cog
 from grafana_foundation_sdk.cog import variants
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import Dashboard, DataSourceRef, Panel
+from grafana_foundation_sdk.models.dashboard import (
+    Dashboard,
+    DashboardLinkType,
+    DataSourceRef,
+    Panel,
+)
 
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="prometheus")
 SQL_SERVER: Final = DataSourceRef(type_val="mssql", uid="sql-server")
@@ -81,7 +86,12 @@ def board(uid: str, title: str, description: str, rows: Mapping[str, list[PanelB
         .refresh("30s")
         .time("now-3h", "now")
         .timezone("utc")
-        .link(dashboard.DashboardLink("stroke").type("dashboards").tags(["stroke"]).keep_time(True))
+        .link(
+            dashboard.DashboardLink("stroke")
+            .type(DashboardLinkType.DASHBOARDS)
+            .tags(["stroke"])
+            .keep_time(True)
+        )
     )
     for name, panels in rows.items():
         made = made.with_row(dashboard.Row(name))
