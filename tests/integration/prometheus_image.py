@@ -18,13 +18,21 @@ def run_tool(*command: str, at: Path = FOLDER, within: float = 120) -> str:
 
     Raises ``AssertionError`` with that when it failed.
     """
-    labels = [f"--label={key}={value}" for key, value in LABELS.items()]
+    return docker(
+        *("run", "--rm", *labelled(), "--network=none", "--read-only", "--tmpfs=/tmp"),
+        *("--volume", f"{at}:/etc/stroke:ro", "--workdir=/etc/stroke/tests"),
+        *(build_image("prometheus"), *command),
+        within=within,
+    )
+
+
+def labelled() -> list[str]:
+    return [f"--label={key}={value}" for key, value in LABELS.items()]
+
+
+def docker(*arguments: str, within: float = 120) -> str:
     done = subprocess.run(
-        [
-            *("docker", "run", "--rm", *labels, "--network=none", "--read-only", "--tmpfs=/tmp"),
-            *("--volume", f"{at}:/etc/stroke:ro", "--workdir=/etc/stroke/tests"),
-            *(build_image("prometheus"), *command),
-        ],
+        ["docker", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

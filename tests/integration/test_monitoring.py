@@ -16,10 +16,9 @@ from builders import patient_json
 
 from .boards import expressions, selectors
 from .change_events import until
-from .containers import LABELS, build_image
-from .prometheus_image import alerts, rules
+from .containers import build_image
+from .prometheus_image import alerts, docker, labelled, rules
 from .stack import PipelineStack
-from .test_kafka_image import docker
 
 # What other branches bring; each goes when its part is merged.
 NOT_YET: Final = ("stroke_drift_", "stroke_performance_")
@@ -63,9 +62,8 @@ class Monitoring:
 @pytest.fixture(scope="module")
 def monitoring(pipeline: PipelineStack) -> Iterator[Monitoring]:
     node = f"{pipeline.project}-node"
-    labels = [f"--label={key}={value}" for key, value in LABELS.items()]
     network = ("--network", f"{pipeline.project}_app-network", "--network-alias", "node-exporter")
-    run = ("run", "--detach", "--name", node, *labels, *network, build_image("prometheus"))
+    run = ("run", "--detach", "--name", node, *labelled(), *network, build_image("prometheus"))
     pipeline.configure(STROKE_NODE_EXPORTERS="node-exporter:9100")
     watched = Monitoring(pipeline)
     try:
