@@ -1,5 +1,5 @@
 # One verb a line: `make` lists them. Options go to the scripts themselves (./test.sh --help).
-.PHONY: help setup run test unit check fmt lock image env up down ps logs doctor upgrade audit bench
+.PHONY: help setup run test unit check fmt lock image env up down ps logs doctor upgrade boards audit bench
 BIN := .venv/bin
 # No index address may get into a pin file, whatever this machine is set to.
 COMPILE := env -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL $(BIN)/uv pip compile -q --universal \
@@ -62,6 +62,9 @@ doctor: env ## examine the running platform end to end, and say what to do about
 
 upgrade: env ## bring the platform to this checkout: images, schema, API, connectors, doctor
 	@deploy/upgrade.sh
+
+boards: setup ## the dashboards' JSON from their code (deploy/grafana/boards)
+	@PYTHONPATH=deploy/grafana $(BIN)/python -m boards
 
 audit: setup ## known vulnerabilities in what is shipped (needs the index that lists them)
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/app.txt

@@ -20,6 +20,7 @@ OF_PLATFORM: Final = frozenset(
         "test_doctor",
         "test_kafka_adapter",
         "test_kafka_connect",
+        "test_monitoring",
         "test_pipeline",
         "test_pipeline_analytics",
         "test_pipeline_dead_letters",

@@ -35,6 +35,7 @@ _PASSWORDS = (
     "STROKE_SINK_PASSWORD",
     "STROKE_SPARK_SECRET",
     "STROKE_JUPYTER_TOKEN",
+    "STROKE_GRAFANA_PASSWORD",
 )
 _VOLUMES = (
     "mysql-data",
@@ -44,12 +45,16 @@ _VOLUMES = (
     "s3-data",
     "spark-scratch",
     "jupyter-data",
+    "prometheus-data",
+    "alertmanager-data",
+    "grafana-data",
 )
 _PORTS = {
     "mysql": "MYSQL",
     "kafka": "KAFKA",
     "connect": "CONNECT",
     "jmx": "JMX",
+    "broker_jmx": "BROKER_JMX",
     "registry": "REGISTRY",
     "api": "API",
     "watch": "WATCH",
@@ -59,6 +64,9 @@ _PORTS = {
     "spark": "SPARK",
     "spark_ui": "SPARK_UI",
     "jupyter": "JUPYTER",
+    "prometheus": "PROMETHEUS",
+    "alertmanager": "ALERTMANAGER",
+    "grafana": "GRAFANA",
 }
 
 _Result = TypeVar("_Result")
@@ -351,6 +359,9 @@ class PipelineStack:
             "spark-master",
             "spark-worker",
             "jupyter",
+            "prometheus",
+            "alertmanager",
+            "grafana",
         ]
         made: dict[str, Any] = {name: {"labels": LABELS, "restart": "no"} for name in services}
         # A failed task must be healed by the watcher, which must itself survive; a registry that
@@ -379,6 +390,7 @@ def _images() -> dict[str, str]:
         "STROKE_PIPELINE_IMAGE": build_image("api", "pipeline"),
         "STROKE_S3_IMAGE": build_image("moto"),
         "STROKE_POSTGRESQL_IMAGE": build_image("postgresql"),
+        "STROKE_PROMETHEUS_IMAGE": build_image("prometheus"),
     }
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from dependency_injector import containers, providers
+from prometheus_client import CollectorRegistry
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
+from stroke.adapters.prometheus.connections import observe_connections
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
@@ -27,17 +31,27 @@ def _load_model(store: ModelStore, saved_model: str | None) -> OnnxRiskModel:
     return OnnxRiskModel(store.locate(saved_model))
 
 
+def _observed_engine(
+    url: URL, registry: CollectorRegistry, *, pool_size: int, connect_timeout: float
+) -> AsyncEngine:
+    engine = create_engine(url, pool_size=pool_size, connect_timeout=connect_timeout)
+    observe_connections(engine.sync_engine, registry)
+    return engine
+
+
 class Container(containers.DeclarativeContainer):
     """Builds each part once, on first use, from ``settings``."""
 
     settings = providers.Dependency(instance_of=Settings)
 
+    metrics_registry = providers.Singleton(create_registry)
     tracing = providers.Singleton(tracing_of, settings.provided.traces)
     engine = providers.Singleton(
         traced,
         providers.Singleton(
-            create_engine,
+            _observed_engine,
             settings.provided.database.sqlalchemy_url,
+            metrics_registry,
             pool_size=settings.provided.database.pool_size,
             connect_timeout=settings.provided.database.connect_timeout_seconds,
         ),
@@ -58,7 +72,6 @@ class Container(containers.DeclarativeContainer):
     )
     model_store = providers.Singleton(ModelStore, settings.provided.model.store)
     model = providers.Singleton(_load_model, model_store, settings.provided.model.saved_model)
-    metrics_registry = providers.Singleton(create_registry)
     observer = providers.Singleton(PrometheusObserver, metrics_registry)
     predictions = providers.Singleton(
         PredictionService,
