@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from stroke.adapters.prometheus.observer import create_registry
+from stroke.adapters.prometheus.performance import PerformanceMetrics
 from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver
 from stroke.config import Settings
 from stroke.container.service import Container
@@ -21,7 +22,7 @@ from .prometheus_image import rules
 
 PAGE: Final = ROOT / "docs" / "metrics.md"
 # Sections of what other branches bring: each goes with the merge of its registry below.
-NOT_YET: Final = frozenset({"Drift", "Performance"})
+NOT_YET: Final = frozenset({"Drift"})
 FOREIGN: Final = "Debezium, Connect, the broker and Java"
 RECORDED: Final = "Recorded by Prometheus"
 _ROW: Final = re.compile(r"^\| `([a-z0-9_:]+)` \| (\w+) \| ([^|]*)\|", re.MULTILINE)
@@ -62,13 +63,19 @@ def pipeline_registry() -> CollectorRegistry:
     return registry
 
 
+def performance_registry() -> CollectorRegistry:
+    registry = create_registry()
+    PerformanceMetrics(registry)
+    return registry
+
+
 def exported(registry: CollectorRegistry) -> set[Told]:
     """Return what a registry exports; labels are known before the first sample."""
     found = set()
     for collector in registry._collector_to_names:
         described: Any = collector
         for family in described.collect():
-            labels = getattr(collector, "_labelnames", None)
+            labels = getattr(collector, "_labelnames", getattr(family, "_labelnames", None))
             if labels is None:
                 labels = {name for sample in family.samples for name in sample.labels}
             name = f"{family.name}_total" if family.type == "counter" else family.name
@@ -89,6 +96,7 @@ def test_the_page_lists_what_the_code_exports_with_types_and_labels(
             for registry in (
                 service_registry(),
                 pipeline_registry(),
+                performance_registry(),
             )
         )
     )
