@@ -15,6 +15,7 @@ from .containers import LABELS, free_port, mysql_image
 from .processes import environment
 
 _WITHIN = 300.0
+_BUILDS_WITHIN = 1800.0
 
 
 class HostStack:
@@ -30,7 +31,9 @@ class HostStack:
         self._settings = folder / "deploy" / ".env"
         self.api_url = f"http://127.0.0.1:{self._own_ports()['STROKE_PORT_API']}"
 
-    def run(self, *command: str, fails: bool = False, **settings: str) -> str:
+    def run(
+        self, *command: str, fails: bool = False, within: float = _WITHIN, **settings: str
+    ) -> str:
         """Run a command in the checkout; return what it printed, stderr behind stdout."""
         done = subprocess.run(
             command,
@@ -40,11 +43,15 @@ class HostStack:
             text=True,
             check=False,
             stdin=subprocess.DEVNULL,
-            timeout=_WITHIN,
+            timeout=within,
         )
         said = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, f"exit code {done.returncode}: {said[-4000:]}"
         return said
+
+    def build_images(self) -> None:
+        """Build what a machine that never ran a test does not have."""
+        self.run("deploy/stack.sh", "images", within=_BUILDS_WITHIN)
 
     def mysql(self, statement: str) -> str:
         """Return what root's client prints for a statement, tab between columns."""

@@ -28,6 +28,7 @@ STATEFUL = ["sql-sink", "s3", "mysql", "kafka", "connect"]
 def host(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostStack]:
     stack = HostStack(tmp_path_factory.mktemp("host"))
     try:
+        stack.build_images()
         stack.run("make", "up")
         yield stack
     finally:
