@@ -47,6 +47,11 @@ class HttpSettings(BaseSettings):
     workers: int = Field(1, ge=1, le=64)
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
     shutdown_seconds: int = Field(20, ge=1)
+    metrics_folder: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("STROKE_HTTP_METRICS_FOLDER", "PROMETHEUS_MULTIPROC_DIR"),
+        description="where several workers keep what they count; `stroke serve` sets it",
+    )
 
 
 class DatabaseSettings(BaseSettings):
@@ -271,6 +276,15 @@ class LakeSettings(BaseSettings):
         return f"s3://{self.bucket}/{self.prefix}"
 
 
+class DriftSettings(BaseSettings):
+    """Whether the service counts what it is asked, and over how long."""
+
+    model_config = _group("DRIFT")
+
+    enabled: bool = True
+    window_hours: float = Field(24, gt=0, le=24 * 366)
+
+
 class TracesSettings(BaseSettings):
     """Where spans go; nowhere, and none are made, without an endpoint."""
 
@@ -363,6 +377,7 @@ class Settings(BaseModel):
     queue: QueueSettings
     performance: PerformanceSettings
     traces: TracesSettings
+    drift: DriftSettings
 
     @classmethod
     def load(cls) -> Settings:

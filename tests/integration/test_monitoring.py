@@ -22,8 +22,6 @@ from .containers import build_image
 from .prometheus_image import alerts, docker, labelled, rules
 from .stack import PipelineStack
 
-# What other branches bring; each goes when its part is merged.
-NOT_YET: Final = ("stroke_drift_",)
 SERVICES: Final = ("prometheus", "alertmanager", "performance")
 # Enough for measures of all and of each gender, with ten strokes at the least.
 PATIENTS: Final = 400
@@ -130,7 +128,7 @@ def test_every_expression_of_every_dashboard_and_recording_rule_returns_somethin
     monitoring: Monitoring,
 ) -> None:
     asked = expressions() + [(rule["record"], rule["expr"]) for rule in rules() if "record" in rule]
-    empty = {(where, e) for where, e in asked if not any(name in e for name in NOT_YET)}
+    empty = set(asked)
     assert len(empty) > 70
 
     ends = time.monotonic() + 150
@@ -144,12 +142,7 @@ def test_every_expression_of_every_dashboard_and_recording_rule_returns_somethin
 
 def test_every_series_that_an_alert_reads_is_there_with_its_labels(monitoring: Monitoring) -> None:
     """An alert itself returns nothing while all is well."""
-    missing = {
-        one
-        for rule in alerts().values()
-        for one in selectors(rule["expr"])
-        if not one[0].startswith(NOT_YET)
-    }
+    missing = {one for rule in alerts().values() for one in selectors(rule["expr"])}
     assert len(missing) > 12
 
     ends = time.monotonic() + 150
@@ -163,12 +156,6 @@ def test_every_series_that_an_alert_reads_is_there_with_its_labels(monitoring: M
         time.sleep(3)
 
     assert missing == set()
-
-
-def test_what_is_not_there_yet_is_still_not_there(monitoring: Monitoring) -> None:
-    """So that the exceptions above go with the merge of what they wait for."""
-    for name in NOT_YET:
-        assert monitoring.ask(f'{{__name__=~"{name}.*"}}') == [], f"remove {name} from NOT_YET"
 
 
 def test_no_alert_fires_on_a_platform_that_is_well(monitoring: Monitoring) -> None:

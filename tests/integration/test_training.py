@@ -40,6 +40,10 @@ def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path
     assert trained["sha256"] == shipped.sha256
     assert trained["training"] == shipped.training
     assert trained["bands"] == shipped.bands.model_dump()
+    assert trained["histograms"] == {
+        name: {key: list(value) for key, value in histogram.model_dump().items() if value}
+        for name, histogram in shipped.histograms.items()
+    }
     for name, metric in shipped.metrics.items():
         for part, value in trained["metrics"][name].items():
             assert value == pytest.approx(getattr(metric, part), rel=1e-6, abs=1e-9)

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from dependency_injector import providers
 
-from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.prometheus.performance import PerformanceMetrics
 from stroke.application.performance import PerformanceService, Watch
 from stroke.config import PerformanceSettings
 from stroke.container.service import Container, utc_now
-from stroke.domain.risk import ModelDescription
-
-
-def _description(model: OnnxRiskModel) -> ModelDescription:
-    return model.description
 
 
 def _watch(settings: PerformanceSettings) -> Watch:
@@ -26,7 +20,7 @@ class PerformanceContainer(Container):
     performance = providers.Singleton(
         PerformanceService,
         outcomes=Container.outcome_repository,
-        served=providers.Singleton(_description, Container.model),
+        served=Container.served,
         watch=providers.Singleton(_watch, Container.settings.provided.performance),
         now=providers.Object(utc_now),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 from dependency_injector import containers, providers
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
 from stroke.adapters.prometheus.connections import observe_connections
+from stroke.adapters.prometheus.drift import DriftMetrics, DriftWindow
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
@@ -20,6 +22,7 @@ from stroke.application.outcomes import OutcomeService
 from stroke.application.prediction import PredictionService
 from stroke.config import Settings
 from stroke.container.tracing import around_commits, traced, tracing_of
+from stroke.domain.risk import ModelDescription
 
 
 def utc_now() -> datetime:
@@ -37,6 +40,26 @@ def _observed_engine(
     engine = create_engine(url, pool_size=pool_size, connect_timeout=connect_timeout)
     observe_connections(engine.sync_engine, registry)
     return engine
+
+
+def _description(model: OnnxRiskModel) -> ModelDescription:
+    return model.description
+
+
+def _observer(
+    settings: Settings, registry: CollectorRegistry, metrics: DriftMetrics, model: OnnxRiskModel
+) -> PrometheusObserver:
+    described = model.description
+    if not (settings.drift.enabled and described.histograms):
+        return PrometheusObserver(registry)
+    window = DriftWindow(
+        described.histograms,
+        hours=settings.drift.window_hours,
+        now=time.time,
+        folder=settings.http.metrics_folder,
+    )
+    metrics.watch(window, described.version)
+    return PrometheusObserver(registry, window)
 
 
 class Container(containers.DeclarativeContainer):
@@ -72,7 +95,9 @@ class Container(containers.DeclarativeContainer):
     )
     model_store = providers.Singleton(ModelStore, settings.provided.model.store)
     model = providers.Singleton(_load_model, model_store, settings.provided.model.saved_model)
-    observer = providers.Singleton(PrometheusObserver, metrics_registry)
+    served = providers.Singleton(_description, model)
+    drift_metrics = providers.Singleton(DriftMetrics, metrics_registry)
+    observer = providers.Singleton(_observer, settings, metrics_registry, drift_metrics, model)
     predictions = providers.Singleton(
         PredictionService,
         model=model,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
+from stroke.domain.drift import References
+
 TOP_FACTORS: Final = 3
 
 
@@ -79,8 +81,8 @@ class ModelDescription:
     """What a served model says of itself; the manifest of its artefact, in the domain's words.
 
     ``metrics`` maps a metric's name to ``{"value", "low", "high"}`` (95 % bootstrap interval);
-    ``training`` holds the facts of its training data; both are empty for a model that came
-    without them.
+    ``training`` holds the facts of its training data and ``histograms`` their distribution; all
+    are empty for a model that came without them.
     """
 
     name: str
@@ -91,3 +93,4 @@ class ModelDescription:
     bands: RiskBands
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    histograms: References = field(default_factory=dict)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from stroke.domain.drift import WATCHED, ReferenceHistogram
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import FEATURES, RAW_FEATURES
 from stroke.domain.patient import Patient
@@ -72,6 +73,24 @@ class Metric(_Part):
     high: float
 
 
+class Histogram(_Part):
+    """Shares of the training data, by cuts of a number or by labels of a category."""
+
+    shares: tuple[float, ...]
+    cuts: tuple[float, ...] = ()
+    labels: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _whole(self) -> Histogram:
+        self.value  # noqa: B018 -- it checks itself
+        return self
+
+    @property
+    def value(self) -> ReferenceHistogram:
+        """The histogram in the domain's words."""
+        return ReferenceHistogram(self.shares, self.cuts, self.labels)
+
+
 class Manifest(_Part):
     """See the module's docstring; version 1 of the format."""
 
@@ -87,12 +106,16 @@ class Manifest(_Part):
     metrics: dict[str, Metric] = Field(default_factory=dict)
     training: dict[str, Any] = Field(default_factory=dict)
     libraries: dict[str, str] = Field(default_factory=dict)
+    histograms: dict[str, Histogram] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _known(self) -> Manifest:
         unknown = [feature for feature in self.features if feature not in FEATURES]
         if unknown:
             raise ValueError(f"unknown features: {', '.join(unknown)}")
+        strange = [name for name in self.histograms if name not in WATCHED]
+        if strange:
+            raise ValueError(f"histograms of what is not watched: {', '.join(strange)}")
         missing = [name for name in RAW_FEATURES if name not in self.reference_patient]
         if missing:
             raise ValueError(f"the reference patient lacks {', '.join(missing)}")
@@ -114,6 +137,9 @@ class Manifest(_Part):
             bands=RiskBands(self.bands.medium, self.bands.high),
             metrics={name: metric.model_dump() for name, metric in self.metrics.items()},
             training=self.training,
+            histograms={
+                name: self.histograms[name].value for name in WATCHED if name in self.histograms
+            },
         )
 
 

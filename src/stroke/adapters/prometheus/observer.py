@@ -15,6 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
+from stroke.adapters.prometheus.drift import DriftWindow
 from stroke.application.ports import PredictionObserver
 from stroke.domain.prediction import Prediction
 
@@ -38,9 +39,13 @@ def create_registry() -> CollectorRegistry:
 
 
 class PrometheusObserver(PredictionObserver):
-    """Counts into ``registry``; safe with several workers (PROMETHEUS_MULTIPROC_DIR)."""
+    """Counts into ``registry``; safe with several workers (PROMETHEUS_MULTIPROC_DIR).
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    ``window`` counts, too, what was predicted for whom.
+    """
+
+    def __init__(self, registry: CollectorRegistry, window: DriftWindow | None = None) -> None:
+        self._window = window
         self._predictions = Counter(
             "stroke_predictions",
             "Predictions committed.",
@@ -78,3 +83,5 @@ class PrometheusObserver(PredictionObserver):
         probability = self._probability.labels(predictions[0].model_version)
         for prediction in predictions:
             probability.observe(prediction.assessment.probability)
+        if self._window is not None:
+            self._window.count(predictions)

@@ -9,7 +9,7 @@ from typing import Final
 
 from stroke.adapters.report.page import STYLE
 from stroke.adapters.report.performance_plots import calibration_plot, decision_plot
-from stroke.adapters.report.plots import as_svg
+from stroke.adapters.report.plots import as_svg, labelled
 from stroke.domain.performance import MEASURES, GroupPerformance, PerformanceReport
 
 _GROUPS: Final = {"all": "Everybody", "gender": "Gender", "age_group": "Age group"}
@@ -77,7 +77,7 @@ def _group(group: GroupPerformance, report: PerformanceReport, mark: str) -> str
         head
         + size
         + _table(group, report, said)
-        + _figure(
+        + labelled(
             as_svg(lambda: calibration_plot(group.calibration), f"{mark}c"),
             f"{mark}ct",
             f"Calibration {said}",
@@ -85,7 +85,7 @@ def _group(group: GroupPerformance, report: PerformanceReport, mark: str) -> str
             "diagonal they agree. "
             + "; ".join(f"{p.predicted:.1%}: {p.observed:.1%}" for p in group.calibration),
         )
-        + _figure(
+        + labelled(
             as_svg(lambda: decision_plot(group.decision_curve), f"{mark}d"),
             f"{mark}dt",
             f"Decision curve {said}",
@@ -116,18 +116,6 @@ def _table(group: GroupPerformance, report: PerformanceReport, said: str) -> str
         f'<div class="table" role="region" tabindex="0" aria-label="{label}"><table>'
         f"<caption>{label}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def _figure(svg: str, mark: str, title: str, text: str) -> str:
-    svg = svg.replace("<svg ", f'<svg role="img" aria-labelledby="{mark} {mark}-text" ', 1)
-    begin = svg.index(">") + 1
-    titles = (
-        f'<title id="{mark}">{escape(title)}</title><desc id="{mark}-text">{escape(text)}</desc>'
-    )
-    return (
-        f"<figure>{svg[:begin]}{titles}{svg[begin:]}"
-        f"<figcaption>{escape(title)}.</figcaption></figure>"
     )
 
 

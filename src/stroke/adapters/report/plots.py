@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from html import escape
 from typing import Any, Final, Literal
 
 import matplotlib as mpl
@@ -244,3 +245,16 @@ def _name_of_day(number: float, _: int | None) -> str:
 
 def _number(day: date) -> int:
     return (day - _EPOCH).days
+
+
+def labelled(svg: str, mark: str, title: str, text: str) -> str:
+    """Return a figure around ``svg`` that a screen reader can tell of; ``mark`` is its id."""
+    svg = svg.replace("<svg ", f'<svg role="img" aria-labelledby="{mark} {mark}-text" ', 1)
+    begin = svg.index(">") + 1
+    titles = (
+        f'<title id="{mark}">{escape(title)}</title><desc id="{mark}-text">{escape(text)}</desc>'
+    )
+    return (
+        f"<figure>{svg[:begin]}{titles}{svg[begin:]}"
+        f"<figcaption>{escape(title)}.</figcaption></figure>"
+    )

@@ -19,6 +19,7 @@ from stroke.adapters.training.artefact import (
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES
 from stroke.adapters.training.graph import to_onnx
+from stroke.adapters.training.histograms import reference_histograms
 from stroke.adapters.training.spline_regression import MODEL_TYPE, FittedModel, fit
 from stroke.adapters.training.verification import compare, probe_patients, run_graph
 from stroke.application.calibration import logit
@@ -87,4 +88,7 @@ def _manifest(
         "metrics": fitted.metrics,
         "training": data.facts,
         "libraries": library_versions("numpy", "onnx", "pandas", "scikit-learn", "scipy"),
+        "histograms": reference_histograms(
+            data.features, fitted.pipeline.predict_proba(data.features)[:, 1]
+        ),
     }

@@ -69,7 +69,12 @@ def create_app(container: Container | None = None) -> FastAPI:
     docs.install(app)
     # The last one added is the outermost.
     app.add_middleware(FaultBarrier)
-    metrics.instrument(app, parts.metrics_registry(), lambda: parts.predictions().queue_depth)
+    metrics.instrument(
+        app,
+        parts.metrics_registry(),
+        lambda: parts.predictions().queue_depth,
+        of_all_workers=parts.drift_metrics(),
+    )
     app.add_middleware(HeadAsGet)
     return app
 

@@ -2,37 +2,64 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 from prometheus_fastapi_instrumentator import Instrumentator
 from prometheus_fastapi_instrumentator.metrics import Info
 
 # A lone prediction takes 2 to 20 ms (one fsync); the rest is for a database under strain.
 _LATENCY: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_MULTIPROC: Final = "PROMETHEUS_MULTIPROC_DIR"  # the client library looks at it itself
 _METHODS: Final = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
 
 
-def instrument(app: FastAPI, registry: CollectorRegistry, queue_depth: Callable[[], int]) -> None:
+def instrument(
+    app: FastAPI,
+    registry: CollectorRegistry,
+    queue_depth: Callable[[], int],
+    *,
+    of_all_workers: Collector,
+) -> None:
     """Measure the requests of ``app`` into ``registry`` and serve it at /metrics.
 
     ``queue_depth`` tells how many predictions wait for their commit; it is read after each
-    request, because a gauge of several workers cannot be read when it is scraped.
+    request, because a gauge of several workers cannot be read when it is scraped. A collector in
+    ``registry`` that adds up the workers itself is ``of_all_workers``.
     """
     # Handlers are route templates and unknown paths are one handler, "none": what clients send
     # never becomes a label.
     instrumentator = Instrumentator(registry=registry, should_group_status_codes=False)
     instrumentator.add(_observation(registry, queue_depth))
     instrumentator.instrument(app)
-    instrumentator.expose(
-        app,
+
+    @app.get(
+        "/metrics",
         tags=["service"],
         summary="Metrics in Prometheus' text format",
         response_class=PlainTextResponse,
     )
+    def metrics() -> Response:
+        """What Prometheus scrapes; with several workers of all of them."""
+        served = registry
+        if _MULTIPROC in os.environ:
+            served = CollectorRegistry()
+            MultiProcessCollector(served)  # type: ignore[no-untyped-call]
+            served.register(of_all_workers)
+        return Response(generate_latest(served), media_type=CONTENT_TYPE_LATEST)
 
 
 def _observation(

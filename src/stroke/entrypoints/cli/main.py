@@ -13,6 +13,7 @@ from stroke.entrypoints.cli import (
     connectors,
     db,
     doctor,
+    drift,
     lake,
     model,
     outcomes,
@@ -40,6 +41,7 @@ app.command()(performance.performance)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
 app.add_typer(outcomes.app, name="outcomes")
+app.add_typer(drift.app, name="drift")
 app.add_typer(connectors.app, name="connectors")
 app.add_typer(pipeline.app, name="pipeline")
 app.add_typer(lake.app, name="lake")

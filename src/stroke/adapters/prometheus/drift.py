@@ -1,0 +1,149 @@
+"""Counts of what was asked lately, and the drift that they show, as metrics of all workers."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from stroke.domain.drift import SCORE, Drift, References, Tally, drift
+from stroke.domain.prediction import Prediction
+
+SLOTS: Final = 24
+"""Parts of the window: what is counted leaves it a 24th of the window late at the most."""
+
+_WORD: Final = 8
+_LABELS: Final = ("feature", "model_version")
+_NAME: Final = "stroke-drift-{}.counts"
+
+
+class DriftWindow:
+    """Counts the values of the last ``hours`` by the bins of ``references``.
+
+    Constant memory: a ring of ``SLOTS`` times, each with its number and a count per bin, as words
+    of 8 bytes. With several workers each has its ring in a file of ``folder``, and whoever is
+    scraped adds all of them up; a worker that has ended keeps what it counted. ``now`` gives
+    seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        references: References,
+        *,
+        hours: float,
+        now: Callable[[], float],
+        folder: Path | None = None,
+        worker: int | None = None,
+    ) -> None:
+        self._references = references
+        self._folder = folder
+        self._now = now
+        self._seconds = hours * 3600 / SLOTS
+        self._offsets: dict[str, int] = {}
+        width = 1
+        for name, histogram in references.items():
+            self._offsets[name] = width
+            width += len(histogram.shares)
+        self._width = width
+        # One more than the window: the present slot is not whole yet.
+        self._length = (SLOTS + 1) * width * _WORD
+        self._words = self._opened(os.getpid() if worker is None else worker)
+        self._counted = [
+            (_value(name), self._offsets[name], histogram.place)
+            for name, histogram in references.items()
+        ]
+
+    def count(self, predictions: Sequence[Prediction]) -> None:
+        """Count the patients of ``predictions`` and their scores."""
+        words, start = self._words, self._slot()
+        for prediction in predictions:
+            for value, offset, place in self._counted:
+                words[start + offset + place(value(prediction))] += 1
+
+    def drifts(self) -> list[Drift]:
+        """Return what the window of all workers shows."""
+        tallies = {name: Tally.of(histogram) for name, histogram in self._references.items()}
+        latest = self._number()
+        for words in self._rings():
+            for start in range(0, len(words), self._width):
+                if latest - SLOTS <= words[start] <= latest and words[start]:
+                    for name, tally in tallies.items():
+                        first = start + self._offsets[name]
+                        counts = words[first : first + len(tally.counts)]
+                        tallies[name] = tally + Tally(list(counts))
+        return [drift(name, self._references[name], tally) for name, tally in tallies.items()]
+
+    def _number(self) -> int:
+        return int(self._now() // self._seconds)
+
+    def _slot(self) -> int:
+        """Return where the present slot begins; what it held of an earlier time is gone."""
+        number = self._number()
+        start = number % (SLOTS + 1) * self._width
+        if self._words[start] != number:
+            for at in range(start + 1, start + self._width):
+                self._words[at] = 0
+            self._words[start] = number
+        return start
+
+    def _opened(self, worker: int) -> memoryview:
+        if self._folder is None:
+            return memoryview(mmap.mmap(-1, self._length)).cast("Q")
+        with (self._folder / _NAME.format(worker)).open("w+b") as file:
+            file.truncate(self._length)
+            return memoryview(mmap.mmap(file.fileno(), self._length)).cast("Q")
+
+    def _rings(self) -> Iterator[memoryview]:
+        if self._folder is None:
+            yield self._words
+            return
+        for path in self._folder.glob(_NAME.format("*")):
+            content = path.read_bytes()
+            if len(content) == self._length:  # not one that is just being made
+                yield memoryview(content).cast("Q")
+
+
+def _value(name: str) -> Callable[[Prediction], Any]:
+    of = "assessment.probability" if name == SCORE else f"patient.{name}"
+    return attrgetter(of)
+
+
+class DriftMetrics(Collector):
+    """The drift of a window, computed when it is asked for; nothing before ``watch``."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._window: DriftWindow | None = None
+        self._model_version = ""
+        registry.register(self)
+
+    def watch(self, window: DriftWindow, model_version: str) -> None:
+        """Tell of ``window`` from now on."""
+        self._window, self._model_version = window, model_version
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Return the metrics without samples."""
+        return [
+            GaugeMetricFamily(
+                "stroke_drift_psi",
+                "Population stability index against the training data.",
+                labels=_LABELS,
+            ),
+            GaugeMetricFamily("stroke_drift_samples", "Patients that it rests on.", labels=_LABELS),
+        ]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Return the metrics as of now."""
+        psi, samples = self.describe()
+        for each in self._window.drifts() if self._window else ():
+            labels = [each.feature, self._model_version]
+            samples.add_metric(labels, each.tally.samples)
+            if each.psi is not None:
+                psi.add_metric(labels, each.psi)
+        yield from (psi, samples)

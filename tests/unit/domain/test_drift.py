@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stroke.domain.drift import FLOOR, ReferenceHistogram, Tally, drift, stability_index
+
+AGES = ReferenceHistogram((0.25, 0.5, 0.25), cuts=(40.0, 60.0))
+GENDERS = ReferenceHistogram((0.6, 0.4, 0.0), labels=("Female", "Male"))
+COUNTS = st.lists(st.integers(0, 10_000), min_size=3, max_size=3)
+
+
+@pytest.mark.parametrize(
+    ("value", "place"), [(-1.0, 0), (39.999, 0), (40.0, 1), (59.9, 1), (60.0, 2), (1e9, 2)]
+)
+def test_a_bin_holds_what_lies_from_its_cut_on(value: float, place: int) -> None:
+    assert AGES.place(value) == place
+
+
+def test_a_category_that_training_never_met_has_a_bin_of_its_own() -> None:
+    assert [GENDERS.place(each) for each in ("Female", "Male", "Other", "")] == [0, 1, 2, 2]
+    assert GENDERS.names == ["Female", "Male", "anything else"]
+    assert AGES.names == ["below 40", "40 to 60", "from 60"]
+
+
+def test_flags_are_categories_whatever_number_they_are() -> None:
+    flags = ReferenceHistogram((0.9, 0.1, 0.0), labels=("0", "1"))
+    assert [flags.place(0), flags.place(1)] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"shares": (1.0,)},
+        {"shares": (0.5, 0.5), "cuts": (1.0,), "labels": ("a",)},
+        {"shares": (0.5, 0.5), "cuts": (1.0, 2.0)},
+        {"shares": (0.5, 0.25, 0.25), "cuts": (2.0, 1.0)},
+        {"shares": (0.5, 0.25, 0.25), "labels": ("a", "a")},
+        {"shares": (0.5, 0.4), "cuts": (1.0,)},
+        {"shares": (1.5, -0.5), "cuts": (1.0,)},
+    ],
+)
+def test_a_histogram_that_is_none_is_refused(broken: dict[str, tuple[float, ...]]) -> None:
+    with pytest.raises(ValueError, match=r"histogram|cuts|label|shares"):
+        ReferenceHistogram(**broken)  # type: ignore[arg-type]
+
+
+def test_the_index_is_what_its_formula_says() -> None:
+    expected = (0.3 - 0.25) * math.log(0.3 / 0.25) + (0.2 - 0.25) * math.log(0.2 / 0.25)
+    assert stability_index(AGES.shares, [30, 50, 20]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_an_empty_bin_counts_as_the_floor() -> None:
+    index = stability_index((0.5, 0.5), [10, 0])
+    assert index == pytest.approx(0.5 * math.log(2) + (FLOOR - 0.5) * math.log(FLOOR / 0.5))
+
+
+def test_of_nothing_there_is_no_index() -> None:
+    assert stability_index((0.5, 0.5), [0, 0]) is None
+
+
+@given(COUNTS.filter(any))
+def test_the_index_is_never_below_zero_but_for_the_floor(counts: list[int]) -> None:
+    index = stability_index(AGES.shares, counts)
+    assert index is not None
+    assert index > -3 * FLOOR
+
+
+@given(st.integers(1, 1000))
+def test_equal_shares_have_an_index_of_zero(times: int) -> None:
+    assert stability_index(AGES.shares, [times, 2 * times, times]) == pytest.approx(0, abs=1e-12)
+
+
+@given(COUNTS, COUNTS, COUNTS)
+def test_tallies_of_parts_add_up_in_any_order(a: list[int], b: list[int], c: list[int]) -> None:
+    one, two, three = Tally(a, 1), Tally(b, 2), Tally(c, 3)
+    assert (one + two) + three == one + (two + three) == three + two + one
+
+
+def test_what_is_missing_is_counted_apart() -> None:
+    tally = Tally.of(AGES)
+    tally.add(AGES, [30.0, None, 50.0, math.nan, 70.0, 41.0])
+    assert (tally.counts, tally.unknown, tally.samples) == ([1, 2, 1], 2, 4)
+
+
+def test_few_predictions_say_nothing() -> None:
+    found = drift("age", AGES, Tally([100, 0, 0]))
+    assert found.is_beyond(0.25, 100)
+    assert not found.is_beyond(0.25, 101)
+    assert not found.is_beyond(100.0, 100)
+    assert not drift("age", AGES, Tally([0, 0, 0])).is_beyond(0, 0)
