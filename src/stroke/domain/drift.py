@@ -17,7 +17,7 @@ WATCHED: Final = (*RAW_FEATURES, SCORE)
 """What may drift: the seven measurements, and the score that the model gives."""
 
 FLOOR: Final = 1e-4
-"""What an empty bin counts as: its logarithm would be infinite. Evidently takes the same."""
+"""What an empty bin counts as: its logarithm would be infinite. Smaller shares, too."""
 
 _TOLERANCE: Final = 1e-6
 
