@@ -36,6 +36,12 @@ def _rows() -> dict[str, list[panels.PanelBuilder]]:
                 about="99 of 100 predictions are answered within this. The objective is 1 s.",
             ),
             number(
+                "In progress",
+                'sum(http_requests_in_progress{job="api"})',
+                unit="none",
+                about="Requests that are being answered.",
+            ),
+            number(
                 "Waiting",
                 "sum(stroke_queue_depth)",
                 unit="none",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ SLOTS: Final = 24
 
 _WORD: Final = 8
 _LABELS: Final = ("feature", "model_version")
-_NAME: Final = "stroke-drift-{}.counts"
+_NAME: Final = "stroke-drift-{}-{}.counts"
 
 
 class DriftWindow:
@@ -29,8 +30,8 @@ class DriftWindow:
 
     Constant memory: a ring of ``SLOTS`` times, each with its number and a count per bin, as words
     of 8 bytes. With several workers each has its ring in a file of ``folder``, and whoever is
-    scraped adds all of them up; a worker that has ended keeps what it counted. ``now`` gives
-    seconds since 1970.
+    scraped adds all of them up; a worker that has ended keeps what it counted. Rings of another
+    window, or of other bins, are left alone. ``now`` gives seconds since 1970.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class DriftWindow:
         self._width = width
         # One more than the window: the present slot is not whole yet.
         self._length = (SLOTS + 1) * width * _WORD
+        bins = [(name, each.cuts, each.labels) for name, each in references.items()]
+        self._layout = sha256(repr((hours, bins)).encode()).hexdigest()[:12]
         self._words = self._opened(os.getpid() if worker is None else worker)
         self._counted = [
             (_value(name), self._offsets[name], histogram.place)
@@ -96,7 +99,8 @@ class DriftWindow:
     def _opened(self, worker: int) -> memoryview:
         if self._folder is None:
             return memoryview(mmap.mmap(-1, self._length)).cast("Q")
-        with (self._folder / _NAME.format(worker)).open("w+b") as file:
+        # Not emptied: its number may have been that of a worker that has ended.
+        with (self._folder / _NAME.format(self._layout, worker)).open("a+b") as file:
             file.truncate(self._length)
             return memoryview(mmap.mmap(file.fileno(), self._length)).cast("Q")
 
@@ -104,7 +108,7 @@ class DriftWindow:
         if self._folder is None:
             yield self._words
             return
-        for path in self._folder.glob(_NAME.format("*")):
+        for path in self._folder.glob(_NAME.format(self._layout, "*")):
             content = path.read_bytes()
             if len(content) == self._length:  # not one that is just being made
                 yield memoryview(content).cast("Q")

@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_fastapi_instrumentator import Instrumentator
 from prometheus_fastapi_instrumentator.metrics import Info
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 # A lone prediction takes 2 to 20 ms (one fsync); the rest is for a database under strain.
 _LATENCY: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -45,6 +46,7 @@ def instrument(
     instrumentator = Instrumentator(registry=registry, should_group_status_codes=False)
     instrumentator.add(_observation(registry, queue_depth))
     instrumentator.instrument(app)
+    app.add_middleware(_InProgress, gauge=_in_progress(registry))
 
     @app.get(
         "/metrics",
@@ -60,6 +62,35 @@ def instrument(
             MultiProcessCollector(served)  # type: ignore[no-untyped-call]
             served.register(of_all_workers)
         return Response(generate_latest(served), media_type=CONTENT_TYPE_LATEST)
+
+
+def _in_progress(registry: CollectorRegistry) -> Gauge:
+    # Not the instrumentator's own: that one goes to the client library's global registry, which two
+    # applications in one process cannot share.
+    return Gauge(
+        "http_requests_in_progress",
+        "Requests that are being answered, that for these metrics among them.",
+        registry=registry,
+        multiprocess_mode="livesum",
+    )
+
+
+class _InProgress:
+    """Counts the requests that are being answered."""
+
+    def __init__(self, app: ASGIApp, gauge: Gauge) -> None:
+        self._app = app
+        self._gauge = gauge
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._gauge.inc()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._gauge.dec()
 
 
 def _observation(

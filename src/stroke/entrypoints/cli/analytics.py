@@ -11,7 +11,6 @@ import typer
 
 from stroke.entrypoints.cli import analytics_report, analytics_stream
 from stroke.entrypoints.cli.analytics_options import (
-    AsJson,
     AsOf,
     Engine,
     Master,
@@ -21,8 +20,8 @@ from stroke.entrypoints.cli.analytics_options import (
     Source,
     Top,
     bar,
-    in_utc,
 )
+from stroke.entrypoints.cli.options import AsJson, in_utc
 from stroke.entrypoints.cli.output import ends_on_sigterm
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stroke.entrypoints.cli.options import MOMENTS
 from stroke.entrypoints.cli.output import progress
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ class Engine(StrEnum):
     SPARK = "spark"
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Source = Annotated[
     str,
     typer.Option(
@@ -53,18 +53,13 @@ Minimum = Annotated[
 AsOf = Annotated[
     datetime | None,
     typer.Option(
-        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"],
+        formats=MOMENTS,
         help="The change log as it was at a time (UTC).",
     ),
 ]
 Memory = Annotated[
     int, typer.Option(min=128, metavar="MIB", help="What DuckDB may hold before it uses disk.")
 ]
-
-
-def in_utc(moment: datetime | None) -> datetime | None:
-    """Return what was given without a zone as a time of UTC."""
-    return None if moment is None else moment.replace(tzinfo=UTC)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stroke.domain.errors import InvalidSetting
-from stroke.entrypoints.cli.analytics_options import AsOf, Memory, Minimum, Source, bar, in_utc
+from stroke.entrypoints.cli.analytics_options import AsOf, Memory, Minimum, Source, bar
+from stroke.entrypoints.cli.options import in_utc
 from stroke.entrypoints.cli.output import ends_on_sigterm, opened
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.entrypoints.cli.analytics_options import AsJson, Master, Minimum
+from stroke.entrypoints.cli.analytics_options import Master, Minimum
+from stroke.entrypoints.cli.options import AsJson
 from stroke.entrypoints.cli.output import ends_on_sigterm
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import typer
 
 from stroke.domain.errors import ConnectorFailed
 from stroke.entrypoints.cli import connector_values
+from stroke.entrypoints.cli.options import AsJson
 from stroke.entrypoints.cli.output import progress
 from stroke.entrypoints.cli.pipeline_parts import run
 
@@ -77,9 +78,7 @@ def apply(
 
 
 @app.command()
-def status(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
-) -> None:
+def status(*, as_json: AsJson = False) -> None:
     """Show every connector and its tasks. The exit code is 0 only if all of them run.
 
     \b

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stroke.entrypoints.cli.options import AsJson
 from stroke.entrypoints.cli.output import ends_on_sigterm, progress
 from stroke.entrypoints.cli.rejects import RejectFile
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The database: its schema, and rows from elsewhere.")
 
 Revision = Annotated[str, typer.Argument(metavar="REVISION", help="A revision, head or base.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.options import AsJson
 from stroke.entrypoints.cli.pipeline_parts import run
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ Connector = Annotated[
     str | None,
     typer.Argument(metavar="[CONNECTOR]", help="By its name or its file's.  [default: all]"),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command("list")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from stroke.domain.health import Finding, State, is_well
+from stroke.entrypoints.cli.options import AsJson
 from stroke.entrypoints.cli.output import ends_on_sigterm, progress
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _STYLES: Final = {
 
 def doctor(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     timeout: Annotated[
         float | None,
         typer.Option(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.domain.errors import InvalidSetting
 from stroke.domain.prediction import PredictionFilter
+from stroke.entrypoints.cli.options import AsJson, Html, Since, Until, check_stdout, made_between
 from stroke.entrypoints.cli.output import ends_on_sigterm, opened, progress
 
 if TYPE_CHECKING:
     from stroke.application.drift import DriftReport
 
 app = typer.Typer(no_args_is_help=True, help="Predictions against the model's training data.")
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 @app.callback()
@@ -28,24 +25,16 @@ def _group() -> None:
 @app.command()
 def report(
     *,
-    since: Annotated[
-        datetime | None,
-        typer.Option(formats=_FORMATS, help="Only predictions made at or after (UTC)."),
-    ] = None,
-    until: Annotated[
-        datetime | None, typer.Option(formats=_FORMATS, help="Only predictions made before (UTC).")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     threshold: Annotated[
         float, typer.Option(min=0, help="A higher index is drift: 0.1 is minor, 0.25 major.")
     ] = 0.25,
     minimum: Annotated[
         int, typer.Option(min=1, help="Of fewer predictions nothing is said.")
     ] = 1000,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Make a page with plots too; - is stdout."),
-    ] = None,
+    as_json: AsJson = False,
+    html: Html = None,
 ) -> None:
     """Hold stored predictions of the served model against its training data.
 
@@ -57,9 +46,8 @@ def report(
     stroke drift report --json | jq '.features[] | select(.drifted) | .feature'
     stroke drift report --html drift.html
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
-    if html is not None and as_json and str(html) == "-":
-        raise InvalidSetting("--json and --html - would share stdout: name a file")
-    within = PredictionFilter(since=_in_utc(since), until=_in_utc(until))
+    check_stdout(html, as_json=as_json)
+    within = made_between(since, until)
     with ends_on_sigterm():
         found = _report(within)
         if html is not None:
@@ -124,7 +112,3 @@ def _print(found: DriftReport, *, threshold: float, minimum: int, as_json: bool)
         elif each.tally.samples < minimum:
             line += f"  too few to say (fewer than {minimum:,})"
         typer.echo(line)
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stroke.entrypoints.cli.options import AsJson
 from stroke.entrypoints.cli.output import ends_on_sigterm, progress
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The Iceberg table of change events: its upkeep.")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, change nothing.")]
 
 

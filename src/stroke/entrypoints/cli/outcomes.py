@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stroke.entrypoints.cli.bulk import refuse_same_file
+from stroke.entrypoints.cli.options import AsJson
 from stroke.entrypoints.cli.output import ends_on_sigterm, progress
 from stroke.entrypoints.cli.rejects import RejectFile
 
@@ -42,7 +43,7 @@ def import_(
             show_default=False,
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Record the outcomes of predictions: whether there was a stroke, when, and who says so.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +12,13 @@ import typer
 
 from stroke.domain.errors import InvalidSetting, StrokeError
 from stroke.domain.prediction import PredictionFilter
+from stroke.entrypoints.cli.options import AsJson, Html, Since, Until, check_stdout, made_between
 from stroke.entrypoints.cli.output import ends_on_sigterm, opened, progress
 from stroke.entrypoints.cli.performance_text import print_reports
 
 if TYPE_CHECKING:
     from stroke.container.performance import PerformanceContainer
     from stroke.domain.performance import PerformanceReport
-
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +32,8 @@ class _Wanted:
 
 def performance(
     *,
-    since: Annotated[
-        datetime | None,
-        typer.Option(formats=_FORMATS, help="Only predictions made at or after (UTC)."),
-    ] = None,
-    until: Annotated[
-        datetime | None, typer.Option(formats=_FORMATS, help="Only predictions made before (UTC).")
-    ] = None,
+    since: Since = None,
+    until: Until = None,
     model_version: Annotated[
         str | None,
         typer.Option(
@@ -57,11 +50,8 @@ def performance(
         int,
         typer.Option(min=2, help="... and of groups of fewer strokes, or patients without one."),
     ] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Make a page with plots too; - is stdout."),
-    ] = None,
+    as_json: AsJson = False,
+    html: Html = None,
     watch: Annotated[bool, typer.Option("--watch", help="Go on until SIGTERM or Ctrl-C.")] = False,
     every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="With --watch.")] = 3600,
     port: Annotated[
@@ -94,10 +84,9 @@ def performance(
         raise InvalidSetting("--model-version and --all-versions exclude each other")
     if port is not None and not watch:
         raise InvalidSetting("--port needs --watch: metrics are served while it goes on")
-    if html is not None and as_json and str(html) == "-":
-        raise InvalidSetting("--json and --html - would share stdout: name a file")
+    check_stdout(html, as_json=as_json)
     wanted = _Wanted(
-        PredictionFilter(since=_in_utc(since), until=_in_utc(until)),
+        made_between(since, until),
         model_version,
         every_version,
         minimum_count,
@@ -195,7 +184,3 @@ def _tell(reports: Sequence[PerformanceReport], *, html: Path | None, as_json: b
             stream.write(page.encode())
     if as_json or html is None:
         print_reports(reports, as_json=as_json)
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)

@@ -13,6 +13,7 @@ from stroke.domain.consistency import Comparison
 from stroke.domain.errors import StrokeError
 from stroke.entrypoints.cli import dlq
 from stroke.entrypoints.cli.comparisons import print_comparisons, print_ids, ranges
+from stroke.entrypoints.cli.options import AsJson
 from stroke.entrypoints.cli.output import ends_on_sigterm, progress
 from stroke.entrypoints.cli.pipeline_parts import run
 
@@ -46,7 +47,6 @@ Replicas = Annotated[
 ]
 ChunkSize = Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows compared at a time.")]
 Timeout = Annotated[float, typer.Option(min=0, help="Seconds that a copy has to catch up.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 @app.command()

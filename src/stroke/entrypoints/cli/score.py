@@ -15,6 +15,7 @@ import typer
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.analytics_options import Master
 from stroke.entrypoints.cli.bulk import ModelName, container_of, refuse_same_file, sentence
+from stroke.entrypoints.cli.options import AsJson
 from stroke.entrypoints.cli.output import ends_on_sigterm, opened, progress
 from stroke.entrypoints.cli.rejects import RejectFile
 
@@ -70,7 +71,7 @@ def score(
     ] = False,
     model: ModelName = None,
     master: Master = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Score Parquet or CSV files of any size with the served model.
 

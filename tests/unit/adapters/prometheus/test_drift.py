@@ -79,6 +79,29 @@ def test_workers_add_up_and_one_that_ended_keeps_what_it_counted(tmp_path: Path)
     assert counts(window(clock, folder=tmp_path, worker=3).drifts())["age"] == [1, 2]
 
 
+def test_a_worker_with_the_number_of_one_that_ended_goes_on_with_its_counts(tmp_path: Path) -> None:
+    clock = Clock()
+    window(clock, folder=tmp_path).count([prediction(age=30.0)])
+    again = window(clock, folder=tmp_path)
+    again.count([prediction(age=70.0)])
+
+    assert counts(again.drifts())["age"] == [1, 1]
+
+
+def test_what_was_counted_in_other_bins_or_another_window_is_left_alone(tmp_path: Path) -> None:
+    clock = Clock()
+    window(clock, folder=tmp_path).count([prediction(age=30.0)])
+    other_bins = REFERENCES | {"age": ReferenceHistogram((0.5, 0.5), cuts=(20.0,))}
+    now = {
+        "bins": DriftWindow(other_bins, hours=24, now=clock, folder=tmp_path, worker=1),
+        "hours": DriftWindow(REFERENCES, hours=12, now=clock, folder=tmp_path, worker=1),
+    }
+
+    for which, fresh in now.items():
+        assert counts(fresh.drifts())["age"] == [0, 0], which
+    assert counts(window(clock, folder=tmp_path).drifts())["age"] == [1, 0]
+
+
 def test_a_scrape_computes_the_index_of_what_the_observer_was_told() -> None:
     registry = create_registry()
     metrics = DriftMetrics(registry)

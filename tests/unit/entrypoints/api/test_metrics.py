@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -47,6 +48,21 @@ async def test_requests_are_counted_by_the_template_of_their_route(
     assert metrics[counted % ("none", "GET", 404)] == 2
     assert metrics[counted % ("/predict", "other", 405)] == 1
     assert "FROBNICATE" not in "".join(metrics)
+
+
+async def test_requests_in_progress_are_those_not_answered_yet(
+    client: httpx.AsyncClient, parts: Any
+) -> None:
+    name = "http_requests_in_progress"
+    parts.repository.held = asyncio.Event()
+    waiting = [asyncio.create_task(client.post("/predict", json=patient_json())) for _ in range(3)]
+    await asyncio.sleep(0)  # every one of them has begun
+    assert (await _metrics(client))[name] == 3 + 1  # and the one for the metrics
+    parts.repository.held.set()
+    await asyncio.gather(*waiting)
+    parts.repository.refused["bad"] = ValueError()
+    await client.post("/predict", json=patient_json(name="bad"))
+    assert (await _metrics(client))[name] == 1
 
 
 async def test_an_unforeseen_error_is_counted_as_500(client: httpx.AsyncClient, parts: Any) -> None:
