@@ -3,12 +3,14 @@ set -euo pipefail
 
 usage() {
   cat << 'HELP'
-Usage: deploy/python/set-up.sh app|train|pipeline|analytics|spark|dev|infrastructure
+Usage: deploy/python/set-up.sh app|train|pipeline|analytics|spark|dev
+       deploy/python/set-up.sh infrastructure|checkov|evidently
 
 Make .venv with the hashed pins of requirements/{app,train,pipeline,analytics,spark,dev}.txt and
 stroke itself (editable): the service; what trains models; what runs the change-data pipeline; what
 makes the tables of analyses; the same on Spark; all but Spark, and its tests. What configures hosts
-(infrastructure) goes into .venv-infrastructure, without stroke itself.
+(infrastructure), and tools with pins of their own for the same packages (checkov, evidently), go
+into .venv-infrastructure and so on, without stroke itself.
 Does nothing when they are installed already; a .venv that was interrupted, or moved, is made anew.
 
 STROKE_PYTHON names the interpreter (default: the first Python from 3.11 on that is found).
@@ -17,13 +19,12 @@ HELP
 
 case ${1:-} in
   -h | --help) usage; exit 0 ;;
-  app | train | pipeline | analytics | spark | dev | infrastructure) pins=$1 ;;
+  app | train | pipeline | analytics | spark | dev) pins=$1 venv=.venv ;;
+  infrastructure | checkov | evidently) pins=$1 venv=.venv-$1 ;;
   *) usage >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 root=$PWD
-venv=.venv
-if [[ $pins == infrastructure ]]; then venv=.venv-infrastructure; fi
 home=$venv/.stroke-home       # where it was made: its scripts name this folder
 unfinished=$venv/.stroke-unfinished
 fail() { echo "stroke: $*" >&2; exit 1; }
@@ -84,23 +85,36 @@ trap 'echo "stroke: interrupted; run it again to start over" >&2; exit 130' INT 
 echo "stroke: installing requirements/$pins.txt into $venv (once; takes a minute)" >&2
 touch "$unfinished"
 echo "$root" > "$home"
-rm -f "$venv"/.stroke-{app,train,pipeline,analytics,spark,dev,infrastructure}
+rm -f "$venv"/.stroke-{app,train,pipeline,analytics,spark,dev,infrastructure,checkov,evidently}
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
+
+pins_of() { # PACKAGE LIST
+  awk -v package="$1" '/^[a-z]/ { wanted = index($0, package "==") == 1 } wanted' "requirements/$2.txt"
+}
+
+# uv takes seconds for what pip takes minutes. It knows pip's index, but not all that pip may be set
+# to: what it cannot install pip is asked for.
+pip install --require-hashes -r <(pins_of uv dev) 2> /dev/null || true
+index=$(pip config list | sed -n "s/^[^=]*\.index-url='\(.*\)'$/\1/p" | tail -1)
+if [[ -n $index ]]; then export UV_DEFAULT_INDEX=$index; fi
+install() {
+  "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "$@" 2> /dev/null || pip install "$@"
+}
+
 build=()
 if [[ $pins == spark ]]; then # pyspark comes as sources, which the pinned setuptools makes a wheel of
-  pip install --require-hashes \
-    -r <(awk '/^[a-z]/ { wanted = /^setuptools==/ } wanted' "requirements/$pins.txt") ||
+  pip install --require-hashes -r <(pins_of setuptools spark) ||
     fail "setuptools could not be installed: is the package index reachable? Then run it again"
   build=(--no-build-isolation)
 fi
-pip install ${build[@]+"${build[@]}"} --require-hashes -r "requirements/$pins.txt" ||
+install ${build[@]+"${build[@]}"} --require-hashes -r "requirements/$pins.txt" ||
   fail "the packages could not be installed: is the package index reachable? Then run it again"
-if [[ $pins != infrastructure ]]; then
-  pip install --no-deps --no-build-isolation -e . || fail "stroke itself could not be installed"
+if [[ $venv == .venv ]]; then
+  install --no-deps --no-build-isolation -e . || fail "stroke itself could not be installed"
 fi
 # Every list of pins holds the app's, and that of dev holds all.
-held=(app "$pins")
-if [[ $pins == infrastructure ]]; then held=(infrastructure); fi
+held=("$pins")
+if [[ $venv == .venv ]]; then held+=(app); fi
 if [[ $pins == spark ]]; then held=(app analytics spark); fi
 if [[ $pins == dev ]]; then held=(app train pipeline analytics dev); fi
 for list in "${held[@]}"; do wanted "$list" > "$venv/.stroke-$list"; done

@@ -9,7 +9,7 @@ import typer
 
 from stroke.domain.prediction import PredictionFilter
 from stroke.entrypoints.cli.options import AsJson, Html, Since, Until, check_stdout, made_between
-from stroke.entrypoints.cli.output import ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.output import counted, ends_on_sigterm, opened, progress
 
 if TYPE_CHECKING:
     from stroke.application.drift import DriftReport
@@ -101,7 +101,7 @@ def _print(found: DriftReport, *, threshold: float, minimum: int, as_json: bool)
         told = {"model_version": found.model_version, "predictions": found.predictions}
         typer.echo(json.dumps(told | {"features": features}))
         return
-    typer.echo(f"model {found.model_version}: {found.predictions:,} predictions")
+    typer.echo(f"model {found.model_version}: {counted(found.predictions, 'prediction')}")
     for each in found.drifts:
         psi = "     -" if each.psi is None else f"{each.psi:6.4f}"
         line = f"  {each.feature:20} PSI {psi}  of {each.tally.samples:,}"

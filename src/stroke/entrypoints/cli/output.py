@@ -26,6 +26,11 @@ _LATER: Final = 0.05  # seconds
 _signals: Final[set[signal.Signals]] = set()  # that ask the command to end
 
 
+def counted(count: int, noun: str) -> str:
+    """Return ``count`` and the noun in its number: 1 row, 1,000 rows."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """Give a stream whose content is at ``path`` once the block ends well; ``-`` is stdout.

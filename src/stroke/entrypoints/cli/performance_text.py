@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from stroke.domain.performance import MEASURES, GroupPerformance, PerformanceReport
+from stroke.entrypoints.cli.output import counted
 
 _NO_OUTCOME = (
     "no prediction of this model has an outcome: `stroke outcomes import CSV`, or PUT "
@@ -60,8 +61,8 @@ def _lines(report: PerformanceReport) -> list[str]:
     lines = [f"model {report.model_version}"]
     for group in report.groups:
         name = "all" if group.group == group.level else f"{group.group} {group.level}"
-        events = "" if group.events is None else f", {group.events:,} strokes"
-        lines.append(f"\n{name}: {group.samples:,} predictions with an outcome{events}")
+        events = "" if group.events is None else f", {counted(group.events, 'stroke')}"
+        lines.append(f"\n{name}: {counted(group.samples, 'prediction')} with an outcome{events}")
         if not group.samples:
             lines.append(f"  {_NO_OUTCOME}")
         elif not group.measures:
