@@ -36,6 +36,7 @@ lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer ver
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra analytics --extra spark --extra notebook -c requirements/spark.txt -o requirements/notebook.txt
 	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra train --extra pipeline --extra analytics --group dev -c requirements/train.txt -c requirements/analytics.txt -c requirements/pipeline.txt -o requirements/dev.txt
 	$(subst pyproject.toml --group build,--group infrastructure,$(COMPILE)) $(if $(UPGRADE),--upgrade) -c requirements/dev.txt -o requirements/infrastructure.txt
+	$(subst pyproject.toml --group build,--group uv,$(COMPILE)) $(if $(UPGRADE),--upgrade) -c requirements/dev.txt -o requirements/uv.txt
 	$(subst pyproject.toml --group build,--group checkov,$(COMPILE)) $(if $(UPGRADE),--upgrade) -o requirements/checkov.txt
 	$(subst pyproject.toml --group build,--group evidently,$(COMPILE)) $(if $(UPGRADE),--upgrade) -o requirements/evidently.txt
 	@! grep -nE '^ *--(index|extra-index|find-links|trusted)|://' requirements/*.txt

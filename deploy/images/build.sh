@@ -5,9 +5,10 @@ usage() {
   cat << 'HELP'
 Usage: deploy/images/build.sh NAME [TARGET]
 
-Build the image of the folder deploy/images/NAME (up to the stage TARGET, if given) and print its
-tag, stroke-NAME[-TARGET]:HASH. HASH covers every file that the build can see, so an unchanged
-image is not built again. Output of the build goes to stderr when it fails.
+Build the image of the folder deploy/images/NAME (up to the stage TARGET; without one up to the stage
+NAME, or else the last) and print its tag, stroke-NAME[-TARGET]:HASH. HASH covers every file that the
+build can see, so an unchanged image is not built again. Output of the build goes to stderr when it
+fails.
 
   deploy/images/build.sh api
   docker run --rm -p 8000:8000 "$(deploy/images/build.sh api)"
@@ -48,8 +49,10 @@ if ! docker image inspect "$tag" > /dev/null 2>&1; then
   base=${STROKE_BASE_IMAGE:-$("$here/make-base.sh" "$suite" "stroke-base:$suite")}
   log=$(mktemp)
   trap 'rm -f "$log"' EXIT
+  # Without BuildKit the engine builds every stage before the one that is wanted.
+  stage=${target:-$(sed -n "s/^FROM .* AS \($name\)$/\1/p" "$here/$name/Dockerfile")}
   echo "build.sh: building $tag" >&2
-  DOCKER_BUILDKIT=0 docker build --build-arg BASE="$base" ${target:+--target "$target"} \
+  DOCKER_BUILDKIT=0 docker build --build-arg BASE="$base" ${stage:+--target "$stage"} \
     -f "$here/$name/Dockerfile" -t "$tag" "$context" > "$log" 2>&1 9>&- || {
     tail -40 "$log" >&2
     echo "build.sh: the image $name could not be built (see above)" >&2

@@ -88,13 +88,9 @@ echo "$root" > "$home"
 rm -f "$venv"/.stroke-{app,train,pipeline,analytics,spark,dev,infrastructure,checkov,evidently}
 pip() { "$venv/bin/python" -m pip --disable-pip-version-check --quiet "$@"; }
 
-pins_of() { # PACKAGE LIST
-  awk -v package="$1" '/^[a-z]/ { wanted = index($0, package "==") == 1 } wanted' "requirements/$2.txt"
-}
-
 # uv takes seconds for what pip takes minutes. It knows pip's index, but not all that pip may be set
 # to: what it cannot install pip is asked for.
-pip install --require-hashes -r <(pins_of uv dev) 2> /dev/null || true
+pip install --require-hashes -r requirements/uv.txt 2> /dev/null || true
 index=$(pip config list | sed -n "s/^[^=]*\.index-url='\(.*\)'$/\1/p" | tail -1)
 if [[ -n $index ]]; then export UV_DEFAULT_INDEX=$index; fi
 install() {
@@ -103,7 +99,8 @@ install() {
 
 build=()
 if [[ $pins == spark ]]; then # pyspark comes as sources, which the pinned setuptools makes a wheel of
-  pip install --require-hashes -r <(pins_of setuptools spark) ||
+  pip install --require-hashes \
+    -r <(awk '/^[a-z]/ { wanted = /^setuptools==/ } wanted' "requirements/$pins.txt") ||
     fail "setuptools could not be installed: is the package index reachable? Then run it again"
   build=(--no-build-isolation)
 fi
