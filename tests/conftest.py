@@ -48,10 +48,12 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     workers.check(items)
+    workers.order(items)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> workers.Scheduling:
+    config.option.loadscopereorder = False  # workers.order() has sorted them
     return workers.Scheduling(config, log)
 
 

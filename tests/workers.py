@@ -1,10 +1,11 @@
-"""Which tests two workers (test.sh) keep together: those that share containers, or an order.
+"""In which order two workers (test.sh) take the tests, and which of them they keep together.
 
 pytest-xdist's own groups are no groups with pytest 9.2 (its issue 1386).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import PurePath
 from typing import Final
 
@@ -15,7 +16,6 @@ _PLATFORM: Final = "platform"
 # Two cores carry one platform, and its tests want to be one by one.
 OF_PLATFORM: Final = frozenset(
     {
-        "test_compose",
         "test_connectors_command",
         "test_doctor",
         "test_kafka_adapter",
@@ -32,17 +32,41 @@ OF_PLATFORM: Final = frozenset(
 )
 
 
+# Spark's image takes longest to make, and the tests of the platform want it some time later.
+_FIRST: Final = ("test_spark_image",)
+# A second platform: beside the first one that has the images, and is not just coming up, too.
+_LAST: Final = ("test_compose",)
+
+
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """A module of tests/integration goes to one worker, all of the platform's to the same.
 
-    The largest go first; what is left, the unit tests, fills up both workers at the end.
+    What is left, the unit tests, fills up both workers at the end.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        module = PurePath(nodeid.split("::", maxsplit=1)[0])
-        if "integration" not in module.parts:
-            return nodeid
-        return _PLATFORM if module.stem in OF_PLATFORM else module.stem
+        return _scope(PurePath(nodeid.split("::", maxsplit=1)[0])) or nodeid
+
+
+def _scope(module: PurePath) -> str | None:
+    if "integration" not in module.parts:
+        return None
+    return _PLATFORM if module.stem in OF_PLATFORM else module.stem
+
+
+def order(items: list[pytest.Item]) -> None:
+    """Sort by scope: the platform's, then others of tests/integration, large ones first."""
+    scopes = {item: _scope(item.path) for item in items}
+    sizes = Counter(scopes.values())
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        scope = scopes[item]
+        if scope is None:
+            return 4, 0
+        first = {_PLATFORM: 0} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 3)
+        return first.get(scope, 2), -sizes[scope]
+
+    items.sort(key=rank)
 
 
 def check(items: list[pytest.Item]) -> None:

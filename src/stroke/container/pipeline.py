@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
 
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
-from stroke.adapters.iceberg.replica import IcebergReplica
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.topics import KafkaChangeTopic
@@ -32,6 +32,8 @@ from stroke.container.source import mysql_source, source_engine
 from stroke.container.tracing import tracing_of
 
 if TYPE_CHECKING:
+    from stroke.adapters.iceberg.catalog import Lake
+    from stroke.adapters.iceberg.replica import IcebergReplica
     from stroke.adapters.opentelemetry.tracing import Tracing
 
 # A sink commits nothing between two commits of the lake: only several without one are a stand.
@@ -86,6 +88,19 @@ def _sql_replica(
         columns=source.columns,
         timeout=settings.database.statement_timeout_seconds,
     )
+
+
+def _lake_replica(
+    lake: Lake,
+    *,
+    topic: str,
+    cluster_id: Callable[[], Awaitable[str]],
+    columns: Callable[[], Awaitable[Mapping[str, str]]],
+) -> IcebergReplica:
+    # What reads Parquet takes seconds to import, and most commands read none.
+    from stroke.adapters.iceberg.replica import IcebergReplica  # noqa: PLC0415
+
+    return IcebergReplica(lake, topic=topic, cluster_id=cluster_id, columns=columns)
 
 
 def _source_connector(files: ConnectorFiles) -> str:
@@ -170,7 +185,7 @@ class PipelineContainer(containers.DeclarativeContainer):
     source = providers.Singleton(mysql_source, source_engine, settings)
     sql_replica = providers.Singleton(_sql_replica, settings, source, connector_files, connect)
     lake_replica = providers.Singleton(
-        IcebergReplica,
+        _lake_replica,
         lake,
         topic=settings.provided.topic,
         cluster_id=connect.provided.cluster_id,

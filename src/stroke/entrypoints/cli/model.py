@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from stroke.config import Settings
 from stroke.domain.errors import InvalidModel, InvalidSetting
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.entrypoints.cli.output import progress
@@ -246,12 +245,14 @@ def _convert(file: Path, *, trusted: bool, python: str | None) -> tuple[bytes, d
 
 def _store() -> ModelStore:
     from stroke.adapters.onnx.store import ModelStore
+    from stroke.config import Settings
 
     return ModelStore(Settings.load().model.store)
 
 
 def _load(model: str | None) -> OnnxRiskModel:
     from stroke.adapters.onnx.model import OnnxRiskModel
+    from stroke.config import Settings
 
     return OnnxRiskModel(_store().locate(model or Settings.load().model.saved_model))
 
