@@ -73,6 +73,7 @@ audit: setup ## known vulnerabilities in what is shipped (needs the index that l
 
 bench: setup ## the figures of the README, as ratios from one run
 	@$(BIN)/python bench/service.py
+	@$(BIN)/python bench/monitoring.py
 	@$(BIN)/python bench/bulk.py
 	@$(BIN)/python bench/scoring.py
 	@$(BIN)/python bench/avro.py

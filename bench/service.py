@@ -20,8 +20,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -107,30 +107,32 @@ def wait_until_answered(url: str, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)
 
 
+def stroke_server(
+    name: str,
+    settings: dict[str, str],
+    program: str = "from stroke.entrypoints.cli.main import main; main()",
+) -> AbstractContextManager[Server]:
+    """Run `stroke serve` with one worker; ``program`` is what the interpreter is given."""
+    port = free_port()
+    command = [sys.executable, "-c", program, "serve", "--migrate", "--no-banner"]
+    command += ["--port", str(port), "--workers", "1"]
+    return running(name, command, port, "/health/ready", settings)
+
+
 @contextmanager
 def servers(database: str) -> Iterator[tuple[Server, Server]]:
-    python, ports = sys.executable, (free_port(), free_port())
-    serve = [python, "-c", "from stroke.entrypoints.cli.main import main; main()", "serve"]
-    serve += ["--migrate", "--no-banner"]
-    with ExitStack() as stack:
-        bare = stack.enter_context(
-            running("bare", [python, "bench/bare.py", str(ports[0])], ports[0], "/openapi.json", {})
-        )
-        stroke = stack.enter_context(
-            running(
-                "stroke",
-                [*serve, "--port", str(ports[1]), "--workers", "1"],
-                ports[1],
-                "/health/ready",
-                {"STROKE_DATABASE_URL": database},
-            )
-        )
-        yield bare, stroke
+    port = free_port()
+    bare = [sys.executable, "bench/bare.py", str(port)]
+    with (
+        running("bare", bare, port, "/openapi.json", {}) as first,
+        stroke_server("stroke", {"STROKE_DATABASE_URL": database}) as second,
+    ):
+        yield first, second
 
 
 def show(server: Server, seen: Round) -> None:
     print(
-        f"{server.name:<8}{seen.rate:>9.0f}{seen.p50:>9.2f}{seen.p99:>9.2f}{seen.cpu_us:>12.0f}"
+        f"{server.name:<9}{seen.rate:>8.0f}{seen.p50:>9.2f}{seen.p99:>9.2f}{seen.cpu_us:>12.0f}"
         f"{seen.failed:>9}",
         flush=True,
     )
@@ -151,22 +153,35 @@ def warn_when_busy() -> None:
     print("; wait until it is quiet" if busy > 0.1 else "")
 
 
+def take_turns(
+    every: Sequence[Server], *, rounds: int, connections: int, seconds: float
+) -> dict[str, list[Round]]:
+    """Drive each server in each round, and print what was seen."""
+    seen: dict[str, list[Round]] = {server.name: [] for server in every}
+    print(f"{'':<9}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'CPU us/req':>12}{'non-2xx':>9}")
+    for _ in range(rounds):
+        for server in every:
+            seen[server.name].append(server.drive(connections, seconds))
+            show(server, seen[server.name][-1])
+    return seen
+
+
+def ratios(ours: Sequence[Round], theirs: Sequence[Round]) -> list[float]:
+    """Return the ratio of each field: of neighbouring rounds, which shared the machine's mood."""
+    return [
+        median(getattr(a, field) / getattr(b, field) for a, b in zip(ours, theirs, strict=True))
+        for field in _FIELDS
+    ]
+
+
 def summarise(rounds: dict[str, list[Round]]) -> None:
+    """Print the medians of each server."""
     medians = {
         name: [median(getattr(r, field) for r in seen) for field in _FIELDS]
         for name, seen in rounds.items()
     }
     for name, values in medians.items():
-        print(f"{name:<8}" + "{:>9.0f}{:>9.2f}{:>9.2f}{:>12.0f}".format(*values) + "   median")
-    # Of neighbouring rounds, which shared the machine's mood, rather than of the medians.
-    rate, p50, p99, cpu = (
-        median(
-            getattr(ours, field) / getattr(theirs, field)
-            for ours, theirs in zip(rounds["stroke"], rounds["bare"], strict=True)
-        )
-        for field in _FIELDS
-    )
-    print(f"ratio   {rate:>9.2f}{p50:>9.2f}{p99:>9.2f}{cpu:>12.2f}   goals: rate >= 0.65, p99 <= 3")
+        print(f"{name:<9}" + "{:>8.0f}{:>9.2f}{:>9.2f}{:>12.0f}".format(*values) + "   median")
 
 
 def main() -> int:
@@ -180,18 +195,20 @@ def main() -> int:
     mysql.launch()
     try:
         database = mysql.new_database()
-        rounds: dict[str, list[Round]] = {"bare": [], "stroke": []}
         with servers(database) as both:
             for server in both:
                 server.drive(chosen.connections, 2)  # warm caches and the connection pool
             before = mysql.rows(database, "SELECT COUNT(*) FROM predictions")[0][0]
-            print(f"{'':<8}{'req/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'CPU us/req':>12}{'non-2xx':>9}")
-            for _ in range(chosen.rounds):
-                for server in both:
-                    seen = server.drive(chosen.connections, chosen.seconds)
-                    rounds[server.name].append(seen)
-                    show(server, seen)
+            rounds = take_turns(
+                both,
+                rounds=chosen.rounds,
+                connections=chosen.connections,
+                seconds=chosen.seconds,
+            )
         summarise(rounds)
+        rate, p50, p99, cpu = ratios(rounds["stroke"], rounds["bare"])
+        print(f"ratio    {rate:>8.2f}{p50:>9.2f}{p99:>9.2f}{cpu:>12.2f}   ", end="")
+        print("goals: rate >= 0.65, p99 <= 3")
         stored = mysql.rows(database, "SELECT COUNT(*) FROM predictions")[0][0] - before
     finally:
         mysql.remove()

@@ -13,6 +13,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 _PLATFORM: Final = "platform"
+_FAULTS: Final = "faults"
 # Two cores carry one platform, and its tests want to be one by one.
 OF_PLATFORM: Final = frozenset(
     {
@@ -26,10 +27,10 @@ OF_PLATFORM: Final = frozenset(
         "test_pipeline_dead_letters",
         "test_pipeline_lake",
         "test_pipeline_verify",
-        "test_pipeline_with_faults",
-        "test_pipeline_with_incidents",
     }
 )
+# They leave many rows, or another Kafka: after the others, or on the other worker's own platform.
+AT_FAULT: Final = frozenset({"test_pipeline_with_faults", "test_pipeline_with_incidents"})
 
 
 # Spark's image takes longest to make, and the tests of the platform want it some time later.
@@ -39,7 +40,7 @@ _LAST: Final = ("test_compose",)
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """A module of tests/integration goes to one worker, all of the platform's to the same.
+    """A module of tests/integration goes to one worker, those of the platform to the same.
 
     What is left, the unit tests, fills up both workers at the end.
     """
@@ -51,20 +52,22 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no typ
 def _scope(module: PurePath) -> str | None:
     if "integration" not in module.parts:
         return None
-    return _PLATFORM if module.stem in OF_PLATFORM else module.stem
+    if module.stem in OF_PLATFORM:
+        return _PLATFORM
+    return _FAULTS if module.stem in AT_FAULT else module.stem
 
 
 def order(items: list[pytest.Item]) -> None:
-    """Sort by scope: the platform's, then others of tests/integration, large ones first."""
+    """Sort: the platform's, then others of tests/integration, large ones first; unit tests last."""
     scopes = {item: _scope(item.path) for item in items}
     sizes = Counter(scopes.values())
 
     def rank(item: pytest.Item) -> tuple[int, int]:
         scope = scopes[item]
         if scope is None:
-            return 4, 0
-        first = {_PLATFORM: 0} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 3)
-        return first.get(scope, 2), -sizes[scope]
+            return 5, 0
+        turns = {_PLATFORM: 0, _FAULTS: 4} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 3)
+        return turns.get(scope, 2), -sizes[scope]
 
     items.sort(key=rank)
 
@@ -73,5 +76,5 @@ def check(items: list[pytest.Item]) -> None:
     """Raise ``pytest.UsageError`` for a test of the platform that another worker would run."""
     for item in items:
         is_of_platform = "pipeline" in getattr(item, "fixturenames", ())
-        if is_of_platform and item.path.stem not in OF_PLATFORM:
+        if is_of_platform and item.path.stem not in OF_PLATFORM | AT_FAULT:
             raise pytest.UsageError(f"tests/workers.py: add {item.path.stem} to OF_PLATFORM")

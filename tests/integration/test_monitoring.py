@@ -5,9 +5,11 @@ A mistyped name answers with success and no series, so every answer has to have 
 
 from __future__ import annotations
 
+import json
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,6 +27,26 @@ from .stack import PipelineStack
 SERVICES: Final = ("prometheus", "alertmanager", "performance")
 # Enough for measures of all and of each gender, with ten strokes at the least.
 PATIENTS: Final = 400
+
+
+# Prints what it is sent.
+_RECEIVER: Final = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Receiver(BaseHTTPRequestHandler):
+    def do_POST(self):
+        print(self.rfile.read(int(self.headers["Content-Length"])).decode(), flush=True)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+HTTPServer(("", 8080), Receiver).serve_forever()
+"""
+MYSQL_EXPORTER: Final = (
+    "prometheus-mysqld-exporter",
+    "--mysqld.address=mysql:3306",
+    "--mysqld.username=root",
+)
+Notices = list[dict[str, Any]]
 
 
 class Monitoring:
@@ -84,13 +106,15 @@ class Monitoring:
 
 @pytest.fixture(scope="module")
 def monitoring(pipeline: PipelineStack) -> Iterator[Monitoring]:
-    node = f"{pipeline.project}-node"
-    network = ("--network", f"{pipeline.project}_app-network", "--network-alias", "node-exporter")
-    run = ("run", "--detach", "--name", node, *labelled(), *network, build_image("prometheus"))
-    pipeline.configure(STROKE_NODE_EXPORTERS="node-exporter:9100", STROKE_PERFORMANCE_SECONDS="5")
+    pipeline.configure(
+        STROKE_NODE_EXPORTERS="node-exporter:9100",
+        STROKE_MYSQL_EXPORTERS="mysql-exporter:9104",
+        STROKE_PERFORMANCE_SECONDS="5",
+    )
     watched = Monitoring(pipeline)
     try:
-        docker(*run, "prometheus-node-exporter")
+        beside(pipeline, "node-exporter", build_image("prometheus"), "prometheus-node-exporter")
+        beside(pipeline, "mysql-exporter", build_image("prometheus"), *MYSQL_EXPORTER)
         pipeline.compose(
             *("--profile", "monitoring", "up", "--detach", "--no-build", "--no-deps", "--wait"),
             *SERVICES,
@@ -100,8 +124,19 @@ def monitoring(pipeline: PipelineStack) -> Iterator[Monitoring]:
     finally:
         watched.close()
         pipeline.compose("rm", "--force", "--stop", "--volumes", *SERVICES, check=False)
-        docker("rm", "--force", node)
+        for name in ("node-exporter", "mysql-exporter"):
+            docker("rm", "--force", f"{pipeline.project}-{name}")
         pipeline.configure()
+
+
+def beside(pipeline: PipelineStack, name: str, image: str, *command: str) -> None:
+    """Run a command in a container that the stack's services know by ``name``."""
+    docker(
+        *("run", "--detach", "--name", f"{pipeline.project}-{name}", *labelled()),
+        *("--network", f"{pipeline.project}_app-network", "--network-alias", name),
+        *("--env", f"MYSQLD_EXPORTER_PASSWORD={pipeline.passwords['MYSQL_ROOT_PASSWORD']}"),
+        *("--entrypoint", command[0], image, *command[1:]),
+    )
 
 
 def test_every_target_is_up(monitoring: Monitoring) -> None:
@@ -110,9 +145,10 @@ def test_every_target_is_up(monitoring: Monitoring) -> None:
 
     until(up, within=90, what="every target")
     assert monitoring.targets().keys() == {
-        *("api", "connect", "broker", "watcher", "verify", "performance", "node"),
+        *("api", "connect", "broker", "watcher", "verify", "performance", "node", "mysql"),
         *("prometheus", "alertmanager"),
     }
+    assert [series["value"][1] for series in monitoring.ask("mysql_up")] == ["1"]
 
 
 def test_every_rule_is_evaluated_without_an_error(monitoring: Monitoring) -> None:
@@ -185,3 +221,37 @@ def test_each_part_stays_within_half_of_its_memory(
     assert used["alertmanager"] < 64 << 20
     # The heap and what the exporter adds to it, of 800 MiB.
     assert used["kafka"] < 720 << 20
+
+
+@contextmanager
+def webhook(pipeline: PipelineStack) -> Iterator[Callable[[], Notices]]:
+    """Have a receiver at http://webhook:8080/ of the stack's network; give what it was sent."""
+    name = f"{pipeline.project}-webhook"
+    beside(pipeline, "webhook", build_image("api", "pipeline"), "python", "-c", _RECEIVER)
+    try:
+        yield lambda: [json.loads(line) for line in docker("logs", name).splitlines()]
+    finally:
+        docker("rm", "--force", name)
+
+
+def test_what_a_rule_finds_alertmanager_tells_the_webhook(
+    monitoring: Monitoring, pipeline: PipelineStack
+) -> None:
+    with webhook(pipeline) as told:
+        pipeline.configure(STROKE_ALERT_WEBHOOK_URL="http://webhook:8080/")
+        pipeline.compose(
+            *("--profile", "monitoring", "up", "--detach", "--no-build", "--no-deps", "--wait"),
+            "alertmanager",
+        )
+        pipeline.kill("api")
+        try:
+            until(told, within=240, what="the webhook is told")
+        finally:
+            pipeline.start("api")
+        notice = told()[0]
+
+    assert (notice["receiver"], notice["status"]) == ("webhook", "firing")
+    [alert] = notice["alerts"]
+    assert alert["labels"]["alertname"] == "ApiDown"
+    assert alert["labels"]["severity"] == "page"
+    assert alert["annotations"].keys() >= {"summary", "action"}
