@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -18,9 +19,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from prometheus_fastapi_instrumentator import Instrumentator
-from prometheus_fastapi_instrumentator.metrics import Info
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # A lone prediction takes 2 to 20 ms (one fsync); the rest is for a database under strain.
 _LATENCY: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -41,12 +40,7 @@ def instrument(
     request, because a gauge of several workers cannot be read when it is scraped. A collector in
     ``registry`` that adds up the workers itself is ``of_all_workers``.
     """
-    # Handlers are route templates and unknown paths are one handler, "none": what clients send
-    # never becomes a label.
-    instrumentator = Instrumentator(registry=registry, should_group_status_codes=False)
-    instrumentator.add(_observation(registry, queue_depth))
-    instrumentator.instrument(app)
-    app.add_middleware(_InProgress, gauge=_in_progress(registry))
+    app.add_middleware(_Measured, requests=_Requests(registry, queue_depth))
 
     @app.get(
         "/metrics",
@@ -64,71 +58,85 @@ def instrument(
         return Response(generate_latest(served), media_type=CONTENT_TYPE_LATEST)
 
 
-def _in_progress(registry: CollectorRegistry) -> Gauge:
-    # Not the instrumentator's own: that one goes to the client library's global registry, which two
-    # applications in one process cannot share.
-    return Gauge(
-        "http_requests_in_progress",
-        "Requests that are being answered, that for these metrics among them.",
-        registry=registry,
-        multiprocess_mode="livesum",
-    )
+class _Measured:
+    """ASGI middleware that tells ``requests`` of each one."""
 
-
-class _InProgress:
-    """Counts the requests that are being answered."""
-
-    def __init__(self, app: ASGIApp, gauge: Gauge) -> None:
+    def __init__(self, app: ASGIApp, requests: _Requests) -> None:
         self._app = app
-        self._gauge = gauge
+        self._requests = requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._gauge.inc()
+        status = 500  # of an error that nobody caught
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        began = time.perf_counter()
+        self._requests.in_progress.inc()
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, watched)
         finally:
-            self._gauge.dec()
+            seconds = time.perf_counter() - began
+            self._requests.in_progress.dec()
+            # The router has put the route there. Labels are templates, and paths without a route
+            # are one of them: what clients send never becomes a label.
+            template = getattr(scope.get("route"), "path", "none")
+            self._requests.answered(template, scope["method"], status, seconds)
 
 
-def _observation(
-    registry: CollectorRegistry, queue_depth: Callable[[], int]
-) -> Callable[[Info], None]:
-    requests = Counter(
-        "http_requests", "Requests answered.", ("handler", "method", "status"), registry=registry
-    )
-    seconds = Histogram(
-        "http_request_duration_seconds",
-        "From the first byte of a request to the last of its answer.",
-        ("handler", "method"),
-        buckets=_LATENCY,
-        registry=registry,
-    )
-    waiting = Gauge(
-        "stroke_queue_depth",
-        "Predictions that wait for their commit.",
-        registry=registry,
-        multiprocess_mode="livesum",
-    )
-    waiting.set(0)
-    # Looking a child up by its labels takes a lock and several microseconds.
-    children: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+class _Requests:
+    """The metrics of requests."""
 
-    def observe(info: Info) -> None:
-        key = (info.modified_handler, info.method, info.modified_status)
-        if key not in children:
-            handler, method, status = key
-            if method not in _METHODS:
-                method = "other"
-            child = (requests.labels(handler, method, status), seconds.labels(handler, method))
-            if method == info.method:
-                children[key] = child
+    def __init__(self, registry: CollectorRegistry, queue_depth: Callable[[], int]) -> None:
+        self._queue_depth = queue_depth
+        self._answered = Counter(
+            "http_requests",
+            "Requests answered.",
+            ("handler", "method", "status"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "http_request_duration_seconds",
+            "From the first byte of a request to the last of its answer.",
+            ("handler", "method"),
+            buckets=_LATENCY,
+            registry=registry,
+        )
+        self.in_progress = Gauge(
+            "http_requests_in_progress",
+            "Requests that are being answered, that for these metrics among them.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._waiting = Gauge(
+            "stroke_queue_depth",
+            "Predictions that wait for their commit.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self._waiting.set(0)
+        # Looking a child up by its labels takes a lock and several microseconds.
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, handler: str, method: str, status: int, seconds: float) -> None:
+        """Count a request that took ``seconds``."""
+        key = (handler, method, status)
+        if key in self._children:
+            child = self._children[key]
         else:
-            child = children[key]
+            known = method if method in _METHODS else "other"
+            child = (
+                self._answered.labels(handler, known, status),
+                self._seconds.labels(handler, known),
+            )
+            if known == method:
+                self._children[key] = child
         child[0].inc()
-        child[1].observe(info.modified_duration)
-        waiting.set(queue_depth())
-
-    return observe
+        child[1].observe(seconds)
+        self._waiting.set(self._queue_depth())
