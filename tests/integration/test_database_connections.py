@@ -1,15 +1,18 @@
-"""The gauge of the pool, on a real database."""
+"""The gauge of the pool, on real databases."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
-from sqlalchemy import URL, text
+from sqlalchemy import URL, make_url, text
 
 from stroke.adapters.prometheus.connections import observe_connections
 from stroke.adapters.sql.engine import create_engine
+
+from .containers import MySqlServer
 
 
 def connections(registry: CollectorRegistry) -> dict[str, float | None]:
@@ -19,13 +22,20 @@ def connections(registry: CollectorRegistry) -> dict[str, float | None]:
     }
 
 
-def test_a_connection_is_idle_or_in_use_until_it_is_closed(tmp_path: Path) -> None:
-    asyncio.run(_use(tmp_path))
+@pytest.fixture(params=["sqlite", "mysql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    if request.param == "sqlite":
+        return URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+    mysql: MySqlServer = request.getfixturevalue("mysql")
+    return make_url(mysql.new_database())
 
 
-async def _use(tmp_path: Path) -> None:
-    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
-    engine = create_engine(url, pool_size=2, connect_timeout=1)
+def test_a_connection_is_idle_or_in_use_until_it_is_closed(database: URL) -> None:
+    asyncio.run(_use(database))
+
+
+async def _use(url: URL) -> None:
+    engine = create_engine(url, pool_size=2, connect_timeout=5)
     registry = CollectorRegistry()
     observe_connections(engine.sync_engine, registry)
     assert connections(registry) == {"idle": 0, "in_use": 0}
@@ -41,3 +51,22 @@ async def _use(tmp_path: Path) -> None:
     assert connections(registry) == {"idle": 1, "in_use": 0}
     await engine.dispose()
     assert connections(registry) == {"idle": 0, "in_use": 0}
+
+
+def test_a_connection_that_the_server_ended_is_not_counted_any_more(mysql: MySqlServer) -> None:
+    asyncio.run(_lose(mysql))
+
+
+async def _lose(mysql: MySqlServer) -> None:
+    engine = create_engine(make_url(mysql.new_database()), pool_size=2, connect_timeout=5)
+    registry = CollectorRegistry()
+    observe_connections(engine.sync_engine, registry)
+    async with engine.connect() as ended:
+        number = (await ended.execute(text("SELECT CONNECTION_ID()"))).scalar_one()
+    mysql.execute(f"KILL {number}")
+
+    async with engine.connect() as another:
+        assert (await another.execute(text("SELECT CONNECTION_ID()"))).scalar_one() != number
+        assert connections(registry) == {"idle": 0, "in_use": 1}
+    assert connections(registry) == {"idle": 1, "in_use": 0}
+    await engine.dispose()

@@ -144,20 +144,26 @@ async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
         )
 
 
-def test_what_is_on_kafka_can_be_analysed_at_once(filled: SparkCluster) -> None:
+def test_what_is_on_kafka_can_be_analysed_at_once(filled: SparkCluster, tmp_path: Path) -> None:
+    names = ("risk-distribution", "operations")
     done = filled.run(
-        *("stroke", "analytics", "run", "risk-distribution", "operations", "--engine", "spark"),
-        *("--source", "kafka", "--output", f"s3://{BUCKET}/reports", "--json"),
+        *("stroke", "analytics", "run", *names, "--engine", "spark"),
+        *("--source", "kafka", "--output", filled.reports_url, "--json"),
     )
     assert done.returncode == 0, done.stderr
     run = json.loads(done.stdout)
+    here, expected = embedded(filled.stack, tmp_path, *names, "--source", "kafka")
 
     events = topic_events(filled.stack)
-    assert run["events"] == sum(value is not None for _, _, value in events)
-    assert run["point"]["tombstones"] == sum(value is None for _, _, value in events) > 0
-    assert run["point"]["topic"] == TOPIC
     [(rows,)] = filled.stack.mysql("SELECT COUNT(*) FROM predictions")
-    assert run["predictions"] == rows
+    for each in (run, here):
+        assert each["events"] == sum(value is not None for _, _, value in events)
+        assert each["point"]["tombstones"] == sum(value is None for _, _, value in events) > 0
+        assert each["point"]["topic"] == TOPIC
+        assert each["predictions"] == rows
+    assert expected.keys() == set(names)
+    for name, found in results_at(filled.stack, names).items():
+        assert_same(found, expected[name], name)
 
 
 _SCORE = """

@@ -132,6 +132,10 @@ def test_workers_share_the_port_and_add_up_their_metrics(tmp_path: Path) -> None
             counted = [line for line in lines if line.startswith("stroke_predictions_total")]
             assert sum(float(line.split()[-1]) for line in counted) == 20
             assert "stroke_queue_depth 0.0" in lines
+            assert "http_requests_in_progress 1.0" in lines  # the one for these
+            # Each keeps one from its first insert on.
+            in_use = 'stroke_database_connections{state="in_use"}'
+            assert f"{in_use} 1.0" in lines or f"{in_use} 2.0" in lines
         assert service.stop() == 0
 
 

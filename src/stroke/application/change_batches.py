@@ -22,6 +22,22 @@ def changes_schema(*, with_name: bool = False) -> pa.Schema:
     return pa.schema([(name, _OF_SQL[kind]) for name, kind in columns.items()])
 
 
+@dataclass(slots=True)
+class Counts:
+    """What was found beside events."""
+
+    events: int = 0
+    tombstones: int = 0
+    strange_records: int = 0  # no change of a row
+    strange_values: int = 0  # not what their column holds: they count as NULL
+
+    def add(self, other: Counts) -> None:
+        self.events += other.events
+        self.tombstones += other.tombstones
+        self.strange_records += other.strange_records
+        self.strange_values += other.strange_values
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """What a source gives: batches of the columns of ``CHANGES``, and where they come from.
@@ -34,6 +50,16 @@ class Input:
     point: Mapping[str, Any]
     total: int | None = None
     has_events: bool = True
+
+
+class Envelopes(Protocol):
+    """Makes batches of Debezium's envelopes of one schema, and counts what is no event."""
+
+    counts: Counts
+
+    @abstractmethod
+    def batch(self, records: Sequence[Any], offsets: Sequence[int] | None = None) -> pa.RecordBatch:
+        """Return the events among ``records``, in Kafka's order if their ``offsets`` are given."""
 
 
 class ChangeSource(Protocol):

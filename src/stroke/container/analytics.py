@@ -9,6 +9,7 @@ from typing import Final
 from pyarrow import fs
 
 from stroke.adapters.avro.changes import AvroChanges
+from stroke.adapters.avro.envelopes import EnvelopeReader
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.results.checkpoints import FolderCheckpoints
@@ -58,8 +59,9 @@ def embedded_analytics(
 ) -> EmbeddedAnalytics:
     """Return what reads ``source`` into ``engine``, in this process.
 
-    ``source`` is "iceberg", "db", or a folder or ``s3://`` prefix of Avro files. ``checkpoint`` is
-    a folder or prefix for what lets the next run read only what is new. Raises ``InvalidSetting``.
+    ``source`` is "iceberg", "db", "kafka", or a folder or ``s3://`` prefix of Avro files.
+    ``checkpoint`` is a folder or prefix for what lets the next run read only what is new. Raises
+    ``InvalidSetting``.
     """
     changes = _source(settings, source, as_of)
     if checkpoint is None:
@@ -78,8 +80,24 @@ def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> Ch
     if name == "db":
         return SqlChanges(settings.database.sqlalchemy_url)
     if name == "kafka":
-        raise InvalidSetting("--source kafka needs Spark: --engine spark")
+        return _topic(settings)
     return AvroChanges(*place_of(settings.lake, name))
+
+
+def _topic(settings: PipelineSettings) -> ChangeSource:
+    # Whoever has no Kafka need not have its client.
+    from stroke.adapters.kafka.changes import KafkaChanges  # noqa: PLC0415
+    from stroke.adapters.kafka.registry import SchemaRegistry  # noqa: PLC0415
+
+    kafka = settings.kafka
+    registry = SchemaRegistry(kafka.registry_url, timeout=kafka.timeout_seconds)
+    return KafkaChanges(
+        kafka.bootstrap_servers,
+        settings.topic,
+        schema_of=registry.schema,
+        reader_of=EnvelopeReader,
+        timeout=kafka.timeout_seconds,
+    )
 
 
 def _results(settings: LakeSettings, output: str) -> ResultStore:

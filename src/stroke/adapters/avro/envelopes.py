@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import repeat
 from typing import Any, Final
 
 import pyarrow as pa
 
+from stroke.application.change_batches import Counts
 from stroke.application.change_times import TimeUnit
 from stroke.domain.change_views import binlog_place
 
@@ -18,22 +20,6 @@ _STORED: Final = {"timestamp_us": "timestamp"}
 _LARGEST: Final = 2**63
 
 Convert = Callable[[Any], Any]
-
-
-@dataclass(slots=True)
-class Counts:
-    """What was found beside events."""
-
-    events: int = 0
-    tombstones: int = 0
-    strange_records: int = 0  # no change of a row
-    strange_values: int = 0  # not what their column holds: they count as NULL
-
-    def add(self, other: Counts) -> None:
-        self.events += other.events
-        self.tombstones += other.tombstones
-        self.strange_records += other.strange_records
-        self.strange_values += other.strange_values
 
 
 @dataclass(slots=True)
@@ -55,15 +41,18 @@ class EnvelopeReader:
         self._shape = shape
         self._partition = partition
         self._to_micros = _to_micros(TimeUnit.of(schema))
+        self._binlogs: dict[str, int] = {}
         self.counts = Counts()
 
-    def batch(self, records: Sequence[Any]) -> pa.RecordBatch:
+    def batch(self, records: Sequence[Any], offsets: Sequence[int] | None = None) -> pa.RecordBatch:
         """Return the events among ``records``.
 
-        ``place`` and ``turn`` come from the binlog. ``ts_us`` is when the database made the change:
-        an event that was sent twice has it twice, and one time of its reading each.
+        With Kafka's ``offsets``, one for each, those are their ``place``, and ``ts_us`` is when
+        Debezium read the event. Without them ``place`` and ``turn`` come from the binlog, and
+        ``ts_us`` is when the database made the change: an event that was sent twice has it twice,
+        and one time of its reading each.
         """
-        rows = self._rows(records)
+        rows = self._rows(records, offsets)
         count = len(rows.op)
         self.counts.events += count
         given = {
@@ -84,22 +73,21 @@ class EnvelopeReader:
                 arrays.append(self._column(column, [row.get(stored) for row in rows.after]))
         return pa.record_batch(arrays, schema=self._shape)
 
-    def _rows(self, records: Sequence[Any]) -> _Rows:
-        rows, numbers = _Rows(), dict[str, int]()
-        for record in records:
+    def _rows(self, records: Sequence[Any], offsets: Sequence[int] | None) -> _Rows:
+        rows = _Rows()
+        for record, offset in zip(records, offsets or repeat(None, len(records)), strict=True):
             if record is None:
                 self.counts.tombstones += 1
                 continue
             try:
-                op, source = record["op"], record["source"]
+                op = record["op"]
                 after = record["before"] if op == "d" else record["after"]
                 number = after["id"]
-                file = source["file"]
-                if file not in numbers:
-                    numbers[file] = binlog_place(file, 0)
-                place = numbers[file] + source["pos"]
-                turn = source.get("row") or 0
-                moment = source.get("ts_us") or 1_000 * source["ts_ms"]
+                if offset is None:
+                    place, turn, moment = self._in_binlog(record["source"])
+                else:
+                    place, turn = offset, 0
+                    moment = record.get("ts_us") or 1_000 * record["ts_ms"]
                 whole = (
                     op in _OPERATIONS
                     and type(number) is type(turn) is type(moment) is int
@@ -118,6 +106,13 @@ class EnvelopeReader:
             rows.turn.append(turn)
             rows.after.append({} if op == "d" else after)
         return rows
+
+    def _in_binlog(self, source: Mapping[str, Any]) -> tuple[int, Any, Any]:
+        file = source["file"]
+        if file not in self._binlogs:
+            self._binlogs[file] = binlog_place(file, 0)
+        place = self._binlogs[file] + source["pos"]
+        return place, source.get("row") or 0, source.get("ts_us") or 1_000 * source["ts_ms"]
 
     def _column(self, column: pa.Field, values: list[Any]) -> pa.Array:
         if column.name == "timestamp_us":

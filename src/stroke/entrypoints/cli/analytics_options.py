@@ -29,8 +29,8 @@ Source = Annotated[
     typer.Option(
         metavar="iceberg|db|DIR|s3://...|kafka",
         help="The change log in S3, the service's database, a folder or S3 prefix of Avro files "
-        "with change events, as an older deployment's S3 sink left them, or (on Spark) what the "
-        "topic on Kafka holds.",
+        "with change events, as an older deployment's S3 sink left them, or what the topic on "
+        "Kafka holds.",
     ),
 ]
 OnEngine = Annotated[

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from avro_change_log import MICROS, MILLIS, NEWER, envelope, schema_of
 from change_log import EVENTS
-from stroke.adapters.avro.envelopes import Counts, EnvelopeReader
-from stroke.application.change_batches import changes_schema
+from stroke.adapters.avro.envelopes import EnvelopeReader
+from stroke.application.change_batches import Counts, changes_schema
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 NANOS = {"type": "long", "connect.name": "io.debezium.time.NanoTimestamp"}

@@ -1,0 +1,128 @@
+"""The topic of change events, as a source of analyses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from functools import partial
+from itertools import islice
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+
+from stroke.adapters.kafka.topics import broken_off, committed_consumer, partitions, read
+from stroke.adapters.kafka.wire_format import AvroReader, SchemaOf, Undecodable, unframed
+from stroke.application.change_batches import ChangeSource, Counts, Envelopes, Input, changes_schema
+from stroke.domain.errors import InvalidData
+
+_BATCH_RECORDS: Final = 4_000
+Record = tuple[int, bytes | None]
+"""Its offset, and its value: none for a tombstone."""
+
+
+class ReaderOf(Protocol):
+    """Makes what reads the envelopes of one Avro schema into batches of ``shape``."""
+
+    def __call__(self, schema: Any, shape: pa.Schema, *, partition: int) -> Envelopes: ...
+
+
+class KafkaChanges(ChangeSource):
+    """What ``topic`` holds now: its committed records, in the order of their offsets.
+
+    What is no event is counted in the point of the run, and ends nothing: tombstones, and records
+    that are no change of a row. ``timeout`` (seconds) is how long the broker may say nothing.
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        topic: str,
+        *,
+        schema_of: SchemaOf,
+        reader_of: ReaderOf,
+        timeout: float,
+    ) -> None:
+        self._servers = bootstrap_servers
+        self._topic = topic
+        self._schema_of = schema_of
+        self._reader_of = reader_of
+        self._timeout = timeout
+
+    def read(self, *, with_name: bool) -> Input:
+        """Raise ``BrokerUnavailable`` where Kafka or the registry is away, as the batches do."""
+        point: dict[str, Any] = {"topic": self._topic, **asdict(Counts())}
+        return Input(self._batches(point, changes_schema(with_name=with_name)), point)
+
+    def _batches(self, point: dict[str, Any], shape: pa.Schema) -> Iterator[pa.RecordBatch]:
+        total = Counts()
+        with broken_off(self._servers), committed_consumer(self._servers) as consumer:
+            numbers = partitions(consumer, self._topic, self._timeout)
+            if not numbers:
+                raise InvalidData(
+                    f"Kafka has no topic {self._topic}: do the connectors run, and is "
+                    "STROKE_CDC_SERVER_NAME right?"
+                )
+            for number in numbers:
+                events = PartitionReader(
+                    self._schema_of, partial(self._reader_of, shape=shape, partition=number)
+                )
+                messages = read(consumer, self._topic, number, start=0, timeout=self._timeout)
+                records = ((message.offset() or 0, message.value()) for message in messages)
+                while some := list(islice(records, _BATCH_RECORDS)):
+                    yield from events.batches(some)
+                total.add(events.counts())
+                point |= asdict(total)
+
+
+class PartitionReader:
+    """Makes batches of the records of one partition, and counts what is no event."""
+
+    def __init__(self, schema_of: SchemaOf, reader_of: Callable[[Any], Envelopes]) -> None:
+        self._avro = AvroReader(schema_of)
+        self._reader_of = reader_of
+        self._envelopes: dict[int, Envelopes] = {}
+        self._others = Counts()
+
+    def counts(self) -> Counts:
+        """Return what was found so far."""
+        total = Counts()
+        for each in (self._others, *(reader.counts for reader in self._envelopes.values())):
+            total.add(each)
+        return total
+
+    def batches(self, records: Iterable[Record]) -> Iterator[pa.RecordBatch]:
+        """Give the events among ``records``, a batch for each schema.
+
+        Raises ``InvalidData`` for a schema that the registry does not know: its events must not be
+        passed over.
+        """
+        found: dict[int, tuple[list[Any], list[int]]] = {}
+        for offset, value in records:
+            framed = unframed(value)
+            if value is None:
+                self._others.tombstones += 1
+                continue
+            if framed is None:
+                self._others.strange_records += 1
+                continue
+            schema_id, data = framed
+            try:
+                envelope = self._avro.read(schema_id, data)
+            except Undecodable:
+                self._others.strange_records += 1
+                continue
+            except LookupError as error:
+                raise InvalidData(
+                    f"the registry does not know the schema {schema_id} that records name: is "
+                    "SCHEMA_REGISTRY_URL the one that Kafka Connect writes to?"
+                ) from error
+            envelopes, offsets = found.setdefault(schema_id, ([], []))
+            envelopes.append(envelope)
+            offsets.append(offset)
+        for schema_id, (envelopes, offsets) in found.items():
+            yield self._reader(schema_id).batch(envelopes, offsets)
+
+    def _reader(self, schema_id: int) -> Envelopes:
+        if schema_id not in self._envelopes:
+            self._envelopes[schema_id] = self._reader_of(self._avro.schema(schema_id))
+        return self._envelopes[schema_id]
