@@ -16,11 +16,12 @@ from pyspark.sql import SparkSession
 from change_log import EVENTS, NEW, OLD, TRUTH, Change
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.results.states import FolderPointer
+from stroke.adapters.spark.batches import SparkBatches
 from stroke.adapters.spark.changes import SparkInput, SparkSource, schema_of_changes
 from stroke.adapters.spark.engine import SparkAnalytics
 from stroke.adapters.spark.state import SparkState
 from stroke.application.analytics import Reached
-from stroke.application.change_batches import changes_schema
+from stroke.application.change_batches import ChangeSource, Input, changes_schema
 from stroke.application.checkpoints import CannotContinue
 from stroke.domain.analyses import Analysis, analyses
 from stroke.domain.change_views import CHANGES
@@ -144,6 +145,34 @@ def assert_same(one: pa.Table, other: pa.Table, analysis: Analysis) -> None:
             pytest.approx(v, abs=1e-12, nan_ok=True) if isinstance(v, float) else v
             for v in found.values()
         ], analysis.name
+
+
+class Rows(ChangeSource):
+    """The rows of a table, in two batches."""
+
+    def read(self, *, with_name: bool) -> Input:
+        schema = changes_schema(with_name=with_name)
+        rows = [{n: c.get(n) for n in schema.names} for c in EVENTS if c["op"] in "cr"]
+        once = list({row["prediction_id"]: row for row in rows}.values())
+        batches = [pa.RecordBatch.from_pylist(part, schema) for part in (once[:2], once[2:])]
+        return Input(iter(batches), {"table": "predictions"}, len(once), has_events=False)
+
+
+def test_rows_of_a_table_give_what_they_give_in_one_process(spark: SparkSession) -> None:
+    engine = SparkAnalytics(spark, SparkBatches(spark, Rows()))
+    loaded = engine.load(with_name=True, on_progress=silent)
+    assert (loaded.has_events, loaded.reached, loaded.point) == (
+        False,
+        (),
+        {"table": "predictions"},
+    )
+    with DuckDbEngine(memory_mib=256) as embedded:
+        given = Rows().read(with_name=True)
+        assert embedded.load(given.batches, with_name=True) == loaded.predictions > 2
+        for analysis in analyses():
+            if not analysis.needs_events:
+                assert_same(embedded.query(analysis), engine.query(analysis), analysis)
+    engine.keep()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from stroke.adapters.avro.changes import read as read_avro
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.results.states import FolderPointer
+from stroke.adapters.spark.batches import SparkBatches
 from stroke.adapters.spark.bucket import S3Access, address_for_spark
 from stroke.adapters.spark.changes import SparkSource
 from stroke.adapters.spark.engine import SparkAnalytics
@@ -25,6 +26,7 @@ from stroke.adapters.spark.lake import SparkLake, catalog_options
 from stroke.adapters.spark.session import spark_session
 from stroke.adapters.spark.state import SparkState
 from stroke.adapters.spark.stream import SparkStream
+from stroke.adapters.sql.changes import SqlChanges
 from stroke.application.analytics import AnalyticsRun
 from stroke.application.checkpoints import CannotContinue
 from stroke.config import LakeSettings, PipelineSettings
@@ -74,9 +76,9 @@ def spark_analytics(
 ) -> SparkAnalytics:
     """Return what runs analyses of ``source`` on Spark.
 
-    ``source`` is "iceberg", "kafka", or a folder or ``s3://`` prefix of Avro files. ``checkpoint``
-    is a folder or prefix, which the workers know, for what lets the next run read only what is new.
-    Raises ``InvalidSetting``.
+    ``source`` is "iceberg", "db", "kafka", or a folder or ``s3://`` prefix of Avro files.
+    ``checkpoint`` is a folder or prefix, which the workers know, for what lets the next run read
+    only what is new. Raises ``InvalidSetting``.
     """
     if source != "iceberg" and (as_of is not None or checkpoint is not None):
         raise InvalidSetting("--as-of and --checkpoint are for the change log (--source iceberg)")
@@ -157,7 +159,7 @@ def _source(
         options = topic_options(settings.kafka.bootstrap_servers, settings.topic)
         return SparkTopic(session, options, schema_registry(settings).schema)
     if name == "db":
-        raise InvalidSetting("--source db needs no Spark: leave --engine out")
+        return SparkBatches(session, SqlChanges(settings.database.sqlalchemy_url))
     return _avro_files(session, AvroChanges(*place_of(lake, name)))
 
 

@@ -25,11 +25,12 @@ class SparkInput:
     """A ``frame`` of ``CHANGES`` (and ``name``, if asked for) and ``BESIDE``.
 
     ``point`` makes of the number of rows by what is beside the events the point that the run
-    reaches, as JSON takes it.
+    reaches, as JSON takes it. Without events (``has_events``) the frame has the rows themselves.
     """
 
     frame: DataFrame
     point: Callable[[Mapping[str, int]], Mapping[str, Any]]
+    has_events: bool = True
 
 
 class SparkSource(Protocol):

@@ -115,7 +115,8 @@ class SparkAnalytics(AnalyticsEngine):
             given.point({beside: rows for beside, rows in counts.items() if beside}),
             counts.get("", 0),
             predictions,
-            self._reached(),
+            self._reached() if given.has_events else (),
+            has_events=given.has_events,
             since=since,
             note=note,
         )
