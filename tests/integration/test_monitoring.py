@@ -229,7 +229,7 @@ def webhook(pipeline: PipelineStack) -> Iterator[Callable[[], Notices]]:
     name = f"{pipeline.project}-webhook"
     beside(pipeline, "webhook", build_image("api", "pipeline"), "python", "-c", _RECEIVER)
     try:
-        yield lambda: [json.loads(line) for line in docker("logs", name).splitlines()]
+        yield lambda: [json.loads(line) for line in docker("logs", name).splitlines() if line]
     finally:
         docker("rm", "--force", name)
 
