@@ -13,12 +13,16 @@ from .processes import environment
 from .stack import DATABASE, PipelineStack
 
 _SERVICES = ("spark-master", "spark-worker", "jupyter")
-# JVMs that live for a minute on two cores: the second compiler costs more than it gives.
-_JAVA = [
-    f"--conf spark.{part}.extraJavaOptions=-XX:TieredStopAtLevel=1"
-    for part in ("driver", "executor")
-]
-_SHORT_LIVED = {"PYSPARK_SUBMIT_ARGS": " ".join([*_JAVA, "pyspark-shell"])}
+# JVMs that live for a minute on two cores, for few rows: to compile twice, and each query, costs
+# more than it gives.
+_CONF = {
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.shuffle.partitions": "2",
+}
+_ARGUMENTS = " ".join(f"--conf {name}={value}" for name, value in _CONF.items())
+_SHORT_LIVED = {"PYSPARK_SUBMIT_ARGS": f"{_ARGUMENTS} pyspark-shell"}
 
 
 class Driver:

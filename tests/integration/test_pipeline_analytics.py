@@ -105,7 +105,7 @@ async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
     filled: SparkCluster, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
     stack = filled.stack
-    command = ["stroke", "analytics", "stream", *STREAMED, "--every", "2", "--minimum-count", "1"]
+    command = ["stroke", "analytics", "stream", *STREAMED, "--every", "5", "--minimum-count", "1"]
     command += ["--output", filled.reports_url, "--checkpoint", f"s3://{BUCKET}/stream"]
     operations = f"SELECT op, events FROM {TABLES['operations']}"  # noqa: S608
 
