@@ -17,7 +17,7 @@ from stroke.adapters.iceberg.catalog import Lake
 from .containers import ROOT, MySqlServer, PostgreSqlServer, mysql_image
 from .helm_chart import Chart
 from .object_store import ObjectStore
-from .processes import STROKE, RunStroke, environment
+from .processes import RunStroke, run_stroke
 from .stack import PipelineStack
 
 
@@ -97,25 +97,17 @@ def lake(catalog: dict[str, Any]) -> Iterator[Lake]:
 @pytest.fixture
 def run_on_lake(catalog: dict[str, Any], tmp_path: Path) -> RunStroke:
     """Give the ``stroke`` command, run in the test's folder, with ``lake``'s settings."""
-    settings = environment(
-        STROKE_LAKE_CATALOG_URI=catalog["uri"],
-        STROKE_LAKE_BUCKET=catalog["warehouse"].split("/")[2],
-        STROKE_LAKE_ENDPOINT=catalog["endpoint"],
-        STROKE_LAKE_PATH_STYLE="true",
-        STROKE_LAKE_ACCESS_KEY_ID="local",
-        STROKE_LAKE_SECRET_ACCESS_KEY="local",
-    )
+    settings = {
+        "STROKE_LAKE_CATALOG_URI": catalog["uri"],
+        "STROKE_LAKE_BUCKET": catalog["warehouse"].split("/")[2],
+        "STROKE_LAKE_ENDPOINT": catalog["endpoint"],
+        "STROKE_LAKE_PATH_STYLE": "true",
+        "STROKE_LAKE_ACCESS_KEY_ID": "local",
+        "STROKE_LAKE_SECRET_ACCESS_KEY": "local",
+    }
 
     def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(STROKE), *arguments],
-            cwd=tmp_path,
-            env=settings | changes,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return run_stroke(*arguments, folder=tmp_path, within=120, settings=settings | changes)
 
     return run
 

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+
+import forked
 
 from .containers import free_port
 
@@ -30,12 +32,30 @@ def environment(**changes: str) -> dict[str, str]:
     return inherited | changes
 
 
+def run_stroke(
+    *arguments: str,
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    given: bytes = b"",
+    within: float = 300,
+) -> subprocess.CompletedProcess[str]:
+    """Run the command in ``folder`` with ``settings`` and no others; ``given`` is its stdin."""
+    done = forked.run(
+        arguments,
+        folder=folder,
+        environment=environment(**(settings or {})),
+        given=given,
+        within=within,
+    )
+    return subprocess.CompletedProcess(
+        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
+    )
+
+
 def upgrade_schema(database_url: str, folder: Path) -> None:
     """Run ``stroke db upgrade``, as an operator does before a new version starts."""
-    command = [str(STROKE), "db", "upgrade"]
-    settings = environment(STROKE_DATABASE_URL=database_url)
-    done = subprocess.run(
-        command, cwd=folder, env=settings, capture_output=True, text=True, check=False
+    done = run_stroke(
+        "db", "upgrade", folder=folder, settings={"STROKE_DATABASE_URL": database_url}
     )
     assert done.returncode == 0, done.stderr
 

@@ -17,7 +17,7 @@ import asyncpg
 import docker
 
 from .containers import LABELS, ROOT, build_image, free_port, mysql_image
-from .processes import STROKE, environment
+from .processes import environment, run_stroke
 
 TOPIC = "dbserver1.stroke_predictions.predictions"
 SOURCE = "stroke-predictions-connector"
@@ -233,14 +233,8 @@ class PipelineStack:
         self, *arguments: str, within: float = 300, **settings: str
     ) -> subprocess.CompletedProcess[str]:
         """Run the ``stroke`` command on this machine against the stack."""
-        return subprocess.run(
-            [str(STROKE), *arguments],
-            cwd=self._folder,
-            env=environment(**(self.settings() | settings)),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=within,
+        return run_stroke(
+            *arguments, folder=self._folder, within=within, settings=self.settings() | settings
         )
 
     def settings(self) -> dict[str, str]:

@@ -10,19 +10,11 @@ from pyarrow.fs import LocalFileSystem
 
 from avro_change_log import write_change_log
 
-from .processes import STROKE, environment
+from .processes import run_stroke
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(STROKE), "analytics", *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return run_stroke("analytics", *arguments, folder=folder, within=120)
 
 
 def without_the_time(page: str) -> str:

@@ -23,25 +23,22 @@ from stroke.adapters.avro.changes import AvroChanges
 from stroke.domain.analyses import analyses
 
 from .object_store import ObjectStore
-from .processes import STROKE, environment
+from .processes import run_stroke
 
 TABLES = {each.name: each.table for each in analyses()}
 
 
 def run(store: ObjectStore, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(STROKE), "analytics", "run", *arguments],
-        cwd=folder,
-        env=environment(
-            STROKE_LAKE_ENDPOINT=store.endpoint,
-            STROKE_LAKE_PATH_STYLE="true",
-            STROKE_LAKE_ACCESS_KEY_ID="local",
-            STROKE_LAKE_SECRET_ACCESS_KEY="local",
-        ),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
+    return run_stroke(
+        *("analytics", "run", *arguments),
+        folder=folder,
+        within=120,
+        settings={
+            "STROKE_LAKE_ENDPOINT": store.endpoint,
+            "STROKE_LAKE_PATH_STYLE": "true",
+            "STROKE_LAKE_ACCESS_KEY_ID": "local",
+            "STROKE_LAKE_SECRET_ACCESS_KEY": "local",
+        },
     )
 
 

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,11 @@ from .containers import ROOT, free_port
 from .processes import wait_for
 
 AWS = ROOT / "deploy" / "aws"
-TODAY = datetime.now(UTC).date()
 Deploy = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def today() -> date:
+    return datetime.now(UTC).date()
 
 
 class Cloud:
@@ -118,7 +121,7 @@ def test_a_stack_is_planned_applied_updated_and_removed(
     the_host_and_its_neighbours(cloud, outputs)
     (made,) = cloudformation.describe_stacks(StackName="walk")["Stacks"]
     tags = {tag["Key"]: tag["Value"] for tag in made["Tags"]}
-    expires = (TODAY + timedelta(days=14)).isoformat()
+    expires = (today() + timedelta(days=14)).isoformat()
     assert tags == {
         "Project": "stroke",
         "Stack": "walk",
@@ -222,12 +225,12 @@ def test_clean_up_removes_what_has_expired_and_nothing_else(cloud: Cloud) -> Non
         "Resources: {Topic: {Type: 'AWS::SNS::Topic'},"
         " Kept: {Type: 'AWS::SNS::Topic', DeletionPolicy: Retain}}"
     )
-    yesterday, tomorrow = TODAY - timedelta(days=1), TODAY + timedelta(days=1)
+    yesterday, tomorrow = today() - timedelta(days=1), today() + timedelta(days=1)
     for name, project, expires, protected in (
         ("old", "stroke", yesterday, False),
         ("old-protected", "stroke", yesterday, True),
         ("of-others", "other", yesterday, False),
-        ("young", "stroke", TODAY, False),
+        ("young", "stroke", today(), False),
         ("younger", "stroke", tomorrow, False),
         ("for-ever", "stroke", "never", False),
     ):

@@ -13,7 +13,7 @@ import pytest
 
 from builders import patient_json
 
-from .processes import STROKE, Service, environment
+from .processes import Service, run_stroke
 
 NAME = "Canary Nomen"
 
@@ -21,15 +21,7 @@ NAME = "Canary Nomen"
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [str(STROKE), *arguments],
-            cwd=tmp_path,
-            env=environment(**settings),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return run_stroke(*arguments, folder=tmp_path, within=120, settings=settings)
 
     return run
 

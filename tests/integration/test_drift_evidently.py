@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
-from io import BytesIO
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ from stroke.domain.drift import SCORE, WATCHED, ReferenceHistogram, Tally, drift
 from stroke.domain.features import RAW_FEATURES
 
 from .containers import ROOT
-from .processes import STROKE, environment
+from .processes import environment, run_stroke
 
 COUNT: Final = 20_000
 PYTHON: Final = ".venv-evidently/bin/python"
@@ -59,18 +59,9 @@ def test_the_index_is_evidentlys(tmp_path: Path, figures: Callable[[str], None])
 
 
 def scored(folder: Path, *, seed: int) -> pd.DataFrame:
-    def stroke(*arguments: str, given: bytes = b"") -> bytes:
-        return subprocess.run(
-            [str(STROKE), *arguments],
-            cwd=folder,
-            env=environment(),
-            input=given,
-            capture_output=True,
-            check=True,
-        ).stdout
-
-    people = stroke("simulate", str(COUNT), "--seed", str(seed))
-    return pd.read_csv(BytesIO(stroke("predict", "-", given=people)))
+    people = run_stroke("simulate", str(COUNT), "--seed", str(seed), folder=folder).stdout
+    done = run_stroke("predict", "-", folder=folder, given=people.encode())
+    return pd.read_csv(StringIO(done.stdout))
 
 
 def manifest_histograms(data: pd.DataFrame) -> dict[str, ReferenceHistogram]:

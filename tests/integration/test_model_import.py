@@ -28,18 +28,14 @@ from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.adapters.training.verification import probe_patients, with_engineered
 
+from .processes import run_stroke
+
 TEXT = ["gender", "smoking_status", "age_group", "bmi_category", "glucose_category"]
 NUMBERS = ["age", "hypertension", "heart_disease", "avg_glucose_level", "bmi", "age_hypertension"]
 
 
 def stroke(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "stroke.entrypoints.cli.main", *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_stroke(*map(str, arguments), folder=folder)
 
 
 def preprocessing() -> ColumnTransformer:

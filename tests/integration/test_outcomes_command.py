@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from .containers import MySqlServer, free_port
-from .processes import STROKE, environment
+from .processes import STROKE, environment, run_stroke
 
 COUNT = 6000
 TODAY = datetime.now(UTC).date()
@@ -27,15 +27,7 @@ WATCHED = ("auc", "sensitivity_medium", "sensitivity_high", "calibration_slope",
 def run(
     *command: str, folder: Path, fails: bool = False, **settings: Any
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [str(STROKE), *command],
-        cwd=folder,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = run_stroke(*command, folder=folder, within=120, settings=settings)
     assert done.returncode == int(fails), done.stderr
     return done
 

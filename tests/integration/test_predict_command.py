@@ -22,7 +22,7 @@ from stroke.container.service import Container
 from stroke.domain.patient import Patient
 from stroke.domain.risk import RiskAssessment
 
-from .processes import STROKE, environment
+from .processes import STROKE, environment, run_stroke
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "healthcare-dataset-stroke-data.csv"
 HEADER = (
@@ -42,17 +42,7 @@ HEEDS_CTRL_C = (
 def run(
     *command: str, folder: Path, given: bytes | None = None, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [str(STROKE), *command],
-        cwd=folder,
-        env=environment(**settings),
-        input=given,
-        capture_output=True,
-        check=False,
-    )
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
+    return run_stroke(*command, folder=folder, given=given or b"", settings=settings)
 
 
 def simulated(folder: Path, count: int, name: str = "patients.csv") -> Path:

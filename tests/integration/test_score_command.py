@@ -18,21 +18,14 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from .processes import STROKE, Service, environment, upgrade_schema
+from .processes import STROKE, Service, environment, run_stroke, upgrade_schema
 
 COUNT = 1_000
 ADDED = ("probability", "risk_category", "contributing_factors", "model_version")
 
 
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(STROKE), *arguments],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_stroke(*arguments, folder=folder)
 
 
 def simulated(folder: Path, count: int, name: str = "patients.csv") -> Path:

@@ -20,7 +20,7 @@ from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.domain.prediction import Prediction, PredictionFilter, PredictionRecord
 
 from .containers import MySqlServer
-from .processes import STROKE, environment
+from .processes import run_stroke
 
 AWKWARD = ("O'Brien \"Bob\" \\ back\\'slash", "山田 😀; (), -- #", "", "NULL", "a\u2028b")
 
@@ -35,14 +35,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
 
 def db(url: URL, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     written = url.render_as_string(hide_password=False)
-    return subprocess.run(
-        [str(STROKE), "db", *arguments],
-        cwd=folder,
-        env=environment(STROKE_DATABASE_URL=written),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_stroke("db", *arguments, folder=folder, settings={"STROKE_DATABASE_URL": written})
 
 
 def imported(url: URL, folder: Path, *arguments: str) -> dict[str, object]:
