@@ -49,6 +49,8 @@ class DuckDbEngine(BatchEngine, IncrementalEngine):
         if threads is not None:
             config["threads"] = threads
         self._database = duckdb.connect(config=config)
+        # Where Python looks interactive it would be written to stdout, among the results.
+        self._database.execute("SET enable_progress_bar = false")
         self._kept = Kept(self._database, self.folder)
 
     def __enter__(self) -> Self:
