@@ -135,6 +135,29 @@ def sink_rows(stack: PipelineStack, condition: str = "true") -> dict[int, dict[s
     return {row[0]: plain(dict(zip(columns, row, strict=True))) for row in rows}
 
 
+def sink_row(stack: PipelineStack, number: int) -> dict[str, Any]:
+    """Return one of them; without columns where there is none."""
+    return sink_rows(stack, f"id = {number}").get(number, {})
+
+
+def sink_ids(stack: PipelineStack) -> set[int]:
+    """Return which rows the SQL sink has; what they hold costs more to look at."""
+    return {number for (number,) in stack.sink("SELECT id FROM predictions")}
+
+
+def lake_ids(stack: PipelineStack) -> set[int]:
+    """Return which rows the events of the Iceberg table amount to, without what they hold."""
+    fields = ("op", "before.id", "after.id", "_kafka_metadata.offset")
+    events = lake_table(stack).scan(selected_fields=fields).to_arrow().to_pylist()
+    found: set[int] = set()
+    for event in sorted(events, key=lambda event: int(event["_kafka_metadata"]["offset"])):
+        if event["op"] == "d":
+            found.discard(event["before"]["id"])
+        else:
+            found.add(event["after"]["id"])
+    return found
+
+
 def latest(events: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
     """Return the rows that a log of changes, in order, amounts to."""
     rows: dict[int, dict[str, Any]] = {}

@@ -40,7 +40,7 @@ class Driver:
         """Wait until it has printed more than so many lines."""
         self.wait_until(lambda: len(self.lines()) > beyond, what="the command prints a line")
 
-    def wait_until(self, look: Callable[[], bool], *, what: str, within: float = 240) -> None:
+    def wait_until(self, look: Callable[[], bool], *, what: str, within: float = 400) -> None:
         """Wait until ``look`` says yes; fail with its stderr when it ended by itself."""
 
         def has_come() -> bool:

@@ -20,7 +20,7 @@ from testinfra.host import Host
 
 from .containers import LABELS, ROOT, build_image
 
-_STARTS_WITHIN = 60.0
+_STARTS_WITHIN = 120.0
 _ANSWERS = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000', timeout=4)"
 
 

@@ -364,6 +364,9 @@ class PipelineStack:
         # hangs ends itself.
         for name in ("connectors", "verify", "schema-registry"):
             made[name]["restart"] = "unless-stopped"
+        # Half of what a JVM's start costs is to compile what a test's few rows do not repay.
+        for name in ("kafka", "schema-registry", "connect"):
+            made[name]["environment"] = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
         return {
             "services": made,
             "networks": {name: {"labels": LABELS} for name in ("app-network", "spark-network")},

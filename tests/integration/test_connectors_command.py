@@ -52,11 +52,11 @@ def test_the_exit_code_of_status_says_whether_all_run(pipeline: PipelineStack) -
 
     assert pipeline.stroke("connectors", "pause", "sqlserver-sink").returncode == 0
     try:
-        comes_true(lambda: status(pipeline)[1][SQL_SINK]["state"] == "PAUSED", within=30)
+        comes_true(lambda: status(pipeline)[1][SQL_SINK]["state"] == "PAUSED", within=90)
         assert status(pipeline)[0] == 1
     finally:
         assert pipeline.stroke("connectors", "resume", "sqlserver-sink").returncode == 0
-    comes_true(lambda: status(pipeline)[0] == 0, within=60)
+    comes_true(lambda: status(pipeline)[0] == 0, within=180)
 
 
 def test_applied_twice_nothing_changes(pipeline: PipelineStack) -> None:
@@ -115,7 +115,7 @@ def test_a_failed_task_is_healed_by_the_watch(pipeline: PipelineStack) -> None:
     pipeline.mysql("ALTER USER 'debezium'@'%%' ACCOUNT LOCK")
     try:
         pipeline.stroke("connectors", "restart", "mysql-source")
-        comes_true(lambda: status(pipeline)[1][SOURCE]["tasks"][0]["state"] == "FAILED", within=60)
+        comes_true(lambda: status(pipeline)[1][SOURCE]["tasks"][0]["state"] == "FAILED", within=180)
     finally:
         pipeline.mysql("ALTER USER 'debezium'@'%%' ACCOUNT UNLOCK")
 
@@ -131,7 +131,7 @@ def test_a_removed_connector_is_missed_and_goes_on_where_it_was(pipeline: Pipeli
     assert f"missing {SQL_SINK}" in seen.stdout
 
     assert pipeline.stroke("connectors", "apply", "sqlserver-sink").returncode == 0
-    comes_true(lambda: status(pipeline)[0] == 0, within=60)
+    comes_true(lambda: status(pipeline)[0] == 0, within=180)
 
 
 def altered(folder: Path, file: str, **settings: str) -> str:

@@ -50,7 +50,7 @@ class Broker:
                 return False
             return True
 
-        until(answers, within=90, what="the broker")
+        until(answers, within=180, what="the broker")
 
     def committed(self, *, isolation: str = "read_committed") -> list[bytes]:
         """Return the values that a reader of the topic sees now."""

@@ -143,7 +143,7 @@ def test_every_target_is_up(monitoring: Monitoring) -> None:
     def up() -> bool:
         return all(health == "up" for health in monitoring.targets().values())
 
-    until(up, within=90, what="every target")
+    until(up, within=180, what="every target")
     assert monitoring.targets().keys() == {
         *("api", "connect", "broker", "watcher", "verify", "performance", "node", "mysql"),
         *("prometheus", "alertmanager"),
@@ -156,7 +156,7 @@ def test_every_rule_is_evaluated_without_an_error(monitoring: Monitoring) -> Non
         groups = monitoring.prometheus.get("/api/v1/rules").json()["data"]["groups"]
         return [rule for group in groups for rule in group["rules"]]
 
-    until(lambda: all(rule["health"] == "ok" for rule in seen()), within=60, what="the rules")
+    until(lambda: all(rule["health"] == "ok" for rule in seen()), within=180, what="the rules")
     assert len(seen()) == len(rules())
 
 

@@ -55,7 +55,7 @@ def filled(cluster: SparkCluster) -> SparkCluster:
 
 
 def caught_up(stack: PipelineStack) -> None:
-    done = stack.stroke("pipeline", "verify", "--timeout", "120")
+    done = stack.stroke("pipeline", "verify", "--timeout", "240")
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -225,7 +225,7 @@ def test_nobody_gets_in_without_the_token_or_the_secret(cluster: SparkCluster) -
     with cluster.driver(*stranger, STROKE_SPARK_SECRET="a secret of its own") as refused:
         until(
             lambda: "Failed to connect to master" in refused.errors(),
-            within=60,
+            within=180,
             what="the master refuses a worker with another secret",
         )
         assert workers() == ["ALIVE"]

@@ -31,7 +31,7 @@ def test_the_sink_goes_on_exactly_after_compaction_expiry_and_a_kill(
         predict(pipeline, 150)
         until(
             lambda: len(lake_table(pipeline).snapshots()) > snapshots,  # noqa: B023
-            within=90,
+            within=180,
             what="the sink commits",
         )
     assert_equal(pipeline)

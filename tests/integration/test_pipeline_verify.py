@@ -11,7 +11,7 @@ from builders import patient_json
 
 from .stack import PipelineStack
 
-WITHIN = ("--timeout", "120", "--chunk-size", "500")
+WITHIN = ("--timeout", "240", "--chunk-size", "500")
 
 
 def predict(stack: PipelineStack, count: int) -> list[int]:

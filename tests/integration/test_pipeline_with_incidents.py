@@ -42,7 +42,7 @@ def letters(pipeline: PipelineStack, *options: str) -> list[dict[str, Any]]:
 
 
 def verified(pipeline: PipelineStack) -> dict[str, Any]:
-    done = pipeline.stroke("pipeline", "verify", "--json", "--timeout", "180", within=400)
+    done = pipeline.stroke("pipeline", "verify", "--json", "--timeout", "300", within=500)
     assert done.stdout, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told

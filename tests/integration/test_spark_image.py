@@ -157,7 +157,7 @@ def test_a_driver_needs_the_secret_and_shows_none(
         code, said = run(image, *driver, network=network, STROKE_SPARK_SECRET=SECRET, **lake)
         until(
             lambda: "Failed to connect to master" in stranger.log,
-            within=60,
+            within=180,
             what="the master refuses a driver without the secret",
         )
         page = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8080/json/').read())"
