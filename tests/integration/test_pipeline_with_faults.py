@@ -18,6 +18,7 @@ from .stack import PipelineStack
 ACKNOWLEDGED = 5_000
 BEFORE = 1_500  # acknowledged before the fault; as many come while it lasts, the others after it
 PAUSE = 0.1  # of a client: they make some 250 predictions a second
+WAITING = 1.0  # while something comes back: what is compared afterwards need not grow with it
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +37,9 @@ async def loaded(
         await asyncio.to_thread(fault)
         await load.until(more=while_it_lasts)
         recovery = time.monotonic()
+        load.pause = WAITING
         await asyncio.to_thread(recover)
+        load.pause = PAUSE
         await load.until(more=ACKNOWLEDGED - BEFORE - while_it_lasts)
     return load, recovery
 

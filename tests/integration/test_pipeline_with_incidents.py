@@ -1,4 +1,4 @@
-"""Names that must not leave, and a Kafka that is made anew: last of all, for the others' sake."""
+"""Names that must not leave, and a Kafka that is made anew: after what wants the first one."""
 
 from __future__ import annotations
 
