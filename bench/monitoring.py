@@ -12,7 +12,6 @@ Needs wrk (Debian's package) and a Docker engine. Goal: rate with metrics and dr
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
@@ -22,7 +21,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.service import ROOT, ratios, stroke_server, summarise, take_turns, warn_when_busy
+from bench.service import (
+    ROOT,
+    options,
+    ratios,
+    stroke_server,
+    summarise,
+    take_turns,
+    warn_when_busy,
+)
 
 from integration.containers import MySqlServer, mysql_image
 
@@ -70,11 +77,7 @@ def collector() -> Iterator[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--connections", type=int, default=32)
-    chosen = parser.parse_args()
+    chosen = options(__doc__)
     warn_when_busy()
     mysql = MySqlServer(mysql_image(), on_host_network=True)
     with ExitStack() as held:

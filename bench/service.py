@@ -184,12 +184,17 @@ def summarise(rounds: dict[str, list[Round]]) -> None:
         print(f"{name:<9}" + "{:>8.0f}{:>9.2f}{:>9.2f}{:>12.0f}".format(*values) + "   median")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def options(purpose: str) -> argparse.Namespace:
+    """Return how long to drive, and with how many connections, as the command line says."""
+    parser = argparse.ArgumentParser(description=purpose.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--connections", type=int, default=32)
-    chosen = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    chosen = options(__doc__)
     warn_when_busy()
     mysql = MySqlServer(mysql_image(), on_host_network=True)
     mysql.launch()

@@ -95,9 +95,9 @@ def lake(catalog: dict[str, Any]) -> Iterator[Lake]:
 
 
 @pytest.fixture
-def run_on_lake(catalog: dict[str, Any], tmp_path: Path) -> RunStroke:
-    """Give the ``stroke`` command, run in the test's folder, with ``lake``'s settings."""
-    settings = {
+def lake_settings(catalog: dict[str, Any]) -> dict[str, str]:
+    """Return what the ``stroke`` command must be told to find ``lake``."""
+    return {
         "STROKE_LAKE_CATALOG_URI": catalog["uri"],
         "STROKE_LAKE_BUCKET": catalog["warehouse"].split("/")[2],
         "STROKE_LAKE_ENDPOINT": catalog["endpoint"],
@@ -106,8 +106,14 @@ def run_on_lake(catalog: dict[str, Any], tmp_path: Path) -> RunStroke:
         "STROKE_LAKE_SECRET_ACCESS_KEY": "local",
     }
 
+
+@pytest.fixture
+def run_on_lake(lake_settings: dict[str, str], tmp_path: Path) -> RunStroke:
+    """Give the ``stroke`` command, run in the test's folder, with ``lake``'s settings."""
+
     def run(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-        return run_stroke(*arguments, folder=tmp_path, within=120, settings=settings | changes)
+        settings = lake_settings | changes
+        return run_stroke(*arguments, folder=tmp_path, within=120, settings=settings)
 
     return run
 

@@ -133,7 +133,10 @@ async def test_connect_that_starts_while_the_registry_is_away_parks_nothing(
 async def test_a_registry_that_hangs_is_ended_and_started_again(
     pipeline: PipelineStack, figures: Callable[[str], None]
 ) -> None:
-    """Away is away: it answers nobody while the load goes on, and then it is killed."""
+    """One that answers nobody is away as one that takes no connection is: the source waits.
+
+    It does so while the load goes on, until the registry's own watch kills it.
+    """
     before = pipeline.crashes("schema-registry")
 
     def hang() -> None:

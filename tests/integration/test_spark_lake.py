@@ -24,17 +24,9 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run(catalog: dict[str, Any]) -> Run:
+def run(lake_settings: dict[str, str]) -> Run:
     """Make all tables with Spark; return the record of the run."""
-    settings = {
-        "STROKE_LAKE_CATALOG_URI": catalog["uri"],
-        "STROKE_LAKE_BUCKET": catalog["warehouse"].split("/")[2],
-        "STROKE_LAKE_ENDPOINT": catalog["endpoint"],
-        "STROKE_LAKE_PATH_STYLE": "true",
-        "STROKE_LAKE_ACCESS_KEY_ID": "local",
-        "STROKE_LAKE_SECRET_ACCESS_KEY": "local",
-        "SPARK_LOCAL_IP": "127.0.0.1",
-    }
+    settings = lake_settings | {"SPARK_LOCAL_IP": "127.0.0.1"}
     where = ["docker", "run", "--rm", "--network=host", *LABEL, *CONFINED, *variables(settings)]
     where.append(build_image("spark"))
 

@@ -10,7 +10,13 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from stroke.adapters.kafka.topics import broken_off, committed_consumer, partitions, read
+from stroke.adapters.kafka.topics import (
+    broken_off,
+    committed_consumer,
+    offset_of,
+    partitions,
+    read,
+)
 from stroke.adapters.kafka.wire_format import AvroReader, SchemaOf, Undecodable, unframed
 from stroke.application.change_batches import ChangeSource, Counts, Envelopes, Input, changes_schema
 from stroke.domain.errors import InvalidData
@@ -67,7 +73,7 @@ class KafkaChanges(ChangeSource):
                     self._schema_of, partial(self._reader_of, shape=shape, partition=number)
                 )
                 messages = read(consumer, self._topic, number, start=0, timeout=self._timeout)
-                records = ((message.offset() or 0, message.value()) for message in messages)
+                records = ((offset_of(message), message.value()) for message in messages)
                 while some := list(islice(records, _BATCH_RECORDS)):
                     yield from events.batches(some)
                 total.add(events.counts())

@@ -20,6 +20,7 @@ from stroke.adapters.kafka.topics import (
     KafkaChangeTopic,
     broken_off,
     committed_consumer,
+    offset_of,
     partitions,
     read,
 )
@@ -86,12 +87,12 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
         await self._topics.ensure_topic(topic, _KEPT)
         ids = await asyncio.to_thread(self._prediction_ids, records)
         copies = [
-            (record.key(), record.value(), _headers(record) + about.headers(_offset(record)))
+            (record.key(), record.value(), _headers(record) + about.headers(offset_of(record)))
             for record in records
         ]
         places = await asyncio.to_thread(self._produce, topic, copies)
         return [
-            about.letter(place, _offset(record), prediction_id)
+            about.letter(place, offset_of(record), prediction_id)
             for place, record, prediction_id in zip(places, records, ids, strict=True)
         ]
 
@@ -121,7 +122,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
             if key.startswith(_HEADER) and isinstance(value, bytes)
         }
         return DeadLetter(
-            letter=_offset(message),
+            letter=offset_of(message),
             connector=told.get("connector.name", ""),
             topic=told.get("topic", ""),
             partition=_number(told.get("partition")),
@@ -137,7 +138,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
         with broken_off(self._servers), committed_consumer(self._servers) as consumer:
             topic, number = source.topic, source.partition
             for message in read(consumer, topic, number, start=first, timeout=self._timeout):
-                if last is not None and _offset(message) > last:
+                if last is not None and offset_of(message) > last:
                     break
                 found.append(message)
                 if last is None:
@@ -163,7 +164,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
 
         def written(error: object, message: Message) -> None:
             if error is None:
-                places.append(_offset(message))
+                places.append(offset_of(message))
 
         with broken_off(self._servers):
             for key, value, headers in records:
@@ -212,13 +213,6 @@ class _About:
             prediction_id=prediction_id,
             settled=False,
         )
-
-
-def _offset(message: Message) -> int:
-    offset = message.offset()
-    if offset is None:
-        raise TypeError("a record without an offset")
-    return offset
 
 
 def _number(text: str | None) -> int:

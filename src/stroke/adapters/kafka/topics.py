@@ -161,3 +161,11 @@ def read(
         elif not error.retriable():
             raise KafkaException(error)
     raise TimeoutError(f"no records from {topic} within {timeout:.0f} s")
+
+
+def offset_of(message: Message) -> int:
+    """Return where a record that was read is. One that is to be sent is nowhere: ``TypeError``."""
+    offset = message.offset()
+    if offset is None:
+        raise TypeError("a record without an offset")
+    return offset
