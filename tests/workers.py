@@ -36,7 +36,8 @@ AT_FAULT: Final = ("test_pipeline_with_incidents", "test_pipeline_with_faults")
 
 # Spark's image takes longest to make, and the tests of the platform want it some time later.
 _FIRST: Final = ("test_spark_image",)
-# A second platform: beside the first one that has the images, and is not just coming up, too.
+# It has a platform of its own, as the faults have: side by side, when the images are there and the
+# first platform is gone.
 _LAST: Final = ("test_compose",)
 
 
@@ -47,10 +48,11 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no typ
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return _scope(PurePath(nodeid.split("::", maxsplit=1)[0])) or nodeid
+        return scope_of(PurePath(nodeid.split("::", maxsplit=1)[0])) or nodeid
 
 
-def _scope(module: PurePath) -> str | None:
+def scope_of(module: PurePath) -> str | None:
+    """Return what keeps the tests of ``module`` together; nothing does for unit tests."""
     if "integration" not in module.parts:
         return None
     if module.stem in OF_PLATFORM:
@@ -60,7 +62,7 @@ def _scope(module: PurePath) -> str | None:
 
 def order(items: list[pytest.Item]) -> None:
     """Sort: the platform's, then others of tests/integration, large ones first; unit tests last."""
-    scopes = {item: _scope(item.path) for item in items}
+    scopes = {item: scope_of(item.path) for item in items}
     sizes = Counter(scopes.values())
 
     def rank(item: pytest.Item) -> tuple[int, int]:
@@ -68,8 +70,8 @@ def order(items: list[pytest.Item]) -> None:
         if scope is None:
             return 5, 0
         if scope == _FAULTS:
-            return 4, AT_FAULT.index(item.path.stem)
-        turns = {_PLATFORM: 0} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 3)
+            return 3, AT_FAULT.index(item.path.stem)
+        turns = {_PLATFORM: 0} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 4)
         return turns.get(scope, 2), -sizes[scope]
 
     items.sort(key=rank)

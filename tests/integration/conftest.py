@@ -12,6 +12,7 @@ from typing import Any
 import docker
 import pytest
 
+import workers
 from stroke.adapters.iceberg.catalog import Lake
 
 from .containers import ROOT, MySqlServer, PostgreSqlServer, mysql_image
@@ -19,6 +20,8 @@ from .helm_chart import Chart
 from .object_store import ObjectStore
 from .processes import RunStroke, run_stroke
 from .stack import PipelineStack
+
+_PLATFORM = pytest.StashKey[PipelineStack]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -142,21 +145,44 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
 
 
 @pytest.fixture(scope="session")
-def pipeline(
-    docker_engine: None, tmp_path_factory: pytest.TempPathFactory
+def platform(
+    docker_engine: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PipelineStack]:
-    """Share the whole platform. A test that breaks a part of it mends it, and checks that.
-
-    The modules called test_pipeline_with_... come last: they leave many rows, or another Kafka.
-    While writing tests: STROKE_TEST_STACK names a folder whose stack is left running.
-    """
+    """Have a platform that tests share by ``pipeline``."""
     kept = os.environ.get("STROKE_TEST_STACK")
     folder = Path(kept) if kept else tmp_path_factory.mktemp("pipeline")
     folder.mkdir(parents=True, exist_ok=True)
     stack = PipelineStack(folder)
     try:
         stack.launch()
+        if not kept:
+            request.config.stash[_PLATFORM] = stack
         yield stack
     finally:
         if not kept:
+            stack.remove()
+
+
+@pytest.fixture(scope="module")
+def pipeline(platform: PipelineStack) -> PipelineStack:
+    """Share the whole platform. A test that breaks a part of it mends it, and checks that.
+
+    The modules called test_pipeline_with_... leave many rows, or another Kafka (tests/workers.py).
+    While writing tests: STROKE_TEST_STACK names a folder whose stack is left running.
+    """
+    if not platform.is_up:
+        platform.launch()
+    return platform
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, None, None]:
+    """End the platform after the tests that want it: it takes 4 GiB, and a quarter of a core."""
+    yield
+    stack = item.config.stash.get(_PLATFORM, None)
+    if stack is not None and stack.is_up:
+        following = None if nextitem is None else workers.scope_of(nextitem.path)
+        if following != workers.scope_of(item.path):
             stack.remove()

@@ -22,7 +22,7 @@ _CONF = {
     "spark.sql.shuffle.partitions": "2",
 }
 _ARGUMENTS = " ".join(f"--conf {name}={value}" for name, value in _CONF.items())
-_SHORT_LIVED = {"PYSPARK_SUBMIT_ARGS": f"{_ARGUMENTS} pyspark-shell"}
+SHORT_LIVED = {"PYSPARK_SUBMIT_ARGS": f"{_ARGUMENTS} pyspark-shell"}
 
 
 class Driver:
@@ -92,7 +92,7 @@ class SparkCluster:
         """Run a command in JupyterLab's container, as somebody who works there does."""
         container = self.stack.compose("ps", "--quiet", "jupyter").strip()
         return subprocess.run(
-            ["docker", "exec", *_as_options(_SHORT_LIVED), container, *command],
+            ["docker", "exec", *_as_options(SHORT_LIVED), container, *command],
             capture_output=True,
             text=True,
             check=False,
@@ -104,7 +104,7 @@ class SparkCluster:
     def driver(self, service: str, *command: str, **settings: str) -> Iterator[Driver]:
         """Run a command in a container of its own."""
         name = f"{self.stack.project}-driver-{token_hex(3)}"
-        changes = _as_options(_SHORT_LIVED | settings)
+        changes = _as_options(SHORT_LIVED | settings)
         self.stack.compose(
             "run", "--detach", "--no-deps", "--name", name, *changes, service, *command
         )

@@ -97,6 +97,7 @@ class PipelineStack:
         self.project: str = known["project"]
         self.passwords: dict[str, str] = known["passwords"]
         self.ports: dict[str, int] = known["ports"]
+        self.is_up = False
 
     @cached_property
     def api_url(self) -> str:
@@ -123,6 +124,7 @@ class PipelineStack:
     def launch(self, **settings: str) -> None:
         """Bring everything up and wait until it is healthy."""
         self.prepare(**settings)
+        self.is_up = True
         self.up()
 
     def prepare(self, **settings: str) -> None:
@@ -144,6 +146,7 @@ class PipelineStack:
 
     def remove(self) -> None:
         self.compose("down", "--volumes", "--timeout", "1", check=False)
+        self.is_up = False
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         """Run ``docker compose`` on this stack; return what it printed."""

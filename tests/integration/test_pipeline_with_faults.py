@@ -18,7 +18,7 @@ from .stack import PipelineStack
 ACKNOWLEDGED = 5_000
 BEFORE = 1_500  # acknowledged before the fault; as many come while it lasts, the others after it
 PAUSE = 0.1  # of a client: they make some 250 predictions a second
-WAITING = 1.0  # while something comes back: what is compared afterwards need not grow with it
+WAITING = 1.0  # while a part ends or comes back: what is compared then need not grow with that
 
 pytestmark = pytest.mark.anyio
 
@@ -34,7 +34,9 @@ async def loaded(
     load = Load(stack.api_url, tag=token_hex(4), pause=PAUSE)  # a stack may be kept
     async with load.running():
         await load.until(more=BEFORE)
+        load.pause = WAITING
         await asyncio.to_thread(fault)
+        load.pause = PAUSE
         await load.until(more=while_it_lasts)
         recovery = time.monotonic()
         load.pause = WAITING

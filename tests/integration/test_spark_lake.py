@@ -18,6 +18,7 @@ from .containers import build_image
 from .lake_change_log import NAMES, SMALL, assert_true, begin, fill, results
 from .object_store import ObjectStore
 from .processes import RunStroke
+from .spark_cluster import SHORT_LIVED
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_engine")]
 Run = Callable[..., dict[str, Any]]
@@ -26,7 +27,7 @@ Run = Callable[..., dict[str, Any]]
 @pytest.fixture
 def run(lake_settings: dict[str, str]) -> Run:
     """Make all tables with Spark; return the record of the run."""
-    settings = lake_settings | {"SPARK_LOCAL_IP": "127.0.0.1"}
+    settings = lake_settings | {"SPARK_LOCAL_IP": "127.0.0.1"} | SHORT_LIVED
     where = ["docker", "run", "--rm", "--network=host", *LABEL, *CONFINED, *variables(settings)]
     where.append(build_image("spark"))
 

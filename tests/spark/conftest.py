@@ -27,6 +27,11 @@ def spark() -> Iterator[Any]:
     # Where there is no pyspark, nobody asks for it.
     from stroke.adapters.spark.session import spark_session  # noqa: PLC0415
 
-    options = {"spark.ui.enabled": "false", "spark.sql.shuffle.partitions": "2"}
+    options = {
+        "spark.ui.enabled": "false",
+        "spark.sql.shuffle.partitions": "2",
+        # A JVM that lives for two minutes on few rows compiles more than it runs.
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    }
     with spark_session("tests", options, master="local[2]") as session:
         yield session
