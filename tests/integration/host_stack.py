@@ -13,6 +13,7 @@ from typing import Any
 from .checkout import copy_checkout
 from .containers import LABELS, free_port, mysql_image
 from .processes import environment
+from .stack import SHORT_LIVED_JVM
 
 _WITHIN = 600.0  # where another platform runs beside it
 _BUILDS_WITHIN = 1800.0
@@ -25,8 +26,12 @@ class HostStack:
         self.folder = copy_checkout(folder)
         self._project = f"stroke-test-{secrets.token_hex(4)}"
         compose = folder / "deploy" / "compose.yaml"
-        labelled = f"x-restart: &restart\n  labels: {json.dumps(LABELS)}"
-        compose.write_text(compose.read_text().replace("x-restart: &restart", labelled))
+        text = compose.read_text()
+        text = text.replace("&restart\n", f"&restart\n  labels: {json.dumps(LABELS)}\n", 1)
+        heap = re.compile(r"^( +)(?=(KAFKA|REGISTRY)_HEAP: )", re.MULTILINE)
+        text, jvms = heap.subn(rf"\1JAVA_TOOL_OPTIONS: {SHORT_LIVED_JVM}\n\1", text)
+        assert jvms == 3
+        compose.write_text(text)
         self.run("make", "env")
         self._settings = folder / "deploy" / ".env"
         self.api_url = f"http://127.0.0.1:{self._own_ports()['STROKE_PORT_API']}"

@@ -10,14 +10,14 @@ from secrets import token_hex
 from .change_events import until
 from .containers import build_image
 from .processes import environment
-from .stack import DATABASE, PipelineStack
+from .stack import DATABASE, SHORT_LIVED_JVM, PipelineStack
 
 _SERVICES = ("spark-master", "spark-worker", "jupyter")
 # JVMs that live for a minute on two cores, for few rows: to compile twice, and each query, costs
 # more than it gives.
 _CONF = {
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
-    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.driver.extraJavaOptions": SHORT_LIVED_JVM,
+    "spark.executor.extraJavaOptions": SHORT_LIVED_JVM,
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.shuffle.partitions": "2",
 }

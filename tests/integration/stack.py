@@ -26,6 +26,8 @@ S3_SINK = "s3-sink-stroke-predictions"
 BUCKET = "stroke-predictions"
 DATABASE = "stroke_predictions"
 
+# Half of what a JVM's start costs is to compile what a test's few rows do not repay.
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1"
 _COMPOSE = ROOT / "deploy" / "compose.yaml"
 _PASSWORDS = (
     "MYSQL_ROOT_PASSWORD",
@@ -367,9 +369,8 @@ class PipelineStack:
         # hangs ends itself.
         for name in ("connectors", "verify", "schema-registry"):
             made[name]["restart"] = "unless-stopped"
-        # Half of what a JVM's start costs is to compile what a test's few rows do not repay.
         for name in ("kafka", "schema-registry", "connect"):
-            made[name]["environment"] = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+            made[name]["environment"] = {"JAVA_TOOL_OPTIONS": SHORT_LIVED_JVM}
         return {
             "services": made,
             "networks": {name: {"labels": LABELS} for name in ("app-network", "spark-network")},
