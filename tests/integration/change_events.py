@@ -66,7 +66,9 @@ def topic_events(stack: PipelineStack, topic: str = TOPIC) -> list[tuple[int, An
     """Return offset, key and value of each record, decoded as any client would."""
     in_key = SerializationContext(topic, MessageField.KEY)
     in_value = SerializationContext(topic, MessageField.VALUE)
-    with SchemaRegistryClient({"url": f"{stack.registry_url}/apis/ccompat/v7"}) as registry:
+    # Without a timeout the client waits for ever for one answer that the registry has lost.
+    settings = {"url": f"{stack.registry_url}/apis/ccompat/v7", "timeout": 20}
+    with SchemaRegistryClient(settings) as registry:
         decode: Any = AvroDeserializer(registry)
         return [
             (message.offset(), decode(message.key(), in_key), decode(message.value(), in_value))
