@@ -101,8 +101,12 @@ def test_the_blocks_of_the_operations_page_do_what_they_say(host: HostStack) -> 
     def run(block: Command) -> None:
         host.run("bash", "-euo", "pipefail", "-c", block.text.replace(USUAL_URL, host.api_url))
 
+    # `exec connectors` would choose the container of `make doctor`, as long as there is that one.
+    doctors = [block for block in blocks if "doctor" in block.text.split()]
+    for doctor in doctors:
+        run(doctor)
     with ThreadPoolExecutor(2) as terminals:
-        list(terminals.map(run, blocks))
+        list(terminals.map(run, [block for block in blocks if block not in doctors]))
 
 
 def test_a_lost_database_comes_back_from_its_backup_and_the_copies_agree(
