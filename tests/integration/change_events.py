@@ -97,9 +97,10 @@ def lake_table(stack: PipelineStack) -> Table:
         catalog.engine.dispose()
 
 
-def lake_events(stack: PipelineStack) -> list[dict[str, Any]]:
-    """Return all events of the Iceberg table, in the order of their offsets."""
-    events: list[dict[str, Any]] = lake_table(stack).scan().to_arrow().to_pylist()
+def lake_events(stack: PipelineStack, *fields: str) -> list[dict[str, Any]]:
+    """Return the Iceberg table's events, or these ``fields`` of them, in the order of offsets."""
+    scan = lake_table(stack).scan(selected_fields=fields or ("*",))
+    events: list[dict[str, Any]] = scan.to_arrow().to_pylist()
     return sorted(events, key=lambda event: int(event["_kafka_metadata"]["offset"]))
 
 
@@ -149,15 +150,7 @@ def sink_ids(stack: PipelineStack) -> set[int]:
 
 def lake_ids(stack: PipelineStack) -> set[int]:
     """Return which rows the events of the Iceberg table amount to, without what they hold."""
-    fields = ("op", "before.id", "after.id", "_kafka_metadata.offset")
-    events = lake_table(stack).scan(selected_fields=fields).to_arrow().to_pylist()
-    found: set[int] = set()
-    for event in sorted(events, key=lambda event: int(event["_kafka_metadata"]["offset"])):
-        if event["op"] == "d":
-            found.discard(event["before"]["id"])
-        else:
-            found.add(event["after"]["id"])
-    return found
+    return set(latest(lake_events(stack, "op", "before.id", "after.id", "_kafka_metadata.offset")))
 
 
 def latest(events: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:

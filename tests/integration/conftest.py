@@ -179,7 +179,7 @@ def pipeline(platform: PipelineStack) -> PipelineStack:
 def pytest_runtest_teardown(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, None, None]:
-    """End the platform after the tests that want it: it takes 4 GiB, and a quarter of a core."""
+    """End the platform after the tests that want it: it takes nearly half a core, idle."""
     yield
     stack = item.config.stash.get(_PLATFORM, None)
     if stack is not None and stack.is_up:

@@ -26,7 +26,7 @@ S3_SINK = "s3-sink-stroke-predictions"
 BUCKET = "stroke-predictions"
 DATABASE = "stroke_predictions"
 
-# Half of what a JVM's start costs is to compile what a test's few rows do not repay.
+# Some two fifths of what a JVM's start costs is to compile what a test's few rows do not repay.
 SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1"
 _COMPOSE = ROOT / "deploy" / "compose.yaml"
 _PASSWORDS = (

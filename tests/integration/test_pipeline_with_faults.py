@@ -31,7 +31,8 @@ async def loaded(
     while_it_lasts: int = BEFORE,
 ) -> tuple[Load, float]:
     """Run a load around a fault; return it, and when (monotonic) the recovery began."""
-    load = Load(stack.api_url, tag=token_hex(4), pause=PAUSE)  # a stack may be kept
+    # A tag of its own: a stack may be kept between runs.
+    load = Load(stack.api_url, tag=token_hex(4), pause=PAUSE)
     async with load.running():
         await load.until(more=BEFORE)
         load.pause = WAITING
