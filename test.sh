@@ -71,6 +71,6 @@ fi
 export STROKE_TEST_RUN=$$-$RANDOM
 trap remove_containers EXIT
 status=0
-# While the tests of the platform wait for it, the others run (tests/workers.py).
+# While the tests of the platform wait for it, the others run (tests/runner/workers.py).
 .venv/bin/pytest --numprocesses 2 "$@" || status=$?
 exit "$status"

@@ -35,8 +35,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 from pyiceberg.io.pyarrow import schema_to_pyarrow  # noqa: E402
 from pyiceberg.typedef import Record  # noqa: E402
 
-from integration.object_store import ObjectStore  # noqa: E402
-from integration.processes import STROKE, environment  # noqa: E402
+from components.object_store import ObjectStore  # noqa: E402
+from components.processes import STROKE, environment  # noqa: E402
 from stroke.adapters.iceberg.catalog import Lake  # noqa: E402
 from stroke.adapters.iceberg.change_log import IcebergChangeLog  # noqa: E402
 from stroke.adapters.iceberg.rewriting import write_file  # noqa: E402

@@ -31,12 +31,12 @@ from bench.service import (
     warn_when_busy,
 )
 
-from integration.containers import MySqlServer, mysql_image
+from components.containers import MySqlServer, mysql_image
 
 # The same service, which counts nothing: no middleware for metrics, no observer, no drift.
 UNWATCHED = """
 from dependency_injector import providers
-from stroke.application.ports import PredictionObserver
+from stroke.application.predictions.ports import PredictionObserver
 from stroke.container.service import Container
 from stroke.entrypoints.api import metrics
 
@@ -51,7 +51,7 @@ main()
 """
 COLLECTOR = """
 import time
-from integration.otlp_collector import Collector
+from components.otlp_collector import Collector
 with Collector() as collector:
     print(collector.endpoint, flush=True)
     while True:

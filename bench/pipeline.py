@@ -33,9 +33,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from integration.change_events import lake_table  # noqa: E402
-from integration.load import Load  # noqa: E402
-from integration.row_streams import (  # noqa: E402
+from components.change_events import lake_table  # noqa: E402
+from components.load import Load  # noqa: E402
+from components.row_streams import (  # noqa: E402
     GROUP,
     PATIENTS,
     SINGLE_RATE,
@@ -47,7 +47,7 @@ from integration.row_streams import (  # noqa: E402
     sql_sink,
     until,
 )
-from integration.stack import DATABASE, PipelineStack  # noqa: E402
+from components.stack import DATABASE, PipelineStack  # noqa: E402
 
 WARM_UP_SECONDS = 30
 GIB = 2**30

@@ -29,7 +29,7 @@ from statistics import median
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from integration.containers import MySqlServer, free_port, mysql_image  # noqa: E402
+from components.containers import MySqlServer, free_port, mysql_image  # noqa: E402
 
 TICKS = os.sysconf("SC_CLK_TCK")
 _FIELDS = ("rate", "p50", "p99", "cpu_us")

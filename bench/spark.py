@@ -28,8 +28,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from bench.analytics import a_lake, fill, make, tell  # noqa: E402
 
-from integration.containers import MySqlServer, build_image, mysql_image  # noqa: E402
-from integration.object_store import ObjectStore  # noqa: E402
+from components.containers import MySqlServer, build_image, mysql_image  # noqa: E402
+from components.object_store import ObjectStore  # noqa: E402
 
 AT_ONCE = 1_000_000
 PER_FILE = 20_000

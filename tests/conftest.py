@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import workers
+from runner import workers
 
 # What a test may lack on any machine that is not its own: part of its skip reason. Nothing else
 # may skip, and CI fails on it, so that a missing part is never mistaken for a passing test.
@@ -20,7 +20,7 @@ _FIGURES = "figures"
 
 
 # Its asserts explain themselves as those of test modules do.
-pytest.register_assert_rewrite("contracts", "contracts_pipeline")
+pytest.register_assert_rewrite("contracts")
 
 
 @pytest.fixture

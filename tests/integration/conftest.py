@@ -12,14 +12,13 @@ from typing import Any
 import docker
 import pytest
 
-import workers
+from components.containers import ROOT, MySqlServer, PostgreSqlServer, mysql_image
+from components.helm_chart import Chart
+from components.object_store import ObjectStore
+from components.processes import RunStroke, run_stroke
+from components.stack import PipelineStack
+from runner import workers
 from stroke.adapters.iceberg.catalog import Lake
-
-from .containers import ROOT, MySqlServer, PostgreSqlServer, mysql_image
-from .helm_chart import Chart
-from .object_store import ObjectStore
-from .processes import RunStroke, run_stroke
-from .stack import PipelineStack
 
 _PLATFORM = pytest.StashKey[PipelineStack]()
 
@@ -167,7 +166,8 @@ def platform(
 def pipeline(platform: PipelineStack) -> PipelineStack:
     """Share the whole platform. A test that breaks a part of it mends it, and checks that.
 
-    The modules called test_pipeline_with_... leave many rows, or another Kafka (tests/workers.py).
+    The modules called test_pipeline_with_... leave many rows, or another Kafka (see
+    tests/runner/workers.py).
     While writing tests: STROKE_TEST_STACK names a folder whose stack is left running.
     """
     if not platform.is_up:

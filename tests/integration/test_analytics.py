@@ -13,20 +13,29 @@ import pytest
 from pyarrow.fs import LocalFileSystem
 from sqlalchemy import create_engine, insert, make_url
 
-from change_log import EVENTS, TRUTH, latest_of
+from builders.truth import EVENTS, TRUTH, latest_of
+from builders.truth_in_lake import (
+    COLUMNS,
+    EPOCH,
+    NAMES,
+    SMALL,
+    TABLES,
+    assert_true,
+    begin,
+    fill,
+    results,
+)
+from components.containers import MySqlServer, PostgreSqlServer
+from components.lake_events import TOPIC
+from components.object_store import ObjectStore
+from components.processes import RunStroke
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink.results import SqlResults
-from stroke.domain.analyses import analyses
+from stroke.application.analyses.queries import analyses
 from stroke.domain.errors import InvalidData
-
-from .containers import MySqlServer, PostgreSqlServer
-from .lake_change_log import COLUMNS, EPOCH, NAMES, SMALL, TABLES, assert_true, begin, fill, results
-from .lake_events import TOPIC
-from .object_store import ObjectStore
-from .processes import RunStroke
 
 pytestmark = pytest.mark.anyio
 

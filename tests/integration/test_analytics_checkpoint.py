@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from pyarrow.fs import LocalFileSystem
 
-from change_log import EVENTS
+from builders.truth import EVENTS
+from builders.truth_in_lake import NAMES, SMALL, assert_true, begin, fill, results
+from components.object_store import ObjectStore
+from components.processes import RunStroke
 from stroke.adapters.iceberg.catalog import Lake
-
-from .lake_change_log import NAMES, SMALL, assert_true, begin, fill, results
-from .object_store import ObjectStore
-from .processes import RunStroke
 
 pytestmark = pytest.mark.anyio
 

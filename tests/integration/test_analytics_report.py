@@ -8,9 +8,8 @@ from pathlib import Path
 
 from pyarrow.fs import LocalFileSystem
 
-from avro_change_log import write_change_log
-
-from .processes import run_stroke
+from builders.truth_as_avro import write_change_log
+from components.processes import run_stroke
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -17,9 +17,9 @@ from typing import Any
 import boto3
 import pytest
 
-from .containers import ROOT, build_image, mysql_image
-from .object_store import ObjectStore
-from .ssh_host import SshHost, open_ports, release, script
+from components.containers import ROOT, build_image, mysql_image
+from components.object_store import ObjectStore
+from components.ssh_host import SshHost, open_ports, release, script
 
 pytestmark = pytest.mark.timeout(600)
 

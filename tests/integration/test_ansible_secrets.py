@@ -7,8 +7,8 @@ import subprocess
 
 import pytest
 
-from .containers import ROOT
-from .ssh_host import script
+from components.containers import ROOT
+from components.ssh_host import script
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from .confined import CONFINED, LABEL, docker, started
-from .containers import MySqlServer, build_image, free_port
-from .load import MARK, Load, reconcile
-from .processes import upgrade_schema, wait_for
+from components.confined import CONFINED, LABEL, docker, started
+from components.containers import MySqlServer, build_image, free_port
+from components.load import MARK, Load, reconcile
+from components.processes import upgrade_schema, wait_for
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_engine")]
 

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from avro_change_log import (
+from builders.truth import EVENTS, TRUTH
+from builders.truth_as_avro import (
     FOLDER,
     GARBAGE,
     TOPIC,
@@ -18,12 +19,10 @@ from avro_change_log import (
     envelope,
     write_change_log,
 )
-from change_log import EVENTS, TRUTH
+from components.object_store import ObjectStore
+from components.processes import run_stroke
 from stroke.adapters.avro.changes import AvroChanges
-from stroke.domain.analyses import analyses
-
-from .object_store import ObjectStore
-from .processes import run_stroke
+from stroke.application.analyses.queries import analyses
 
 TABLES = {each.name: each.table for each in analyses()}
 

@@ -15,8 +15,8 @@ from typing import Any
 import boto3
 import pytest
 
-from .containers import ROOT, free_port
-from .processes import wait_for
+from components.containers import ROOT, free_port
+from components.processes import wait_for
 
 AWS = ROOT / "deploy" / "aws"
 Deploy = Callable[..., subprocess.CompletedProcess[str]]
@@ -51,7 +51,7 @@ class Cloud:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     """One account and region, with an image to start hosts from."""
     port = free_port()
-    command = [sys.executable, str(Path(__file__).with_name("cloud_server.py")), str(port)]
+    command = [sys.executable, str(ROOT / "tests/components/cloud_server.py"), str(port)]
     with (tmp_path_factory.mktemp("cloud") / "moto.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     try:

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
+from components.containers import ROOT
 from stacks.environments import FOLDER, Environment, names
 from stacks.errors import WrongUse
 from stacks.template import Template
-
-from .containers import ROOT
 
 TEMPLATE = Template.read(FOLDER / "stack.yaml")
 RESOURCES: dict[str, dict[str, Any]] = TEMPLATE.content["Resources"]

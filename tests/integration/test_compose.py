@@ -9,12 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from builders import patient_json
+from builders.predictions import patient_json
+from components.host_stack import HostStack
+from components.operations_page import PAGE
+from components.readme import Command, commands
 from stroke.adapters.sql.tables import COLUMNS
-
-from .host_stack import HostStack
-from .operations_page import PAGE
-from .readme import Command, commands
 
 USUAL_URL = "http://127.0.0.1:8000"
 EVERY_ROW = f"SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', {', '.join(COLUMNS)}))) FROM predictions"  # noqa: S608

@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
-from .containers import ROOT
-from .stack import S3_SINK, SOURCE, SQL_SINK, PipelineStack
+from components.containers import ROOT
+from components.stack import S3_SINK, SOURCE, SQL_SINK, PipelineStack
 
 _ALL = [SQL_SINK, S3_SINK, SOURCE]
 

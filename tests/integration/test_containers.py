@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from .containers import MySqlServer
+from components.containers import MySqlServer
 
 pytestmark = pytest.mark.anyio
 

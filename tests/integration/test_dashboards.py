@@ -20,12 +20,11 @@ import sqlglot
 from sqlalchemy import make_url
 from sqlglot import expressions as sql
 
+from components.boards import DASHBOARDS, dashboards, expressions, selectors, sql_queries
+from components.containers import ROOT, PostgreSqlServer
+from components.processes import environment
 from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink.schema import ddl
-
-from .boards import DASHBOARDS, dashboards, expressions, selectors, sql_queries
-from .containers import ROOT, PostgreSqlServer
-from .processes import environment
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC).replace(tzinfo=None)  # as rows hold it
 SINCE, UNTIL = "2026-01-01T00:00:00Z", "2026-04-01T00:00:00Z"

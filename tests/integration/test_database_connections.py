@@ -9,10 +9,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import URL, make_url, text
 
+from components.containers import MySqlServer
 from stroke.adapters.prometheus.connections import observe_connections
 from stroke.adapters.sql.engine import create_engine
-
-from .containers import MySqlServer
 
 
 def connections(registry: CollectorRegistry) -> dict[str, float | None]:

@@ -10,10 +10,9 @@ from typing import Any
 
 import httpx
 
-from builders import patient_json
-
-from .processes import STROKE, Service, environment, upgrade_schema
-from .stack import PipelineStack
+from builders.predictions import patient_json
+from components.processes import STROKE, Service, environment, upgrade_schema
+from components.stack import PipelineStack
 
 CANARIES = "SELECT COUNT(*) FROM predictions WHERE country = 'stroke doctor'"
 

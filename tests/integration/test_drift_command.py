@@ -11,9 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from builders import patient_json
-
-from .processes import Service, run_stroke
+from builders.predictions import patient_json
+from components.processes import Service, run_stroke
 
 NAME = "Canary Nomen"
 

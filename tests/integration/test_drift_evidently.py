@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from components.containers import ROOT
+from components.processes import environment, run_stroke
 from stroke.adapters.training.histograms import reference_histograms
 from stroke.domain.drift import SCORE, WATCHED, ReferenceHistogram, Tally, drift
 from stroke.domain.features import RAW_FEATURES
-
-from .containers import ROOT
-from .processes import environment, run_stroke
 
 COUNT: Final = 20_000
 PYTHON: Final = ".venv-evidently/bin/python"
@@ -90,7 +89,7 @@ def evidently(folder: Path, reference: pd.DataFrame, current: pd.DataFrame) -> d
     for data, file in zip((reference, current), files, strict=True):
         data.to_csv(file, index=False)
     done = subprocess.run(
-        [PYTHON, "tests/integration/evidently_psi.py", *files],
+        [PYTHON, "tests/components/evidently_psi.py", *files],
         cwd=ROOT,
         env=environment(DO_NOT_TRACK="1"),
         capture_output=True,

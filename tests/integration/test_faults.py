@@ -15,13 +15,12 @@ import pytest
 import uvloop
 from sqlalchemy import URL
 
+from components.containers import MySqlServer
+from components.load import MARK, Load, reconcile
+from components.processes import Service, upgrade_schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.domain.errors import StoreUnavailable
-
-from .containers import MySqlServer
-from .load import MARK, Load, reconcile
-from .processes import Service, upgrade_schema
 
 pytestmark = pytest.mark.anyio
 

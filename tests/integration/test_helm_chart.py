@@ -12,11 +12,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from components.containers import ROOT
+from components.helm_chart import CHART, Chart, Refused, Resource, containers, of_kind, only, pods
 from stroke import __version__
 from stroke.entrypoints.api import service
-
-from .containers import ROOT
-from .helm_chart import CHART, Chart, Refused, Resource, containers, of_kind, only, pods
 
 SETS = {path.stem: path for path in sorted((CHART / "ci").glob("*.yaml"))}
 MINIMAL = SETS["minimal"]

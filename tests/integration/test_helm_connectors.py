@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 import yaml
 
-from fakes_pipeline import FakeClock, FakeConnect, FakeLake, FakeTopics
-from stroke.application.connectors import ConnectorService
+from components.containers import ROOT, build_image
+from components.helm_chart import CHART, Chart, Resource, of_kind, only
+from components.processes import STROKE, environment
+from fakes.pipeline import FakeClock, FakeConnect, FakeLake, FakeTopics
+from stroke.application.pipeline.connectors import ConnectorService
 from stroke.config import PipelineSettings
 from stroke.container.pipeline import connector_files
-
-from .containers import ROOT, build_image
-from .helm_chart import CHART, Chart, Resource, of_kind, only
-from .processes import STROKE, environment
 
 MONITORED = CHART / "ci/monitored.yaml"
 CLUSTER_ID = "Xf_9-bCdEfGhIjKlMnOpQr"

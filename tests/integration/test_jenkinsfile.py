@@ -20,9 +20,9 @@ from typing import Any
 import boto3
 import pytest
 
-from .containers import ROOT, build_image, free_port
-from .processes import wait_for
-from .ssh_host import script
+from components.containers import ROOT, build_image, free_port
+from components.processes import wait_for
+from components.ssh_host import script
 
 STAGES = ROOT / "deploy" / "jenkins" / "stages"
 SCRIPTS = sorted(
@@ -173,7 +173,7 @@ def test_a_bill_of_materials_names_what_is_in_an_image(tmp_path: Path) -> None:
 def cloud(tmp_path: Path) -> Iterator[dict[str, str]]:
     """What reaches a stand-in for AWS that has an image to start hosts from."""
     port = free_port()
-    command = [sys.executable, str(Path(__file__).with_name("cloud_server.py")), str(port)]
+    command = [sys.executable, str(ROOT / "tests/components/cloud_server.py"), str(port)]
     with (tmp_path / "moto.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
     settings = {

@@ -14,15 +14,14 @@ import httpx
 import pytest
 from confluent_kafka import Producer
 
-from contracts_pipeline import PARKABLE, ChangeTopicContract, DeadLetterQueueContract, Write
+from components.change_events import raw_records
+from components.containers import free_port
+from components.stack import PipelineStack
+from contracts.pipeline import PARKABLE, ChangeTopicContract, DeadLetterQueueContract, Write
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
 from stroke.adapters.kafka.topics import KafkaChangeTopic
-from stroke.domain.connectors import TopicPartition
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import BrokerUnavailable
-
-from .change_events import raw_records
-from .containers import free_port
-from .stack import PipelineStack
 
 KEY = {
     "type": "record",

@@ -8,17 +8,16 @@ from contextlib import suppress
 
 import pytest
 
-from contracts_pipeline import Connect, ConnectContract, comes_true
+from components.containers import ROOT
+from components.stack import PipelineStack
+from contracts.pipeline import Connect, ConnectContract, comes_true
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.adapters.kafka_connect.rest import KafkaConnect
-from stroke.application.connector_rules import JDBC_SINK, violations
+from stroke.application.pipeline.connector_rules import JDBC_SINK, violations
+from stroke.application.pipeline.kafka_connect_model import ConnectorConfig
 from stroke.config import PipelineSettings
 from stroke.container.pipeline import connector_files
-from stroke.domain.connectors import ConnectorConfig
 from stroke.domain.errors import ConnectorNotFound
-
-from .containers import ROOT
-from .stack import PipelineStack
 
 
 @pytest.fixture

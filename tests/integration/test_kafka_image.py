@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from .change_events import until
-from .containers import LABELS, build_image, free_port
+from components.change_events import until
+from components.containers import LABELS, build_image, free_port
 
 TOPIC = "events"
 

@@ -11,20 +11,24 @@ import pytest
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import IntegerType
 
-from builders import NOON
+from builders.predictions import NOON
+from components.containers import MySqlServer, free_port
+from components.lake_events import CLUSTER, COLUMNS, TOPIC, Sink, a_row, created, deleted, updated
+from components.object_store import ObjectStore
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.iceberg.compaction import compact
 from stroke.adapters.iceberg.expiry import expire
 from stroke.adapters.iceberg.replica import IcebergReplica
-from stroke.adapters.iceberg.state import state_of
-from stroke.domain.connectors import TopicPartition
-from stroke.domain.consistency import Lineage, ReplicaChunk, canonical_json, row_digest
+from stroke.adapters.iceberg.status import state_of
+from stroke.application.pipeline.consistency import (
+    Lineage,
+    ReplicaChunk,
+    canonical_json,
+    row_digest,
+)
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import InvalidSetting, ReplicaUnavailable
-
-from .containers import MySqlServer, free_port
-from .lake_events import CLUSTER, COLUMNS, TOPIC, Sink, a_row, created, deleted, updated
-from .object_store import ObjectStore
 
 pytestmark = pytest.mark.anyio
 

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 
+from components.containers import free_port
+from components.lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created
+from components.object_store import ObjectStore
+from components.processes import RunStroke
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
-
-from .containers import free_port
-from .lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created
-from .object_store import ObjectStore
-from .processes import RunStroke
 
 pytestmark = pytest.mark.anyio
 

@@ -12,18 +12,17 @@ import pytest
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
 
-from builders import NOON
+from builders.predictions import NOON
+from components.lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created, updated
+from components.object_store import ObjectStore
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog, lineage_of
 from stroke.adapters.iceberg.compaction import compact
 from stroke.adapters.iceberg.expiry import expire
 from stroke.adapters.iceberg.orphans import delete_orphans, find_orphans
-from stroke.adapters.iceberg.state import state_of
-from stroke.domain.connectors import TopicPartition
+from stroke.adapters.iceberg.status import state_of
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import ReplicaUnavailable
-
-from .lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created, updated
-from .object_store import ObjectStore
 
 pytestmark = pytest.mark.anyio
 

@@ -9,16 +9,15 @@ from typing import Any, Final, NamedTuple
 import pytest
 from prometheus_client import CollectorRegistry
 
+from components.boards import expressions, selectors
+from components.containers import ROOT
+from components.prometheus_image import rules
 from stroke.adapters.prometheus.observer import create_registry
 from stroke.adapters.prometheus.performance import PerformanceMetrics
 from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver
 from stroke.config import Settings
 from stroke.container.service import Container
 from stroke.entrypoints.api.app import create_app
-
-from .boards import expressions, selectors
-from .containers import ROOT
-from .prometheus_image import rules
 
 PAGE: Final = ROOT / "docs" / "metrics.md"
 FOREIGN: Final = "Debezium, Connect, the broker and Java"

@@ -13,15 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, make_url, text
 
-from builders import outcome, prediction
+from builders.predictions import outcome, prediction
+from components.containers import MySqlServer, free_port
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.domain.errors import InvalidData, StoreUnavailable
 from stroke.domain.prediction import PredictionRecord
-
-from .containers import MySqlServer, free_port
 
 _COLUMNS = """
     timestamp DATETIME DEFAULT CURRENT_TIMESTAMP, gender VARCHAR(10), age FLOAT,

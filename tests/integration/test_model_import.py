@@ -23,12 +23,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from contracts import RiskModelContract
+from components.processes import run_stroke
+from contracts.predictions import RiskModelContract
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.adapters.training.verification import probe_patients, with_engineered
-
-from .processes import run_stroke
 
 TEXT = ["gender", "smoking_status", "age_group", "bmi_category", "glucose_category"]
 NUMBERS = ["age", "hypertension", "heart_disease", "avg_glucose_level", "bmi", "age_hypertension"]

@@ -16,13 +16,12 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from builders import patient_json
-
-from .boards import expressions, selectors
-from .change_events import until
-from .containers import build_image
-from .prometheus_image import alerts, docker, labelled, rules
-from .stack import PipelineStack
+from builders.predictions import patient_json
+from components.boards import expressions, selectors
+from components.change_events import until
+from components.containers import build_image
+from components.prometheus_image import alerts, docker, labelled, rules
+from components.stack import PipelineStack
 
 SERVICES: Final = ("prometheus", "alertmanager", "performance")
 # Enough for measures of all and of each gender, with ten strokes at the least.

@@ -13,8 +13,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from builders import patient
-from contracts import PATIENTS, RiskModelContract
+from builders.predictions import patient
+from contracts.predictions import PATIENTS, RiskModelContract
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore

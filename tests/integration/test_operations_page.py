@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fakes_health import FakeApi
-from fakes_pipeline import FakeClock
-from fakes_verification import FakeSource
-from stroke.application.canary import Canary
-from stroke.application.stack_checks import StackParts, checks_of
-
-from .operations_page import PAGE, anchors, inline, objection, written
-from .readme import commands
+from components.operations_page import PAGE, anchors, inline, objection, written
+from components.readme import commands
+from fakes.doctor import FakeApi
+from fakes.pipeline import FakeClock
+from fakes.verification import FakeSource
+from stroke.application.doctor.canary import Canary
+from stroke.application.doctor.stack_checks import StackParts, checks_of
 
 
 def remedies() -> dict[str, str]:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from .containers import MySqlServer, free_port
-from .processes import STROKE, environment, run_stroke
+from components.containers import MySqlServer, free_port
+from components.processes import STROKE, environment, run_stroke
 
 COUNT = 6000
 TODAY = datetime.now(UTC).date()

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .change_events import (
+from components.change_events import (
     lake_events,
     lake_ids,
     lake_table,
@@ -21,7 +21,7 @@ from .change_events import (
     topic_events,
     until,
 )
-from .stack import PipelineStack
+from components.stack import PipelineStack
 
 PATIENT = {
     "gender": "Female",

@@ -13,12 +13,11 @@ import httpx
 import pyarrow.parquet as pq
 import pytest
 
-from stroke.domain.analyses import analyses
-
-from .change_events import topic_events, until
-from .load import Load
-from .spark_cluster import SparkCluster
-from .stack import BUCKET, TOPIC, PipelineStack
+from components.change_events import topic_events, until
+from components.load import Load
+from components.spark_cluster import SparkCluster
+from components.stack import BUCKET, TOPIC, PipelineStack
+from stroke.application.analyses.queries import analyses
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from builders import patient_json
-
-from .change_events import lake_ids, raw_records, sink_ids, sink_row, topic_events, until
-from .stack import S3_SINK, SOURCE, SQL_SINK, TOPIC, PipelineStack
+from builders.predictions import patient_json
+from components.change_events import lake_ids, raw_records, sink_ids, sink_row, topic_events, until
+from components.stack import S3_SINK, SOURCE, SQL_SINK, TOPIC, PipelineStack
 
 WITHIN = 180.0
 CANARY = "Zoë Canary"

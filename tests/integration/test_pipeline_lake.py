@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .change_events import lake_events, lake_table, until
-from .stack import PipelineStack
+from components.change_events import lake_events, lake_table, until
+from components.stack import PipelineStack
+
 from .test_pipeline_verify import assert_equal, predict
 
 

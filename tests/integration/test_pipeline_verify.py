@@ -7,9 +7,8 @@ from typing import Any
 
 import httpx
 
-from builders import patient_json
-
-from .stack import PipelineStack
+from builders.predictions import patient_json
+from components.stack import PipelineStack
 
 WITHIN = ("--timeout", "240", "--chunk-size", "500")
 

@@ -11,9 +11,9 @@ from secrets import token_hex
 import httpx
 import pytest
 
-from .change_events import until
-from .load import MARK, Load, agreement
-from .stack import PipelineStack
+from components.change_events import until
+from components.load import MARK, Load, agreement
+from components.stack import PipelineStack
 
 ACKNOWLEDGED = 5_000
 BEFORE = 1_500  # acknowledged before the fault; as many come while it lasts, the others after it

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from .change_events import (
+from components.change_events import (
     lake_events,
     lake_table,
     mysql_rows,
@@ -20,7 +20,8 @@ from .change_events import (
     sink_rows,
     until,
 )
-from .stack import BUCKET, PipelineStack
+from components.stack import BUCKET, PipelineStack
+
 from .test_pipeline import WITHIN, arrived, predict
 
 CANARY = "Quizzaciously Ünïque"

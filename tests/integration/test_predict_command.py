@@ -16,13 +16,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
+from components.processes import STROKE, environment, run_stroke
 from stroke.adapters.sql import schema
 from stroke.config import Settings
 from stroke.container.service import Container
 from stroke.domain.patient import Patient
 from stroke.domain.risk import RiskAssessment
-
-from .processes import STROKE, environment, run_stroke
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "healthcare-dataset-stroke-data.csv"
 HEADER = (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from .prometheus_image import FOLDER, alerts, rules, run_tool
+from components.prometheus_image import FOLDER, alerts, rules, run_tool
 
 CASES = [
     case

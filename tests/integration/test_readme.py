@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from .checkout import copy_checkout
-from .containers import ROOT, free_port
-from .processes import environment, wait_for
-from .readme import Command, commands, disagreement
+from components.checkout import copy_checkout
+from components.containers import ROOT, free_port
+from components.processes import environment, wait_for
+from components.readme import Command, commands, disagreement
 
 README = (ROOT / "README.md").read_text()
 

@@ -18,7 +18,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from .processes import STROKE, Service, environment, run_stroke, upgrade_schema
+from components.processes import STROKE, Service, environment, run_stroke, upgrade_schema
 
 COUNT = 1_000
 ADDED = ("probability", "risk_category", "contributing_factors", "model_version")

@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from builders import patient_json
+from builders.predictions import patient_json
 
 SERVE = [sys.executable, "-c", "from stroke.entrypoints.cli.main import main; main()", "serve"]
 CANARY = "Canary Q. Patient"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from .processes import STROKE, environment
+from components.processes import STROKE, environment
 
 
 def simulate(*options: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from .change_events import until
-from .confined import CONFINED, LABEL, Container, docker, started, variables
-from .containers import build_image
+from components.change_events import until
+from components.confined import CONFINED, LABEL, Container, docker, started, variables
+from components.containers import build_image
 
 MASTER = "spark://spark-master:7077"
 SECRET = secrets.token_hex(16)

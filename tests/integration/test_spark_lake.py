@@ -9,16 +9,15 @@ from typing import Any
 
 import pytest
 
-from avro_change_log import GARBAGE, write_change_log
-from change_log import EVENTS
+from builders.truth import EVENTS
+from builders.truth_as_avro import GARBAGE, write_change_log
+from builders.truth_in_lake import NAMES, SMALL, assert_true, begin, fill, results
+from components.confined import CONFINED, LABEL, variables
+from components.containers import build_image
+from components.object_store import ObjectStore
+from components.processes import RunStroke
+from components.spark_cluster import SHORT_LIVED
 from stroke.adapters.iceberg.catalog import Lake
-
-from .confined import CONFINED, LABEL, variables
-from .containers import build_image
-from .lake_change_log import NAMES, SMALL, assert_true, begin, fill, results
-from .object_store import ObjectStore
-from .processes import RunStroke
-from .spark_cluster import SHORT_LIVED
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_engine")]
 Run = Callable[..., dict[str, Any]]

@@ -10,15 +10,14 @@ import pytest
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from builders import outcome, prediction
-from contracts_outcomes import EVERYTHING, OutcomeRepositoryContract, Repositories
+from builders.predictions import outcome, prediction
+from components.containers import MySqlServer
+from contracts.outcomes import EVERYTHING, OutcomeRepositoryContract, Repositories
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.domain.errors import PredictionNotFound, StoreUnavailable
-
-from .containers import MySqlServer
 
 pytestmark = pytest.mark.anyio
 

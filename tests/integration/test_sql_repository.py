@@ -11,15 +11,14 @@ import pytest
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from builders import prediction
-from contracts import PredictionRepositoryContract
+from builders.predictions import prediction
+from components.containers import MySqlServer
+from contracts.predictions import PredictionRepositoryContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.domain.errors import PredictionRejected, SchemaOutdated, StoreUnavailable
 from stroke.domain.prediction import PredictionFilter
-
-from .containers import MySqlServer
 
 pytestmark = pytest.mark.anyio
 
@@ -246,7 +245,7 @@ async def test_a_wrong_password_is_said_without_it(mysql: MySqlServer, mysql_url
 
 _WRITER = """
 import asyncio, sys
-from builders import prediction
+from builders.predictions import prediction
 from sqlalchemy import make_url
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository

@@ -11,16 +11,15 @@ from typing import Any
 import pytest
 from sqlalchemy import JSON, URL, column, insert, make_url, table, text
 
-from builders import NOON
+from builders.predictions import NOON
+from components.containers import PostgreSqlServer, free_port
 from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink import schema
 from stroke.adapters.sql_sink.database import SinkDatabase
 from stroke.adapters.sql_sink.replica import SqlReplica
-from stroke.domain.connectors import TopicPartition
-from stroke.domain.consistency import RowValue, row_digest
+from stroke.application.pipeline.consistency import RowValue, row_digest
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import ReplicaUnavailable
-
-from .containers import PostgreSqlServer, free_port
 
 pytestmark = pytest.mark.anyio
 

@@ -14,15 +14,14 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from builders import NOON, prediction
+from builders.predictions import NOON, prediction
+from components.containers import MySqlServer
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
-from stroke.adapters.sql.source import MySqlSource
-from stroke.domain.consistency import RowValue, row_digest
+from stroke.adapters.sql.source_of_truth import MySqlSource
+from stroke.application.pipeline.consistency import RowValue, row_digest
 from stroke.domain.errors import StoreUnavailable
-
-from .containers import MySqlServer
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from .checkout import copy_checkout, running
-from .containers import free_port
-from .processes import environment
+from components.checkout import copy_checkout, running
+from components.containers import free_port
+from components.processes import environment
 
 NOBODY = 65534
 JOHN: dict[str, Any] = {

@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL, make_url
 
-from builders import prediction
+from builders.predictions import prediction
+from components.containers import MySqlServer
+from components.processes import run_stroke
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.domain.prediction import Prediction, PredictionFilter, PredictionRecord
-
-from .containers import MySqlServer
-from .processes import run_stroke
 
 AWKWARD = ("O'Brien \"Bob\" \\ back\\'slash", "山田 😀; (), -- #", "", "NULL", "a\u2028b")
 

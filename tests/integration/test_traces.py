@@ -12,11 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from builders import patient_json
-
-from .containers import MySqlServer, free_port
-from .otlp_collector import Collector, Span
-from .processes import STROKE, Service, environment, upgrade_schema
+from builders.predictions import patient_json
+from components.containers import MySqlServer, free_port
+from components.otlp_collector import Collector, Span
+from components.processes import STROKE, Service, environment, upgrade_schema
 
 # Of patients: what must be nowhere in what is sent.
 NAME, COUNTRY, PROVINCE, AGE = "Canary Nomen", "Canaria", "Provincia", 43.21987

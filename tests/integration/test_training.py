@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from components.dataset import CSV, needs_data_set
 from stroke.adapters.onnx.manifest import GRAPH, read_manifest
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.adapters.training import trainer
@@ -20,8 +21,6 @@ from stroke.adapters.training.spline_regression import FittedModel, pipeline
 from stroke.adapters.training.verification import probe_patients
 from stroke.domain.errors import ConversionMismatch, InvalidData, InvalidModel
 from stroke.domain.risk import RiskBands
-
-from .dataset import CSV, needs_data_set
 
 
 def labelled(count: int = 600) -> LabelledPatients:

@@ -13,18 +13,18 @@ import pytest
 from pyarrow import fs
 from pyspark.sql import SparkSession
 
-from change_log import EVENTS, NEW, OLD, TRUTH, Change
+from builders.truth import EVENTS, NEW, OLD, TRUTH, Change
 from stroke.adapters.duckdb.engine import DuckDbEngine
-from stroke.adapters.results.states import FolderPointer
+from stroke.adapters.results.pointer import FolderPointer
 from stroke.adapters.spark.batches import SparkBatches
 from stroke.adapters.spark.changes import SparkInput, SparkSource, schema_of_changes
+from stroke.adapters.spark.checkpoint import SparkState
 from stroke.adapters.spark.engine import SparkAnalytics
-from stroke.adapters.spark.state import SparkState
-from stroke.application.analytics import Reached
-from stroke.application.change_batches import ChangeSource, Input, changes_schema
-from stroke.application.checkpoints import CannotContinue
-from stroke.domain.analyses import Analysis, analyses
-from stroke.domain.change_views import CHANGES
+from stroke.application.analyses.changes import ChangeSource, Input, changes_schema
+from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.application.analyses.queries import Analysis, analyses
+from stroke.application.analyses.service import Reached
+from stroke.application.analyses.views import CHANGES
 
 ANALYSES = {each.name: each for each in analyses(top=2, minimum=1)}
 ODD_FACTORS = [

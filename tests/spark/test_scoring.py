@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from builders import patient_json
-from columnar import csv_text
+from builders.columnar import csv_text
+from builders.predictions import patient_json
 from stroke.adapters.arrow.files import Format, score_file
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore

@@ -1,0 +1,1 @@
+"""Adapters: one package for each technology, each behind ports of the application."""

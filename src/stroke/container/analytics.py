@@ -14,11 +14,11 @@ from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.results.checkpoints import FolderCheckpoints
 from stroke.adapters.results.folder import FolderResults
-from stroke.adapters.sql.changes import SqlChanges
+from stroke.adapters.sql.snapshot import SqlChanges
 from stroke.adapters.sql_sink.results import SqlResults
-from stroke.application.analytics import AnalyticsEngine, AnalyticsService, ResultStore
-from stroke.application.change_batches import ChangeSource
-from stroke.application.embedded_analytics import Continuation, EmbeddedAnalytics
+from stroke.application.analyses.changes import ChangeSource
+from stroke.application.analyses.embedded import Continuation, EmbeddedAnalytics
+from stroke.application.analyses.service import AnalyticsEngine, AnalyticsService, ResultStore
 from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.container.lake import lake_of, revealed
 from stroke.domain.errors import InvalidSetting

@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from stroke.adapters.http_probes.metrics import ScrapedMetrics
+from stroke.adapters.http_probes.service import HttpPredictionApi
 from stroke.adapters.sql.schema import SqlSchema
-from stroke.adapters.web.metrics import ScrapedMetrics
-from stroke.adapters.web.service import HttpPredictionApi
-from stroke.application.canary import Canary
-from stroke.application.doctor import Doctor
-from stroke.application.stack_checks import (
+from stroke.application.doctor.canary import Canary
+from stroke.application.doctor.doctor import Doctor
+from stroke.application.doctor.stack_checks import (
     API_METRICS,
     CONNECT_METRICS,
     VERIFY_METRICS,

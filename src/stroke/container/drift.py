@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dependency_injector import providers
 
-from stroke.application.drift import DriftService
+from stroke.application.quality.drift import DriftService
 from stroke.container.service import Container
 
 

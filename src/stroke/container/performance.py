@@ -5,7 +5,7 @@ from __future__ import annotations
 from dependency_injector import providers
 
 from stroke.adapters.prometheus.performance import PerformanceMetrics
-from stroke.application.performance import PerformanceService, Watch
+from stroke.application.quality.performance import PerformanceService, Watch
 from stroke.config import PerformanceSettings
 from stroke.container.service import Container, utc_now
 

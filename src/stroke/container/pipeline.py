@@ -19,13 +19,13 @@ from stroke.adapters.kafka_connect.connector_files import ConnectorFiles
 from stroke.adapters.kafka_connect.rest import KafkaConnect
 from stroke.adapters.prometheus.observer import create_registry
 from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver
-from stroke.adapters.sql.source import MySqlSource
+from stroke.adapters.sql.source_of_truth import MySqlSource
 from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink.replica import SqlReplica
-from stroke.application.connector_watch import ConnectorWatch, WatchPolicy
-from stroke.application.connectors import ConnectorService
-from stroke.application.dead_letters import DeadLetterService
-from stroke.application.verification import PipelineVerifier
+from stroke.application.pipeline.connector_watch import ConnectorWatch, WatchPolicy
+from stroke.application.pipeline.connectors import ConnectorService
+from stroke.application.pipeline.dead_letters import DeadLetterService
+from stroke.application.pipeline.verification import PipelineVerifier
 from stroke.config import PipelineSettings
 from stroke.container.lake import lake_of
 from stroke.container.source import mysql_source, source_engine

@@ -18,8 +18,8 @@ from stroke.adapters.prometheus.observer import PrometheusObserver, create_regis
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
-from stroke.application.outcomes import OutcomeService
-from stroke.application.prediction import PredictionService
+from stroke.application.predictions.outcomes import OutcomeService
+from stroke.application.predictions.prediction import PredictionService
 from stroke.config import Settings
 from stroke.container.tracing import around_commits, traced, tracing_of
 from stroke.domain.risk import ModelDescription

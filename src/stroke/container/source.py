@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.engine import create_engine
-from stroke.adapters.sql.source import MySqlSource
+from stroke.adapters.sql.source_of_truth import MySqlSource
 from stroke.adapters.sql.tables import predictions
 from stroke.config import DatabaseSettings, PipelineSettings
 from stroke.domain.errors import InvalidSetting

@@ -15,24 +15,24 @@ from stroke.adapters.avro.changes import AvroChanges
 from stroke.adapters.avro.changes import read as read_avro
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.kafka.registry import SchemaRegistry
-from stroke.adapters.results.states import FolderPointer
+from stroke.adapters.results.pointer import FolderPointer
 from stroke.adapters.spark.batches import SparkBatches
 from stroke.adapters.spark.bucket import S3Access, address_for_spark
 from stroke.adapters.spark.changes import SparkSource
+from stroke.adapters.spark.checkpoint import SparkState
 from stroke.adapters.spark.engine import SparkAnalytics
 from stroke.adapters.spark.files import SparkFiles
 from stroke.adapters.spark.kafka import MicroBatch, SparkTopic, topic_options
 from stroke.adapters.spark.lake import SparkLake, catalog_options
 from stroke.adapters.spark.session import spark_session
-from stroke.adapters.spark.state import SparkState
 from stroke.adapters.spark.stream import SparkStream
-from stroke.adapters.sql.changes import SqlChanges
-from stroke.application.analytics import AnalyticsRun
-from stroke.application.checkpoints import CannotContinue
+from stroke.adapters.sql.snapshot import SqlChanges
+from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.application.analyses.queries import Analysis
+from stroke.application.analyses.service import AnalyticsRun
 from stroke.config import LakeSettings, PipelineSettings
 from stroke.container.analytics import analytics_service, place_of
 from stroke.container.lake import lake_of, revealed
-from stroke.domain.analyses import Analysis
 from stroke.domain.errors import InvalidSetting
 
 

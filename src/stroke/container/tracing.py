@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from stroke.application.group_commit import Around
+from stroke.application.predictions.group_commit import Around
 from stroke.config import TracesSettings
 
 if TYPE_CHECKING:

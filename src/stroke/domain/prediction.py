@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from stroke.domain.features import engineer
 from stroke.domain.patient import Patient
 from stroke.domain.risk import RiskAssessment
+
+LARGEST_ID: Final = 2**63 - 1
+"""The largest id that the tables can hold (BIGINT)."""
 
 
 @dataclass(frozen=True, slots=True)

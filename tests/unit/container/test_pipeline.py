@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from stroke.application.connector_rules import violations
+from stroke.application.pipeline.connector_rules import violations
+from stroke.application.pipeline.kafka_connect_model import ConnectorConfig
 from stroke.config import PipelineSettings
 from stroke.container.pipeline import PipelineContainer, connector_files
-from stroke.domain.connectors import ConnectorConfig
 
 FOLDER = Path(__file__).resolve().parents[3] / "connectors"
 NAMES = {

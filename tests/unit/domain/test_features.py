@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import patient
+from builders.predictions import patient
 from stroke.domain.features import (
     AGE_GROUPS,
     BMI_CATEGORIES,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import patient
+from builders.predictions import patient
 from stroke.domain.errors import InvalidPatient
 from stroke.domain.patient import (
     AGE,

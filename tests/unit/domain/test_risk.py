@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import assessment
+from builders.predictions import assessment
 from stroke.domain.risk import Contribution, RiskAssessment, RiskBands, RiskCategory
 
 probabilities = st.floats(min_value=0, max_value=1)

@@ -1,0 +1,1 @@
+"""Bulk scoring of files: CSV and Parquet read, checked, scored and written in columns."""

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stroke.adapters.arrow.cells import PERSONAL, patient_of
-from stroke.adapters.arrow.header import ADDED, Header, added_names
-from stroke.adapters.arrow.rows import Mask
+from stroke.adapters.arrow.csv_cells import PERSONAL, patient_of
+from stroke.adapters.arrow.csv_header import ADDED, Header, added_names
+from stroke.adapters.arrow.csv_rows import Mask
 from stroke.adapters.arrow.scoring import (
     CATEGORIES,
     FACTOR_SEPARATOR,

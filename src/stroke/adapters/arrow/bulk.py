@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stroke.adapters.arrow.ahead import map_ahead
-from stroke.adapters.arrow.columns import Reject, judge_rows
-from stroke.adapters.arrow.header import PREDICTION_ID, Header, added_names
-from stroke.adapters.arrow.rows import BLOCK_BYTES, Indices, RowReader, Rows
+from stroke.adapters.arrow.csv_columns import Reject, judge_rows
+from stroke.adapters.arrow.csv_header import PREDICTION_ID, Header, added_names
+from stroke.adapters.arrow.csv_rows import BLOCK_BYTES, Indices, RowReader, Rows
+from stroke.adapters.arrow.ordered_map import map_ahead
 from stroke.adapters.arrow.scoring import ColumnarRiskModel, Scores, explained_features, lines
 from stroke.domain.patient import Patient
 

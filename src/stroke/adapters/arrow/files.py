@@ -16,7 +16,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from stroke.adapters.arrow.bulk import BulkScoring
-from stroke.adapters.arrow.columns import Reject
+from stroke.adapters.arrow.csv_columns import Reject
 from stroke.adapters.arrow.scoring import ColumnarRiskModel
 from stroke.adapters.arrow.tables import ScoredCsv, ScoredParquet, ScoredTable
 from stroke.domain.errors import InvalidData

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stroke.adapters.arrow.rows import Indices, Rows
+from stroke.adapters.arrow.csv_rows import Indices, Rows
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskBands, RiskCategory

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stroke.adapters.arrow.cells import PERSONAL
-from stroke.adapters.arrow.rows import Indices, Mask
+from stroke.adapters.arrow.csv_cells import PERSONAL
+from stroke.adapters.arrow.csv_rows import Indices, Mask
 from stroke.domain.features import (
     AGE_GROUPS,
     BMI_CATEGORIES,

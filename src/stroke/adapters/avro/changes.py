@@ -16,7 +16,7 @@ from pyarrow import fs
 
 from stroke.adapters.avro.containers import NotAvro, read_head, read_part
 from stroke.adapters.avro.envelopes import EnvelopeReader
-from stroke.application.change_batches import ChangeSource, Counts, Input, changes_schema
+from stroke.application.analyses.changes import ChangeSource, Counts, Input, changes_schema
 from stroke.domain.errors import InvalidData, ReplicaUnavailable
 
 PART_BYTES: Final = 32 * 1024 * 1024

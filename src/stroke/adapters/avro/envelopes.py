@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stroke.application.change_batches import Counts
-from stroke.application.change_times import TimeUnit
-from stroke.domain.change_views import binlog_place
+from stroke.application.analyses.changes import Counts
+from stroke.application.analyses.timestamps import TimeUnit
+from stroke.application.analyses.views import binlog_place
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OPERATIONS: Final = frozenset("crud")

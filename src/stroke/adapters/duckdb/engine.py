@@ -11,13 +11,13 @@ from typing import Any, Final, Self
 import duckdb
 import pyarrow as pa
 
-from stroke.adapters.duckdb.kept import KEPT, Kept
-from stroke.adapters.duckdb.trouble import translated
-from stroke.application.analytics import Reached
-from stroke.application.change_batches import BatchEngine, changes_schema
-from stroke.application.checkpoints import CannotContinue, IncrementalEngine
-from stroke.domain.analyses import Analysis
-from stroke.domain.change_views import clusters_sql, events_sql, snapshot_sql, words_sql
+from stroke.adapters.duckdb.checkpoint import KEPT, Kept
+from stroke.adapters.duckdb.faults import translated
+from stroke.application.analyses.changes import BatchEngine, changes_schema
+from stroke.application.analyses.checkpoints import CannotContinue, IncrementalEngine
+from stroke.application.analyses.queries import Analysis
+from stroke.application.analyses.service import Reached
+from stroke.application.analyses.views import clusters_sql, events_sql, snapshot_sql, words_sql
 
 # An older table may hold text that is no list of names: it names nothing.
 _FACTORS: Final = """

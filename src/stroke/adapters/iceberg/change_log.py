@@ -15,9 +15,9 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.event_schema import Columns, event_schema, partition_by_day
 from stroke.adapters.iceberg.statistics import offsets_of
-from stroke.application.ports import ChangeLog
-from stroke.domain.connectors import TopicPartition
-from stroke.domain.consistency import Lineage
+from stroke.application.pipeline.consistency import Lineage
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
+from stroke.application.pipeline.ports import ChangeLog
 
 # What the sink writes into the summary of each of its snapshots, by control topic and group. The
 # cluster's id is part of the control topic's name (connectors/s3-sink.json).

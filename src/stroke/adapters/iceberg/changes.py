@@ -13,11 +13,11 @@ from pyiceberg.io.pyarrow import ArrowScan, schema_to_pyarrow
 from pyiceberg.table import FileScanTask, Table
 from pyiceberg.table.snapshots import Snapshot
 
+from stroke.adapters.iceberg.appended_files import added_files, check_appends
 from stroke.adapters.iceberg.catalog import Lake, unavailable
-from stroke.adapters.iceberg.increments import added_files, check_appends
 from stroke.adapters.iceberg.statistics import avro_events, is_avro
-from stroke.application.change_batches import ChangeSource, Input, changes_schema
-from stroke.application.checkpoints import CannotContinue, IncrementalSource
+from stroke.application.analyses.changes import ChangeSource, Input, changes_schema
+from stroke.application.analyses.checkpoints import CannotContinue, IncrementalSource
 from stroke.domain.errors import InvalidData
 
 _EVENT: Final = ("op", "ts_us", "before.id", "_kafka_metadata")

@@ -18,9 +18,14 @@ from stroke.adapters.iceberg.change_log import Lineages
 from stroke.adapters.iceberg.file_index import FileIndex
 from stroke.adapters.iceberg.parquet_events import PROJECTION, parquet_events
 from stroke.adapters.iceberg.statistics import avro_events, is_avro
-from stroke.application.ports import Replica
-from stroke.domain.connectors import TopicPartition
-from stroke.domain.consistency import ReplicaChunk, canonical_json, canonical_value, row_digest
+from stroke.application.pipeline.consistency import (
+    ReplicaChunk,
+    canonical_json,
+    canonical_value,
+    row_digest,
+)
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
+from stroke.application.pipeline.ports import Replica
 
 _DELETED: Final = "d"
 

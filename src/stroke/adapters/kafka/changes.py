@@ -18,7 +18,13 @@ from stroke.adapters.kafka.topics import (
     read,
 )
 from stroke.adapters.kafka.wire_format import AvroReader, SchemaOf, Undecodable, unframed
-from stroke.application.change_batches import ChangeSource, Counts, Envelopes, Input, changes_schema
+from stroke.application.analyses.changes import (
+    ChangeSource,
+    Counts,
+    Envelopes,
+    Input,
+    changes_schema,
+)
 from stroke.domain.errors import InvalidData
 
 _BATCH_RECORDS: Final = 4_000

@@ -24,9 +24,9 @@ from stroke.adapters.kafka.topics import (
     partitions,
     read,
 )
-from stroke.application.ports import DeadLetterQueue
-from stroke.domain.connectors import TopicPartition
-from stroke.domain.consistency import DeadLetter
+from stroke.application.pipeline.consistency import DeadLetter
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
+from stroke.application.pipeline.ports import DeadLetterQueue
 from stroke.domain.errors import BrokerUnavailable
 
 # As `stroke connectors apply` makes it, which comes first as a rule.

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from stroke.application.health_ports import SchemaRegistryProbe
+from stroke.application.doctor.ports import SchemaRegistryProbe
 from stroke.domain.errors import BrokerUnavailable
 
 

@@ -21,8 +21,8 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from stroke.application.ports import ChangeTopic
-from stroke.domain.connectors import TopicPartition
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
+from stroke.application.pipeline.ports import ChangeTopic
 from stroke.domain.errors import BrokerUnavailable
 
 _FIRST_STEP: Final = 64  # records to look back for the last one; then ever more

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from stroke.domain.connectors import ConnectorSpec
+from stroke.application.pipeline.kafka_connect_model import ConnectorSpec
 
 # A KafkaConnector has a field for each of these and takes neither in its config.
 CLASS: Final = "connector.class"

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from stroke.application.ports import ConnectorSpecs
-from stroke.domain.connectors import ConnectorSpec
+from stroke.application.pipeline.kafka_connect_model import ConnectorSpec
+from stroke.application.pipeline.ports import ConnectorSpecs
 from stroke.domain.errors import InvalidData
 
 CLUSTER_ID: Final = "cluster_id"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from stroke.domain.connectors import is_secret_key
+from stroke.application.pipeline.kafka_connect_model import is_secret_key
 from stroke.domain.errors import Violation
 
 _INVALID_VALUE: Final = re.compile(

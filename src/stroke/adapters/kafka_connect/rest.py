@@ -16,14 +16,14 @@ import httpx
 
 from stroke.adapters.kafka_connect.refusals import violations_of
 from stroke.adapters.kafka_connect.trace import exception_classes
-from stroke.application.ports import ConnectorControl, ConnectorRegistry, SourceProgress
-from stroke.domain.connectors import (
+from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
     ConnectorState,
     ConnectorStatus,
     TaskStatus,
     TopicPartition,
 )
+from stroke.application.pipeline.ports import ConnectorControl, ConnectorRegistry, SourceProgress
 from stroke.domain.errors import (
     ConnectorFailed,
     ConnectorNotFound,

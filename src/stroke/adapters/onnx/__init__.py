@@ -1,0 +1,1 @@
+"""Risk models as ONNX graphs: their manifest, their store, scores and explanations."""

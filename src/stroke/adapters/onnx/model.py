@@ -21,7 +21,7 @@ from stroke.adapters.onnx.manifest import (
     read_manifest,
 )
 from stroke.adapters.onnx.shapley import shapley_values
-from stroke.application.ports import RiskModel
+from stroke.application.predictions.ports import RiskModel
 from stroke.domain.errors import InvalidModel, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import Patient

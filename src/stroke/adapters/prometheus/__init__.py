@@ -1,0 +1,1 @@
+"""Metrics of predictions, drift, model quality and the pipeline, for Prometheus."""

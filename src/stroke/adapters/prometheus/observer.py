@@ -16,7 +16,7 @@ from prometheus_client import (
 )
 
 from stroke.adapters.prometheus.drift import DriftWindow
-from stroke.application.ports import PredictionObserver
+from stroke.application.predictions.ports import PredictionObserver
 from stroke.domain.prediction import Prediction
 
 # A stroke is rare (4.9 % of the training data): most risks lie below 0.1, so most buckets do.

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
-from stroke.application.ports import PipelineObserver
-from stroke.domain.consistency import Comparison, Discrepancy
+from stroke.application.pipeline.consistency import Comparison, Discrepancy
+from stroke.application.pipeline.ports import PipelineObserver
 from stroke.domain.errors import InvalidSetting
 
 

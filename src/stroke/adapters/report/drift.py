@@ -11,7 +11,7 @@ from matplotlib.ticker import PercentFormatter
 
 from stroke.adapters.report.page import STYLE
 from stroke.adapters.report.plots import BLUE, GREY, as_svg, labelled
-from stroke.application.drift import DriftReport
+from stroke.application.quality.drift import DriftReport
 from stroke.domain.drift import Drift
 
 _METHOD: Final = (

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from stroke.adapters.report.plots import MOST_BARS, draw
 from stroke.adapters.report.wording import cell, described, heading, is_number
-from stroke.domain.analyses import Analysis
+from stroke.application.analyses.queries import Analysis
 
 MOST_ROWS: Final = 200
 """Of longer tables the page has the first rows."""

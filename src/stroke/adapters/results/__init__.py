@@ -1,0 +1,1 @@
+"""Where tables of analyses and checkpoints are kept: a folder, a bucket or memory."""

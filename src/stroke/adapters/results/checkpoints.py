@@ -7,8 +7,8 @@ from typing import Final
 
 from pyarrow import fs
 
-from stroke.adapters.results.files import WholeFiles
-from stroke.application.checkpoints import CannotContinue, CheckpointStore
+from stroke.adapters.results.atomic_files import WholeFiles
+from stroke.application.analyses.checkpoints import CannotContinue, CheckpointStore
 
 NAME: Final = "latest.duckdb"
 

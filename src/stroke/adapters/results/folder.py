@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from stroke.adapters.results.files import WholeFiles
-from stroke.application.analytics import AnalyticsRun, ResultStore
-from stroke.domain.analyses import Analysis
+from stroke.adapters.results.atomic_files import WholeFiles
+from stroke.application.analyses.queries import Analysis
+from stroke.application.analyses.service import AnalyticsRun, ResultStore
 from stroke.domain.errors import InvalidData
 
 RUN: Final = "run.json"

@@ -1,0 +1,1 @@
+"""Simulated patients, drawn from published marginals, for tests and load."""

@@ -10,8 +10,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as sf
 
 from stroke.adapters.spark.changes import BESIDE, SparkInput, SparkSource
-from stroke.application.change_batches import ChangeSource, changes_schema
-from stroke.application.checkpoints import CannotContinue
+from stroke.application.analyses.changes import ChangeSource, changes_schema
+from stroke.application.analyses.checkpoints import CannotContinue
 
 
 class SparkBatches(SparkSource):

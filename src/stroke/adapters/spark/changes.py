@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
 
-from stroke.domain.change_views import CHANGES, MEASURED
+from stroke.application.analyses.views import CHANGES, MEASURED
 
 BESIDE: Final = "beside"
 """A column that is NULL in a change event; in other rows it says what was found beside those."""

@@ -10,12 +10,12 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
 from stroke.adapters.spark.changes import BESIDE, SparkInput, SparkSource
-from stroke.adapters.spark.state import SparkState
-from stroke.adapters.spark.trouble import translated
-from stroke.application.analytics import AnalyticsEngine, Loaded, Progress, Reached
-from stroke.application.checkpoints import CannotContinue
-from stroke.domain.analyses import Analysis
-from stroke.domain.change_views import (
+from stroke.adapters.spark.checkpoint import SparkState
+from stroke.adapters.spark.faults import translated
+from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.application.analyses.queries import Analysis
+from stroke.application.analyses.service import AnalyticsEngine, Loaded, Progress, Reached
+from stroke.application.analyses.views import (
     CHANGES,
     EVENTS,
     clusters_sql,

@@ -11,8 +11,8 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from stroke.adapters.spark.changes import BESIDE, SparkInput, SparkSource, schema_of_changes
-from stroke.application.change_batches import changes_schema
-from stroke.application.checkpoints import CannotContinue
+from stroke.application.analyses.changes import changes_schema
+from stroke.application.analyses.checkpoints import CannotContinue
 
 ReadPart = Callable[[int], tuple[Sequence[pa.RecordBatch], Mapping[str, int]]]
 """Reads a part, by its number: its events, and how much of what is beside them."""

@@ -18,8 +18,8 @@ from stroke.adapters.spark.changes import (
     schema_of_changes,
     strange,
 )
-from stroke.application.change_times import TimeUnit
-from stroke.application.checkpoints import CannotContinue
+from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.application.analyses.timestamps import TimeUnit
 from stroke.domain.errors import InvalidData
 
 SchemaOf = Callable[[int], str]

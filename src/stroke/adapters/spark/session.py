@@ -11,7 +11,7 @@ from pyspark import SparkContext
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from stroke.adapters.spark.trouble import kind_of
+from stroke.adapters.spark.faults import kind_of
 from stroke.domain.errors import InvalidSetting
 
 _OPTIONS: Final = {

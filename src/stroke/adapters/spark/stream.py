@@ -8,7 +8,7 @@ from typing import Any, Final
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
-from stroke.adapters.spark.trouble import kind_of
+from stroke.adapters.spark.faults import kind_of
 from stroke.domain.errors import BrokerUnavailable, StrokeError
 
 OFFSETS: Final = "offsets"

@@ -8,9 +8,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Dialect, Text, type_coerce
 
 from stroke.adapters.sql.tables import predictions
-from stroke.domain.prediction import PredictionFilter
+from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 
-LARGEST_ID: Final = 2**63 - 1
 _EXACT: Final = ("risk_category", "country", "province", "model_version")
 
 

@@ -13,13 +13,13 @@ from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.faults import translated
-from stroke.adapters.sql.filters import LARGEST_ID, conditions, storable
+from stroke.adapters.sql.filters import conditions, storable
 from stroke.adapters.sql.rows import to_utc
 from stroke.adapters.sql.tables import outcomes, predictions
-from stroke.application.ports import OutcomeRepository
+from stroke.application.predictions.ports import OutcomeRepository
 from stroke.domain.errors import OutcomeNotFound, PredictionNotFound
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction, OutcomeRecord
-from stroke.domain.prediction import PredictionFilter
+from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 
 _TOGETHER: Final = predictions.join(outcomes, predictions.c.id == outcomes.c.prediction_id)
 _REPLACED: Final = ("stroke", "date", "source", "recorded_at")

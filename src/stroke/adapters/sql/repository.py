@@ -12,15 +12,15 @@ from sqlalchemy import ColumnElement, Dialect, delete, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.faults import translated
-from stroke.adapters.sql.filters import LARGEST_ID, conditions, storable
+from stroke.adapters.sql.filters import conditions, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
 from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record
 from stroke.adapters.sql.schema import HEAD, current_revision
 from stroke.adapters.sql.tables import outcomes
 from stroke.adapters.sql.tables import predictions as table
-from stroke.application.ports import PredictionRepository
+from stroke.application.predictions.ports import PredictionRepository
 from stroke.domain.errors import PredictionNotFound, SchemaOutdated
-from stroke.domain.prediction import Prediction, PredictionFilter, PredictionRecord
+from stroke.domain.prediction import LARGEST_ID, Prediction, PredictionFilter, PredictionRecord
 
 # At most 2 MB of text per statement, half of the smallest default of max_allowed_packet there
 # has been; 17,000 variables, half of what SQLite takes; and a loop that is never busy for long.

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 import stroke
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.faults import missing_table, mysql_code, translated
-from stroke.application.health_ports import Schema
+from stroke.application.doctor.ports import Schema
 from stroke.domain.errors import InvalidData, StoreUnavailable
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, Text, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from stroke.adapters.sql.cells import BadCell, is_known, same, to_row
 from stroke.adapters.sql.faults import translated
-from stroke.adapters.sql.row_files import FileRow
+from stroke.adapters.sql.import_cells import BadCell, is_known, same, to_row
 from stroke.adapters.sql.rows import AS_TEXT, unprocessed
 from stroke.adapters.sql.schema import HEAD, current_revision
 from stroke.adapters.sql.tables import COLUMNS, predictions
+from stroke.application.predictions.file_rows import FileRow
 from stroke.domain.errors import IdempotencyKeyTaken, PredictionRejected, SchemaOutdated
 
 _AT_A_TIME: Final = 500

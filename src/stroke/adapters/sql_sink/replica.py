@@ -8,15 +8,15 @@ from typing import Any
 from sqlalchemy import URL, Connection, Select, column, func, literal_column, select, table
 
 from stroke.adapters.sql_sink.database import SinkDatabase
-from stroke.application.ports import Replica
-from stroke.domain.connectors import TopicPartition
-from stroke.domain.consistency import (
+from stroke.application.pipeline.consistency import (
     ReplicaChunk,
     RowValue,
     canonical_json,
     canonical_value,
     row_digest,
 )
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
+from stroke.application.pipeline.ports import Replica
 
 
 class SqlReplica(Replica):

@@ -26,8 +26,8 @@ from sqlalchemy import (
 )
 
 from stroke.adapters.sql_sink.database import SinkDatabase
-from stroke.application.analytics import AnalyticsRun, ResultStore
-from stroke.domain.analyses import Analysis
+from stroke.application.analyses.queries import Analysis
+from stroke.application.analyses.service import AnalyticsRun, ResultStore
 
 RUNS: Final = "stroke_analytics_runs"
 """The table that keeps every run."""

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss
 
-from stroke.application.calibration import (
+from stroke.application.quality.calibration import (
     Floats,
     Labels,
     brier_score,
@@ -16,7 +16,7 @@ from stroke.application.calibration import (
     expected_calibration_error,
     observed_to_expected,
 )
-from stroke.application.discrimination import area_under_curve
+from stroke.application.quality.discrimination import area_under_curve
 
 BOOTSTRAP_SAMPLES: Final = 1000
 

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES, evaluate
 from stroke.adapters.training.splines import SplineDesign
-from stroke.application.calibration import Floats
+from stroke.application.quality.calibration import Floats
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.risk import RiskBands
 

@@ -22,7 +22,7 @@ from stroke.adapters.training.graph import to_onnx
 from stroke.adapters.training.histograms import reference_histograms
 from stroke.adapters.training.spline_regression import MODEL_TYPE, FittedModel, fit
 from stroke.adapters.training.verification import compare, probe_patients, run_graph
-from stroke.application.calibration import logit
+from stroke.application.quality.calibration import logit
 from stroke.domain.errors import ConversionMismatch
 from stroke.domain.features import RAW_FEATURES
 

@@ -1,0 +1,1 @@
+"""The HTTP API: a route parses, calls a use case and renders."""

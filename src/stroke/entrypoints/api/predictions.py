@@ -13,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from stroke.application.prediction import StoredPrediction
+from stroke.application.predictions.prediction import StoredPrediction
 from stroke.domain.errors import InvalidPatient
 from stroke.domain.patient import Patient
 from stroke.entrypoints.api.body import parse, read_body

@@ -6,8 +6,8 @@ from typing import Final, NamedTuple, cast
 
 from fastapi import Request
 
-from stroke.application.outcomes import OutcomeService
-from stroke.application.prediction import PredictionService
+from stroke.application.predictions.outcomes import OutcomeService
+from stroke.application.predictions.prediction import PredictionService
 
 KEY: Final = "stroke"
 

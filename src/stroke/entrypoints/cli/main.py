@@ -8,7 +8,7 @@ import typer
 
 from stroke import __version__
 from stroke.domain.errors import StrokeError
-from stroke.entrypoints.cli import (
+from stroke.entrypoints.cli.commands import (
     analytics,
     connectors,
     db,

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from builders import patient, patient_json
-from columnar import FakeColumnarRiskModel
-from fakes import FakeRiskModel
+from builders.columnar import FakeColumnarRiskModel
+from builders.predictions import patient, patient_json
+from fakes.predictions import FakeRiskModel
 from stroke.adapters.arrow.batches import BatchScoring, read_batch
-from stroke.adapters.arrow.cells import patient_of
-from stroke.adapters.arrow.header import Header
+from stroke.adapters.arrow.csv_cells import patient_of
+from stroke.adapters.arrow.csv_header import Header
 from stroke.adapters.arrow.screening import CHOICES
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.features import ENGINEERED_FEATURES

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import patient
-from columnar import FakeColumnarRiskModel, csv_text
-from fakes import FakeRiskModel
+from builders.columnar import FakeColumnarRiskModel, csv_text
+from builders.predictions import patient
+from fakes.predictions import FakeRiskModel
 from stroke.adapters.arrow import bulk
 from stroke.adapters.arrow.bulk import BulkScoring, Tally
-from stroke.adapters.arrow.columns import Reject
+from stroke.adapters.arrow.csv_columns import Reject
 from stroke.domain.errors import InvalidData, StoreUnavailable
 from stroke.domain.patient import Patient
 

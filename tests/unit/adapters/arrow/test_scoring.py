@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from columnar import FakeColumnarRiskModel, FakeScores
-from stroke.adapters.arrow.rows import cut
+from builders.columnar import FakeColumnarRiskModel, FakeScores
+from stroke.adapters.arrow.csv_rows import cut
 from stroke.adapters.arrow.scoring import categorise, lines, strongest
 from stroke.domain.risk import Contribution, RiskAssessment, RiskBands, RiskCategory
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs
 
-from avro_change_log import GARBAGE, TOPIC, avro_file, envelope, write, write_change_log
-from change_log import EVENTS
+from builders.truth import EVENTS
+from builders.truth_as_avro import GARBAGE, TOPIC, avro_file, envelope, write, write_change_log
 from stroke.adapters.avro.changes import AvroChanges
 from stroke.domain.errors import InvalidData, ReplicaUnavailable
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avro_change_log import MICROS, MILLIS, NEWER, envelope, schema_of
-from change_log import EVENTS
+from builders.truth import EVENTS
+from builders.truth_as_avro import MICROS, MILLIS, NEWER, envelope, schema_of
 from stroke.adapters.avro.envelopes import EnvelopeReader
-from stroke.application.change_batches import Counts, changes_schema
+from stroke.application.analyses.changes import Counts, changes_schema
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
 NANOS = {"type": "long", "connect.name": "io.debezium.time.NanoTimestamp"}

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from change_log import EVENTS, NEW, OLD, TRUTH, Change, latest_of
+from builders.truth import EVENTS, NEW, OLD, TRUTH, Change, latest_of
 from stroke.adapters.duckdb.engine import DuckDbEngine
-from stroke.application.change_batches import changes_schema
-from stroke.domain.analyses import Analysis, analyses
-from stroke.domain.change_views import CHANGES
+from stroke.application.analyses.changes import changes_schema
+from stroke.application.analyses.queries import Analysis, analyses
+from stroke.application.analyses.views import CHANGES
 
 ANALYSES = {each.name: each for each in analyses(top=2, minimum=1)}
 

@@ -13,14 +13,14 @@ import fastavro
 import pyarrow as pa
 import pytest
 
-from avro_change_log import NEWER, OLDER, envelope, schema_of
-from change_log import EVENTS, TRUTH, Change
+from builders.truth import EVENTS, TRUTH, Change
+from builders.truth_as_avro import NEWER, OLDER, envelope, schema_of
 from stroke.adapters.avro.envelopes import EnvelopeReader
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.kafka.changes import PartitionReader, Record
 from stroke.adapters.kafka.wire_format import unframed
-from stroke.application.change_batches import Counts, changes_schema
-from stroke.domain.analyses import analyses
+from stroke.application.analyses.changes import Counts, changes_schema
+from stroke.application.analyses.queries import analyses
 from stroke.domain.errors import InvalidData
 
 SCHEMAS = {7: OLDER, 300: NEWER}

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from stroke.adapters.kafka_connect.chart_values import chart_values
-from stroke.domain.connectors import ConnectorSpec
+from stroke.application.pipeline.kafka_connect_model import ConnectorSpec
 
 SPEC = ConnectorSpec(
     "a-file", "a-sink", {"connector.class": "a.Sink", "tasks.max": "2", "topics": "changes"}

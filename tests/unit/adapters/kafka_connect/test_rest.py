@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from stroke.adapters.kafka_connect.rest import KafkaConnect
-from stroke.domain.connectors import ConnectorState, TopicPartition
+from stroke.application.pipeline.kafka_connect_model import ConnectorState, TopicPartition
 from stroke.domain.errors import ConnectUnavailable, InvalidSetting
 
 TRACE = "org.apache.kafka.connect.errors.ConnectException: Jane Roe\n\tat x"

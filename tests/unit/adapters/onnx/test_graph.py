@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders import patient
+from builders.predictions import patient
 from stroke.adapters.onnx.graph import engineered
 from stroke.domain.features import (
     AGE_GROUPS,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import prediction
+from builders.predictions import prediction
 from stroke.adapters.prometheus.drift import SLOTS, DriftMetrics, DriftWindow
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 from stroke.domain.drift import Drift, ReferenceHistogram

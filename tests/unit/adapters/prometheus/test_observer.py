@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from builders import prediction
+from builders.predictions import prediction
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from builders import NOON
+from builders.predictions import NOON
 from stroke.adapters.prometheus.observer import create_registry
 from stroke.adapters.prometheus.performance import PerformanceMetrics
 from stroke.domain.performance import Estimate, GroupPerformance, PerformanceReport

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from stroke.adapters.prometheus.observer import create_registry
 from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver, serve_metrics
-from stroke.domain.consistency import Comparison
+from stroke.application.pipeline.consistency import Comparison
 from stroke.domain.errors import InvalidSetting
 
 

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from change_log import EVENTS
+from builders.truth import EVENTS
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.report.page import MOST_ROWS, render
 from stroke.adapters.report.plots import MOST_BARS
-from stroke.application.change_batches import changes_schema
-from stroke.domain.analyses import Analysis, analyses
+from stroke.application.analyses.changes import changes_schema
+from stroke.application.analyses.queries import Analysis, analyses
 
 Results = list[tuple[Analysis, pa.Table]]
 ANALYSES = {each.name: each for each in analyses()}

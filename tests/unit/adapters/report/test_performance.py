@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from builders import NOON
+from builders.predictions import NOON
 from stroke.adapters.report.performance import render
 from stroke.domain.performance import (
     CalibrationPoint,

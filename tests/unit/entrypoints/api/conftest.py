@@ -10,8 +10,8 @@ import pytest
 from dependency_injector import providers
 from fastapi import FastAPI
 
-from asgi import connected
-from fakes import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
+from builders.asgi import connected
+from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.config import Settings
 from stroke.container.service import Container
 from stroke.entrypoints.api.app import create_app

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from builders import patient_json
+from builders.predictions import patient_json
 from stroke.domain.errors import PredictionRejected
 
 pytestmark = pytest.mark.anyio

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from asgi import connected
-from builders import patient_json
+from builders.asgi import connected
+from builders.predictions import patient_json
 
 pytestmark = pytest.mark.anyio
 

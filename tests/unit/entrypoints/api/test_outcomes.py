@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from builders import prediction
+from builders.predictions import prediction
 from stroke.domain.errors import StoreUnavailable
 from stroke.domain.prediction import PredictionRecord
 

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from builders import patient_json
-from fakes import FakePredictionRepository
+from builders.predictions import patient_json
+from fakes.predictions import FakePredictionRepository
 
 pytestmark = pytest.mark.anyio
 

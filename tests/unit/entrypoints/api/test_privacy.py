@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from builders import patient_json
+from builders.predictions import patient_json
 
 pytestmark = pytest.mark.anyio
 CANARY = "Canary Q. Patient"

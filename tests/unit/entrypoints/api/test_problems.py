@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from builders import patient_json
+from builders.predictions import patient_json
 from stroke.domain import errors
 from stroke.domain.errors import (
     PredictionRejected,
@@ -194,7 +194,7 @@ async def test_an_unforeseen_error_is_500_and_tells_nobody_its_text(
     logged = [record for record in caplog.records if record.name == "stroke.api"]
     assert len(logged) == 1
     assert "builtins.ValueError" in logged[0].getMessage()
-    assert "fakes.py" in logged[0].getMessage()
+    assert "fakes/predictions.py" in logged[0].getMessage()
     assert CANARY not in caplog.text
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from builders import NOON, patient_json, prediction
-from fakes import FakePredictionRepository
+from builders.predictions import NOON, patient_json, prediction
+from fakes.predictions import FakePredictionRepository
 from stroke.domain.prediction import PredictionRecord
 from stroke.entrypoints.api.schemas import RecordOut
 

@@ -1,0 +1,81 @@
+"""The header of a CSV of patients: which column holds what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from stroke.adapters.arrow.csv_cells import PERSONAL, split
+from stroke.adapters.arrow.csv_rows import BOM
+from stroke.domain.errors import InvalidData
+from stroke.domain.features import ENGINEERED_FEATURES, RAW_FEATURES
+
+ADDED: Final = ("probability", "risk_category", "contributing_factors", "model_version")
+PREDICTION_ID: Final = "prediction_id"
+CONTRIBUTION: Final = "log_odds_"
+"""What stands before a feature's name in the name of the column of its contributions."""
+
+BASELINE: Final = "baseline_log_odds"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Columns of a file: ``positions`` of those that stroke knows, and ``width`` of them all."""
+
+    width: int
+    positions: Mapping[str, int]
+
+    @classmethod
+    def parse(
+        cls, text: bytes, *, store: bool, added: Sequence[str] = (*ADDED, PREDICTION_ID)
+    ) -> Header:
+        """Read a header row. Raises ``InvalidData`` naming every column that is in the way.
+
+        The raw features must be there, and with ``store`` the personal columns too. Columns
+        of the engineered features are optional, all others are nobody's business, except the
+        names of the columns that scoring adds.
+        """
+        names = names_of(text)
+        hint = "" if len(names) > 1 else " (cells must be separated by commas)"
+        return cls.of(names, needed=PERSONAL if store else (), added=added, hint=hint)
+
+    @classmethod
+    def of(
+        cls,
+        names: Sequence[str],
+        *,
+        needed: Sequence[str] = (),
+        added: Sequence[str] = (*ADDED, PREDICTION_ID),
+        hint: str = "",
+    ) -> Header:
+        """Find the columns by their ``names``; as ``parse`` does, which takes them from a text.
+
+        ``needed`` ones must be there beside the raw features; ``added`` ones must not.
+        """
+        missing = [name for name in (*RAW_FEATURES, *needed) if name not in names]
+        if missing:
+            raise InvalidData(f"columns missing from the header: {', '.join(missing)}{hint}")
+        known = RAW_FEATURES + PERSONAL + ENGINEERED_FEATURES
+        twice = [name for name in known if names.count(name) > 1]
+        if twice:
+            raise InvalidData(f"columns that stand twice in the header: {', '.join(twice)}")
+        taken = [name for name in added if name in names]
+        if taken:
+            raise InvalidData(f"columns that scoring would add, rename them: {', '.join(taken)}")
+        return cls(len(names), {name: names.index(name) for name in known if name in names})
+
+
+def names_of(text: bytes) -> list[str]:
+    """Return the names in a header row. Raises ``InvalidData``."""
+    try:
+        return [name.strip() for name in split(text.removeprefix(BOM).decode())]
+    except UnicodeDecodeError:
+        raise InvalidData("the header is not UTF-8 text: save the file as UTF-8 CSV") from None
+
+
+def added_names(contributions_of: Sequence[str] | None = None) -> list[str]:
+    """Return the names of the columns that scoring adds, with those of contributions if wanted."""
+    if contributions_of is None:
+        return list(ADDED)
+    return [*ADDED, *(f"{CONTRIBUTION}{feature}" for feature in contributions_of), BASELINE]

@@ -1,0 +1,1 @@
+"""HTTP clients with which the doctor examines a running stack."""

@@ -1,0 +1,28 @@
+"""Metrics in Prometheus' text format, as a scrape gets them."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from stroke.adapters.http_probes.exchange import exchange
+from stroke.application.doctor.ports import Metrics
+from stroke.domain.errors import EndpointUnavailable
+
+
+class ScrapedMetrics(Metrics):
+    """What ``url`` exposes; an answer may take ``seconds``."""
+
+    def __init__(self, url: str, *, seconds: float) -> None:
+        self._url = url
+        self._seconds = seconds
+
+    async def names(self) -> frozenset[str]:
+        """Return the names without the endings (``_total``, ``_bucket``) of their samples."""
+        answer = (await exchange(self._url, seconds=self._seconds)).expect(HTTPStatus.OK)
+        try:
+            families = text_string_to_metric_families(answer.content.decode())
+            return frozenset(family.name for family in families)
+        except ValueError as error:
+            raise EndpointUnavailable(f"{self._url} exposes no metrics of Prometheus") from error

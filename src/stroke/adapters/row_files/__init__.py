@@ -1,0 +1,1 @@
+"""Rows read from files: CSV and the INSERT statements of a mysqldump."""

@@ -1,0 +1,241 @@
+"""The table ``predictions`` in MySQL as the truth that copies are held against."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from sqlalchemy import column, delete, func, insert, select, table, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from stroke.adapters.sql.faults import mysql_code, translated
+from stroke.application.pipeline.consistency import (
+    RowValue,
+    SourceChunk,
+    canonical_json,
+    canonical_value,
+    row_digest,
+    runs,
+)
+from stroke.application.pipeline.ports import SourceOfTruth
+from stroke.domain.errors import StoreUnavailable
+
+Columns = Mapping[str, Callable[[Any], RowValue]]
+"""How the value of each column becomes canonical."""
+
+_SIGNALS: Final = table("debezium_signal", column("id"), column("type"), column("data"))
+_COLUMNS: Final = text(
+    "SELECT column_name, data_type FROM information_schema.columns"
+    " WHERE table_schema = DATABASE() AND table_name = :table ORDER BY ordinal_position"
+)
+_MASKED: Final = "***"
+_DUPLICATE_ENTRY: Final = 1062
+_DELETES_PER_TRANSACTION: Final = 200
+# TEXT holds 65,535 bytes; the rest of a signal has 200 or so.
+_CONDITION_BYTES: Final = 60_000
+# An id that is inserted is spent: MySQL goes on above it, whatever becomes of the row. So an id
+# far beyond those in use is not, and least of all the last that there is.
+_REACH: Final = 1_000_000
+
+
+class MySqlSource(SourceOfTruth):
+    """Reads the table ``name`` as Debezium sends it, and asks Debezium to send rows once more.
+
+    ``mask`` names the column that leaves MySQL as ``***``, or with ``mask_salt`` as the
+    hexadecimal HMAC-SHA-256 of its value. A call that takes longer than ``statement_timeout``
+    seconds raises ``StoreUnavailable``.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        name: str,
+        *,
+        statement_timeout: float,
+        mask: str = "",
+        mask_salt: str | None = None,
+    ) -> None:
+        self._engine = engine
+        self._name = name
+        self._table = table(name, column("id"))
+        self._statement_timeout = statement_timeout
+        self._mask = mask
+        self._mask_salt = mask_salt
+
+    async def bounds(self) -> tuple[int, int] | None:
+        number = self._table.c.id
+        async with self._transaction() as connection:
+            low, high = (await connection.execute(select(func.min(number), func.max(number)))).one()
+        return None if low is None else (low, high)
+
+    async def boundary(self, first: int, count: int) -> int | None:
+        number = self._table.c.id
+        query = select(number).where(number >= first).order_by(number).limit(1).offset(count - 1)
+        async with self._transaction() as connection:
+            found: int | None = await connection.scalar(query)
+        return found
+
+    async def chunk(self, first: int, last: int) -> SourceChunk:
+        """Return the digests over the columns that the table has now."""
+        number = self._table.c.id
+        async with self._transaction() as connection:
+            columns = self._canonical(await self._columns(connection))
+            query = select(number, *(column(name) for name in columns)).select_from(self._table)
+            rows = await connection.execute(query.where(number.between(first, last)))
+            return SourceChunk({row[0]: _digest(columns, row[1:]) for row in rows})
+
+    async def columns(self) -> dict[str, str]:
+        """Return the types, in MySQL's lower-case words, by the names that the table has now."""
+        async with self._transaction() as connection:
+            return await self._columns(connection)
+
+    async def position(self) -> str:
+        """Return the GTID set, whose last transaction changed a row.
+
+        Debezium counts a statement that changes none (ALTER, GRANT) as sent only with the next
+        transaction, which on a quiet system may be tomorrow's.
+        """
+        if await self._variable("gtid_mode") != "ON":
+            raise StoreUnavailable("MySQL must run with gtid_mode=ON: a copy has no other clock")
+        await self._commit_a_mark()
+        return (await self._variable("gtid_executed")).replace("\n", "")
+
+    async def _variable(self, name: str) -> str:
+        async with self._transaction() as connection:
+            return str(await connection.scalar(text(f"SELECT @@GLOBAL.{name}")))
+
+    async def _commit_a_mark(self) -> None:
+        mark = str(uuid.uuid4())
+        async with self._transaction() as connection:
+            await connection.execute(
+                insert(_SIGNALS).values(id=mark, type="log", data='{"message": "verify"}')
+            )
+            await connection.execute(delete(_SIGNALS).where(_SIGNALS.c.id == mark))
+
+    async def includes(self, position: str, wanted: str) -> bool:
+        async with self._transaction() as connection:
+            return bool(await connection.scalar(select(func.gtid_subset(wanted, position))))
+
+    async def send_again(self, ids: Sequence[int]) -> None:
+        """Insert as many signals as the ids need; Debezium works them off in their order."""
+        signals = [self._signal(condition) for condition in _conditions(sorted(set(ids)))]
+        async with self._transaction() as connection:
+            for signal in signals:
+                await connection.execute(
+                    insert(_SIGNALS).values(
+                        id=str(uuid.uuid4()), type="execute-snapshot", data=signal
+                    )
+                )
+
+    async def send_deletes(self, ids: Sequence[int]) -> list[int]:
+        """Insert a bare row for each id and delete it again before anyone can see it.
+
+        Passed over, too, are ids that MySQL could not have given: those below 1, and those more
+        than a million above the highest.
+        """
+        bounds = await self.bounds()
+        highest = (bounds[1] if bounds else 0) + _REACH
+        possible = [number for number in sorted(set(ids)) if 1 <= number <= highest]
+        told: list[int] = []
+        for start in range(0, len(possible), _DELETES_PER_TRANSACTION):
+            async with self._transaction() as connection:
+                told += [
+                    number
+                    for number in possible[start : start + _DELETES_PER_TRANSACTION]
+                    if await self._insert_and_delete(connection, number)
+                ]
+        return told
+
+    async def _insert_and_delete(self, connection: AsyncConnection, number: int) -> bool:
+        try:
+            await connection.execute(insert(self._table).values(id=number))
+        except IntegrityError as error:
+            if mysql_code(error) != _DUPLICATE_ENTRY:
+                raise
+            return False  # stored: only the statement was undone
+        await connection.execute(delete(self._table).where(self._table.c.id == number))
+        return True
+
+    def _signal(self, condition: str) -> str:
+        collection = f"{self._engine.url.database}.{self._name}"
+        return json.dumps(
+            {
+                "type": "incremental",
+                "data-collections": [collection],
+                "additional-conditions": [{"data-collection": collection, "filter": condition}],
+            }
+        )
+
+    async def _columns(self, connection: AsyncConnection) -> dict[str, str]:
+        found = await connection.execute(_COLUMNS, {"table": self._name})
+        columns = {row[0]: str(row[1]).lower() for row in found}
+        if not columns:
+            raise StoreUnavailable(f"there is no table {self._name}: run `stroke db upgrade`")
+        return columns
+
+    def _canonical(self, kinds: Mapping[str, str]) -> Columns:
+        columns: dict[str, Callable[[Any], RowValue]] = {
+            name: canonical_json if kind == "json" else canonical_value
+            for name, kind in kinds.items()
+        }
+        if self._mask in columns:
+            columns[self._mask] = self._masked
+        return columns
+
+    def _masked(self, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if self._mask_salt is None:
+            return _MASKED
+        return hmac.new(self._mask_salt.encode(), value.encode(), hashlib.sha256).hexdigest()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        with translated():
+            async with (
+                asyncio.timeout(self._statement_timeout),
+                self._engine.begin() as connection,
+            ):
+                yield connection
+
+
+def _digest(columns: Columns, values: Sequence[Any]) -> bytes:
+    return row_digest(
+        {
+            name: canonical(value)
+            for (name, canonical), value in zip(columns.items(), values, strict=True)
+        }
+    )
+
+
+def _conditions(ids: Sequence[int]) -> Iterator[str]:
+    """Return conditions that together select ``ids``, each small enough for one signal."""
+    ranges: list[str] = []
+    numbers: list[str] = []
+    size = 0
+    for first, last in runs(ids):
+        kept, piece = (
+            (numbers, str(first)) if first == last else (ranges, f"id BETWEEN {first} AND {last}")
+        )
+        if size + len(piece) > _CONDITION_BYTES:
+            yield _either(ranges, numbers)
+            ranges.clear()
+            numbers.clear()
+            size = 0
+        kept.append(piece)
+        size += len(piece) + len(" OR ")
+    if size:
+        yield _either(ranges, numbers)
+
+
+def _either(ranges: Sequence[str], numbers: Sequence[str]) -> str:
+    """Return one condition in brackets, because Debezium adds conditions of its own."""
+    listed = [f"id IN ({', '.join(numbers)})"] if numbers else []
+    return f"({' OR '.join([*ranges, *listed])})"

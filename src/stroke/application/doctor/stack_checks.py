@@ -1,0 +1,283 @@
+"""What there is to examine in a stack, and what to do about each thing that is not well."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+from stroke.application.doctor.canary import Canary
+from stroke.application.doctor.doctor import Check
+from stroke.application.doctor.ports import Metrics, PredictionApi, Schema, SchemaRegistryProbe
+from stroke.application.pipeline.connectors import ConnectorService
+from stroke.application.pipeline.ports import ChangeTopic, Replica, SourceOfTruth
+from stroke.domain.errors import ConnectorFailed, EndpointUnavailable, SchemaOutdated
+
+# The names of the checks, as they are printed.
+API: Final = "API"
+READY: Final = "API is ready"
+MYSQL: Final = "MySQL"
+SCHEMA: Final = "schema"
+KAFKA: Final = "Kafka"
+REGISTRY: Final = "schema registry"
+CONNECT: Final = "Kafka Connect"
+RUNNING: Final = "connectors run"
+AS_FILED: Final = "connectors as filed"
+SQL_SINK: Final = "SQL sink"
+LAKE: Final = "lake"
+STORED: Final = "canary predicted"
+IN_MYSQL: Final = "canary in MySQL"
+IN_SQL: Final = "canary in the SQL sink"
+IN_LAKE: Final = "canary in the lake"
+ERASED: Final = "canary erased"
+GONE_FROM_SQL: Final = "canary gone from the SQL sink"
+GONE_FROM_LAKE: Final = "canary gone from the lake"
+API_METRICS: Final = "metrics of the API"
+CONNECT_METRICS: Final = "metrics of Kafka Connect"
+WATCH_METRICS: Final = "metrics of the watcher"
+VERIFY_METRICS: Final = "metrics of verify"
+
+EXPOSED: Final[Mapping[str, frozenset[str]]] = {
+    API_METRICS: frozenset(
+        {
+            "http_requests",
+            "http_request_duration_seconds",
+            "stroke_predictions",
+            "stroke_prediction_probability",
+            "stroke_store_seconds",
+            "stroke_queue_depth",
+        }
+    ),
+    CONNECT_METRICS: frozenset(
+        {"kafka_connect_connector_status", "kafka_connect_connector_task_status"}
+    ),
+    WATCH_METRICS: frozenset(
+        {
+            "stroke_connector_running",
+            "stroke_connector_restarts",
+            "stroke_sink_lag_records",
+            "stroke_pipeline_stalled",
+            "stroke_lake_gap_records",
+        }
+    ),
+    VERIFY_METRICS: frozenset(
+        {
+            "stroke_pipeline_verify_missing",
+            "stroke_pipeline_verify_extra",
+            "stroke_pipeline_verify_different",
+            "stroke_pipeline_verify_duplicates",
+            "stroke_pipeline_verify_rows",
+            "stroke_pipeline_verify_timestamp_seconds",
+        }
+    ),
+}
+"""What each process is documented to expose, without the endings of counters and histograms."""
+
+_CONNECT_URL: Final = "STROKE_CONNECT_URL"
+_SQL_SETTING: Final = "MSSQL_HOST or STROKE_SINK_URL"
+_LAKE_SETTING: Final = "STROKE_LAKE_CATALOG_URI"
+_MYSQL_SETTING: Final = "MYSQL_HOST: without it the service keeps its rows in SQLite"
+_SETTINGS: Final = {
+    **dict.fromkeys((MYSQL, SCHEMA, IN_MYSQL), _MYSQL_SETTING),
+    KAFKA: "STROKE_KAFKA_BOOTSTRAP_SERVERS",
+    REGISTRY: "SCHEMA_REGISTRY_URL",
+    **dict.fromkeys((CONNECT, RUNNING, AS_FILED, *EXPOSED), _CONNECT_URL),
+    **dict.fromkeys((SQL_SINK, IN_SQL, GONE_FROM_SQL), _SQL_SETTING),
+    **dict.fromkeys((LAKE, IN_LAKE, GONE_FROM_LAKE), _LAKE_SETTING),
+}
+_Part = TypeVar("_Part")
+_PAGE: Final = "docs/operations.md"
+_VERIFY: Final = f"`stroke pipeline verify`; {_PAGE}#a-copy-is-behind-or-wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class StackParts:
+    """What is examined; None is not configured. ``metrics`` are by the names of ``EXPOSED``."""
+
+    api: PredictionApi
+    schema: Schema | None
+    source: SourceOfTruth | None
+    change_topic: ChangeTopic | None
+    topic: str
+    registry: SchemaRegistryProbe | None
+    connectors: ConnectorService | None
+    sql: Replica | None
+    lake: Replica | None
+    metrics: Mapping[str, Metrics]
+
+
+def checks_of(parts: StackParts, canary: Canary, *, waits: float) -> list[Check]:
+    """Return all checks, each after those that it needs. ``waits``: seconds for one wait."""
+    return [
+        *_of_service(parts),
+        *_of_pipeline(parts),
+        # Beyond its own limit a wait could not say what it waited for.
+        *_of_canary(parts, canary, waits + 30),
+        *_of_metrics(parts),
+    ]
+
+
+def _of_service(parts: StackParts) -> list[Check]:
+    async def live() -> str:
+        await parts.api.live()
+        return "answers"
+
+    async def ready() -> str:
+        return ", ".join(f"{name} {state}" for name, state in (await parts.api.ready()).items())
+
+    return [
+        Check(API, live, f"`deploy/stack.sh logs api`; {_PAGE}#the-api-does-not-answer"),
+        Check(READY, ready, f"`stroke db status`; {_PAGE}#the-api-is-not-ready", needs=[API]),
+        _check(parts.schema, MYSQL, _revision, f"{_PAGE}#mysql-does-not-answer"),
+        _check(parts.schema, SCHEMA, _at_head, "`stroke db upgrade`", needs=[MYSQL]),
+    ]
+
+
+def _of_pipeline(parts: StackParts) -> list[Check]:
+    async def on_kafka(topic: ChangeTopic) -> str:
+        found = await topic.last_offsets(parts.topic)
+        records = sum(offset + 1 for offset in found.values())
+        return f"{parts.topic}: {records:,} records" if found else f"{parts.topic}: no records yet"
+
+    async def subjects(registry: SchemaRegistryProbe) -> str:
+        return f"{await registry.subjects()} subjects"
+
+    connectors = parts.connectors
+    return [
+        _check(parts.change_topic, KAFKA, on_kafka, f"{_PAGE}#kafka-does-not-answer"),
+        _check(parts.registry, REGISTRY, subjects, f"{_PAGE}#the-schema-registry-does-not-answer"),
+        _check(connectors, CONNECT, _names, f"{_PAGE}#kafka-connect-does-not-answer"),
+        _check(
+            connectors,
+            RUNNING,
+            _all_run,
+            f"`stroke connectors restart --only-failed`; {_PAGE}#a-connector-does-not-run",
+            needs=[CONNECT],
+        ),
+        _check(
+            connectors,
+            AS_FILED,
+            _as_filed,
+            "`stroke connectors apply --dry-run`, then `stroke connectors apply`",
+            needs=[CONNECT],
+        ),
+        _check(parts.sql, SQL_SINK, _readable, f"{_PAGE}#the-sql-sink-does-not-answer"),
+        _check(parts.lake, LAKE, _readable, f"{_PAGE}#the-lake-cannot-be-read"),
+    ]
+
+
+def _of_metrics(parts: StackParts) -> list[Check]:
+    def check(name: str, wanted: frozenset[str]) -> Check:
+        async def scrape(metrics: Metrics) -> str:
+            absent = sorted(wanted - await metrics.names())
+            if absent:
+                raise EndpointUnavailable(f"does not expose {', '.join(absent)}")
+            return f"{len(wanted)} documented names"
+
+        # Connect tells of a connector some seconds after it has begun to run.
+        return _check(
+            parts.metrics.get(name),
+            name,
+            scrape,
+            f"{_PAGE}#metrics-are-missing",
+            after=[IN_SQL, IN_LAKE],
+        )
+
+    return [check(name, wanted) for name, wanted in EXPOSED.items()]
+
+
+def _of_canary(parts: StackParts, canary: Canary, seconds: float) -> list[Check]:
+    async def stored(_: SourceOfTruth) -> str:
+        return await canary.is_stored()
+
+    stays = f"{_PAGE}#a-canary-stays"
+    arrivals = [IN_MYSQL, IN_SQL, IN_LAKE]
+    return [
+        Check(
+            STORED, canary.set_out, f"{_PAGE}#the-api-is-not-ready", needs=[READY], seconds=seconds
+        ),
+        _check(parts.source, IN_MYSQL, stored, "`stroke db status`", needs=[STORED, SCHEMA]),
+        _check(
+            parts.sql,
+            IN_SQL,
+            canary.reaches,
+            _VERIFY,
+            needs=[IN_MYSQL, RUNNING, SQL_SINK],
+            seconds=seconds,
+        ),
+        _check(
+            parts.lake,
+            IN_LAKE,
+            canary.reaches,
+            _VERIFY,
+            needs=[IN_MYSQL, RUNNING, LAKE],
+            seconds=seconds,
+        ),
+        Check(ERASED, canary.erase, stays, needs=[STORED], after=arrivals),
+        _check(
+            parts.sql, GONE_FROM_SQL, canary.leaves, stays, needs=[ERASED, IN_SQL], seconds=seconds
+        ),
+        _check(
+            parts.lake,
+            GONE_FROM_LAKE,
+            canary.leaves,
+            stays,
+            needs=[ERASED, IN_LAKE],
+            seconds=seconds,
+        ),
+    ]
+
+
+def _check(
+    part: _Part | None,
+    name: str,
+    look: Callable[[_Part], Awaitable[str]],
+    remedy: str,
+    *,
+    needs: Sequence[str] = (),
+    after: Sequence[str] = (),
+    seconds: float = 0.0,
+) -> Check:
+    """Return the check of a part that may not be configured."""
+    work = None if part is None else partial(look, part)
+    return Check(name, work, remedy, needs, after, _SETTINGS[name], seconds)
+
+
+async def _revision(schema: Schema) -> str:
+    return f"revision {await schema.revision() or 'none'}"
+
+
+async def _at_head(schema: Schema) -> str:
+    found = await schema.revision()
+    if found != schema.needed:
+        raise SchemaOutdated(found, schema.needed)
+    return f"at {found}"
+
+
+async def _names(connectors: ConnectorService) -> str:
+    return f"{len(await connectors.statuses())} connectors"
+
+
+async def _all_run(connectors: ConnectorService) -> str:
+    missing = await connectors.missing()
+    found = await connectors.statuses()
+    ill = [f"{name} is missing" for name in missing]
+    ill += [f"{one.name}: {one.summary}" for one in found if not one.is_running]
+    if ill:
+        raise ConnectorFailed("; ".join(ill))
+    tasks = sum(len(one.tasks) for one in found)
+    return f"{len(found)} connectors, {tasks} tasks"
+
+
+async def _as_filed(connectors: ConnectorService) -> str:
+    found = await connectors.differing()
+    if found:
+        told = [f"{name} in {', '.join(keys)}" for name, keys in found.items()]
+        raise ConnectorFailed(f"Connect has other settings: {'; '.join(told)}")
+    return "Connect has the files' settings"
+
+
+async def _readable(replica: Replica) -> str:
+    bounds = await replica.bounds()
+    return "no rows yet" if bounds is None else f"ids {bounds[0]} to {bounds[1]}"

@@ -1,0 +1,1 @@
+"""The change-data pipeline: connectors as code, dead letters, proof of consistency."""

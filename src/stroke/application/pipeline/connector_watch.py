@@ -1,0 +1,240 @@
+"""ConnectorWatch: heals connectors that fail or stand still, and tells what it cannot heal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from stroke.application.pipeline.connector_rules import CLASS, DEAD_LETTERS, ICEBERG_SINK
+from stroke.application.pipeline.kafka_connect_model import (
+    ConnectorConfig,
+    ConnectorState,
+    ConnectorStatus,
+    TopicPartition,
+)
+from stroke.application.pipeline.ports import (
+    ChangeLog,
+    ChangeTopic,
+    ConnectorControl,
+    ConnectorRegistry,
+    DeadLetterQueue,
+    PipelineObserver,
+)
+from stroke.application.pipeline.restarts import RestartPolicy, Restarts, Verdict
+from stroke.application.pipeline.sink_progress import LakeGap, SinkProgress, lag
+from stroke.domain.errors import ConnectorNotFound, StrokeError
+
+
+class WatchEventKind(StrEnum):
+    """What the watch saw or did."""
+
+    MISSING = "missing"
+    RESTARTED = "restarted"
+    GAVE_UP = "gave up"
+    RECOVERED = "recovered"
+    LAKE_GAP = "lake gap"
+    BLIND = "blind"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One thing worth a line. ``connector`` is empty where it is about all of them."""
+
+    kind: WatchEventKind
+    connector: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchPolicy:
+    """When a sink stands still and when rows are lost: both longer than a commit's interval."""
+
+    stalled_seconds: float = 120.0
+    gap_seconds: float = 120.0
+    lake_every: float = 30.0
+    restarts: RestartPolicy = field(default_factory=RestartPolicy)
+
+
+class ConnectorWatch:
+    """Looks at the connectors ``wanted`` (by the files) and at all others that Connect runs.
+
+    A connector that somebody paused or stopped is left alone. ``clock`` is monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        registry: ConnectorRegistry,
+        control: ConnectorControl,
+        change_topic: ChangeTopic,
+        change_log: ChangeLog,
+        dead_letters: DeadLetterQueue,
+        observer: PipelineObserver,
+        wanted: Collection[str],
+        policy: WatchPolicy,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._control = control
+        self._change_topic = change_topic
+        self._change_log = change_log
+        self._dead_letters = dead_letters
+        self._observer = observer
+        self._wanted = wanted
+        self._policy = policy
+        self._sleep = sleep
+        self._clock = clock
+        self._restarts = defaultdict[str, Restarts](lambda: Restarts(policy.restarts))
+        self._progress = defaultdict[str, SinkProgress](SinkProgress)
+        self._gap = LakeGap(policy.gap_seconds)
+        self._lake_seen_at: float | None = None
+        self._running: set[str] = set()
+
+    @property
+    def all_run(self) -> bool:
+        """Whether every connector that is wanted ran at the last look."""
+        return self._running.issuperset(self._wanted)
+
+    async def events(self, interval: float) -> AsyncIterator[WatchEvent]:
+        """Look every ``interval`` seconds, for ever; yield what is seen and done."""
+        while True:
+            for event in await self.look():
+                yield event
+            await self._sleep(interval)
+
+    async def look(self) -> list[WatchEvent]:
+        """Look once. Something that cannot be seen is an event, too, and no exception."""
+        self._running.clear()
+        try:
+            names = sorted({*self._wanted, *await self._registry.names()})
+        except StrokeError as error:
+            for name in self._wanted:
+                self._observer.connector(name, running=False)
+            return [WatchEvent(WatchEventKind.BLIND, "", str(error))]
+        events: list[WatchEvent] = []
+        for name in names:
+            try:
+                events += await self._look_at(name)
+            except StrokeError as error:
+                events.append(WatchEvent(WatchEventKind.BLIND, name, str(error)))
+        return events
+
+    async def _look_at(self, name: str) -> list[WatchEvent]:
+        try:
+            status = await self._control.status(name)
+        except ConnectorNotFound:
+            self._observer.connector(name, running=False)
+            return [WatchEvent(WatchEventKind.MISSING, name, "run `stroke connectors apply`")]
+        self._observer.connector(name, running=status.is_running)
+        if status.is_running:
+            self._running.add(name)
+        if status.has_failed:
+            self._progress[name].is_well(self._clock())
+            return await self._heal(name, _reasons(status), only_failed=True)
+        if not status.is_running:
+            self._progress[name].is_well(self._clock())
+            return []
+        events = await self._look_at_sink(name) if status.kind == "sink" else []
+        if not self._progress[name].stalled and self._restarts[name].well():
+            events.append(WatchEvent(WatchEventKind.RECOVERED, name, "it runs"))
+        return events
+
+    async def _heal(self, name: str, why: str, *, only_failed: bool) -> list[WatchEvent]:
+        verdict = self._restarts[name].ask(self._clock())
+        if verdict is Verdict.WAIT:
+            return []
+        if verdict is Verdict.GIVE_UP:
+            detail = f"{why}; restarts do not help: see its log"
+            return [WatchEvent(WatchEventKind.GAVE_UP, name, detail)]
+        await self._control.restart(name, only_failed=only_failed)
+        self._observer.restarted(name)
+        return [WatchEvent(WatchEventKind.RESTARTED, name, why)]
+
+    async def _look_at_sink(self, name: str) -> list[WatchEvent]:
+        config = await self._registry.config(name) or {}
+        committed = await self._control.offsets(name)
+        last: dict[TopicPartition, int] = {}
+        for topic in filter(None, (t.strip() for t in config.get("topics", "").split(","))):
+            last.update(await self._change_topic.last_offsets(topic))
+        events = await self._look_at_progress(name, config, committed, last)
+        if config.get(CLASS) == ICEBERG_SINK:
+            events += await self._look_at_lake(name, config, committed)
+        return events
+
+    async def _look_at_progress(
+        self,
+        name: str,
+        config: ConnectorConfig,
+        committed: Mapping[TopicPartition, int],
+        last: Mapping[TopicPartition, int],
+    ) -> list[WatchEvent]:
+        """A sink that commits nothing while there is more to read has failed, whatever it says."""
+        progress = self._progress[name]
+        still = progress.seconds_still(self._clock(), committed, last)
+        to_go = lag(committed, last)
+        events: list[WatchEvent] = []
+        if still >= self._policy.stalled_seconds:
+            if await self._are_parked(config, _ends(committed, last)):
+                progress.is_well(self._clock())
+            else:
+                why = f"nothing committed for {still:.0f} s, {to_go} records to go"
+                events = await self._heal(name, why, only_failed=False)
+                progress.was_restarted(self._clock())
+        self._observer.sink(name, lag=to_go, stalled=progress.stalled)
+        return events
+
+    async def _look_at_lake(
+        self, name: str, config: ConnectorConfig, committed: Mapping[TopicPartition, int]
+    ) -> list[WatchEvent]:
+        """Offsets that are committed while the table stays behind: rows that are lost silently."""
+        now = self._clock()
+        if self._lake_seen_at is not None and now - self._lake_seen_at < self._policy.lake_every:
+            return []
+        self._lake_seen_at = now
+        lineage = await self._change_log.lineage()
+        # Offsets of another Kafka cluster say nothing about this one's.
+        ours = lineage is not None and lineage.cluster_id == await self._registry.cluster_id()
+        highest = lineage.offsets if lineage is not None and ours else {}
+        gap = self._gap.records(now, committed, highest)
+        if gap and await self._are_parked(config, {at: x - 1 for at, x in committed.items()}):
+            gap = 0
+        self._observer.lake_gap(gap)
+        if not gap:
+            return []
+        detail = (
+            f"{gap} records were committed as read and are not in the table, as when Kafka or "
+            "the control topic is made anew: `stroke connectors apply`, `stroke pipeline verify`"
+        )
+        return [WatchEvent(WatchEventKind.LAKE_GAP, name, detail)]
+
+    async def _are_parked(
+        self, config: ConnectorConfig, ends: Mapping[TopicPartition, int]
+    ) -> bool:
+        """Return whether these records are dead letters: then the sink has read up to them.
+
+        Neither Connect nor a skipped offset moves what the sink commits and writes past a dead
+        letter at the end of a partition.
+        """
+        topic = config.get(DEAD_LETTERS)
+        if not topic:
+            return False
+        letters = await self._dead_letters.letters(topic)
+        parked = {(TopicPartition(x.topic, x.partition), x.offset) for x in letters}
+        return set(ends.items()) <= parked
+
+
+def _ends(
+    committed: Mapping[TopicPartition, int], last: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    return {at: offset for at, offset in last.items() if offset >= committed.get(at, 0)}
+
+
+def _reasons(status: ConnectorStatus) -> str:
+    failed = [task for task in status.tasks if task.state is ConnectorState.FAILED]
+    reasons = dict.fromkeys([status.reason, *(task.reason for task in failed)])
+    return ", ".join(filter(None, reasons)) or "it failed"

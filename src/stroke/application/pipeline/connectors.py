@@ -1,0 +1,298 @@
+"""ConnectorService: the connectors of the files, applied, and run by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from stroke.application.pipeline.connector_rules import CLASS, CONTROL_TOPIC, is_lake, violations_of
+from stroke.application.pipeline.connector_topics import own_topics
+from stroke.application.pipeline.kafka_connect_model import (
+    Change,
+    ConnectorConfig,
+    ConnectorSpec,
+    ConnectorState,
+    ConnectorStatus,
+    differences,
+)
+from stroke.application.pipeline.ports import (
+    ChangeLog,
+    ChangeTopic,
+    ConnectorControl,
+    ConnectorRegistry,
+    ConnectorSpecs,
+)
+from stroke.domain.errors import (
+    ConnectorFailed,
+    ConnectorNotFound,
+    ConnectUnavailable,
+    InvalidConnector,
+    LineageBroken,
+)
+
+_LOOKS_EVERY: Final = 0.5
+# A status outlives the tasks it is of: RUNNING and FAILED count once they stay.
+_RUNS_FOR: Final = 2.0
+_FAILS_FOR: Final = 10.0
+_HALTED: Final = (ConnectorState.PAUSED, ConnectorState.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What ``apply`` is about to do to one connector.
+
+    ``changes`` is empty where Connect has the config already; ``note`` says what else there is.
+    """
+
+    spec: ConnectorSpec
+    is_new: bool
+    changes: list[Change]
+    note: str = ""
+
+
+class ConnectorService:
+    """Brings Connect's connectors to what the files say; names are a file's or a connector's."""
+
+    def __init__(
+        self,
+        *,
+        registry: ConnectorRegistry,
+        control: ConnectorControl,
+        specs: ConnectorSpecs,
+        change_topic: ChangeTopic,
+        change_log: ChangeLog,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._control = control
+        self._specs = specs
+        self._change_topic = change_topic
+        self._change_log = change_log
+        self._sleep = sleep
+        self._clock = clock
+
+    async def wait_for_connect(self, within: float) -> None:
+        """Return once Connect answers; raise ``ConnectUnavailable`` after ``within`` seconds."""
+        deadline = self._clock() + within
+        while True:
+            try:
+                await self._registry.names()
+            except ConnectUnavailable:
+                if self._clock() >= deadline:
+                    raise
+                await self._sleep(_LOOKS_EVERY)
+            else:
+                return
+
+    async def plan(self, names: Sequence[str] = (), *, migrate: bool = False) -> list[Plan]:
+        """Return what gives Connect the configs of the named files, or of all.
+
+        Changes nothing. Raises ``InvalidConnector`` for a config that breaks our rules or
+        Connect's, and ``LineageBroken`` where the Iceberg sink would lose rows.
+        """
+        cluster_id = await self._registry.cluster_id()
+        specs = [self._specs.load(file, cluster_id=cluster_id) for file in self._files(names)]
+        for spec in specs:
+            await self._refuse_wrong(spec, cluster_id)
+        return [await self._plan(spec, cluster_id, migrate=migrate) for spec in specs]
+
+    async def apply(
+        self,
+        plans: Sequence[Plan],
+        *,
+        within: float,
+        on_running: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """Carry ``plans`` out; return once all connectors run, telling ``on_running`` of each.
+
+        What Connect has already is not sent again, and nothing is removed first. Raises
+        ``ConnectorFailed`` when one does not come to run within ``within`` seconds.
+        """
+        for plan in plans:
+            await self._carry_out(plan)
+        for plan in plans:
+            await self._wait_until_running(plan, within)
+            on_running(plan.spec.name)
+
+    async def statuses(self) -> list[ConnectorStatus]:
+        """Return how every connector of Connect fares."""
+        return [await self._control.status(name) for name in await self._registry.names()]
+
+    async def missing(self) -> list[str]:
+        """Return the connectors that the files want and Connect does not have."""
+        present = set(await self._registry.names())
+        return sorted(set(self._specs.names().values()) - present)
+
+    async def differing(self) -> dict[str, list[str]]:
+        """Return the settings in which Connect's connectors differ from their files, by name.
+
+        Connect validates nothing here, so that no database behind it is asked; connectors that
+        are missing are not compared.
+        """
+        cluster_id = await self._registry.cluster_id()
+        found = {}
+        for file in self._files(()):
+            spec = self._specs.load(file, cluster_id=cluster_id)
+            running = await self._registry.config(spec.name)
+            if running is not None and (changes := differences(running, spec.config)):
+                found[spec.name] = [change.key for change in changes]
+        return found
+
+    async def restart(self, names: Sequence[str] = (), *, only_failed: bool = False) -> list[str]:
+        """Restart the named connectors, or all; return their names."""
+        return await self._each(
+            names, lambda name: self._control.restart(name, only_failed=only_failed)
+        )
+
+    async def pause(self, names: Sequence[str] = ()) -> list[str]:
+        """Let the named connectors wait, or all; return their names."""
+        return await self._each(names, self._control.pause)
+
+    async def resume(self, names: Sequence[str] = ()) -> list[str]:
+        """Let the named connectors go on, or all; return their names."""
+        return await self._each(names, self._control.resume)
+
+    async def remove(self, names: Sequence[str], *, dry_run: bool = False) -> list[str]:
+        """Take the named connectors away; return their names. Their offsets stay."""
+        if dry_run:
+            return await self._present(names)
+        return await self._each(names, self._registry.remove)
+
+    async def _each(self, names: Sequence[str], do: Callable[[str], Awaitable[None]]) -> list[str]:
+        present = await self._present(names)
+        for name in present:
+            await do(name)
+        return present
+
+    async def _present(self, names: Sequence[str]) -> list[str]:
+        """Return the names of connectors, which have to be there; all of them for no name."""
+        present = await self._registry.names()
+        of_files = self._specs.names()
+        wanted = [of_files.get(name, name) for name in names]
+        for name in wanted:
+            if name not in present:
+                raise ConnectorNotFound(name, tuple(present))
+        return list(dict.fromkeys(wanted)) or present
+
+    def _files(self, names: Sequence[str]) -> list[str]:
+        """Return the names of files: the source's first, as it is named before the sinks."""
+        connectors = self._specs.names()
+        by_connector = {name: file for file, name in connectors.items()}
+        files = []
+        for name in names or connectors:
+            file = by_connector.get(name, name)
+            if file not in connectors:
+                raise ConnectorNotFound(name, (*connectors, *by_connector))
+            files.append(file)
+        return sorted(set(files))
+
+    async def _refuse_wrong(self, spec: ConnectorSpec, cluster_id: str) -> None:
+        """Raise ``InvalidConnector`` before Connect is given a wrong value."""
+        keys = await self._registry.known_keys(spec.config.get(CLASS, ""))
+        found = violations_of(spec, cluster_id, keys)
+        # Only then does Connect see it: its validation may connect, and it quotes values.
+        found = found or await self._registry.check(spec.name, spec.config)
+        if found:
+            raise InvalidConnector(spec.name, tuple(found))
+
+    async def _plan(self, spec: ConnectorSpec, cluster_id: str, *, migrate: bool) -> Plan:
+        running = await self._registry.config(spec.name)
+        note = ""
+        if is_lake(spec.config):
+            note = await self._lineage_note(spec, running, cluster_id, migrate=migrate)
+        return Plan(spec, running is None, differences(running, spec.config), note)
+
+    async def _lineage_note(
+        self,
+        spec: ConnectorSpec,
+        running: ConnectorConfig | None,
+        cluster_id: str,
+        *,
+        migrate: bool,
+    ) -> str:
+        """Return what a new Kafka cluster means for the table, or refuse to go on without a word.
+
+        A control topic made anew beside a table that survives loses rows silently, while the
+        sink is RUNNING (apache/iceberg #15293): each Kafka cluster has one of its own.
+        """
+        control_topic = spec.config[CONTROL_TOPIC]
+        before = running.get(CONTROL_TOPIC) if running else None
+        if before not in {None, control_topic} and not migrate:
+            raise LineageBroken(
+                f"{spec.name} runs with the control topic {before}, not with that of this Kafka "
+                f"cluster, {control_topic}: rows may not reach the table. Apply it with "
+                "--migrate, then run `stroke pipeline verify`"
+            )
+        lineage = await self._change_log.lineage()
+        if lineage is None or lineage.cluster_id is None:
+            return ""
+        if lineage.cluster_id == cluster_id:
+            await self._refuse_lost_control_topic(control_topic)
+            return ""
+        return (
+            f"the table was last written from the Kafka cluster {lineage.cluster_id}; this one "
+            f"({cluster_id}) gets the control topic {control_topic}. Run `stroke pipeline verify`"
+        )
+
+    async def _refuse_lost_control_topic(self, control_topic: str) -> None:
+        """Each commit to the table left records in the control topic, which keeps them all."""
+        if not await self._change_topic.last_offsets(control_topic):
+            raise LineageBroken(
+                f"the table was written from this Kafka cluster, but the control topic "
+                f"{control_topic} is empty or gone: with it, rows would not reach the table. "
+                f"Give {CONTROL_TOPIC} another name with {{cluster_id}} in its file, apply it "
+                "with --migrate, then run `stroke pipeline verify`"
+            )
+
+    async def _carry_out(self, plan: Plan) -> None:
+        for topic, config in own_topics(plan.spec.config).items():
+            await self._change_topic.ensure_topic(topic, config)
+        if is_lake(plan.spec.config):
+            await self._change_log.ensure_table()
+        if plan.is_new or plan.changes:
+            await self._registry.put(plan.spec.name, plan.spec.config)
+
+    async def _wait_until_running(self, plan: Plan, within: float) -> None:
+        name = plan.spec.name
+        deadline = self._clock() + within
+        steady = _RUNS_FOR if plan.changes else 0.0
+        since, before = self._clock(), ""
+        while True:
+            status = await self._status(name)
+            now = self._clock()
+            seen = status.summary if status else "Connect has not started it"
+            if seen != before:
+                since, before = now, seen
+            if status and status.is_running and now - since >= steady:
+                return
+            if status and status.state in _HALTED:
+                raise ConnectorFailed(
+                    f"{name} is {status.state}: `stroke connectors resume {name}` lets it run"
+                )
+            failed = status is not None and status.has_failed
+            if (failed and now - since >= _FAILS_FOR) or now >= deadline:
+                raise ConnectorFailed(f"{name} does not run: {seen}")
+            await self._sleep(_LOOKS_EVERY)
+
+    async def _status(self, name: str) -> ConnectorStatus | None:
+        try:
+            return await self._control.status(name)
+        except ConnectorNotFound:  # Connect has taken the config, and not started it yet
+            return None
+
+
+def checked(specs: ConnectorSpecs, cluster_id: str) -> list[ConnectorSpec]:
+    """Return the connectors of all files for the Kafka cluster with this id.
+
+    Raises ``InvalidConnector`` for a config that breaks our rules. Connect is not asked, so a
+    misspelt key is not found.
+    """
+    found = [specs.load(file, cluster_id=cluster_id) for file in sorted(specs.names())]
+    for spec in found:
+        if broken := violations_of(spec, cluster_id):
+            raise InvalidConnector(spec.name, tuple(broken))
+    return found

@@ -1,0 +1,179 @@
+"""When a copy equals its source, and what becomes of records that cannot be copied."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
+
+RowValue = str | int | float | bool | None
+"""A column's value in canonical form: see ``row_digest``."""
+
+LISTED: Final = 100_000
+"""How many ids of a kind a ``Comparison`` lists."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def row_digest(row: Mapping[str, RowValue]) -> bytes:
+    """Return 16 bytes that are equal for equal rows, whichever engine stored them.
+
+    Canonical values are those of ``canonical_value``, and ``canonical_json`` for JSON documents.
+    Columns count by name, whatever their order. A column that is NULL is one that is not there:
+    a copy gets a new column with the first row that fills it. A number is its value: flags and
+    whole numbers come as booleans, integers or floats, depending on who stored them.
+    """
+    told = {name: _plain(value) for name, value in row.items() if value is not None}
+    text = _ENCODER.encode(told)
+    # surrogatepass: two rows with the same broken text are equal, too
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def canonical_value(value: object) -> RowValue:
+    """Return what a database's driver gave for a column as ``row_digest`` takes it.
+
+    Whole numbers (flags too) become int, other numbers float, text stays, moments become int
+    microseconds since 1970 (UTC, unless they say otherwise), bytes hexadecimal text.
+    """
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // _MICROSECOND
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value).hex()
+    return value.isoformat() if isinstance(value, (date, time)) else str(value)
+
+
+def canonical_json(text: str | None) -> str | None:
+    """Return a JSON document with sorted keys and no blanks; MySQL reorders and spaces them.
+
+    Numbers are written by their value: the double 1e20 is 1e20 in MySQL's text, and twenty-one
+    digits in Debezium's and PostgreSQL's.
+    """
+    if text is None:
+        return None
+    return _ENCODER.encode(_DECODER.decode(text))
+
+
+def runs(ids: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Return ascending ids as ranges without gaps, ends included."""
+    start = 0
+    for index in range(1, len(ids) + 1):
+        if index == len(ids) or ids[index] != ids[index - 1] + 1:
+            yield ids[start], ids[index - 1]
+            start = index
+
+
+def _number(text: str) -> RowValue:
+    return _plain(float(text))
+
+
+def _plain(value: RowValue) -> RowValue:
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    return value
+
+
+# Made once: they serve several documents of every row.
+_DECODER: Final = json.JSONDecoder(parse_float=_number)
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChunk:
+    """Digests by id of a range of the source."""
+
+    digests: Mapping[int, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaChunk:
+    """Digests by id of a range of a copy; ``duplicates`` counts events stored more than once."""
+
+    digests: Mapping[int, bytes]
+    duplicates: int = 0
+
+
+class Discrepancy(StrEnum):
+    """How a copy can be wrong about an id."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    DIFFERENT = "different"
+
+
+@dataclass(slots=True)
+class Comparison:
+    """The result for one replica. Ids are ascending; ``rows`` counts those of the source.
+
+    At most ``LISTED`` ids of a kind are listed; ``unlisted`` counts the rest of them.
+    """
+
+    replica: str
+    rows: int = 0
+    missing: list[int] = field(default_factory=list)
+    extra: list[int] = field(default_factory=list)
+    different: list[int] = field(default_factory=list)
+    duplicates: int = 0
+    unlisted: Counter[Discrepancy] = field(default_factory=Counter)
+
+    def add(self, kind: Discrepancy, prediction_id: int) -> None:
+        """Count one id, and list it while there is room."""
+        listed = self.ids(kind)
+        if len(listed) < LISTED:
+            listed.append(prediction_id)
+        else:
+            self.unlisted[kind] += 1
+
+    def ids(self, kind: Discrepancy) -> list[int]:
+        """Return the listed ids of one kind."""
+        found: list[int] = getattr(self, kind.value)
+        return found
+
+    def count(self, kind: Discrepancy) -> int:
+        """Return how many ids of one kind there are, listed or not."""
+        return len(self.ids(kind)) + self.unlisted[kind]
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the copy holds exactly the source's rows, each event once."""
+        return not (self.duplicates or any(self.count(kind) for kind in Discrepancy))
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Which Kafka cluster an Iceberg table was last written from, and up to where (inclusive)."""
+
+    cluster_id: str | None
+    offsets: Mapping[TopicPartition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One record that a sink could not take; without its value, which may hold a patient.
+
+    ``prediction_id`` is None where the key cannot be read. ``reason`` is an exception's class.
+    """
+
+    letter: int
+    """Its own offset in the dead-letter topic."""
+    connector: str
+    topic: str
+    partition: int
+    offset: int
+    stage: str
+    reason: str
+    prediction_id: int | None
+    settled: bool

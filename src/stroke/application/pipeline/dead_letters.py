@@ -1,0 +1,195 @@
+"""What becomes of records that a connector could not take: listed, parked, sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from stroke.application.pipeline.consistency import DeadLetter
+from stroke.application.pipeline.kafka_connect_model import (
+    ConnectorState,
+    ConnectorStatus,
+    TopicPartition,
+)
+from stroke.application.pipeline.ports import ConnectorControl, DeadLetterQueue, SourceOfTruth
+from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidData, PipelineError
+
+# Why a letter was written, where no exception of a sink says so.
+PARKED: Final = "parked by hand"
+
+_LOOKS_EVERY: Final = 0.5
+_STOPS_WITHIN: Final = 60.0
+
+
+def dead_letter_topic(connector: str) -> str:
+    """Return where the letters of a connector go, as connectors/*.json says."""
+    return f"dlq.{connector}"
+
+
+@dataclass(slots=True)
+class Replay:
+    """What became of letters: ids sent again, ids whose deletion was, letters left or skipped."""
+
+    sent: list[int] = field(default_factory=list)
+    deleted: list[int] = field(default_factory=list)
+    unreadable: list[DeadLetter] = field(default_factory=list)
+    skipped: list[DeadLetter] = field(default_factory=list)
+
+
+class DeadLetterService:
+    """Deals with the letters of the connectors that write to and read from ``topic``.
+
+    ``connectors`` are their names by their files'; either is good for naming one. ``clock`` is
+    monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        queue: DeadLetterQueue,
+        source: SourceOfTruth,
+        control: ConnectorControl,
+        *,
+        connectors: Mapping[str, str],
+        topic: str,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._source = source
+        self._control = control
+        self._connectors = dict(connectors)
+        self._beginning = TopicPartition(topic, 0)
+        self._sleep = sleep
+        self._clock = clock
+
+    async def letters(
+        self, connector: str | None = None, *, settled: bool = False
+    ) -> list[DeadLetter]:
+        """Return the letters of one connector or of all, oldest first; ``settled`` if wanted.
+
+        Raises ``ConnectorNotFound`` for a name that is none of theirs, ``BrokerUnavailable``.
+        """
+        found = [
+            # The queue's connector, whatever the record's headers say, if it has any.
+            replace(letter, connector=name)
+            for name in self._chosen(connector)
+            for letter in await self._queue.letters(dead_letter_topic(name))
+        ]
+        return [letter for letter in found if settled or not letter.settled]
+
+    async def replay(self, letters: Sequence[DeadLetter], *, skip_unreadable: bool) -> Replay:
+        """Let the rows that ``letters`` are about flow once more, as MySQL holds them now.
+
+        Nothing but Debezium writes to the change topic: a row that exists is sent again by an
+        incremental snapshot, one that is gone by a deletion in the binlog. An old value that was
+        overtaken since is thus never brought back. A letter whose key cannot be read has no row;
+        it is left, or settled without more where ``skip_unreadable`` says so.
+
+        Letters are settled once MySQL has committed what is to be sent.
+        """
+        told = Replay()
+        readable = [letter for letter in letters if letter.prediction_id is not None]
+        unreadable = [letter for letter in letters if letter.prediction_id is None]
+        ids = sorted({x.prediction_id for x in readable if x.prediction_id is not None})
+        if ids:
+            await self._source.send_again(ids)
+            told.deleted = await self._source.send_deletes(ids)
+            told.sent = sorted(set(ids) - set(told.deleted))
+        await self._settle(readable)
+        if skip_unreadable:
+            await self._settle(unreadable)
+            told.skipped = unreadable
+        else:
+            told.unreadable = unreadable
+        return told
+
+    async def park(self, sink: str, *, through: int | None = None) -> list[DeadLetter]:
+        """Take records out of a sink's way: copy them to the dead-letter topic, go on after them.
+
+        For a record that fails in the sink itself, which Connect's own dead-letter queue does not
+        cover. Parked is all that the sink has not committed, up to the offset ``through``; None
+        means the first such record, where the failing batch begins. ``replay`` sends what was
+        good among them. The copies are written before the sink's offset moves, so that an
+        interruption loses nothing. Afterwards the sink runs, whether records were parked or not.
+
+        Raises ``ConnectorFailed`` when the sink does not stop, ``InvalidData`` when it has passed
+        ``through``, there is no record in its way, or it is no sink.
+        """
+        (name,) = self._chosen(sink)
+        status = await self._control.status(name)
+        if status.kind != "sink":
+            raise InvalidData(f"{name} is no sink: it has nothing before it to park")
+        try:
+            await self._stop(name)
+            place, committed = await self._place(name)
+            if through is not None and through < committed:
+                raise InvalidData(f"{name} is at offset {committed} already")
+            letters = await self._queue.park(
+                place,
+                first=committed,
+                last=through,
+                topic=dead_letter_topic(name),
+                connector=name,
+                reason=_reason(status),
+            )
+            if not letters:
+                raise InvalidData(f"{name} has no record before it, from offset {committed} on")
+            # Never past what is copied: behind the topic's end it would begin from the start.
+            await self._go_on_at(name, place, letters[-1].offset + 1)
+        finally:
+            await self._control.resume(name)
+        return letters
+
+    async def _stop(self, name: str) -> None:
+        """Return once no task can commit any more."""
+        await self._control.stop(name)
+        deadline = self._clock() + _STOPS_WITHIN
+        while not _is_stopped(await self._control.status(name)):
+            if self._clock() >= deadline:
+                raise ConnectorFailed(f"{name} does not stop within {_STOPS_WITHIN:.0f} s")
+            await self._sleep(_LOOKS_EVERY)
+
+    async def _place(self, name: str) -> tuple[TopicPartition, int]:
+        """Return the next offset that a sink reads: the first of all if it never committed."""
+        offsets = await self._control.offsets(name) or {self._beginning: 0}
+        if len(offsets) > 1:
+            raise ConnectorFailed(f"{name} reads several partitions: its place is not one offset")
+        ((place, committed),) = offsets.items()
+        return place, committed
+
+    async def _go_on_at(self, name: str, place: TopicPartition, offset: int) -> None:
+        """Connect refuses until the last consumer has left the sink's group."""
+        deadline = self._clock() + _STOPS_WITHIN
+        while True:
+            try:
+                return await self._control.set_offsets(name, {place: offset})
+            except PipelineError:
+                if self._clock() >= deadline:
+                    raise
+            await self._sleep(_LOOKS_EVERY)
+
+    async def _settle(self, letters: Sequence[DeadLetter]) -> None:
+        for name in sorted({letter.connector for letter in letters}):
+            mine = [letter for letter in letters if letter.connector == name]
+            await self._queue.settle(dead_letter_topic(name), mine)
+
+    def _chosen(self, connector: str | None) -> tuple[str, ...]:
+        """Return the name of one connector or of all."""
+        names = tuple(self._connectors.values())
+        if connector is None:
+            return names
+        name = self._connectors.get(connector, connector)
+        if name not in names:
+            raise ConnectorNotFound(connector, (*self._connectors, *names))
+        return (name,)
+
+
+def _is_stopped(status: ConnectorStatus) -> bool:
+    return status.state is ConnectorState.STOPPED and not status.tasks
+
+
+def _reason(status: ConnectorStatus) -> str:
+    return next((task.reason for task in status.tasks if task.reason), PARKED)

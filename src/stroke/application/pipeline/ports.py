@@ -1,0 +1,250 @@
+"""What running and proving the change-data pipeline needs from the outside."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from stroke.application.pipeline.consistency import (
+    Comparison,
+    DeadLetter,
+    Lineage,
+    ReplicaChunk,
+    SourceChunk,
+)
+from stroke.application.pipeline.kafka_connect_model import (
+    ConnectorConfig,
+    ConnectorSpec,
+    ConnectorStatus,
+    TopicPartition,
+)
+from stroke.domain.errors import Violation
+
+
+class ConnectorSpecs(Protocol):
+    """The connectors that there should be. Calls raise ``InvalidData`` for a broken file."""
+
+    @abstractmethod
+    def names(self) -> dict[str, str]:
+        """Return the name of each connector by the name of its file, both as they are written."""
+
+    @abstractmethod
+    def load(self, file: str, *, cluster_id: str) -> ConnectorSpec:
+        """Return what the file says for the Kafka cluster with this id."""
+
+
+class ConnectorRegistry(Protocol):
+    """The connectors that Kafka Connect runs. Every call may raise ``ConnectUnavailable``."""
+
+    @abstractmethod
+    async def cluster_id(self) -> str:
+        """Return the id of the Kafka cluster that Connect works on."""
+
+    @abstractmethod
+    async def names(self) -> list[str]:
+        """Return the names of all connectors, sorted."""
+
+    @abstractmethod
+    async def config(self, name: str) -> ConnectorConfig | None:
+        """Return a connector's stored config without ``name``, or None if there is none."""
+
+    @abstractmethod
+    async def known_keys(self, connector_class: str) -> frozenset[str]:
+        """Return the settings that a class of connectors declares; none of an unknown class."""
+
+    @abstractmethod
+    async def check(self, name: str, config: ConnectorConfig) -> list[Violation]:
+        """Return what Connect's own validation says against ``config``, by key."""
+
+    @abstractmethod
+    async def put(self, name: str, config: ConnectorConfig) -> None:
+        """Create the connector, or give it another config."""
+
+    @abstractmethod
+    async def remove(self, name: str) -> None:
+        """Take the connector away; its offsets stay. Raises ``ConnectorNotFound``."""
+
+
+class ConnectorControl(Protocol):
+    """Starts, stops and positions connectors that are registered.
+
+    Calls raise ``ConnectorNotFound`` and ``ConnectUnavailable``.
+    """
+
+    @abstractmethod
+    async def status(self, name: str) -> ConnectorStatus:
+        """Return how the connector and its tasks fare."""
+
+    @abstractmethod
+    async def restart(self, name: str, *, only_failed: bool = True) -> None:
+        """Restart the connector and its tasks, or only those of them that failed."""
+
+    @abstractmethod
+    async def pause(self, name: str) -> None:
+        """Let the tasks wait, keeping what they hold."""
+
+    @abstractmethod
+    async def stop(self, name: str) -> None:
+        """Shut the tasks down; needed before ``set_offsets``."""
+
+    @abstractmethod
+    async def resume(self, name: str) -> None:
+        """Go on after ``pause`` or ``stop``."""
+
+    @abstractmethod
+    async def offsets(self, name: str) -> dict[TopicPartition, int]:
+        """Return the next offset that a sink connector reads, by partition, as committed."""
+
+    @abstractmethod
+    async def set_offsets(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
+        """Let a stopped sink connector go on from other offsets."""
+
+
+class SourceProgress(Protocol):
+    """Tells how far a source connector has come.
+
+    Calls raise ``ConnectorNotFound`` and ``ConnectUnavailable``.
+    """
+
+    @abstractmethod
+    async def source_position(self, name: str) -> str | None:
+        """Return the GTID set that a source connector has committed, if it has one."""
+
+
+class ChangeTopic(Protocol):
+    """What is on Kafka. Calls raise ``BrokerUnavailable``."""
+
+    @abstractmethod
+    async def last_offsets(self, topic: str) -> dict[TopicPartition, int]:
+        """Return the offset of the last committed record of each partition that has any.
+
+        Transaction markers and tombstones (no value) have offsets too; they do not count. A topic
+        that is not there has no partitions.
+        """
+
+    @abstractmethod
+    async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
+        """Create ``topic`` with one partition if it is not there; return whether it was made."""
+
+
+class DeadLetterQueue(Protocol):
+    """The topics where Connect, or ``park``, puts records that a sink cannot take."""
+
+    @abstractmethod
+    async def letters(self, topic: str) -> list[DeadLetter]:
+        """Return all letters of a dead-letter topic, oldest first; none if it does not exist."""
+
+    @abstractmethod
+    async def park(
+        self,
+        source: TopicPartition,
+        *,
+        first: int,
+        last: int | None,
+        topic: str,
+        connector: str,
+        reason: str,
+    ) -> list[DeadLetter]:
+        """Copy records of ``source``, bytes and headers, to ``topic``; return their letters.
+
+        All committed ones with ``first <= offset <= last``; ``last`` None means the first one from
+        ``first`` on. Transaction markers have offsets, too: they are passed over. There may be no
+        record: then there is no letter.
+        """
+
+    @abstractmethod
+    async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
+        """Remember that these letters were dealt with."""
+
+
+class SourceOfTruth(Protocol):
+    """The service's table, read for comparison. Calls raise ``StoreUnavailable``."""
+
+    @abstractmethod
+    async def bounds(self) -> tuple[int, int] | None:
+        """Return the lowest and the highest id, or None when there is no row."""
+
+    @abstractmethod
+    async def boundary(self, first: int, count: int) -> int | None:
+        """Return the id of the ``count``-th row from ``first`` on; None if there are fewer."""
+
+    @abstractmethod
+    async def chunk(self, first: int, last: int) -> SourceChunk:
+        """Return the digest of each row with ``first <= id <= last``."""
+
+    @abstractmethod
+    async def position(self) -> str:
+        """Return the GTID set executed so far."""
+
+    @abstractmethod
+    async def includes(self, position: str, wanted: str) -> bool:
+        """Return whether the GTID set ``position`` holds all of ``wanted``."""
+
+    @abstractmethod
+    async def send_again(self, ids: Sequence[int]) -> None:
+        """Ask for an incremental snapshot of the rows with these ids that exist."""
+
+    @abstractmethod
+    async def send_deletes(self, ids: Sequence[int]) -> list[int]:
+        """Let the binlog tell once more that these ids are gone; return those it was told of.
+
+        An id that is stored is passed over.
+        """
+
+
+class Replica(Protocol):
+    """A copy that sinks keep. Calls raise ``ReplicaUnavailable``."""
+
+    name: str
+
+    @abstractmethod
+    async def bounds(self) -> tuple[int, int] | None:
+        """Return the lowest and the highest id, or None when there is no row."""
+
+    @abstractmethod
+    async def chunk(self, first: int, last: int) -> ReplicaChunk:
+        """Return the digest of each present row with ``first <= id <= last``."""
+
+    @abstractmethod
+    async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
+        """Return whether the records up to and including ``offsets`` are visible in the copy.
+
+        A copy that is read as of a moment is read as of the last such call.
+        """
+
+
+class ChangeLog(Protocol):
+    """The Iceberg table of change events. Calls raise ``ReplicaUnavailable``."""
+
+    @abstractmethod
+    async def ensure_table(self) -> bool:
+        """Create the table, partitioned by day, if it is not there; return whether it was made."""
+
+    @abstractmethod
+    async def lineage(self) -> Lineage | None:
+        """Return which Kafka cluster wrote last and up to which offsets; None without a table."""
+
+
+class PipelineObserver(Protocol):
+    """Is told how the pipeline fares; must neither block nor raise."""
+
+    @abstractmethod
+    def connector(self, name: str, *, running: bool) -> None:
+        """The connector, with all of its tasks, runs or does not."""
+
+    @abstractmethod
+    def restarted(self, name: str) -> None:
+        """The connector was restarted because it failed or stood still."""
+
+    @abstractmethod
+    def sink(self, name: str, *, lag: int, stalled: bool) -> None:
+        """A sink has ``lag`` records to go, and stands still or does not."""
+
+    @abstractmethod
+    def lake_gap(self, records: int) -> None:
+        """So many records were committed as read, and did not reach the Iceberg table."""
+
+    @abstractmethod
+    def verified(self, comparisons: Sequence[Comparison]) -> None:
+        """Every replica was compared with the source."""

@@ -1,0 +1,1 @@
+"""Predictions and outcomes: assessed, committed in groups, recorded, imported."""

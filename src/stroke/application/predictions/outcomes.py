@@ -1,0 +1,111 @@
+"""Record, find and take back outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from stroke.application.predictions.ports import OutcomeRepository
+from stroke.domain.errors import InvalidOutcome, OutcomeNotFound, PredictionNotFound
+from stroke.domain.outcome import KnownPrediction, Outcome, OutcomeRecord
+
+
+@dataclass(slots=True)
+class RecordedOutcomes:
+    """What became of several outcomes; ``refused`` has a reason by the place in their list."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    refused: dict[int, str] = field(default_factory=dict)
+
+
+class OutcomeService:
+    """Outcomes of stored predictions. ``now`` is aware, UTC.
+
+    An outcome may be sent again: the same one changes nothing, another one takes its place.
+    """
+
+    def __init__(self, repository: OutcomeRepository, *, now: Callable[[], datetime]) -> None:
+        self._repository = repository
+        self._now = now
+
+    async def record(self, outcome: Outcome) -> tuple[OutcomeRecord, bool]:
+        """Return the outcome once it is durable, and whether its prediction had none before.
+
+        Raises ``PredictionNotFound``, ``InvalidOutcome`` (see ``Outcome.check_date``) or
+        ``StoreUnavailable``.
+        """
+        known = await self._known(outcome.prediction_id)
+        now = self._now()
+        outcome.check_date(made_at=known.made_at, now=now)
+        if known.outcome is not None and known.outcome.says(outcome):
+            return known.outcome, False
+        record = _recorded(outcome, now)
+        await self._repository.put([record])
+        return record, known.outcome is None
+
+    async def record_many(
+        self, outcomes: Sequence[Outcome], *, dry_run: bool = False
+    ) -> RecordedOutcomes:
+        """Store what can be stored, in one transaction; no prediction may be named twice.
+
+        With ``dry_run`` only tell what would become of them. Raises ``StoreUnavailable``.
+        """
+        while True:
+            known = await self._repository.known([each.prediction_id for each in outcomes])
+            told, records = self._sorted(outcomes, known)
+            if dry_run:
+                return told
+            try:
+                await self._repository.put(records)
+            except PredictionNotFound:  # erased since: look again
+                continue
+            return told
+
+    async def find(self, prediction_id: int) -> OutcomeRecord:
+        """Return an outcome. Raises ``PredictionNotFound`` or ``OutcomeNotFound``."""
+        found = (await self._known(prediction_id)).outcome
+        if found is None:
+            raise OutcomeNotFound(prediction_id)
+        return found
+
+    async def withdraw(self, prediction_id: int) -> None:
+        """Take a mistaken outcome back. Raises ``PredictionNotFound`` or ``OutcomeNotFound``."""
+        await self._repository.remove(prediction_id)
+
+    async def _known(self, prediction_id: int) -> KnownPrediction:
+        known = await self._repository.known([prediction_id])
+        if prediction_id not in known:
+            raise PredictionNotFound(prediction_id)
+        return known[prediction_id]
+
+    def _sorted(
+        self, outcomes: Sequence[Outcome], known: dict[int, KnownPrediction]
+    ) -> tuple[RecordedOutcomes, list[OutcomeRecord]]:
+        now = self._now()
+        told, records = RecordedOutcomes(), []
+        for place, outcome in enumerate(outcomes):
+            prediction = known.get(outcome.prediction_id)
+            if prediction is None:
+                told.refused[place] = "no prediction has this id"
+                continue
+            try:
+                outcome.check_date(made_at=prediction.made_at, now=now)
+            except InvalidOutcome as error:
+                told.refused[place] = str(error)
+                continue
+            if prediction.outcome is not None and prediction.outcome.says(outcome):
+                told.unchanged += 1
+                continue
+            told.new += prediction.outcome is None
+            told.changed += prediction.outcome is not None
+            records.append(_recorded(outcome, now))
+        return told, records
+
+
+def _recorded(outcome: Outcome, now: datetime) -> OutcomeRecord:
+    return OutcomeRecord(
+        outcome.prediction_id, outcome.stroke, outcome.date, outcome.source, recorded_at=now
+    )

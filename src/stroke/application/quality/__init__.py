@@ -1,0 +1,1 @@
+"""How good the model is: performance against outcomes, calibration, drift."""

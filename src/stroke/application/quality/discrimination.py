@@ -1,0 +1,76 @@
+"""How well probabilities tell those with a stroke from those without."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stroke.application.quality.calibration import NORMAL_95, Floats, Interval, Labels
+
+
+def area_under_curve(outcome: Labels, probability: Floats) -> float:
+    """Return the share of pairs, one with a stroke and one without, that are in the right order.
+
+    Equal probabilities count half. NaN unless there are both.
+    """
+    strokes = int(outcome.sum())
+    others = len(outcome) - strokes
+    if not strokes or not others:
+        return float("nan")
+    ranks = _midranks(probability)[outcome == 1]
+    return float((ranks.sum() - strokes * (strokes + 1) / 2) / (strokes * others))
+
+
+def area_interval(outcome: Labels, probability: Floats) -> Interval:
+    """Return the area with DeLong's interval, on the log-odds' scale, which keeps it within 0 to 1.
+
+    DeLong, DeLong and Clarke-Pearson 1988 (Biometrics 44:837), by ranks as Sun and Xu 2014 (IEEE
+    Signal Processing Letters 21:1389). Where every pair is in order (or none is), that variance
+    is 0; the interval is then Wilson's for as many trials as there are in the smaller class.
+    Needs two patients of each class.
+    """
+    struck = outcome == 1
+    strokes, others = int(struck.sum()), int((~struck).sum())
+    ranks = _midranks(probability)
+    area = area_under_curve(outcome, probability)
+    of_stroke = (ranks[struck] - _midranks(probability[struck])) / others
+    of_other = 1 - (ranks[~struck] - _midranks(probability[~struck])) / strokes
+    variance = of_stroke.var(ddof=1) / strokes + of_other.var(ddof=1) / others
+    if variance == 0 or not 0 < area < 1:
+        fewest = min(strokes, others)
+        _, low, high = proportion_interval(round(area * fewest), fewest)
+        return Interval(area, min(low, area), max(high, area))
+    centre = np.log(area / (1 - area))
+    width = NORMAL_95 * np.sqrt(variance) / (area * (1 - area))
+    low, high = 1 / (1 + np.exp(-(centre - width))), 1 / (1 + np.exp(-(centre + width)))
+    return Interval(area, float(low), float(high))
+
+
+def expected_area(probability: Floats) -> float:
+    """Return the area that a calibrated model would have on patients with these probabilities.
+
+    The model-based concordance of van Klaveren et al. 2016 (Statistics in Medicine 35:4136).
+    """
+    _, place = np.unique(probability, return_inverse=True)
+    strokes = np.bincount(place, weights=probability)
+    others = np.bincount(place, weights=1 - probability)
+    below = np.cumsum(others) - others / 2
+    return float((strokes * below).sum() / (strokes.sum() * others.sum()))
+
+
+def proportion_interval(part: int, whole: int) -> Interval:
+    """Return ``part / whole`` with Wilson's interval (1927, JASA 22:209)."""
+    share, squared = part / whole, NORMAL_95**2
+    centre = (share + squared / (2 * whole)) / (1 + squared / whole)
+    width = (
+        NORMAL_95
+        / (1 + squared / whole)
+        * (share * (1 - share) / whole + squared / (4 * whole**2)) ** 0.5
+    )
+    return Interval(share, max(centre - width, 0.0), min(centre + width, 1.0))
+
+
+def _midranks(values: Floats) -> Floats:
+    """Return ranks from 1 on; equal values share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[place]

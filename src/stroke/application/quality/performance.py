@@ -1,0 +1,306 @@
+"""How right a model was, from predictions whose outcome is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stroke.application.predictions.ports import OutcomeRepository
+from stroke.application.quality.calibration import (
+    Floats,
+    Labels,
+    brier_interval,
+    calibration_error_interval,
+    calibration_intervals,
+    mean_interval,
+    observed_to_expected_interval,
+)
+from stroke.application.quality.discrimination import (
+    area_interval,
+    expected_area,
+    proportion_interval,
+)
+from stroke.domain.features import AGE_GROUPS
+from stroke.domain.outcome import JudgedPrediction
+from stroke.domain.patient import GENDERS
+from stroke.domain.performance import (
+    ALL,
+    MEASURES,
+    CalibrationPoint,
+    CurvePoint,
+    Estimate,
+    GroupPerformance,
+    PerformanceReport,
+    has_dropped,
+)
+from stroke.domain.prediction import PredictionFilter
+from stroke.domain.risk import ModelDescription, RiskCategory
+
+Mask = NDArray[np.bool_]
+
+MISSING: Final = "(missing)"
+GENDER_LEVELS: Final = (*GENDERS, MISSING)
+AGE_LEVELS: Final = (*AGE_GROUPS.labels, MISSING)
+
+_PAGE: Final = 5_000
+_BINS: Final = 10
+_THRESHOLDS: Final = 40
+_CATEGORIES: Final = frozenset(RiskCategory)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Judged predictions as arrays ``(N,)``.
+
+    ``medium`` marks those told Medium or High, ``high`` those told High: the category that was
+    given counts, whatever bands its model had. ``gender`` and ``age_group`` are places in
+    ``GENDER_LEVELS`` and ``AGE_LEVELS``.
+    """
+
+    outcome: Labels
+    probability: Floats
+    medium: Mask
+    high: Mask
+    gender: NDArray[np.int8]
+    age_group: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.outcome)
+
+    def only(self, chosen: Mask) -> Sample:
+        """Return the patients whose place in ``chosen`` is true."""
+        return Sample(*(getattr(self, name)[chosen] for name in Sample.__slots__))
+
+
+@dataclass(frozen=True, slots=True)
+class Minimums:
+    """What a group needs before more than its size is told."""
+
+    samples: int = 100
+    events: int = 10
+    """Strokes, and patients without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Which measures must not drop, and by which share."""
+
+    measures: Sequence[str]
+    drop: float
+
+
+class PerformanceService:
+    """Judges models by their outcomes. ``served`` is the model whose manifest gives references."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: OutcomeRepository,
+        served: ModelDescription,
+        watch: Watch,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._outcomes = outcomes
+        self._served = served
+        self._watch = watch
+        self._now = now
+
+    async def versions(self, within: PredictionFilter) -> list[str]:
+        """Return the versions of models that have judged predictions, sorted."""
+        return list(await self._outcomes.judged_versions(within))
+
+    async def report(
+        self,
+        within: PredictionFilter,
+        *,
+        minimums: Minimums,
+        model_version: str | None = None,
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> PerformanceReport:
+        """Judge one version of a model, the served one unless another is named.
+
+        ``within`` is of the predictions, not of their outcomes. ``on_progress`` is told how many
+        judged predictions were read. Raises ``StoreUnavailable``.
+        """
+        version = model_version or self._served.version
+        sample, passed_over = await self._read(replace(within, model_version=version), on_progress)
+        groups = [
+            judge(part, group, level, minimums=minimums) for group, level, part in parts(sample)
+        ]
+        references = self._references(version, sample) if groups[0].measures else {}
+        dropped = {
+            name: has_dropped(name, groups[0].measures[name], references[name], self._watch.drop)
+            for name in self._watch.measures
+            if name in groups[0].measures and name in references
+        }
+        return PerformanceReport(
+            version, self._now(), within, groups, references, dropped, passed_over
+        )
+
+    async def _read(
+        self, within: PredictionFilter, on_progress: Callable[[int], None]
+    ) -> tuple[Sample, int]:
+        samples = [sample_of([])]
+        read = after = 0
+        while page := await self._outcomes.judged(within, limit=_PAGE, after=after):
+            after = page[-1].prediction_id
+            read += len(page)
+            samples.append(sample_of([row for row in page if _is_usable(row)]))
+            on_progress(read)
+        sample = Sample(
+            *(
+                np.concatenate([getattr(each, name) for each in samples])
+                for name in Sample.__slots__
+            )
+        )
+        return sample, read - len(sample)
+
+    def _references(self, version: str, sample: Sample) -> dict[str, float]:
+        """Return the manifest's figures, and for the rest what a calibrated model would reach."""
+        found = dict(expected_measures(sample))
+        found |= {name: m.ideal for name, m in MEASURES.items() if m.ideal is not None}
+        if version == self._served.version:
+            metrics = self._served.metrics
+            found |= {
+                name: float(metrics[m.in_manifest]["value"])
+                for name, m in MEASURES.items()
+                if m.in_manifest is not None and m.in_manifest in metrics
+            }
+        return {name: found[name] for name in MEASURES if name in found}
+
+
+def sample_of(rows: Sequence[JudgedPrediction]) -> Sample:
+    """Return usable rows as arrays."""
+    categories = [row.risk_category for row in rows]
+    high = np.array([each == RiskCategory.HIGH for each in categories], dtype=bool)
+    return Sample(
+        outcome=np.array([row.stroke for row in rows], dtype=np.int64),
+        probability=np.array([row.probability for row in rows], dtype=np.float64),
+        medium=high | np.array([each == RiskCategory.MEDIUM for each in categories], dtype=bool),
+        high=high,
+        gender=np.array(
+            [GENDER_LEVELS.index(r.gender if r.gender in GENDERS else MISSING) for r in rows],
+            dtype=np.int8,
+        ),
+        age_group=np.array(
+            [AGE_LEVELS.index(MISSING if r.age is None else AGE_GROUPS.label(r.age)) for r in rows],
+            dtype=np.int8,
+        ),
+    )
+
+
+def parts(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
+    """Return everybody, and then each group that has patients: its name, level and patients."""
+    yield ALL, ALL, sample
+    for group, values, levels in (
+        ("gender", sample.gender, GENDER_LEVELS),
+        ("age_group", sample.age_group, AGE_LEVELS),
+    ):
+        for place, level in enumerate(levels):
+            chosen = values == place
+            if chosen.any():
+                yield group, level, sample.only(chosen)
+
+
+def judge(sample: Sample, group: str, level: str, *, minimums: Minimums) -> GroupPerformance:
+    """Return a group's measures, calibration and decision curve, or its size if it is too small.
+
+    Too small means fewer patients, strokes or patients without one than the minimums.
+    """
+    samples, events = len(sample), int(sample.outcome.sum())
+    if samples < minimums.samples:
+        return GroupPerformance(group, level, samples, None)
+    if min(events, samples - events) < minimums.events:
+        return GroupPerformance(group, level, samples, events)
+    return GroupPerformance(
+        group,
+        level,
+        samples,
+        events,
+        measures(sample),
+        calibration_curve(sample),
+        decision_curve(sample),
+    )
+
+
+def measures(sample: Sample) -> dict[str, Estimate]:
+    """Return every measure that the outcomes decide.
+
+    There must be 20 patients, and two of either kind.
+    """
+    outcome, probability = sample.outcome, sample.probability
+    slope, intercept = calibration_intervals(outcome, probability)
+    found = {
+        "auc": area_interval(outcome, probability),
+        "brier": brier_interval(outcome, probability),
+        "calibration_slope": slope,
+        "calibration_intercept": intercept,
+        "oe_ratio": observed_to_expected_interval(outcome, probability)
+        if probability.any()
+        else None,
+        "ece": calibration_error_interval(outcome, probability),
+    }
+    struck = outcome == 1
+    for band, told in (("medium", sample.medium), ("high", sample.high)):
+        hits, quiet = int((told & struck).sum()), int((~told & ~struck).sum())
+        found[f"sensitivity_{band}"] = proportion_interval(hits, int(struck.sum()))
+        found[f"specificity_{band}"] = proportion_interval(quiet, int((~struck).sum()))
+    return {name: Estimate(*each) for name, each in found.items() if each is not None}
+
+
+def expected_measures(sample: Sample) -> Mapping[str, float]:
+    """Return what a calibrated model would reach on these very patients.
+
+    Each patient is a stroke in proportion to the probability (van Klaveren et al. 2016, Statistics
+    in Medicine 35:4136, for the AUC), so the mix of patients cannot look like a drop.
+    """
+    p = sample.probability
+    if not 0 < p.sum() < len(p):
+        return {}  # it is sure of everybody: there is no pair to tell apart
+    found = {"auc": expected_area(p), "brier": float((p * (1 - p)).mean())}
+    for band, told in (("medium", sample.medium), ("high", sample.high)):
+        found[f"sensitivity_{band}"] = float(p[told].sum() / p.sum())
+        found[f"specificity_{band}"] = float((1 - p)[~told].sum() / (1 - p).sum())
+    return found
+
+
+def calibration_curve(sample: Sample) -> list[CalibrationPoint]:
+    """Return predicted and observed risk of ten groups of equal count, with Wilson's intervals."""
+    order = np.argsort(sample.probability, kind="stable")
+    points = []
+    for part in np.array_split(order, _BINS):
+        outcome = sample.outcome[part]
+        observed = proportion_interval(int(outcome.sum()), len(part))
+        points.append(
+            CalibrationPoint(float(sample.probability[part].mean()), *observed, samples=len(part))
+        )
+    return points
+
+
+def decision_curve(sample: Sample) -> list[CurvePoint]:
+    """Return net benefit over thresholds up to the 99th percentile of predicted risk.
+
+    ``true positives / N - false positives / N * odds(threshold)`` (Vickers and Elkin 2006, Medical
+    Decision Making 26:565), a mean over patients, with its normal interval.
+    """
+    top = float(np.clip(np.quantile(sample.probability, 0.99), 0.02, 0.95))
+    points = []
+    for threshold in np.linspace(0, top, _THRESHOLDS + 1)[1:]:
+        odds = threshold / (1 - threshold)
+        worth = np.where(sample.outcome == 1, 1.0, -odds)
+        benefit = mean_interval(np.where(sample.probability >= threshold, worth, 0.0))
+        points.append(CurvePoint(float(threshold), *benefit, treat_all=float(worth.mean())))
+    return points
+
+
+def _is_usable(row: JudgedPrediction) -> bool:
+    return (
+        row.probability is not None
+        and 0 <= row.probability <= 1
+        and row.risk_category in _CATEGORIES
+    )

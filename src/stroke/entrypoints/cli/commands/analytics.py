@@ -1,0 +1,196 @@
+"""`stroke analytics`: the tables that people report from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from stroke.entrypoints.cli.commands import analytics_report, analytics_stream
+from stroke.entrypoints.cli.terminal.analytics_options import (
+    AsOf,
+    Engine,
+    Master,
+    Memory,
+    Minimum,
+    OnEngine,
+    Source,
+    Top,
+    bar,
+)
+from stroke.entrypoints.cli.terminal.options import AsJson, in_utc
+from stroke.entrypoints.cli.terminal.output import ends_on_sigterm
+
+if TYPE_CHECKING:
+    from stroke.application.analyses.service import AnalyticsEngine, AnalyticsRun
+    from stroke.config import PipelineSettings
+
+app = typer.Typer(no_args_is_help=True, help="The tables that people report from.")
+app.command()(analytics_report.report)
+app.command()(analytics_stream.stream)
+
+
+_BESIDE: Final = {
+    "tombstones": "tombstones",
+    "strange_records": "records that are no change of a row",
+    "strange_values": "values of another kind, which count as missing",
+    "broken_places": "broken places in files",
+    "unreadable_objects": "files that are not of Avro, or of an unknown compression",
+}
+
+
+@app.command("list")
+def list_(*, as_json: AsJson = False) -> None:
+    """List the analyses, and what each one tells.
+
+    \b
+    stroke analytics list
+    stroke analytics list --json | jq -r '.analyses[].table'
+    """  # noqa: D301
+    from stroke.application.analyses.queries import analyses
+
+    if as_json:
+        shown = [
+            {
+                "name": each.name,
+                "table": each.table,
+                "title": each.title,
+                "about": each.about,
+                "patient_level": each.patient_level,
+                "needs_events": each.needs_events,
+            }
+            for each in analyses()
+        ]
+        typer.echo(json.dumps({"analyses": shown}))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "what it tells", "patients")
+    for each in analyses():
+        table.add_row(each.name, each.about, "by name only" if each.patient_level else "")
+    Console().print(table)
+
+
+@app.command()
+def run(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...",
+            help="Which analyses.  [default: all that have no row per patient]",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            envvar="STROKE_ANALYTICS_OUTPUT",
+            metavar="DIR|s3://...|URL",
+            help="A folder or S3 prefix for Parquet files, or a database's URL for tables.",
+        ),
+    ],
+    source: Source = "iceberg",
+    engine: OnEngine = Engine.DUCKDB,
+    as_of: AsOf = None,
+    top: Top = 100,
+    minimum_count: Minimum = 10,
+    with_name: Annotated[
+        bool, typer.Option("--with-name", help="Put names into tables with a row per patient.")
+    ] = False,
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|s3://...",
+            help="Keep the latest row of each prediction here, without names, and read only what "
+            "is new in the change log the next time.",
+        ),
+    ] = None,
+    memory: Memory = 1024,
+    master: Master = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the tables, from the change log or straight from the service's database.
+
+    Writes one Parquet file (or table) for each analysis, and a record of the run. Both engines give
+    the same rows; DuckDB needs no JVM, Spark is for what outgrows one machine. Analyses with a row
+    per patient run only when they are named.
+
+    With --checkpoint a run goes on from where the last one ended; it reads everything, and says
+    why, when what is new cannot be told. A checkpoint has a row per patient: keep it where such
+    data may be.
+
+    \b
+    stroke analytics run --source db --output reports
+    stroke analytics run --output s3://reports/stroke --as-of 2026-11-01
+    stroke analytics run --output reports --checkpoint /var/lib/stroke/analytics
+    stroke analytics run --source s3://old/topics/mysql.stroke.predictions --output reports
+    stroke analytics run --engine spark --master spark://spark-master:7077 --output s3://reports/now
+    stroke analytics run risk-by-gender top-risks --output postgresql://me:secret@host/reports
+    """  # noqa: D301
+    from stroke.application.analyses.queries import analyses, chosen
+    from stroke.config import PipelineSettings
+    from stroke.container.analytics import analytics_service
+
+    known = analyses(with_name=with_name, top=top, minimum=minimum_count)
+    wanted = chosen(names or [], known)
+    settings = PipelineSettings.load()
+    options = {"source": source, "as_of": in_utc(as_of), "checkpoint": checkpoint}
+    if engine is Engine.SPARK:
+        reading = _on_spark(settings, master, options)
+    else:
+        reading = _embedded(settings, memory, options)
+    with ends_on_sigterm(), reading as changes, bar() as told:
+        service = analytics_service(
+            settings, changes, engine_name=engine.value, source=source, output=output
+        )
+        done = service.run(wanted, with_name=with_name, on_progress=told)
+    _print_run(done, as_json=as_json)
+
+
+@contextmanager
+def _embedded(
+    settings: PipelineSettings, memory: int, options: Mapping[str, Any]
+) -> Iterator[AnalyticsEngine]:
+    from stroke.adapters.duckdb.engine import DuckDbEngine
+    from stroke.container.analytics import embedded_analytics
+
+    with DuckDbEngine(memory_mib=memory) as engine:
+        yield embedded_analytics(settings, engine, **options)
+
+
+@contextmanager
+def _on_spark(
+    settings: PipelineSettings, master: str | None, options: Mapping[str, Any]
+) -> Iterator[AnalyticsEngine]:
+    from stroke.container.spark import lake_session, spark_analytics
+
+    with lake_session(settings, "stroke analytics run", master=master) as session:
+        yield spark_analytics(settings, session, **options)
+
+
+def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
+    said = done.as_json()
+    if as_json:
+        typer.echo(json.dumps(said))
+        return
+    for name in done.skipped:
+        typer.echo(f"{name}: left out, the database keeps no events", err=True)
+    beside = [
+        f"{words}: {found:,}" for key, words in _BESIDE.items() if (found := done.point.get(key))
+    ]
+    if beside:
+        typer.echo(f"beside the events: {'; '.join(beside)}", err=True)
+    if done.note:
+        typer.echo(done.note, err=True)
+    read = "rows" if done.source == "db" else "new events" if done.since else "events"
+    typer.echo(
+        f"{len(done.rows)} analyses of {done.predictions:,} predictions "
+        f"({done.events:,} {read} read) in {said['seconds']:.1f} s"
+    )

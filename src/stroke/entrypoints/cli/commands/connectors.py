@@ -1,0 +1,320 @@
+"""`stroke connectors`: what runs in Kafka Connect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stroke.domain.errors import ConnectorFailed
+from stroke.entrypoints.cli.commands import connectors_render
+from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.output import progress
+from stroke.entrypoints.cli.terminal.pipeline_runner import run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from stroke.application.pipeline.connector_watch import ConnectorWatch, WatchEvent
+    from stroke.application.pipeline.connectors import ConnectorService, Plan
+    from stroke.application.pipeline.kafka_connect_model import ConnectorStatus
+    from stroke.config import PipelineSettings
+    from stroke.container.pipeline import PipelineContainer
+
+app = typer.Typer(no_args_is_help=True, help="Kafka Connect's connectors: apply, watch, restart.")
+app.command()(connectors_render.render)
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]...",
+        help="A file's name or a connector's.  [default: all]",
+        show_default=False,
+    ),
+]
+Within = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        min=0,
+        help="Seconds for Connect to answer, and for each connector to run.  "
+        "[default: STROKE_CONNECT_WAIT_SECONDS]",
+        show_default=False,
+    ),
+]
+Migrate = Annotated[
+    bool, typer.Option("--migrate", help="Give the Iceberg sink another control topic.")
+]
+
+
+@app.command()
+def apply(
+    names: Names = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what differs.")] = False,
+    migrate: Migrate = False,
+    timeout: Within = None,
+) -> None:
+    """Give Connect the configs of connectors/*.json, and wait until they run.
+
+    Shows what differs first. Wrong values are refused before Connect sees them; what Connect has
+    already is not sent again; nothing is removed first. Waits for a Connect that is not up yet.
+
+    \b
+    stroke connectors apply --dry-run
+    stroke connectors apply
+    stroke connectors apply mysql-source sqlserver-sink
+    """  # noqa: D301
+
+    async def work(parts: PipelineContainer, settings: PipelineSettings) -> None:
+        within = settings.connect.wait_seconds if timeout is None else timeout
+        await _apply(parts.connectors(), names or [], within, dry_run=dry_run, migrate=migrate)
+
+    run(work)
+
+
+@app.command()
+def status(*, as_json: AsJson = False) -> None:
+    """Show every connector and its tasks. The exit code is 0 only if all of them run.
+
+    \b
+    stroke connectors status
+    stroke connectors status --json | jq -r '.connectors[] | select(.state == "FAILED").name'
+    """  # noqa: D301
+
+    async def work(
+        parts: PipelineContainer, _: PipelineSettings
+    ) -> tuple[list[ConnectorStatus], list[str]]:
+        service = parts.connectors()
+        return await service.statuses(), await service.missing()
+
+    found, missing = run(work)
+    if as_json:
+        shown = [{**asdict(one), "running": one.is_running} for one in found]
+        typer.echo(json.dumps({"connectors": shown, "missing": missing}))
+    else:
+        _print_table(found, missing)
+    if missing or not all(one.is_running for one in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def restart(
+    names: Names = None,
+    *,
+    only_failed: Annotated[
+        bool, typer.Option("--only-failed", help="Leave alone what runs.")
+    ] = False,
+) -> None:
+    """Restart connectors with their tasks; they go on where they were.
+
+    \b
+    stroke connectors restart --only-failed
+    stroke connectors restart mysql-source
+    """  # noqa: D301
+    _each("restarted", lambda service: service.restart(names or [], only_failed=only_failed))
+
+
+@app.command()
+def pause(names: Names = None) -> None:
+    """Let connectors wait: they keep their place, and `watch` leaves them alone.
+
+    \b
+    stroke connectors pause sqlserver-sink
+    """  # noqa: D301
+    _each("paused", lambda service: service.pause(names or []))
+
+
+@app.command()
+def resume(names: Names = None) -> None:
+    """Let connectors that were paused or stopped go on where they were.
+
+    \b
+    stroke connectors resume sqlserver-sink
+    """  # noqa: D301
+    _each("resumed", lambda service: service.resume(names or []))
+
+
+@app.command()
+def remove(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="A file's name or a connector's.")
+    ],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing.")] = False,
+) -> None:
+    """Take connectors away from Connect. Topics, offsets and copies stay: `apply` goes on there.
+
+    \b
+    stroke connectors remove s3-sink --dry-run
+    stroke connectors remove s3-sink --yes
+    """  # noqa: D301
+    if dry_run:
+        _each("would be removed", lambda service: service.remove(names, dry_run=True))
+        return
+    if not yes:
+        typer.confirm(f"Remove {', '.join(names)}?", abort=True)
+    _each("removed", lambda service: service.remove(names))
+
+
+@app.command()
+def watch(
+    *,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10.0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Serve Prometheus metrics here, at STROKE_HTTP_HOST."),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Look once; exit code 1 if something is wrong.")
+    ] = False,
+    apply_first: Annotated[
+        bool, typer.Option("--apply", help="Apply all first; metrics open once all run.")
+    ] = False,
+) -> None:
+    """Restart what fails or stands still, with back-off and a cap, until SIGTERM or Ctrl-C.
+
+    A sink that commits nothing while there is more to read stands still, whatever its state says.
+    A connector that was paused or stopped is left alone. Prints one line for each event, and one
+    for a trouble that goes on.
+
+    \b
+    stroke connectors watch --metrics-port 9401
+    stroke connectors watch --once
+    """  # noqa: D301
+
+    async def work(parts: PipelineContainer, settings: PipelineSettings) -> bool:
+        if apply_first:
+            await _apply_or_go_on(parts.connectors(), settings.connect.wait_seconds)
+        watching = parts.connector_watch()
+        if once:
+            return _print_events(await watching.look())
+        with _ending_on_sigterm():
+            await _watch(parts, settings, watching, interval, metrics_port, wait=apply_first)
+        return True
+
+    if not run(work):
+        raise typer.Exit(1)
+
+
+async def _watch(
+    parts: PipelineContainer,
+    settings: PipelineSettings,
+    watching: ConnectorWatch,
+    interval: float,
+    port: int | None,
+    *,
+    wait: bool,
+) -> None:
+    import asyncio
+
+    from stroke.adapters.prometheus.pipeline import serve_metrics
+
+    seen: list[WatchEvent] = []
+    with ExitStack() as open_port:
+        while True:
+            before, seen = seen, await watching.look()
+            _print_events([event for event in seen if event not in before])  # what goes on, once
+            if port is not None and (watching.all_run or not wait):
+                registry, host = parts.metrics_registry(), settings.http.host
+                open_port.enter_context(serve_metrics(registry, host=host, port=port))
+                port = None
+            await asyncio.sleep(interval)
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM cancel the running task, and the block end well with it."""
+    import asyncio
+    import signal
+
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    if task is None:
+        raise RuntimeError("no task runs")
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    with suppress(asyncio.CancelledError):
+        yield
+    loop.remove_signal_handler(signal.SIGTERM)
+
+
+async def _apply_or_go_on(service: ConnectorService, within: float) -> None:
+    """Apply all; one that does not come to run is the watch's business."""
+    try:
+        await _apply(service, [], within, dry_run=False, migrate=False)
+    except ConnectorFailed as error:
+        typer.echo(f"stroke: {error}", err=True)
+
+
+async def _apply(
+    service: ConnectorService, names: list[str], within: float, *, dry_run: bool, migrate: bool
+) -> None:
+    with progress() as display:
+        bar = display.add_task("waiting for Kafka Connect", total=None)
+        await service.wait_for_connect(within)
+        display.update(bar, description="checking the connectors")
+        plans = await service.plan(names, migrate=migrate)
+    for plan in plans:
+        _print_plan(plan)
+    if dry_run:
+        return
+    with progress() as display:
+        bar = display.add_task("waiting until they run", total=len(plans))
+        await service.apply(plans, within=within, on_running=lambda _: display.advance(bar))
+    typer.echo(f"{len(plans)} connectors run" if len(plans) != 1 else "1 connector runs")
+
+
+def _each(done: str, work: Callable[[ConnectorService], Awaitable[list[str]]]) -> None:
+    async def on_service(parts: PipelineContainer, _: PipelineSettings) -> list[str]:
+        return await work(parts.connectors())
+
+    for name in run(on_service):
+        typer.echo(f"{name}: {done}")
+
+
+def _print_plan(plan: Plan) -> None:
+    what = "is new" if plan.is_new else "differs" if plan.changes else "is as it should be"
+    typer.echo(f"{plan.spec.name}: {what}")
+    for change in plan.changes:
+        typer.echo(f"  {change}")
+    if plan.note:
+        typer.echo(f"  note: {plan.note}")
+
+
+def _print_events(events: list[WatchEvent]) -> bool:
+    """Print one line for each; return whether nothing is wrong."""
+    from datetime import UTC, datetime
+
+    from stroke.application.pipeline.connector_watch import WatchEventKind
+
+    for event in events:
+        about = f" {event.connector}" if event.connector else ""
+        typer.echo(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {event.kind}{about}: {event.detail}")
+    return all(event.kind is WatchEventKind.RECOVERED for event in events)
+
+
+def _print_table(found: list[ConnectorStatus], missing: list[str]) -> None:
+    from rich.console import Console
+
+    Console().print(_table(found, missing))
+
+
+def _table(found: list[ConnectorStatus], missing: list[str]) -> Table:
+    from rich.table import Column, Table
+
+    whole = Column("connector", overflow="fold")  # a name that is cut is no name
+    table = Table(whole, "kind", "state", "tasks", "worker", "reason")
+    for one in found:
+        tasks = ", ".join(f"{task.number} {task.state}" for task in one.tasks) or "none"
+        reasons = filter(None, [one.reason, *(task.reason for task in one.tasks)])
+        style = None if one.is_running else "red"
+        table.add_row(
+            one.name, one.kind, one.state, tasks, one.worker, ", ".join(reasons), style=style
+        )
+    for name in missing:
+        table.add_row(name, "", "missing", "", "", "run `stroke connectors apply`", style="red")
+    return table

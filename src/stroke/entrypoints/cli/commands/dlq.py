@@ -1,0 +1,192 @@
+"""`stroke pipeline dlq`: records that a connector could not take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.pipeline_runner import run
+
+if TYPE_CHECKING:
+    from stroke.application.pipeline.consistency import DeadLetter
+    from stroke.application.pipeline.dead_letters import DeadLetterService
+    from stroke.config import PipelineSettings
+    from stroke.container.pipeline import PipelineContainer
+
+_T = TypeVar("_T")
+
+app = typer.Typer(no_args_is_help=True, help="Records that a connector could not take.")
+
+Connector = Annotated[
+    str | None,
+    typer.Argument(metavar="[CONNECTOR]", help="By its name or its file's.  [default: all]"),
+]
+
+
+@app.command("list")
+def list_(
+    connector: Connector = None,
+    *,
+    settled: Annotated[
+        bool, typer.Option("--all", help="Also letters that were dealt with.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the records that wait: where from, about which prediction, why. Never their values.
+
+    The exit code is 1 if any waits.
+
+    \b
+    stroke pipeline dlq list
+    stroke pipeline dlq list sqlserver-sink --all --json
+    """  # noqa: D301
+
+    async def work(service: DeadLetterService) -> list[DeadLetter]:
+        return await service.letters(connector, settled=settled)
+
+    letters = _run(work)
+    if as_json:
+        typer.echo(json.dumps({"letters": [asdict(letter) for letter in letters]}))
+    else:
+        _print(letters)
+    if any(not letter.settled for letter in letters):
+        raise typer.Exit(1)
+
+
+@app.command()
+def replay(
+    connector: Connector = None,
+    *,
+    letter: Annotated[
+        list[int] | None,
+        typer.Option("--letter", help="Only this letter of CONNECTOR; may be repeated."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List, send nothing.")] = False,
+    skip_unreadable: Annotated[
+        bool,
+        typer.Option(
+            "--skip-unreadable", help="Take letters without a readable id as dealt with, too."
+        ),
+    ] = False,
+) -> None:
+    """Let the rows that the letters are about flow once more, as MySQL holds them now.
+
+    Mend the cause first, or they come back. Rows that exist come by an incremental snapshot, of
+    others the deletion is told. A letter whose key cannot be read stays, and makes the exit
+    code 1.
+
+    \b
+    stroke pipeline dlq replay --dry-run
+    stroke pipeline dlq replay sqlserver-sink
+    stroke pipeline dlq replay s3-sink --letter 3 --skip-unreadable
+    """  # noqa: D301
+    if letter and connector is None:
+        raise typer.BadParameter("letters are numbered by sink: name the CONNECTOR, too")
+
+    async def work(service: DeadLetterService) -> bool:
+        chosen = _only(await service.letters(connector), letter or [])
+        if dry_run:
+            _print(chosen)
+            return True
+        told = await service.replay(chosen, skip_unreadable=skip_unreadable)
+        typer.echo(
+            f"{len(told.sent):,} rows sent again, {len(told.deleted):,} deletions told, "
+            f"{len(told.skipped):,} unreadable letters skipped"
+        )
+        if told.unreadable:
+            typer.echo(
+                f"{len(told.unreadable):,} letters have no readable id, so no row can be sent: "
+                "look at them with `stroke pipeline dlq list`, then --skip-unreadable",
+                err=True,
+            )
+        return not told.unreadable
+
+    if not _run(work):
+        raise typer.Exit(1)
+
+
+@app.command()
+def park(
+    connector: Annotated[
+        str, typer.Argument(metavar="CONNECTOR", help="A sink, by its name or its file's.")
+    ],
+    *,
+    through: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="The last offset to park.  [default: the first one that is not committed]",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Move a failing sink past records that it cannot take, keeping a copy of each.
+
+    For what fails in the sink itself; what fails before it is parked by Connect. Everything that
+    the sink has not committed is copied to its dead-letter topic, up to --through, and the sink
+    goes on after it. `replay` sends the good ones among them again.
+
+    \b
+    stroke connectors status
+    stroke pipeline dlq park sqlserver-sink
+    stroke pipeline dlq park s3-sink --through 5120
+    """  # noqa: D301
+    if not yes:
+        typer.confirm(f"Move {connector} past records that it has not taken?", abort=True)
+
+    async def work(service: DeadLetterService) -> list[DeadLetter]:
+        return await service.park(connector, through=through)
+
+    letters = _run(work)
+    typer.echo(
+        f"{len(letters):,} records parked; {letters[-1].connector} goes on after offset "
+        f"{letters[-1].offset}"
+    )
+
+
+def _only(waiting: Sequence[DeadLetter], numbers: Sequence[int]) -> list[DeadLetter]:
+    """Return the letters of these numbers, or all for none."""
+    missing = set(numbers) - {each.letter for each in waiting}
+    if missing:
+        raise InvalidData(f"no letter that waits has the number {min(missing)}")
+    return [each for each in waiting if not numbers or each.letter in numbers]
+
+
+def _print(letters: Sequence[DeadLetter]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not letters:
+        typer.echo("no dead letters")
+        return
+    table = Table()
+    for heading in ("letter", "connector", "from", "prediction", "stage", "reason", "settled"):
+        table.add_column(heading, overflow="fold")  # a name that is cut is no name
+    for each in letters:
+        table.add_row(
+            str(each.letter),
+            each.connector,
+            f"{each.topic}-{each.partition}@{each.offset}",
+            "unreadable" if each.prediction_id is None else str(each.prediction_id),
+            each.stage,
+            each.reason.rpartition(".")[2],
+            "yes" if each.settled else "no",
+        )
+    Console().print(table)
+
+
+def _run(work: Callable[[DeadLetterService], Coroutine[Any, Any, _T]]) -> _T:
+    async def with_service(parts: PipelineContainer, _: PipelineSettings) -> _T:
+        try:
+            return await work(parts.dead_letter_service())
+        finally:
+            await parts.source_engine().dispose()
+
+    return run(with_service)

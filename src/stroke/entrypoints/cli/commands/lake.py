@@ -1,0 +1,252 @@
+"""`stroke lake`: the upkeep of the Iceberg table of change events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
+
+if TYPE_CHECKING:
+    from stroke.adapters.iceberg.catalog import Lake
+    from stroke.adapters.iceberg.compaction import Compaction
+    from stroke.adapters.iceberg.orphans import Orphan
+    from stroke.adapters.iceberg.status import LakeState
+
+app = typer.Typer(no_args_is_help=True, help="The Iceberg table of change events: its upkeep.")
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, change nothing.")]
+
+
+@app.command()
+def status(*, as_json: AsJson = False) -> None:
+    """Say how many files, rows, bytes and snapshots there are, and how far the sink has come.
+
+    \b
+    stroke lake status
+    stroke lake status --json | jq .data_files
+    """  # noqa: D301
+    from stroke.adapters.iceberg.status import state_of
+
+    lake, topic = _lake()
+    state = state_of(lake, topic)
+    if as_json:
+        typer.echo(json.dumps(_state_as_json(state)))
+    else:
+        _print_state(lake.identifier, state)
+
+
+@app.command()
+def create() -> None:
+    """Make the table of change events, if it is not there. The Iceberg sink does not make it.
+
+    `stroke connectors apply` does so by itself; this is for connectors that an operator applies.
+
+    \b
+    stroke lake create
+    """  # noqa: D301
+    import asyncio
+
+    from stroke.config import PipelineSettings
+    from stroke.container.pipeline import PipelineContainer
+
+    settings = PipelineSettings.load()
+    made = asyncio.run(PipelineContainer(settings=settings).change_log().ensure_table())
+    name = f"{settings.lake.namespace}.{settings.lake.table}"
+    typer.echo(f"the table {name} {'was made' if made else 'is there already'}")
+
+
+@app.command()
+def compact(
+    *,
+    all_days: Annotated[
+        bool, typer.Option("--all", help="Also the day that is not over (UTC).")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make few files of the many small ones that the sink writes, day by day.
+
+    May run at any time, beside the sink, and be interrupted: a day's files change at once, or not
+    at all. The small files stay on S3 until `stroke lake expire` forgets the snapshots that have
+    them. For Parquet only.
+
+    \b
+    stroke lake compact --dry-run
+    stroke lake compact
+    """  # noqa: D301
+    from stroke.adapters.iceberg.compaction import compact as run
+
+    lake, _ = _lake()
+    with ends_on_sigterm(), _bar("compacting") as advance:
+        done = run(lake, now=_now, open_days=all_days, dry_run=dry_run, on_progress=advance)
+    if as_json:
+        typer.echo(json.dumps({**asdict(done), "dry_run": dry_run}))
+    else:
+        typer.echo(_compaction(done, dry_run=dry_run))
+
+
+@app.command()
+def expire(
+    *,
+    older_than_days: Annotated[
+        float, typer.Option(min=0, help="Snapshots that are older may go.")
+    ] = 7.0,
+    keep: Annotated[int, typer.Option(min=1, help="The newest that stay, however old.")] = 10,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Forget old snapshots, and delete the files that only they have.
+
+    The present rows stay. The sink's last snapshot stays however old it is, since it says where
+    the sink has to go on.
+
+    \b
+    stroke lake expire --dry-run
+    stroke lake expire --older-than-days 3 --keep 5
+    """  # noqa: D301
+    from stroke.adapters.iceberg.expiry import expire as run
+
+    lake, _ = _lake()
+    with ends_on_sigterm(), _bar("deleting files") as advance:
+        done = run(
+            lake,
+            older_than=timedelta(days=older_than_days),
+            keep=keep,
+            now=_now,
+            dry_run=dry_run,
+            on_progress=advance,
+        )
+    if as_json:
+        typer.echo(json.dumps({**asdict(done), "dry_run": dry_run}))
+    elif dry_run:
+        typer.echo(f"would be: {done.snapshots:,} snapshots forgotten, {done.kept:,} kept")
+    else:
+        typer.echo(
+            f"{done.snapshots:,} snapshots forgotten, {done.kept:,} kept; "
+            f"{done.files:,} files deleted"
+        )
+
+
+@app.command()
+def orphans(
+    *,
+    older_than_hours: Annotated[
+        float, typer.Option(min=1, help="Files that are older, than the sink's last commit, too.")
+    ] = 72.0,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the files that killed writers left in the table's folder, or delete them with --yes.
+
+    The sink's newest files are in no snapshot yet: leave --older-than-hours well above the
+    longest time that Connect was ever down.
+
+    What a killed writer had not finished is no file yet: a lifecycle rule of the bucket that aborts
+    incomplete multipart uploads ends it.
+
+    \b
+    stroke lake orphans
+    stroke lake orphans --yes
+    """  # noqa: D301
+    from stroke.adapters.iceberg.orphans import delete_orphans, find_orphans
+
+    lake, _ = _lake()
+    found = find_orphans(lake, older_than=timedelta(hours=older_than_hours), now=_now)
+    if yes:
+        with ends_on_sigterm(), _bar("deleting files") as advance:
+            delete_orphans(lake, found, on_progress=advance)
+    if as_json:
+        files = [{"path": f"s3://{each.path}", "bytes": each.size} for each in found]
+        typer.echo(json.dumps({"files": files, "deleted": yes}))
+    else:
+        _print_orphans(found, deleted=yes)
+
+
+def _lake() -> tuple[Lake, str]:
+    """Return the table and the topic that it is written from."""
+    from stroke.config import PipelineSettings
+    from stroke.container.pipeline import PipelineContainer
+
+    settings = PipelineSettings.load()
+    return PipelineContainer(settings=settings).lake(), settings.topic
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    with progress() as display:
+        bar = display.add_task(f"{what}: looking", total=None)
+        yield lambda done, total: display.update(bar, description=what, completed=done, total=total)
+
+
+def _state_as_json(state: LakeState) -> dict[str, object]:
+    oldest, newest = state.oldest_snapshot, state.newest_snapshot
+    return {
+        "location": state.location,
+        "format": state.file_format,
+        "data_files": state.data_files,
+        "delete_files": state.delete_files,
+        "rows": state.rows,
+        "bytes": state.size,
+        "snapshots": state.snapshots,
+        "oldest_snapshot": oldest and oldest.isoformat(),
+        "newest_snapshot": newest and newest.isoformat(),
+        "cluster": state.lineage.cluster_id,
+        "offsets": {
+            f"{place.topic}-{place.partition}": offset
+            for place, offset in state.lineage.offsets.items()
+        },
+    }
+
+
+def _print_state(name: str, state: LakeState) -> None:
+    mean = state.size // state.data_files if state.data_files else 0
+    typer.echo(f"table:     {name} at {state.location}")
+    typer.echo(f"rows:      {state.rows:,}")
+    typer.echo(
+        f"files:     {state.data_files:,} ({state.file_format}), {_bytes(state.size)}, "
+        f"{_bytes(mean)} each; {state.delete_files:,} delete files"
+    )
+    since = f", since {state.oldest_snapshot:%Y-%m-%d %H:%M} UTC" if state.oldest_snapshot else ""
+    typer.echo(f"snapshots: {state.snapshots:,}{since}")
+    offsets = ", ".join(
+        f"{place.topic}-{place.partition}@{offset}"
+        for place, offset in state.lineage.offsets.items()
+    )
+    cluster = state.lineage.cluster_id
+    typer.echo(f"written:   {f'from Kafka cluster {cluster}' if cluster else 'never'} {offsets}")
+
+
+def _compaction(done: Compaction, *, dry_run: bool) -> str:
+    if not done.days:
+        return "nothing to compact"
+    counts = (
+        f"{done.files_before:,} files of {done.days:,} days become {done.files_after:,} "
+        f"({done.rows:,} rows, {_bytes(done.bytes_before)}"
+    )
+    return f"would be: {counts})" if dry_run else f"{counts} become {_bytes(done.bytes_after)})"
+
+
+def _print_orphans(found: list[Orphan], *, deleted: bool) -> None:
+    for each in found:
+        typer.echo(f"s3://{each.path}")
+    said = "deleted" if deleted else "could be deleted (--yes)" if found else ""
+    size = _bytes(sum(each.size for each in found))
+    typer.echo(f"{len(found):,} orphans, {size} {said}".rstrip(), err=True)
+
+
+def _bytes(count: int) -> str:
+    from rich.filesize import decimal
+
+    return decimal(count)

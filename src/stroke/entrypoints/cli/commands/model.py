@@ -1,0 +1,292 @@
+"""`stroke model`: train, import, inspect and verify model artefacts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from stroke.domain.errors import InvalidModel, InvalidSetting
+from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
+from stroke.entrypoints.cli.terminal.output import progress
+
+if TYPE_CHECKING:
+    from stroke.adapters.onnx.model import OnnxRiskModel
+    from stroke.adapters.onnx.store import ModelStore
+
+app = typer.Typer(help="Train, import, inspect and verify models.", no_args_is_help=True)
+
+_VERIFY_PATIENTS: Final = 5_000
+_TOLERANCE: Final = 1e-9
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="A name in the store, a folder or an .onnx file; default: the served."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+Name = Annotated[str, typer.Option("--name", "-n", help="Name in the model store.")]
+Replace = Annotated[bool, typer.Option(help="Replace a model of this name.")]
+Data = Annotated[
+    Path,
+    typer.Option("--data", exists=True, dir_okay=False, help="CSV with the features and `stroke`."),
+]
+
+
+@app.command(epilog="Example: stroke model train --data healthcare-dataset-stroke-data.csv -n mine")
+def train(
+    data: Data,
+    name: Name = "stroke-spline-lr",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write instead of one in the store.")
+    ] = None,
+    replace: Replace = False,
+    as_json: Json = False,
+) -> None:
+    """Fit, cross-validate, export and verify a model; reproducible to the byte."""
+    _needs_training_packages()
+    from stroke.adapters.training.data import read_csv
+    from stroke.adapters.training.spline_regression import STEPS
+    from stroke.adapters.training.trainer import train as fit_and_write
+
+    folder = output or _store().folder / _valid_name(name)
+    with _steps("training", STEPS) as advance:
+        manifest = fit_and_write(
+            read_csv(data), folder, name=_valid_name(name), replace=replace, progress=advance
+        )
+    if as_json:
+        typer.echo(json.dumps(manifest, indent=2))
+    else:
+        _print_metrics(manifest["metrics"], f"{manifest['version']}, cross-validated")
+        typer.echo(f"written to {folder}; serve it with SAVED_MODEL={output or name}")
+
+
+@app.command(epilog="Example: stroke model evaluate --data labelled.csv --model mine --json")
+def evaluate(data: Data, model: Model = None, as_json: Json = False) -> None:
+    """Measure a model on labelled patients, with 95 % bootstrap intervals.
+
+    On the very rows that a model was trained with, the figures flatter it: the manifest has the
+    cross-validated ones.
+    """
+    _needs_training_packages()
+    import numpy as np
+
+    from stroke.adapters.training.data import read_csv
+    from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES
+    from stroke.adapters.training.evaluation import evaluate as measure
+
+    served, labelled = _load(model), read_csv(data)
+    kept = labelled.features["bmi"].notna().to_numpy()  # the service takes no one without a BMI
+    columns = {
+        name: labelled.features[name].to_numpy(object if name in TEXT_FEATURES else np.float64)[
+            kept
+        ]
+        for name in RAW_FEATURES
+    }
+    probability = served.score(columns).probability
+    with _steps("bootstrap", BOOTSTRAP_SAMPLES) as advance:
+        metrics = measure(labelled.outcome[kept], [probability], progress=advance)
+    left_out = len(labelled) - int(kept.sum())
+    if as_json:
+        summary = {"version": served.description.version, "rows": int(kept.sum())}
+        typer.echo(json.dumps({**summary, "left_out": left_out, "metrics": metrics}, indent=2))
+        return
+    _print_metrics(metrics, f"{served.description.version} on {int(kept.sum()):,} patients")
+    if left_out:
+        typer.echo(f"{left_out:,} patients without a BMI were left out")
+
+
+@app.command(epilog="Example: stroke model show --model mine --json")
+def show(model: Model = None, as_json: Json = False) -> None:
+    """Show what a model is: version, features, bands, metrics, training data."""
+    manifest = _load(model).manifest
+    if as_json:
+        typer.echo(manifest.model_dump_json(indent=2))
+        return
+    for label, value in (
+        ("version", manifest.version),
+        ("type", manifest.model_type),
+        ("sha256", manifest.sha256),
+        ("features", ", ".join(manifest.features)),
+        ("bands", f"Medium from {manifest.bands.medium}, High from {manifest.bands.high}"),
+        ("training", ", ".join(f"{k} {v}" for k, v in manifest.training.items()) or "unknown"),
+    ):
+        typer.echo(f"{label + ':':<10} {value}")
+    if manifest.metrics:
+        _print_metrics(
+            {name: metric.model_dump() for name, metric in manifest.metrics.items()}, "metrics"
+        )
+
+
+@app.command(epilog="Example: stroke model verify --model mine && deploy")
+def verify(model: Model = None, as_json: Json = False) -> None:
+    """Check checksum, contract, and that contributions sum to the logit; exit code 1 if not."""
+    import numpy as np
+
+    from stroke.adapters.simulation.patients import simulate
+
+    served = _load(model)  # checks the sum, the inputs, the outputs
+    [simulated] = simulate(_VERIFY_PATIENTS, seed=0, at_a_time=_VERIFY_PATIENTS)
+    columns = {
+        name: np.array(simulated[name].values, object if name in TEXT_FEATURES else np.float64)[
+            simulated[name].index
+        ]
+        for name in RAW_FEATURES
+    }
+    scores = served.score(columns)
+    clipped = np.clip(scores.probability, 1e-12, 1 - 1e-12)
+    log_odds = np.log(clipped) - np.log1p(-clipped)
+    gap = float(np.abs(scores.log_odds.sum(axis=1) + scores.baseline_log_odds - log_odds).max())
+    sound = bool(np.isfinite(scores.probability).all() and gap <= _TOLERANCE)
+    if as_json:
+        report = {"version": served.description.version, "sound": sound, "largest_gap": gap}
+        typer.echo(json.dumps({**report, "patients": _VERIFY_PATIENTS}))
+    if not sound:
+        raise InvalidModel(f"contributions miss the logit by {gap:.3g} (allowed {_TOLERANCE:g})")
+    if not as_json:
+        typer.echo(
+            f"{served.description.version}: checksum and contract hold; contributions sum to the "
+            f"logit within {gap:.1e} over {_VERIFY_PATIENTS:,} patients"
+        )
+
+
+@app.command("import", epilog="Example: stroke model import best.pkl --name best --trust-pickle")
+def import_model(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="ONNX graph or pickle.")
+    ],
+    name: Name,
+    trust_pickle: Annotated[
+        bool, typer.Option(help="Unpickle FILE, which runs whatever code it carries.")
+    ] = False,
+    python: Annotated[
+        str | None, typer.Option(help="Interpreter with the libraries that the pickle needs.")
+    ] = None,
+    medium: Annotated[float, typer.Option(help="Where the medium band starts.")] = 0.3,
+    high: Annotated[float, typer.Option(help="Where the high band starts.")] = 0.7,
+    replace: Replace = False,
+) -> None:
+    """Bring an ONNX graph, or a pickled scikit-learn pipeline, into the model store.
+
+    A pickle is converted and compared with the original over thousands of random and boundary
+    patients; a graph that differs by more than 1e-6 is not written.
+    """
+    from stroke.adapters.onnx.graph import Graph
+    from stroke.adapters.onnx.model import OnnxRiskModel
+    from stroke.adapters.training.artefact import (
+        artefact_files,
+        content_version,
+        write_artefact,
+    )
+
+    if not 0 < medium < high < 1:
+        raise InvalidSetting("bands need 0 < medium < high < 1")
+    folder = _store().folder / _valid_name(name)
+    if file.suffix == ".onnx":
+        content = file.read_bytes()
+        made: dict[str, Any] = {"model_type": "imported ONNX graph", "libraries": {}}
+        said = "the graph keeps the contract"
+    else:
+        content, made, said = _convert(file, trusted=trust_pickle, python=python)
+    version, sha256 = content_version(name, content)
+    manifest = {
+        "manifest_version": 1,
+        "name": name,
+        "version": version,
+        "sha256": sha256,
+        "features": list(Graph(content).features),
+        "bands": {"medium": medium, "high": high},
+        **made,
+    }
+    files = artefact_files(content, manifest)
+    write_artefact(folder, files, replace=replace, accept=OnnxRiskModel)
+    typer.echo(f"{version}: {said}; serve it with SAVED_MODEL={name}")
+
+
+@app.command("list")
+def list_models(as_json: Json = False) -> None:
+    """List the names that SAVED_MODEL can take."""
+    names = _store().names()
+    typer.echo(json.dumps(names) if as_json else "\n".join(names))
+
+
+def _convert(file: Path, *, trusted: bool, python: str | None) -> tuple[bytes, dict[str, Any], str]:
+    if not trusted:
+        raise InvalidModel(
+            f"{file.name} is not an .onnx graph. A pickle runs whatever code it carries when it is "
+            "read: if you trust where it comes from, say --trust-pickle"
+        )
+    if python is None:
+        _needs_training_packages()
+    typer.echo(f"warning: {file.name} is unpickled now, which runs the code it carries", err=True)
+    from stroke.adapters.training.importing import import_pickle
+
+    with _steps("converting", 1) as advance:
+        imported = import_pickle(file, python=python)
+        advance()
+    said = (
+        f"differs from the original by {imported.difference:.1e} at the most "
+        f"over {imported.patients:,} patients"
+    )
+    return (
+        imported.graph,
+        {"model_type": imported.model_type, "libraries": imported.libraries},
+        said,
+    )
+
+
+def _store() -> ModelStore:
+    from stroke.adapters.onnx.store import ModelStore
+    from stroke.config import Settings
+
+    return ModelStore(Settings.load().model.store)
+
+
+def _load(model: str | None) -> OnnxRiskModel:
+    from stroke.adapters.onnx.model import OnnxRiskModel
+    from stroke.config import Settings
+
+    return OnnxRiskModel(_store().locate(model or Settings.load().model.saved_model))
+
+
+def _valid_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InvalidSetting(
+            "a model's name has 1 to 40 letters, digits, dots, dashes, underscores"
+        )
+    return name
+
+
+def _needs_training_packages() -> None:
+    if any(importlib.util.find_spec(name) is None for name in ("sklearn", "skl2onnx", "pandas")):
+        raise InvalidSetting(
+            "this needs the training packages: "
+            "pip install --require-hashes -r requirements/train.txt"
+        )
+
+
+@contextmanager
+def _steps(title: str, steps: int) -> Iterator[Callable[[], None]]:
+    """Show a bar of ``steps``; yield what moves it on by one."""
+    with progress() as display:
+        task = display.add_task(title, total=steps)
+        yield lambda: display.advance(task)
+
+
+def _print_metrics(metrics: dict[str, dict[str, float]], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("metric", "value", "95 % interval", title=title, title_justify="left")
+    for name, metric in metrics.items():
+        interval = f"{metric['low']:.4f} to {metric['high']:.4f}"
+        table.add_row(name, f"{metric['value']:.4f}", interval)
+    Console().print(table)

@@ -1,0 +1,112 @@
+"""`stroke outcomes`: what became of the patients."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli.terminal.rejects import RejectFile
+from stroke.entrypoints.cli.terminal.scoring_options import refuse_same_file
+
+if TYPE_CHECKING:
+    from stroke.application.predictions.outcome_import import OutcomeTally
+
+app = typer.Typer(no_args_is_help=True, help="What became of the patients.")
+
+
+@app.callback()
+def _group() -> None:
+    """Keep `import` a command of its own, though it is the only one."""
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path, typer.Argument(metavar="CSV", help="A CSV file with a header; perhaps with .gz.")
+    ],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count, store nothing.")] = (
+        False
+    ),
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the lines of bad rows and their reasons go, if there are any.  "
+            "[default: CSV.rejects.csv]",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record the outcomes of predictions: whether there was a stroke, when, and who says so.
+
+    Needed are the columns prediction_id, stroke (1 or 0, yes or no), date (YYYY-MM-DD: of the
+    stroke, or until which there was none) and source (where that is known from, never a name);
+    others are passed over. Can be run again: an outcome that is stored already changes nothing,
+    and another one takes the former one's place, as a later row of the file does.
+
+    Bad rows are left out and listed in a side file by line and reason; the exit code is then 1.
+
+    \b
+    stroke outcomes import register.csv --dry-run
+    stroke outcomes import register.csv --json
+    """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
+    rejects = rejects or file.with_suffix(".rejects.csv")
+    refuse_same_file("the input and --rejects must be different files", file, rejects)
+    tally = _import(file, rejects, dry_run=dry_run)
+    summary = {
+        **asdict(tally),
+        "rejects": str(rejects) if tally.rejected else None,
+        "dry_run": dry_run,
+    }
+    typer.echo(json.dumps(summary) if as_json else _sentence(summary))
+    if tally.rejected:
+        raise typer.Exit(1)
+
+
+def _import(file: Path, rejects: Path, *, dry_run: bool) -> OutcomeTally:
+    import asyncio
+
+    from stroke.adapters.row_files.files import opened_csv
+    from stroke.application.predictions.outcome_import import COLUMNS, OutcomeImport
+    from stroke.config import Settings
+    from stroke.container.service import Container
+
+    container = Container(settings=Settings.load())
+    with (
+        ends_on_sigterm(),
+        opened_csv(file, COLUMNS) as source,
+        RejectFile(rejects, ("line", "reason")) as refused,
+        progress() as display,
+        asyncio.Runner() as runner,
+    ):
+        bar = display.add_task("importing", total=source.size)
+        importing = OutcomeImport(
+            container.outcomes(),
+            dry_run=dry_run,
+            refuse=lambda line, reason: refused.add((line, reason)),
+        )
+        try:
+            runner.run(container.repository().check())
+            return runner.run(
+                importing.run(
+                    source.rows, progress=lambda: display.update(bar, completed=source.position())
+                )
+            )
+        finally:
+            runner.run(container.engine().dispose())
+
+
+def _sentence(summary: dict[str, Any]) -> str:
+    counts = [f"{summary[what]:,} {what}" for what in ("new", "changed", "unchanged", "rejected")]
+    if summary["rejects"]:
+        counts[-1] += f" (see {summary['rejects']})"
+    would_be = "would be: " if summary["dry_run"] else ""
+    return f"{summary['rows']:,} rows: {would_be}{', '.join(counts)}"

@@ -1,0 +1,193 @@
+"""`stroke performance`: how right the model was, by the outcomes that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stroke.domain.errors import InvalidSetting, StrokeError
+from stroke.domain.prediction import PredictionFilter
+from stroke.entrypoints.cli.terminal.options import (
+    AsJson,
+    Html,
+    Since,
+    Until,
+    check_stdout,
+    made_between,
+)
+from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.terminal.performance_text import print_reports
+
+if TYPE_CHECKING:
+    from stroke.container.performance import PerformanceContainer
+    from stroke.domain.performance import PerformanceReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    within: PredictionFilter
+    model_version: str | None
+    every_version: bool
+    minimum_count: int
+    minimum_events: int
+
+
+def performance(
+    *,
+    since: Since = None,
+    until: Until = None,
+    model_version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION", help="Of which model.  [default: the served one]", show_default=False
+        ),
+    ] = None,
+    every_version: Annotated[
+        bool, typer.Option("--all-versions", help="Every version that has outcomes.")
+    ] = False,
+    minimum_count: Annotated[
+        int, typer.Option(min=20, help="Of groups of fewer predictions only the size is told.")
+    ] = 100,
+    minimum_events: Annotated[
+        int,
+        typer.Option(min=2, help="... and of groups of fewer strokes, or patients without one."),
+    ] = 10,
+    as_json: AsJson = False,
+    html: Html = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on until SIGTERM or Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="With --watch.")] = 3600,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="With --watch: serve Prometheus metrics here, at STROKE_HTTP_HOST.",
+        ),
+    ] = None,
+) -> None:
+    """Judge the model by its predictions whose outcome is known.
+
+    AUC, sensitivity and specificity of the bands, Brier score, calibration slope and intercept,
+    observed / expected, calibration error and decision curve, overall, by gender and by age
+    group, with 95 % intervals; of small groups only the size. The decision docs/decisions/0041
+    says how each is computed, and when a measure counts as dropped.
+
+    The exit code is 1 when a measure of STROKE_PERFORMANCE_WATCHED is worse than its reference
+    by more than STROKE_PERFORMANCE_DROP. With --watch that is a metric instead, and a database
+    that is away is said and tried again.
+
+    \b
+    stroke performance
+    stroke performance --since 2026-01-01 --json | jq '.reports[0].groups[0].measures.auc'
+    stroke performance --html performance.html
+    stroke performance --watch --every 3600 --port 9403
+    """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
+    if model_version is not None and every_version:
+        raise InvalidSetting("--model-version and --all-versions exclude each other")
+    if port is not None and not watch:
+        raise InvalidSetting("--port needs --watch: metrics are served while it goes on")
+    check_stdout(html, as_json=as_json)
+    wanted = _Wanted(
+        made_between(since, until),
+        model_version,
+        every_version,
+        minimum_count,
+        minimum_events,
+    )
+    with ends_on_sigterm():
+        if watch:
+            _watch(wanted, every=every, port=port, html=html, as_json=as_json)
+        reports = _judged(wanted)
+        _tell(reports, html=html, as_json=as_json)
+        if any(any(report.dropped.values()) for report in reports):
+            raise typer.Exit(1)
+
+
+def _judged(wanted: _Wanted) -> list[PerformanceReport]:
+    import asyncio
+
+    parts = _container()
+
+    async def once() -> list[PerformanceReport]:
+        try:
+            return await _reports(parts, wanted)
+        finally:
+            await parts.engine().dispose()
+
+    return asyncio.run(once())
+
+
+def _watch(
+    wanted: _Wanted, *, every: float, port: int | None, html: Path | None, as_json: bool
+) -> None:
+    import asyncio
+
+    from stroke.adapters.prometheus.pipeline import serve_metrics
+
+    parts = _container()
+    metrics = parts.performance_metrics()
+    parts.performance()  # a model that cannot be loaded is said at once
+
+    async def regularly() -> None:
+        async with AsyncExitStack() as held:
+            held.push_async_callback(parts.engine().dispose)
+            if port is not None:
+                host = parts.settings().http.host
+                registry = parts.metrics_registry()
+                held.enter_context(serve_metrics(registry, host=host, port=port))
+            while True:
+                try:
+                    reports = await _reports(parts, wanted)
+                except StrokeError as error:
+                    typer.echo(f"stroke: {error}", err=True)
+                else:
+                    metrics.show(reports)
+                    _tell(reports, html=html, as_json=as_json)
+                await asyncio.sleep(every)
+
+    asyncio.run(regularly())
+
+
+def _container() -> PerformanceContainer:
+    from stroke.config import Settings
+    from stroke.container.performance import PerformanceContainer
+
+    return PerformanceContainer(settings=Settings.load())
+
+
+async def _reports(parts: PerformanceContainer, wanted: _Wanted) -> list[PerformanceReport]:
+    from stroke.application.quality.performance import Minimums
+
+    service = parts.performance()
+    minimums = Minimums(wanted.minimum_count, wanted.minimum_events)
+    await parts.repository().check()
+    versions: Sequence[str | None] = [wanted.model_version]
+    if wanted.every_version:
+        versions = await service.versions(wanted.within) or [None]
+    with progress() as display:
+        bar = display.add_task("judging", total=None)
+        return [
+            await service.report(
+                wanted.within,
+                minimums=minimums,
+                model_version=version,
+                on_progress=lambda read: display.update(bar, completed=read),
+            )
+            for version in versions
+        ]
+
+
+def _tell(reports: Sequence[PerformanceReport], *, html: Path | None, as_json: bool) -> None:
+    if html is not None:
+        from stroke.adapters.report.performance import render
+
+        page = render(reports)
+        with opened(html) as stream:
+            stream.write(page.encode())
+    if as_json or html is None:
+        print_reports(reports, as_json=as_json)

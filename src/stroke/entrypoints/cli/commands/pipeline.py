@@ -1,0 +1,241 @@
+"""`stroke pipeline`: the proof that every copy equals MySQL, and its repair."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stroke.application.pipeline.consistency import Comparison
+from stroke.domain.errors import StrokeError
+from stroke.entrypoints.cli.commands import dlq
+from stroke.entrypoints.cli.terminal.comparisons import print_comparisons, print_ids, ranges
+from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli.terminal.pipeline_runner import run
+
+if TYPE_CHECKING:
+    from stroke.application.pipeline.ports import Replica
+    from stroke.application.pipeline.verification import PipelineVerifier, Repair
+    from stroke.config import PipelineSettings
+    from stroke.container.pipeline import PipelineContainer
+
+app = typer.Typer(no_args_is_help=True, help="The copies of the predictions: prove and repair.")
+app.add_typer(dlq.app, name="dlq")
+
+
+class ReplicaName(StrEnum):
+    """The copies that there are."""
+
+    SQL = "sql"
+    S3 = "s3"
+
+
+class SinkDialectName(StrEnum):
+    """What a SQL sink speaks."""
+
+    MSSQL = "mssql"
+    POSTGRESQL = "postgresql"
+
+
+Replicas = Annotated[
+    list[ReplicaName] | None,
+    typer.Option("--replica", help="Which copy; may be repeated.  [default: all]"),
+]
+ChunkSize = Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows compared at a time.")]
+Timeout = Annotated[float, typer.Option(min=0, help="Seconds that a copy has to catch up.")]
+
+
+@app.command()
+def verify(
+    *,
+    replica: Replicas = None,
+    chunk_size: ChunkSize = 10_000,
+    timeout: Timeout = 120.0,
+    as_json: AsJson = False,
+    every: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Go on until SIGTERM or Ctrl-C.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65535, help="Serve Prometheus metrics here, at STROKE_HTTP_HOST."),
+    ] = None,
+) -> None:
+    """Compare every row of MySQL with its copies, while rows come and go.
+
+    Waits until the copies hold what MySQL holds now, compares checksums in one pass, and reads
+    what disagrees once more. The exit code is 1 if an id is missing, extra or different, or an
+    event is stored twice. With --every a comparison that cannot be made is said, and the next
+    one follows.
+
+    \b
+    stroke pipeline verify
+    stroke pipeline verify --replica sql --json | jq '.replicas[].missing'
+    stroke pipeline verify --every 3600 --metrics-port 9402
+    """  # noqa: D301
+
+    async def once(parts: PipelineContainer, _: PipelineSettings) -> list[Comparison]:
+        async with _verifier(parts, replica) as verifier:
+            return await _compare(verifier, chunk_size, timeout)
+
+    async def regularly(parts: PipelineContainer, settings: PipelineSettings) -> None:
+        import asyncio
+
+        from stroke.adapters.prometheus.pipeline import serve_metrics
+
+        observer = parts.pipeline_observer()  # its metrics are there from the first scrape on
+        with ExitStack() as served:
+            if metrics_port is not None:
+                registry, host = parts.metrics_registry(), settings.http.host
+                served.enter_context(serve_metrics(registry, host=host, port=metrics_port))
+            while True:
+                try:
+                    comparisons = await once(parts, settings)
+                except StrokeError as error:
+                    typer.echo(f"stroke: {error}", err=True)
+                else:
+                    observer.verified(comparisons)
+                    print_comparisons(comparisons, as_json=as_json)
+                await asyncio.sleep(every or 0)
+
+    with ends_on_sigterm():
+        if every is not None:
+            run(regularly)
+        else:
+            comparisons = run(once)
+            print_comparisons(comparisons, as_json=as_json)
+            _end(comparisons)
+
+
+@app.command()
+def repair(
+    *,
+    replica: Replicas = None,
+    chunk_size: ChunkSize = 10_000,
+    timeout: Timeout = 120.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the ids, send nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send once more what disagrees, and verify again.
+
+    Missing and different rows come by an incremental snapshot, which Debezium makes while changes
+    flow on; of extra rows MySQL's binlog tells the deletion. The exit code is 1 if the copies
+    disagree in the end.
+
+    \b
+    stroke pipeline repair --dry-run
+    stroke pipeline repair --yes
+    """  # noqa: D301
+
+    async def work(parts: PipelineContainer, _: PipelineSettings) -> list[Comparison]:
+        async with _verifier(parts, replica) as verifier:
+            found = await _compare(verifier, chunk_size, timeout)
+            if dry_run or all(comparison.is_equal for comparison in found):
+                print_comparisons(found, as_json=as_json)
+                if dry_run and not as_json:
+                    print_ids(found)
+                return [] if dry_run else found
+            if not yes:
+                print_comparisons(found, stderr=True)
+                typer.confirm("Send these rows once more?", abort=True, err=True)
+            done = await _repair(verifier, found, chunk_size, timeout)
+        print_comparisons(done.comparisons, as_json=as_json)
+        _print_repair(done)
+        return done.comparisons
+
+    with ends_on_sigterm():
+        _end(run(work))
+
+
+@app.command("sink-schema")
+def sink_schema(
+    *,
+    dialect: Annotated[
+        SinkDialectName | None,
+        typer.Option(help="Whose SQL.  [default: the configured sink's]", show_default=False),
+    ] = None,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Run it on the configured sink; an old table stays.")
+    ] = False,
+) -> None:
+    """Print the statement that makes the SQL sink's table, or run it.
+
+    To be run before the sink's connector: left to itself it makes a table that loses text.
+
+    \b
+    stroke pipeline sink-schema --dialect mssql
+    stroke pipeline sink-schema --apply
+    """  # noqa: D301
+    import asyncio
+
+    from stroke.adapters.sql.tables import predictions
+    from stroke.adapters.sql_sink import schema
+    from stroke.config import PipelineSettings
+
+    sink = PipelineSettings.load().sink
+    if apply:
+        made = asyncio.run(schema.create(sink.sqlalchemy_url, predictions, sink.table))
+        typer.echo(f"the table {sink.table} {'was made' if made else 'is there already'}")
+        return
+    chosen = dialect or SinkDialectName(sink.sqlalchemy_url.get_backend_name())
+    typer.echo(schema.ddl(predictions, sink.table, chosen.value))
+
+
+@asynccontextmanager
+async def _verifier(
+    parts: PipelineContainer, names: Sequence[ReplicaName] | None
+) -> AsyncIterator[PipelineVerifier]:
+    chosen = frozenset(names or ReplicaName)
+    replicas: list[Replica] = []
+    try:
+        if ReplicaName.SQL in chosen:
+            replicas.append(parts.sql_replica())
+        if ReplicaName.S3 in chosen:
+            replicas.append(parts.lake_replica())
+        yield parts.verifier(replicas=replicas)
+    finally:
+        if ReplicaName.SQL in chosen and replicas:
+            await parts.sql_replica().close()
+        await parts.source_engine().dispose()
+
+
+async def _compare(verifier: PipelineVerifier, chunk_size: int, seconds: float) -> list[Comparison]:
+    with _bar("comparing") as advance:
+        return await verifier.verify(chunk_size=chunk_size, timeout=seconds, on_progress=advance)
+
+
+async def _repair(
+    verifier: PipelineVerifier, found: list[Comparison], chunk_size: int, seconds: float
+) -> Repair:
+    with _bar("sending") as advance:
+        return await verifier.repair(
+            found, chunk_size=chunk_size, timeout=seconds, on_progress=advance
+        )
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    with progress() as display:
+        bar = display.add_task(f"{what}: waiting for the copies", total=None)
+        yield lambda done, total: display.update(bar, description=what, completed=done, total=total)
+
+
+def _end(comparisons: Sequence[Comparison]) -> None:
+    if not all(comparison.is_equal for comparison in comparisons):
+        raise typer.Exit(1)
+
+
+def _print_repair(done: Repair) -> None:
+    typer.echo(f"{done.sent:,} sent again, {done.deleted:,} deletions told", err=True)
+    if done.passed_over:
+        typer.echo(
+            f"not told, because they are stored, or beyond what MySQL can have given: "
+            f"{ranges(done.passed_over)}: delete them from the copy by hand",
+            err=True,
+        )
+    if any(comparison.duplicates for comparison in done.comparisons):
+        typer.echo("events that are stored twice cannot be repaired by sending more", err=True)

@@ -1,0 +1,188 @@
+"""`stroke predict`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from io import BufferedReader
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.terminal.output import STDOUT, ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.terminal.rejects import RejectFile
+from stroke.entrypoints.cli.terminal.scoring_options import (
+    ModelName,
+    container_of,
+    refuse_same_file,
+    sentence,
+)
+
+if TYPE_CHECKING:
+    from stroke.adapters.arrow.bulk import Store, Tally
+    from stroke.container.service import Container
+    from stroke.domain.patient import Patient
+
+STDIN = Path("-")
+
+
+def predict(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A CSV file with a header; - is stdin.")
+    ],
+    *,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is stdout.")
+    ] = STDOUT,
+    rejects: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where the lines of bad rows and their reasons go, if there are any. "
+            "[default: FILE.rejects.csv, of stdin predict.rejects.csv]",
+            show_default=False,
+        ),
+    ] = None,
+    store: Annotated[bool, typer.Option("--store", help="Keep the predictions too.")] = False,
+    model: ModelName = None,
+    from_line: Annotated[
+        int, typer.Option(min=1, metavar="LINE", help="Pass over rows before this line.")
+    ] = 1,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Summary as JSON: on stdout, or stderr when the scores go to stdout."
+        ),
+    ] = False,
+) -> None:
+    """Score a CSV of patients of any size.
+
+    The output has the input's columns, untouched, and probability, risk_category,
+    contributing_factors (up to three names, strongest first, joined by ";") and model_version;
+    with --store also prediction_id. Needed are the columns gender, age, hypertension,
+    heart_disease, avg_glucose_level, bmi and smoking_status; with --store also name, country
+    and province. Other columns pass through.
+
+    Bad rows are left out and listed in a side file by line and reason; the exit code is then 1.
+
+    \b
+    stroke predict patients.csv --output scored.csv
+    stroke simulate 1000000 | stroke predict - > scored.csv
+    stroke predict patients.csv --store --json -o scored.csv
+    """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
+    rejects = rejects or _side_file(source)
+    refuse_same_file(
+        "the input, --output and --rejects must be different files", source, output, rejects
+    )
+    started = perf_counter()
+    container = container_of(model)
+    with (
+        ends_on_sigterm(),
+        _storing(container, wanted=store) as storing,
+        _opened_source(source) as stream,
+    ):
+        tally = _score(
+            container,
+            stream,
+            output=output,
+            rejects=rejects,
+            store=storing,
+            from_line=from_line,
+        )
+        version = container.model().description.version
+    seconds = perf_counter() - started
+    summary = {
+        **{key: value for key, value in asdict(tally).items() if key != "next_line"},
+        "rejects": str(rejects) if tally.rejected else None,
+        "model_version": version,
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(tally.rows / seconds),
+    }
+    typer.echo(
+        json.dumps(summary) if as_json else sentence(summary), err=_to_stderr(as_json, output)
+    )
+    if tally.rejected:
+        raise typer.Exit(1)
+
+
+def _score(
+    container: Container,
+    stream: BufferedReader,
+    *,
+    output: Path,
+    rejects: Path,
+    store: Store | None,
+    from_line: int,
+) -> Tally:
+    from stroke.adapters.arrow.bulk import BulkScoring
+
+    bulk = BulkScoring(stream, model=container.model(), store=store, from_line=from_line)
+    try:
+        with (
+            progress() as display,
+            opened(output) as scored,
+            RejectFile(rejects, ("line", "reason")) as bad,
+        ):
+            bar = display.add_task("scoring", total=_size(stream))
+            return bulk.run(scored.write, bad.add, lambda read: display.update(bar, completed=read))
+    except BaseException:
+        if store is not None:
+            typer.echo(
+                f"stroke: {bulk.tally.stored} rows are stored; to store the others, "
+                f"run again with --from-line {bulk.tally.next_line}",
+                err=True,
+            )
+        raise
+
+
+@contextmanager
+def _storing(container: Container, *, wanted: bool) -> Iterator[Store | None]:
+    """Give a function that stores patients as the service does, all of one call or none."""
+    if not wanted:
+        yield None
+        return
+    import asyncio
+
+    predictions = container.predictions()
+    with asyncio.Runner() as runner:
+
+        def store(patients: Sequence[Patient]) -> list[int]:
+            return [stored.id for stored in runner.run(predictions.predict_many(patients))]
+
+        try:
+            runner.run(predictions.check_store())
+            yield store
+        finally:
+            runner.run(container.engine().dispose())
+
+
+@contextmanager
+def _opened_source(path: Path) -> Iterator[BufferedReader]:
+    if path == STDIN:
+        yield cast("BufferedReader", sys.stdin.buffer)
+        return
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise InvalidData(f"{path} cannot be read: {error.strerror}") from error
+    with stream:
+        yield stream
+
+
+def _side_file(source: Path) -> Path:
+    return Path("predict.rejects.csv") if source == STDIN else source.with_suffix(".rejects.csv")
+
+
+def _size(stream: BufferedReader) -> int | None:
+    return os.fstat(stream.fileno()).st_size or None
+
+
+def _to_stderr(as_json: bool, output: Path) -> bool:
+    return not as_json or output == STDOUT

@@ -1,0 +1,224 @@
+"""`stroke score`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.terminal.analytics_options import Master
+from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.terminal.rejects import RejectFile
+from stroke.entrypoints.cli.terminal.scoring_options import (
+    ModelName,
+    container_of,
+    refuse_same_file,
+    sentence,
+)
+
+if TYPE_CHECKING:
+    from stroke.adapters.arrow.files import Counts
+    from stroke.adapters.arrow.scoring import ColumnarRiskModel
+
+_SUFFIXES: Final = (".parquet", ".csv")
+
+
+class Engine(StrEnum):
+    """What scores."""
+
+    LOCAL = "local"
+    SPARK = "spark"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which file is scored into which, and where the rejected rows go."""
+
+    files: dict[Path, Path]
+    suffix: str  # of all that are read
+    folder: bool
+    rejects: Path
+    contributions: bool
+
+
+def score(
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A .parquet or .csv file, or a folder of them.")
+    ],
+    output: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUTPUT",
+            help="A .parquet or .csv file; for a folder, one for as many Parquet files.",
+        ),
+    ],
+    *,
+    engine: Annotated[Engine, typer.Option(help="This process, or Spark.")] = Engine.LOCAL,
+    rejects: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where bad rows are listed by file, line and reason, if there are any. "
+            "[default: INPUT.rejects.csv; with Spark a folder, OUTPUT.rejects]",
+            show_default=False,
+        ),
+    ] = None,
+    contributions: Annotated[
+        bool, typer.Option("--contributions", help="Add what each feature contributes.")
+    ] = False,
+    model: ModelName = None,
+    master: Master = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score Parquet or CSV files of any size with the served model.
+
+    The output has the input's columns and, as that of `stroke predict` does, probability,
+    risk_category, contributing_factors (up to three names, joined by ";") and model_version; with
+    --contributions also log_odds_FEATURE for each feature, and baseline_log_odds: they sum to the
+    probability's logit. Needed are the columns gender, age, hypertension, heart_disease,
+    avg_glucose_level, bmi and smoking_status; the others pass through.
+
+    Bad rows are left out and listed in a side file by reason; the exit code is then 1. Each file
+    appears whole or not at all.
+
+    \b
+    stroke score patients.parquet scored.parquet
+    stroke score patients.csv scored.parquet --contributions
+    stroke score patients/ scored/ --json | jq .rows_per_second
+    stroke score --engine spark s3://lake/patients s3://lake/scored
+    """  # noqa: D301
+    started = perf_counter()
+    with ends_on_sigterm():
+        if engine is Engine.SPARK:
+            summary = _with_spark(
+                source, output, rejects, model, master, contributions=contributions
+            )
+        else:
+            plan = _plan(Path(source), Path(output), rejects, contributions=contributions)
+            summary = _here(plan, container_of(model).model())
+    seconds = perf_counter() - started
+    summary |= {
+        "engine": engine.value,
+        "seconds": round(seconds, 3),
+        "rows_per_second": round(int(str(summary["rows"])) / seconds),
+    }
+    typer.echo(json.dumps(summary) if as_json else sentence(summary), err=not as_json)
+    if summary["rejected"]:
+        raise typer.Exit(1)
+
+
+def _with_spark(
+    source: str,
+    output: str,
+    rejects: str | None,
+    model: str | None,
+    master: str | None,
+    *,
+    contributions: bool,
+) -> dict[str, object]:
+    from stroke.adapters.spark.bucket import address_for_spark
+    from stroke.config import PipelineSettings
+    from stroke.container.spark import s3_session
+    from stroke.entrypoints.spark.scoring import score_files
+
+    container = container_of(model)
+    served = container.model_store().locate(container.settings().model.saved_model)
+    output = output.rstrip("/")
+    with s3_session(PipelineSettings.load(), "stroke score", master=master) as session:
+        return score_files(
+            session,
+            address_for_spark(source),
+            address_for_spark(output),
+            rejects=address_for_spark(rejects or f"{output}.rejects"),
+            model=served,
+            contributions=contributions,
+        )
+
+
+def _plan(source: Path, output: Path, rejects: str | None, *, contributions: bool) -> _Plan:
+    side = Path(rejects) if rejects else source.with_suffix(".rejects.csv")
+    if not source.exists():
+        raise InvalidData(f"{source} is not there")
+    files = _of_folder(source, output) if source.is_dir() else {source: output}
+    for path, target in files.items():
+        refuse_same_file("INPUT, OUTPUT and --rejects must be different", path, target, side)
+    suffixes = {path.suffix.lower() for path in files}
+    if len(suffixes) > 1:
+        raise InvalidData(f"{source} holds CSV and Parquet files: score them in turn")
+    return _Plan(files, suffixes.pop(), source.is_dir(), side, contributions)
+
+
+def _of_folder(folder: Path, output: Path) -> dict[Path, Path]:
+    """Return the files in a folder, and what becomes of each; hidden ones are left alone."""
+    if output.is_file() or output.resolve().is_relative_to(folder.resolve()):
+        raise InvalidData("of a folder OUTPUT is a folder too, and not one inside it")
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _SUFFIXES
+        and path.is_file()
+        and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+    )
+    if not found:
+        raise InvalidData(f"{folder} has no .parquet or .csv files")
+    files = {path: (output / path.relative_to(folder)).with_suffix(".parquet") for path in found}
+    if len(set(files.values())) < len(files):
+        raise InvalidData(f"{folder} has files that differ in the case of .csv alone: rename them")
+    return files
+
+
+def _here(plan: _Plan, model: ColumnarRiskModel) -> dict[str, object]:
+    from stroke.adapters.arrow.files import Counts
+
+    total = Counts()
+    sizes = {path: path.stat().st_size for path in plan.files}
+    header = ("file", "line" if plan.suffix == ".csv" else "row", "reason")
+    with progress() as display, RejectFile(plan.rejects, header) as bad:
+        bar = display.add_task("scoring", total=sum(sizes.values()))
+        before = 0
+        for path in plan.files:
+
+            def advance(read: int, before: int = before) -> None:
+                display.update(bar, completed=before + read)
+
+            total += _score_one(plan, path, model, bad, advance)
+            before += sizes[path]
+    return {
+        "files": len(plan.files),
+        **asdict(total),
+        "rejects": str(plan.rejects) if total.rejected else None,
+        "model_version": model.description.version,
+    }
+
+
+def _score_one(
+    plan: _Plan,
+    path: Path,
+    model: ColumnarRiskModel,
+    bad: RejectFile,
+    advance: Callable[[int], object],
+) -> Counts:
+    from stroke.adapters.arrow.files import Format, score_file
+
+    target = plan.files[path]
+    into = Format.of(target)
+    if plan.folder:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with opened(target) as sink:
+        return score_file(
+            path,
+            sink,
+            into,
+            model,
+            contributions=plan.contributions,
+            reject=lambda row: bad.add((path, *row)),
+            advance=advance,
+        )

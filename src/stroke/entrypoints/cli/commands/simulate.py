@@ -1,0 +1,51 @@
+"""`stroke simulate`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stroke.entrypoints.cli.terminal.output import STDOUT, ends_on_sigterm, opened, progress
+
+
+class Format(StrEnum):
+    """The formats of ``stroke.adapters.simulation``, known without importing numpy."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+
+
+def simulate(
+    count: Annotated[int, typer.Argument(metavar="N", min=0, help="How many patients.")],
+    *,
+    seed: Annotated[
+        int, typer.Option(min=0, help="The same seed gives the same patients, byte for byte.")
+    ] = 0,
+    form: Annotated[
+        Format, typer.Option("--format", help="NDJSON lines are bodies of POST /predict.")
+    ] = Format.CSV,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is stdout.")
+    ] = STDOUT,
+) -> None:
+    """Make plausible synthetic patients for tests, demonstrations and load.
+
+    Ages, blood pressure, heart disease, glucose, BMI and smoking go together as in the public
+    stroke data set; names and places are invented, from many countries.
+
+    \b
+    stroke simulate 1000 --seed 7 > patients.csv
+    stroke simulate 1000000 | stroke predict - --output scored.csv
+    stroke simulate 1 --format ndjson | curl -sd @- -H 'Content-Type: application/json' \\
+      http://127.0.0.1:8000/predict
+    """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
+    from stroke.adapters.simulation import writing
+
+    with ends_on_sigterm(), progress() as display, opened(output) as stream:
+        bar = display.add_task("simulating", total=count)
+        for lines in writing.text(count, seed, writing.Format(form)):
+            stream.write(lines)
+            display.advance(bar, min(writing.AT_A_TIME, count))

@@ -1,0 +1,74 @@
+"""Options that the commands of `stroke analytics` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stroke.entrypoints.cli.terminal.options import MOMENTS
+from stroke.entrypoints.cli.terminal.output import progress
+
+if TYPE_CHECKING:
+    from stroke.application.analyses.service import Progress
+
+
+class Engine(StrEnum):
+    """What runs the analyses."""
+
+    DUCKDB = "duckdb"
+    SPARK = "spark"
+
+
+Source = Annotated[
+    str,
+    typer.Option(
+        metavar="iceberg|db|DIR|s3://...|kafka",
+        help="The change log in S3, the service's database, a folder or S3 prefix of Avro files "
+        "with change events, as an older deployment's S3 sink left them, or what the topic on "
+        "Kafka holds.",
+    ),
+]
+OnEngine = Annotated[
+    Engine, typer.Option("--engine", help="DuckDB in this process, or Spark, which needs Java.")
+]
+Master = Annotated[
+    str | None,
+    typer.Option(
+        envvar="STROKE_SPARK_MASTER",
+        metavar="URL",
+        help="Spark's cluster (spark://host:7077).  [default: Spark's own configuration, or else "
+        "the cores of this machine]",
+        show_default=False,
+    ),
+]
+Top = Annotated[int, typer.Option(min=1, help="How many predictions `top-risks` has.")]
+Minimum = Annotated[
+    int, typer.Option("--minimum-count", min=1, help="Rates of fewer predictions are not told.")
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option(
+        formats=MOMENTS,
+        help="The change log as it was at a time (UTC).",
+    ),
+]
+Memory = Annotated[
+    int, typer.Option(min=128, metavar="MIB", help="What DuckDB may hold before it uses disk.")
+]
+
+
+@contextmanager
+def bar() -> Iterator[Progress]:
+    """Show what a run does, and how far it is."""
+    with progress() as display:
+        shown = display.add_task("reading", total=None)
+
+        def told(what: str, done: int, total: int | None) -> None:
+            display.update(shown, description=what, completed=done, total=total)
+
+        yield told

@@ -1,0 +1,44 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from stroke.domain.errors import InvalidSetting
+from stroke.domain.prediction import PredictionFilter
+from stroke.entrypoints.cli.terminal.output import STDOUT
+
+MOMENTS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
+"""How a time is written."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Html = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Make a page with plots too; - is stdout.")
+]
+Since = Annotated[
+    datetime | None,
+    typer.Option(formats=MOMENTS, help="Only predictions made at or after (UTC)."),
+]
+Until = Annotated[
+    datetime | None, typer.Option(formats=MOMENTS, help="Only predictions made before (UTC).")
+]
+
+
+def made_between(since: datetime | None, until: datetime | None) -> PredictionFilter:
+    """Return the filter that ``Since`` and ``Until`` ask for."""
+    return PredictionFilter(since=in_utc(since), until=in_utc(until))
+
+
+def in_utc(moment: datetime | None) -> datetime | None:
+    """Return a time of the command line, which is in UTC, as one that says so."""
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+def check_stdout(html: Path | None, *, as_json: bool) -> None:
+    """Raise InvalidSetting if page and JSON would both go to stdout."""
+    if html == STDOUT and as_json:
+        raise InvalidSetting("--json and --html - would share stdout: name a file")

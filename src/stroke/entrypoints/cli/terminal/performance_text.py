@@ -1,0 +1,79 @@
+"""What `stroke performance` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import typer
+
+from stroke.domain.performance import MEASURES, GroupPerformance, PerformanceReport
+from stroke.entrypoints.cli.terminal.output import counted
+
+_NO_OUTCOME = (
+    "no prediction of this model has an outcome: `stroke outcomes import CSV`, or PUT "
+    "/api/v1/predictions/{id}/outcome"
+)
+
+
+def print_reports(reports: Sequence[PerformanceReport], *, as_json: bool) -> None:
+    """Print the reports: one JSON object, or a table for each."""
+    if as_json:
+        typer.echo(json.dumps({"reports": [as_dict(report) for report in reports]}))
+        return
+    for report in reports:
+        typer.echo("\n".join(_lines(report)))
+
+
+def as_dict(report: PerformanceReport) -> dict[str, Any]:
+    """Return a report as JSON has it."""
+    return {
+        "model_version": report.model_version,
+        "made_at": report.made_at.isoformat(),
+        "since": _told(report.within.since),
+        "until": _told(report.within.until),
+        "passed_over": report.passed_over,
+        "references": dict(report.references),
+        "dropped": dict(report.dropped),
+        "groups": [_group(group) for group in report.groups],
+    }
+
+
+def _group(group: GroupPerformance) -> dict[str, Any]:
+    return {
+        "group": group.group,
+        "level": group.level,
+        "samples": group.samples,
+        "events": group.events,
+        "measures": {name: each._asdict() for name, each in group.measures.items()},
+        "calibration": [point._asdict() for point in group.calibration],
+        "decision_curve": [point._asdict() for point in group.decision_curve],
+    }
+
+
+def _told(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _lines(report: PerformanceReport) -> list[str]:
+    lines = [f"model {report.model_version}"]
+    for group in report.groups:
+        name = "all" if group.group == group.level else f"{group.group} {group.level}"
+        events = "" if group.events is None else f", {counted(group.events, 'stroke')}"
+        lines.append(f"\n{name}: {counted(group.samples, 'prediction')} with an outcome{events}")
+        if not group.samples:
+            lines.append(f"  {_NO_OUTCOME}")
+        elif not group.measures:
+            lines.append("  too few for measures")
+        for measure, (value, low, high) in group.measures.items():
+            line = f"  {MEASURES[measure].title:30} {value:9.4f}  ({low:.4f} to {high:.4f})"
+            if group.group == "all" and measure in report.references:
+                line += f"  reference {report.references[measure]:.4f}"
+            if group.group == "all" and report.dropped.get(measure):
+                line += "  DROPPED"
+            lines.append(line)
+    if report.passed_over:
+        lines.append(f"\n{report.passed_over:,} without a usable probability were passed over")
+    return lines

@@ -1,0 +1,1 @@
+"""Real components for tests: containers, servers, processes, and what they show."""

@@ -1,0 +1,67 @@
+"""A real S3 server for the tests: moto's, in a process of its own, its buckets in memory."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+from typing import Self
+
+from pyarrow.fs import FileSelector, S3FileSystem
+
+from components.containers import free_port
+from components.processes import wait_for
+
+
+class ObjectStore:
+    """One server. It takes any credentials; buckets are addressed by path.
+
+    It knows AWS's other services, too. Containers reach one at an ``address`` of their network.
+    """
+
+    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+        port = free_port()
+        self.endpoint = f"http://{address}:{port}"
+        self._log = folder / "moto.log"
+        self._command = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            )
+        try:
+            wait_for(f"{self.endpoint}/moto-api/data.json", alive=self._process)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def files(self) -> S3FileSystem:
+        """The server as a file system; paths begin with the bucket."""
+        return S3FileSystem(
+            access_key="local",
+            secret_key="local",
+            region="us-east-1",
+            endpoint_override=self.endpoint,
+            allow_bucket_creation=True,
+        )
+
+    def new_bucket(self) -> str:
+        """Create an empty bucket; return its name."""
+        name = f"test-{secrets.token_hex(6)}"
+        self.files.create_dir(name)
+        return name
+
+    def paths(self, folder: str) -> set[str]:
+        """Return the files under a folder."""
+        found = self.files.get_file_info(FileSelector(folder, recursive=True))
+        return {each.path for each in found if each.is_file}

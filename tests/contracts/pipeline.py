@@ -1,0 +1,330 @@
+"""Behaviour that every implementation of the pipeline's ports shares (see ``contracts``)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import pytest
+
+from stroke.application.pipeline.consistency import DeadLetter
+from stroke.application.pipeline.kafka_connect_model import (
+    ConnectorConfig,
+    ConnectorState,
+    TopicPartition,
+)
+from stroke.application.pipeline.ports import (
+    ChangeTopic,
+    ConnectorControl,
+    ConnectorRegistry,
+    DeadLetterQueue,
+    SourceProgress,
+)
+from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidConnector
+
+_COMES_TRUE_WITHIN = 90.0
+ABSENT = "there-is-no-such-connector"
+
+
+class Connect(ConnectorRegistry, ConnectorControl, SourceProgress, Protocol):
+    """Both ports of one Kafka Connect."""
+
+
+async def comes_true(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what Connect does after it has answered; a fake has done it already."""
+    deadline = time.monotonic() + _COMES_TRUE_WITHIN
+    while not await condition():
+        assert time.monotonic() < deadline, "it did not come true"
+        await asyncio.sleep(0.2)
+
+
+async def comes_to_be(connect: Connect, name: str, state: ConnectorState) -> None:
+    async def is_so() -> bool:
+        try:
+            status = await connect.status(name)
+        except ConnectorNotFound:  # the config is stored, the connector not started yet
+            return False
+        tasks = {task.state for task in status.tasks}
+        wanted = set() if state is ConnectorState.STOPPED else {state}
+        return status.state is state and tasks == wanted
+
+    await comes_true(is_so)
+
+
+@pytest.mark.anyio
+class ConnectContract:
+    """Provide fixtures ``connect``, and ``name`` and ``config`` of a sink that is not there yet."""
+
+    async def test_a_connector_is_kept_with_its_config(
+        self, connect: Connect, name: str, config: ConnectorConfig
+    ) -> None:
+        assert await connect.config(name) is None
+
+        await connect.put(name, config)
+
+        assert name in await connect.names()
+        assert await connect.config(name) == config
+
+    async def test_another_config_replaces_the_first_one_wholly(
+        self, connect: Connect, name: str, config: ConnectorConfig
+    ) -> None:
+        await connect.put(name, {**config, "batch.size": "7"})
+        await connect.put(name, {**config, "errors.log.enable": "true"})
+
+        assert await connect.config(name) == {**config, "errors.log.enable": "true"}
+
+    async def test_a_sink_comes_to_run_pauses_and_goes_on(
+        self, connect: Connect, name: str, config: ConnectorConfig
+    ) -> None:
+        await connect.put(name, config)
+        await comes_to_be(connect, name, ConnectorState.RUNNING)
+        status = await connect.status(name)
+        assert (status.name, status.kind, status.is_running) == (name, "sink", True)
+
+        await connect.pause(name)
+        await comes_to_be(connect, name, ConnectorState.PAUSED)
+        await connect.resume(name)
+        await comes_to_be(connect, name, ConnectorState.RUNNING)
+        await connect.restart(name, only_failed=False)
+        await comes_to_be(connect, name, ConnectorState.RUNNING)
+
+    async def test_the_offsets_of_a_stopped_sink_can_be_set(
+        self, connect: Connect, name: str, config: ConnectorConfig
+    ) -> None:
+        at = TopicPartition(config["topics"], 0)
+        await connect.put(name, config)
+        await comes_to_be(connect, name, ConnectorState.RUNNING)
+        with pytest.raises(ConnectorFailed):
+            await connect.set_offsets(name, {at: 0})
+
+        await connect.stop(name)
+        await comes_to_be(connect, name, ConnectorState.STOPPED)
+        await connect.set_offsets(name, {at: 0})
+
+        assert await connect.offsets(name) == {at: 0}
+        assert await connect.source_position(name) is None
+
+    async def test_a_removed_connector_is_gone(
+        self, connect: Connect, name: str, config: ConnectorConfig
+    ) -> None:
+        await connect.put(name, config)
+        await connect.remove(name)
+
+        assert name not in await connect.names()
+        assert await connect.config(name) is None
+
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda connect: connect.status(ABSENT),
+            lambda connect: connect.restart(ABSENT),
+            lambda connect: connect.pause(ABSENT),
+            lambda connect: connect.stop(ABSENT),
+            lambda connect: connect.resume(ABSENT),
+            lambda connect: connect.offsets(ABSENT),
+            lambda connect: connect.set_offsets(ABSENT, {TopicPartition("t", 0): 1}),
+            lambda connect: connect.source_position(ABSENT),
+            lambda connect: connect.remove(ABSENT),
+        ],
+    )
+    async def test_a_connector_that_is_not_there_is_not_found(
+        self, connect: Connect, act: Callable[[Connect], Awaitable[object]]
+    ) -> None:
+        with pytest.raises(ConnectorNotFound, match=ABSENT):
+            await act(connect)
+
+    async def test_a_good_config_is_found_good(
+        self, connect: Connect, name: str, config: ConnectorConfig
+    ) -> None:
+        assert await connect.check(name, config) == []
+
+    async def test_a_wrong_value_is_named_by_its_key_and_never_stored(
+        self, connect: Connect, name: str, config: ConnectorConfig
+    ) -> None:
+        wrong = {**config, "tasks.max": "s3cret"}
+
+        assert {x.field for x in await connect.check(name, wrong)} == {"tasks.max"}
+        with pytest.raises(InvalidConnector, match=r"tasks\.max") as caught:
+            await connect.put(name, wrong)
+        assert "s3cret" not in str(caught.value)
+        assert name not in await connect.names()
+
+    async def test_a_class_without_a_plug_in_is_refused(
+        self, connect: Connect, name: str, config: ConnectorConfig
+    ) -> None:
+        found = await connect.check(name, {**config, "connector.class": "no.such.Plugin"})
+
+        assert [x.field for x in found] == ["connector.class"]
+
+    async def test_a_class_declares_its_settings(
+        self, connect: Connect, config: ConnectorConfig
+    ) -> None:
+        known = await connect.known_keys(config["connector.class"])
+
+        assert {"tasks.max", "topics", "errors.tolerance"} <= known
+        assert await connect.known_keys("no.such.Plugin") == frozenset()
+
+    async def test_the_kafka_cluster_keeps_its_id(self, connect: Connect) -> None:
+        first = await connect.cluster_id()
+
+        assert first
+        assert await connect.cluster_id() == first
+
+
+class Write(Protocol):
+    """Commits records of these values (None is a tombstone) at once; a marker follows them."""
+
+    def __call__(self, topic: str, values: Sequence[str | None]) -> None: ...
+
+
+@pytest.mark.anyio
+class ChangeTopicContract:
+    """Provide fixtures ``topics``, ``write``, and ``topic``: the name of one that is not there."""
+
+    async def test_a_topic_that_is_not_there_has_no_partitions(
+        self, topics: ChangeTopic, topic: str
+    ) -> None:
+        assert await topics.last_offsets(topic) == {}
+        assert await topics.ensure_topic(topic, {}), "it was made by asking"
+
+    async def test_a_topic_is_made_once_and_is_empty(self, topics: ChangeTopic, topic: str) -> None:
+        assert await topics.ensure_topic(topic, {"cleanup.policy": "compact"})
+        assert not await topics.ensure_topic(topic, {})
+
+        assert await topics.last_offsets(topic) == {}
+
+    async def test_the_last_record_counts_not_the_marker_after_it(
+        self, topics: ChangeTopic, topic: str, write: Write
+    ) -> None:
+        await topics.ensure_topic(topic, {})
+        write(topic, ["a", "b"])
+        assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 1}
+
+        write(topic, ["c"])
+
+        assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 3}
+
+    @pytest.mark.parametrize("tombstones", [1, 100, 1500])
+    async def test_tombstones_do_not_count_however_many_follow(
+        self, topics: ChangeTopic, topic: str, write: Write, tombstones: int
+    ) -> None:
+        await topics.ensure_topic(topic, {})
+        write(topic, ["a", *[None] * tombstones])
+
+        assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 0}
+
+    async def test_a_topic_of_tombstones_has_no_last_record(
+        self, topics: ChangeTopic, topic: str, write: Write
+    ) -> None:
+        await topics.ensure_topic(topic, {})
+        write(topic, [None, None])
+
+        assert await topics.last_offsets(topic) == {}
+
+
+PARKABLE = {0: 11, 1: 12, 3: 13, 5: None}
+"""What each record to park is about. Between them are transaction markers; 5 has no such key."""
+
+
+@pytest.mark.anyio
+class DeadLetterQueueContract:
+    """Provide fixtures ``queue``, ``source`` with ``PARKABLE``, and ``topic``: not there yet."""
+
+    async def park(
+        self,
+        queue: DeadLetterQueue,
+        source: TopicPartition,
+        topic: str,
+        first: int,
+        last: int | None,
+    ) -> list[DeadLetter]:
+        return await queue.park(
+            source, first=first, last=last, topic=topic, connector="a-sink", reason="java.Oops"
+        )
+
+    async def test_a_topic_that_is_not_there_has_no_letters(
+        self, queue: DeadLetterQueue, topic: str
+    ) -> None:
+        assert await queue.letters(topic) == []
+
+    async def test_a_letter_says_where_from_about_what_and_why(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        letters = await self.park(queue, source, topic, 1, 1)
+
+        assert letters == [
+            DeadLetter(
+                letter=0,
+                connector="a-sink",
+                topic=source.topic,
+                partition=source.partition,
+                offset=1,
+                stage="TASK_PUT",
+                reason="java.Oops",
+                prediction_id=12,
+                settled=False,
+            )
+        ]
+        assert await queue.letters(topic) == letters
+
+    async def test_without_an_end_the_first_record_from_there_on_is_parked(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        (letter,) = await self.park(queue, source, topic, 2, None)  # 2 is a marker
+
+        assert (letter.offset, letter.prediction_id) == (3, 13)
+
+    async def test_all_records_of_a_range_are_parked_in_order(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        letters = await self.park(queue, source, topic, 1, 5)
+
+        assert [(x.letter, x.offset, x.prediction_id) for x in letters] == [
+            (0, 1, 12),
+            (1, 3, 13),
+            (2, 5, None),
+        ]
+        assert await queue.letters(topic) == letters
+
+    @pytest.mark.parametrize(("first", "last"), [(6, None), (6, 99), (2, 2)])
+    async def test_where_no_record_is_no_letter_is_written(
+        self,
+        queue: DeadLetterQueue,
+        source: TopicPartition,
+        topic: str,
+        first: int,
+        last: int | None,
+    ) -> None:
+        assert await self.park(queue, source, topic, first, last) == []
+
+        assert await queue.letters(topic) == []
+
+    async def test_letters_are_settled_in_any_order_and_stay(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        first, second, third = await self.park(queue, source, topic, 0, 3)
+
+        await queue.settle(topic, [third])
+        await queue.settle(topic, [first, third])
+        await queue.settle(topic, [])
+
+        assert await queue.letters(topic) == [
+            replace(first, settled=True),
+            second,
+            replace(third, settled=True),
+        ]
+
+    async def test_a_record_that_is_parked_again_is_another_letter(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        await queue.settle(topic, await self.park(queue, source, topic, 0, 0))
+        (again,) = await self.park(queue, source, topic, 0, 0)
+
+        assert [(x.letter, x.settled) for x in await queue.letters(topic)] == [
+            (0, True),
+            (1, False),
+        ]
+        assert again.letter == 1

@@ -1,0 +1,333 @@
+"""Behaviour that every implementation of a port shares: the fake's and the real adapters'.
+
+Subclass a suite and provide the fixture it names; unit/ does so with the fake, integration/ with
+the real component.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from builders.predictions import NOON, patient, prediction
+from stroke.application.predictions.ports import PredictionRepository, RiskModel
+from stroke.domain.errors import IdempotencyKeyTaken, PredictionNotFound
+from stroke.domain.patient import Patient
+from stroke.domain.prediction import PredictionFilter, prediction_data
+
+EVERYTHING = PredictionFilter()
+AWKWARD_NAMES = (
+    "",
+    "O'Brien \"Bob\" \\ back\\'slash",
+    "100% %s %(name)s ? :name {0}",
+    "Ünïcödé 山田太郎 😀 \u202ename",
+    " spaces at both ends ",
+    "NULL",
+)
+# Numbers that 32 bits, a decimal column or a sloppy printf would change.
+AWKWARD_NUMBERS = (1 / 3, 0.1 + 0.2, 5e-324, 1 - 2**-53, 0.0, 1.0, 0.07, 2 / 3 * 1e-7)
+
+
+@pytest.mark.anyio
+class PredictionRepositoryContract:
+    """Provide a fixture ``repository``: empty, and new for each test."""
+
+    async def test_each_id_names_its_own_prediction(self, repository: PredictionRepository) -> None:
+        first = await repository.add([prediction(name=f"a{i}") for i in range(5)])
+        second = await repository.add([prediction(name="b")])
+
+        assert [(await repository.get(i)).name for i in first + second] == [
+            *("a0", "a1", "a2", "a3", "a4"),
+            "b",
+        ]
+        assert sorted(set(first + second)) == first + second
+
+    async def test_an_empty_batch_stores_nothing(self, repository: PredictionRepository) -> None:
+        assert await repository.add([]) == []
+        assert await repository.page(EVERYTHING, limit=1) == []
+
+    @pytest.mark.parametrize("name", AWKWARD_NAMES)
+    async def test_text_comes_back_as_it_was(
+        self, repository: PredictionRepository, name: str
+    ) -> None:
+        [stored] = await repository.add([prediction(name=name, country=name, province=name)])
+
+        record = await repository.get(stored)
+
+        assert (record.name, record.country, record.province) == (name, name, name)
+
+    @pytest.mark.parametrize("number", AWKWARD_NUMBERS)
+    async def test_numbers_come_back_to_the_last_bit(
+        self, repository: PredictionRepository, number: float
+    ) -> None:
+        made = prediction(number, age=number, bmi=30 + number, avg_glucose_level=100 + number)
+        [stored] = await repository.add([made])
+
+        record = await repository.get(stored)
+
+        assert record.probability == number
+        assert (record.age, record.bmi, record.avg_glucose_level) == (
+            made.patient.age,
+            made.patient.bmi,
+            made.patient.avg_glucose_level,
+        )
+        assert record.prediction_data == prediction_data(made)
+
+    async def test_a_record_holds_everything_of_its_prediction(
+        self, repository: PredictionRepository
+    ) -> None:
+        made = prediction(0.5, model_version="m-2", hypertension=1, smoking_status="smokes")
+        [stored] = await repository.add([made])
+
+        record = await repository.get(stored)
+
+        assert {field: getattr(record, field) for field in Patient.__slots__} == {
+            field: getattr(made.patient, field) for field in Patient.__slots__
+        }
+        assert record.id == stored
+        assert record.timestamp == NOON
+        assert record.risk_category == "High"
+        assert record.contributing_factors == made.assessment.factors
+        assert record.prediction_data == prediction_data(made)
+        assert record.model_version == "m-2"
+
+    async def test_a_time_of_another_zone_is_the_same_moment(
+        self, repository: PredictionRepository
+    ) -> None:
+        tokyo = NOON.astimezone(timezone(timedelta(hours=9)))
+        [stored] = await repository.add([prediction(made_at=tokyo)])
+
+        assert (await repository.get(stored)).timestamp == NOON
+
+    @pytest.mark.parametrize("unknown", [0, -1, 999_999, 2**31, 2**63, 2**70])
+    async def test_an_unknown_id_is_not_found(
+        self, repository: PredictionRepository, unknown: int
+    ) -> None:
+        await repository.add([prediction()])
+
+        with pytest.raises(PredictionNotFound):
+            await repository.get(unknown)
+        with pytest.raises(PredictionNotFound):
+            await repository.remove(unknown)
+
+    async def test_a_prediction_is_found_by_its_key(self, repository: PredictionRepository) -> None:
+        await repository.add([prediction(name="a"), prediction(name="b", idempotency_key="K-1")])
+
+        found = await repository.find_by_key("K-1")
+
+        assert found is not None
+        assert found.name == "b"
+        assert await repository.find_by_key("k-1") is None
+
+    async def test_a_taken_key_leaves_the_whole_batch_out(
+        self, repository: PredictionRepository
+    ) -> None:
+        await repository.add([prediction(idempotency_key="taken")])
+
+        with pytest.raises(IdempotencyKeyTaken):
+            await repository.add([prediction(name="other"), prediction(idempotency_key="taken")])
+
+        assert len(await repository.page(EVERYTHING, limit=10)) == 1
+
+    async def test_a_key_twice_in_a_batch_is_taken(self, repository: PredictionRepository) -> None:
+        with pytest.raises(IdempotencyKeyTaken):
+            await repository.add([prediction(idempotency_key="k"), prediction(idempotency_key="k")])
+
+        assert await repository.page(EVERYTHING, limit=10) == []
+
+    async def test_a_batch_larger_than_a_statement_is_stored_whole(
+        self, repository: PredictionRepository
+    ) -> None:
+        batch = [prediction(i / 4000, name=str(i)) for i in range(2500)]
+
+        ids = await repository.add(batch)
+
+        records = await repository.page(EVERYTHING, limit=3000)
+        assert {r.id: (r.name, r.probability) for r in records} == {
+            i: (made.patient.name, made.assessment.probability)
+            for i, made in zip(ids, batch, strict=True)
+        }
+
+    async def test_a_large_batch_with_a_taken_key_at_its_end_leaves_nothing(
+        self, repository: PredictionRepository
+    ) -> None:
+        taken = prediction(idempotency_key="taken")
+        await repository.add([taken])
+
+        with pytest.raises(IdempotencyKeyTaken):
+            await repository.add([prediction()] * 2499 + [taken])
+
+        assert len(await repository.page(EVERYTHING, limit=10)) == 1
+
+    async def test_batches_that_run_at_once_each_get_their_own_ids(
+        self, repository: PredictionRepository
+    ) -> None:
+        async def add(writer: int, size: int) -> dict[int, str]:
+            batch = [prediction(name=f"{writer}/{size}/{i}") for i in range(size)]
+            names = [made.patient.name for made in batch]
+            return dict(zip(await repository.add(batch), names, strict=True))
+
+        answers = await asyncio.gather(
+            *(add(writer, size) for writer in range(6) for size in (1, 7, 40, 3))
+        )
+
+        stored = {r.id: r.name for r in await repository.page(EVERYTHING, limit=1000)}
+        assert {i: name for answer in answers for i, name in answer.items()} == stored
+        assert len(stored) == 6 * 51
+
+    async def test_a_listing_is_newest_first(self, repository: PredictionRepository) -> None:
+        ids = await repository.add([prediction(name=str(i)) for i in range(5)])
+
+        assert [r.id for r in await repository.page(EVERYTHING, limit=3)] == ids[:1:-1]
+        assert [r.id for r in await repository.page(EVERYTHING, limit=9, before=ids[2])] == ids[
+            1::-1
+        ]
+        assert [r.id for r in await repository.page(EVERYTHING, limit=2, before=2**70)] == ids[
+            :2:-1
+        ]
+        assert await repository.page(EVERYTHING, limit=3, before=ids[0]) == []
+
+    async def test_a_listing_neither_repeats_nor_skips_while_rows_are_added(
+        self, repository: PredictionRepository
+    ) -> None:
+        ids = await repository.add([prediction(name=str(i)) for i in range(10)])
+        seen: list[int] = []
+        before = None
+        while page := await repository.page(EVERYTHING, limit=3, before=before):
+            seen += [record.id for record in page]
+            before = page[-1].id
+            await repository.add([prediction(name="late"), prediction(name="later")])
+
+        assert seen == ids[::-1]
+
+    async def test_filters_narrow_to_exact_matches(self, repository: PredictionRepository) -> None:
+        await repository.add(
+            [
+                prediction(0.01, country="Canada", province="Québec", model_version="m-1"),
+                prediction(0.10, country="Canada", province="Quebec", model_version="m-2"),
+                prediction(0.90, country="CANADA", province="Québec", model_version="m-2"),
+            ]
+        )
+
+        async def matching(narrowed: PredictionFilter) -> list[float | None]:
+            return [r.probability for r in await repository.page(narrowed, limit=10)]
+
+        assert await matching(PredictionFilter(risk_category="Low")) == [0.01]
+        assert await matching(PredictionFilter(country="Canada")) == [0.10, 0.01]
+        assert await matching(PredictionFilter(province="Québec")) == [0.90, 0.01]
+        assert await matching(PredictionFilter(model_version="m-2")) == [0.90, 0.10]
+        assert await matching(PredictionFilter(country="Canada", model_version="m-2")) == [0.10]
+        assert await matching(PredictionFilter(country="Canada ")) == []
+
+    async def test_a_time_span_includes_its_start_and_not_its_end(
+        self, repository: PredictionRepository
+    ) -> None:
+        start = datetime(2026, 3, 1, tzinfo=UTC)
+        moments = [start + timedelta(microseconds=i) for i in (-1, 0, 1, 1_000_000)]
+        ids = await repository.add([prediction(made_at=moment) for moment in moments])
+
+        async def within(since: datetime | None, until: datetime | None) -> list[int]:
+            narrowed = PredictionFilter(since=since, until=until)
+            return [r.id for r in await repository.page(narrowed, limit=10)][::-1]
+
+        assert await within(start, None) == ids[1:]
+        assert await within(None, start) == ids[:1]
+        assert await within(start, moments[3]) == ids[1:3]
+        assert await within(moments[2].astimezone(timezone(timedelta(hours=-5))), None) == ids[2:]
+
+    async def test_an_erased_prediction_is_gone_for_good(
+        self, repository: PredictionRepository
+    ) -> None:
+        kept, erased = await repository.add([prediction(), prediction(idempotency_key="k")])
+
+        await repository.remove(erased)
+
+        with pytest.raises(PredictionNotFound):
+            await repository.get(erased)
+        with pytest.raises(PredictionNotFound):
+            await repository.remove(erased)
+        assert await repository.find_by_key("k") is None
+        assert [r.id for r in await repository.page(EVERYTHING, limit=10)] == [kept]
+
+    async def test_the_id_of_an_erased_prediction_is_never_given_again(
+        self, repository: PredictionRepository
+    ) -> None:
+        [erased] = await repository.add([prediction()])
+        await repository.remove(erased)
+
+        [next_id] = await repository.add([prediction()])
+
+        assert next_id > erased
+
+    async def test_a_store_that_can_be_written_passes_its_check(
+        self, repository: PredictionRepository
+    ) -> None:
+        await repository.check()
+        assert await repository.add([prediction()])
+
+
+PATIENTS = [
+    patient(),
+    patient(age=0.0, bmi=8.0, avg_glucose_level=20.0),
+    patient(age=120.0, hypertension=1, heart_disease=1, avg_glucose_level=600.0, bmi=100.0),
+    patient(gender="Other", age=50.0, smoking_status="Unknown"),
+    patient(gender="Female", age=79.9, avg_glucose_level=140.0, smoking_status="smokes"),
+]
+
+
+class RiskModelContract:
+    """Provide a fixture ``model``."""
+
+    def test_patients_are_assessed_in_their_order(self, model: RiskModel) -> None:
+        together = model.assess(PATIENTS)
+        alone = [model.assess([each])[0] for each in PATIENTS]
+
+        assert len({one.probability for one in together}) == len(PATIENTS)
+        for one, other in zip(together, alone, strict=True):
+            assert one.category == other.category
+            assert math.isclose(one.probability, other.probability, rel_tol=1e-12)
+
+    def test_contributions_sum_to_the_logit_of_the_probability(self, model: RiskModel) -> None:
+        for made in model.assess(PATIENTS):
+            logit = math.log(made.probability) - math.log1p(-made.probability)
+            parts = [contribution.log_odds for contribution in made.contributions]
+            assert abs(made.baseline_log_odds + math.fsum(parts) - logit) < 1e-9
+
+    def test_contributions_come_strongest_first_with_the_patients_own_values(
+        self, model: RiskModel
+    ) -> None:
+        for who, made in zip(PATIENTS, model.assess(PATIENTS), strict=True):
+            strengths = [abs(contribution.log_odds) for contribution in made.contributions]
+            assert strengths == sorted(strengths, reverse=True)
+            assert len({c.feature for c in made.contributions}) == len(made.contributions) > 0
+            for contribution in made.contributions:
+                assert contribution.value == getattr(who, contribution.feature)
+
+    def test_the_category_is_that_of_the_models_own_bands(self, model: RiskModel) -> None:
+        bands = model.description.bands
+        for made in model.assess(PATIENTS):
+            assert made.category == bands.categorise(made.probability)
+
+    def test_what_no_measurement_says_changes_nothing(self, model: RiskModel) -> None:
+        [one] = model.assess([patient(name="A", country="B", province="C")])
+        [other] = model.assess([patient()])
+        assert one == other
+
+    def test_threads_may_share_a_model(self, model: RiskModel) -> None:
+        expected = model.assess(PATIENTS)
+        with ThreadPoolExecutor(4) as threads:
+            for made in threads.map(lambda _: model.assess(PATIENTS), range(40)):
+                assert made == expected
+
+    def test_nobody_gets_no_assessment(self, model: RiskModel) -> None:
+        assert model.assess([]) == []
+
+    def test_a_model_says_what_it_is(self, model: RiskModel) -> None:
+        description = model.description
+        assert len(description.version) <= 64
+        assert len(description.sha256) == 64
+        assert description.features

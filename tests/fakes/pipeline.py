@@ -1,0 +1,325 @@
+"""Kafka Connect, a topic, a lake and their dead letters, kept in dicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from stroke.application.pipeline.consistency import Comparison, DeadLetter, Lineage
+from stroke.application.pipeline.kafka_connect_model import (
+    ConnectorConfig,
+    ConnectorSpec,
+    ConnectorState,
+    ConnectorStatus,
+    TaskStatus,
+    TopicPartition,
+)
+from stroke.application.pipeline.ports import (
+    ChangeLog,
+    ChangeTopic,
+    ConnectorControl,
+    ConnectorRegistry,
+    ConnectorSpecs,
+    DeadLetterQueue,
+    PipelineObserver,
+    SourceProgress,
+)
+from stroke.domain.errors import (
+    ConnectorFailed,
+    ConnectorNotFound,
+    InvalidConnector,
+    StrokeError,
+    Violation,
+)
+
+WORKER = "worker:8083"
+RUNNING, FAILED = ConnectorState.RUNNING, ConnectorState.FAILED
+
+
+class FakeClock:
+    """Time passes while somebody sleeps. ``meanwhile`` runs at each sleep."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.meanwhile()
+
+
+@dataclass
+class FakeConnector:
+    """One connector. ``cured`` says whether a restart lets it run."""
+
+    config: dict[str, str]
+    kind: str = "sink"
+    state: ConnectorState = RUNNING
+    task: ConnectorState | None = RUNNING
+    reason: str = ""
+    cured: bool = True
+    offsets: dict[TopicPartition, int] = field(default_factory=dict)
+    restarts: list[bool] = field(default_factory=list)
+    puts: int = 0
+
+
+class FakeConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
+    """One worker. Of a class in ``known`` it declares these settings; ``tasks.max`` is a number.
+
+    ``starts_as`` is what a connector that is put comes to be. ``failing`` makes every call raise,
+    each of ``refused`` one ``set_offsets``. Of a stopped connector the tasks are still there for
+    ``lingering`` looks.
+    """
+
+    def __init__(self, known: Mapping[str, frozenset[str]], *, cluster: str = "cluster-1") -> None:
+        self.known = known
+        self.cluster = cluster
+        self.connectors: dict[str, FakeConnector] = {}
+        self.checked: list[str] = []
+        self.starts_as = FakeConnector({})
+        self.failing: StrokeError | None = None
+        self.refused: list[StrokeError] = []
+        self.lingering = 0
+
+    async def cluster_id(self) -> str:
+        self._raise_if_failing()
+        return self.cluster
+
+    async def names(self) -> list[str]:
+        self._raise_if_failing()
+        return sorted(self.connectors)
+
+    async def config(self, name: str) -> ConnectorConfig | None:
+        self._raise_if_failing()
+        return dict(self.connectors[name].config) if name in self.connectors else None
+
+    async def known_keys(self, connector_class: str) -> frozenset[str]:
+        self._raise_if_failing()
+        return self.known.get(connector_class, frozenset())
+
+    async def check(self, name: str, config: ConnectorConfig) -> list[Violation]:
+        self._raise_if_failing()
+        self.checked.append(name)
+        if config.get("connector.class") not in self.known:
+            return [Violation("connector.class", "is of no plug-in")]
+        if not config.get("tasks.max", "1").isdigit():
+            return [Violation("tasks.max", "is refused")]
+        return []
+
+    async def put(self, name: str, config: ConnectorConfig) -> None:
+        found = await self.check(name, config)
+        if found:
+            raise InvalidConnector(name, tuple(found))
+        before = self.connectors.get(name, FakeConnector({}))
+        self.connectors[name] = replace(
+            self.starts_as,
+            config=dict(config),
+            offsets=before.offsets,
+            restarts=before.restarts,
+            puts=before.puts + 1,
+        )
+
+    async def remove(self, name: str) -> None:
+        self._of(name)
+        del self.connectors[name]
+
+    async def status(self, name: str) -> ConnectorStatus:
+        found = self._of(name)
+        tasks = () if found.task is None else (TaskStatus(0, found.task, WORKER, found.reason),)
+        if found.state is ConnectorState.STOPPED and self.lingering:
+            self.lingering -= 1
+            tasks = (TaskStatus(0, RUNNING, WORKER),)
+        return ConnectorStatus(name, found.kind, found.state, WORKER, tasks)
+
+    async def restart(self, name: str, *, only_failed: bool = True) -> None:
+        found = self._of(name)
+        found.restarts.append(only_failed)
+        if found.cured and FAILED in {found.state, found.task}:
+            found.state, found.task, found.reason = RUNNING, RUNNING, ""
+
+    async def pause(self, name: str) -> None:
+        self._of(name).state = self._of(name).task = ConnectorState.PAUSED
+
+    async def stop(self, name: str) -> None:
+        self._of(name).state, self._of(name).task = ConnectorState.STOPPED, None
+
+    async def resume(self, name: str) -> None:
+        self._of(name).state = self._of(name).task = RUNNING
+
+    async def offsets(self, name: str) -> dict[TopicPartition, int]:
+        return dict(self._of(name).offsets)
+
+    async def set_offsets(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
+        found = self._of(name)
+        if found.state is not ConnectorState.STOPPED:
+            raise ConnectorFailed(f"{name} is not stopped")
+        if self.refused:
+            raise self.refused.pop()
+        found.offsets.update(offsets)
+
+    async def source_position(self, name: str) -> str | None:
+        self._of(name)
+        return None
+
+    def _of(self, name: str) -> FakeConnector:
+        self._raise_if_failing()
+        if name not in self.connectors:
+            raise ConnectorNotFound(name)
+        return self.connectors[name]
+
+    def _raise_if_failing(self) -> None:
+        if self.failing is not None:
+            raise self.failing
+
+
+class FakeSpecs(ConnectorSpecs):
+    """Connectors by the name of their file. ``CLUSTER`` in a value becomes the cluster's id."""
+
+    def __init__(self, **files: tuple[str, Mapping[str, str]]) -> None:
+        self.files = files
+
+    def names(self) -> dict[str, str]:
+        return {file: name for file, (name, _) in self.files.items()}
+
+    def load(self, file: str, *, cluster_id: str) -> ConnectorSpec:
+        name, config = self.files[file]
+        filled = {key: value.replace("CLUSTER", cluster_id) for key, value in config.items()}
+        return ConnectorSpec(file, name, filled)
+
+
+class FakeTopics(ChangeTopic):
+    """Topics with their config; ``last`` is the offset of each one's last record."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, dict[str, str]] = {}
+        self.last: dict[TopicPartition, int] = {}
+        self._ends: dict[str, int] = {}
+
+    def write(self, topic: str, values: Sequence[str | None]) -> None:
+        """Commit records at once; a marker follows them."""
+        start = self._ends.get(topic, 0)
+        for offset, value in enumerate(values, start):
+            if value is not None:
+                self.last[TopicPartition(topic, 0)] = offset
+        self._ends[topic] = start + len(values) + 1
+
+    async def last_offsets(self, topic: str) -> dict[TopicPartition, int]:
+        return {at: offset for at, offset in self.last.items() if at.topic == topic}
+
+    async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
+        is_new = topic not in self.made
+        self.made.setdefault(topic, dict(config))
+        return is_new
+
+
+class FakeLake(ChangeLog):
+    """A table that is there once it was ensured, written up to what ``written`` says."""
+
+    def __init__(self) -> None:
+        self.is_there = False
+        self.written: Lineage | None = None
+
+    async def ensure_table(self) -> bool:
+        is_new, self.is_there = not self.is_there, True
+        return is_new
+
+    async def lineage(self) -> Lineage | None:
+        return self.written
+
+
+class FakeDeadLetters(DeadLetterQueue):
+    """Letters by topic. ``records`` are what can be parked: by offset, each one's prediction."""
+
+    def __init__(self) -> None:
+        self.by_topic: dict[str, list[DeadLetter]] = {}
+        self.records: dict[TopicPartition, dict[int, int | None]] = {}
+
+    def add(
+        self,
+        topic: str,
+        source: TopicPartition,
+        offset: int,
+        *,
+        connector: str = "sink",
+        stage: str = "TRANSFORMATION",
+        reason: str = "DataException",
+        prediction_id: int | None = None,
+    ) -> DeadLetter:
+        found = self.by_topic.setdefault(topic, [])
+        letter = DeadLetter(
+            letter=len(found),
+            connector=connector,
+            topic=source.topic,
+            partition=source.partition,
+            offset=offset,
+            stage=stage,
+            reason=reason,
+            prediction_id=prediction_id,
+            settled=False,
+        )
+        found.append(letter)
+        return letter
+
+    async def letters(self, topic: str) -> list[DeadLetter]:
+        return list(self.by_topic.get(topic, []))
+
+    async def park(
+        self,
+        source: TopicPartition,
+        *,
+        first: int,
+        last: int | None,
+        topic: str,
+        connector: str,
+        reason: str,
+    ) -> list[DeadLetter]:
+        records = sorted(x for x in self.records.get(source, {}).items() if x[0] >= first)
+        chosen = records[:1] if last is None else [x for x in records if x[0] <= last]
+        return [
+            self.add(
+                topic,
+                source,
+                offset,
+                connector=connector,
+                stage="TASK_PUT",
+                reason=reason,
+                prediction_id=prediction_id,
+            )
+            for offset, prediction_id in chosen
+        ]
+
+    async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
+        numbers = {letter.letter for letter in letters}
+        self.by_topic[topic] = [
+            replace(x, settled=x.settled or x.letter in numbers)
+            for x in self.by_topic.get(topic, [])
+        ]
+
+
+class FakePipelineObserver(PipelineObserver):
+    """Remembers what it was told last."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, bool] = {}
+        self.restarts: list[str] = []
+        self.sinks: dict[str, tuple[int, bool]] = {}
+        self.gap: int | None = None
+        self.comparisons: list[Comparison] = []
+
+    def connector(self, name: str, *, running: bool) -> None:
+        self.running[name] = running
+
+    def restarted(self, name: str) -> None:
+        self.restarts.append(name)
+
+    def sink(self, name: str, *, lag: int, stalled: bool) -> None:
+        self.sinks[name] = (lag, stalled)
+
+    def lake_gap(self, records: int) -> None:
+        self.gap = records
+
+    def verified(self, comparisons: Sequence[Comparison]) -> None:
+        self.comparisons = list(comparisons)

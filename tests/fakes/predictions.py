@@ -1,0 +1,233 @@
+"""One fake per port; each passes the same contract suite as the real adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from stroke.application.predictions.ports import (
+    OutcomeRepository,
+    PredictionObserver,
+    PredictionRepository,
+    RiskModel,
+)
+from stroke.domain.errors import (
+    IdempotencyKeyTaken,
+    OutcomeNotFound,
+    PredictionNotFound,
+    StrokeError,
+)
+from stroke.domain.features import RAW_FEATURES
+from stroke.domain.outcome import JudgedPrediction, KnownPrediction, OutcomeRecord
+from stroke.domain.patient import Patient
+from stroke.domain.prediction import (
+    Prediction,
+    PredictionFilter,
+    PredictionRecord,
+    prediction_data,
+)
+from stroke.domain.risk import Contribution, ModelDescription, RiskAssessment, RiskBands
+
+
+class FakeRiskModel(RiskModel):
+    """Additive in age and hypertension; remembers the size of each run."""
+
+    def __init__(self) -> None:
+        self.runs: list[int] = []
+
+    @property
+    def description(self) -> ModelDescription:
+        return ModelDescription(
+            name="fake",
+            version="fake-1",
+            model_type="fake",
+            sha256="0" * 64,
+            features=RAW_FEATURES,
+            bands=RiskBands(medium=0.02, high=0.2),
+        )
+
+    def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
+        self.runs.append(len(patients))
+        return [self._assess(patient) for patient in patients]
+
+    def _assess(self, patient: Patient) -> RiskAssessment:
+        baseline = -3.0
+        contributions = sorted(
+            (
+                Contribution("age", patient.age, 0.05 * (patient.age - 45)),
+                Contribution("hypertension", patient.hypertension, 0.4 * patient.hypertension),
+            ),
+            key=lambda c: -abs(c.log_odds),
+        )
+        logit = baseline + sum(c.log_odds for c in contributions)
+        probability = 1 / (1 + math.exp(-logit))
+        return RiskAssessment(
+            probability,
+            self.description.bands.categorise(probability),
+            tuple(contributions),
+            baseline,
+        )
+
+
+class FakePredictionRepository(PredictionRepository):
+    """Keeps rows in a dict, and their ``outcomes`` in another.
+
+    ``failing`` makes every call raise, ``refused`` names bad rows.
+    While ``held`` is a cleared event, commits wait for it.
+    """
+
+    def __init__(self) -> None:
+        self.rows: dict[int, PredictionRecord] = {}
+        self.keys: dict[str, int] = {}
+        self.outcomes: dict[int, OutcomeRecord] = {}
+        self.commits: list[int] = []
+        self.failing: StrokeError | None = None
+        self.refused: dict[str, StrokeError] = {}
+        self.held: asyncio.Event | None = None
+        self._last_id = 0
+
+    async def add(self, predictions: Sequence[Prediction]) -> list[int]:
+        if self.held is not None:
+            await self.held.wait()
+        self._raise_if_failing()
+        for made in predictions:
+            if made.patient.name in self.refused:
+                raise self.refused[made.patient.name]
+        keys = [made.idempotency_key for made in predictions if made.idempotency_key]
+        if len(set(keys)) < len(keys) or any(key in self.keys for key in keys):
+            raise IdempotencyKeyTaken("this idempotency key is taken")
+        ids = []
+        for made in predictions:
+            self._last_id += 1
+            ids.append(self._last_id)
+            self.rows[self._last_id] = _to_record(self._last_id, made)
+            if made.idempotency_key:
+                self.keys[made.idempotency_key] = self._last_id
+        self.commits.append(len(predictions))
+        return ids
+
+    async def get(self, prediction_id: int) -> PredictionRecord:
+        self._raise_if_failing()
+        if prediction_id not in self.rows:
+            raise PredictionNotFound(prediction_id)
+        return self.rows[prediction_id]
+
+    async def find_by_key(self, idempotency_key: str) -> PredictionRecord | None:
+        self._raise_if_failing()
+        return self.rows.get(self.keys.get(idempotency_key, 0))
+
+    async def page(
+        self, narrowed: PredictionFilter, *, limit: int, before: int | None = None
+    ) -> list[PredictionRecord]:
+        self._raise_if_failing()
+        found = [
+            row
+            for row in sorted(self.rows.values(), key=lambda row: -row.id)
+            if (before is None or row.id < before) and _matches(row, narrowed)
+        ]
+        return found[:limit]
+
+    async def remove(self, prediction_id: int) -> None:
+        self._raise_if_failing()
+        if self.rows.pop(prediction_id, None) is None:
+            raise PredictionNotFound(prediction_id)
+        self.outcomes.pop(prediction_id, None)
+        self.keys = {key: row for key, row in self.keys.items() if row != prediction_id}
+
+    async def check(self) -> None:
+        self._raise_if_failing()
+
+    def _raise_if_failing(self) -> None:
+        if self.failing is not None:
+            raise self.failing
+
+
+class FakeOutcomeRepository(OutcomeRepository):
+    """Keeps outcomes with the rows of ``predictions``; fails as that does."""
+
+    def __init__(self, predictions: FakePredictionRepository) -> None:
+        self._predictions = predictions
+        self.puts: list[int] = []
+
+    async def known(self, prediction_ids: Sequence[int]) -> dict[int, KnownPrediction]:
+        await self._predictions.check()
+        rows, outcomes = self._predictions.rows, self._predictions.outcomes
+        return {
+            each: KnownPrediction(rows[each].timestamp, outcomes.get(each))
+            for each in prediction_ids
+            if each in rows
+        }
+
+    async def put(self, outcomes: Sequence[OutcomeRecord]) -> None:
+        await self._predictions.check()
+        missing = {each.prediction_id for each in outcomes} - self._predictions.rows.keys()
+        if missing:
+            raise PredictionNotFound(min(missing))
+        self._predictions.outcomes |= {each.prediction_id: each for each in outcomes}
+        self.puts.append(len(outcomes))
+
+    async def remove(self, prediction_id: int) -> None:
+        await self._predictions.get(prediction_id)
+        if self._predictions.outcomes.pop(prediction_id, None) is None:
+            raise OutcomeNotFound(prediction_id)
+
+    async def judged(
+        self, narrowed: PredictionFilter, *, limit: int, after: int = 0
+    ) -> list[JudgedPrediction]:
+        rows = [row for row in await self._judged(narrowed) if row.id > after]
+        outcomes = self._predictions.outcomes
+        return [
+            JudgedPrediction(
+                row.id,
+                row.probability,
+                row.risk_category,
+                outcomes[row.id].stroke,
+                row.gender,
+                row.age,
+            )
+            for row in rows[:limit]
+        ]
+
+    async def judged_versions(self, narrowed: PredictionFilter) -> dict[str, int]:
+        versions = [row.model_version for row in await self._judged(narrowed)]
+        return dict(sorted(Counter(v for v in versions if v is not None).items()))
+
+    async def _judged(self, narrowed: PredictionFilter) -> list[PredictionRecord]:
+        await self._predictions.check()
+        rows = (self._predictions.rows[each] for each in sorted(self._predictions.outcomes))
+        return [row for row in rows if _matches(row, narrowed)]
+
+
+class FakePredictionObserver(PredictionObserver):
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def committed(self, predictions: Sequence[Prediction], seconds: float) -> None:
+        self.seen.append(len(predictions))
+
+
+def _to_record(prediction_id: int, made: Prediction) -> PredictionRecord:
+    patient = made.patient
+    return PredictionRecord(
+        id=prediction_id,
+        timestamp=made.made_at,
+        **{name: getattr(patient, name) for name in Patient.__slots__},
+        probability=made.assessment.probability,
+        risk_category=str(made.assessment.category),
+        contributing_factors=made.assessment.factors,
+        prediction_data=dict(prediction_data(made)),
+        model_version=made.model_version,
+    )
+
+
+def _matches(row: PredictionRecord, narrowed: PredictionFilter) -> bool:
+    exact = ("risk_category", "country", "province", "model_version")
+    if any(getattr(narrowed, f) not in (None, getattr(row, f)) for f in exact):
+        return False
+    if row.timestamp is None:
+        return narrowed.since is None and narrowed.until is None
+    if narrowed.since is not None and row.timestamp < narrowed.since:
+        return False
+    return narrowed.until is None or row.timestamp < narrowed.until

@@ -1,0 +1,85 @@
+"""In which order two workers (test.sh) take the tests, and which of them they keep together.
+
+pytest-xdist's own groups are no groups with pytest 9.2 (its issue 1386).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import PurePath
+from typing import Final
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+_PLATFORM: Final = "platform"
+_FAULTS: Final = "faults"
+# Two cores carry one platform, and its tests want to be one by one.
+OF_PLATFORM: Final = frozenset(
+    {
+        "test_connectors_command",
+        "test_doctor",
+        "test_kafka_adapter",
+        "test_kafka_connect",
+        "test_monitoring",
+        "test_pipeline",
+        "test_pipeline_analytics",
+        "test_pipeline_dead_letters",
+        "test_pipeline_lake",
+        "test_pipeline_verify",
+    }
+)
+# They leave another Kafka, or many rows: after the others, or on the other worker's own platform;
+# the many rows last, which whatever compares copies then reads.
+AT_FAULT: Final = ("test_pipeline_with_incidents", "test_pipeline_with_faults")
+
+
+# Spark's image takes longest to make, and the tests of the platform want it some time later.
+_FIRST: Final = ("test_spark_image",)
+# It has a platform of its own, as the faults have: side by side, when the images are there and the
+# first platform is gone.
+_LAST: Final = ("test_compose",)
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """A module of tests/integration goes to one worker, those of the platform to the same.
+
+    What is left, the unit tests, fills up both workers at the end.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(PurePath(nodeid.split("::", maxsplit=1)[0])) or nodeid
+
+
+def scope_of(module: PurePath) -> str | None:
+    """Return what keeps the tests of ``module`` together; nothing does for unit tests."""
+    if "integration" not in module.parts:
+        return None
+    if module.stem in OF_PLATFORM:
+        return _PLATFORM
+    return _FAULTS if module.stem in AT_FAULT else module.stem
+
+
+def order(items: list[pytest.Item]) -> None:
+    """Sort: the platform's, then others of tests/integration, large ones first; unit tests last."""
+    scopes = {item: scope_of(item.path) for item in items}
+    sizes = Counter(scopes.values())
+
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        scope = scopes[item]
+        if scope is None:
+            return 5, 0
+        if scope == _FAULTS:
+            return 3, AT_FAULT.index(item.path.stem)
+        turns = {_PLATFORM: 0} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 4)
+        return turns.get(scope, 2), -sizes[scope]
+
+    items.sort(key=rank)
+
+
+def check(items: list[pytest.Item]) -> None:
+    """Raise ``pytest.UsageError`` for a test of the platform that another worker would run."""
+    for item in items:
+        is_of_platform = "pipeline" in getattr(item, "fixturenames", ())
+        if is_of_platform and item.path.stem not in {*OF_PLATFORM, *AT_FAULT}:
+            raise pytest.UsageError(f"tests/runner/workers.py: add {item.path.stem} to OF_PLATFORM")

@@ -1,0 +1,313 @@
+"""Every failure that `stroke doctor` tells, on a stack of fakes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from builders.predictions import patient
+from fakes.doctor import AWAY, FakeApi, FakeMetrics, FakeRegistry, FakeSchema
+from fakes.pipeline import FAILED, FakeClock, FakeConnect, FakeLake, FakeSpecs, FakeTopics
+from fakes.verification import FakeReplica, FakeSource
+from stroke.application.doctor import stack_checks as checks
+from stroke.application.doctor.canary import COUNTRY, KEY, Canary
+from stroke.application.doctor.doctor import Doctor
+from stroke.application.doctor.findings import Finding, State, is_well
+from stroke.application.doctor.stack_checks import EXPOSED, StackParts, checks_of
+from stroke.application.pipeline.connectors import ConnectorService
+from stroke.domain.errors import (
+    ConnectUnavailable,
+    ReplicaUnavailable,
+    StoreUnavailable,
+)
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+CLASS = "io.debezium.connector.jdbc.JdbcSinkConnector"
+CANARY = [
+    checks.STORED,
+    checks.IN_MYSQL,
+    checks.IN_SQL,
+    checks.IN_LAKE,
+    checks.ERASED,
+    checks.GONE_FROM_SQL,
+    checks.GONE_FROM_LAKE,
+]
+
+
+class Stack:
+    """All parts, well."""
+
+    def __init__(self) -> None:
+        self.source = FakeSource({})
+        self.sql, self.lake = FakeReplica({}), FakeReplica({}, name="s3", lags=True)
+        self.api = FakeApi(self.source, [self.sql, self.lake])
+        self.schema, self.registry = FakeSchema(), FakeRegistry()
+        self.topics, self.clock = FakeTopics(), FakeClock()
+        self.connect = FakeConnect({CLASS: frozenset({"connector.class", "topics"})})
+        self.metrics = {name: FakeMetrics(wanted) for name, wanted in EXPOSED.items()}
+        self.parts = StackParts(
+            api=self.api,
+            schema=self.schema,
+            source=self.source,
+            change_topic=self.topics,
+            topic="changes",
+            registry=self.registry,
+            connectors=self._connectors(),
+            sql=self.sql,
+            lake=self.lake,
+            metrics=self.metrics,
+        )
+        self.canary = self._canary()
+
+    def _connectors(self) -> ConnectorService:
+        config = {"connector.class": CLASS, "topics": "changes"}
+        asyncio.run(self.connect.put("sink", config))
+        return ConnectorService(
+            registry=self.connect,
+            control=self.connect,
+            specs=FakeSpecs(file=("sink", config)),
+            change_topic=self.topics,
+            change_log=FakeLake(),
+        )
+
+    def _canary(self) -> Canary:
+        chances = iter(n / 100 for n in range(100))
+        return Canary(
+            self.api,
+            self.source,
+            seconds=30,
+            now=lambda: NOW + timedelta(seconds=self.clock()),
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            chance=lambda: next(chances),
+        )
+
+    def examined(self) -> dict[str, Finding]:
+        doctor = Doctor(checks_of(self.parts, self.canary, waits=30), seconds=30)
+        return {one.check: one for one in asyncio.run(doctor.examine())}
+
+
+def failed(found: dict[str, Finding]) -> list[str]:
+    return [name for name, one in found.items() if one.state is State.FAILED]
+
+
+def not_checked(found: dict[str, Finding]) -> list[str]:
+    return [name for name, one in found.items() if one.state is State.NOT_CHECKED]
+
+
+@pytest.fixture
+def stack() -> Stack:
+    return Stack()
+
+
+def test_a_stack_that_is_well_is_found_well_and_has_no_canary_left(stack: Stack) -> None:
+    stack.topics.write("changes", ["one", "two"])
+
+    found = stack.examined()
+
+    assert is_well(found.values())
+    assert {one.state for one in found.values()} == {State.OK}
+    assert found[checks.KAFKA].detail == "changes: 2 records"
+    assert found[checks.SCHEMA].detail == "at 0004"
+    assert found[checks.RUNNING].detail == "1 connectors, 1 tasks"
+    assert stack.source.rows == stack.sql.rows == stack.lake.rows == {}
+
+
+BREAKS: list[tuple[Callable[[Stack], object], list[str], list[str]]] = [
+    (lambda s: s.api.failing.add("live"), [checks.API], [checks.READY, *CANARY]),
+    (lambda s: s.api.failing.add("ready"), [checks.READY], CANARY),
+    (lambda s: s.api.failing.add("predict"), [checks.STORED], CANARY[1:]),
+    (
+        lambda s: setattr(s.schema, "failing", StoreUnavailable("away")),
+        [checks.MYSQL],
+        [checks.SCHEMA, *(name for name in CANARY[1:] if name != checks.ERASED)],
+    ),
+    (
+        lambda s: setattr(s.schema, "found", "0002"),
+        [checks.SCHEMA],
+        [name for name in CANARY[1:] if name != checks.ERASED],
+    ),
+    (lambda s: setattr(s.topics, "last_offsets", _raising), [checks.KAFKA], []),
+    (lambda s: setattr(s.registry, "failing", AWAY), [checks.REGISTRY], []),
+    (
+        lambda s: setattr(s.connect, "failing", ConnectUnavailable("away")),
+        [checks.CONNECT],
+        [
+            checks.RUNNING,
+            checks.AS_FILED,
+            checks.IN_SQL,
+            checks.IN_LAKE,
+            checks.GONE_FROM_SQL,
+            checks.GONE_FROM_LAKE,
+        ],
+    ),
+    (
+        lambda s: setattr(s.connect.connectors["sink"], "task", FAILED),
+        [checks.RUNNING],
+        [checks.IN_SQL, checks.IN_LAKE, checks.GONE_FROM_SQL, checks.GONE_FROM_LAKE],
+    ),
+    (
+        lambda s: s.connect.connectors["sink"].config.update({"topics": "others"}),
+        [checks.AS_FILED],
+        [],
+    ),
+    (
+        lambda s: setattr(s.sql, "bounds", _raising),
+        [checks.SQL_SINK],
+        [checks.IN_SQL, checks.GONE_FROM_SQL],
+    ),
+    (
+        lambda s: setattr(s.lake, "bounds", _raising),
+        [checks.LAKE],
+        [checks.IN_LAKE, checks.GONE_FROM_LAKE],
+    ),
+    (lambda s: s.api.late.append(s.sql), [checks.IN_SQL], [checks.GONE_FROM_SQL]),
+    (lambda s: s.api.late.append(s.lake), [checks.IN_LAKE], [checks.GONE_FROM_LAKE]),
+    (lambda s: s.api.keeping.append(s.sql), [checks.GONE_FROM_SQL], []),
+    (lambda s: s.api.keeping.append(s.lake), [checks.GONE_FROM_LAKE], []),
+    (
+        lambda s: s.api.failing.add("erase"),
+        [checks.ERASED],
+        [checks.GONE_FROM_SQL, checks.GONE_FROM_LAKE],
+    ),
+    *(
+        (lambda s, name=name: setattr(s.metrics[name], "failing", AWAY), [name], [])
+        for name in EXPOSED
+    ),
+]
+
+
+async def _raising(*_: object) -> None:
+    raise ReplicaUnavailable("away")
+
+
+@pytest.mark.parametrize(("break_it", "fails", "unchecked"), BREAKS)
+def test_what_is_broken_fails_with_a_remedy_and_what_needs_it_is_not_checked(
+    stack: Stack, break_it: Callable[[Stack], object], fails: list[str], unchecked: list[str]
+) -> None:
+    break_it(stack)
+
+    found = stack.examined()
+
+    assert failed(found) == fails
+    assert sorted(not_checked(found)) == sorted(unchecked)
+    assert all(found[name].remedy for name in fails)
+    assert not is_well(found.values())
+
+
+def test_a_connector_that_is_missing_is_named(stack: Stack) -> None:
+    del stack.connect.connectors["sink"]
+
+    assert stack.examined()[checks.RUNNING].detail == "sink is missing"
+
+
+def test_settings_that_differ_are_named_without_their_values(stack: Stack) -> None:
+    stack.connect.connectors["sink"].config["connection.password"] = "hunter2"
+
+    assert stack.examined()[checks.AS_FILED].detail == (
+        "Connect has other settings: sink in connection.password"
+    )
+
+
+def test_a_row_that_arrives_otherwise_than_mysql_has_it_is_a_failure(stack: Stack) -> None:
+    stack.api.late.append(stack.sql)
+    stack.sql.rows[1] = b"another"
+
+    assert stack.examined()[checks.IN_SQL].detail == "after 30 s prediction 1 differs from MySQL's"
+
+
+def test_metrics_that_are_not_exposed_are_named(stack: Stack) -> None:
+    stack.metrics[checks.VERIFY_METRICS].exposed -= {"stroke_pipeline_verify_rows"}
+
+    found = stack.examined()[checks.VERIFY_METRICS]
+
+    assert found.detail == "does not expose stroke_pipeline_verify_rows"
+
+
+def test_a_service_without_a_pipeline_is_well_and_what_is_missing_is_not_configured(
+    stack: Stack,
+) -> None:
+    stack.parts = replace(
+        stack.parts,
+        schema=None,
+        source=None,
+        change_topic=None,
+        registry=None,
+        connectors=None,
+        sql=None,
+        lake=None,
+        metrics={checks.API_METRICS: stack.metrics[checks.API_METRICS]},
+    )
+    stack.canary = Canary(
+        stack.api,
+        None,
+        seconds=30,
+        now=lambda: NOW,
+        clock=stack.clock,
+        sleep=stack.clock.sleep,
+        chance=lambda: 0.5,
+    )
+
+    found = stack.examined()
+
+    assert is_well(found.values())
+    assert {name for name, one in found.items() if one.state is State.OK} == {
+        checks.API,
+        checks.READY,
+        checks.API_METRICS,
+        checks.STORED,
+        checks.ERASED,
+    }
+    assert found[checks.CONNECT] == Finding(
+        checks.CONNECT, State.NOT_CONFIGURED, "set STROKE_CONNECT_URL"
+    )
+    assert stack.source.rows == {}
+
+
+def left_behind(stack: Stack, province: str) -> None:
+    asyncio.run(stack.api.predict(patient(country=COUNTRY, province=province), idempotency_key=KEY))
+
+
+def test_a_canary_that_a_killed_doctor_left_is_erased_first(stack: Stack) -> None:
+    left_behind(stack, "until 2026-01-01T11:59:59Z")
+
+    found = stack.examined()
+
+    assert is_well(found.values())
+    assert found[checks.STORED].detail == "prediction 2; 1 of an earlier run erased"
+    assert stack.source.rows == {}
+
+
+def test_a_canary_of_a_doctor_at_work_is_waited_for_and_not_erased(stack: Stack) -> None:
+    left_behind(stack, "until 2026-01-01T12:01:00Z")
+
+    found = stack.examined()
+
+    assert failed(found) == [checks.STORED]
+    assert "another `stroke doctor` is at work" in found[checks.STORED].detail
+    assert stack.clock() >= 30
+    assert list(stack.source.rows) == [1]
+
+
+def test_the_canary_is_erased_when_the_examination_breaks_off(stack: Stack) -> None:
+    asyncio.run(stack.canary.set_out())
+    assert stack.source.rows != {}
+
+    asyncio.run(stack.canary.aclose())
+
+    assert stack.source.rows == {}
+
+
+def test_the_canary_is_known_by_its_country_and_by_nothing_of_a_patient(stack: Stack) -> None:
+    asyncio.run(stack.canary.set_out())
+
+    [made] = stack.api.patients.values()
+    assert (made.name, made.country, made.province) == (
+        "Canary",
+        "stroke doctor",
+        "until 2026-01-01T12:02:00Z",
+    )

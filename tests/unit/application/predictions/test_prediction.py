@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from builders.predictions import NOON, patient
+from fakes.predictions import FakePredictionObserver, FakePredictionRepository, FakeRiskModel
+from stroke.application.predictions.prediction import PredictionService
+from stroke.domain.errors import (
+    IdempotencyKeyReused,
+    PredictionNotFound,
+    PredictionRejected,
+    ServiceOverloaded,
+    StoreUnavailable,
+)
+from stroke.domain.prediction import PredictionFilter
+
+pytestmark = pytest.mark.anyio
+
+
+class Parts:
+    def __init__(self) -> None:
+        self.model = FakeRiskModel()
+        self.repository = FakePredictionRepository()
+        self.observer = FakePredictionObserver()
+        self.service = PredictionService(
+            model=self.model,
+            repository=self.repository,
+            observer=self.observer,
+            now=lambda: NOON,
+            queue_capacity=4,
+            commit_size=100,
+        )
+
+
+@pytest.fixture
+async def parts() -> Parts:
+    return Parts()
+
+
+async def test_an_answer_names_a_row_that_holds_the_same_values(parts: Parts) -> None:
+    answer = await parts.service.predict(patient(age=80.0, name="A"))
+    row = parts.repository.rows[answer.id]
+    assert row.name == "A"
+    assert row.timestamp == NOON
+    assert row.probability == answer.assessment.probability
+    assert row.risk_category == answer.assessment.category
+    assert row.contributing_factors == answer.assessment.factors
+    assert row.model_version == answer.model_version == "fake-1"
+
+
+async def test_the_patients_name_is_stored_in_one_column_only(parts: Parts) -> None:
+    answer = await parts.service.predict(patient(name="Canary"))
+    row = parts.repository.rows[answer.id]
+    assert "Canary" not in str(row.prediction_data)
+    assert row.prediction_data["age_group"] == "Young adult"
+
+
+async def test_concurrent_patients_share_one_graph_run_and_one_commit(parts: Parts) -> None:
+    answers = await asyncio.gather(
+        *(parts.service.predict(patient(age=float(age))) for age in (20, 50, 80))
+    )
+    assert parts.model.runs == [3]
+    assert parts.repository.commits == [3]
+    assert parts.observer.seen == [3]
+    probabilities = [answer.assessment.probability for answer in answers]
+    assert probabilities == sorted(probabilities)
+    for age, answer in zip((20, 50, 80), answers, strict=True):
+        assert parts.repository.rows[answer.id].age == age
+
+
+async def test_a_row_that_the_store_refuses_fails_alone(parts: Parts) -> None:
+    parts.repository.refused["bad"] = PredictionRejected("refused")
+    good, bad = await asyncio.gather(
+        parts.service.predict(patient(name="good")),
+        parts.service.predict(patient(name="bad")),
+        return_exceptions=True,
+    )
+    assert isinstance(bad, PredictionRejected)
+    assert not isinstance(good, BaseException)
+    assert [row.name for row in parts.repository.rows.values()] == ["good"]
+
+
+async def test_nothing_is_observed_of_a_commit_that_failed(parts: Parts) -> None:
+    parts.repository.failing = StoreUnavailable("away")
+    with pytest.raises(StoreUnavailable):
+        await parts.service.predict(patient())
+    assert parts.observer.seen == []
+
+
+async def test_a_full_queue_is_said_at_once(parts: Parts) -> None:
+    parts.repository.held = asyncio.Event()
+    waiting = [asyncio.create_task(parts.service.predict(patient())) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    waiting += [asyncio.create_task(parts.service.predict(patient())) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    assert parts.service.queue_depth == 4
+    with pytest.raises(ServiceOverloaded):
+        await parts.service.predict(patient())
+    parts.repository.held.set()
+    assert len({answer.id for answer in await asyncio.gather(*waiting)}) == 8
+
+
+async def test_the_same_key_again_gives_the_same_answer_and_stores_nothing(parts: Parts) -> None:
+    first = await parts.service.predict(patient(), idempotency_key="k")
+    again = await parts.service.predict(patient(), idempotency_key="k")
+    assert again == first
+    assert len(parts.repository.rows) == 1
+
+
+async def test_the_same_key_at_the_same_time_stores_one_row(parts: Parts) -> None:
+    answers = await asyncio.gather(
+        *(parts.service.predict(patient(), idempotency_key="k") for _ in range(4))
+    )
+    assert len({answer.id for answer in answers}) == 1
+    assert len(parts.repository.rows) == 1
+
+
+async def test_a_key_of_other_measurements_is_refused(parts: Parts) -> None:
+    await parts.service.predict(patient(age=40.0), idempotency_key="k")
+    with pytest.raises(IdempotencyKeyReused):
+        await parts.service.predict(patient(age=41.0), idempotency_key="k")
+    assert len(parts.repository.rows) == 1
+
+
+async def test_many_patients_are_one_graph_run_and_one_transaction_in_order(parts: Parts) -> None:
+    ages = [float(age) for age in range(100)]
+    answers = await parts.service.predict_many([patient(age=age) for age in ages])
+    assert parts.model.runs == [100]
+    assert parts.repository.commits == [100]
+    assert [parts.repository.rows[answer.id].age for answer in answers] == ages
+
+
+async def test_many_patients_are_stored_all_or_none(parts: Parts) -> None:
+    parts.repository.refused["bad"] = PredictionRejected("refused")
+    with pytest.raises(PredictionRejected):
+        await parts.service.predict_many([patient(), patient(name="bad"), patient()])
+    assert parts.repository.rows == {}
+
+
+async def test_pages_hold_every_row_once_and_the_last_one_says_so(parts: Parts) -> None:
+    await parts.service.predict_many([patient() for _ in range(7)])
+    seen: list[int] = []
+    before = None
+    while True:
+        page = await parts.service.page(PredictionFilter(), limit=3, before=before)
+        seen += [record.id for record in page.records]
+        if (before := page.next_before) is None:
+            break
+    assert seen == sorted(parts.repository.rows, reverse=True)
+
+
+async def test_a_page_that_is_exactly_full_is_the_last_one(parts: Parts) -> None:
+    await parts.service.predict_many([patient() for _ in range(3)])
+    page = await parts.service.page(PredictionFilter(), limit=3)
+    assert page.next_before is None
+
+
+async def test_an_erased_prediction_is_gone(parts: Parts) -> None:
+    answer = await parts.service.predict(patient())
+    await parts.service.erase(answer.id)
+    with pytest.raises(PredictionNotFound):
+        await parts.service.find(answer.id)
+    with pytest.raises(PredictionNotFound):
+        await parts.service.erase(answer.id)
+
+
+async def test_closing_answers_those_who_wait(parts: Parts) -> None:
+    parts.repository.held = asyncio.Event()
+    caller = asyncio.create_task(parts.service.predict(patient()))
+    await asyncio.sleep(0.01)
+    closing = asyncio.create_task(parts.service.close())
+    await asyncio.sleep(0.01)
+    parts.repository.held.set()
+    await closing
+    assert caller.done()
+    assert (await caller).id in parts.repository.rows
