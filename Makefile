@@ -71,7 +71,7 @@ boards: setup ## the dashboards' JSON from their code (deploy/grafana/boards)
 audit: setup ## known vulnerabilities in what is shipped (needs the index that lists them)
 	@$(BIN)/pip-audit --strict --require-hashes --disable-pip -r requirements/app.txt
 
-bench: setup ## the figures of the README, as ratios from one run
+bench: setup ## the figures of docs/figures.md, as ratios from one run
 	@$(BIN)/python bench/service.py
 	@$(BIN)/python bench/monitoring.py
 	@$(BIN)/python bench/bulk.py

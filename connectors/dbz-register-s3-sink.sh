@@ -1,5 +1,5 @@
 #!/bin/bash
-# The name that people know for: stroke connectors apply s3-sink
+# An older name of `stroke connectors apply s3-sink`; kept until the next major release.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 stroke=$root/.venv/bin/stroke

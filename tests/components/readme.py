@@ -1,4 +1,4 @@
-"""README.md as a list of commands, with the output that it shows for them.
+"""A page of Markdown as a list of commands, with the output that it shows for them.
 
 Every ```sh block is run, in order, unless ``<!-- not run: reason -->`` stands before it. The next
 block, when it is ```json or ```text, shows the output.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 _FENCE = re.compile(
@@ -21,7 +22,7 @@ _ENDLESS = re.compile(r"^(\./run\.sh|\.venv/bin/stroke serve|stroke serve)\b", r
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One block of commands. ``line`` is where README.md has it."""
+    """One block of commands. ``line`` is where the page has it."""
 
     text: str
     line: int
@@ -35,18 +36,18 @@ class Command:
         return _ENDLESS.search(self.text) is not None
 
 
-def commands(readme: str) -> list[Command]:
-    """Return the ```sh blocks of ``readme``."""
-    fences = list(_FENCE.finditer(readme))
+def commands(page: str) -> list[Command]:
+    """Return the ```sh blocks of ``page``."""
+    fences = list(_FENCE.finditer(page))
     found = []
-    for fence, following in zip(fences, [*fences[1:], None], strict=True):
+    for fence, following in zip_longest(fences, fences[1:]):
         if fence["language"] != "sh":
             continue
         shows = following is not None and following["language"] in {"json", "text"}
         found.append(
             Command(
                 text=fence["text"],
-                line=readme.count("\n", 0, fence.start("text")),
+                line=page.count("\n", 0, fence.start("text")),
                 not_run=None if fence["reason"] is None else fence["reason"].strip(),
                 shown=following["text"] if following and shows else None,
                 shown_as=following["language"] if following and shows else None,

@@ -1,4 +1,8 @@
-"""The README's commands do what it says, in its order, in a fresh copy of the project."""
+"""The commands of the README and of docs/ do what the pages say, in a fresh copy of the project.
+
+The README comes first, then each page of docs/ by name; a page may use what the README started. The
+blocks of docs/operations.md need the whole platform: test_compose.py runs them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,11 @@ from components.containers import ROOT, free_port
 from components.processes import environment, wait_for
 from components.readme import Command, commands, disagreement
 
-README = (ROOT / "README.md").read_text()
+ELSEWHERE = {"operations.md"}
+PAGES = [
+    ROOT / "README.md",
+    *(page for page in sorted((ROOT / "docs").glob("*.md")) if page.name not in ELSEWHERE),
+]
 
 
 class Terminal:
@@ -33,8 +41,11 @@ class Terminal:
     def close(self) -> None:
         self._server.close()
 
-    def run(self, command: Command) -> str:
-        """Return what the block printed on stdout; a server's block returns when it is ready."""
+    def run(self, command: Command, where: str) -> str:
+        """Return what the block printed on stdout; a server's block returns when it is ready.
+
+        ``where`` is the page and line that a failure names.
+        """
         text = command.text.replace("127.0.0.1:8000", self._address)
         text = text.replace("localhost:8000", self._address)
         if command.serves:
@@ -52,7 +63,7 @@ class Terminal:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"README.md:{command.line}: {done.stderr[-2000:]}"
+        assert done.returncode == 0, f"{where}: {done.stderr[-2000:]}"
         return done.stdout
 
     @contextmanager
@@ -77,22 +88,26 @@ class Terminal:
 
 def test_the_readmes_commands_do_what_it_says(tmp_path: Path) -> None:
     terminal = Terminal(copy_checkout(tmp_path / "stroke"))
-    ran = 0
+    ran = dict.fromkeys((page.name for page in PAGES), 0)
     try:
-        for command in commands(README):
-            if command.not_run is None:
-                output = terminal.run(command)
-                difference = disagreement(command, output)
-                assert difference is None, f"README.md:{command.line}: {difference}"
-                ran += 1
+        for page in PAGES:
+            for command in commands(page.read_text()):
+                if command.not_run is None:
+                    where = f"{page.name}:{command.line}"
+                    output = terminal.run(command, where)
+                    difference = disagreement(command, output)
+                    assert difference is None, f"{where}: {difference}"
+                    ran[page.name] += 1
     finally:
         terminal.close()
 
-    assert ran >= 3, "the quick start alone has a start, a prediction and a listing"
+    assert ran["README.md"] >= 4, "start, prediction, listing and the command line"
+    assert ran["api.md"] >= 3, "a wrong request, a retry and an erasure"
 
 
-def test_a_command_that_is_not_run_says_why() -> None:
-    reasons = [command.not_run for command in commands(README) if command.not_run is not None]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_command_that_is_not_run_says_why(page: Path) -> None:
+    reasons = [command.not_run for command in commands(page.read_text())]
 
     assert "" not in reasons
 

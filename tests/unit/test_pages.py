@@ -1,0 +1,132 @@
+"""The pages of the project: their links lead somewhere, and the settings page equals the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pydantic import AliasChoices
+from pydantic_settings import BaseSettings
+
+from stroke.config import (
+    DatabaseSettings,
+    DriftSettings,
+    HttpSettings,
+    ModelSettings,
+    PerformanceSettings,
+    QueueSettings,
+    TracesSettings,
+)
+
+ROOT: Final = Path(__file__).parents[2]
+PAGES: Final = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("deploy/**/README.md")]
+)
+GLOSSARY: Final = ROOT / "docs" / "glossary.md"
+SERVICE: Final[list[type[BaseSettings]]] = [
+    DatabaseSettings,
+    ModelSettings,
+    HttpSettings,
+    QueueSettings,
+    PerformanceSettings,
+    DriftSettings,
+    TracesSettings,
+]
+# What the code leaves open until it is needed: the page shows what is then taken.
+TAKEN_WHEN_UNSET: Final = {"MYSQL_HOST": "127.0.0.1", "SAVED_MODEL": "the shipped one"}
+SET_BY_STROKE_ITSELF: Final = {"PROMETHEUS_MULTIPROC_DIR"}
+_FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what a link into ``page`` may name after its ``#``."""
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings}
+
+
+def links(text: str) -> list[str]:
+    """Return the targets of a page's links to files and headings of this project."""
+    targets = re.findall(r"\]\(([^)\s]+)\)", _FENCE.sub("", text))
+    return [target for target in targets if "://" not in target]
+
+
+def broken(page: Path, target: str) -> str | None:
+    """Return why ``target``, a link in ``page``, leads nowhere, or None."""
+    path, _, anchor = target.partition("#")
+    file = (page.parent / path).resolve() if path else page
+    if not file.exists():
+        return f"{page.name}: there is no {path}"
+    if anchor and anchor not in anchors(file):
+        return f"{page.name}: {file.name} has no heading {anchor}"
+    return None
+
+
+def names(field_name: str, group: type[BaseSettings]) -> list[str]:
+    """Return a setting's names in the environment, the one of an older ``.env`` last."""
+    alias = group.model_fields[field_name].validation_alias
+    if isinstance(alias, AliasChoices):
+        return [str(choice) for choice in alias.choices]
+    return [f"{group.model_config.get('env_prefix', '')}{field_name.upper()}"]
+
+
+def documented() -> dict[str, str]:
+    """Return the settings page's first table: each name with its default."""
+    text = (ROOT / "docs" / "settings.md").read_text()
+    text = text.partition("\n## The service\n")[2].partition("\n## ")[0]
+    found: dict[str, str] = {}
+    for row in re.findall(r"^\| (`.+?) \| (.*?) ?\| .*\|$", text, re.MULTILINE):
+        keys = re.findall(r"`(\w+)`", row[0])
+        defaults = row[1].split(", ") if len(keys) > 1 else [row[1]]
+        found |= dict(zip(keys, [*defaults, *[""] * len(keys)], strict=False))
+    return found
+
+
+def shown(default: Any) -> str:
+    if default is None:
+        return ""
+    if isinstance(default, tuple):
+        return ",".join(default)
+    return f"{default:g}" if isinstance(default, float) else str(default)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    assert [reason for one in links(page.read_text()) if (reason := broken(page, one))] == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("# A heading\n```\n# no heading\n```\n[x](#a-heading) [y](other.md)\n")
+
+    assert links(page.read_text()) == ["#a-heading", "other.md"]
+    assert broken(page, "#a-heading") is None
+    assert broken(page, "#no-heading") == "page.md: page.md has no heading no-heading"
+    assert broken(page, "other.md") == "page.md: there is no other.md"
+
+
+def test_readme_and_contributing_link_the_glossary_which_has_each_term_once() -> None:
+    headings = re.findall(r"^### (.+)$", GLOSSARY.read_text(), re.MULTILINE)
+
+    assert len({heading.lower() for heading in headings}) == len(headings) > 0
+    for page in ("README.md", "CONTRIBUTING.md"):
+        assert any("docs/glossary.md" in link for link in links((ROOT / page).read_text())), page
+
+
+def test_the_settings_page_has_every_setting_of_the_service_with_its_default() -> None:
+    page = documented()
+    code = {
+        names(field, group)[-1]: shown(description.default)
+        for group in SERVICE
+        for field, description in group.model_fields.items()
+    }
+
+    assert set(page) == set(code) - SET_BY_STROKE_ITSELF
+    for name, default in page.items():
+        taken = TAKEN_WHEN_UNSET.get(name, code[name])
+        assert default.strip("`").lower() == taken.lower(), name
+
+
+def test_the_readme_stays_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 160
