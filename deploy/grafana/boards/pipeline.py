@@ -123,7 +123,7 @@ def _connect() -> list[panels.PanelBuilder]:
             "Restarts, in 1 h",
             {"{{connector}}": "increase(stroke_connector_restarts_total[1h])"},
             unit="none",
-            about="Of connectors that failed or stood still, by the watcher.",
+            about="Restarts by the watcher, of connectors that failed or stalled.",
         ),
         lines(
             "How long a put takes",

@@ -39,7 +39,7 @@ def _rows() -> dict[str, list[panels.PanelBuilder]]:
                 "In progress",
                 'sum(http_requests_in_progress{job="api"})',
                 unit="none",
-                about="Requests that are being answered.",
+                about="Requests in flight.",
             ),
             number(
                 "Waiting",

@@ -19,7 +19,7 @@ def observe_connections(engine: Engine, registry: CollectorRegistry) -> None:
     """
     gauge = Gauge(
         "stroke_database_connections",
-        "Connections to the database, of all workers.",
+        "Connections to the database, summed over all workers.",
         ("state",),
         registry=registry,
         multiprocess_mode="livesum",

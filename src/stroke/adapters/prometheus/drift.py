@@ -136,10 +136,10 @@ class DriftMetrics(Collector):
         return [
             GaugeMetricFamily(
                 "stroke_drift_psi",
-                "Population stability index against the training data.",
+                "Population stability index, compared with the training data.",
                 labels=_LABELS,
             ),
-            GaugeMetricFamily("stroke_drift_samples", "Patients that it rests on.", labels=_LABELS),
+            GaugeMetricFamily("stroke_drift_samples", "Patients in the index.", labels=_LABELS),
         ]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -54,14 +54,14 @@ class PrometheusObserver(PredictionObserver):
         )
         self._probability = Histogram(
             "stroke_prediction_probability",
-            "Probabilities of stroke predicted.",
+            "Predicted probabilities of stroke.",
             ("model_version",),
             buckets=_PROBABILITY,
             registry=registry,
         )
         self._seconds = Histogram(
             "stroke_store_seconds",
-            "How long the database took for one commit.",
+            "Time that the database took for one commit.",
             buckets=_SECONDS,
             registry=registry,
         )

@@ -46,13 +46,13 @@ def _families() -> dict[str, GaugeMetricFamily]:
         name: GaugeMetricFamily(f"stroke_performance_{name}", said, labels=labels)
         for name, said, labels in (
             ("value", "A measure of how right the model was.", _VALUE),
-            ("low", "Where the measure's 95 % interval begins.", _VALUE),
-            ("high", "Where the measure's 95 % interval ends.", _VALUE),
+            ("low", "Lower end of the measure's 95 % interval.", _VALUE),
+            ("high", "Upper end of the measure's 95 % interval.", _VALUE),
             ("samples", "Predictions with an outcome.", _GROUP),
-            ("events", "Strokes among them.", _GROUP),
-            ("reference", "What the measure is held against.", _MEASURE),
-            ("dropped", "1 when a watched measure is worse than its reference.", _MEASURE),
-            ("timestamp_seconds", "When the model was judged.", ("model_version",)),
+            ("events", "Strokes among these predictions.", _GROUP),
+            ("reference", "Reference value of the measure.", _MEASURE),
+            ("dropped", "1 while a watched measure is much worse than its reference.", _MEASURE),
+            ("timestamp_seconds", "Time of the measurement.", ("model_version",)),
         )
     }
 

@@ -24,19 +24,26 @@ class PrometheusPipelineObserver(PipelineObserver):
         def gauge(name: str, said: str, *labels: str) -> Gauge:
             return Gauge(f"stroke_{name}", said, labels, registry=registry)
 
-        self._running = gauge("connector_running", "1 while it and all its tasks run.", "connector")
+        self._running = gauge(
+            "connector_running", "1 while the connector and all its tasks run.", "connector"
+        )
         self._restarts = Counter(
             "stroke_connector_restarts",
-            "Restarts of a connector that failed or stood still.",
+            "Restarts of a connector that failed or stalled.",
             ("connector",),
             registry=registry,
         )
-        self._lag = gauge("sink_lag_records", "Records that the sink has to go.", "connector")
+        self._lag = gauge(
+            "sink_lag_records", "Records that the sink has still to read.", "connector"
+        )
         self._stalled = gauge(
-            "pipeline_stalled", "1 while the sink has records to go and does not move.", "connector"
+            "pipeline_stalled",
+            "1 while the sink has records to read and does not progress.",
+            "connector",
         )
         self._gap = gauge(
-            "lake_gap_records", "Records committed as read that are not in the Iceberg table."
+            "lake_gap_records",
+            "Records that the sink committed as read and that are not in the Iceberg table.",
         )
         self._missing, self._extra, self._different, self._duplicates = (
             gauge(f"pipeline_verify_{what}", f"Rows {what} at the last comparison.", "replica")
@@ -46,7 +53,9 @@ class PrometheusPipelineObserver(PipelineObserver):
             "pipeline_verify_rows", "Rows of the source at the last comparison.", "replica"
         )
         self._verified_at = gauge(
-            "pipeline_verify_timestamp_seconds", "When the last comparison ended.", "replica"
+            "pipeline_verify_timestamp_seconds",
+            "Time at which the last comparison ended.",
+            "replica",
         )
 
     def connector(self, name: str, *, running: bool) -> None:

@@ -103,14 +103,14 @@ class _Requests:
         )
         self._seconds = Histogram(
             "http_request_duration_seconds",
-            "From the first byte of a request to the last of its answer.",
+            "Time from the first byte of a request to the last byte of its answer.",
             ("handler", "method"),
             buckets=_LATENCY,
             registry=registry,
         )
         self.in_progress = Gauge(
             "http_requests_in_progress",
-            "Requests that are being answered, that for these metrics among them.",
+            "Requests in flight, including this scrape.",
             registry=registry,
             multiprocess_mode="livesum",
         )

@@ -17,11 +17,11 @@ _REFERENCE: Final = "#/components/schemas/{model}"
 
 _MEANINGS: Final = {
     400: "The body is not JSON",
-    404: "There is no such prediction, or no outcome of it",
-    409: "The idempotency key belongs to another request",
+    404: "The prediction, or its outcome, does not exist",
+    409: "Another request used this idempotency key before",
     413: "The body is too long",
     415: "The body is not application/json",
-    422: "Something is wrong with the request: `errors` names every place",
+    422: "The request is not valid: `errors` names each wrong field",
     503: "The service cannot store predictions now: try again after Retry-After seconds",
 }
 

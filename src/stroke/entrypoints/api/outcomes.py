@@ -28,10 +28,10 @@ _CREATED: dict[int | str, dict[str, Any]] = {
     response_model=OutcomeOut,
     responses=_CREATED | problems(400, 404, 413, 415, 422, 503),
     openapi_extra=json_body(OutcomeIn),
-    summary="Record what became of the patient",
+    summary="Record the outcome of a prediction",
 )
 async def record(request: Request, prediction_id: PredictionId) -> Response:
-    """Send it again at will: the same changes nothing, another takes the former one's place."""
+    """Safe to repeat: the same outcome changes nothing, a different one replaces it."""
     state = api_state(request)
     wire = parse(OutcomeIn, await read_body(request, most_bytes=state.most_bytes))
     stored, new = await state.outcomes.record(wire.to_domain(prediction_id))
@@ -42,10 +42,10 @@ async def record(request: Request, prediction_id: PredictionId) -> Response:
     _PATH,
     response_model=OutcomeOut,
     responses=problems(404, 422, 503),
-    summary="The outcome of one stored prediction",
+    summary="Read the outcome of a prediction",
 )
 async def find(request: Request, prediction_id: PredictionId) -> Response:
-    """The last one that was recorded."""
+    """The outcome that was recorded last."""
     return _json(await api_state(request).outcomes.find(prediction_id), HTTPStatus.OK)
 
 
@@ -53,7 +53,7 @@ async def find(request: Request, prediction_id: PredictionId) -> Response:
     _PATH,
     status_code=HTTPStatus.NO_CONTENT,
     responses=problems(404, 422, 503),
-    summary="Take a mistaken outcome back",
+    summary="Delete a mistaken outcome",
 )
 async def withdraw(request: Request, prediction_id: PredictionId) -> Response:
     """The prediction stays. Erasing the prediction erases its outcome too."""

@@ -49,7 +49,7 @@ _KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same request with the same key is stored once: send it to retry safely.",
+    "description": "Makes a retry safe: a request with the same key is stored only once.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]{1,64}$"},
 }
 
@@ -68,7 +68,7 @@ _PREDICTS: Final[dict[str, Any]] = {
     **_PREDICTS,
 )
 async def predict(request: Request) -> Response:
-    """Answer when the prediction is committed, not before."""
+    """The answer comes after the commit, never before."""
     state = api_state(request)
     key = _idempotency_key(request)
     body = await read_body(request, most_bytes=state.most_bytes)
@@ -83,10 +83,10 @@ async def predict(request: Request) -> Response:
     response_model=BatchOut,
     responses=problems(400, 413, 415, 422, 503),
     openapi_extra=json_body(BatchIn),
-    summary="Assess up to 10,000 patients: all of them are stored, or none",
+    summary="Assess up to 10,000 patients; all predictions are stored, or none",
 )
 async def predict_batch(request: Request) -> Response:
-    """One graph run, one transaction; answers in the order of the request."""
+    """One transaction for all. The predictions have the order of the patients."""
     state = api_state(request)
     body = await read_body(request, most_bytes=state.most_bytes)
     # Ten thousand rows take a while: other requests are served between them.

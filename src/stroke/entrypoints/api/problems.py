@@ -43,14 +43,14 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """What went wrong, as RFC 9457 puts it."""
+    """An error as a problem document (RFC 9457)."""
 
     type: str = Field(description="about:blank, or a URN that names the kind of problem")
     title: str
     status: int
     detail: str | None = None
-    errors: list[FieldProblem] | None = Field(None, description="everything that is wrong")
-    checks: dict[str, str] | None = Field(None, description="readiness, part by part")
+    errors: list[FieldProblem] | None = Field(None, description="each wrong field")
+    checks: dict[str, str] | None = Field(None, description="readiness of each part")
 
 
 @dataclass(frozen=True, slots=True)

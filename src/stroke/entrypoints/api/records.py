@@ -44,7 +44,7 @@ Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), AfterValidator(_i
 # Opaque to clients: today the last id of the page, in hexadecimal digits that any id fits.
 Cursor = Annotated[
     str | None,
-    Query(pattern="^[0-7][0-9a-f]{15}$", description="`next_cursor` of the page before"),
+    Query(pattern="^[0-7][0-9a-f]{15}$", description="`next_cursor` of the previous page"),
 ]
 
 
@@ -52,7 +52,7 @@ Cursor = Annotated[
     "/predictions",
     response_model=list[RecordOut],
     responses=problems(422, 503),
-    summary="The newest predictions, as a plain list",
+    summary="List the newest predictions",
 )
 async def newest(request: Request, limit: Limit = 100) -> Response:
     """For existing clients; `GET /api/v1/predictions` pages through all of them."""
@@ -64,20 +64,24 @@ async def newest(request: Request, limit: Limit = 100) -> Response:
     "/api/v1/predictions",
     response_model=PageOut,
     responses=problems(422, 503),
-    summary="Stored predictions, page by page",
+    summary="List stored predictions, page by page",
 )
 async def page(  # noqa: PLR0917 - FastAPI passes them by name
     request: Request,
     limit: Limit = 100,
     cursor: Cursor = None,
-    since: Annotated[Instant | None, Query(description="made at or after")] = None,
-    until: Annotated[Instant | None, Query(description="made before")] = None,
+    since: Annotated[
+        Instant | None, Query(description="only predictions made at or after this time")
+    ] = None,
+    until: Annotated[
+        Instant | None, Query(description="only predictions made before this time")
+    ] = None,
     risk_category: Literal["Low", "Medium", "High"] | None = None,
     country: Country | None = None,
     province: Province | None = None,
     model_version: Annotated[str | None, Query(max_length=100, pattern=PRINTABLE)] = None,
 ) -> Response:
-    """Newest first. A page neither repeats nor skips a row while others are added."""
+    """Newest first. No row is repeated or skipped when rows are added meanwhile."""
     narrowed = PredictionFilter(since, until, risk_category, country, province, model_version)
     before = None if cursor is None else int(cursor, 16)
     found = await api_state(request).predictions.page(narrowed, limit=limit, before=before)
@@ -89,10 +93,10 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
     "/api/v1/predictions/{prediction_id}",
     response_model=RecordOut,
     responses=problems(404, 422, 503),
-    summary="One stored prediction",
+    summary="Read one stored prediction",
 )
 async def find(request: Request, prediction_id: PredictionId) -> Response:
-    """Exactly as the table holds it."""
+    """The row, column by column, as the table holds it."""
     return _json(await api_state(request).predictions.find(prediction_id))
 
 
@@ -100,10 +104,10 @@ async def find(request: Request, prediction_id: PredictionId) -> Response:
     "/api/v1/predictions/{prediction_id}",
     status_code=HTTPStatus.NO_CONTENT,
     responses=problems(404, 422, 503),
-    summary="Erase one stored prediction for good",
+    summary="Erase one stored prediction permanently",
 )
 async def erase(request: Request, prediction_id: PredictionId) -> Response:
-    """The erasure reaches every copy downstream."""
+    """The pipeline removes the row from every copy, too."""
     await api_state(request).predictions.erase(prediction_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 

@@ -73,7 +73,7 @@ Province = Annotated[str, Field(max_length=PROVINCE_LENGTH, pattern=PRINTABLE)]
 
 
 class PatientIn(BaseModel):
-    """A patient's measurements. Unknown fields are ignored, as they always were."""
+    """A patient's measurements. Unknown fields are ignored."""
 
     # Strict: neither `true` nor `"45"` is a number. hide_input: a traceback shows no patient.
     model_config = ConfigDict(
@@ -86,8 +86,8 @@ class PatientIn(BaseModel):
 
     gender: Gender
     age: Annotated[float, Field(ge=AGE.low, le=AGE.high, description=AGE.unit)]
-    hypertension: Annotated[Flag, Field(description="1 when diagnosed, else 0")]
-    heart_disease: Annotated[Flag, Field(description="1 when diagnosed, else 0")]
+    hypertension: Annotated[Flag, Field(description="1 if diagnosed, else 0")]
+    heart_disease: Annotated[Flag, Field(description="1 if diagnosed, else 0")]
     avg_glucose_level: Annotated[
         float,
         Field(
@@ -99,12 +99,12 @@ class PatientIn(BaseModel):
     name: Name
     country: Country
     province: Province
-    age_group: AgeGroup | None = Field(None, description="checked against age")
-    bmi_category: BmiCategory | None = Field(None, description="checked against bmi")
+    age_group: AgeGroup | None = Field(None, description="must agree with age")
+    bmi_category: BmiCategory | None = Field(None, description="must agree with bmi")
     glucose_category: GlucoseCategory | None = Field(
-        None, description="checked against avg_glucose_level"
+        None, description="must agree with avg_glucose_level"
     )
-    age_hypertension: float | None = Field(None, description="checked: age x hypertension")
+    age_hypertension: float | None = Field(None, description="must equal age x hypertension")
 
     def to_domain(self) -> Patient:
         """Return the patient, or raise ``InvalidPatient`` when a derived feature disagrees."""
@@ -135,7 +135,7 @@ class PatientIn(BaseModel):
 
 
 class BatchIn(BaseModel):
-    """Patients to assess together: all of them are stored, or none."""
+    """Patients to assess together. All predictions are stored, or none."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"patients": [PATIENT_EXAMPLE]}]})
 
@@ -152,7 +152,7 @@ class ContributionOut(BaseModel):
 
 
 class PredictionOut(BaseModel):
-    """A stroke risk that is stored: the row is committed when this is answered."""
+    """A prediction whose row is committed."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [PREDICTION_EXAMPLE]})
 
@@ -203,7 +203,7 @@ def _iso_day(text: object) -> object:
 
 
 class OutcomeIn(BaseModel):
-    """What became of the patient."""
+    """What happened to the patient after the prediction."""
 
     model_config = ConfigDict(
         strict=True,
@@ -217,8 +217,8 @@ class OutcomeIn(BaseModel):
         dt.date,
         Field(
             strict=False,
-            description="of the stroke, or until which there was none: not in the future, not "
-            "before the prediction",
+            description="day of the stroke, or the last day known to be free of one; not in the "
+            "future, not before the prediction",
         ),
         BeforeValidator(_iso_day),
     ]
@@ -228,7 +228,7 @@ class OutcomeIn(BaseModel):
             min_length=1,
             max_length=SOURCE_LENGTH,
             pattern=PRINTABLE,
-            description="where that is known from; never a patient's name",
+            description="where this is known from; never a patient's name",
         ),
     ]
 
@@ -262,12 +262,12 @@ class BandsOut(BaseModel):
 
 
 class ModelOut(BaseModel):
-    """The model that is served."""
+    """The served model."""
 
     name: str
     version: str
     model_type: str
-    sha256: str = Field(description="of the graph that is served")
+    sha256: str = Field(description="checksum of the served graph")
     features: list[str]
     bands: BandsOut
     metrics: dict[str, Any] = Field(description="cross-validated, each with its 95 % interval")
@@ -281,7 +281,7 @@ class MessageOut(BaseModel):
 
 
 class HealthOut(BaseModel):
-    """What was checked, and that it is well."""
+    """What was checked, and the result."""
 
     status: Literal["live", "ready"]
     checks: dict[str, str] = Field(default_factory=dict)

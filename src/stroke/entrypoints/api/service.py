@@ -21,15 +21,15 @@ router = APIRouter(tags=["service"])
 _CHECK_SECONDS: Final = 5
 
 
-@router.get("/", summary="A greeting")
+@router.get("/", summary="Greet the caller")
 async def greet() -> MessageOut:
-    """Tells existing clients that they reached the right service."""
+    """Existing clients use it to check that they reached the right service."""
     return MessageOut(message="Stroke Prediction API")
 
 
-@router.get("/health/live", summary="The process answers")
+@router.get("/health/live", summary="Check that the process answers")
 async def live() -> HealthOut:
-    """Touches nothing: a restart would not help a database that is away."""
+    """Does not look at the database: restarting the process would not bring it back."""
     return HealthOut(status="live")
 
 
@@ -37,10 +37,10 @@ async def live() -> HealthOut:
     "/health/ready",
     response_model=HealthOut,
     responses=problems(503),
-    summary="Predictions can be stored now",
+    summary="Check that predictions can be stored now",
 )
 async def ready(request: Request) -> Response:
-    """Model loaded, database reachable, schema as needed; otherwise 503 and what is not."""
+    """200 if model, database and schema are ready; otherwise 503 with the failing part."""
     checks = {"model": "ok", "database": "ok", "schema": "ok"}
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
@@ -64,9 +64,9 @@ async def ready(request: Request) -> Response:
     )
 
 
-@router.get("/model_info", summary="The model that is served")
+@router.get("/model_info", summary="Describe the served model")
 async def model_info(request: Request) -> ModelOut:
-    """What the model's manifest says."""
+    """The content of the model's manifest."""
     model = api_state(request).predictions.model
     return ModelOut(
         name=model.name,

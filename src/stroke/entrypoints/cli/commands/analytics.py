@@ -44,7 +44,7 @@ _BESIDE: Final = {
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """List the analyses, and what each one tells.
+    """List the analyses, and what each one shows.
 
     \b
     stroke analytics list
@@ -116,15 +116,15 @@ def run(
     master: Master = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the tables, from the change log or straight from the service's database.
+    """Make the tables, from the change log or directly from the service's database.
 
     Writes one Parquet file (or table) for each analysis, and a record of the run. Both engines give
-    the same rows; DuckDB needs no JVM, Spark is for what outgrows one machine. Analyses with a row
-    per patient run only when they are named.
+    the same rows; DuckDB needs no JVM, Spark is for data that outgrow one machine. Analyses with a
+    row per patient run only if they are named.
 
-    With --checkpoint a run goes on from where the last one ended; it reads everything, and says
-    why, when what is new cannot be told. A checkpoint has a row per patient: keep it where such
-    data may be.
+    With --checkpoint, a run continues where the last one ended. If it cannot be sure what is new,
+    it reads everything and says why. A checkpoint has a row per patient: keep it where such data
+    may be stored.
 
     \b
     stroke analytics run --source db --output reports

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def report(
     *,
-    html: Annotated[Path, typer.Option("--html", metavar="FILE", help="The page; - is stdout.")],
+    html: Annotated[
+        Path, typer.Option("--html", metavar="FILE", help="The page's file; - is stdout.")
+    ],
     results: Annotated[
         str | None,
         typer.Option(
@@ -40,9 +42,9 @@ def report(
 ) -> None:
     """Make one HTML page of the analyses: plots, tables, and what was read.
 
-    The page needs nothing else: no script, no font, no address. It shows no patient: of analyses
-    with a row per patient it tells the name alone. With --results nothing is computed, and the
-    other options have no part in it.
+    The page is complete in itself: no script, no font, no address. It shows no patient: analyses
+    with a row per patient are only named. With --results nothing is computed, and the other
+    options have no effect.
 
     \b
     stroke analytics report --html report.html

@@ -45,25 +45,24 @@ def stream(
         ),
     ],
     every: Annotated[
-        float, typer.Option(min=1, metavar="SECONDS", help="How often the tables are renewed.")
+        float,
+        typer.Option(min=1, metavar="SECONDS", help="Seconds between two updates of the tables."),
     ] = 60,
     once: Annotated[
-        bool, typer.Option("--once", help="End when all that is on Kafka now is in the tables.")
+        bool, typer.Option("--once", help="End when the tables hold all that is on Kafka now.")
     ] = False,
     minimum_count: Minimum = 10,
     records: Annotated[
         int,
-        typer.Option(
-            "--records-at-once", min=1, help="At most so many of Kafka's records in one renewal."
-        ),
+        typer.Option("--records-at-once", min=1, help="Most Kafka records in one update."),
     ] = 1_000_000,
     master: Master = None,
     as_json: AsJson = False,
 ) -> None:
     """Keep the tables as current as the topic on Kafka, with Spark.
 
-    Reads only what was committed, and counts it once: a stream that is stopped or killed goes on
-    where it was. Prints a line for each renewal.
+    Reads only committed events and counts each one once: a stream that was stopped or killed
+    continues where it stopped. Prints a line for each update.
 
     \b
     stroke analytics stream --output postgresql://me:secret@host/reports --checkpoint s3://lake/stream

@@ -41,7 +41,7 @@ Within = Annotated[
     typer.Option(
         "--timeout",
         min=0,
-        help="Seconds for Connect to answer, and for each connector to run.  "
+        help="Seconds within which Connect must answer, and each connector must run.  "
         "[default: STROKE_CONNECT_WAIT_SECONDS]",
         show_default=False,
     ),
@@ -55,14 +55,16 @@ Migrate = Annotated[
 def apply(
     names: Names = None,
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what differs.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the differences; send nothing.")
+    ] = False,
     migrate: Migrate = False,
     timeout: Within = None,
 ) -> None:
-    """Give Connect the configs of connectors/*.json, and wait until they run.
+    """Send the configs of connectors/*.json to Kafka Connect, and wait until they run.
 
-    Shows what differs first. Wrong values are refused before Connect sees them; what Connect has
-    already is not sent again; nothing is removed first. Waits for a Connect that is not up yet.
+    Shows the differences first. Refuses wrong values before Connect sees them, and sends only
+    what differs. Removes nothing. Waits until Connect answers.
 
     \b
     stroke connectors apply --dry-run
@@ -107,10 +109,10 @@ def restart(
     names: Names = None,
     *,
     only_failed: Annotated[
-        bool, typer.Option("--only-failed", help="Leave alone what runs.")
+        bool, typer.Option("--only-failed", help="Restart only what failed.")
     ] = False,
 ) -> None:
-    """Restart connectors with their tasks; they go on where they were.
+    """Restart connectors with their tasks; they continue where they stopped.
 
     \b
     stroke connectors restart --only-failed
@@ -121,7 +123,7 @@ def restart(
 
 @app.command()
 def pause(names: Names = None) -> None:
-    """Let connectors wait: they keep their place, and `watch` leaves them alone.
+    """Pause connectors: they keep their position, and `watch` does not restart them.
 
     \b
     stroke connectors pause sqlserver-sink
@@ -131,7 +133,7 @@ def pause(names: Names = None) -> None:
 
 @app.command()
 def resume(names: Names = None) -> None:
-    """Let connectors that were paused or stopped go on where they were.
+    """Resume paused or stopped connectors; they continue where they stopped.
 
     \b
     stroke connectors resume sqlserver-sink
@@ -148,7 +150,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing.")] = False,
 ) -> None:
-    """Take connectors away from Connect. Topics, offsets and copies stay: `apply` goes on there.
+    """Remove connectors from Connect. Topics, offsets and copies stay: `apply` continues there.
 
     \b
     stroke connectors remove s3-sink --dry-run
@@ -165,23 +167,23 @@ def remove(
 @app.command()
 def watch(
     *,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10.0,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two checks.")] = 10.0,
     metrics_port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Serve Prometheus metrics here, at STROKE_HTTP_HOST."),
     ] = None,
     once: Annotated[
-        bool, typer.Option("--once", help="Look once; exit code 1 if something is wrong.")
+        bool, typer.Option("--once", help="Check once; exit code 1 if something is wrong.")
     ] = False,
     apply_first: Annotated[
-        bool, typer.Option("--apply", help="Apply all first; metrics open once all run.")
+        bool, typer.Option("--apply", help="Apply all first; serve metrics once all run.")
     ] = False,
 ) -> None:
-    """Restart what fails or stands still, with back-off and a cap, until SIGTERM or Ctrl-C.
+    """Restart connectors that fail or stall, with growing pauses, until SIGTERM or Ctrl-C.
 
-    A sink that commits nothing while there is more to read stands still, whatever its state says.
-    A connector that was paused or stopped is left alone. Prints one line for each event, and one
-    for a trouble that goes on.
+    A sink has stalled if it commits nothing although there are records to read, whatever its state
+    says. Paused and stopped connectors are not restarted. Prints one line for each event, and one
+    for a problem that lasts.
 
     \b
     stroke connectors watch --metrics-port 9401

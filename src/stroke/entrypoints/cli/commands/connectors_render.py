@@ -15,14 +15,14 @@ def render(
         typer.Option(
             "--cluster-id",
             metavar="ID",
-            help="The Kafka cluster's own id, which names the Iceberg sink's control topic.",
+            help="The Kafka cluster's id: part of the name of the Iceberg sink's control topic.",
         ),
     ],
 ) -> None:
     """Print the connectors as `apply` would send them, as values for deploy/helm/stroke.
 
-    Asks nothing of Kafka or Connect, and changes nothing there. Wrong values are refused, as far
-    as that can be told without Connect. Secrets stay names: ${env:...}.
+    Does not contact Kafka or Connect. Refuses wrong values, as far as it can without asking
+    Connect. Secrets stay names: ${env:...}.
 
     \b
     stroke connectors render --cluster-id "$(kubectl get kafka stroke -o jsonpath={.status.clusterId})" > connectors.json

@@ -24,10 +24,10 @@ Revision = Annotated[str, typer.Argument(metavar="REVISION", help="A revision, h
 
 @app.command()
 def upgrade(revision: Revision = "head") -> None:
-    """Bring the schema up to date; a table predictions that is there already is adopted.
+    """Upgrade the schema; an existing table predictions is adopted with its rows.
 
-    Safe to run at every start and from several replicas at once. Waits for a database that is
-    not up yet (STROKE_DATABASE_WAIT_SECONDS).
+    Safe to run at every start, and from several processes at once. Waits until the database
+    answers (STROKE_DATABASE_WAIT_SECONDS).
 
     \b
     stroke db upgrade
@@ -46,13 +46,13 @@ def upgrade(revision: Revision = "head") -> None:
 @app.command()
 def downgrade(
     revision: Annotated[
-        str, typer.Argument(metavar="REVISION", help="A revision, or base: drop the table.")
+        str, typer.Argument(metavar="REVISION", help="A revision, or base, which drops the tables.")
     ],
     *,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL, run nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL; run nothing.")] = False,
 ) -> None:
-    """Take the schema back. What the older schema has no room for is lost: make a backup.
+    """Take the schema back to an older revision. Newer tables and columns are lost: back up first.
 
     \b
     stroke db downgrade 0001 --dry-run
@@ -75,9 +75,9 @@ def downgrade(
 
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
-    """Say where the database is and which revision its schema is at.
+    """Show where the database is and which revision its schema has.
 
-    The exit code is 0 when the schema is the one that this version needs, and 1 otherwise.
+    The exit code is 0 if the schema is the one that this version needs, else 1.
 
     \b
     stroke db status
@@ -105,31 +105,31 @@ def status(*, as_json: AsJson = False) -> None:
 @app.command("import")
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A mysqldump (.sql) or a CSV; perhaps with .gz.")
+        Path, typer.Argument(metavar="FILE", help="A mysqldump (.sql) or a CSV, also with .gz.")
     ],
     *,
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite stored rows that differ.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, store nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; store nothing.")] = False,
     rejects: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where rows that were not stored and their reasons go, if there are any.  "
+            help="File for rows that were not stored, with reasons, if there are any.  "
             "[default: FILE.rejects.csv]",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put the rows of an existing table predictions into this database, ids and all.
+    """Import the rows of an existing table predictions into this database, with their ids.
 
-    Can be run again: rows that are stored already are passed over, and those whose values differ
-    are reported. A CSV names the columns in its first line; an empty cell and \\N are NULL. Of a
-    dump only the INSERTs into predictions count.
+    You may run it again: it skips rows that are stored already, and reports rows whose values
+    differ. A CSV names the columns in its first line; an empty cell and \\N are NULL. From a
+    dump, only the INSERTs into predictions are read.
 
-    The exit code is 1 when any row was not stored; the side file says which and why.
+    The exit code is 1 if any row was not stored; the side file says which ones and why.
 
     \b
     mysqldump --single-transaction stroke_predictions predictions > old.sql

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-app = typer.Typer(no_args_is_help=True, help="Records that a connector could not take.")
+app = typer.Typer(no_args_is_help=True, help="Records that a connector could not write.")
 
 Connector = Annotated[
     str | None,
@@ -34,13 +34,13 @@ def list_(
     connector: Connector = None,
     *,
     settled: Annotated[
-        bool, typer.Option("--all", help="Also letters that were dealt with.")
+        bool, typer.Option("--all", help="Also list letters that were handled already.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the records that wait: where from, about which prediction, why. Never their values.
+    """List dead letters: their origin, their prediction and the error, never their values.
 
-    The exit code is 1 if any waits.
+    The exit code is 1 if any dead letter waits.
 
     \b
     stroke pipeline dlq list
@@ -67,19 +67,19 @@ def replay(
         list[int] | None,
         typer.Option("--letter", help="Only this letter of CONNECTOR; may be repeated."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List, send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List; send nothing.")] = False,
     skip_unreadable: Annotated[
         bool,
         typer.Option(
-            "--skip-unreadable", help="Take letters without a readable id as dealt with, too."
+            "--skip-unreadable", help="Also count letters without a readable id as handled."
         ),
     ] = False,
 ) -> None:
-    """Let the rows that the letters are about flow once more, as MySQL holds them now.
+    """Send the rows of dead letters through the pipeline again, as MySQL has them now.
 
-    Mend the cause first, or they come back. Rows that exist come by an incremental snapshot, of
-    others the deletion is told. A letter whose key cannot be read stays, and makes the exit
-    code 1.
+    Fix the cause first, or they come back. Rows that exist are sent by an incremental snapshot;
+    for other rows a deletion is sent. A letter whose key cannot be read stays, and makes the
+    exit code 1.
 
     \b
     stroke pipeline dlq replay --dry-run
@@ -127,11 +127,11 @@ def park(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Move a failing sink past records that it cannot take, keeping a copy of each.
+    """Move a failing sink past records that it cannot write, keeping a copy of each.
 
-    For what fails in the sink itself; what fails before it is parked by Connect. Everything that
-    the sink has not committed is copied to its dead-letter topic, up to --through, and the sink
-    goes on after it. `replay` sends the good ones among them again.
+    Use it for records that fail in the sink itself; Connect parks those that fail earlier. All
+    records that the sink has not committed, up to --through, are copied to its dead-letter
+    topic, and the sink continues after them. `replay` sends the good ones among them again.
 
     \b
     stroke connectors status

@@ -38,17 +38,17 @@ def doctor(
         typer.Option(
             min=1,
             max=3600,
-            help="Seconds that a copy has to follow the canary.  "
+            help="Seconds within which the canary must reach a copy.  "
             "[default: 60, or three commits of the lake]",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Examine a running stack: every part, the connectors, the metrics, and one canary.
+    """Check a running platform: every part, the connectors, the metrics, and one test prediction.
 
-    The canary is a prediction of an invented patient whose country is `stroke doctor`. It is
-    followed to MySQL and into both copies by its id, erased, and seen erased. A failing check
-    stops no other; what is not configured is said, and no failure.
+    The test prediction (the canary) is of an invented patient whose country is `stroke doctor`.
+    The doctor follows it by its id to MySQL and into both copies, erases it, and checks that it
+    is gone. A check that fails stops no other. A part that is not configured is not a failure.
 
     The exit code is 0 if nothing failed, and 1 otherwise.
 

@@ -35,18 +35,18 @@ def report(
     since: Since = None,
     until: Until = None,
     threshold: Annotated[
-        float, typer.Option(min=0, help="A higher index is drift: 0.1 is minor, 0.25 major.")
+        float, typer.Option(min=0, help="A higher index counts as drift: 0.1 is minor, 0.25 major.")
     ] = 0.25,
     minimum: Annotated[
-        int, typer.Option(min=1, help="Of fewer predictions nothing is said.")
+        int, typer.Option(min=1, help="With fewer predictions, no verdict is given.")
     ] = 1000,
     as_json: AsJson = False,
     html: Html = None,
 ) -> None:
-    """Hold stored predictions of the served model against its training data.
+    """Compare stored predictions of the served model with its training data.
 
-    The population stability index of each measurement and of the score, from the histograms in
-    the model's manifest. The exit code is 1 when one of them is above --threshold.
+    Prints the population stability index of each measurement and of the score, from the
+    histograms in the model's manifest. The exit code is 1 if one is above --threshold.
 
     \b
     stroke drift report --since 2026-11-01

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The Iceberg table of change events: its upkeep.")
 
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Count, change nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Count; change nothing.")]
 
 
 @app.command()
 def status(*, as_json: AsJson = False) -> None:
-    """Say how many files, rows, bytes and snapshots there are, and how far the sink has come.
+    """Show the number of files, rows, bytes and snapshots, and the sink's position.
 
     \b
     stroke lake status
@@ -45,9 +45,9 @@ def status(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def create() -> None:
-    """Make the table of change events, if it is not there. The Iceberg sink does not make it.
+    """Create the table of change events if it is missing. The Iceberg sink does not create it.
 
-    `stroke connectors apply` does so by itself; this is for connectors that an operator applies.
+    `stroke connectors apply` does this itself. Use it if a Kubernetes operator applies connectors.
 
     \b
     stroke lake create
@@ -67,16 +67,16 @@ def create() -> None:
 def compact(
     *,
     all_days: Annotated[
-        bool, typer.Option("--all", help="Also the day that is not over (UTC).")
+        bool, typer.Option("--all", help="Also merge the current day (UTC).")
     ] = False,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make few files of the many small ones that the sink writes, day by day.
+    """Merge the many small files that the sink writes into few, day by day.
 
-    May run at any time, beside the sink, and be interrupted: a day's files change at once, or not
-    at all. The small files stay on S3 until `stroke lake expire` forgets the snapshots that have
-    them. For Parquet only.
+    You may run it while the sink runs, and interrupt it: all files of a day change at once, or
+    none. The small files stay on S3 until `stroke lake expire` removes the snapshots that hold
+    them. Works for Parquet only.
 
     \b
     stroke lake compact --dry-run
@@ -97,16 +97,18 @@ def compact(
 def expire(
     *,
     older_than_days: Annotated[
-        float, typer.Option(min=0, help="Snapshots that are older may go.")
+        float, typer.Option(min=0, help="Remove only snapshots that are older.")
     ] = 7.0,
-    keep: Annotated[int, typer.Option(min=1, help="The newest that stay, however old.")] = 10,
+    keep: Annotated[
+        int, typer.Option(min=1, help="Number of newest snapshots to keep, however old.")
+    ] = 10,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forget old snapshots, and delete the files that only they have.
+    """Remove old snapshots, and delete the files that only they use.
 
-    The present rows stay. The sink's last snapshot stays however old it is, since it says where
-    the sink has to go on.
+    The current rows stay. The sink's last snapshot stays, however old it is, because it holds the
+    position from which the sink continues.
 
     \b
     stroke lake expire --dry-run
@@ -139,7 +141,10 @@ def expire(
 def orphans(
     *,
     older_than_hours: Annotated[
-        float, typer.Option(min=1, help="Files that are older, than the sink's last commit, too.")
+        float,
+        typer.Option(
+            min=1, help="Only files older than this, and older than the sink's last commit."
+        ),
     ] = 72.0,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete them.")] = False,
     as_json: AsJson = False,
@@ -149,8 +154,8 @@ def orphans(
     The sink's newest files are in no snapshot yet: leave --older-than-hours well above the
     longest time that Connect was ever down.
 
-    What a killed writer had not finished is no file yet: a lifecycle rule of the bucket that aborts
-    incomplete multipart uploads ends it.
+    An upload that a killed writer did not finish is not a file yet. To remove such uploads, give
+    the bucket a lifecycle rule that aborts incomplete multipart uploads.
 
     \b
     stroke lake orphans

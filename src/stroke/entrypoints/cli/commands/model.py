@@ -29,7 +29,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 Model = Annotated[
     str | None,
     typer.Option(
-        "--model", "-m", help="A name in the store, a folder or an .onnx file; default: the served."
+        "--model",
+        "-m",
+        help="A name in the store, a folder or an .onnx file.  [default: the served]",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
@@ -46,12 +48,12 @@ def train(
     data: Data,
     name: Name = "stroke-spline-lr",
     output: Annotated[
-        Path | None, typer.Option(help="Folder to write instead of one in the store.")
+        Path | None, typer.Option(help="Folder to write to, instead of the model store.")
     ] = None,
     replace: Replace = False,
     as_json: Json = False,
 ) -> None:
-    """Fit, cross-validate, export and verify a model; reproducible to the byte."""
+    """Fit, cross-validate, export and verify a model; the same data give the same bytes."""
     _needs_training_packages()
     from stroke.adapters.training.data import read_csv
     from stroke.adapters.training.spline_regression import STEPS
@@ -73,8 +75,8 @@ def train(
 def evaluate(data: Data, model: Model = None, as_json: Json = False) -> None:
     """Measure a model on labelled patients, with 95 % bootstrap intervals.
 
-    On the very rows that a model was trained with, the figures flatter it: the manifest has the
-    cross-validated ones.
+    Do not use the rows with which the model was trained: the figures would be too good. The
+    manifest has cross-validated figures.
     """
     _needs_training_packages()
     import numpy as np
@@ -128,7 +130,7 @@ def show(model: Model = None, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: stroke model verify --model mine && deploy")
 def verify(model: Model = None, as_json: Json = False) -> None:
-    """Check checksum, contract, and that contributions sum to the logit; exit code 1 if not."""
+    """Check a model's checksum, interface and contributions; exit code 1 if one is wrong."""
     import numpy as np
 
     from stroke.adapters.simulation.patients import simulate
@@ -165,16 +167,17 @@ def import_model(
     ],
     name: Name,
     trust_pickle: Annotated[
-        bool, typer.Option(help="Unpickle FILE, which runs whatever code it carries.")
+        bool, typer.Option(help="Allow to unpickle FILE, which runs any code in it.")
     ] = False,
     python: Annotated[
-        str | None, typer.Option(help="Interpreter with the libraries that the pickle needs.")
+        str | None,
+        typer.Option(help="Python interpreter that has the libraries that the pickle needs."),
     ] = None,
     medium: Annotated[float, typer.Option(help="Where the medium band starts.")] = 0.3,
     high: Annotated[float, typer.Option(help="Where the high band starts.")] = 0.7,
     replace: Replace = False,
 ) -> None:
-    """Bring an ONNX graph, or a pickled scikit-learn pipeline, into the model store.
+    """Import an ONNX graph, or a pickled scikit-learn pipeline, into the model store.
 
     A pickle is converted and compared with the original over thousands of random and boundary
     patients; a graph that differs by more than 1e-6 is not written.
@@ -211,7 +214,7 @@ def import_model(
     typer.echo(f"{version}: {said}; serve it with SAVED_MODEL={name}")
 
 
-@app.command("list")
+@app.command("list", epilog="Example: stroke model list --json")
 def list_models(as_json: Json = False) -> None:
     """List the names that SAVED_MODEL can take."""
     names = _store().names()

@@ -28,31 +28,32 @@ def _group() -> None:
 @app.command("import")
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="CSV", help="A CSV file with a header; perhaps with .gz.")
+        Path, typer.Argument(metavar="CSV", help="A CSV file with a header, also with .gz.")
     ],
     *,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count, store nothing.")] = (
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and count; store nothing.")] = (
         False
     ),
     rejects: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where the lines of bad rows and their reasons go, if there are any.  "
+            help="File for the bad rows, if there are any: line and reason of each.  "
             "[default: CSV.rejects.csv]",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Record the outcomes of predictions: whether there was a stroke, when, and who says so.
+    """Import outcomes: whether the patient had a stroke, when, and the source.
 
-    Needed are the columns prediction_id, stroke (1 or 0, yes or no), date (YYYY-MM-DD: of the
-    stroke, or until which there was none) and source (where that is known from, never a name);
-    others are passed over. Can be run again: an outcome that is stored already changes nothing,
-    and another one takes the former one's place, as a later row of the file does.
+    The CSV needs the columns prediction_id, stroke (1 or 0, yes or no), date (YYYY-MM-DD: day of
+    the stroke, or the last day known to be free of one) and source (where this is known from,
+    never a name); other columns are ignored. You may run it again: an outcome that is stored
+    already changes nothing. A different outcome, or a later row of the file, replaces it.
 
-    Bad rows are left out and listed in a side file by line and reason; the exit code is then 1.
+    Bad rows are left out, and a side file lists their lines and reasons; the exit code is then
+    1.
 
     \b
     stroke outcomes import register.csv --dry-run

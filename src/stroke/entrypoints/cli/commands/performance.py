@@ -44,23 +44,33 @@ def performance(
     model_version: Annotated[
         str | None,
         typer.Option(
-            metavar="VERSION", help="Of which model.  [default: the served one]", show_default=False
+            metavar="VERSION",
+            help="Only this model version.  [default: the served one]",
+            show_default=False,
         ),
     ] = None,
     every_version: Annotated[
-        bool, typer.Option("--all-versions", help="Every version that has outcomes.")
+        bool, typer.Option("--all-versions", help="One report for each version that has outcomes.")
     ] = False,
     minimum_count: Annotated[
-        int, typer.Option(min=20, help="Of groups of fewer predictions only the size is told.")
+        int, typer.Option(min=20, help="Smaller groups report only their size.")
     ] = 100,
     minimum_events: Annotated[
         int,
-        typer.Option(min=2, help="... and of groups of fewer strokes, or patients without one."),
+        typer.Option(
+            min=2,
+            help="Groups with fewer strokes, or fewer patients without one, report no measures.",
+        ),
     ] = 10,
     as_json: AsJson = False,
     html: Html = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on until SIGTERM or Ctrl-C.")] = False,
-    every: Annotated[float, typer.Option(min=1, metavar="SECONDS", help="With --watch.")] = 3600,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until SIGTERM or Ctrl-C.")] = False,
+    every: Annotated[
+        float,
+        typer.Option(
+            min=1, metavar="SECONDS", help="With --watch: seconds between two measurements."
+        ),
+    ] = 3600,
     port: Annotated[
         int | None,
         typer.Option(
@@ -70,16 +80,16 @@ def performance(
         ),
     ] = None,
 ) -> None:
-    """Judge the model by its predictions whose outcome is known.
+    """Measure how right the model was, by predictions with a known outcome.
 
     AUC, sensitivity and specificity of the bands, Brier score, calibration slope and intercept,
     observed / expected, calibration error and decision curve, overall, by gender and by age
-    group, with 95 % intervals; of small groups only the size. The decision docs/decisions/0041
-    says how each is computed, and when a measure counts as dropped.
+    group, with 95 % intervals. Small groups report only their size. docs/decisions/0041 says how
+    each measure is computed, and when it counts as dropped.
 
     The exit code is 1 when a measure of STROKE_PERFORMANCE_WATCHED is worse than its reference
-    by more than STROKE_PERFORMANCE_DROP. With --watch that is a metric instead, and a database
-    that is away is said and tried again.
+    by more than STROKE_PERFORMANCE_DROP. With --watch, a metric reports it instead; a database
+    that does not answer is reported and tried again.
 
     \b
     stroke performance

@@ -43,10 +43,10 @@ class SinkDialectName(StrEnum):
 
 Replicas = Annotated[
     list[ReplicaName] | None,
-    typer.Option("--replica", help="Which copy; may be repeated.  [default: all]"),
+    typer.Option("--replica", help="Only this copy; may be repeated.  [default: all]"),
 ]
 ChunkSize = Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows compared at a time.")]
-Timeout = Annotated[float, typer.Option(min=0, help="Seconds that a copy has to catch up.")]
+Timeout = Annotated[float, typer.Option(min=0, help="Seconds within which a copy must catch up.")]
 
 
 @app.command()
@@ -57,19 +57,18 @@ def verify(
     timeout: Timeout = 120.0,
     as_json: AsJson = False,
     every: Annotated[
-        float | None, typer.Option(min=1, metavar="SECONDS", help="Go on until SIGTERM or Ctrl-C.")
+        float | None, typer.Option(min=1, metavar="SECONDS", help="Repeat until SIGTERM or Ctrl-C.")
     ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(min=0, max=65535, help="Serve Prometheus metrics here, at STROKE_HTTP_HOST."),
     ] = None,
 ) -> None:
-    """Compare every row of MySQL with its copies, while rows come and go.
+    """Compare every row of MySQL with its copies, while rows are written and erased.
 
-    Waits until the copies hold what MySQL holds now, compares checksums in one pass, and reads
-    what disagrees once more. The exit code is 1 if an id is missing, extra or different, or an
-    event is stored twice. With --every a comparison that cannot be made is said, and the next
-    one follows.
+    Waits until the copies have caught up, compares checksums in one pass, and reads rows that
+    differ once more. The exit code is 1 if an id is missing, extra or different, or an event is
+    stored twice. With --every, a comparison that fails is reported, and the next one follows.
 
     \b
     stroke pipeline verify
@@ -116,15 +115,15 @@ def repair(
     replica: Replicas = None,
     chunk_size: ChunkSize = 10_000,
     timeout: Timeout = 120.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the ids, send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the ids; send nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send once more what disagrees, and verify again.
+    """Send rows that differ to the copies again, then verify.
 
-    Missing and different rows come by an incremental snapshot, which Debezium makes while changes
-    flow on; of extra rows MySQL's binlog tells the deletion. The exit code is 1 if the copies
-    disagree in the end.
+    Debezium sends missing and different rows by an incremental snapshot, while changes flow on.
+    For extra rows, a deletion is written to MySQL's binlog. The exit code is 1 if the copies
+    still differ at the end.
 
     \b
     stroke pipeline repair --dry-run
@@ -156,15 +155,16 @@ def sink_schema(
     *,
     dialect: Annotated[
         SinkDialectName | None,
-        typer.Option(help="Whose SQL.  [default: the configured sink's]", show_default=False),
+        typer.Option(help="SQL dialect.  [default: the configured sink's]", show_default=False),
     ] = None,
     apply: Annotated[
-        bool, typer.Option("--apply", help="Run it on the configured sink; an old table stays.")
+        bool,
+        typer.Option("--apply", help="Run it on the configured sink; an existing table stays."),
     ] = False,
 ) -> None:
-    """Print the statement that makes the SQL sink's table, or run it.
+    """Print the statement that creates the SQL sink's table, or run it.
 
-    To be run before the sink's connector: left to itself it makes a table that loses text.
+    Run it before the sink's connector: the connector alone would create a table that loses text.
 
     \b
     stroke pipeline sink-schema --dialect mssql

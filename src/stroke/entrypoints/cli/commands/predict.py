@@ -39,21 +39,23 @@ def predict(
     ],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is stdout.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The output file; - is stdout.")
     ] = STDOUT,
     rejects: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Where the lines of bad rows and their reasons go, if there are any. "
-            "[default: FILE.rejects.csv, of stdin predict.rejects.csv]",
+            help="File for the bad rows, if there are any: line and reason of each. "
+            "[default: FILE.rejects.csv; for stdin predict.rejects.csv]",
             show_default=False,
         ),
     ] = None,
-    store: Annotated[bool, typer.Option("--store", help="Keep the predictions too.")] = False,
+    store: Annotated[
+        bool, typer.Option("--store", help="Also store the predictions in the database.")
+    ] = False,
     model: ModelName = None,
     from_line: Annotated[
-        int, typer.Option(min=1, metavar="LINE", help="Pass over rows before this line.")
+        int, typer.Option(min=1, metavar="LINE", help="Skip the rows before this line.")
     ] = 1,
     as_json: Annotated[
         bool,
@@ -66,11 +68,12 @@ def predict(
 
     The output has the input's columns, untouched, and probability, risk_category,
     contributing_factors (up to three names, strongest first, joined by ";") and model_version;
-    with --store also prediction_id. Needed are the columns gender, age, hypertension,
+    with --store also prediction_id. The input needs the columns gender, age, hypertension,
     heart_disease, avg_glucose_level, bmi and smoking_status; with --store also name, country
-    and province. Other columns pass through.
+    and province. Other columns are copied.
 
-    Bad rows are left out and listed in a side file by line and reason; the exit code is then 1.
+    Bad rows are left out, and a side file lists their lines and reasons; the exit code is then
+    1.
 
     \b
     stroke predict patients.csv --output scored.csv

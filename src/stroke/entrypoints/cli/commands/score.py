@@ -57,22 +57,24 @@ def score(
         str,
         typer.Argument(
             metavar="OUTPUT",
-            help="A .parquet or .csv file; for a folder, one for as many Parquet files.",
+            help="A .parquet or .csv file; if INPUT is a folder, a folder for Parquet files.",
         ),
     ],
     *,
-    engine: Annotated[Engine, typer.Option(help="This process, or Spark.")] = Engine.LOCAL,
+    engine: Annotated[
+        Engine, typer.Option(help="Score in this process, or on Spark.")
+    ] = Engine.LOCAL,
     rejects: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Where bad rows are listed by file, line and reason, if there are any. "
+            help="File for the bad rows, if there are any: file, line and reason of each. "
             "[default: INPUT.rejects.csv; with Spark a folder, OUTPUT.rejects]",
             show_default=False,
         ),
     ] = None,
     contributions: Annotated[
-        bool, typer.Option("--contributions", help="Add what each feature contributes.")
+        bool, typer.Option("--contributions", help="Add the contribution of each feature.")
     ] = False,
     model: ModelName = None,
     master: Master = None,
@@ -80,14 +82,14 @@ def score(
 ) -> None:
     """Score Parquet or CSV files of any size with the served model.
 
-    The output has the input's columns and, as that of `stroke predict` does, probability,
+    The output has the input's columns and, like that of `stroke predict`, probability,
     risk_category, contributing_factors (up to three names, joined by ";") and model_version; with
     --contributions also log_odds_FEATURE for each feature, and baseline_log_odds: they sum to the
-    probability's logit. Needed are the columns gender, age, hypertension, heart_disease,
-    avg_glucose_level, bmi and smoking_status; the others pass through.
+    probability's logit. The input needs the columns gender, age, hypertension, heart_disease,
+    avg_glucose_level, bmi and smoking_status; other columns are copied.
 
-    Bad rows are left out and listed in a side file by reason; the exit code is then 1. Each file
-    appears whole or not at all.
+    Bad rows are left out, and a side file lists them with reasons; the exit code is then 1. An
+    output file is either complete or absent.
 
     \b
     stroke score patients.parquet scored.parquet

@@ -34,28 +34,28 @@ def serve(
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="Port; 0 takes a free one.  [default: STROKE_HTTP_PORT]"
+            min=0, max=65535, help="Port; 0 picks a free one.  [default: STROKE_HTTP_PORT]"
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=64, help="Processes.  [default: STROKE_HTTP_WORKERS]"),
+        typer.Option(min=1, max=64, help="Number of processes.  [default: STROKE_HTTP_WORKERS]"),
     ] = None,
     migrate: Annotated[
         bool | None,
         typer.Option(
             "--migrate/--no-migrate",
-            help="Bring the schema up to date first.  [default: on SQLite only]",
+            help="Upgrade the schema first.  [default: on SQLite only]",
             show_default=False,
         ),
     ] = None,
     banner: Annotated[
-        bool, typer.Option(help="Print the docs page's address and what to try next.")
+        bool, typer.Option(help="Print the address of the docs page and a command to try.")
     ] = True,
 ) -> None:
-    """Serve predictions over HTTP until SIGTERM or Ctrl-C; what waits is stored and answered first.
+    """Serve predictions over HTTP until SIGTERM or Ctrl-C, then finish the open requests.
 
-    Waits for a database that is not up yet (STROKE_DATABASE_WAIT_SECONDS).
+    Waits until the database answers (STROKE_DATABASE_WAIT_SECONDS).
 
     Examples:
       stroke serve

@@ -25,16 +25,16 @@ def simulate(
         int, typer.Option(min=0, help="The same seed gives the same patients, byte for byte.")
     ] = 0,
     form: Annotated[
-        Format, typer.Option("--format", help="NDJSON lines are bodies of POST /predict.")
+        Format, typer.Option("--format", help="Each NDJSON line is a body for POST /predict.")
     ] = Format.CSV,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to; - is stdout.")
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The output file; - is stdout.")
     ] = STDOUT,
 ) -> None:
     """Make plausible synthetic patients for tests, demonstrations and load.
 
-    Ages, blood pressure, heart disease, glucose, BMI and smoking go together as in the public
-    stroke data set; names and places are invented, from many countries.
+    Ages, blood pressure, heart disease, glucose, BMI and smoking are correlated as in the public
+    stroke data set. Names and places from many countries are invented.
 
     \b
     stroke simulate 1000 --seed 7 > patients.csv

@@ -34,7 +34,7 @@ Source = Annotated[
     ),
 ]
 OnEngine = Annotated[
-    Engine, typer.Option("--engine", help="DuckDB in this process, or Spark, which needs Java.")
+    Engine, typer.Option("--engine", help="DuckDB in this process, or Spark (needs Java).")
 ]
 Master = Annotated[
     str | None,
@@ -46,9 +46,9 @@ Master = Annotated[
         show_default=False,
     ),
 ]
-Top = Annotated[int, typer.Option(min=1, help="How many predictions `top-risks` has.")]
+Top = Annotated[int, typer.Option(min=1, help="Number of predictions in `top-risks`.")]
 Minimum = Annotated[
-    int, typer.Option("--minimum-count", min=1, help="Rates of fewer predictions are not told.")
+    int, typer.Option("--minimum-count", min=1, help="Smaller groups report no rates.")
 ]
 AsOf = Annotated[
     datetime | None,
@@ -58,7 +58,8 @@ AsOf = Annotated[
     ),
 ]
 Memory = Annotated[
-    int, typer.Option(min=128, metavar="MIB", help="What DuckDB may hold before it uses disk.")
+    int,
+    typer.Option(min=128, metavar="MIB", help="Memory that DuckDB may use before it uses disk."),
 ]
 
 

@@ -17,7 +17,7 @@ MOMENTS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Html = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Make a page with plots too; - is stdout.")
+    Path | None, typer.Option(metavar="FILE", help="Also write a page with plots; - is stdout.")
 ]
 Since = Annotated[
     datetime | None,
