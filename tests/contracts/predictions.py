@@ -10,12 +10,16 @@ import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
+import numpy as np
 import pytest
 
 from builders.predictions import NOON, patient, prediction
+from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.predictions.ports import PredictionRepository, RiskModel
 from stroke.domain.errors import IdempotencyKeyTaken, PredictionNotFound
+from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import PredictionFilter, prediction_data
 
@@ -331,3 +335,51 @@ class RiskModelContract:
         assert len(description.version) <= 64
         assert len(description.sha256) == 64
         assert description.features
+
+
+def _columns(patients: list[Patient]) -> dict[str, np.ndarray[Any, Any]]:
+    return {
+        name: np.array(
+            [getattr(each, name) for each in patients],
+            dtype=object if name in TEXT_FEATURES else np.float64,
+        )
+        for name in RAW_FEATURES
+    }
+
+
+class ColumnarRiskModelContract:
+    """Provide a fixture ``model``."""
+
+    def test_rows_are_scored_in_their_order(self, model: ColumnarRiskModel) -> None:
+        together = model.score(_columns(PATIENTS)).probability
+        alone = [model.score(_columns([each])).probability[0] for each in PATIENTS]
+
+        assert together.shape == (len(PATIENTS),)
+        assert len(set(together.tolist())) == len(PATIENTS)
+        assert together.tolist() == pytest.approx(alone, rel=1e-12)
+
+    def test_each_row_of_contributions_sums_to_the_logit(self, model: ColumnarRiskModel) -> None:
+        scores = model.score(_columns(PATIENTS))
+
+        assert scores.log_odds.shape == (len(PATIENTS), len(scores.features))
+        logit = np.log(scores.probability) - np.log1p(-scores.probability)
+        sums = scores.log_odds.sum(axis=1) + scores.baseline_log_odds
+        assert np.abs(sums - logit).max() < 1e-9
+
+    def test_the_same_features_are_explained_for_any_patients(
+        self, model: ColumnarRiskModel
+    ) -> None:
+        features = model.score(_columns(PATIENTS)).features
+
+        assert len(set(features)) == len(features) > 0
+        assert set(features) <= set(RAW_FEATURES)
+        for each in PATIENTS:
+            assert model.score(_columns([each])).features == features
+
+    def test_threads_may_share_a_columnar_model(self, model: ColumnarRiskModel) -> None:
+        columns = _columns(PATIENTS)
+        expected = model.score(columns)
+        with ThreadPoolExecutor(4) as threads:
+            for scores in threads.map(lambda _: model.score(columns), range(40)):
+                assert scores.probability.tolist() == expected.probability.tolist()
+                assert scores.log_odds.tolist() == expected.log_odds.tolist()

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+
+from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.application.predictions.ports import (
     OutcomeRepository,
     PredictionObserver,
@@ -69,6 +73,20 @@ class FakeRiskModel(RiskModel):
             tuple(contributions),
             baseline,
         )
+
+
+class FakeColumnarRiskModel(ColumnarRiskModel):
+    """``FakeRiskModel``, column by column; refuses texts that are no choice."""
+
+    @property
+    def description(self) -> ModelDescription:
+        return FakeRiskModel().description
+
+    def score(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Scores:
+        assert set(columns["gender"]) <= {"Male", "Female", "Other"}
+        log_odds = np.stack([0.05 * (columns["age"] - 45), 0.4 * columns["hypertension"]], axis=1)
+        probability = 1 / (1 + np.exp(3.0 - log_odds.sum(axis=1)))
+        return Scores(probability, log_odds, ("age", "hypertension"), -3.0)
 
 
 class FakePredictionRepository(PredictionRepository):

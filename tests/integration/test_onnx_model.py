@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from builders.predictions import patient
-from contracts.predictions import PATIENTS, RiskModelContract
+from contracts.predictions import PATIENTS, ColumnarRiskModelContract, RiskModelContract
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore
@@ -66,7 +66,7 @@ def save(content: bytes, tmp_path: Path) -> Path:
     return file
 
 
-class TestShippedModel(RiskModelContract):
+class TestShippedModel(RiskModelContract, ColumnarRiskModelContract):
     @pytest.fixture
     def model(self) -> OnnxRiskModel:
         return OnnxRiskModel(SHIPPED / DEFAULT)
@@ -110,7 +110,7 @@ class TestShippedModel(RiskModelContract):
         assert old.factors[0] == "age"
 
 
-class TestGraphWithoutContributions(RiskModelContract):
+class TestGraphWithoutContributions(RiskModelContract, ColumnarRiskModelContract):
     """A bare graph of raw and engineered features, 32-bit and whole numbers: Shapley values."""
 
     @pytest.fixture

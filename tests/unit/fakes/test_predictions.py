@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from contracts.outcomes import OutcomeRepositoryContract, Repositories
-from contracts.predictions import PredictionRepositoryContract, RiskModelContract
-from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
+from contracts.predictions import (
+    ColumnarRiskModelContract,
+    PredictionRepositoryContract,
+    RiskModelContract,
+)
+from fakes.predictions import (
+    FakeColumnarRiskModel,
+    FakeOutcomeRepository,
+    FakePredictionRepository,
+    FakeRiskModel,
+)
 
 
 class TestFakePredictionRepository(PredictionRepositoryContract):
@@ -26,3 +35,9 @@ class TestFakeRiskModel(RiskModelContract):
     @pytest.fixture
     def model(self) -> FakeRiskModel:
         return FakeRiskModel()
+
+
+class TestFakeColumnarRiskModel(ColumnarRiskModelContract):
+    @pytest.fixture
+    def model(self) -> FakeColumnarRiskModel:
+        return FakeColumnarRiskModel()

@@ -19,8 +19,6 @@ from stroke.adapters.arrow.csv_rows import Mask
 from stroke.adapters.arrow.scoring import (
     CATEGORIES,
     FACTOR_SEPARATOR,
-    ColumnarRiskModel,
-    Scores,
     categorise,
     explained_features,
     factor_codes,
@@ -36,6 +34,7 @@ from stroke.adapters.arrow.screening import (
     screen,
     unfit,
 )
+from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.risk import TOP_FACTORS
 

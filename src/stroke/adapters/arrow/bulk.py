@@ -18,7 +18,8 @@ from stroke.adapters.arrow.csv_columns import Reject, judge_rows
 from stroke.adapters.arrow.csv_header import PREDICTION_ID, Header, added_names
 from stroke.adapters.arrow.csv_rows import BLOCK_BYTES, Indices, RowReader, Rows
 from stroke.adapters.arrow.ordered_map import map_ahead
-from stroke.adapters.arrow.scoring import ColumnarRiskModel, Scores, explained_features, lines
+from stroke.adapters.arrow.scoring import explained_features, lines
+from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.domain.patient import Patient
 
 STORE_AT_A_TIME: Final = 1000

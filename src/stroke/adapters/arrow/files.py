@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.csv_columns import Reject
-from stroke.adapters.arrow.scoring import ColumnarRiskModel
 from stroke.adapters.arrow.tables import ScoredCsv, ScoredParquet, ScoredTable
+from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.domain.errors import InvalidData
 
 _ROW_GROUP: Final = 128 * 1024

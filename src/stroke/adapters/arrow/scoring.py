@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
 from itertools import product
-from typing import Any, Final, Protocol
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stroke.adapters.arrow.csv_rows import Indices, Rows
+from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskBands, RiskCategory
@@ -23,35 +23,6 @@ Floats = NDArray[np.float64]
 _ANYONE: Final = Patient("Female", 45.0, 0, 0, 90.0, 28.0, "never smoked")
 FACTOR_SEPARATOR: Final = ";"
 CATEGORIES: Final = tuple(RiskCategory)  # Low, Medium, High
-
-
-class Scores(Protocol):
-    """``probability`` (N,) and ``log_odds`` (N, k), whose columns are ``features``.
-
-    With ``baseline_log_odds`` each row of ``log_odds`` sums to the probability's logit.
-    """
-
-    @property
-    def probability(self) -> Floats: ...
-
-    @property
-    def log_odds(self) -> Floats: ...
-
-    @property
-    def features(self) -> tuple[str, ...]: ...
-
-    @property
-    def baseline_log_odds(self) -> float: ...
-
-
-class ColumnarRiskModel(Protocol):
-    """A risk model that takes columns. Safe to call from several threads."""
-
-    @property
-    def description(self) -> ModelDescription: ...
-
-    def score(self, columns: Mapping[str, NDArray[Any]]) -> Scores:
-        """Score N patients: float64 numbers, object arrays of str for texts."""
 
 
 def explained_features(model: ColumnarRiskModel) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from stroke.adapters.arrow.csv_columns import Reject, judge_rows
 from stroke.adapters.arrow.csv_header import Header, names_of
 from stroke.adapters.arrow.csv_rows import Mask, RowReader, Rows
 from stroke.adapters.arrow.ordered_map import map_ahead
-from stroke.adapters.arrow.scoring import ColumnarRiskModel
+from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.domain.errors import InvalidData
 
 _BATCH_ROWS: Final = 64 * 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +20,7 @@ from stroke.adapters.onnx.manifest import (
     read_manifest,
 )
 from stroke.adapters.onnx.shapley import shapley_values
+from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.application.predictions.ports import RiskModel
 from stroke.domain.errors import InvalidModel, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
@@ -31,21 +31,7 @@ from stroke.domain.risk import Contribution, ModelDescription, RiskAssessment
 _CERTAIN: Final = 1e-12
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """Scores of N patients: ``probability (N,)`` and its parts ``log_odds (N, k)``.
-
-    Column ``j`` of ``log_odds`` belongs to ``features[j]``; with ``baseline_log_odds`` each row
-    sums to the logit of the probability.
-    """
-
-    probability: NDArray[np.float64]
-    log_odds: NDArray[np.float64]
-    features: tuple[str, ...]
-    baseline_log_odds: float
-
-
-class OnnxRiskModel(RiskModel):
+class OnnxRiskModel(RiskModel, ColumnarRiskModel):
     """Serves the artefact at ``path``: a folder with graph and manifest, or a bare ``.onnx`` file.
 
     Raises ``ModelNotFound``, or ``InvalidModel`` saying which part of the contract is broken.
@@ -95,11 +81,6 @@ class OnnxRiskModel(RiskModel):
         ]
 
     def score(self, columns: Columns) -> Scores:
-        """Score many patients at once.
-
-        ``columns`` holds the raw features, ``(N,)`` each: text as an object array of str, numbers
-        as float64.
-        """
         probability, contributions = self._graph.run(columns)
         if contributions is not None and self._of_feature is not None:
             parts = contributions @ self._of_feature if self._summed else contributions

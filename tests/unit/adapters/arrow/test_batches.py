@@ -9,9 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from builders.columnar import FakeColumnarRiskModel
 from builders.predictions import patient, patient_json
-from fakes.predictions import FakeRiskModel
+from fakes.predictions import FakeColumnarRiskModel, FakeRiskModel
 from stroke.adapters.arrow.batches import BatchScoring, read_batch
 from stroke.adapters.arrow.csv_cells import patient_of
 from stroke.adapters.arrow.csv_header import Header

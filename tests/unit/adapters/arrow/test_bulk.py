@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders.columnar import FakeColumnarRiskModel, csv_text
+from builders.columnar import csv_text
 from builders.predictions import patient
-from fakes.predictions import FakeRiskModel
+from fakes.predictions import FakeColumnarRiskModel, FakeRiskModel
 from stroke.adapters.arrow import bulk
 from stroke.adapters.arrow.bulk import BulkScoring, Tally
 from stroke.adapters.arrow.csv_columns import Reject

@@ -10,8 +10,9 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from builders.columnar import FakeColumnarRiskModel, csv_text
+from builders.columnar import csv_text
 from builders.predictions import patient_json
+from fakes.predictions import FakeColumnarRiskModel
 from stroke.adapters.arrow import tables
 from stroke.adapters.arrow.files import Counts, Format, score_file
 from stroke.domain.errors import InvalidData

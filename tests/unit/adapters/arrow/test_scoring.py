@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builders.columnar import FakeColumnarRiskModel, FakeScores
+from fakes.predictions import FakeColumnarRiskModel
 from stroke.adapters.arrow.csv_rows import cut
 from stroke.adapters.arrow.scoring import categorise, lines, strongest
+from stroke.application.predictions.columnar import Scores
 from stroke.domain.risk import Contribution, RiskAssessment, RiskBands, RiskCategory
 
 MODEL = FakeColumnarRiskModel().description
@@ -22,7 +23,7 @@ def text(
     probability: list[float], log_odds: list[list[float]], ids: list[int] | None = None
 ) -> str:
     rows, _ = cut(b'a,b\r\nskipped\r\n\r\n"c\nd",e\r\n', 2, 2)
-    scores = FakeScores(np.array(probability), np.array(log_odds), FEATURES)
+    scores = Scores(np.array(probability), np.array(log_odds), FEATURES, -3.0)
     kept = np.array([0, 2])[: len(probability)]
     return bytes(lines(rows, kept, scores, MODEL, newline=b"\r\n", ids=ids)).decode()
 
@@ -61,7 +62,7 @@ def test_the_strongest_factors_are_those_of_the_domain(log_odds: list[float]) ->
 @pytest.mark.parametrize("version", ["1,0", '1"0', "1\r0"])
 def test_a_version_is_quoted_where_csv_needs_it(version: str) -> None:
     rows, _ = cut(b"a,b\n", 2, 2)
-    scores = FakeScores(np.array([0.5]), np.array([[1.0]]), ("age",))
+    scores = Scores(np.array([0.5]), np.array([[1.0]]), ("age",), -3.0)
     model = type(MODEL)(**{n: getattr(MODEL, n) for n in MODEL.__slots__} | {"version": version})
     line = bytes(lines(rows, np.array([0]), scores, model, newline=b"\n"))
     read = pacsv.read_csv(

@@ -26,7 +26,7 @@ from stroke.entrypoints.cli.terminal.scoring_options import (
 
 if TYPE_CHECKING:
     from stroke.adapters.arrow.files import Counts
-    from stroke.adapters.arrow.scoring import ColumnarRiskModel
+    from stroke.application.predictions.columnar import ColumnarRiskModel
 
 _SUFFIXES: Final = (".parquet", ".csv")
 
