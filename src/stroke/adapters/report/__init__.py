@@ -1,1 +1,1 @@
-"""The tables of a run as one page with plots."""
+"""HTML pages with tables and plots: the analyses of a run, drift, and the quality of models."""

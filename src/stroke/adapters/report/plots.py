@@ -1,4 +1,4 @@
-"""Plots of results, as SVG for a page. Text stays text, and no colour says anything alone."""
+"""Plots of results, as SVG for a page. Text stays text, and no meaning rests on colour alone."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
-from html import escape
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import matplotlib as mpl
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 MOST_BARS: Final = 20
-"""Of more groups the largest are drawn."""
+"""If there are more groups, the plot shows the largest."""
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -43,30 +43,42 @@ _EPOCH: Final = date(1970, 1, 1)
 _PROLOGUE: Final = re.compile(r"\A.*?(?=<svg)|<metadata>.*?</metadata>", re.DOTALL)
 _GROUP_ID: Final = re.compile(r'(<g) id="[^"]*"')
 _REFERENCE: Final = re.compile(r'(id="|href="#|url\(#)')
+_ELEMENT: Final = re.compile(r"\s*<svg\s+([^>]*)>(.*)</svg>\s*", re.DOTALL)
 
 
-def draw(rows: Rows, keys: Sequence[str], mark: str) -> str | None:
-    """Return a plot of an analysis's rows as an ``svg`` element, None for what has none.
+class Svg(NamedTuple):
+    """An ``svg`` element taken apart, so that a template can put a title into it."""
 
-    ``keys`` are the columns that name a group. ``mark`` is of this plot alone on its page.
+    attributes: Markup
+    content: Markup
+
+
+def draw(rows: Rows, keys: Sequence[str], mark: str) -> Svg | None:
+    """Return a plot of an analysis's rows, None for an analysis that has none.
+
+    ``keys`` are the columns that name a group. ``mark`` is unique to this plot on its page.
     """
     plot = _plot_of(rows, keys)
     return None if plot is None else as_svg(lambda: plot(rows), mark)
 
 
-def as_svg(plot: Callable[[], Figure], mark: str) -> str:
-    """Return what ``plot`` draws, in the style of all plots, as an ``svg`` element.
+def as_svg(plot: Callable[[], Figure], mark: str) -> Svg:
+    """Return what ``plot`` draws, in the style of all plots.
 
-    ``mark`` is of this plot alone on its page.
+    ``mark`` is unique to this plot on its page: the ids inside the plot begin with it. This is
+    the one place that declares HTML safe: matplotlib escapes the text that it writes.
     """
     with mpl.rc_context(_STYLE), warnings.catch_warnings():
-        # The reader's fonts draw the text: what this machine's lack does not matter.
+        # The reader's fonts draw the text, so it does not matter which fonts this machine lacks.
         warnings.filterwarnings("ignore", message="Glyph")
         figure = plot()
         sink = io.StringIO()
         figure.savefig(sink, format="svg", metadata={"Date": None})
     svg = _GROUP_ID.sub(r"\1", _PROLOGUE.sub("", sink.getvalue()))
-    return _REFERENCE.sub(rf"\g<1>{mark}-", svg)
+    parts = _ELEMENT.fullmatch(_REFERENCE.sub(rf"\g<1>{mark}-", svg))
+    if parts is None:
+        raise AssertionError("matplotlib writes one svg element")
+    return Svg(Markup(parts[1]), Markup(parts[2]))  # noqa: S704
 
 
 def group_of(row: Row, keys: Sequence[str]) -> str:
@@ -245,16 +257,3 @@ def _name_of_day(number: float, _: int | None) -> str:
 
 def _number(day: date) -> int:
     return (day - _EPOCH).days
-
-
-def labelled(svg: str, mark: str, title: str, text: str) -> str:
-    """Return a figure around ``svg`` that a screen reader can tell of; ``mark`` is its id."""
-    svg = svg.replace("<svg ", f'<svg role="img" aria-labelledby="{mark} {mark}-text" ', 1)
-    begin = svg.index(">") + 1
-    titles = (
-        f'<title id="{mark}">{escape(title)}</title><desc id="{mark}-text">{escape(text)}</desc>'
-    )
-    return (
-        f"<figure>{svg[:begin]}{titles}{svg[begin:]}"
-        f"<figcaption>{escape(title)}.</figcaption></figure>"
-    )

@@ -51,7 +51,7 @@ def report(
     stroke analytics report --html report.html --source db
     stroke analytics report --html report.html --results s3://reports/stroke
     """  # noqa: D301
-    from stroke.adapters.report.page import render
+    from stroke.adapters.report.analyses import render
 
     with ends_on_sigterm():
         if results is None:

@@ -194,7 +194,7 @@ async def _reports(parts: PerformanceContainer, wanted: _Wanted) -> list[Perform
 
 def _tell(reports: Sequence[PerformanceReport], *, html: Path | None, as_json: bool) -> None:
     if html is not None:
-        from stroke.adapters.report.performance import render
+        from stroke.adapters.report.model_quality import render
 
         page = render(reports)
         with opened(html) as stream:

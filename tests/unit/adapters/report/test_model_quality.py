@@ -4,7 +4,7 @@ import re
 from html.parser import HTMLParser
 
 from builders.predictions import NOON
-from stroke.adapters.report.performance import render
+from stroke.adapters.report.model_quality import render
 from stroke.domain.performance import (
     CalibrationPoint,
     CurvePoint,

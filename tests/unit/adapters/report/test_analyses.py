@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from builders.truth import EVENTS
 from stroke.adapters.duckdb.engine import DuckDbEngine
-from stroke.adapters.report.page import MOST_ROWS, render
+from stroke.adapters.report.analyses import MOST_ROWS, render
 from stroke.adapters.report.plots import MOST_BARS
 from stroke.application.analyses.changes import changes_schema
 from stroke.application.analyses.queries import Analysis, analyses

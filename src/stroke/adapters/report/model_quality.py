@@ -1,0 +1,122 @@
+"""How right the predictions of models were, as one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from stroke.adapters.report.cells import Cell
+from stroke.adapters.report.model_quality_plots import calibration_plot, decision_plot
+from stroke.adapters.report.plots import as_svg
+from stroke.adapters.report.templating import fill
+from stroke.domain.performance import (
+    MEASURES,
+    CurvePoint,
+    GroupPerformance,
+    PerformanceReport,
+)
+
+_GROUPS: Final = {"all": "Everybody", "gender": "Gender", "age_group": "Age group"}
+_MEASURE_COLUMNS: Final = (
+    Cell("measure"),
+    *(Cell(name, is_number=True) for name in ("value", "from", "to")),
+)
+_REFERENCE_COLUMNS: Final = tuple(Cell(name, is_number=True) for name in ("reference", "dropped"))
+_DESCRIBED_THRESHOLDS: Final = 5
+
+
+def render(reports: Sequence[PerformanceReport]) -> str:
+    """Return the page. It has no script, no font, no address, and shows no patient."""
+    models = [_model(report, f"m{at}") for at, report in enumerate(reports)]
+    return fill("model_quality.html.j2", models=models)
+
+
+def _model(report: PerformanceReport, mark: str) -> dict[str, Any]:
+    return {
+        "id": mark,
+        "version": report.model_version,
+        "facts": _facts(report),
+        "is_watched": bool(report.dropped),
+        "worse": [MEASURES[name].title for name, dropped in report.dropped.items() if dropped],
+        "groups": [_group(group, report, f"{mark}g{at}") for at, group in enumerate(report.groups)],
+    }
+
+
+def _facts(report: PerformanceReport) -> dict[str, str]:
+    whole = report.groups[0]
+    since = _moment(report.within.since, "from the first")
+    until = _moment(report.within.until, "the last")
+    return {
+        "Judged": f"{report.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+        "Predictions made": f"{since} to {until}",
+        "With an outcome": f"{whole.samples:,}",
+        "Strokes": "too few to tell" if whole.events is None else f"{whole.events:,}",
+        "Passed over": f"{report.passed_over:,} without a usable probability",
+    }
+
+
+def _group(group: GroupPerformance, report: PerformanceReport, mark: str) -> dict[str, Any]:
+    is_whole = group.group == group.level
+    title = _GROUPS[group.group] + ("" if is_whole else f": {group.level}")
+    events = "" if group.events is None else f", {group.events:,} strokes"
+    of_whom = "of everybody" if is_whole else f"of {title}"
+    return {
+        "id": mark,
+        "title": title,
+        "size": f"{group.samples:,} predictions{events}.",
+        "label": f"Measures {of_whom}",
+        "columns": (*_MEASURE_COLUMNS, *(_REFERENCE_COLUMNS if is_whole else ())),
+        "rows": list(_rows(group, report, with_references=is_whole)),
+        "plots": _plots(group, of_whom, mark) if group.measures else [],
+    }
+
+
+def _rows(
+    group: GroupPerformance, report: PerformanceReport, *, with_references: bool
+) -> Iterator[list[Cell]]:
+    for name, estimate in group.measures.items():
+        texts = [f"{number:.4f}" for number in estimate]
+        if with_references:
+            reference = report.references.get(name)
+            texts.append("none" if reference is None else f"{reference:.4f}")
+            texts.append({True: "yes", False: "no", None: "not watched"}[report.dropped.get(name)])
+        numbers = [Cell(text, is_number=True) for text in texts]
+        yield [Cell(MEASURES[name].title, is_header=True), *numbers]
+
+
+def _plots(group: GroupPerformance, of_whom: str, mark: str) -> list[dict[str, Any]]:
+    calibration, decision = f"Calibration {of_whom}", f"Decision curve {of_whom}"
+    return [
+        {
+            "svg": as_svg(lambda: calibration_plot(group.calibration), f"{mark}c"),
+            "id": f"{mark}c",
+            "title": calibration,
+            "text": "Observed over predicted risk of ten groups of equal size, with intervals; on "
+            "the diagonal they agree. "
+            + "; ".join(f"{p.predicted:.1%}: {p.observed:.1%}" for p in group.calibration),
+            "caption": f"{calibration}.",
+        },
+        {
+            "svg": as_svg(lambda: decision_plot(group.decision_curve), f"{mark}d"),
+            "id": f"{mark}d",
+            "title": decision,
+            "text": "Net benefit of treating by the model, of treating everybody and of treating "
+            "nobody, over the risk from which one would treat. With treatment "
+            + _described_curve(group.decision_curve),
+            "caption": f"{decision}.",
+        },
+    ]
+
+
+def _described_curve(points: Sequence[CurvePoint]) -> str:
+    """Return a few points of a decision curve in words; no table shows its numbers."""
+    step = max(len(points) // _DESCRIBED_THRESHOLDS, 1)
+    return "; ".join(
+        f"from {p.threshold:.1%}: {p.net_benefit:.4f} by the model, {p.treat_all:.4f} for everybody"
+        for p in points[::step]
+    )
+
+
+def _moment(moment: datetime | None, otherwise: str) -> str:
+    return otherwise if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
