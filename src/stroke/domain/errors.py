@@ -8,6 +8,7 @@ StrokeError
 ├── PredictionRejected         the store refuses this one row, whatever is tried
 ├── IdempotencyKeyTaken        the key already names a stored prediction
 ├── IdempotencyKeyReused       ... and that one was of other measurements
+├── PredictionNotReplayable    ... and that one lacks part of the answer that a replay would repeat
 ├── ServiceOverloaded          the queue of predictions waiting for a commit is full
 ├── StoreUnavailable           the database cannot be reached, or does not answer
 ├── EndpointUnavailable        an address of the stack does not answer as it should
@@ -91,6 +92,20 @@ class IdempotencyKeyTaken(StrokeError):
 
 class IdempotencyKeyReused(StrokeError):
     """The idempotency key belongs to a prediction of other measurements."""
+
+
+class PredictionNotReplayable(StrokeError):
+    """A stored prediction lacks part of its answer, so that it cannot be answered once more.
+
+    A row that was imported or adopted may have no probability, category, explanation or version.
+    """
+
+    def __init__(self, prediction_id: int) -> None:
+        self.prediction_id = prediction_id
+        super().__init__(
+            f"prediction {prediction_id} has this idempotency key and was stored without a "
+            "complete answer: send the request with another key"
+        )
 
 
 class ServiceOverloaded(StrokeError):

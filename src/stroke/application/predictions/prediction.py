@@ -13,7 +13,11 @@ from typing import Any
 
 from stroke.application.predictions.group_commit import Around, GroupCommit
 from stroke.application.predictions.ports import PredictionObserver, PredictionRepository, RiskModel
-from stroke.domain.errors import IdempotencyKeyReused, IdempotencyKeyTaken
+from stroke.domain.errors import (
+    IdempotencyKeyReused,
+    IdempotencyKeyTaken,
+    PredictionNotReplayable,
+)
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import (
@@ -92,7 +96,8 @@ class PredictionService:
         """Return ``patient``'s risk once it is durable.
 
         With an ``idempotency_key`` the same call again returns the prediction that is already
-        stored; raises ``IdempotencyKeyReused`` when that one is of other measurements. Raises
+        stored; raises ``IdempotencyKeyReused`` when that one is of other measurements, and
+        ``PredictionNotReplayable`` when it lacks part of its answer. Raises
         ``ServiceOverloaded``, ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after
         ``StoreUnavailable`` the row may or may not be stored, and only a key makes a retry safe.
         """
@@ -165,23 +170,31 @@ class PredictionService:
 
 
 def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
-    """Return the answer that was given when ``record`` was stored."""
+    """Return the answer that was given when ``record`` was stored.
+
+    Nothing is filled in: a default instead of a missing risk would be a wrong medical statement.
+    """
     data = record.prediction_data
+    if not isinstance(data, Mapping) or not data.keys() >= set(RAW_FEATURES):
+        raise PredictionNotReplayable(record.id)
     if any(data[feature] != getattr(patient, feature) for feature in RAW_FEATURES):
         raise IdempotencyKeyReused("this idempotency key belongs to other measurements")
-    return StoredPrediction(
-        record.id,
-        RiskAssessment(
-            record.probability or 0.0,
-            RiskCategory(record.risk_category or RiskCategory.LOW),
+    if record.probability is None or not record.model_version:
+        raise PredictionNotReplayable(record.id)
+    try:
+        assessment = RiskAssessment(
+            record.probability,
+            RiskCategory(record.risk_category or ""),
             _contributions(data),
-            data["baseline_log_odds"],
-        ),
-        record.model_version or "",
-    )
+            float(data["baseline_log_odds"]),
+        )
+    except (KeyError, TypeError, ValueError):  # an imported row may hold any JSON and any number
+        raise PredictionNotReplayable(record.id) from None  # whose text may quote the row
+    return StoredPrediction(record.id, assessment, record.model_version)
 
 
 def _contributions(data: Mapping[str, Any]) -> tuple[Contribution, ...]:
     """Return the stored contributions, strongest first: MySQL's JSON keeps no order of keys."""
-    stored = (Contribution(f, data[f], log_odds) for f, log_odds in data["log_odds"].items())
+    log_odds: Mapping[str, Any] = dict(data["log_odds"])
+    stored = (Contribution(name, data[name], float(each)) for name, each in log_odds.items())
     return tuple(sorted(stored, key=lambda c: -abs(c.log_odds)))

@@ -18,7 +18,7 @@ _REFERENCE: Final = "#/components/schemas/{model}"
 _MEANINGS: Final = {
     400: "The body is not JSON",
     404: "The prediction, or its outcome, does not exist",
-    409: "Another request used this idempotency key before",
+    409: "Another request used this idempotency key before, or its stored row lacks its risk",
     413: "The body is too long",
     415: "The body is not application/json",
     422: "The request is not valid: `errors` names each wrong field",

@@ -49,7 +49,10 @@ _KEY_PARAMETER: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Makes a retry safe: a request with the same key is stored only once.",
+    "description": "Makes a retry safe: a request with the same key is stored only once. "
+    "409 `urn:stroke:problem:idempotency-key-reused` means that the key belongs to other "
+    "measurements; 409 `urn:stroke:problem:not-replayable` means that it belongs to a stored row "
+    "(an imported one, for example) that lacks its risk or explanation. Use another key then.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]{1,64}$"},
 }
 

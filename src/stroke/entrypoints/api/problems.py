@@ -25,6 +25,7 @@ from stroke.domain.errors import (
     InvalidPatient,
     OutcomeNotFound,
     PredictionNotFound,
+    PredictionNotReplayable,
     PredictionRejected,
     SchemaOutdated,
     ServiceOverloaded,
@@ -90,6 +91,9 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
         HTTPStatus.CONFLICT,
         "idempotency-key-reused",
         "The idempotency key was used before",
+    ),
+    PredictionNotReplayable: Kind(
+        HTTPStatus.CONFLICT, "not-replayable", "The stored prediction cannot be answered again"
     ),
     ServiceOverloaded: Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from stroke.application.predictions.prediction import PredictionService
 from stroke.domain.errors import (
     IdempotencyKeyReused,
     PredictionNotFound,
+    PredictionNotReplayable,
     PredictionRejected,
     ServiceOverloaded,
     StoreUnavailable,
@@ -122,6 +125,72 @@ async def test_a_key_of_other_measurements_is_refused(parts: Parts) -> None:
     with pytest.raises(IdempotencyKeyReused):
         await parts.service.predict(patient(age=41.0), idempotency_key="k")
     assert len(parts.repository.rows) == 1
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        {"probability": None},
+        {"probability": 1.5},
+        {"risk_category": None},
+        {"risk_category": "Unheard-of"},
+        {"model_version": None},
+        {"model_version": ""},
+        {"prediction_data": None},
+        {"prediction_data": "{not JSON"},
+        {"prediction_data": [1, 2]},
+        {"prediction_data": {}},
+    ],
+)
+async def test_a_stored_row_without_a_complete_answer_is_never_answered(
+    parts: Parts, lacking: dict[str, Any]
+) -> None:
+    first = await parts.service.predict(patient(), idempotency_key="k")
+    parts.repository.rows[first.id] = replace(parts.repository.rows[first.id], **lacking)
+    with pytest.raises(PredictionNotReplayable) as caught:
+        await parts.service.predict(patient(), idempotency_key="k")
+    assert caught.value.prediction_id == first.id
+    assert len(parts.repository.rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("baseline_log_odds", None),
+        ("baseline_log_odds", "text"),
+        ("log_odds", None),
+        ("log_odds", [1]),
+        ("log_odds", {"age": None}),
+        ("log_odds", {"of no feature": 0.5}),
+    ],
+)
+async def test_a_stored_row_without_its_explanation_is_never_answered(
+    parts: Parts, key: str, value: object
+) -> None:
+    first = await parts.service.predict(patient(), idempotency_key="k")
+    row = parts.repository.rows[first.id]
+    for changed in (
+        {**row.prediction_data, key: value},
+        {name: each for name, each in row.prediction_data.items() if name != key},
+    ):
+        parts.repository.rows[first.id] = replace(row, prediction_data=changed)
+        with pytest.raises(PredictionNotReplayable):
+            await parts.service.predict(patient(), idempotency_key="k")
+
+
+async def test_the_stored_names_of_factors_are_not_needed_for_a_replay(parts: Parts) -> None:
+    first = await parts.service.predict(patient(), idempotency_key="k")
+    row = parts.repository.rows[first.id]
+    parts.repository.rows[first.id] = replace(row, contributing_factors=None)
+    assert await parts.service.predict(patient(), idempotency_key="k") == first
+
+
+async def test_a_key_of_other_measurements_is_refused_even_without_an_answer(parts: Parts) -> None:
+    first = await parts.service.predict(patient(age=40.0), idempotency_key="k")
+    row = parts.repository.rows[first.id]
+    parts.repository.rows[first.id] = replace(row, probability=None)
+    with pytest.raises(IdempotencyKeyReused):
+        await parts.service.predict(patient(age=41.0), idempotency_key="k")
 
 
 async def test_many_patients_are_one_graph_run_and_one_transaction_in_order(parts: Parts) -> None:

@@ -81,6 +81,9 @@ async def test_a_key_that_makes_retries_safe_is_documented(document: dict[str, A
     for path in ("/predict", "/api/v1/predict"):
         names = [p["name"] for p in document["paths"][path]["post"]["parameters"]]
         assert names == ["Idempotency-Key"]
+        (parameter,) = document["paths"][path]["post"]["parameters"]
+        for problem in ("idempotency-key-reused", "not-replayable"):
+            assert f"urn:stroke:problem:{problem}" in parameter["description"]
 
 
 def _references(node: Any) -> list[str]:

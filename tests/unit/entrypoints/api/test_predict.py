@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -160,6 +161,27 @@ async def test_a_key_of_other_measurements_is_refused(
     answer = await client.post("/predict", json=patient_json(age=51), headers=headers)
     assert answer.status_code == 409
     assert answer.json()["type"] == "urn:stroke:problem:idempotency-key-reused"
+    assert len(rows.rows) == 1
+
+
+@pytest.mark.parametrize("lacking", ["probability", "risk_category", "prediction_data"])
+async def test_a_stored_row_without_a_risk_is_a_conflict_and_no_risk_of_zero(
+    client: httpx.AsyncClient, rows: FakePredictionRepository, lacking: str
+) -> None:
+    headers = {"Idempotency-Key": "a-key!"}
+    await client.post("/predict", json=patient_json(), headers=headers)
+    changes: dict[str, Any] = {lacking: None}
+    rows.rows[1] = replace(rows.rows[1], **changes)
+    answer = await client.post("/predict", json=patient_json(), headers=headers)
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {
+        "type": "urn:stroke:problem:not-replayable",
+        "title": "The stored prediction cannot be answered again",
+        "status": 409,
+        "detail": "prediction 1 has this idempotency key and was stored without a complete "
+        "answer: send the request with another key",
+    }
     assert len(rows.rows) == 1
 
 
