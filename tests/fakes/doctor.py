@@ -38,6 +38,8 @@ class FakeApi(PredictionApi):
     async def predict(self, patient: Patient, *, idempotency_key: str) -> int:
         self._raise_if_failing("predict")
         if idempotency_key in self.keys:
+            if self.patients[self.keys[idempotency_key]] == patient:
+                return self.keys[idempotency_key]
             raise IdempotencyKeyReused("taken")
         number, self._next = self._next, self._next + 1
         self.keys[idempotency_key] = number
@@ -49,6 +51,7 @@ class FakeApi(PredictionApi):
         return number
 
     async def provinces(self, country: str) -> dict[int, str]:
+        self._raise_if_failing("provinces")
         return {n: one.province for n, one in self.patients.items() if one.country == country}
 
     async def erase(self, prediction_id: int) -> bool:

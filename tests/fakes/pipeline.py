@@ -28,6 +28,7 @@ from stroke.domain.errors import (
     ConnectorFailed,
     ConnectorNotFound,
     InvalidConnector,
+    InvalidData,
     StrokeError,
     Violation,
 )
@@ -64,6 +65,7 @@ class FakeConnector:
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     restarts: list[bool] = field(default_factory=list)
     puts: int = 0
+    position: str | None = None
 
 
 class FakeConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
@@ -161,8 +163,7 @@ class FakeConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
         found.offsets.update(offsets)
 
     async def source_position(self, name: str) -> str | None:
-        self._of(name)
-        return None
+        return self._of(name).position
 
     def _of(self, name: str) -> FakeConnector:
         self._raise_if_failing()
@@ -180,14 +181,23 @@ class FakeSpecs(ConnectorSpecs):
 
     def __init__(self, **files: tuple[str, Mapping[str, str]]) -> None:
         self.files = files
+        self.failing: StrokeError | None = None
 
     def names(self) -> dict[str, str]:
+        self._raise_if_failing()
         return {file: name for file, (name, _) in self.files.items()}
 
     def load(self, file: str, *, cluster_id: str) -> ConnectorSpec:
+        self._raise_if_failing()
+        if file not in self.files:
+            raise InvalidData(f"{file} is not there")
         name, config = self.files[file]
         filled = {key: value.replace("CLUSTER", cluster_id) for key, value in config.items()}
         return ConnectorSpec(file, name, filled)
+
+    def _raise_if_failing(self) -> None:
+        if self.failing is not None:
+            raise self.failing
 
 
 class FakeTopics(ChangeTopic):
@@ -221,13 +231,20 @@ class FakeLake(ChangeLog):
     def __init__(self) -> None:
         self.is_there = False
         self.written: Lineage | None = None
+        self.failing: StrokeError | None = None
 
     async def ensure_table(self) -> bool:
+        self._raise_if_failing()
         is_new, self.is_there = not self.is_there, True
         return is_new
 
     async def lineage(self) -> Lineage | None:
-        return self.written
+        self._raise_if_failing()
+        return Lineage(None, {}) if self.is_there and self.written is None else self.written
+
+    def _raise_if_failing(self) -> None:
+        if self.failing is not None:
+            raise self.failing
 
 
 class FakeDeadLetters(DeadLetterQueue):
@@ -300,7 +317,7 @@ class FakeDeadLetters(DeadLetterQueue):
 
 
 class FakePipelineObserver(PipelineObserver):
-    """Remembers what it was told last."""
+    """Keeps the last event of each kind."""
 
     def __init__(self) -> None:
         self.running: dict[str, bool] = {}

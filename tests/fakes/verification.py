@@ -6,27 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from stroke.application.pipeline.consistency import ReplicaChunk, SourceChunk
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
-from stroke.application.pipeline.ports import ChangeTopic, Replica, SourceOfTruth, SourceProgress
+from stroke.application.pipeline.ports import Replica, SourceOfTruth
 from stroke.domain.errors import StrokeError
 
 TOPIC = "changes"
 PARTITION = TopicPartition(TOPIC, 0)
-SOURCE_CONNECTOR = "source"
-
-
-class Clock:
-    """Time that passes only while somebody sleeps. ``meanwhile`` runs at each sleep."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.meanwhile: Callable[[], None] = lambda: None
-
-    def now(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-        self.meanwhile()
 
 
 class _Rows:
@@ -36,11 +20,18 @@ class _Rows:
         self.rows = dict(rows)
         self.read: list[tuple[int, int, int]] = []
         self.after_reading: Callable[[], None] = lambda: None
+        self.failing: StrokeError | None = None
 
     async def bounds(self) -> tuple[int, int] | None:
+        self.raise_if_failing()
         return (min(self.rows), max(self.rows)) if self.rows else None
 
+    def raise_if_failing(self) -> None:
+        if self.failing is not None:
+            raise self.failing
+
     def digests(self, first: int, last: int) -> dict[int, bytes]:
+        self.raise_if_failing()
         found = {number: row for number, row in self.rows.items() if first <= number <= last}
         self.read.append((first, last, len(found)))
         self.after_reading()
@@ -52,6 +43,7 @@ class FakeSource(_Rows, SourceOfTruth):
 
     def __init__(self, rows: Mapping[int, bytes]) -> None:
         super().__init__(rows)
+        self.commits = 7
         self.copies: list[FakeReplica] = []
         self.sent: list[list[int]] = []
         self.told: list[int] = []
@@ -59,6 +51,7 @@ class FakeSource(_Rows, SourceOfTruth):
         self.stuck: set[int] = set()
 
     async def boundary(self, first: int, count: int) -> int | None:
+        self.raise_if_failing()
         beyond = sorted(number for number in self.rows if number >= first)
         return beyond[count - 1] if len(beyond) >= count else None
 
@@ -66,18 +59,23 @@ class FakeSource(_Rows, SourceOfTruth):
         return SourceChunk(self.digests(first, last))
 
     async def position(self) -> str:
-        return "7"
+        self.raise_if_failing()
+        return str(self.commits)
 
     async def includes(self, position: str, wanted: str) -> bool:
-        return int(position) >= int(wanted)
+        self.raise_if_failing()
+        return int(position or 0) >= int(wanted or 0)
 
     async def send_again(self, ids: Sequence[int]) -> None:
+        self.raise_if_failing()
         self.sent.append(list(ids))
         for copy in self.copies:
             copy.rows |= {n: self.rows[n] for n in ids if n in self.rows and n not in self.stuck}
 
     async def send_deletes(self, ids: Sequence[int]) -> list[int]:
-        told = [number for number in ids if number not in self.rows | dict.fromkeys(self.untold)]
+        self.raise_if_failing()
+        passed_over = self.rows.keys() | self.untold
+        told = [number for number in sorted(set(ids)) if number not in passed_over]
         self.told += told
         for copy in self.copies:
             copy.rows = {n: row for n, row in copy.rows.items() if n not in told}
@@ -85,7 +83,7 @@ class FakeSource(_Rows, SourceOfTruth):
 
 
 class FakeReplica(_Rows, Replica):
-    """Has reached everything unless ``at`` says otherwise. ``failing`` makes ``reached`` raise.
+    """Has reached everything unless ``at`` says otherwise. ``failing`` makes every call raise.
 
     One that ``lags`` is read as of the last ``reached``.
     """
@@ -103,7 +101,6 @@ class FakeReplica(_Rows, Replica):
         self.name = name
         self.twice = twice
         self.at = 10**9
-        self.failing: StrokeError | None = None
 
     async def chunk(self, first: int, last: int) -> ReplicaChunk:
         found = self.digests(first, last)
@@ -112,34 +109,7 @@ class FakeReplica(_Rows, Replica):
         return ReplicaChunk(found, sum(first <= number <= last for number in self.twice))
 
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
-        if self.failing is not None:
-            raise self.failing
+        self.raise_if_failing()
         if self._seen is not None:
             self._seen = dict(self.rows)
-        return all(self.at >= offset for offset in offsets.values())
-
-
-class FakeChangeTopic(ChangeTopic):
-    """One partition, whose last record is at ``last``."""
-
-    def __init__(self) -> None:
-        self.last = 41
-
-    async def last_offsets(self, topic: str) -> dict[TopicPartition, int]:
-        return {PARTITION: self.last} if topic == TOPIC else {}
-
-    async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
-        return False
-
-
-class FakeSentPosition(SourceProgress):
-    """A source connector that has committed ``position``."""
-
-    def __init__(self) -> None:
-        self.position: str | None = "7"
-        self.failing: StrokeError | None = None
-
-    async def source_position(self, name: str) -> str | None:
-        if self.failing is not None:
-            raise self.failing
-        return self.position if name == SOURCE_CONNECTOR else None
+        return all(place == PARTITION and self.at >= offset for place, offset in offsets.items())

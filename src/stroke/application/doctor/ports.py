@@ -1,4 +1,4 @@
-"""What the examination of a running stack needs beside the ports of the pipeline."""
+"""The ports through which a running stack is examined, beside those of the pipeline."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from stroke.domain.patient import Patient
 
 
 class PredictionApi(Protocol):
-    """The service, as its clients meet it. Calls raise ``EndpointUnavailable``."""
+    """The HTTP API of the service, from a client's side. Calls raise ``EndpointUnavailable``."""
 
     @abstractmethod
     async def live(self) -> None:
-        """Return if the process answers."""
+        """Return when the process answers; raise otherwise."""
 
     @abstractmethod
     async def ready(self) -> Mapping[str, str]:
-        """Return what the service checked before it called itself ready."""
+        """Return the result, by name, of each check that readiness depends on."""
 
     @abstractmethod
     async def predict(self, patient: Patient, *, idempotency_key: str) -> int:
         """Return the id of the stored prediction.
 
-        Raises ``IdempotencyKeyReused`` while a prediction of other measurements has the key.
+        Raises ``IdempotencyKeyReused`` while a prediction with other measurements has the key.
         """
 
     @abstractmethod
@@ -56,7 +56,7 @@ class SchemaRegistryProbe(Protocol):
 
 
 class Metrics(Protocol):
-    """What one process exposes to Prometheus. Calls raise ``EndpointUnavailable``."""
+    """The metrics that one process exposes to Prometheus. Calls raise ``EndpointUnavailable``."""
 
     @abstractmethod
     async def names(self) -> frozenset[str]:

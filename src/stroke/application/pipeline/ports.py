@@ -1,4 +1,4 @@
-"""What running and proving the change-data pipeline needs from the outside."""
+"""The ports through which the change-data pipeline is run and verified."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stroke.domain.errors import Violation
 
 
 class ConnectorSpecs(Protocol):
-    """The connectors that there should be. Calls raise ``InvalidData`` for a broken file."""
+    """The connectors as their files define them. Calls raise ``InvalidData`` for a broken file."""
 
     @abstractmethod
     def names(self) -> dict[str, str]:
@@ -55,7 +55,7 @@ class ConnectorRegistry(Protocol):
 
     @abstractmethod
     async def check(self, name: str, config: ConnectorConfig) -> list[Violation]:
-        """Return what Connect's own validation says against ``config``, by key."""
+        """Return the violations that Connect's own validation finds in ``config``, by key."""
 
     @abstractmethod
     async def put(self, name: str, config: ConnectorConfig) -> None:
@@ -63,7 +63,7 @@ class ConnectorRegistry(Protocol):
 
     @abstractmethod
     async def remove(self, name: str) -> None:
-        """Take the connector away; its offsets stay. Raises ``ConnectorNotFound``."""
+        """Remove the connector; its offsets stay. Raises ``ConnectorNotFound``."""
 
 
 class ConnectorControl(Protocol):
@@ -74,7 +74,7 @@ class ConnectorControl(Protocol):
 
     @abstractmethod
     async def status(self, name: str) -> ConnectorStatus:
-        """Return how the connector and its tasks fare."""
+        """Return the state of the connector and of its tasks."""
 
     @abstractmethod
     async def restart(self, name: str, *, only_failed: bool = True) -> None:
@@ -90,7 +90,7 @@ class ConnectorControl(Protocol):
 
     @abstractmethod
     async def resume(self, name: str) -> None:
-        """Go on after ``pause`` or ``stop``."""
+        """Continue after ``pause`` or ``stop``."""
 
     @abstractmethod
     async def offsets(self, name: str) -> dict[TopicPartition, int]:
@@ -98,11 +98,11 @@ class ConnectorControl(Protocol):
 
     @abstractmethod
     async def set_offsets(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
-        """Let a stopped sink connector go on from other offsets."""
+        """Set the offsets from which a stopped sink connector continues."""
 
 
 class SourceProgress(Protocol):
-    """Tells how far a source connector has come.
+    """The progress of a source connector.
 
     Calls raise ``ConnectorNotFound`` and ``ConnectUnavailable``.
     """
@@ -155,7 +155,7 @@ class DeadLetterQueue(Protocol):
 
     @abstractmethod
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
-        """Remember that these letters were dealt with."""
+        """Mark these letters as settled."""
 
 
 class SourceOfTruth(Protocol):
@@ -187,9 +187,9 @@ class SourceOfTruth(Protocol):
 
     @abstractmethod
     async def send_deletes(self, ids: Sequence[int]) -> list[int]:
-        """Let the binlog tell once more that these ids are gone; return those it was told of.
+        """Write the deletion of these ids to the binlog again; return the ids written, ascending.
 
-        An id that is stored is passed over.
+        A stored id is skipped.
         """
 
 
@@ -210,7 +210,7 @@ class Replica(Protocol):
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Return whether the records up to and including ``offsets`` are visible in the copy.
 
-        A copy that is read as of a moment is read as of the last such call.
+        A copy that is read from a snapshot is read as of the last such call.
         """
 
 
@@ -227,7 +227,7 @@ class ChangeLog(Protocol):
 
 
 class PipelineObserver(Protocol):
-    """Is told how the pipeline fares; must neither block nor raise."""
+    """Receives pipeline events; must neither block nor raise."""
 
     @abstractmethod
     def connector(self, name: str, *, running: bool) -> None:
@@ -239,11 +239,11 @@ class PipelineObserver(Protocol):
 
     @abstractmethod
     def sink(self, name: str, *, lag: int, stalled: bool) -> None:
-        """A sink has ``lag`` records to go, and stands still or does not."""
+        """A sink has ``lag`` records to write; ``stalled`` says if it makes no progress."""
 
     @abstractmethod
     def lake_gap(self, records: int) -> None:
-        """So many records were committed as read, and did not reach the Iceberg table."""
+        """``records`` records were committed as read and did not reach the Iceberg table."""
 
     @abstractmethod
     def verified(self, comparisons: Sequence[Comparison]) -> None:

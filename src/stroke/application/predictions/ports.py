@@ -1,4 +1,4 @@
-"""What making and keeping predictions needs from the outside."""
+"""The ports through which predictions are made and stored."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ class OutcomeRepository(Protocol):
 
 
 class PredictionObserver(Protocol):
-    """Is told what was committed; must neither block nor raise."""
+    """Receives each commit of predictions; must neither block nor raise."""
 
     @abstractmethod
     def committed(self, predictions: Sequence[Prediction], seconds: float) -> None:
-        """``predictions`` became durable in one commit that took ``seconds``."""
+        """Receive ``predictions`` that one commit of ``seconds`` made durable."""

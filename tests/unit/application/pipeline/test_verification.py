@@ -6,21 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes.verification import (
-    SOURCE_CONNECTOR,
-    TOPIC,
-    Clock,
-    FakeChangeTopic,
-    FakeReplica,
-    FakeSentPosition,
-    FakeSource,
-)
+from fakes.pipeline import FakeClock, FakeConnect, FakeConnector, FakeTopics
+from fakes.verification import PARTITION, TOPIC, FakeReplica, FakeSource
 from stroke.application.pipeline.consistency import LISTED, Comparison, Discrepancy
 from stroke.application.pipeline.verification import PipelineVerifier
 from stroke.domain.errors import ConnectUnavailable, ReplicaBehind, ReplicaUnavailable
 
 pytestmark = pytest.mark.anyio
 
+SOURCE_CONNECTOR = "source"
 IDS = st.integers(1, 60) | st.sampled_from([0, -3, 10**6, 10**12, 2**63 - 1])
 ROWS = st.dictionaries(IDS, st.sampled_from([b"a", b"b"]), max_size=40)
 
@@ -32,17 +26,19 @@ class Pipeline:
         self.source = FakeSource(rows)
         self.copies = list(copies)
         self.source.copies = self.copies
-        self.progress = FakeSentPosition()
-        self.topic = FakeChangeTopic()
-        self.clock = Clock()
+        self.progress = FakeConnect({})
+        self.progress.connectors[SOURCE_CONNECTOR] = FakeConnector({}, kind="source", position="7")
+        self.topics = FakeTopics()
+        self.topics.last[PARTITION] = 41
+        self.clock = FakeClock()
         self.verifier = PipelineVerifier(
             self.source,
             self.copies,
             self.progress,
-            self.topic,
+            self.topics,
             topic=TOPIC,
             source_connector=SOURCE_CONNECTOR,
-            now=self.clock.now,
+            now=self.clock,
             sleep=self.clock.sleep,
         )
 
@@ -119,10 +115,10 @@ async def test_a_row_that_moves_between_the_two_readings_is_no_discrepancy() -> 
 async def test_a_row_that_reaches_the_copy_later_is_waited_for() -> None:
     pipeline = Pipeline(rows([1, 2]), FakeReplica(rows([1])))
     [copy] = pipeline.copies
-    copy.at = pipeline.topic.last
+    copy.at = pipeline.topics.last[PARTITION]
 
     def commit() -> None:
-        pipeline.topic.last = 50
+        pipeline.topics.last[PARTITION] = 50
 
     def arrive() -> None:
         copy.rows, copy.at = rows([1, 2]), 50
@@ -192,7 +188,7 @@ async def test_progress_ends_at_the_whole() -> None:
 
 async def test_a_source_connector_that_does_not_send_is_named() -> None:
     pipeline = Pipeline(rows([1]), FakeReplica(rows([1])))
-    pipeline.progress.position = "6"
+    pipeline.progress.connectors[SOURCE_CONNECTOR].position = "6"
 
     with pytest.raises(ReplicaBehind, match=r"source did not send .* within 5 s"):
         await pipeline.verifier.verify(timeout=5)
