@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,16 @@ BREAKS = [
     ("Imports point inwards", "domain/risk.py", "import stroke.application.predictions.ports"),
     ("Imports point inwards", "unforeseen.py", "import stroke.domain"),
     ("Adapters do not know each other", "adapters/onnx/__init__.py", "import stroke.adapters.sql"),
+    (
+        "The wings of the application stand apart",
+        "application/predictions/ports.py",
+        "import stroke.application.quality",
+    ),
+    (
+        "Packages beside each other import in one direction",
+        "entrypoints/api/app.py",
+        "import stroke.entrypoints.cli.main",
+    ),
     ("The API names no adapter", "entrypoints/api/app.py", "import stroke.adapters.sql"),
     ("The domain is pure", "domain/risk.py", "import numpy"),
     ("The service does not import training", "container/service.py", "import sklearn"),
@@ -61,3 +72,41 @@ def test_every_contract_has_an_import_that_breaks_it() -> None:
     contracts = {contract["name"] for contract in project["tool"]["importlinter"]["contracts"]}
 
     assert contracts == {contract for contract, _, _ in BREAKS}
+
+
+def foreign_imports(package: str, folder: Path) -> set[str]:
+    """Return what ``package``'s domain imports beside itself and the standard library."""
+    script = (
+        "import grimp, sys;"
+        f"graph = grimp.build_graph({package!r}, include_external_packages=True, cache_dir=None);"
+        f"inside = graph.find_descendants('{package}.domain') | {{'{package}.domain'}};"
+        "found = {each for one in inside for each in graph.find_modules_directly_imported_by(one)};"
+        "print(*(found - inside - sys.stdlib_module_names))"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_the_domain_imports_the_standard_library_only() -> None:
+    assert foreign_imports("stroke", ROOT / "src") == set()
+
+
+@pytest.mark.parametrize("line", ["import numpy", "import httpx", "import stroke.config"])
+def test_another_import_of_the_domain_is_found(copy: Path, line: str) -> None:
+    with (copy / "stroke" / "domain" / "risk.py").open("a") as file:
+        file.write(f"\n{line}\n")
+
+    assert foreign_imports("stroke", copy) == {line.removeprefix("import ")}
+
+
+def test_every_package_says_what_is_in_it() -> None:
+    packages = sorted((ROOT / "src" / "stroke").rglob("__init__.py"))
+    silent = [
+        str(each.relative_to(ROOT))
+        for each in packages
+        if ast.get_docstring(ast.parse(each.read_text())) is None
+    ]
+
+    assert len(packages) > 20
+    assert silent == []
