@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from fakes.failing import Failing
 from stroke.application.pipeline.consistency import Comparison, DeadLetter, Lineage
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
@@ -68,7 +69,7 @@ class FakeConnector:
     position: str | None = None
 
 
-class FakeConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
+class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
     """One worker. Of a class in ``known`` it declares these settings; ``tasks.max`` is a number.
 
     ``starts_as`` is what a connector that is put comes to be. ``failing`` makes every call raise,
@@ -82,28 +83,27 @@ class FakeConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
         self.connectors: dict[str, FakeConnector] = {}
         self.checked: list[str] = []
         self.starts_as = FakeConnector({})
-        self.failing: StrokeError | None = None
         self.refused: list[StrokeError] = []
         self.lingering = 0
 
     async def cluster_id(self) -> str:
-        self._raise_if_failing()
+        self.raise_if_failing()
         return self.cluster
 
     async def names(self) -> list[str]:
-        self._raise_if_failing()
+        self.raise_if_failing()
         return sorted(self.connectors)
 
     async def config(self, name: str) -> ConnectorConfig | None:
-        self._raise_if_failing()
+        self.raise_if_failing()
         return dict(self.connectors[name].config) if name in self.connectors else None
 
     async def known_keys(self, connector_class: str) -> frozenset[str]:
-        self._raise_if_failing()
+        self.raise_if_failing()
         return self.known.get(connector_class, frozenset())
 
     async def check(self, name: str, config: ConnectorConfig) -> list[Violation]:
-        self._raise_if_failing()
+        self.raise_if_failing()
         self.checked.append(name)
         if config.get("connector.class") not in self.known:
             return [Violation("connector.class", "is of no plug-in")]
@@ -166,38 +166,29 @@ class FakeConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
         return self._of(name).position
 
     def _of(self, name: str) -> FakeConnector:
-        self._raise_if_failing()
+        self.raise_if_failing()
         if name not in self.connectors:
             raise ConnectorNotFound(name)
         return self.connectors[name]
 
-    def _raise_if_failing(self) -> None:
-        if self.failing is not None:
-            raise self.failing
 
-
-class FakeSpecs(ConnectorSpecs):
+class FakeSpecs(Failing, ConnectorSpecs):
     """Connectors by the name of their file. ``CLUSTER`` in a value becomes the cluster's id."""
 
     def __init__(self, **files: tuple[str, Mapping[str, str]]) -> None:
         self.files = files
-        self.failing: StrokeError | None = None
 
     def names(self) -> dict[str, str]:
-        self._raise_if_failing()
+        self.raise_if_failing()
         return {file: name for file, (name, _) in self.files.items()}
 
     def load(self, file: str, *, cluster_id: str) -> ConnectorSpec:
-        self._raise_if_failing()
+        self.raise_if_failing()
         if file not in self.files:
             raise InvalidData(f"{file} is not there")
         name, config = self.files[file]
         filled = {key: value.replace("CLUSTER", cluster_id) for key, value in config.items()}
         return ConnectorSpec(file, name, filled)
-
-    def _raise_if_failing(self) -> None:
-        if self.failing is not None:
-            raise self.failing
 
 
 class FakeTopics(ChangeTopic):
@@ -225,26 +216,21 @@ class FakeTopics(ChangeTopic):
         return is_new
 
 
-class FakeLake(ChangeLog):
+class FakeLake(Failing, ChangeLog):
     """A table that is there once it was ensured, written up to what ``written`` says."""
 
     def __init__(self) -> None:
         self.is_there = False
         self.written: Lineage | None = None
-        self.failing: StrokeError | None = None
 
     async def ensure_table(self) -> bool:
-        self._raise_if_failing()
+        self.raise_if_failing()
         is_new, self.is_there = not self.is_there, True
         return is_new
 
     async def lineage(self) -> Lineage | None:
-        self._raise_if_failing()
+        self.raise_if_failing()
         return Lineage(None, {}) if self.is_there and self.written is None else self.written
-
-    def _raise_if_failing(self) -> None:
-        if self.failing is not None:
-            raise self.failing
 
 
 class FakeDeadLetters(DeadLetterQueue):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fakes.failing import Failing
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.application.predictions.ports import (
     OutcomeRepository,
@@ -89,7 +90,7 @@ class FakeColumnarRiskModel(ColumnarRiskModel):
         return Scores(probability, log_odds, ("age", "hypertension"), -3.0)
 
 
-class FakePredictionRepository(PredictionRepository):
+class FakePredictionRepository(Failing, PredictionRepository):
     """Keeps rows in a dict, and their ``outcomes`` in another.
 
     ``failing`` makes every call raise, ``refused`` names bad rows.
@@ -101,7 +102,6 @@ class FakePredictionRepository(PredictionRepository):
         self.keys: dict[str, int] = {}
         self.outcomes: dict[int, OutcomeRecord] = {}
         self.commits: list[int] = []
-        self.failing: StrokeError | None = None
         self.refused: dict[str, StrokeError] = {}
         self.held: asyncio.Event | None = None
         self._last_id = 0
@@ -109,7 +109,7 @@ class FakePredictionRepository(PredictionRepository):
     async def add(self, predictions: Sequence[Prediction]) -> list[int]:
         if self.held is not None:
             await self.held.wait()
-        self._raise_if_failing()
+        self.raise_if_failing()
         for made in predictions:
             if made.patient.name in self.refused:
                 raise self.refused[made.patient.name]
@@ -127,19 +127,19 @@ class FakePredictionRepository(PredictionRepository):
         return ids
 
     async def get(self, prediction_id: int) -> PredictionRecord:
-        self._raise_if_failing()
+        self.raise_if_failing()
         if prediction_id not in self.rows:
             raise PredictionNotFound(prediction_id)
         return self.rows[prediction_id]
 
     async def find_by_key(self, idempotency_key: str) -> PredictionRecord | None:
-        self._raise_if_failing()
+        self.raise_if_failing()
         return self.rows.get(self.keys.get(idempotency_key, 0))
 
     async def page(
         self, narrowed: PredictionFilter, *, limit: int, before: int | None = None
     ) -> list[PredictionRecord]:
-        self._raise_if_failing()
+        self.raise_if_failing()
         found = [
             row
             for row in sorted(self.rows.values(), key=lambda row: -row.id)
@@ -148,18 +148,14 @@ class FakePredictionRepository(PredictionRepository):
         return found[:limit]
 
     async def remove(self, prediction_id: int) -> None:
-        self._raise_if_failing()
+        self.raise_if_failing()
         if self.rows.pop(prediction_id, None) is None:
             raise PredictionNotFound(prediction_id)
         self.outcomes.pop(prediction_id, None)
         self.keys = {key: row for key, row in self.keys.items() if row != prediction_id}
 
     async def check(self) -> None:
-        self._raise_if_failing()
-
-    def _raise_if_failing(self) -> None:
-        if self.failing is not None:
-            raise self.failing
+        self.raise_if_failing()
 
 
 class FakeOutcomeRepository(OutcomeRepository):

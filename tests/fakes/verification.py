@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from fakes.failing import Failing
 from stroke.application.pipeline.consistency import ReplicaChunk, SourceChunk
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import Replica, SourceOfTruth
-from stroke.domain.errors import StrokeError
 
 TOPIC = "changes"
 PARTITION = TopicPartition(TOPIC, 0)
 
 
-class _Rows:
+class _Rows(Failing):
     """Digests by id. ``after_reading`` runs when a chunk was read."""
 
     def __init__(self, rows: Mapping[int, bytes]) -> None:
         self.rows = dict(rows)
         self.read: list[tuple[int, int, int]] = []
         self.after_reading: Callable[[], None] = lambda: None
-        self.failing: StrokeError | None = None
 
     async def bounds(self) -> tuple[int, int] | None:
         self.raise_if_failing()
         return (min(self.rows), max(self.rows)) if self.rows else None
-
-    def raise_if_failing(self) -> None:
-        if self.failing is not None:
-            raise self.failing
 
     def digests(self, first: int, last: int) -> dict[int, bytes]:
         self.raise_if_failing()
