@@ -12,14 +12,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from stroke.domain.prediction import PredictionFilter
+from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.schemas import PRINTABLE, Country, PageOut, Province, RecordOut
 from stroke.entrypoints.api.state import api_state
 
 router = APIRouter(tags=["stored predictions"])
-
-LARGEST_ID: Final = 2**63 - 1  # BIGINT
 
 _ISO_8601: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 

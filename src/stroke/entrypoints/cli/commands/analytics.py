@@ -16,7 +16,9 @@ from stroke.entrypoints.cli.terminal.analytics_options import (
     Master,
     Memory,
     Minimum,
+    Names,
     OnEngine,
+    Output,
     Source,
     Top,
     bar,
@@ -77,25 +79,9 @@ def list_(*, as_json: AsJson = False) -> None:
 
 @app.command()
 def run(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[NAME]...",
-            help="Which analyses.  [default: all that have no row per patient]",
-            show_default=False,
-        ),
-    ] = None,
+    names: Names = None,
     *,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            envvar="STROKE_ANALYTICS_OUTPUT",
-            metavar="DIR|s3://...|URL",
-            help="A folder or S3 prefix for Parquet files, or a database's URL for tables.",
-        ),
-    ],
+    output: Output,
     source: Source = "iceberg",
     engine: OnEngine = Engine.DUCKDB,
     as_of: AsOf = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.entrypoints.cli.terminal.analytics_options import Master, Minimum
+from stroke.entrypoints.cli.terminal.analytics_options import Master, Minimum, Names, Output
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import ends_on_sigterm
 
@@ -16,25 +16,9 @@ if TYPE_CHECKING:
 
 
 def stream(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[NAME]...",
-            help="Which analyses.  [default: all that have no row per patient]",
-            show_default=False,
-        ),
-    ] = None,
+    names: Names = None,
     *,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output",
-            "-o",
-            envvar="STROKE_ANALYTICS_OUTPUT",
-            metavar="DIR|s3://...|URL",
-            help="A folder or S3 prefix for Parquet files, or a database's URL for tables.",
-        ),
-    ],
+    output: Output,
     checkpoint: Annotated[
         str,
         typer.Option(

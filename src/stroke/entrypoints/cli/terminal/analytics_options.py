@@ -24,6 +24,24 @@ class Engine(StrEnum):
     SPARK = "spark"
 
 
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]...",
+        help="Which analyses.  [default: all that have no row per patient]",
+        show_default=False,
+    ),
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "--output",
+        "-o",
+        envvar="STROKE_ANALYTICS_OUTPUT",
+        metavar="DIR|s3://...|URL",
+        help="A folder or S3 prefix for Parquet files, or a database's URL for tables.",
+    ),
+]
 Source = Annotated[
     str,
     typer.Option(
