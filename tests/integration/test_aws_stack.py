@@ -15,8 +15,11 @@ from typing import Any
 import boto3
 import pytest
 
+from builders.predictions import NOON
 from components.containers import ROOT, free_port
 from components.processes import wait_for
+from stacks import change_sets
+from stacks.errors import StackError
 
 AWS = ROOT / "deploy" / "aws"
 Deploy = Callable[..., subprocess.CompletedProcess[str]]
@@ -166,6 +169,22 @@ def test_a_stack_is_planned_applied_updated_and_removed(
     ]
     assert outputs["VpcId"] not in [vpc["VpcId"] for vpc in ec2.describe_vpcs()["Vpcs"]]
     assert "there is no stack walk" in deploy("destroy", *stack, "--yes").stdout
+
+
+def test_two_plans_of_one_second_are_not_taken_for_each_other(cloud: Cloud) -> None:
+    client = cloud.client("cloudformation")
+
+    def planned_at_noon(topic: str) -> change_sets.ChangeSet:
+        body = json.dumps({"Resources": {topic: {"Type": "AWS::SNS::Topic"}}})
+        return change_sets.plan(client, "twice", body=body, parameters={}, tags={}, now=NOON)
+
+    approved = planned_at_noon("Approved")
+    newer = planned_at_noon("Newer")
+
+    with pytest.raises(StackError, match="has no change set plan-"):
+        change_sets.planned(client, "twice", approved.name)
+    assert change_sets.planned(client, "twice", newer.name) == newer
+    client.delete_stack(StackName="twice")
 
 
 def the_host_and_its_neighbours(cloud: Cloud, outputs: dict[str, str]) -> None:

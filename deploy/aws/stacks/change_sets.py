@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,7 +60,8 @@ def plan(
     if stack is not None:
         _demand_stable(stack)
         _drop_plans(client, stack)
-    name = f"{_PREFIX}{now:%Y%m%d-%H%M%S}"
+    # The time alone would give two plans of one second one name, and the approval of one the other.
+    name = f"{_PREFIX}{now:%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
     with translated():
         made = client.create_change_set(
             StackName=stack_name,
