@@ -13,6 +13,9 @@ fails.
   deploy/images/build.sh api
   docker run --rm -p 8000:8000 "$(deploy/images/build.sh api)"
 
+A build removes older images of the same name. Three newest ones stay, and all that were asked for in
+the last STROKE_IMAGE_HOURS hours (3): another checkout or a test run may be using them.
+
 STROKE_BASE_IMAGE names another base image than the Debian of deploy/images/make-base.sh.
 HELP
 }
@@ -44,7 +47,9 @@ tag=stroke-$name${target:+-$target}:$hash
 
 exec 9> "${TMPDIR:-/tmp}/stroke-image-$name.lock"
 flock 9 # two test runs at once build it once
-if ! docker image inspect "$tag" > /dev/null 2>&1; then
+if docker image inspect "$tag" > /dev/null 2>&1; then
+  docker tag "$tag" "$tag" # notes the time: it was asked for
+else
   suite=$(sed -n 's/^ARG BASE=debian:\([a-z]*\)-slim$/\1/p' "$here/$name/Dockerfile")
   base=${STROKE_BASE_IMAGE:-$("$here/make-base.sh" "$suite" "stroke-base:$suite")}
   log=$(mktemp)
@@ -58,9 +63,12 @@ if ! docker image inspect "$tag" > /dev/null 2>&1; then
     echo "build.sh: the image $name could not be built (see above)" >&2
     exit 1
   }
-  # This one and the two newest others stay: other checkouts on this machine may be about to use
-  # theirs. One that was built from cached layers alone is as old as those, and not the newest.
+  # Not by the age of the image alone: one that was built from cached layers is as old as those.
+  since=$(date -u -d "${STROKE_IMAGE_HOURS:-3} hours ago" +%Y-%m-%dT%H:%M:%S.%N 2> /dev/null) || since=
   docker images "${tag%:*}" --format '{{.Repository}}:{{.Tag}}' | grep -vxF "$tag" | tail -n +3 |
-    xargs -r docker rmi > /dev/null 2>&1 || true
+    while read -r older; do
+      asked=$(docker image inspect -f '{{json .Metadata.LastTagTime}}' "$older" 2> /dev/null) || continue
+      if [[ $asked < \"$since ]]; then docker rmi "$older" > /dev/null 2>&1 || true; fi
+    done || true
 fi
 echo "$tag"
