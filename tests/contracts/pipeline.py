@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 from stroke.application.pipeline.consistency import DeadLetter
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
+    ConnectorSpec,
     ConnectorState,
     TopicPartition,
 )
@@ -20,10 +22,11 @@ from stroke.application.pipeline.ports import (
     ChangeTopic,
     ConnectorControl,
     ConnectorRegistry,
+    ConnectorSpecs,
     DeadLetterQueue,
     SourceProgress,
 )
-from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidConnector
+from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidConnector, InvalidData
 
 _COMES_TRUE_WITHIN = 90.0
 ABSENT = "there-is-no-such-connector"
@@ -172,6 +175,41 @@ class ConnectContract:
 
         assert first
         assert await connect.cluster_id() == first
+
+
+SPECS = {
+    "lake": ("a-lake", {"topics": "changes", "control.topic": "control-{cluster_id}"}),
+    "sink": ("a-sink", {"topics": "changes", "password": "${env:PASSWORD}"}),
+}
+"""Name and config of each connector by its file. ``{cluster_id}`` is a placeholder."""
+
+
+class ConnectorSpecsContract:
+    """Provide fixtures ``specs``, of ``SPECS``, and ``broken``, of files that are not as needed."""
+
+    def test_each_file_names_its_connector(self, specs: ConnectorSpecs) -> None:
+        assert specs.names() == {"lake": "a-lake", "sink": "a-sink"}
+
+    @pytest.mark.parametrize("cluster", ["MkU3OEVBNTcwNTJENDM2Qg", "-A_b", "{cluster_id}"])
+    def test_the_clusters_id_is_filled_in_and_nothing_else(
+        self, specs: ConnectorSpecs, cluster: str
+    ) -> None:
+        assert specs.load("lake", cluster_id=cluster) == ConnectorSpec(
+            "lake", "a-lake", {"topics": "changes", "control.topic": f"control-{cluster}"}
+        )
+        assert specs.load("sink", cluster_id=cluster) == ConnectorSpec("sink", *SPECS["sink"])
+
+    @pytest.mark.parametrize("file", ["other", "a-sink", "sink.json", "../sink"])
+    def test_a_file_that_is_not_there_is_said(self, specs: ConnectorSpecs, file: str) -> None:
+        with pytest.raises(InvalidData, match=re.escape(file)):
+            specs.load(file, cluster_id="c")
+
+    def test_a_broken_file_is_said_whichever_is_asked_for(self, broken: ConnectorSpecs) -> None:
+        with pytest.raises(InvalidData):
+            broken.names()
+        for file in SPECS:
+            with pytest.raises(InvalidData):
+                broken.load(file, cluster_id="c")
 
 
 class Write(Protocol):

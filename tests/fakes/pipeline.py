@@ -173,7 +173,7 @@ class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
 
 
 class FakeSpecs(Failing, ConnectorSpecs):
-    """Connectors by the name of their file. ``CLUSTER`` in a value becomes the cluster's id."""
+    """Connectors by the name of their file. ``{cluster_id}`` in a value is filled in."""
 
     def __init__(self, **files: tuple[str, Mapping[str, str]]) -> None:
         self.files = files
@@ -187,7 +187,7 @@ class FakeSpecs(Failing, ConnectorSpecs):
         if file not in self.files:
             raise InvalidData(f"{file} is not there")
         name, config = self.files[file]
-        filled = {key: value.replace("CLUSTER", cluster_id) for key, value in config.items()}
+        filled = {key: value.replace("{cluster_id}", cluster_id) for key, value in config.items()}
         return ConnectorSpec(file, name, filled)
 
 
@@ -303,14 +303,14 @@ class FakeDeadLetters(DeadLetterQueue):
 
 
 class FakePipelineObserver(PipelineObserver):
-    """Keeps the last event of each kind."""
+    """Keeps all restarts, and the last of the other events for each name."""
 
     def __init__(self) -> None:
         self.running: dict[str, bool] = {}
         self.restarts: list[str] = []
         self.sinks: dict[str, tuple[int, bool]] = {}
         self.gap: int | None = None
-        self.comparisons: list[Comparison] = []
+        self.comparisons: dict[str, Comparison] = {}
 
     def connector(self, name: str, *, running: bool) -> None:
         self.running[name] = running
@@ -325,4 +325,4 @@ class FakePipelineObserver(PipelineObserver):
         self.gap = records
 
     def verified(self, comparisons: Sequence[Comparison]) -> None:
-        self.comparisons = list(comparisons)
+        self.comparisons |= {comparison.replica: comparison for comparison in comparisons}

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.observers import PipelineObserverContract, SeenPipeline
 from contracts.pipeline import (
     PARKABLE,
+    SPECS,
     ChangeTopicContract,
     ConnectContract,
+    ConnectorSpecsContract,
     DeadLetterQueueContract,
     Write,
 )
-from fakes.pipeline import FakeConnect, FakeDeadLetters, FakeTopics
+from fakes.pipeline import (
+    FakeConnect,
+    FakeDeadLetters,
+    FakePipelineObserver,
+    FakeSpecs,
+    FakeTopics,
+)
 from stroke.application.pipeline.connector_rules import JDBC_SINK
+from stroke.application.pipeline.consistency import Discrepancy
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
+from stroke.domain.errors import InvalidData
 
 
 class TestFakeConnect(ConnectContract):
@@ -28,6 +39,17 @@ class TestFakeConnect(ConnectContract):
     @pytest.fixture
     def config(self) -> dict[str, str]:
         return {"connector.class": JDBC_SINK, "tasks.max": "1", "topics": "changes"}
+
+
+class TestFakeSpecs(ConnectorSpecsContract):
+    @pytest.fixture
+    def specs(self) -> FakeSpecs:
+        return FakeSpecs(**SPECS)
+
+    @pytest.fixture
+    def broken(self, specs: FakeSpecs) -> FakeSpecs:
+        specs.failing = InvalidData("it is not JSON")
+        return specs
 
 
 class TestFakeTopics(ChangeTopicContract):
@@ -58,3 +80,33 @@ class TestFakeDeadLetters(DeadLetterQueueContract):
     @pytest.fixture
     def topic(self) -> str:
         return "dlq.a-sink"
+
+
+class TestFakePipelineObserver(PipelineObserverContract):
+    @pytest.fixture
+    def seen(self) -> SeenPipeline:
+        return SeenByFake()
+
+
+class SeenByFake(SeenPipeline):
+    def __init__(self) -> None:
+        self.observer: FakePipelineObserver = FakePipelineObserver()
+
+    def running(self, name: str) -> bool | None:
+        return self.observer.running.get(name)
+
+    def restarts(self, name: str) -> int:
+        return self.observer.restarts.count(name)
+
+    def sink(self, name: str) -> tuple[int, bool] | None:
+        return self.observer.sinks.get(name)
+
+    def gap(self) -> int | None:
+        return self.observer.gap
+
+    def compared(self, replica: str) -> dict[str, int] | None:
+        found = self.observer.comparisons.get(replica)
+        if found is None:
+            return None
+        counts = {kind.value: found.count(kind) for kind in Discrepancy}
+        return {"rows": found.rows, "duplicates": found.duplicates, **counts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.observers import PredictionObserverContract, SeenPredictions
 from contracts.outcomes import OutcomeRepositoryContract, Repositories
 from contracts.predictions import (
     ColumnarRiskModelContract,
@@ -13,6 +14,7 @@ from contracts.predictions import (
 from fakes.predictions import (
     FakeColumnarRiskModel,
     FakeOutcomeRepository,
+    FakePredictionObserver,
     FakePredictionRepository,
     FakeRiskModel,
 )
@@ -41,3 +43,20 @@ class TestFakeColumnarRiskModel(ColumnarRiskModelContract):
     @pytest.fixture
     def model(self) -> FakeColumnarRiskModel:
         return FakeColumnarRiskModel()
+
+
+class TestFakePredictionObserver(PredictionObserverContract):
+    @pytest.fixture
+    def seen(self) -> SeenPredictions:
+        return SeenByFake()
+
+
+class SeenByFake(SeenPredictions):
+    def __init__(self) -> None:
+        self.observer: FakePredictionObserver = FakePredictionObserver()
+
+    def commits(self) -> int:
+        return len(self.observer.seen)
+
+    def predictions(self) -> int:
+        return sum(self.observer.seen)

@@ -79,9 +79,9 @@ class PrometheusObserver(PredictionObserver):
         tally = Tally((str(p.assessment.category), p.model_version) for p in predictions)
         for (category, version), count in tally.items():
             self._predictions.labels(category, version).inc(count)
-        # One model serves, so one version: a look-up for each prediction would cost more.
-        probability = self._probability.labels(predictions[0].model_version)
+        # Looked up once for each version: `labels` takes a lock.
+        by_version = {version: self._probability.labels(version) for _, version in tally}
         for prediction in predictions:
-            probability.observe(prediction.assessment.probability)
+            by_version[prediction.model_version].observe(prediction.assessment.probability)
         if self._window is not None:
             self._window.count(predictions)

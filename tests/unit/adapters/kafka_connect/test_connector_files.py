@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contracts.pipeline import SPECS, ConnectorSpecsContract
 from stroke.adapters.kafka_connect.connector_files import ConnectorFiles
 from stroke.domain.errors import InvalidData
 
@@ -28,6 +29,23 @@ def load(
 ) -> dict[str, str]:
     files = ConnectorFiles(folder, overlays=overlays, values={"topic": topic})
     return dict(files.load("sink", cluster_id=cluster).config)
+
+
+class TestConnectorFiles(ConnectorSpecsContract):
+    @pytest.fixture
+    def specs(self, tmp_path: Path) -> ConnectorFiles:
+        for file, (name, config) in SPECS.items():
+            write(tmp_path, {"name": name, "config": config}, f"{file}.json")
+        return ConnectorFiles(tmp_path, values={"topic": "changes"})
+
+    @pytest.fixture(params=["{", '{"name": "a-sink", "config": {"tasks.max": 1}}', None])
+    def broken(
+        self, request: pytest.FixtureRequest, specs: ConnectorFiles, tmp_path: Path
+    ) -> ConnectorFiles:
+        if request.param is None:
+            return ConnectorFiles(tmp_path / "nowhere", values={})
+        write(tmp_path, request.param, "another.json")
+        return specs
 
 
 def test_placeholders_are_filled_and_what_the_worker_fills_is_left(tmp_path: Path) -> None:

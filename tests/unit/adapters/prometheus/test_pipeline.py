@@ -5,10 +5,50 @@ import urllib.request
 import pytest
 from prometheus_client import CollectorRegistry
 
+from contracts.observers import PipelineObserverContract, SeenPipeline
 from stroke.adapters.prometheus.observer import create_registry
 from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver, serve_metrics
 from stroke.application.pipeline.consistency import Comparison
 from stroke.domain.errors import InvalidSetting
+
+
+class SeenByPrometheus(SeenPipeline):
+    def __init__(self) -> None:
+        self._registry = create_registry()
+        self.observer = PrometheusPipelineObserver(self._registry, now=lambda: 1700.5)
+
+    def running(self, name: str) -> bool | None:
+        found = self._value("stroke_connector_running", connector=name)
+        return None if found is None else bool(found)
+
+    def restarts(self, name: str) -> int:
+        return self._value("stroke_connector_restarts_total", connector=name) or 0
+
+    def sink(self, name: str) -> tuple[int, bool] | None:
+        lag = self._value("stroke_sink_lag_records", connector=name)
+        stalled = self._value("stroke_pipeline_stalled", connector=name)
+        return None if lag is None or stalled is None else (lag, bool(stalled))
+
+    def gap(self) -> int | None:
+        return self._value("stroke_lake_gap_records")
+
+    def compared(self, replica: str) -> dict[str, int] | None:
+        names = ("rows", "duplicates", "missing", "extra", "different")
+        values = {
+            name: self._value(f"stroke_pipeline_verify_{name}", replica=replica) for name in names
+        }
+        found = {name: value for name, value in values.items() if value is not None}
+        return found or None
+
+    def _value(self, name: str, **labels: str) -> int | None:
+        found = self._registry.get_sample_value(name, labels)
+        return None if found is None else int(found)
+
+
+class TestPrometheusPipelineObserver(PipelineObserverContract):
+    @pytest.fixture
+    def seen(self) -> SeenPipeline:
+        return SeenByPrometheus()
 
 
 @pytest.fixture

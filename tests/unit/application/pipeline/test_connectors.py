@@ -33,7 +33,7 @@ LAKE = {
     "connector.class": ICEBERG_SINK,
     "tasks.max": "1",
     "topics": "changes",
-    "iceberg.control.topic": "control-CLUSTER",
+    "iceberg.control.topic": "control-{cluster_id}",
 }
 SQL = {
     "connector.class": JDBC_SINK,
