@@ -1,5 +1,5 @@
 # One verb a line: `make` lists them. Options go to the scripts themselves (./test.sh --help).
-.PHONY: help setup run test unit check fmt lock image env up down ps logs doctor upgrade boards audit bench
+.PHONY: help setup run test soak unit check fmt lock image env up down ps logs doctor upgrade boards audit bench
 BIN := .venv/bin
 # No index address may get into a pin file, whatever this machine is set to.
 COMPILE := env -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL $(BIN)/uv pip compile -q --universal \
@@ -15,8 +15,11 @@ setup:  ## a .venv with the hashed development pins
 run:    ## serve on http://127.0.0.1:8000 (= ./run.sh)
 	@./run.sh
 
-test:   ## everything, as CI runs it (= ./test.sh)
+test:   ## the gate: what every change must pass, as CI runs it (= ./test.sh)
 	@./test.sh
+
+soak:   ## everything, for hours; AREA="pipeline spark" runs all tests of these areas
+	@./test.sh --soak $(AREA)
 
 unit: setup ## the fast tests: fakes, no I/O
 	@$(BIN)/pytest -q tests/unit

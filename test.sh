@@ -3,24 +3,38 @@ set -euo pipefail
 
 usage() {
   cat << 'HELP'
-Usage: ./test.sh [--only-check] [PYTEST ARGUMENT]...
+Usage: ./test.sh [--only-check | --soak [AREA]...] [PYTEST ARGUMENT]...
 
 Install what the tests need (development pins into .venv; a Docker engine and `docker compose` where
-they are missing and can be installed), check the code (ruff, mypy, import contracts) and run all tests.
+they are missing and can be installed), check the code (ruff, mypy, import contracts) and run the gate:
+the tests that every change must pass, in half an hour. The soak adds what takes longer: recoveries
+from faults, a second platform, whole hosts, large sizes.
 
-  ./test.sh                     everything, as CI runs it
-  ./test.sh tests/unit          the fast tests only (needs no Docker engine)
-  ./test.sh -k group_commit     pytest's own options
-  ./test.sh -n 0 -x             one test after the other (there are two workers otherwise)
-  ./test.sh --only-check        the code checks only (= make check)
+  ./test.sh                       the gate, as CI runs it
+  ./test.sh tests/unit            the fast tests only (needs no Docker engine)
+  ./test.sh --soak                everything: the gate and the soak
+  ./test.sh --soak pipeline spark everything in these areas (CONTRIBUTING.md says which to run when)
+  ./test.sh -k group_commit       pytest's own options
+  ./test.sh -n 0 -x               one test after the other (there are two workers otherwise)
+  ./test.sh --only-check          the code checks only (= make check)
+
+Areas: unit, service, models, pipeline, analyses, spark, deploy.
+The run ends with a table of seconds per module, and keeps it in build/test-report.
 HELP
 }
 
 cd "$(dirname "${BASH_SOURCE[0]}")"
 only_check=
+soak=()
 case ${1:-} in
   -h | --help) usage; exit 0 ;;
   --only-check) only_check=yes; shift ;;
+  --soak)
+    shift
+    areas=
+    while [[ ${1:-} =~ ^[a-z]+$ ]]; do areas+=${areas:+,}$1; shift; done
+    soak=("--soak=${areas:-all}")
+    ;;
 esac
 
 check() {
@@ -72,5 +86,5 @@ export STROKE_TEST_RUN=$$-$RANDOM
 trap remove_containers EXIT
 status=0
 # While the tests of the platform wait for it, the others run (tests/runner/workers.py).
-.venv/bin/pytest --numprocesses 2 "$@" || status=$?
+.venv/bin/pytest --numprocesses 2 "${soak[@]}" "$@" || status=$?
 exit "$status"

@@ -5,18 +5,19 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from runner import workers
+from runner import areas, seconds, workers
 
 # What a test may lack on any machine that is not its own: part of its skip reason. Nothing else
 # may skip, and CI fails on it, so that a missing part is never mistaken for a passing test.
 MAY_BE_MISSING = ("needs a SQL Server", "needs a cloud account", "needs the public data set")
 _FIGURES = "figures"
+_TABLE = seconds.Table()
 
 
 # Its asserts explain themselves as those of test modules do.
@@ -38,7 +39,17 @@ def figures(record_property: Callable[[str, object], None]) -> Callable[[str], N
     return show
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--soak",
+        metavar="AREA,...",
+        help=f"run the soak, too: {areas.ALL}, or some of {', '.join(areas.NAMES)}",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "soak(reason): not in the gate (tests/runner/areas.py)")
+
     # SIGTERM ends a run as Ctrl-C does: fixtures are torn down and their containers removed.
     def stop(_signal: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -46,9 +57,21 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    areas.select(items, config)
     workers.check(items)
-    workers.order(items)
+    workers.order(items, config)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    seconds.hand_over(report)
+    return report
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _TABLE.add(report)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -67,6 +90,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 terminalreporter.write_line(f"figures: {value}")
     for reason in unexpected_skips(terminalreporter):
         terminalreporter.write_line(f"unexpected skip, which fails in CI: {reason}", red=True)
+    _TABLE.write(terminalreporter)
 
 
 @pytest.hookimpl(trylast=True)

@@ -17,6 +17,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
 from components.stack import BUCKET, TOPIC, PipelineStack
+from runner.seconds import spending
 
 JSON_COLUMNS = ("contributing_factors", "prediction_data")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,12 +28,11 @@ _Found = TypeVar("_Found")
 def until(look: Callable[[], _Found], *, within: float, what: str) -> _Found:
     """Return the first truthy answer of ``look``; fail when there is none in time."""
     deadline = time.monotonic() + within
-    while True:
-        found = look()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"{what}: not within {within:.0f} s"
-        time.sleep(0.5)
+    with spending("waiting"):
+        while not (found := look()):
+            assert time.monotonic() < deadline, f"{what}: not within {within:.0f} s"
+            time.sleep(0.5)
+    return found
 
 
 def raw_records(stack: PipelineStack, topic: str) -> Iterator[Any]:

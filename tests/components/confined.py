@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from components.containers import LABELS
+from runner.seconds import spending
 
 LABEL = [f"--label={name}={value}" for name, value in LABELS.items()]
 CONFINED = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
@@ -56,6 +57,7 @@ class Container:
         docker("stop", "--time=30", self._id)
         return int(self.state["ExitCode"])
 
+    @spending("waiting")
     def wait_until_healthy(self, within: float = 90) -> None:
         deadline = time.monotonic() + within
         while self.health != "healthy":

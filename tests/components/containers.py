@@ -27,6 +27,8 @@ import docker
 from asyncmy.errors import MySQLError
 from testcontainers.core.container import DockerContainer
 
+from runner.seconds import spending
+
 ROOT = Path(__file__).resolve().parents[2]
 OFFICIAL_MYSQL = "mysql:9.7"
 # test.sh removes what carries its run's label, should pytest itself be killed.
@@ -51,7 +53,8 @@ def free_port() -> int:
 def build_image(name: str, target: str | None = None) -> str:
     """Return the tag of the image deploy/images/NAME, built when something in it changed."""
     command = ["deploy/images/build.sh", name, *([target] if target else [])]
-    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    with spending("builds"):
+        built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if built.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{built.stderr}")
     return built.stdout.strip()
@@ -181,6 +184,7 @@ class MySqlServer:
             raise RuntimeError(f"mysqldump failed: {said.decode()}")
         return bytes(dumped)
 
+    @spending("waiting")
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + _STARTS_WITHIN
         while True:
@@ -256,6 +260,7 @@ class PostgreSqlServer:
         finally:
             await connection.close()
 
+    @spending("waiting")
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + _STARTS_WITHIN
         while True:

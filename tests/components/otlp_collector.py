@@ -15,6 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from runner.seconds import spending
+
 
 @dataclass(frozen=True)
 class Span:
@@ -73,6 +75,7 @@ class Collector:
                     found += [_span(span) for span in scope.spans]
         return found
 
+    @spending("waiting")
     def wait_for(self, wanted: Callable[[Span], bool], within: float = 20) -> Span:
         """Return the first span that is ``wanted``."""
         deadline = time.monotonic() + within

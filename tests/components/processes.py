@@ -16,6 +16,7 @@ import urllib3
 
 from components.containers import free_port
 from runner import forked
+from runner.seconds import spending
 
 RunStroke = Callable[..., subprocess.CompletedProcess[str]]
 """Runs the command with these arguments; keywords are further settings."""
@@ -59,6 +60,7 @@ def upgrade_schema(database_url: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@spending("waiting")
 def wait_for(
     url: str, *, status: int = HTTPStatus.OK, within: float = _STARTS_WITHIN, alive: Any = None
 ) -> float:

@@ -19,6 +19,7 @@ import testinfra
 from testinfra.host import Host
 
 from components.containers import LABELS, ROOT, build_image
+from runner.seconds import spending
 
 _STARTS_WITHIN = 120.0
 _ANSWERS = "import urllib.request as r; r.urlopen('http://127.0.0.1:8000', timeout=4)"
@@ -127,6 +128,7 @@ class SshHost:
         fetch = f'import urllib.request as r; print(r.urlopen("{url}").read().decode())'
         return self.run(f"python3 -c '{fetch}'")
 
+    @spending("waiting")
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + _STARTS_WITHIN
         while True:

@@ -8,6 +8,7 @@ import secrets
 import subprocess
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ import docker
 
 from components.containers import LABELS, ROOT, build_image, free_port, mysql_image
 from components.processes import environment, run_stroke
+from runner.seconds import spending
 
 TOPIC = "dbserver1.stroke_predictions.predictions"
 SOURCE = "stroke-predictions-connector"
@@ -155,9 +157,10 @@ class PipelineStack:
         command = ["docker", "compose", "--project-name", self.project]
         command += ["--env-file", str(self._settings), "-f", str(_COMPOSE)]
         command += ["-f", str(self._override), *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, env=environment()
-        )
+        with spending("waiting") if "--wait" in arguments else nullcontext():
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=environment()
+            )
         if check and done.returncode != 0:
             raise RuntimeError(
                 f"docker compose {arguments[0]} failed:\n{self.redacted(done.stderr)}"

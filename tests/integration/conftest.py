@@ -18,6 +18,7 @@ from components.object_store import ObjectStore
 from components.processes import RunStroke, run_stroke
 from components.stack import PipelineStack
 from runner import workers
+from runner.seconds import spending
 from stroke.adapters.iceberg.catalog import Lake
 
 _PLATFORM = pytest.StashKey[PipelineStack]()
@@ -137,9 +138,10 @@ def own_mysql(docker_engine: None) -> Iterator[Callable[[], MySqlServer]]:
 @pytest.fixture(scope="session")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
     """Return the Helm chart; Helm's packages are built for it once, which takes minutes."""
-    helm = subprocess.run(
-        [ROOT / "deploy/helm/ensure-helm.sh"], stdout=subprocess.PIPE, text=True, check=True
-    )
+    with spending("builds"):
+        helm = subprocess.run(
+            [ROOT / "deploy/helm/ensure-helm.sh"], stdout=subprocess.PIPE, text=True, check=True
+        )
     return Chart(helm.stdout.strip(), tmp_path_factory.mktemp("values"))
 
 
@@ -183,6 +185,6 @@ def pytest_runtest_teardown(
     yield
     stack = item.config.stash.get(_PLATFORM, None)
     if stack is not None and stack.is_up:
-        following = None if nextitem is None else workers.scope_of(nextitem.path)
-        if following != workers.scope_of(item.path):
+        following = None if nextitem is None else workers.scope_of(nextitem.path, item.config)
+        if following != workers.scope_of(item.path, item.config):
             stack.remove()

@@ -21,7 +21,10 @@ from components.containers import ROOT, build_image, mysql_image
 from components.object_store import ObjectStore
 from components.ssh_host import SshHost, open_ports, release, script
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.soak("a host from nothing, its restarts, backups and restores"),
+]
 
 PASSWORDS = {
     name: secrets.token_hex(12)

@@ -15,6 +15,8 @@ from components.operations_page import PAGE
 from components.readme import Command, commands
 from stroke.adapters.sql.tables import COLUMNS
 
+pytestmark = pytest.mark.soak("a second platform: upgrades, backups and crashes of every container")
+
 USUAL_URL = "http://127.0.0.1:8000"
 EVERY_ROW = f"SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', {', '.join(COLUMNS)}))) FROM predictions"  # noqa: S608
 IN_CONNECTORS = ["deploy/stack.sh", "exec", "-T", "connectors"]

@@ -19,6 +19,8 @@ from stroke.adapters.training.histograms import reference_histograms
 from stroke.domain.drift import SCORE, WATCHED, ReferenceHistogram, Tally, drift
 from stroke.domain.features import RAW_FEATURES
 
+pytestmark = pytest.mark.soak("a second implementation, with a .venv of its own")
+
 COUNT: Final = 20_000
 PYTHON: Final = ".venv-evidently/bin/python"
 RAW: Final = "age in evidently's bins"

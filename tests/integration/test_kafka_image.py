@@ -14,6 +14,8 @@ from confluent_kafka.cimpl import NewTopic
 from components.change_events import until
 from components.containers import LABELS, build_image, free_port
 
+pytestmark = pytest.mark.soak("a coordinator that forgets takes a minute to provoke")
+
 TOPIC = "events"
 
 

@@ -233,6 +233,7 @@ def webhook(pipeline: PipelineStack) -> Iterator[Callable[[], Notices]]:
         docker("rm", "--force", name)
 
 
+@pytest.mark.soak("it waits two minutes for the rule's own interval")
 def test_what_a_rule_finds_alertmanager_tells_the_webhook(
     monitoring: Monitoring, pipeline: PipelineStack
 ) -> None:

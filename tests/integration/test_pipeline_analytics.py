@@ -108,6 +108,7 @@ def test_the_cluster_gives_the_tables_that_one_process_gives(
         assert_same(rows, expected[name], name)
 
 
+@pytest.mark.soak("a stream is killed within a batch, and catches up")
 async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
     filled: SparkCluster, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
@@ -159,6 +160,7 @@ async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
         )
 
 
+@pytest.mark.soak("one more source, on a session of its own")
 def test_what_is_on_kafka_can_be_analysed_at_once(filled: SparkCluster, tmp_path: Path) -> None:
     names = ("risk-distribution", "operations")
     done = filled.run(
@@ -204,6 +206,7 @@ PYTHON
 """.replace("BUCKET", BUCKET)
 
 
+@pytest.mark.soak("one more session of Spark")
 def test_the_cluster_scores_as_one_process_does(filled: SparkCluster) -> None:
     done = filled.run("bash", "-c", _SCORE)
 
@@ -213,6 +216,7 @@ def test_the_cluster_scores_as_one_process_does(filled: SparkCluster) -> None:
     assert float(difference) <= 1e-12
 
 
+@pytest.mark.soak("one more session of Spark")
 def test_the_notebook_runs_and_finds_the_tables_whole(filled: SparkCluster) -> None:
     done = filled.run(
         *("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbmake", "analytics.ipynb"),

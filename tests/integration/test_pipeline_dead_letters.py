@@ -109,6 +109,7 @@ def test_a_value_that_the_sinks_cannot_take_waits_while_the_rest_flows(
 
 
 @pytest.mark.usefixtures("all_is_well")
+@pytest.mark.soak("a drill: the sink fails, and is mended")
 def test_a_record_that_fails_in_the_sink_itself_is_parked_and_sent_later(
     pipeline: PipelineStack,
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_record_that_fails_in_the_sink_itself_is_parked_and_sent_later(
 
 
 @pytest.mark.usefixtures("all_is_well")
+@pytest.mark.soak("a drill: the lake is in the way, and is mended")
 def test_a_record_is_parked_out_of_the_lake_s_way_and_sent_later(pipeline: PipelineStack) -> None:
     in_lake(pipeline, predict(pipeline, 1))
     assert pipeline.stroke("connectors", "pause", "s3-sink").returncode == 0
@@ -166,6 +168,7 @@ def test_a_record_is_parked_out_of_the_lake_s_way_and_sent_later(pipeline: Pipel
 
 
 @pytest.mark.usefixtures("all_is_well")
+@pytest.mark.soak("a drill: one more kind of dead letter")
 def test_the_deletion_of_a_row_that_is_gone_is_told_again(pipeline: PipelineStack) -> None:
     (gone,) = predict(pipeline, 1)
     in_lake(pipeline, [gone])
@@ -195,6 +198,7 @@ def test_the_deletion_of_a_row_that_is_gone_is_told_again(pipeline: PipelineStac
 
 
 @pytest.mark.usefixtures("all_is_well")
+@pytest.mark.soak("a drill: one more kind of dead letter")
 def test_a_changed_column_stops_nothing_and_its_rows_come_once_it_is_mended(
     pipeline: PipelineStack,
 ) -> None:
@@ -225,6 +229,7 @@ def test_a_changed_column_stops_nothing_and_its_rows_come_once_it_is_mended(
 
 
 @pytest.mark.usefixtures("all_is_well")
+@pytest.mark.soak("a drill: one more kind of dead letter")
 def test_a_column_that_is_added_not_null_stops_nothing(pipeline: PipelineStack) -> None:
     before = predict(pipeline, 2)
     in_sql(pipeline, before)

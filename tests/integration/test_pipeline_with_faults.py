@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable
 from secrets import token_hex
+from typing import Any
 
 import httpx
 import pytest
@@ -77,7 +78,13 @@ async def proven(
     assert len(verified["replicas"]) == 2
 
 
-@pytest.mark.parametrize("service", ["connect", "kafka", "sql-sink", "s3"])
+def in_the_soak(service: str) -> Any:
+    return pytest.param(service, marks=pytest.mark.soak("the same drill, at another part"))
+
+
+@pytest.mark.parametrize(
+    "service", ["connect", *(in_the_soak(part) for part in ("kafka", "sql-sink", "s3"))]
+)
 async def test_a_part_that_is_killed_and_started_again_costs_nothing(
     pipeline: PipelineStack, service: str, figures: Callable[[str], None]
 ) -> None:
@@ -91,6 +98,7 @@ async def test_a_part_that_is_killed_and_started_again_costs_nothing(
     await proven(pipeline, load, since, figures, f"{service} killed")
 
 
+@pytest.mark.soak("a drill: a load around one more fault")
 async def test_mysql_that_is_killed_and_started_again_loses_nothing_downstream(
     pipeline: PipelineStack, figures: Callable[[str], None]
 ) -> None:
@@ -104,6 +112,7 @@ async def test_mysql_that_is_killed_and_started_again_loses_nothing_downstream(
     await proven(pipeline, load, since, figures, "mysql killed")
 
 
+@pytest.mark.soak("a drill: a load around one more fault")
 async def test_s3_that_answers_500_delays_and_loses_nothing(
     pipeline: PipelineStack, figures: Callable[[str], None]
 ) -> None:
@@ -116,6 +125,7 @@ async def test_s3_that_answers_500_delays_and_loses_nothing(
     await proven(pipeline, load, since, figures, "S3 answering 500")
 
 
+@pytest.mark.soak("a drill: a load around one more fault")
 async def test_connect_that_starts_while_the_registry_is_away_parks_nothing(
     pipeline: PipelineStack, figures: Callable[[str], None]
 ) -> None:
@@ -133,6 +143,7 @@ async def test_connect_that_starts_while_the_registry_is_away_parks_nothing(
     assert json.loads(letters.stdout) == {"letters": []}, letters.stderr
 
 
+@pytest.mark.soak("a drill: a load around one more fault")
 async def test_a_registry_that_hangs_is_ended_and_started_again(
     pipeline: PipelineStack, figures: Callable[[str], None]
 ) -> None:
@@ -159,6 +170,7 @@ async def test_a_registry_that_hangs_is_ended_and_started_again(
     await proven(pipeline, load, since, figures, "registry hung")
 
 
+@pytest.mark.soak("it compares what all drills before it left")
 def test_the_schedule_tells_prometheus(pipeline: PipelineStack) -> None:
     """It compares all that the tests before this one left, within its limit of memory."""
     assert pipeline.crashes("verify") == 0

@@ -24,6 +24,8 @@ from components.stack import BUCKET, PipelineStack
 
 from .test_pipeline import WITHIN, arrived, predict
 
+pytestmark = pytest.mark.soak("incidents: Kafka made anew, and a platform with masked names")
+
 CANARY = "Quizzaciously Ünïque"
 WORD = CANARY.split(maxsplit=1)[0]  # bounds in Iceberg's metadata are cut to 16 characters
 BASE = "subjects/dbserver1.stroke_predictions.predictions-value"

@@ -85,6 +85,7 @@ def test_the_images_hold_nothing_that_builds_or_fetches(any_image: str) -> None:
     assert run(any_image, "python", "-c", script) == (0, "[]\n")
 
 
+@pytest.mark.soak("sessions of Spark for minutes; the gate has one analysis on both engines")
 def test_the_tests_that_need_spark_pass_in_the_image(
     docker_engine: None, figures: Callable[[str], None]
 ) -> None:

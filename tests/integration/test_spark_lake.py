@@ -19,7 +19,11 @@ from components.processes import RunStroke
 from components.spark_cluster import SHORT_LIVED
 from stroke.adapters.iceberg.catalog import Lake
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_engine")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.usefixtures("docker_engine"),
+    pytest.mark.soak("two sessions of Spark on large files"),
+]
 Run = Callable[..., dict[str, Any]]
 
 

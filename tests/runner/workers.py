@@ -29,8 +29,8 @@ OF_PLATFORM: Final = frozenset(
         "test_pipeline_verify",
     }
 )
-# They leave another Kafka, or many rows: after the others, or on the other worker's own platform;
-# the many rows last, which whatever compares copies then reads.
+# They leave another Kafka, or many rows: after the others (the gate), or on the other worker's own
+# platform (the soak); the many rows last, which whatever compares copies then reads.
 AT_FAULT: Final = ("test_pipeline_with_incidents", "test_pipeline_with_faults")
 
 
@@ -48,31 +48,34 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no typ
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return scope_of(PurePath(nodeid.split("::", maxsplit=1)[0])) or nodeid
+        module = PurePath(nodeid.split("::", maxsplit=1)[0])
+        return scope_of(module, self.config) or nodeid
 
 
-def scope_of(module: PurePath) -> str | None:
+def scope_of(module: PurePath, config: pytest.Config) -> str | None:
     """Return what keeps the tests of ``module`` together; nothing does for unit tests."""
     if "integration" not in module.parts:
         return None
     if module.stem in OF_PLATFORM:
         return _PLATFORM
-    return _FAULTS if module.stem in AT_FAULT else module.stem
+    if module.stem in AT_FAULT:  # a second platform is not worth the few of them in the gate
+        return _PLATFORM if config.getoption("--soak") is None else _FAULTS
+    return module.stem
 
 
-def order(items: list[pytest.Item]) -> None:
+def order(items: list[pytest.Item], config: pytest.Config) -> None:
     """Sort: the platform's, then others of tests/integration, large ones first; unit tests last."""
-    scopes = {item: scope_of(item.path) for item in items}
+    scopes = {item: scope_of(item.path, config) for item in items}
     sizes = Counter(scopes.values())
 
-    def rank(item: pytest.Item) -> tuple[int, int]:
+    def rank(item: pytest.Item) -> tuple[int, int, int]:
         scope = scopes[item]
         if scope is None:
-            return 5, 0
-        if scope == _FAULTS:
-            return 3, AT_FAULT.index(item.path.stem)
-        turns = {_PLATFORM: 0} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 4)
-        return turns.get(scope, 2), -sizes[scope]
+            return 5, 0, 0
+        module = item.path.stem
+        turns = {_PLATFORM: 0, _FAULTS: 3} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 4)
+        last = AT_FAULT.index(module) + 1 if module in AT_FAULT else 0
+        return turns.get(scope, 2), -sizes[scope], last
 
     items.sort(key=rank)
 
