@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dependency_injector import containers, providers
 
@@ -14,6 +14,7 @@ from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.topics import KafkaChangeTopic
+from stroke.adapters.kafka_connect.chart_values import chart_values
 from stroke.adapters.kafka_connect.column_types import column_types, required_columns
 from stroke.adapters.kafka_connect.connector_files import ConnectorFiles
 from stroke.adapters.kafka_connect.rest import KafkaConnect
@@ -22,8 +23,9 @@ from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver
 from stroke.adapters.sql.source_of_truth import MySqlSource
 from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink.replica import SqlReplica
+from stroke.application.pipeline.connector_topics import own_topics
 from stroke.application.pipeline.connector_watch import ConnectorWatch, WatchPolicy
-from stroke.application.pipeline.connectors import ConnectorService
+from stroke.application.pipeline.connectors import ConnectorService, checked
 from stroke.application.pipeline.dead_letters import DeadLetterService
 from stroke.application.pipeline.verification import PipelineVerifier
 from stroke.config import PipelineSettings
@@ -67,6 +69,16 @@ def connector_files(settings: PipelineSettings) -> ConnectorFiles:
     }
     overlays = [name for name, wanted in chosen.items() if wanted]
     return ConnectorFiles(settings.connect.folder, overlays=overlays, values=values)
+
+
+def connector_chart_values(settings: PipelineSettings, cluster_id: str) -> dict[str, Any]:
+    """Return the connectors, and the topics that are theirs alone, as values of the Helm chart.
+
+    ``cluster_id`` is the Kafka cluster's. Contacts nothing. Raises ``InvalidConnector``.
+    """
+    specs = checked(connector_files(settings), cluster_id)
+    topics = {name: kept for spec in specs for name, kept in own_topics(spec.config).items()}
+    return chart_values(specs, topics, replication_factor=settings.kafka.replication_factor)
 
 
 def _wanted(files: ConnectorFiles) -> list[str]:

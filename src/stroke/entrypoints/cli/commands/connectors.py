@@ -215,7 +215,7 @@ async def _watch(
 ) -> None:
     import asyncio
 
-    from stroke.adapters.prometheus.pipeline import serve_metrics
+    from stroke.container.metrics import metrics_server
 
     seen: list[WatchEvent] = []
     with ExitStack() as open_port:
@@ -223,8 +223,8 @@ async def _watch(
             before, seen = seen, await watching.look()
             _print_events([event for event in seen if event not in before])  # what goes on, once
             if port is not None and (watching.all_run or not wait):
-                registry, host = parts.metrics_registry(), settings.http.host
-                open_port.enter_context(serve_metrics(registry, host=host, port=port))
+                server = metrics_server(parts.metrics_registry(), settings.http, port)
+                open_port.enter_context(server)
                 port = None
             await asyncio.sleep(interval)
 

@@ -28,14 +28,8 @@ def render(
     stroke connectors render --cluster-id "$(kubectl get kafka stroke -o jsonpath={.status.clusterId})" > connectors.json
     helm upgrade --install stroke deploy/helm/stroke --values my.yaml --values connectors.json
     """  # noqa: D301, E501
-    from stroke.adapters.kafka_connect.chart_values import chart_values
-    from stroke.application.pipeline.connector_topics import own_topics
-    from stroke.application.pipeline.connectors import checked
     from stroke.config import PipelineSettings
-    from stroke.container.pipeline import connector_files
+    from stroke.container.pipeline import connector_chart_values
 
-    settings = PipelineSettings.load()
-    specs = checked(connector_files(settings), cluster_id)
-    topics = {name: kept for spec in specs for name, kept in own_topics(spec.config).items()}
-    values = chart_values(specs, topics, replication_factor=settings.kafka.replication_factor)
+    values = connector_chart_values(PipelineSettings.load(), cluster_id)
     typer.echo(json.dumps(values, indent=2))

@@ -58,10 +58,10 @@ def report(
     with ends_on_sigterm():
         found = _report(within)
         if html is not None:
-            from stroke.adapters.report.drift import render
+            from stroke.container.pages import drift_page
 
             with opened(html) as stream:
-                stream.write(render(found, threshold=threshold, minimum=minimum).encode())
+                stream.write(drift_page(found, threshold=threshold, minimum=minimum).encode())
         if as_json or html is None:
             _print(found, threshold=threshold, minimum=minimum, as_json=as_json)
         if any(each.is_beyond(threshold, minimum) for each in found.drifts):
@@ -72,16 +72,17 @@ def _report(within: PredictionFilter) -> DriftReport:
     import asyncio
 
     from stroke.config import Settings
-    from stroke.container.drift import DriftContainer
+    from stroke.container.quality import drift_service
+    from stroke.container.service import Container
 
-    parts = DriftContainer(settings=Settings.load())
+    parts = Container(settings=Settings.load())
 
     async def once() -> DriftReport:
         try:
             await parts.repository().check()
             with progress() as display:
                 bar = display.add_task("reading", total=None)
-                return await parts.drift().report(
+                return await drift_service(parts).report(
                     within, on_progress=lambda read: display.update(bar, completed=read)
                 )
         finally:

@@ -24,7 +24,8 @@ from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, opened, prog
 from stroke.entrypoints.cli.terminal.performance_text import print_reports
 
 if TYPE_CHECKING:
-    from stroke.container.performance import PerformanceContainer
+    from stroke.application.quality.performance import PerformanceService
+    from stroke.container.service import Container
     from stroke.domain.performance import PerformanceReport
 
 
@@ -121,11 +122,13 @@ def performance(
 def _judged(wanted: _Wanted) -> list[PerformanceReport]:
     import asyncio
 
+    from stroke.container.quality import performance_service
+
     parts = _container()
 
     async def once() -> list[PerformanceReport]:
         try:
-            return await _reports(parts, wanted)
+            return await _reports(parts, performance_service(parts), wanted)
         finally:
             await parts.engine().dispose()
 
@@ -137,22 +140,22 @@ def _watch(
 ) -> None:
     import asyncio
 
-    from stroke.adapters.prometheus.pipeline import serve_metrics
+    from stroke.container.metrics import metrics_server
+    from stroke.container.quality import performance_metrics, performance_service
 
     parts = _container()
-    metrics = parts.performance_metrics()
-    parts.performance()  # a model that cannot be loaded is said at once
+    metrics = performance_metrics(parts)
+    service = performance_service(parts)  # a model that cannot be loaded is said at once
 
     async def regularly() -> None:
         async with AsyncExitStack() as held:
             held.push_async_callback(parts.engine().dispose)
             if port is not None:
-                host = parts.settings().http.host
-                registry = parts.metrics_registry()
-                held.enter_context(serve_metrics(registry, host=host, port=port))
+                http = parts.settings().http
+                held.enter_context(metrics_server(parts.metrics_registry(), http, port))
             while True:
                 try:
-                    reports = await _reports(parts, wanted)
+                    reports = await _reports(parts, service, wanted)
                 except StrokeError as error:
                     typer.echo(f"stroke: {error}", err=True)
                 else:
@@ -163,17 +166,18 @@ def _watch(
     asyncio.run(regularly())
 
 
-def _container() -> PerformanceContainer:
+def _container() -> Container:
     from stroke.config import Settings
-    from stroke.container.performance import PerformanceContainer
+    from stroke.container.service import Container
 
-    return PerformanceContainer(settings=Settings.load())
+    return Container(settings=Settings.load())
 
 
-async def _reports(parts: PerformanceContainer, wanted: _Wanted) -> list[PerformanceReport]:
+async def _reports(
+    parts: Container, service: PerformanceService, wanted: _Wanted
+) -> list[PerformanceReport]:
     from stroke.application.quality.performance import Minimums
 
-    service = parts.performance()
     minimums = Minimums(wanted.minimum_count, wanted.minimum_events)
     await parts.repository().check()
     versions: Sequence[str | None] = [wanted.model_version]
@@ -194,9 +198,9 @@ async def _reports(parts: PerformanceContainer, wanted: _Wanted) -> list[Perform
 
 def _tell(reports: Sequence[PerformanceReport], *, html: Path | None, as_json: bool) -> None:
     if html is not None:
-        from stroke.adapters.report.model_quality import render
+        from stroke.container.pages import performance_page
 
-        page = render(reports)
+        page = performance_page(reports)
         with opened(html) as stream:
             stream.write(page.encode())
     if as_json or html is None:

@@ -83,13 +83,13 @@ def verify(
     async def regularly(parts: PipelineContainer, settings: PipelineSettings) -> None:
         import asyncio
 
-        from stroke.adapters.prometheus.pipeline import serve_metrics
+        from stroke.container.metrics import metrics_server
 
         observer = parts.pipeline_observer()  # its metrics are there from the first scrape on
         with ExitStack() as served:
             if metrics_port is not None:
-                registry, host = parts.metrics_registry(), settings.http.host
-                served.enter_context(serve_metrics(registry, host=host, port=metrics_port))
+                server = metrics_server(parts.metrics_registry(), settings.http, metrics_port)
+                served.enter_context(server)
             while True:
                 try:
                     comparisons = await once(parts, settings)
@@ -172,17 +172,16 @@ def sink_schema(
     """  # noqa: D301
     import asyncio
 
-    from stroke.adapters.sql.tables import predictions
-    from stroke.adapters.sql_sink import schema
     from stroke.config import PipelineSettings
+    from stroke.container.sink import create_sink_table, sink_ddl
 
     sink = PipelineSettings.load().sink
     if apply:
-        made = asyncio.run(schema.create(sink.sqlalchemy_url, predictions, sink.table))
+        made = asyncio.run(create_sink_table(sink))
         typer.echo(f"the table {sink.table} {'was made' if made else 'is there already'}")
         return
     chosen = dialect or SinkDialectName(sink.sqlalchemy_url.get_backend_name())
-    typer.echo(schema.ddl(predictions, sink.table, chosen.value))
+    typer.echo(sink_ddl(sink, chosen.value))
 
 
 @asynccontextmanager

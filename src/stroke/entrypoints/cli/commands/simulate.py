@@ -12,7 +12,7 @@ from stroke.entrypoints.cli.terminal.output import STDOUT, ends_on_sigterm, open
 
 
 class Format(StrEnum):
-    """The formats of ``stroke.adapters.simulation``, known without importing numpy."""
+    """How patients are written; known here without importing numpy."""
 
     CSV = "csv"
     NDJSON = "ndjson"
@@ -42,10 +42,10 @@ def simulate(
     stroke simulate 1 --format ndjson | curl -sd @- -H 'Content-Type: application/json' \\
       http://127.0.0.1:8000/predict
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
-    from stroke.adapters.simulation import writing
+    from stroke.container.simulation import simulated_patients
 
     with ends_on_sigterm(), progress() as display, opened(output) as stream:
         bar = display.add_task("simulating", total=count)
-        for lines in writing.text(count, seed, writing.Format(form)):
+        for lines in simulated_patients(count, seed, form.value):
             stream.write(lines)
-            display.advance(bar, min(writing.AT_A_TIME, count))
+            display.advance(bar, lines.count(b"\n"))

@@ -1,0 +1,20 @@
+"""The metrics of a command that keeps running."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from prometheus_client import CollectorRegistry
+
+from stroke.adapters.prometheus.pipeline import serve_metrics
+from stroke.config import HttpSettings
+
+
+def metrics_server(
+    registry: CollectorRegistry, http: HttpSettings, port: int
+) -> AbstractContextManager[int]:
+    """Return what answers GET /metrics on the service's host while its block runs.
+
+    It gives the port, a free one for 0. Raises ``InvalidSetting`` where the port is taken.
+    """
+    return serve_metrics(registry, host=http.host, port=port)
