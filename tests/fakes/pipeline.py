@@ -217,7 +217,7 @@ class FakeTopics(ChangeTopic):
 
 
 class FakeLake(Failing, ChangeLog):
-    """A table that is there once it was ensured, written up to what ``written`` says."""
+    """A table that is there once it was ensured, or ``written`` says up to where it was written."""
 
     def __init__(self) -> None:
         self.is_there = False
@@ -225,7 +225,8 @@ class FakeLake(Failing, ChangeLog):
 
     async def ensure_table(self) -> bool:
         self.raise_if_failing()
-        is_new, self.is_there = not self.is_there, True
+        is_new = not self.is_there and self.written is None
+        self.is_there = True
         return is_new
 
     async def lineage(self) -> Lineage | None:

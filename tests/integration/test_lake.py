@@ -15,6 +15,15 @@ from builders.predictions import NOON
 from components.containers import MySqlServer, free_port
 from components.lake_events import CLUSTER, COLUMNS, TOPIC, Sink, a_row, created, deleted, updated
 from components.object_store import ObjectStore
+from contracts.copies import COLUMNS as KINDS
+from contracts.copies import (
+    DOCUMENT,
+    NAME,
+    ChangeLogContract,
+    CopyStage,
+    LogStage,
+    ReplicaContract,
+)
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.iceberg.compaction import compact
@@ -48,6 +57,12 @@ async def sink(lake: Lake, log: IcebergChangeLog) -> Sink:
     return Sink(lake)
 
 
+@pytest.fixture
+def lake_away(catalog: dict[str, Any]) -> Lake:
+    """A lake whose catalog does not answer."""
+    return Lake("jdbc", **{**catalog, "uri": f"mysql://u:s3cret@127.0.0.1:{free_port()}/none"})
+
+
 def replica(lake: Lake, *, cluster: str = CLUSTER) -> IcebergReplica:
     async def cluster_id() -> str:
         return cluster
@@ -65,6 +80,66 @@ def digest(number: int, **changes: Any) -> bytes:
 
 async def whole(lake: Lake) -> ReplicaChunk:
     return await replica(lake).chunk(0, 2**63 - 1)
+
+
+class IcebergCopy(CopyStage):
+    """A table as the sink writes it: one event a commit."""
+
+    partition = PLACE
+
+    def __init__(self, lake: Lake, sink: Sink) -> None:
+        self._sink = sink
+        self._stored: set[int] = set()
+        self.replica: IcebergReplica = IcebergReplica(
+            lake, topic=TOPIC, cluster_id=self._cluster, columns=self._kinds
+        )
+
+    async def store(self, number: int, name: str = NAME) -> None:
+        event = updated if number in self._stored else created
+        self._stored.add(number)
+        self._sink.commit(event(number, name=name, prediction_data=DOCUMENT))
+
+    async def erase(self, number: int) -> None:
+        self._sink.commit(deleted(number))
+
+    async def _cluster(self) -> str:
+        return CLUSTER
+
+    async def _kinds(self) -> Mapping[str, str]:
+        return KINDS
+
+
+class TestIcebergReplica(ReplicaContract):
+    @pytest.fixture
+    def copied(self, lake: Lake, sink: Sink) -> IcebergCopy:
+        return IcebergCopy(lake, sink)
+
+    @pytest.fixture
+    def away(self, lake_away: Lake) -> IcebergReplica:
+        return replica(lake_away)
+
+
+class IcebergLog(LogStage):
+    partition = PLACE
+
+    def __init__(self, lake: Lake, log: IcebergChangeLog) -> None:
+        self._lake = lake
+        self._sinks: dict[str, Sink] = {}
+        self.log = log
+
+    async def write(self, cluster: str, records: int) -> None:
+        sink = self._sinks.setdefault(cluster, Sink(self._lake, cluster))
+        sink.commit(*(created(number) for number in range(records)))
+
+
+class TestIcebergChangeLog(ChangeLogContract):
+    @pytest.fixture
+    def logged(self, lake: Lake, log: IcebergChangeLog) -> IcebergLog:
+        return IcebergLog(lake, log)
+
+    @pytest.fixture
+    def away(self, lake_away: Lake) -> IcebergChangeLog:
+        return IcebergChangeLog(lake_away, columns=COLUMNS, topic=TOPIC)
 
 
 async def test_the_table_is_made_once_partitioned_by_day(lake: Lake, log: IcebergChangeLog) -> None:

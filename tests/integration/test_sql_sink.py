@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import JSON, URL, column, insert, make_url, table, text
+from sqlalchemy import (
+    JSON,
+    URL,
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    Table,
+    Unicode,
+    column,
+    delete,
+    insert,
+    make_url,
+    table,
+    text,
+)
 
 from builders.predictions import NOON
 from components.containers import PostgreSqlServer, free_port
+from contracts.copies import COLUMNS, DOCUMENT, NAME, CopyStage, ReplicaContract
 from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink import schema
 from stroke.adapters.sql_sink.database import SinkDatabase
@@ -106,6 +122,66 @@ async def digests(copy: SqlReplica) -> dict[int, bytes]:
         return dict((await copy.chunk(-(2**63), 2**63 - 1)).digests)
     finally:
         await copy.close()
+
+
+class SqlCopy(CopyStage):
+    """A table as the JDBC sink writes it: the connector commits each record after its row."""
+
+    partition = PARTITION
+
+    def __init__(self, url: URL, name: str, database: SinkDatabase) -> None:
+        self._records = 0
+        self._database = database
+        self._rows = Table(
+            name,
+            MetaData(),
+            Column("id", BigInteger, primary_key=True, autoincrement=False),
+            Column("name", Unicode(100)),
+            Column("prediction_data", Unicode(100)),
+        )
+        self.replica: SqlReplica = replica(
+            url, name, committed=self._committed, columns=self._kinds
+        )
+
+    async def launch(self) -> None:
+        await self._database.call(self._rows.create)
+
+    async def store(self, number: int, name: str = NAME) -> None:
+        def write(connection: Connection) -> None:
+            connection.execute(delete(self._rows).where(self._rows.c.id == number))
+            row = {"id": number, "name": name, "prediction_data": DOCUMENT}
+            connection.execute(insert(self._rows).values(row))
+
+        await self._record(write)
+
+    async def erase(self, number: int) -> None:
+        gone = delete(self._rows).where(self._rows.c.id == number)
+        await self._record(lambda connection: connection.execute(gone))
+
+    async def _record(self, work: Callable[[Connection], object]) -> None:
+        await self._database.call(work)
+        self._records += 1
+
+    async def _committed(self) -> Mapping[TopicPartition, int]:
+        return {PARTITION: self._records} if self._records else {}
+
+    async def _kinds(self) -> Mapping[str, str]:
+        return COLUMNS
+
+
+class TestSqlReplica(ReplicaContract):
+    @pytest.fixture
+    async def copied(self, url: URL, name: str, database: SinkDatabase) -> AsyncIterator[CopyStage]:
+        copied = SqlCopy(url, name, database)
+        await copied.launch()
+        yield copied
+        await copied.replica.close()
+
+    @pytest.fixture
+    async def away(self, url: URL) -> AsyncIterator[SqlReplica]:
+        away = replica(url.set(host="127.0.0.1", port=free_port()), "predictions")
+        yield away
+        await away.close()
 
 
 async def test_the_table_is_made_once_and_then_left_alone(

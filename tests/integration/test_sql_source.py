@@ -15,7 +15,8 @@ from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.predictions import NOON, prediction
-from components.containers import MySqlServer
+from components.containers import MySqlServer, free_port
+from contracts.copies import DOCUMENT, NAME, SourceOfTruthContract, TruthStage
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
@@ -87,6 +88,36 @@ async def add(mysql: MySqlServer, url: str, repository: SqlPredictionRepository)
         number,
     )
     return number
+
+
+class MySqlTruth(TruthStage):
+    def __init__(self, mysql: MySqlServer, url: str, source: MySqlSource) -> None:
+        self._mysql = mysql
+        self._url = url
+        self.source = source
+
+    async def store(self, number: int, name: str = NAME) -> None:
+        self._mysql.rows(
+            self._url,
+            "REPLACE INTO predictions (id, timestamp, name, prediction_data)"
+            " VALUES (%s, NULL, %s, %s)",
+            number,
+            name,
+            DOCUMENT,
+        )
+
+
+class TestMySqlSource(SourceOfTruthContract):
+    @pytest.fixture
+    def truth(self, mysql: MySqlServer, url: str, source: MySqlSource) -> MySqlTruth:
+        return MySqlTruth(mysql, url, source)
+
+    @pytest.fixture
+    async def away(self) -> AsyncIterator[MySqlSource]:
+        url = make_url(f"mysql+asyncmy://u:p@127.0.0.1:{free_port()}/stroke")
+        engine = create_engine(url, pool_size=1, connect_timeout=1)
+        yield MySqlSource(engine, "predictions", statement_timeout=10)
+        await engine.dispose()
 
 
 async def test_an_empty_table_has_no_bounds_and_no_rows(source: MySqlSource) -> None:

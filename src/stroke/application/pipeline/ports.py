@@ -189,7 +189,8 @@ class SourceOfTruth(Protocol):
     async def send_deletes(self, ids: Sequence[int]) -> list[int]:
         """Write the deletion of these ids to the binlog again; return the ids written, ascending.
 
-        A stored id is skipped.
+        Two kinds of ids are skipped: that of a stored row, and one that no row can have had,
+        because it is below 1 or far above the highest.
         """
 
 
@@ -210,7 +211,8 @@ class Replica(Protocol):
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
         """Return whether the records up to and including ``offsets`` are visible in the copy.
 
-        A copy that is read from a snapshot is read as of the last such call.
+        A copy that is read from a snapshot is read as of the last such call. May ask Kafka Connect
+        who writes the copy and how far it is, and raise ``ConnectUnavailable``.
         """
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes.pipeline import FakeClock, FakeConnect, FakeConnector, FakeTopics
-from fakes.verification import PARTITION, TOPIC, FakeReplica, FakeSource
+from fakes.verification import PARTITION, REACH, TOPIC, FakeReplica, FakeSource
 from stroke.application.pipeline.consistency import LISTED, Comparison, Discrepancy
 from stroke.application.pipeline.verification import PipelineVerifier
 from stroke.domain.errors import ConnectUnavailable, ReplicaBehind, ReplicaUnavailable
@@ -231,17 +231,21 @@ async def test_a_part_that_stays_away_is_named_by_its_own_error() -> None:
 
 
 @given(ROWS, ROWS, ROWS)
-async def test_a_repair_mends_every_copy(
+async def test_a_repair_mends_every_copy_but_for_ids_that_no_row_can_have_had(
     truth: dict[int, bytes], one: dict[int, bytes], other: dict[int, bytes]
 ) -> None:
     pipeline = Pipeline(truth, FakeReplica(one), FakeReplica(other))
+    extra = (one.keys() | other.keys()) - truth.keys()
+    impossible = {n for n in extra if n not in range(1, max(truth, default=0) + REACH + 1)}
+    left = [{n: row for n, row in rows.items() if n in impossible} for rows in (one, other)]
 
     repair = await pipeline.verifier.repair(await pipeline.verifier.verify(chunk_size=5))
 
-    assert [c.is_equal for c in repair.comparisons] == [True, True]
-    assert [copy.rows for copy in pipeline.copies] == [truth, truth]
-    assert repair.deleted == len((one.keys() | other.keys()) - truth.keys())
-    assert repair.passed_over == []
+    assert [c.extra for c in repair.comparisons] == [sorted(rows) for rows in left]
+    assert [c.missing + c.different for c in repair.comparisons] == [[], []]
+    assert [copy.rows for copy in pipeline.copies] == [truth | rows for rows in left]
+    assert repair.passed_over == sorted(impossible)
+    assert repair.deleted == len(extra - impossible)
 
 
 async def test_a_repair_asks_for_no_id_twice_and_for_none_that_is_right() -> None:
