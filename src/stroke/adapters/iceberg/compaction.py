@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain
 from typing import Final, TypeAlias
@@ -20,6 +19,7 @@ from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.event_schema import PARTITION_DAY
 from stroke.adapters.iceberg.rewriting import discard, rewrite
 from stroke.adapters.iceberg.statistics import cluster_bound, first_offset, is_avro
+from stroke.application.pipeline.lake_upkeep import Compaction
 from stroke.domain.errors import ReplicaUnavailable
 
 # A file of less than this share of the target size is small. One file's rows are in memory at a
@@ -33,18 +33,6 @@ Bin: TypeAlias = Sequence[FileScanTask]
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Is told how many bytes of how many are done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Compaction:
-    """What was rewritten, or would be: ``days`` snapshots. ``bytes_after`` is 0 when planned."""
-
-    days: int
-    files_before: int
-    files_after: int
-    rows: int
-    bytes_before: int
-    bytes_after: int
 
 
 def compact(

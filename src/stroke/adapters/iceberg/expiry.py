@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Final
@@ -21,19 +20,11 @@ from pyiceberg.table.update import (
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.change_log import committing_cluster, sink_cluster
+from stroke.application.pipeline.lake_upkeep import Expiry
 from stroke.domain.errors import ReplicaUnavailable
 
 _ATTEMPTS: Final = 20
 _MAIN: Final = "main"
-
-
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    """How many snapshots went, or would go, and how many files with them (0 when planned)."""
-
-    snapshots: int
-    kept: int
-    files: int
 
 
 def expire(

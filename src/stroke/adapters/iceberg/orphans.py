@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,16 +14,8 @@ from pyiceberg.table.snapshots import ancestors_of
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.change_log import committing_cluster
+from stroke.application.pipeline.lake_upkeep import Orphan
 from stroke.domain.errors import ReplicaUnavailable
-
-
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """A file that nothing in the table refers to. ``path`` begins with the bucket."""
-
-    path: str
-    size: int
-    modified: datetime
 
 
 def find_orphans(lake: Lake, *, older_than: timedelta, now: Callable[[], datetime]) -> list[Orphan]:

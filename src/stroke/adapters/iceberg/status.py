@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pyiceberg.table import Table, TableProperties
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.change_log import lineage_of
-from stroke.application.pipeline.consistency import Lineage
-
-
-@dataclass(frozen=True, slots=True)
-class LakeState:
-    """Counts of the current snapshot, and how many snapshots there are since when."""
-
-    location: str
-    file_format: str
-    data_files: int
-    delete_files: int
-    rows: int
-    size: int
-    snapshots: int
-    oldest_snapshot: datetime | None
-    newest_snapshot: datetime | None
-    lineage: Lineage
+from stroke.application.pipeline.lake_upkeep import LakeState
 
 
 def state_of(lake: Lake, topic: str) -> LakeState:

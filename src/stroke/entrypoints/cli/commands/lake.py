@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,10 +15,8 @@ from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
 
 if TYPE_CHECKING:
-    from stroke.adapters.iceberg.catalog import Lake
-    from stroke.adapters.iceberg.compaction import Compaction
-    from stroke.adapters.iceberg.orphans import Orphan
-    from stroke.adapters.iceberg.status import LakeState
+    from stroke.application.pipeline.lake_upkeep import Compaction, LakeState, Orphan
+    from stroke.config import LakeSettings, PipelineSettings
 
 app = typer.Typer(no_args_is_help=True, help="The Iceberg table of change events: its upkeep.")
 
@@ -33,14 +31,14 @@ def status(*, as_json: AsJson = False) -> None:
     stroke lake status
     stroke lake status --json | jq .data_files
     """  # noqa: D301
-    from stroke.adapters.iceberg.status import state_of
+    from stroke.container.lake_upkeep import lake_state
 
-    lake, topic = _lake()
-    state = state_of(lake, topic)
+    settings = _settings()
+    state = lake_state(settings)
     if as_json:
         typer.echo(json.dumps(_state_as_json(state)))
     else:
-        _print_state(lake.identifier, state)
+        _print_state(_name(settings.lake), state)
 
 
 @app.command()
@@ -54,13 +52,11 @@ def create() -> None:
     """  # noqa: D301
     import asyncio
 
-    from stroke.config import PipelineSettings
     from stroke.container.pipeline import PipelineContainer
 
-    settings = PipelineSettings.load()
+    settings = _settings()
     made = asyncio.run(PipelineContainer(settings=settings).change_log().ensure_table())
-    name = f"{settings.lake.namespace}.{settings.lake.table}"
-    typer.echo(f"the table {name} {'was made' if made else 'is there already'}")
+    typer.echo(f"the table {_name(settings.lake)} {'was made' if made else 'is there already'}")
 
 
 @app.command()
@@ -82,11 +78,10 @@ def compact(
     stroke lake compact --dry-run
     stroke lake compact
     """  # noqa: D301
-    from stroke.adapters.iceberg.compaction import compact as run
+    from stroke.container.lake_upkeep import compact_lake
 
-    lake, _ = _lake()
     with ends_on_sigterm(), _bar("compacting") as advance:
-        done = run(lake, now=_now, open_days=all_days, dry_run=dry_run, on_progress=advance)
+        done = compact_lake(_settings(), open_days=all_days, dry_run=dry_run, on_progress=advance)
     if as_json:
         typer.echo(json.dumps({**asdict(done), "dry_run": dry_run}))
     else:
@@ -114,15 +109,13 @@ def expire(
     stroke lake expire --dry-run
     stroke lake expire --older-than-days 3 --keep 5
     """  # noqa: D301
-    from stroke.adapters.iceberg.expiry import expire as run
+    from stroke.container.lake_upkeep import expire_snapshots
 
-    lake, _ = _lake()
     with ends_on_sigterm(), _bar("deleting files") as advance:
-        done = run(
-            lake,
+        done = expire_snapshots(
+            _settings(),
             older_than=timedelta(days=older_than_days),
             keep=keep,
-            now=_now,
             dry_run=dry_run,
             on_progress=advance,
         )
@@ -161,13 +154,13 @@ def orphans(
     stroke lake orphans
     stroke lake orphans --yes
     """  # noqa: D301
-    from stroke.adapters.iceberg.orphans import delete_orphans, find_orphans
+    from stroke.container.lake_upkeep import delete_lake_orphans, lake_orphans
 
-    lake, _ = _lake()
-    found = find_orphans(lake, older_than=timedelta(hours=older_than_hours), now=_now)
+    settings = _settings()
+    found = lake_orphans(settings, older_than=timedelta(hours=older_than_hours))
     if yes:
         with ends_on_sigterm(), _bar("deleting files") as advance:
-            delete_orphans(lake, found, on_progress=advance)
+            delete_lake_orphans(settings, found, on_progress=advance)
     if as_json:
         files = [{"path": f"s3://{each.path}", "bytes": each.size} for each in found]
         typer.echo(json.dumps({"files": files, "deleted": yes}))
@@ -175,17 +168,14 @@ def orphans(
         _print_orphans(found, deleted=yes)
 
 
-def _lake() -> tuple[Lake, str]:
-    """Return the table and the topic that it is written from."""
+def _settings() -> PipelineSettings:
     from stroke.config import PipelineSettings
-    from stroke.container.pipeline import PipelineContainer
 
-    settings = PipelineSettings.load()
-    return PipelineContainer(settings=settings).lake(), settings.topic
+    return PipelineSettings.load()
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _name(lake: LakeSettings) -> str:
+    return f"{lake.namespace}.{lake.table}"
 
 
 @contextmanager

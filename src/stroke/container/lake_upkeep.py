@@ -1,0 +1,79 @@
+"""The upkeep of the lake. What each part needs is imported when it is called for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from stroke.application.pipeline.lake_upkeep import Compaction, Expiry, LakeState, Orphan
+from stroke.config import PipelineSettings
+from stroke.container.lake import lake_of
+
+Progress = Callable[[int, int], None]
+"""Gets how much is done of how much there is."""
+
+
+def lake_state(settings: PipelineSettings) -> LakeState:
+    """Return what the table amounts to. Raises ``ReplicaUnavailable``, as all of these do."""
+    from stroke.adapters.iceberg.status import state_of  # noqa: PLC0415 -- start-up time
+
+    return state_of(lake_of(settings.lake), settings.topic)
+
+
+def compact_lake(
+    settings: PipelineSettings, *, open_days: bool, dry_run: bool, on_progress: Progress
+) -> Compaction:
+    """Merge the small files of each closed day (UTC), with ``open_days`` of each day.
+
+    ``on_progress`` gets bytes.
+    """
+    from stroke.adapters.iceberg.compaction import compact  # noqa: PLC0415 -- start-up time
+
+    return compact(
+        lake_of(settings.lake),
+        now=_now,
+        open_days=open_days,
+        dry_run=dry_run,
+        on_progress=on_progress,
+    )
+
+
+def expire_snapshots(
+    settings: PipelineSettings,
+    *,
+    older_than: timedelta,
+    keep: int,
+    dry_run: bool,
+    on_progress: Progress,
+) -> Expiry:
+    """Remove old snapshots, but the newest ``keep``. ``on_progress`` gets files."""
+    from stroke.adapters.iceberg.expiry import expire  # noqa: PLC0415 -- start-up time
+
+    return expire(
+        lake_of(settings.lake),
+        older_than=older_than,
+        keep=keep,
+        now=_now,
+        dry_run=dry_run,
+        on_progress=on_progress,
+    )
+
+
+def lake_orphans(settings: PipelineSettings, *, older_than: timedelta) -> list[Orphan]:
+    """Return the files in the table's folder that no snapshot has."""
+    from stroke.adapters.iceberg.orphans import find_orphans  # noqa: PLC0415 -- start-up time
+
+    return find_orphans(lake_of(settings.lake), older_than=older_than, now=_now)
+
+
+def delete_lake_orphans(
+    settings: PipelineSettings, orphans: Sequence[Orphan], *, on_progress: Progress
+) -> None:
+    """Delete what ``lake_orphans`` returned. ``on_progress`` gets files."""
+    from stroke.adapters.iceberg.orphans import delete_orphans  # noqa: PLC0415 -- start-up time
+
+    delete_orphans(lake_of(settings.lake), orphans, on_progress=on_progress)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
