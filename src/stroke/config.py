@@ -46,6 +46,17 @@ class HttpSettings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=64)
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
+    max_url_bytes: int = Field(8192, ge=64)
+    max_headers: int = Field(100, ge=8)
+    max_header_bytes: int = Field(32_768, ge=1024)
+    max_header_value_bytes: int = Field(16_384, ge=256)
+    max_connections: int = Field(8192, ge=1)
+    max_bytes_in_flight: int = Field(32 * 1024 * 1024, ge=64 * 1024)
+    idle_seconds: float = Field(15, gt=0)
+    head_seconds: float = Field(10, gt=0)
+    body_seconds: float = Field(10, gt=0)
+    min_bytes_per_second: int = Field(1024, ge=1)
+    refusal_pause_seconds: float = Field(1, ge=0)
     shutdown_seconds: int = Field(20, ge=1)
     metrics_folder: Path | None = Field(
         None,

@@ -27,7 +27,7 @@ from stroke.entrypoints.api import (
 )
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
-from stroke.entrypoints.api.state import KEY, ApiState
+from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.logs import outline
 
 _DESCRIPTION: Final = (
@@ -55,7 +55,7 @@ def create_app(container: Container | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         telemetry=_telemetry(parts),
-        lifespan=_lifespan(parts),
+        lifespan=_lifespan(parts, metrics.Refusals(parts.metrics_registry())),
         # Flat, and predictions first: each included router is matched three times per request.
         routes=[
             *predictions.router.routes,
@@ -96,9 +96,9 @@ def _telemetry(parts: Container) -> TelemetryConfig:
     )
 
 
-def _lifespan(parts: Container) -> Any:
+def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, ApiState]]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         asyncio.get_running_loop().set_exception_handler(_log_outline)
         predictions = parts.predictions()  # loads the model
         try:
@@ -106,7 +106,8 @@ def _lifespan(parts: Container) -> Any:
                 yield {
                     KEY: ApiState(
                         predictions, parts.outcomes(), parts.settings().http.max_body_bytes
-                    )
+                    ),
+                    REFUSED: refusals,
                 }
         finally:
             await predictions.close()

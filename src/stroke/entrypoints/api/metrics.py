@@ -24,6 +24,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 # A lone prediction takes 2 to 20 ms (one fsync); the rest is for a database under strain.
 _LATENCY: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _MULTIPROC: Final = "PROMETHEUS_MULTIPROC_DIR"  # the client library looks at it itself
+# What nginx writes for a client that hung up before it had an answer: no fault of the service.
+_HUNG_UP: Final = 499
 _METHODS: Final = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS"})
 
 
@@ -58,6 +60,22 @@ def instrument(
         return Response(generate_latest(served), media_type=CONTENT_TYPE_LATEST)
 
 
+class Refusals:
+    """Counts what the server refused by itself, before any route was looked for."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counted = Counter(
+            "http_refused",
+            "Requests and connections that the server refused before a route was looked for.",
+            ("status",),
+            registry=registry,
+        )
+
+    def __call__(self, status: int) -> None:
+        """Count one that was answered with ``status``."""
+        self._counted.labels(status).inc()
+
+
 class _Measured:
     """ASGI middleware that tells ``requests`` of each one."""
 
@@ -69,7 +87,7 @@ class _Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 500  # of an error that nobody caught
+        status = 0
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -81,13 +99,14 @@ class _Measured:
         self._requests.in_progress.inc()
         try:
             await self._app(scope, receive, watched)
+            status = status or _HUNG_UP
         finally:
             seconds = time.perf_counter() - began
             self._requests.in_progress.dec()
             # The router has put the route there. Labels are templates, and paths without a route
             # are one of them: what clients send never becomes a label.
             template = getattr(scope.get("route"), "path", "none")
-            self._requests.answered(template, scope["method"], status, seconds)
+            self._requests.answered(template, scope["method"], status or 500, seconds)
 
 
 class _Requests:

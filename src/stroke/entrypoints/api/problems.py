@@ -119,6 +119,25 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
 }
 
 
+def problem_document(
+    status: int,
+    title: str | None = None,
+    *,
+    name: str | None = None,
+    detail: str | None = None,
+    **members: Any,
+) -> bytes:
+    """Return a problem document. Without a ``name`` it means no more than its status."""
+    document = {
+        "type": f"urn:stroke:problem:{name}" if name else "about:blank",
+        "title": title or HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        **members,
+    }
+    return orjson.dumps({key: value for key, value in document.items() if value is not None})
+
+
 def problem_response(
     status: int,
     title: str | None = None,
@@ -128,15 +147,8 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
     **members: Any,
 ) -> Response:
-    """Return a problem document. Without a ``name`` it means no more than its status."""
-    document = {
-        "type": f"urn:stroke:problem:{name}" if name else "about:blank",
-        "title": title or HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        **members,
-    }
-    content = orjson.dumps({key: value for key, value in document.items() if value is not None})
+    """Return the answer with ``problem_document`` as its body."""
+    content = problem_document(status, title, name=name, detail=detail, **members)
     return Response(content, status, headers, MEDIA_TYPE)
 
 

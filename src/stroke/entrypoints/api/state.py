@@ -10,6 +10,8 @@ from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 
 KEY: Final = "stroke"
+REFUSED: Final = "refused"
+"""Under it is a callable that takes the status of a request that the server refused by itself."""
 
 
 class ApiState(NamedTuple):

@@ -50,6 +50,30 @@ async def test_requests_are_counted_by_the_template_of_their_route(
     assert "FROBNICATE" not in "".join(metrics)
 
 
+async def test_a_client_that_hung_up_is_no_fault_of_the_service(
+    parts: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with connected(parts.app) as client:
+
+        async def gone() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            raise AssertionError("nobody is left to answer")
+
+        transport = client._transport
+        assert isinstance(transport, httpx.ASGITransport)
+        json_body = [(b"content-type", b"application/json"), (b"content-length", b"9")]
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": json_body}
+        await transport.app({**scope, "query_string": b"", "raw_path": b"/predict"}, gone, send)
+        metrics = await _metrics(client)
+    counted = 'http_requests_total{handler="/predict",method="POST",status="%s"}'
+    assert metrics[counted % 499] == 1
+    assert counted % 500 not in metrics
+    assert metrics["http_requests_in_progress"] == 1
+    assert caplog.records == []
+
+
 async def test_requests_in_progress_are_those_not_answered_yet(
     client: httpx.AsyncClient, parts: Any
 ) -> None:

@@ -142,8 +142,6 @@ def _serve_in_workers(
     migrate: bool | None,
     banner: bool,
 ) -> None:
-    import uvicorn.supervisors
-
     # Each worker counts in files here, and /metrics of any of them adds all up. The client
     # library looks at the name when it is imported, so it is set before anything imports it.
     own = _MULTIPROC not in os.environ
@@ -151,6 +149,7 @@ def _serve_in_workers(
         os.environ[_MULTIPROC] = tempfile.mkdtemp(prefix="stroke-metrics-")
     try:
         from stroke.container.service import Container
+        from stroke.entrypoints.http.workers import Workers
 
         Container(settings=settings).model()
         _prepare_database(settings, migrate=migrate)
@@ -160,7 +159,7 @@ def _serve_in_workers(
             _print_banner(listener)
         listener.set_inheritable(True)
         with _quiet_end():
-            uvicorn.supervisors.Multiprocess(configuration, sockets=[listener]).run()
+            Workers(configuration, sockets=[listener]).run()
     finally:
         if own:
             shutil.rmtree(os.environ.pop(_MULTIPROC), ignore_errors=True)
@@ -169,14 +168,18 @@ def _serve_in_workers(
 def _configuration(settings: Settings, app: object, *, workers: int) -> uvicorn.Config:
     import uvicorn
 
+    from stroke.entrypoints.http.limits import Limits, files_for
+    from stroke.entrypoints.http.protocol import Protocols
     from stroke.entrypoints.logs import CONFIG
 
+    # Before the workers, which inherit it.
+    open_files = files_for(settings.http.max_connections)
     return uvicorn.Config(
         app,  # type: ignore[arg-type] # an application, or where its factory is
         factory=isinstance(app, str),
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http=Protocols(Limits.of(settings.http, open_files=open_files)),  # type: ignore[arg-type] # what makes them
         ws="none",
         lifespan="on",
         log_config=CONFIG,
