@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Text, bindparam, insert, select, update
@@ -14,33 +14,11 @@ from stroke.adapters.sql.import_cells import BadCell, is_known, same, to_row
 from stroke.adapters.sql.rows import AS_TEXT, unprocessed
 from stroke.adapters.sql.schema import HEAD, current_revision
 from stroke.adapters.sql.tables import COLUMNS, predictions
-from stroke.application.predictions.file_rows import FileRow
+from stroke.application.predictions.file_rows import FileRow, ImportTally, RejectedRow
 from stroke.domain.errors import IdempotencyKeyTaken, PredictionRejected, SchemaOutdated
 
 _AT_A_TIME: Final = 500
 _DIFFERS: Final = "differs from the stored row with this id"
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """A row that was not stored, where it stands in the file, and why."""
-
-    line: int
-    place: int
-    id: int | None
-    reason: str
-
-
-@dataclass(slots=True)
-class ImportTally:
-    """What became of the rows. ``differing`` rows were left as the database has them."""
-
-    inserted: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-    differing: int = 0
-    rejected: int = 0
-    ignored_columns: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +41,7 @@ class TableImport:
         *,
         replace: bool = False,
         dry_run: bool = False,
-        refuse: Callable[[Reject], None],
+        refuse: Callable[[RejectedRow], None],
     ) -> None:
         self._engine = engine
         self._replace = replace
@@ -106,7 +84,7 @@ class TableImport:
 
     def _candidate(self, row: FileRow) -> _Candidate | None:
         if row.problem is not None:
-            self._reject(Reject(row.line, row.place, None, row.problem))
+            self._reject(RejectedRow(row.line, row.place, None, row.problem))
             return None
         unknown = [column for column in row.cells if not is_known(column)]
         for column in unknown:
@@ -116,7 +94,7 @@ class TableImport:
         try:
             return _Candidate(row, to_row(known))
         except BadCell as error:
-            self._reject(Reject(row.line, row.place, None, str(error)))
+            self._reject(RejectedRow(row.line, row.place, None, str(error)))
             return None
 
     async def _store(self, batch: list[_Candidate]) -> None:
@@ -164,7 +142,7 @@ class TableImport:
                 await connection.execute(changed, [_bound(c) for c in other])
         return (len(new), len(other), []) if self._replace else (len(new), 0, other)
 
-    def _reject(self, reject: Reject) -> None:
+    def _reject(self, reject: RejectedRow) -> None:
         self.tally.rejected += 1
         self._refuse(reject)
 
@@ -186,6 +164,6 @@ def _bound(candidate: _Candidate) -> dict[str, Any]:
     return {f"new_{column}": value for column, value in candidate.values.items()}
 
 
-def _reject_of(candidate: _Candidate, reason: str) -> Reject:
+def _reject_of(candidate: _Candidate, reason: str) -> RejectedRow:
     source = candidate.source
-    return Reject(source.line, source.place, candidate.values["id"], reason)
+    return RejectedRow(source.line, source.place, candidate.values["id"], reason)

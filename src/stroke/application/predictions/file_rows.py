@@ -1,4 +1,4 @@
-"""A row of a file, as the imports of predictions and of outcomes read it."""
+"""Rows of files, as the imports of predictions and of outcomes read and refuse them."""
 
 from __future__ import annotations
 
@@ -16,3 +16,25 @@ class FileRow:
     place: int
     cells: dict[str, object] = field(default_factory=dict)
     problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A prediction that was not stored: where it stands in the file, its id if known, and why."""
+
+    line: int
+    place: int
+    id: int | None
+    reason: str
+
+
+@dataclass(slots=True)
+class ImportTally:
+    """What became of the rows. ``differing`` rows were left as the database has them."""
+
+    inserted: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    differing: int = 0
+    rejected: int = 0
+    ignored_columns: list[str] = field(default_factory=list)

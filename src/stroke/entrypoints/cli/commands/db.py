@@ -14,7 +14,7 @@ from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 
 if TYPE_CHECKING:
-    from stroke.adapters.sql.table_import import ImportTally
+    from stroke.application.predictions.file_rows import ImportTally, RejectedRow
     from stroke.config import DatabaseSettings
 
 app = typer.Typer(no_args_is_help=True, help="The database: its schema, and rows from elsewhere.")
@@ -33,13 +33,12 @@ def upgrade(revision: Revision = "head") -> None:
     stroke db upgrade
     MYSQL_HOST=db MYSQL_USER=stroke MYSQL_PASSWORD=... stroke db upgrade
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
-    from stroke.adapters.sql import schema
+    from stroke.container.database import schema_revision, upgrade_schema, wait_for_database
 
     database = _database()
-    url = database.sqlalchemy_url
-    schema.wait_until_reachable(url, database.wait_seconds)
-    changed = schema.upgrade(url, target=revision)
-    now = schema.revision(url)
+    wait_for_database(database)
+    changed = upgrade_schema(database, revision)
+    now = schema_revision(database)
     typer.echo(f"the schema is {'now' if changed else 'already'} at {now}")
 
 
@@ -58,18 +57,18 @@ def downgrade(
     stroke db downgrade 0001 --dry-run
     stroke db downgrade 0001 --yes
     """  # noqa: D301
-    from stroke.adapters.sql import schema
+    from stroke.container.database import downgrade_schema, downgrade_sql, schema_revision
 
-    url = _database().sqlalchemy_url
+    database = _database()
     if dry_run:
-        typer.echo(schema.downgrade_sql(url, revision).strip())
+        typer.echo(downgrade_sql(database, revision).strip())
         return
     if not yes:
         typer.confirm(
             f"Take the schema back to {revision} and lose what it cannot hold?", abort=True
         )
-    changed = schema.downgrade(url, revision)
-    now = schema.revision(url) or "base"
+    changed = downgrade_schema(database, revision)
+    now = schema_revision(database) or "base"
     typer.echo(f"the schema is {'now' if changed else 'already'} at {now}")
 
 
@@ -83,11 +82,11 @@ def status(*, as_json: AsJson = False) -> None:
     stroke db status
     stroke db status --json
     """  # noqa: D301
-    from stroke.adapters.sql import schema
+    from stroke.container.database import needed_revision, schema_revision
 
-    url = _database().sqlalchemy_url
-    found, needed = schema.revision(url), schema.head()
-    shown = url.render_as_string(hide_password=True)
+    database = _database()
+    found, needed = schema_revision(database), needed_revision()
+    shown = database.sqlalchemy_url.render_as_string(hide_password=True)
     if as_json:
         typer.echo(
             json.dumps(
@@ -148,35 +147,28 @@ def import_(
 def _import(file: Path, rejects: Path, *, replace: bool, dry_run: bool) -> ImportTally:
     import asyncio
 
-    from stroke.adapters.row_files.files import opened_rows
-    from stroke.adapters.sql.engine import create_engine
-    from stroke.adapters.sql.table_import import Reject, TableImport
+    from stroke.container.imports import prediction_rows, table_import
 
     database = _database()
-    engine = create_engine(
-        database.sqlalchemy_url, pool_size=1, connect_timeout=database.connect_timeout_seconds
-    )
     with (
         ends_on_sigterm(),
-        opened_rows(file) as source,
+        prediction_rows(file) as source,
         RejectFile(rejects, ("line", "row", "id", "reason")) as refused,
         progress() as display,
-        asyncio.Runner() as runner,
     ):
         bar = display.add_task("importing", total=source.size)
 
-        def refuse(reject: Reject) -> None:
-            refused.add(astuple(reject))
+        def refuse(row: RejectedRow) -> None:
+            refused.add(astuple(row))
 
-        importing = TableImport(engine, replace=replace, dry_run=dry_run, refuse=refuse)
-        try:
-            return runner.run(
-                importing.run(
+        async def stored() -> ImportTally:
+            making = table_import(database, replace=replace, dry_run=dry_run, refuse=refuse)
+            async with making as importing:
+                return await importing.run(
                     source.rows, progress=lambda: display.update(bar, completed=source.position())
                 )
-            )
-        finally:
-            runner.run(engine.dispose())
+
+        return asyncio.run(stored())
 
 
 def _database() -> DatabaseSettings:

@@ -75,22 +75,21 @@ def import_(
 def _import(file: Path, rejects: Path, *, dry_run: bool) -> OutcomeTally:
     import asyncio
 
-    from stroke.adapters.row_files.files import opened_csv
-    from stroke.application.predictions.outcome_import import COLUMNS, OutcomeImport
     from stroke.config import Settings
+    from stroke.container.imports import outcome_import, outcome_rows
     from stroke.container.service import Container
 
     container = Container(settings=Settings.load())
     with (
         ends_on_sigterm(),
-        opened_csv(file, COLUMNS) as source,
+        outcome_rows(file) as source,
         RejectFile(rejects, ("line", "reason")) as refused,
         progress() as display,
         asyncio.Runner() as runner,
     ):
         bar = display.add_task("importing", total=source.size)
-        importing = OutcomeImport(
-            container.outcomes(),
+        importing = outcome_import(
+            container,
             dry_run=dry_run,
             refuse=lambda line, reason: refused.add((line, reason)),
         )

@@ -101,17 +101,22 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 
 def _prepare_database(settings: Settings, *, migrate: bool | None) -> None:
     """Wait for the database and bring its schema up to date, or refuse one that is not."""
-    from stroke.adapters.sql import schema
+    from stroke.container.database import (
+        needed_revision,
+        schema_revision,
+        upgrade_schema,
+        wait_for_database,
+    )
     from stroke.domain.errors import SchemaOutdated
 
-    url = settings.database.sqlalchemy_url
-    embedded = url.get_backend_name() == "sqlite"
+    database = settings.database
+    embedded = database.sqlalchemy_url.get_backend_name() == "sqlite"
     if not embedded:
-        schema.wait_until_reachable(url, settings.database.wait_seconds)
+        wait_for_database(database)
     if embedded if migrate is None else migrate:
-        schema.upgrade(url)
-    elif (found := schema.revision(url)) != schema.head():
-        raise SchemaOutdated(found, schema.head())
+        upgrade_schema(database)
+    elif (found := schema_revision(database)) != needed_revision():
+        raise SchemaOutdated(found, needed_revision())
 
 
 def _serve_here(

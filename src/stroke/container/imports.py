@@ -1,0 +1,56 @@
+"""Rows of files into the service's database: predictions of another table, and outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stroke.adapters.row_files.files import RowFile, opened_csv, opened_rows
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.table_import import TableImport
+from stroke.application.predictions.file_rows import RejectedRow
+from stroke.application.predictions.outcome_import import COLUMNS, OutcomeImport
+from stroke.config import DatabaseSettings
+
+if TYPE_CHECKING:
+    from stroke.container.service import Container
+
+
+def prediction_rows(path: Path) -> AbstractContextManager[RowFile]:
+    """Open a dump or a CSV of the table ``predictions``. Raises ``InvalidData``."""
+    return opened_rows(path)
+
+
+@asynccontextmanager
+async def table_import(
+    settings: DatabaseSettings,
+    *,
+    replace: bool,
+    dry_run: bool,
+    refuse: Callable[[RejectedRow], None],
+) -> AsyncIterator[TableImport]:
+    """Give what stores rows with their ids; its connections are closed at the end.
+
+    ``refuse`` gets each row that is not stored.
+    """
+    engine = create_engine(
+        settings.sqlalchemy_url, pool_size=1, connect_timeout=settings.connect_timeout_seconds
+    )
+    try:
+        yield TableImport(engine, replace=replace, dry_run=dry_run, refuse=refuse)
+    finally:
+        await engine.dispose()
+
+
+def outcome_rows(path: Path) -> AbstractContextManager[RowFile]:
+    """Open a CSV of outcomes. Raises ``InvalidData``, also where a column is missing."""
+    return opened_csv(path, COLUMNS)
+
+
+def outcome_import(
+    parts: Container, *, dry_run: bool, refuse: Callable[[int, str], None]
+) -> OutcomeImport:
+    """Return what stores outcomes; ``refuse`` gets line and reason of each row that is not."""
+    return OutcomeImport(parts.outcomes(), dry_run=dry_run, refuse=refuse)
