@@ -13,9 +13,10 @@ import pytest
 
 from builders.columnar import csv_text
 from builders.predictions import patient_json
-from stroke.adapters.arrow.files import Format, score_file
+from stroke.adapters.arrow.files import score_file
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
+from stroke.application.predictions.file_scoring import Format
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.spark.scoring import score_files
 

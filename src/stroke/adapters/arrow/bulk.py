@@ -6,8 +6,7 @@ Runtime release the GIL) while the order of the output stays that of the input.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from io import BufferedIOBase
 from typing import Final, NamedTuple
 
@@ -20,22 +19,10 @@ from stroke.adapters.arrow.csv_rows import BLOCK_BYTES, Indices, RowReader, Rows
 from stroke.adapters.arrow.ordered_map import map_ahead
 from stroke.adapters.arrow.scoring import explained_features, lines
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
+from stroke.application.predictions.file_scoring import ScoringProgress, Store
 from stroke.domain.patient import Patient
 
 STORE_AT_A_TIME: Final = 1000
-
-Store = Callable[[Sequence[Patient]], Sequence[int]]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What is done so far. Every row before ``next_line`` is stored, if rows are stored."""
-
-    rows: int = 0
-    scored: int = 0
-    rejected: int = 0
-    stored: int = 0
-    next_line: int = 1
 
 
 class _Assessed(NamedTuple):
@@ -79,14 +66,14 @@ class BulkScoring:
         self._store = store
         self._from_line = from_line
         self._workers = workers
-        self.tally = Tally(next_line=max(from_line, 2))
+        self.tally = ScoringProgress(next_line=max(from_line, 2))
 
     def run(
         self,
         write: Callable[[bytes | pa.Buffer], object],
         reject: Callable[[Reject], object],
         advance: Callable[[int], object],
-    ) -> Tally:
+    ) -> ScoringProgress:
         """Score everything and return ``tally``, which is up to date whatever happens.
 
         ``write`` gets the output, header first; ``reject`` every row that is not scored;

@@ -6,8 +6,6 @@ import csv
 import io
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, Self
 
@@ -19,42 +17,10 @@ from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.csv_columns import Reject
 from stroke.adapters.arrow.tables import ScoredCsv, ScoredParquet, ScoredTable
 from stroke.application.predictions.columnar import ColumnarRiskModel
+from stroke.application.predictions.file_scoring import Format, ScoringTally
 from stroke.domain.errors import InvalidData
 
 _ROW_GROUP: Final = 128 * 1024
-
-
-class Format(StrEnum):
-    """What a file is, by the end of its name."""
-
-    PARQUET = ".parquet"
-    CSV = ".csv"
-
-    @classmethod
-    def of(cls, path: Path) -> Format:
-        """Return the format of ``path``. Raises ``InvalidData`` for another one."""
-        try:
-            return cls(path.suffix.lower())
-        except ValueError:
-            raise InvalidData(
-                f"{path} is neither .parquet nor .csv: the end of its name says what a file is"
-            ) from None
-
-
-@dataclass(slots=True)
-class Counts:
-    """How many rows were read, scored, and rejected."""
-
-    rows: int = 0
-    scored: int = 0
-    rejected: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.rows + other.rows,
-            self.scored + other.scored,
-            self.rejected + other.rejected,
-        )
 
 
 def score_file(
@@ -67,14 +33,14 @@ def score_file(
     reject: Callable[[Reject], object],
     advance: Callable[[int], object],
     workers: int = 2,
-) -> Counts:
+) -> ScoringTally:
     """Score the file ``source`` and write it to ``sink``, in its order.
 
     ``reject`` gets every row that is not scored, by the line it starts on, of Parquet by its
     number from 1; ``advance`` how many bytes of the file are done. Raises ``InvalidData``.
     """
 
-    def write(table: ScoredTable) -> Counts:
+    def write(table: ScoredTable) -> ScoringTally:
         writer = (_ParquetSink if into is Format.PARQUET else _CsvSink)(sink, table.schema)
         return _write(table, writer, reject=reject, advance=advance, workers=workers)
 
@@ -89,7 +55,7 @@ def score_file(
             return write(ScoredCsv(stream, model, contributions=contributions))
         bulk = BulkScoring(stream, model=model, contributions=contributions, workers=workers)
         tally = bulk.run(sink.write, reject, advance)
-        return Counts(tally.rows, tally.scored, tally.rejected)
+        return ScoringTally(tally.rows, tally.scored, tally.rejected)
 
 
 def _write(
@@ -99,8 +65,8 @@ def _write(
     reject: Callable[[Reject], object],
     advance: Callable[[int], object],
     workers: int,
-) -> Counts:
-    counts = Counts()
+) -> ScoringTally:
+    counts = ScoringTally()
     with sink:
         for piece in table.pieces(workers=workers):
             sink.write(piece.scored)

@@ -13,8 +13,9 @@ from builders.columnar import csv_text
 from builders.predictions import patient
 from fakes.predictions import FakeColumnarRiskModel, FakeRiskModel
 from stroke.adapters.arrow import bulk
-from stroke.adapters.arrow.bulk import BulkScoring, Tally
+from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.csv_columns import Reject
+from stroke.application.predictions.file_scoring import ScoringProgress
 from stroke.domain.errors import InvalidData, StoreUnavailable
 from stroke.domain.patient import Patient
 
@@ -25,7 +26,9 @@ class Scored:
     def __init__(self, data: bytes, **options: Any) -> None:
         self.text, self.rejects, self.read = b"", list[Reject](), list[int]()
         self.bulk = BulkScoring(io.BytesIO(data), model=FakeColumnarRiskModel(), **options)
-        self.tally: Tally = self.bulk.run(self._write, self.rejects.append, self.read.append)
+        self.tally: ScoringProgress = self.bulk.run(
+            self._write, self.rejects.append, self.read.append
+        )
 
     def _write(self, text: Any) -> None:
         self.text += bytes(text)
@@ -52,7 +55,7 @@ def test_each_row_gets_the_score_that_the_model_gives_its_patient() -> None:
         assert row["risk_category"] == expected.category
         assert row["contributing_factors"] == ";".join(expected.factors)
         assert row["model_version"] == "fake-1"
-    assert scored.tally == Tally(rows=3, scored=3, next_line=5)
+    assert scored.tally == ScoringProgress(rows=3, scored=3, next_line=5)
 
 
 def test_input_columns_pass_through_as_they_are_written() -> None:
@@ -136,7 +139,7 @@ def test_stored_rows_are_the_patients_in_order_and_carry_their_ids() -> None:
     assert [person.age for person in stored] == [0, 1, 2, 3, 4, 11]
     assert [row["prediction_id"] for row in scored.rows] == list("123456")
     assert [row["name"] for row in scored.rows] == [person.name for person in stored]
-    assert scored.tally == Tally(rows=7, scored=6, rejected=1, stored=6, next_line=9)
+    assert scored.tally == ScoringProgress(rows=7, scored=6, rejected=1, stored=6, next_line=9)
 
 
 def test_each_transaction_takes_a_batch_of_bounded_size() -> None:

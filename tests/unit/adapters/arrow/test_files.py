@@ -14,7 +14,8 @@ from builders.columnar import csv_text
 from builders.predictions import patient_json
 from fakes.predictions import FakeColumnarRiskModel
 from stroke.adapters.arrow import tables
-from stroke.adapters.arrow.files import Counts, Format, score_file
+from stroke.adapters.arrow.files import score_file
+from stroke.application.predictions.file_scoring import Format, ScoringTally
 from stroke.domain.errors import InvalidData
 
 ADDED = ["probability", "risk_category", "contributing_factors", "model_version"]
@@ -25,7 +26,7 @@ class Scored:
 
     def __init__(self, source: Path, into: Format, *, contributions: bool = False) -> None:
         sink, self.rejects, self.done = io.BytesIO(), list[tuple[int, str]](), list[int]()
-        self.counts: Counts = score_file(
+        self.counts: ScoringTally = score_file(
             source,
             sink,
             into,
@@ -59,7 +60,7 @@ def test_parquet_goes_to_parquet_with_its_columns_as_they_were(tmp_path: Path) -
     assert table.select(given.schema.names) == given
     assert table.schema.names == [*given.schema.names, *ADDED]
     assert table.column("probability").null_count == 0
-    assert (done.counts, done.rejects) == (Counts(100, 100, 0), [])
+    assert (done.counts, done.rejects) == (ScoringTally(100, 100, 0), [])
     assert done.done[-1] == source.stat().st_size
 
 
@@ -75,7 +76,7 @@ def test_rejected_rows_are_named_by_their_number_in_the_file(
         (3, "bmi must be a number"),
         (8, "age must be 0 to 120 years"),
     ]
-    assert done.counts == Counts(10, 8, 2)
+    assert done.counts == ScoringTally(10, 8, 2)
     assert done.table.column("age").to_pylist() == [40, 41, 43, 44, 45, 46, 48, 49]
 
 

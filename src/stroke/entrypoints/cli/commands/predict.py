@@ -26,7 +26,7 @@ from stroke.entrypoints.cli.terminal.scoring_options import (
 )
 
 if TYPE_CHECKING:
-    from stroke.adapters.arrow.bulk import Store, Tally
+    from stroke.application.predictions.file_scoring import ScoringProgress, Store
     from stroke.container.service import Container
     from stroke.domain.patient import Patient
 
@@ -123,10 +123,10 @@ def _score(
     rejects: Path,
     store: Store | None,
     from_line: int,
-) -> Tally:
-    from stroke.adapters.arrow.bulk import BulkScoring
+) -> ScoringProgress:
+    from stroke.container.scoring import bulk_scoring
 
-    bulk = BulkScoring(stream, model=container.model(), store=store, from_line=from_line)
+    bulk = bulk_scoring(container.model(), stream, store=store, from_line=from_line)
     try:
         with (
             progress() as display,

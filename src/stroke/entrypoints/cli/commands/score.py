@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stroke.application.predictions.file_scoring import Format, ScoringTally
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.analytics_options import Master
 from stroke.entrypoints.cli.terminal.options import AsJson
@@ -25,10 +26,7 @@ from stroke.entrypoints.cli.terminal.scoring_options import (
 )
 
 if TYPE_CHECKING:
-    from stroke.adapters.arrow.files import Counts
     from stroke.application.predictions.columnar import ColumnarRiskModel
-
-_SUFFIXES: Final = (".parquet", ".csv")
 
 
 class Engine(StrEnum):
@@ -165,7 +163,7 @@ def _of_folder(folder: Path, output: Path) -> dict[Path, Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in _SUFFIXES
+        if path.suffix.lower() in {*Format}
         and path.is_file()
         and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
     )
@@ -178,9 +176,7 @@ def _of_folder(folder: Path, output: Path) -> dict[Path, Path]:
 
 
 def _here(plan: _Plan, model: ColumnarRiskModel) -> dict[str, object]:
-    from stroke.adapters.arrow.files import Counts
-
-    total = Counts()
+    total = ScoringTally()
     sizes = {path: path.stat().st_size for path in plan.files}
     header = ("file", "line" if plan.suffix == ".csv" else "row", "reason")
     with progress() as display, RejectFile(plan.rejects, header) as bad:
@@ -207,8 +203,8 @@ def _score_one(
     model: ColumnarRiskModel,
     bad: RejectFile,
     advance: Callable[[int], object],
-) -> Counts:
-    from stroke.adapters.arrow.files import Format, score_file
+) -> ScoringTally:
+    from stroke.container.scoring import score_file
 
     target = plan.files[path]
     into = Format.of(target)
@@ -216,10 +212,10 @@ def _score_one(
         target.parent.mkdir(parents=True, exist_ok=True)
     with opened(target) as sink:
         return score_file(
+            model,
             path,
             sink,
             into,
-            model,
             contributions=plan.contributions,
             reject=lambda row: bad.add((path, *row)),
             advance=advance,
