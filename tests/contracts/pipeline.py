@@ -30,10 +30,12 @@ from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidConn
 
 _COMES_TRUE_WITHIN = 90.0
 ABSENT = "there-is-no-such-connector"
+GTID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(:\d+(-\d+)?)+"
+"""The transactions of one server, in MySQL's notation."""
 
 
 class Connect(ConnectorRegistry, ConnectorControl, SourceProgress, Protocol):
-    """Both ports of one Kafka Connect."""
+    """All three ports of one Kafka Connect."""
 
 
 async def comes_true(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -58,11 +60,11 @@ async def comes_to_be(connect: Connect, name: str, state: ConnectorState) -> Non
 
 
 @pytest.mark.anyio
-class ConnectContract:
+class ConnectorRegistryContract:
     """Provide fixtures ``connect``, and ``name`` and ``config`` of a sink that is not there yet."""
 
     async def test_a_connector_is_kept_with_its_config(
-        self, connect: Connect, name: str, config: ConnectorConfig
+        self, connect: ConnectorRegistry, name: str, config: ConnectorConfig
     ) -> None:
         assert await connect.config(name) is None
 
@@ -72,12 +74,71 @@ class ConnectContract:
         assert await connect.config(name) == config
 
     async def test_another_config_replaces_the_first_one_wholly(
-        self, connect: Connect, name: str, config: ConnectorConfig
+        self, connect: ConnectorRegistry, name: str, config: ConnectorConfig
     ) -> None:
         await connect.put(name, {**config, "batch.size": "7"})
         await connect.put(name, {**config, "errors.log.enable": "true"})
 
         assert await connect.config(name) == {**config, "errors.log.enable": "true"}
+
+    async def test_a_removed_connector_is_gone(
+        self, connect: ConnectorRegistry, name: str, config: ConnectorConfig
+    ) -> None:
+        await connect.put(name, config)
+        await connect.remove(name)
+
+        assert name not in await connect.names()
+        assert await connect.config(name) is None
+        with pytest.raises(ConnectorNotFound, match=name):
+            await connect.remove(name)
+
+    async def test_a_connector_that_was_never_there_cannot_be_removed(
+        self, connect: ConnectorRegistry
+    ) -> None:
+        with pytest.raises(ConnectorNotFound, match=ABSENT):
+            await connect.remove(ABSENT)
+
+    async def test_a_good_config_is_found_good(
+        self, connect: ConnectorRegistry, name: str, config: ConnectorConfig
+    ) -> None:
+        assert await connect.check(name, config) == []
+
+    async def test_a_wrong_value_is_named_by_its_key_and_never_stored(
+        self, connect: ConnectorRegistry, name: str, config: ConnectorConfig
+    ) -> None:
+        wrong = {**config, "tasks.max": "s3cret"}
+
+        assert {x.field for x in await connect.check(name, wrong)} == {"tasks.max"}
+        with pytest.raises(InvalidConnector, match=r"tasks\.max") as caught:
+            await connect.put(name, wrong)
+        assert "s3cret" not in str(caught.value)
+        assert name not in await connect.names()
+
+    async def test_a_class_without_a_plug_in_is_refused(
+        self, connect: ConnectorRegistry, name: str, config: ConnectorConfig
+    ) -> None:
+        found = await connect.check(name, {**config, "connector.class": "no.such.Plugin"})
+
+        assert [x.field for x in found] == ["connector.class"]
+
+    async def test_a_class_declares_its_settings(
+        self, connect: ConnectorRegistry, config: ConnectorConfig
+    ) -> None:
+        known = await connect.known_keys(config["connector.class"])
+
+        assert {"tasks.max", "topics", "errors.tolerance"} <= known
+        assert await connect.known_keys("no.such.Plugin") == frozenset()
+
+    async def test_the_kafka_cluster_keeps_its_id(self, connect: ConnectorRegistry) -> None:
+        first = await connect.cluster_id()
+
+        assert first
+        assert await connect.cluster_id() == first
+
+
+@pytest.mark.anyio
+class ConnectorControlContract:
+    """Provide fixtures ``connect``, and ``name`` and ``config`` of a sink that is not there yet."""
 
     async def test_a_sink_comes_to_run_pauses_and_goes_on(
         self, connect: Connect, name: str, config: ConnectorConfig
@@ -110,15 +171,6 @@ class ConnectContract:
         assert await connect.offsets(name) == {at: 0}
         assert await connect.source_position(name) is None
 
-    async def test_a_removed_connector_is_gone(
-        self, connect: Connect, name: str, config: ConnectorConfig
-    ) -> None:
-        await connect.put(name, config)
-        await connect.remove(name)
-
-        assert name not in await connect.names()
-        assert await connect.config(name) is None
-
     @pytest.mark.parametrize(
         "act",
         [
@@ -129,52 +181,32 @@ class ConnectContract:
             lambda connect: connect.resume(ABSENT),
             lambda connect: connect.offsets(ABSENT),
             lambda connect: connect.set_offsets(ABSENT, {TopicPartition("t", 0): 1}),
-            lambda connect: connect.source_position(ABSENT),
-            lambda connect: connect.remove(ABSENT),
         ],
     )
     async def test_a_connector_that_is_not_there_is_not_found(
-        self, connect: Connect, act: Callable[[Connect], Awaitable[object]]
+        self, connect: Connect, act: Callable[[ConnectorControl], Awaitable[object]]
     ) -> None:
         with pytest.raises(ConnectorNotFound, match=ABSENT):
             await act(connect)
 
-    async def test_a_good_config_is_found_good(
-        self, connect: Connect, name: str, config: ConnectorConfig
+
+@pytest.mark.anyio
+class SourceProgressContract:
+    """Provide fixtures ``connect``, and ``source``: a source connector that has sent rows."""
+
+    async def test_a_source_has_committed_a_gtid_set(
+        self, connect: SourceProgress, source: str
     ) -> None:
-        assert await connect.check(name, config) == []
+        async def has_one() -> bool:
+            return bool(await connect.source_position(source))
 
-    async def test_a_wrong_value_is_named_by_its_key_and_never_stored(
-        self, connect: Connect, name: str, config: ConnectorConfig
-    ) -> None:
-        wrong = {**config, "tasks.max": "s3cret"}
+        await comes_true(has_one)
+        position = await connect.source_position(source)
+        assert re.fullmatch(rf"{GTID}(,{GTID})*", position or "")
 
-        assert {x.field for x in await connect.check(name, wrong)} == {"tasks.max"}
-        with pytest.raises(InvalidConnector, match=r"tasks\.max") as caught:
-            await connect.put(name, wrong)
-        assert "s3cret" not in str(caught.value)
-        assert name not in await connect.names()
-
-    async def test_a_class_without_a_plug_in_is_refused(
-        self, connect: Connect, name: str, config: ConnectorConfig
-    ) -> None:
-        found = await connect.check(name, {**config, "connector.class": "no.such.Plugin"})
-
-        assert [x.field for x in found] == ["connector.class"]
-
-    async def test_a_class_declares_its_settings(
-        self, connect: Connect, config: ConnectorConfig
-    ) -> None:
-        known = await connect.known_keys(config["connector.class"])
-
-        assert {"tasks.max", "topics", "errors.tolerance"} <= known
-        assert await connect.known_keys("no.such.Plugin") == frozenset()
-
-    async def test_the_kafka_cluster_keeps_its_id(self, connect: Connect) -> None:
-        first = await connect.cluster_id()
-
-        assert first
-        assert await connect.cluster_id() == first
+    async def test_a_source_that_is_not_there_is_not_found(self, connect: SourceProgress) -> None:
+        with pytest.raises(ConnectorNotFound, match=ABSENT):
+            await connect.source_position(ABSENT)
 
 
 SPECS = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from fakes.failing import Failing
 from fakes.verification import FakeReplica, FakeSource
 from stroke.application.doctor.ports import Metrics, PredictionApi, Schema, SchemaRegistryProbe
-from stroke.domain.errors import EndpointUnavailable, IdempotencyKeyReused, StrokeError
+from stroke.domain.errors import EndpointUnavailable, IdempotencyKeyReused
+from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 
 AWAY = EndpointUnavailable("nothing answers")
@@ -33,12 +35,13 @@ class FakeApi(PredictionApi):
 
     async def ready(self) -> Mapping[str, str]:
         self._raise_if_failing("ready")
-        return {"model": "ok", "database": "ok"}
+        return {"model": "ok", "database": "ok", "schema": "ok"}
 
     async def predict(self, patient: Patient, *, idempotency_key: str) -> int:
         self._raise_if_failing("predict")
         if idempotency_key in self.keys:
-            if self.patients[self.keys[idempotency_key]] == patient:
+            stored = self.patients[self.keys[idempotency_key]]
+            if all(getattr(stored, name) == getattr(patient, name) for name in RAW_FEATURES):
                 return self.keys[idempotency_key]
             raise IdempotencyKeyReused("taken")
         number, self._next = self._next, self._next + 1
@@ -68,41 +71,39 @@ class FakeApi(PredictionApi):
             raise AWAY
 
 
-class FakeSchema(Schema):
+class FakeSchema(Failing, Schema):
     """At ``found``, unless ``failing``."""
 
     needed = "0004"
 
     def __init__(self) -> None:
         self.found: str | None = "0004"
-        self.failing: StrokeError | None = None
 
     async def revision(self) -> str | None:
-        if self.failing is not None:
-            raise self.failing
+        self.raise_if_failing()
         return self.found
 
 
-class FakeRegistry(SchemaRegistryProbe):
-    """Knows two subjects, unless ``failing``."""
+class FakeRegistry(Failing, SchemaRegistryProbe):
+    """Knows two subjects, each with the columns of its ``versions``, unless ``failing``."""
 
     def __init__(self) -> None:
-        self.failing: StrokeError | None = None
+        self.versions: dict[str, list[tuple[str, ...]]] = {
+            "changes-key": [("id",)],
+            "changes-value": [("id", "name")],
+        }
 
     async def subjects(self) -> int:
-        if self.failing is not None:
-            raise self.failing
-        return 2
+        self.raise_if_failing()
+        return len(self.versions)
 
 
-class FakeMetrics(Metrics):
+class FakeMetrics(Failing, Metrics):
     """Exposes ``exposed``, unless ``failing``."""
 
     def __init__(self, exposed: Iterable[str]) -> None:
         self.exposed = frozenset(exposed)
-        self.failing: StrokeError | None = None
 
     async def names(self) -> frozenset[str]:
-        if self.failing is not None:
-            raise self.failing
+        self.raise_if_failing()
         return self.exposed

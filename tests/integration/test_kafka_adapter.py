@@ -6,7 +6,7 @@ import io
 import json
 import secrets
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import fastavro
@@ -16,9 +16,12 @@ from confluent_kafka import Producer
 
 from components.change_events import raw_records
 from components.containers import free_port
+from components.scripted_server import ScriptedServer
 from components.stack import PipelineStack
+from contracts.doctor import RegistryStage, SchemaRegistryProbeContract
 from contracts.pipeline import PARKABLE, ChangeTopicContract, DeadLetterQueueContract, Write
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
+from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import BrokerUnavailable
@@ -83,13 +86,7 @@ def register(pipeline: PipelineStack, topic: str) -> Callable[[Any], int]:
     """Give a schema an id at the registry."""
 
     def register(schema: Any) -> int:
-        answer = httpx.post(
-            f"{pipeline.registry_url}/apis/ccompat/v7/subjects/{topic}.{schema['name']}/versions",
-            json={"schema": json.dumps(schema)},
-            headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
-            timeout=10,
-        )
-        return int(answer.raise_for_status().json()["id"])
+        return registered(pipeline.registry_url, f"{topic}.{schema['name']}", schema)
 
     return register
 
@@ -101,10 +98,64 @@ def key_of(register: Callable[[Any], int]) -> Callable[[int], bytes]:
     return lambda prediction_id: framed(schema_id, KEY, {"id": prediction_id})
 
 
+def registered(registry_url: str, subject: str, schema: Any) -> int:
+    answer = httpx.post(
+        f"{registry_url}/apis/ccompat/v7/subjects/{subject}/versions",
+        json={"schema": json.dumps(schema)},
+        headers={"Content-Type": "application/vnd.schemaregistry.v1+json"},
+        timeout=10,
+    )
+    return int(answer.raise_for_status().json()["id"])
+
+
 def framed(schema_id: int, schema: Any, value: dict[str, object]) -> bytes:
     body = io.BytesIO()
     fastavro.schemaless_writer(body, schema, value)
     return struct.pack(">bI", 0, schema_id) + body.getvalue()
+
+
+class Registered(RegistryStage):
+    """The registry of the platform, which keeps what is registered."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.registry: SchemaRegistry = SchemaRegistry(url, timeout=30)
+
+    def register(self, subject: str, *columns: str) -> None:
+        fields = [{"name": name, "type": "long", "default": 0} for name in columns]
+        registered(self._url, subject, {"type": "record", "name": "Row", "fields": fields})
+
+
+class TestSchemaRegistry(SchemaRegistryProbeContract):
+    @pytest.fixture
+    def registered(self, pipeline: PipelineStack) -> Registered:
+        return Registered(pipeline.registry_url)
+
+    @pytest.fixture(params=["nobody", "s3", (200, b"<html>"), (200, {"status": "UP"}), (500, b"")])
+    def away(
+        self, request: pytest.FixtureRequest, pipeline: PipelineStack
+    ) -> Iterator[SchemaRegistry]:
+        if request.param == "nobody":
+            yield SchemaRegistry(f"http://127.0.0.1:{free_port()}", timeout=30)
+        elif request.param == "s3":  # knows no such path
+            yield SchemaRegistry(pipeline.s3_endpoint, timeout=30)
+        else:
+            with ScriptedServer(request.param) as server:
+                yield SchemaRegistry(server.url, timeout=30)
+
+    def test_a_schema_is_given_by_its_id_and_others_are_not_found(
+        self, pipeline: PipelineStack, key_of: Callable[[int], bytes]
+    ) -> None:
+        (schema_id,) = struct.unpack(">I", key_of(1)[1:5])
+        registry = SchemaRegistry(pipeline.registry_url, timeout=30)
+
+        assert json.loads(registry.schema(schema_id))["fields"][0]["name"] == "id"
+        with pytest.raises(LookupError, match="no schema has the id 2147483646"):
+            registry.schema(2**31 - 2)
+
+    def test_another_server_has_no_schemas_to_be_missed(self) -> None:
+        with ScriptedServer((200, [])) as server, pytest.raises(BrokerUnavailable):
+            SchemaRegistry(server.url, timeout=30).schema(1)
 
 
 class TestKafkaChangeTopic(ChangeTopicContract):

@@ -10,7 +10,13 @@ import pytest
 
 from components.containers import ROOT
 from components.stack import PipelineStack
-from contracts.pipeline import Connect, ConnectContract, comes_true
+from contracts.pipeline import (
+    Connect,
+    ConnectorControlContract,
+    ConnectorRegistryContract,
+    SourceProgressContract,
+    comes_true,
+)
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.adapters.kafka_connect.rest import KafkaConnect
 from stroke.application.pipeline.connector_rules import JDBC_SINK, violations
@@ -52,8 +58,12 @@ async def config(pipeline: PipelineStack) -> dict[str, str]:
     }
 
 
-class TestKafkaConnect(ConnectContract):
-    pass
+class TestKafkaConnect(ConnectorRegistryContract, ConnectorControlContract, SourceProgressContract):
+    @pytest.fixture
+    def source(self, connect: KafkaConnect, monkeypatch: pytest.MonkeyPatch) -> str:
+        """The platform's own source."""
+        monkeypatch.setenv("STROKE_CONNECT_FOLDER", str(ROOT / "connectors"))
+        return connector_files(PipelineSettings.load()).names()["mysql-source"]
 
 
 @pytest.mark.anyio

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from sqlalchemy import URL, make_url, text
 
 from builders.predictions import outcome, prediction
 from components.containers import MySqlServer, free_port
+from contracts.doctor import OLDEST, SchemaContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.adapters.sql.schema import SqlSchema
 from stroke.domain.errors import InvalidData, StoreUnavailable
 from stroke.domain.prediction import PredictionRecord
 
@@ -72,6 +74,42 @@ def add(url: URL, **changes: Any) -> int:
         return stored
 
     return asyncio.run(connected())
+
+
+async def _schema_of(url: URL) -> AsyncIterator[SqlSchema]:
+    engine = create_engine(url, pool_size=1, connect_timeout=1)
+    yield SqlSchema(engine, seconds=10)
+    await engine.dispose()
+
+
+class TestSqlSchema(SchemaContract):
+    @pytest.fixture
+    async def bare(self, url: URL) -> AsyncIterator[SqlSchema]:
+        async for found in _schema_of(url):
+            yield found
+
+    @pytest.fixture
+    async def schema(self, url: URL, bare: SqlSchema) -> SqlSchema:
+        await asyncio.to_thread(schema.upgrade, url)
+        return bare
+
+    @pytest.fixture
+    async def older(self, url: URL, bare: SqlSchema) -> SqlSchema:
+        await asyncio.to_thread(schema.upgrade, url, target=OLDEST)
+        return bare
+
+    @pytest.fixture
+    def url_away(self, url: URL) -> URL:
+        """Nobody listens there, or the file is another one."""
+        if url.get_backend_name() == "mysql":
+            return url.set(port=free_port())
+        Path(str(url.database)).write_text("not a database " * 100)
+        return url
+
+    @pytest.fixture
+    async def away(self, url_away: URL) -> AsyncIterator[SqlSchema]:
+        async for found in _schema_of(url_away):
+            yield found
 
 
 def record(url: URL, prediction_id: int) -> PredictionRecord:

@@ -9,13 +9,16 @@ from contracts.pipeline import (
     PARKABLE,
     SPECS,
     ChangeTopicContract,
-    ConnectContract,
+    ConnectorControlContract,
+    ConnectorRegistryContract,
     ConnectorSpecsContract,
     DeadLetterQueueContract,
+    SourceProgressContract,
     Write,
 )
 from fakes.pipeline import (
     FakeConnect,
+    FakeConnector,
     FakeDeadLetters,
     FakePipelineObserver,
     FakeSpecs,
@@ -27,10 +30,16 @@ from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import InvalidData
 
 
-class TestFakeConnect(ConnectContract):
+class TestFakeConnect(ConnectorRegistryContract, ConnectorControlContract, SourceProgressContract):
     @pytest.fixture
     def connect(self) -> FakeConnect:
         return FakeConnect({JDBC_SINK: frozenset({"tasks.max", "topics", "errors.tolerance"})})
+
+    @pytest.fixture
+    def source(self, connect: FakeConnect) -> str:
+        position = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:7"
+        connect.connectors["a-source"] = FakeConnector({}, kind="source", position=position)
+        return "a-source"
 
     @pytest.fixture
     def name(self) -> str:

@@ -19,7 +19,6 @@ class ScrapedMetrics(Metrics):
         self._seconds = seconds
 
     async def names(self) -> frozenset[str]:
-        """Return the names without the endings (``_total``, ``_bucket``) of their samples."""
         answer = (await exchange(self._url, seconds=self._seconds)).expect(HTTPStatus.OK)
         try:
             families = text_string_to_metric_families(answer.content.decode())

@@ -11,6 +11,7 @@ from stroke.adapters.http_probes.exchange import Answer, exchange
 from stroke.application.doctor.ports import PredictionApi
 from stroke.domain.errors import EndpointUnavailable, IdempotencyKeyReused
 from stroke.domain.patient import Patient
+from stroke.domain.prediction import LARGEST_ID
 
 
 class HttpPredictionApi(PredictionApi):
@@ -54,6 +55,8 @@ class HttpPredictionApi(PredictionApi):
             raise self._not_ours("/api/v1/predictions") from error
 
     async def erase(self, prediction_id: int) -> bool:
+        if not 1 <= prediction_id <= LARGEST_ID:
+            return False  # the service would refuse the id
         answer = await exchange(
             f"{self._url}/api/v1/predictions/{prediction_id}",
             seconds=self._seconds,

@@ -22,7 +22,7 @@ class PredictionApi(Protocol):
 
     @abstractmethod
     async def predict(self, patient: Patient, *, idempotency_key: str) -> int:
-        """Return the id of the stored prediction.
+        """Return the id of the stored prediction; the same one again for the same key.
 
         Raises ``IdempotencyKeyReused`` while a prediction with other measurements has the key.
         """
@@ -60,4 +60,7 @@ class Metrics(Protocol):
 
     @abstractmethod
     async def names(self) -> frozenset[str]:
-        """Return the names of the metrics that are described or have samples."""
+        """Return the names of the metrics that are described or have samples.
+
+        Names lack the endings of samples: ``_total`` of a counter, ``_bucket`` of a histogram.
+        """

@@ -5,15 +5,12 @@ What it does with one that is well is tested on a real worker: tests/integration
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
+from components.scripted_server import ScriptedServer
 from stroke.adapters.kafka_connect.rest import KafkaConnect
 from stroke.application.pipeline.kafka_connect_model import ConnectorState, TopicPartition
 from stroke.domain.errors import ConnectUnavailable, InvalidSetting
@@ -21,44 +18,10 @@ from stroke.domain.errors import ConnectUnavailable, InvalidSetting
 TRACE = "org.apache.kafka.connect.errors.ConnectException: Jane Roe\n\tat x"
 
 
-@dataclass
-class Worker:
-    """A server that gives ``answers`` in turn, the last one again and again."""
-
-    answers: list[tuple[int, Any]] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-    url: str = ""
-
-    def next(self, request: str) -> tuple[int, bytes]:
-        self.asked.append(request)
-        status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return status, body if isinstance(body, bytes) else json.dumps(body).encode()
-
-
 @pytest.fixture
-def worker() -> Iterator[Worker]:
-    script = Worker()
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", 0)))
-            status, body = script.next(f"{self.command} {self.path}")
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = answer  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        script.url = f"http://127.0.0.1:{server.server_port}"
-        yield script
-        server.shutdown()
+def worker() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
 
 
 @pytest.fixture
@@ -67,7 +30,7 @@ def slept() -> list[float]:
 
 
 @pytest.fixture
-async def connect(worker: Worker, slept: list[float]) -> AsyncIterator[KafkaConnect]:
+async def connect(worker: ScriptedServer, slept: list[float]) -> AsyncIterator[KafkaConnect]:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
@@ -78,7 +41,7 @@ async def connect(worker: Worker, slept: list[float]) -> AsyncIterator[KafkaConn
 
 @pytest.mark.anyio
 async def test_a_request_is_sent_again_while_the_workers_rebalance(
-    worker: Worker, connect: KafkaConnect, slept: list[float]
+    worker: ScriptedServer, connect: KafkaConnect, slept: list[float]
 ) -> None:
     worker.answers = [(409, {"message": "rebalancing"})] * 3 + [(200, ["b", "a"])]
 
@@ -90,7 +53,7 @@ async def test_a_request_is_sent_again_while_the_workers_rebalance(
 @pytest.mark.anyio
 @pytest.mark.parametrize("status", [409, 500, 503])
 async def test_a_worker_that_stays_busy_or_broken_is_unavailable(
-    worker: Worker, connect: KafkaConnect, slept: list[float], status: int
+    worker: ScriptedServer, connect: KafkaConnect, slept: list[float], status: int
 ) -> None:
     worker.answers = [(status, {"message": "hunter2"})]
 
@@ -102,7 +65,7 @@ async def test_a_worker_that_stays_busy_or_broken_is_unavailable(
 
 
 @pytest.mark.anyio
-async def test_one_failure_is_passed_over(worker: Worker, connect: KafkaConnect) -> None:
+async def test_one_failure_is_passed_over(worker: ScriptedServer, connect: KafkaConnect) -> None:
     worker.answers = [(500, {"message": "Request timed out"}), (202, b"")]
 
     await connect.pause("x")
@@ -127,7 +90,9 @@ async def test_where_nobody_listens_connect_is_unavailable_and_the_setting_is_na
 
 
 @pytest.mark.anyio
-async def test_what_is_not_kafka_connect_is_told_so(worker: Worker, connect: KafkaConnect) -> None:
+async def test_what_is_not_kafka_connect_is_told_so(
+    worker: ScriptedServer, connect: KafkaConnect
+) -> None:
     worker.answers = [(200, b"<html>")]
     with pytest.raises(ConnectUnavailable, match="is not Kafka Connect"):
         await connect.cluster_id()
@@ -144,7 +109,7 @@ def test_an_address_that_is_none_is_refused() -> None:
 
 @pytest.mark.anyio
 async def test_a_failed_task_is_told_by_its_exceptions_classes(
-    worker: Worker, connect: KafkaConnect
+    worker: ScriptedServer, connect: KafkaConnect
 ) -> None:
     worker.answers = [
         (
@@ -166,7 +131,7 @@ async def test_a_failed_task_is_told_by_its_exceptions_classes(
 
 
 @pytest.mark.anyio
-async def test_a_name_is_escaped(worker: Worker, connect: KafkaConnect) -> None:
+async def test_a_name_is_escaped(worker: ScriptedServer, connect: KafkaConnect) -> None:
     worker.answers = [(204, b"")]
 
     await connect.remove("a/b?c")
@@ -175,7 +140,7 @@ async def test_a_name_is_escaped(worker: Worker, connect: KafkaConnect) -> None:
 
 
 @pytest.mark.anyio
-async def test_offsets_are_read_by_partition(worker: Worker, connect: KafkaConnect) -> None:
+async def test_offsets_are_read_by_partition(worker: ScriptedServer, connect: KafkaConnect) -> None:
     entry = {"partition": {"kafka_topic": "t", "kafka_partition": 2}, "offset": {"kafka_offset": 7}}
     worker.answers = [(200, {"offsets": [entry]})]
 
@@ -195,7 +160,10 @@ async def test_offsets_are_read_by_partition(worker: Worker, connect: KafkaConne
     ],
 )
 async def test_a_source_has_a_position_once_its_first_snapshot_is_through(
-    worker: Worker, connect: KafkaConnect, offset: dict[str, Any] | None, position: str | None
+    worker: ScriptedServer,
+    connect: KafkaConnect,
+    offset: dict[str, Any] | None,
+    position: str | None,
 ) -> None:
     worker.answers = [(200, {"offsets": [{"partition": {"server": "s"}, "offset": offset}]})]
 
