@@ -110,7 +110,7 @@ class OutcomeRepositoryContract:
         second = await stores.outcomes.judged(EVERYTHING, limit=3, after=first[-1].prediction_id)
 
         assert [row.prediction_id for row in first + second] == ids[1:]
-        assert first[1] == JudgedPrediction(ids[2], 0.2, "High", True, "Female", 42.0)
+        assert first[1] == JudgedPrediction(ids[2], 0.2, "High", True, "Female", 42.0, NOON)
         assert first[0].stroke is False
         assert await stores.outcomes.judged(EVERYTHING, limit=3, after=2**70) == []
 

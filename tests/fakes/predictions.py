@@ -200,6 +200,7 @@ class FakeOutcomeRepository(OutcomeRepository):
                 outcomes[row.id].stroke,
                 row.gender,
                 row.age,
+                row.timestamp,
             )
             for row in rows[:limit]
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 import signal
 import subprocess
 import time
@@ -101,6 +102,22 @@ def test_outcomes_are_imported_once_and_bad_rows_are_listed(
         "line,reason\n2,prediction_id must be the number of a prediction\n"
         "3,no prediction has this id\n"
     )
+
+
+def test_a_version_without_outcomes_is_told_apart_from_those_that_have_some(
+    stored: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, settings = stored
+    run("outcomes", "import", "register.csv", folder=folder, **settings)
+
+    printed = run("performance", "--model-version", "another", folder=folder, **settings).stdout
+
+    assert "model another" in printed
+    assert re.search(r"no prediction of this model has an outcome; others have: [1-9]", printed)
+    assert "of stroke-spline-lr-" in printed
+    found = judged(folder, **settings)
+    assert found["first_made_at"] <= found["last_made_at"]
+    assert found["other_versions"] == {}
 
 
 def test_a_calibrated_model_is_told_to_be_one(stored: tuple[Path, dict[str, Any]]) -> None:

@@ -88,3 +88,4 @@ class JudgedPrediction(NamedTuple):
     stroke: bool
     gender: str | None
     age: float | None
+    made_at: dt.datetime | None = None

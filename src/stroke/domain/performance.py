@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from stroke.domain.prediction import PredictionFilter
+from stroke.domain.prediction import PredictionFilter, Span
 
 ALL: Final = "all"
 
@@ -51,11 +51,28 @@ MEASURES: Final[Mapping[str, Measure]] = {
 
 
 class Estimate(NamedTuple):
-    """A measure's value and its 95 % interval."""
+    """A measure's value and its 95 % interval, which holds the value."""
 
     value: float
     low: float
     high: float
+
+    @classmethod
+    def bounded(
+        cls,
+        value: float,
+        low: float,
+        high: float,
+        *,
+        least: float = -math.inf,
+        most: float = math.inf,
+    ) -> Estimate:
+        """Return an estimate whose interval stays within what the measure can be.
+
+        The interval holds ``value`` whatever was lost by rounding: a share of 0 whose lower bound
+        came out as 1e-18 has the bound 0.
+        """
+        return cls(value, max(min(low, value), least), min(max(high, value), most))
 
 
 class CurvePoint(NamedTuple):
@@ -111,6 +128,10 @@ class PerformanceReport:
     references: Mapping[str, float]
     dropped: Mapping[str, bool]
     passed_over: int
+    made: Span | None = None
+    """When the first and the last of its predictions were made; None without a prediction."""
+    others: Mapping[str, int] = field(default_factory=dict)
+    """Other versions that have predictions with an outcome, and how many."""
 
 
 def has_dropped(measure: str, estimate: Estimate, reference: float, share: float) -> bool:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from stroke.domain.features import engineer
 from stroke.domain.patient import Patient
@@ -67,6 +67,21 @@ class PredictionFilter:
     country: str | None = None
     province: str | None = None
     model_version: str | None = None
+
+
+class Span(NamedTuple):
+    """When the first and the last of some predictions were made; aware."""
+
+    first: datetime
+    last: datetime
+
+    @classmethod
+    def over(cls, moments: Iterable[datetime | None], known: Span | None = None) -> Span | None:
+        """Return the span of ``moments`` and of what is ``known``; None where there is neither."""
+        dated = [moment for moment in moments if moment is not None]
+        if known is not None:
+            dated += known
+        return cls(min(dated), max(dated)) if dated else None
 
 
 def prediction_data(prediction: Prediction) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from matplotlib.figure import Figure
@@ -11,6 +10,7 @@ from matplotlib.ticker import PercentFormatter
 from stroke.adapters.report.cells import Cell
 from stroke.adapters.report.plots import BLUE, GREY, as_svg
 from stroke.adapters.report.templating import fill
+from stroke.adapters.report.wording import decimal, period
 from stroke.application.quality.drift import DriftReport
 from stroke.domain.drift import Drift
 
@@ -33,8 +33,7 @@ def render(report: DriftReport, *, threshold: float, minimum: int) -> str:
         "drift.html.j2",
         predictions=f"{report.predictions:,}",
         model_version=report.model_version,
-        since=_moment(report.within.since, "the first"),
-        until=_moment(report.within.until, "the last"),
+        made=period(report.made),
         columns=_COLUMNS,
         rows=[_row(each, threshold, minimum) for each in report.drifts],
         plots=[_plot(each, f"f{at}") for at, each in enumerate(report.drifts)],
@@ -60,7 +59,7 @@ def _row(each: Drift, threshold: float, minimum: int) -> list[Cell]:
         drifted = f"too few to say (fewer than {minimum:,})"
     return [
         Cell(each.feature, is_header=True),
-        Cell("none" if each.psi is None else f"{each.psi:.4f}", is_number=True),
+        Cell(decimal(each.psi, "no predictions"), is_number=True),
         Cell(f"{each.tally.samples:,}", is_number=True),
         Cell(f"{each.tally.unknown:,}", is_number=True),
         Cell(drifted),
@@ -79,7 +78,3 @@ def _plot(each: Drift, mark: str) -> dict[str, Any]:
         ),
         "caption": f"{title}.",
     }
-
-
-def _moment(moment: datetime | None, otherwise: str) -> str:
-    return otherwise if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"

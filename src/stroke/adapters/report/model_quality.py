@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, Final
 
 from stroke.adapters.report.cells import Cell
 from stroke.adapters.report.model_quality_plots import calibration_plot, decision_plot
 from stroke.adapters.report.plots import as_svg
 from stroke.adapters.report.templating import fill
+from stroke.adapters.report.wording import decimal, period
 from stroke.domain.performance import (
     MEASURES,
     CurvePoint,
@@ -45,15 +46,21 @@ def _model(report: PerformanceReport, mark: str) -> dict[str, Any]:
 
 def _facts(report: PerformanceReport) -> dict[str, str]:
     whole = report.groups[0]
-    since = _moment(report.within.since, "from the first")
-    until = _moment(report.within.until, "the last")
     return {
         "Judged": f"{report.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-        "Predictions made": f"{since} to {until}",
+        "Predictions made": period(report.made),
         "With an outcome": f"{whole.samples:,}",
+        **_others(report),
         "Strokes": "too few to tell" if whole.events is None else f"{whole.events:,}",
         "Passed over": f"{report.passed_over:,} without a usable probability",
     }
+
+
+def _others(report: PerformanceReport) -> dict[str, str]:
+    if not report.others:
+        return {}
+    counted = (f"{count:,} of {version}" for version, count in report.others.items())
+    return {"Of other models, with an outcome": "; ".join(counted)}
 
 
 def _group(group: GroupPerformance, report: PerformanceReport, mark: str) -> dict[str, Any]:
@@ -76,10 +83,9 @@ def _rows(
     group: GroupPerformance, report: PerformanceReport, *, with_references: bool
 ) -> Iterator[list[Cell]]:
     for name, estimate in group.measures.items():
-        texts = [f"{number:.4f}" for number in estimate]
+        texts = [decimal(number, "") for number in estimate]
         if with_references:
-            reference = report.references.get(name)
-            texts.append("none" if reference is None else f"{reference:.4f}")
+            texts.append(decimal(report.references.get(name), "no reference"))
             texts.append({True: "yes", False: "no", None: "not watched"}[report.dropped.get(name)])
         numbers = [Cell(text, is_number=True) for text in texts]
         yield [Cell(MEASURES[name].title, is_header=True), *numbers]
@@ -113,10 +119,7 @@ def _described_curve(points: Sequence[CurvePoint]) -> str:
     """Return a few points of a decision curve in words; no table shows its numbers."""
     step = max(len(points) // _DESCRIBED_THRESHOLDS, 1)
     return "; ".join(
-        f"from {p.threshold:.1%}: {p.net_benefit:.4f} by the model, {p.treat_all:.4f} for everybody"
+        f"from {p.threshold:.1%}: {p.net_benefit:z.4f} by the model, "
+        f"{p.treat_all:z.4f} for everybody"
         for p in points[::step]
     )
-
-
-def _moment(moment: datetime | None, otherwise: str) -> str:
-    return otherwise if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"

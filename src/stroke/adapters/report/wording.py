@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import UTC, date
 from typing import Any, Final
 
 from stroke.adapters.report.plots import drawn, group_of
+from stroke.domain.prediction import Span
 
 _SHARES: Final = ("share", "high_rate", "high_rate_low", "high_rate_high")
 _HEADINGS: Final = {
@@ -23,6 +24,19 @@ _OPERATIONS: Final = {"c": "created", "u": "updated", "d": "deleted", "r": "read
 _TOLD: Final = 5  # groups that a description names
 
 
+def period(made: Span | None) -> str:
+    """Return when predictions were made, from the first to the last of them."""
+    if made is None:
+        return "no prediction was made"
+    first, last = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" for moment in made)
+    return f"{first} to {last} UTC"
+
+
+def decimal(value: float | None, otherwise: str) -> str:
+    """Return a measure with four digits, and no sign where they are all 0."""
+    return otherwise if value is None else f"{value:z.4f}"
+
+
 def heading(column: str) -> str:
     """Return the heading of a column."""
     return _HEADINGS.get(column, column.replace("_", " "))
@@ -31,13 +45,13 @@ def heading(column: str) -> str:
 def cell(column: str, value: Any) -> str:
     """Return a value as a table shows it."""
     if value is None:
-        return "too few" if column in (*_SHARES, "high_risk") else "none"
+        return "too few" if column in (*_SHARES, "high_risk") else "not recorded"
     if column in _SHARES:
         return f"{value:.1%}"
     if column == "op":
         return f"{value} ({_OPERATIONS.get(value, 'unknown')})"
     if isinstance(value, float):
-        return f"{value:.2f}" if column in ("low", "high") else f"{value:.4f}"
+        return f"{value:z.2f}" if column in ("low", "high") else f"{value:z.4f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -89,6 +89,7 @@ class SqlOutcomeRepository(OutcomeRepository):
                 outcomes.c.stroke,
                 predictions.c.gender,
                 predictions.c.age,
+                type_coerce(predictions.c.timestamp, Text).label("made_at"),
             )
             .select_from(_TOGETHER)
             .where(
@@ -99,7 +100,10 @@ class SqlOutcomeRepository(OutcomeRepository):
             .limit(limit)
         )
         async with self._transaction() as connection:
-            return [JudgedPrediction(*row) for row in await connection.execute(query)]
+            return [
+                JudgedPrediction(*row)._replace(made_at=to_utc(row.made_at))
+                for row in await connection.execute(query)
+            ]
 
     async def judged_versions(self, narrowed: PredictionFilter) -> dict[str, int]:
         query = (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+from stroke.domain.performance import Estimate
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -19,14 +21,6 @@ _HALVINGS: Final = 30
 _CERTAIN: Final = 1e-12
 _CONVERGED: Final = 1e-10  # far below any reported digit
 _DRAWS: Final = 5_000
-
-
-class Interval(NamedTuple):
-    """An estimate and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def logit(probability: Floats) -> Floats:
@@ -48,7 +42,7 @@ def calibration_line(outcome: Labels, probability: Floats) -> tuple[float, float
 
 def calibration_intervals(
     outcome: Labels, probability: Floats
-) -> tuple[Interval, Interval] | tuple[None, None]:
+) -> tuple[Estimate, Estimate] | tuple[None, None]:
     """Return slope and intercept with Wald intervals, from the regression's information.
 
     None where the outcomes leave them open: when all predictions are equal, or when one
@@ -59,7 +53,7 @@ def calibration_intervals(
         return None, None
     errors = np.sqrt(np.diag(np.linalg.inv(information)))
     slope, intercept = (
-        Interval(float(at), float(at - NORMAL_95 * error), float(at + NORMAL_95 * error))
+        Estimate.bounded(float(at), float(at - NORMAL_95 * error), float(at + NORMAL_95 * error))
         for at, error in zip(line, errors, strict=True)
     )
     return slope, intercept
@@ -101,23 +95,27 @@ def expected_calibration_error(outcome: Labels, probability: Floats) -> float:
     return _mean_gap(probability[order] - outcome[order])
 
 
-def calibration_error_interval(outcome: Labels, probability: Floats) -> Interval:
-    """Return the expected calibration error with a bootstrap interval.
+def calibration_error_interval(outcome: Labels, probability: Floats) -> Estimate:
+    """Return the expected calibration error with an interval that holds it.
 
-    The bins' mean gaps are drawn 5,000 times from their normal distributions, with a fixed seed;
-    the interval holds the middle 95 % (a parametric bootstrap, Efron and Tibshirani 1993, ch. 6).
-    The error of a sample is too high by what chance adds, and so is the interval; both shrink as
-    outcomes come in. There must be 20 patients.
+    The error is ``sum(w |m|)`` over bins with the share ``w`` of the patients and the mean gap
+    ``m``, whose standard error is ``s``. Chance alone makes it too high: a calibrated model has
+    one above 0. So the two bounds differ. By the triangle inequality the true error is at least
+    ``sum(w |m|) - sum(w |e|)``, with ``e`` the bins' errors of chance: the lower bound takes the
+    97.5 % quantile of ``sum(w |e|)`` (5,000 draws with a fixed seed). And it is at most
+    ``sum(w |m|) + sum(w e)`` with signs that do not matter, since ``e`` is symmetric: the upper
+    bound takes the normal quantile of that. Both hold for every true error, 0 included. There
+    must be 20 patients.
     """
     order = np.argsort(probability, kind="stable")
     gap = probability[order] - outcome[order]
     bins = np.array_split(gap, ECE_BINS)
-    counts = np.array([len(part) for part in bins])
-    means = np.array([part.mean() for part in bins])
-    errors = np.array([part.std(ddof=1) for part in bins]) / np.sqrt(counts)
-    drawn = np.random.default_rng(0).normal(means, errors, (_DRAWS, ECE_BINS))
-    low, high = np.quantile(np.abs(drawn) @ counts / len(gap), (0.025, 0.975))
-    return Interval(_mean_gap(gap), float(low), float(high))
+    weighted = np.array([part.std(ddof=1) * len(part) ** 0.5 for part in bins]) / len(gap)
+    by_chance = np.abs(np.random.default_rng(0).standard_normal((_DRAWS, ECE_BINS))) @ weighted
+    error = _mean_gap(gap)
+    low = error - float(np.quantile(by_chance, 0.975))
+    high = error + NORMAL_95 * float(np.sqrt((weighted**2).sum()))
+    return Estimate.bounded(error, low, high, least=0.0, most=1.0)
 
 
 def _mean_gap(gap: Floats) -> float:
@@ -129,7 +127,7 @@ def observed_to_expected(outcome: Labels, probability: Floats) -> float:
     return float(outcome.sum() / probability.sum())
 
 
-def observed_to_expected_interval(outcome: Labels, probability: Floats) -> Interval:
+def observed_to_expected_interval(outcome: Labels, probability: Floats) -> Estimate:
     """Return observed strokes per predicted one, with an interval on the logarithm's scale.
 
     The logarithm's standard error is ``sqrt((1 - rate) / observed)`` (Debray et al. 2017, BMJ
@@ -137,7 +135,7 @@ def observed_to_expected_interval(outcome: Labels, probability: Floats) -> Inter
     """
     ratio = observed_to_expected(outcome, probability)
     factor = float(np.exp(NORMAL_95 * np.sqrt((1 - outcome.mean()) / outcome.sum())))
-    return Interval(ratio, ratio / factor, ratio * factor)
+    return Estimate.bounded(ratio, ratio / factor, ratio * factor, least=0.0)
 
 
 def brier_score(outcome: Labels, probability: Floats) -> float:
@@ -145,13 +143,13 @@ def brier_score(outcome: Labels, probability: Floats) -> float:
     return float(np.mean((probability - outcome) ** 2))
 
 
-def brier_interval(outcome: Labels, probability: Floats) -> Interval:
+def brier_interval(outcome: Labels, probability: Floats) -> Estimate:
     """Return the Brier score with a normal interval: it is a mean over patients."""
-    return mean_interval((probability - outcome) ** 2)
+    return mean_interval((probability - outcome) ** 2, least=0.0, most=1.0)
 
 
-def mean_interval(values: Floats) -> Interval:
-    """Return the mean of at least two values with a normal interval."""
+def mean_interval(values: Floats, *, least: float = -np.inf, most: float = np.inf) -> Estimate:
+    """Return the mean of at least two values with a normal interval within the bounds given."""
     mean = float(values.mean())
     width = NORMAL_95 * float(values.std(ddof=1)) / len(values) ** 0.5
-    return Interval(mean, mean - width, mean + width)
+    return Estimate.bounded(mean, mean - width, mean + width, least=least, most=most)

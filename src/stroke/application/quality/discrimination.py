@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from stroke.application.quality.calibration import NORMAL_95, Floats, Interval, Labels
+from stroke.application.quality.calibration import NORMAL_95, Floats, Labels
+from stroke.domain.performance import Estimate
 
 
 def area_under_curve(outcome: Labels, probability: Floats) -> float:
@@ -20,7 +21,7 @@ def area_under_curve(outcome: Labels, probability: Floats) -> float:
     return float((ranks.sum() - strokes * (strokes + 1) / 2) / (strokes * others))
 
 
-def area_interval(outcome: Labels, probability: Floats) -> Interval:
+def area_interval(outcome: Labels, probability: Floats) -> Estimate:
     """Return the area with DeLong's interval, on the log-odds' scale, which keeps it within 0 to 1.
 
     DeLong, DeLong and Clarke-Pearson 1988 (Biometrics 44:837), by ranks as Sun and Xu 2014 (IEEE
@@ -38,11 +39,11 @@ def area_interval(outcome: Labels, probability: Floats) -> Interval:
     if variance == 0 or not 0 < area < 1:
         fewest = min(strokes, others)
         _, low, high = proportion_interval(round(area * fewest), fewest)
-        return Interval(area, min(low, area), max(high, area))
+        return Estimate.bounded(area, low, high)
     centre = np.log(area / (1 - area))
     width = NORMAL_95 * np.sqrt(variance) / (area * (1 - area))
     low, high = 1 / (1 + np.exp(-(centre - width))), 1 / (1 + np.exp(-(centre + width)))
-    return Interval(area, float(low), float(high))
+    return Estimate.bounded(area, float(low), float(high))
 
 
 def expected_area(probability: Floats) -> float:
@@ -57,7 +58,7 @@ def expected_area(probability: Floats) -> float:
     return float((strokes * below).sum() / (strokes.sum() * others.sum()))
 
 
-def proportion_interval(part: int, whole: int) -> Interval:
+def proportion_interval(part: int, whole: int) -> Estimate:
     """Return ``part / whole`` with Wilson's interval (1927, JASA 22:209)."""
     share, squared = part / whole, NORMAL_95**2
     centre = (share + squared / (2 * whole)) / (1 + squared / whole)
@@ -66,7 +67,7 @@ def proportion_interval(part: int, whole: int) -> Interval:
         / (1 + squared / whole)
         * (share * (1 - share) / whole + squared / (4 * whole**2)) ** 0.5
     )
-    return Interval(share, max(centre - width, 0.0), min(centre + width, 1.0))
+    return Estimate.bounded(share, centre - width, centre + width, least=0.0, most=1.0)
 
 
 def _midranks(values: Floats) -> Floats:

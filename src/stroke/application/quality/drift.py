@@ -9,7 +9,7 @@ from typing import Final
 from stroke.application.predictions.ports import PredictionRepository
 from stroke.domain.drift import Drift, Tally, drift
 from stroke.domain.errors import InvalidModel
-from stroke.domain.prediction import PredictionFilter
+from stroke.domain.prediction import PredictionFilter, Span
 from stroke.domain.risk import ModelDescription
 
 _PAGE: Final = 1_000
@@ -23,6 +23,8 @@ class DriftReport:
     within: PredictionFilter
     predictions: int
     drifts: tuple[Drift, ...]
+    made: Span | None = None
+    """When the first and the last of them were made; None without a prediction."""
 
 
 class DriftService:
@@ -49,16 +51,18 @@ class DriftService:
         within = replace(within, model_version=self._served.version)
         tallies = {name: Tally.of(histogram) for name, histogram in references.items()}
         read, before = 0, None
+        made: Span | None = None
         while page := await self._repository.page(within, limit=_PAGE, before=before):
             before = page[-1].id
             read += len(page)
+            made = Span.over((record.timestamp for record in page), made)
             for name, histogram in references.items():
                 tallies[name].add(histogram, (getattr(record, name) for record in page))
             on_progress(read)
         found = tuple(
             drift(name, histogram, tallies[name]) for name, histogram in references.items()
         )
-        return DriftReport(self._served.version, within, read, found)
+        return DriftReport(self._served.version, within, read, found, made)
 
 
 def beyond(report: DriftReport, *, threshold: float, minimum: int) -> list[str]:

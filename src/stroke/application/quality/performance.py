@@ -38,7 +38,7 @@ from stroke.domain.performance import (
     PerformanceReport,
     has_dropped,
 )
-from stroke.domain.prediction import PredictionFilter
+from stroke.domain.prediction import PredictionFilter, Span
 from stroke.domain.risk import ModelDescription, RiskCategory
 
 Mask = NDArray[np.bool_]
@@ -128,7 +128,11 @@ class PerformanceService:
         judged predictions were read. Raises ``StoreUnavailable``.
         """
         version = model_version or self._served.version
-        sample, passed_over = await self._read(replace(within, model_version=version), on_progress)
+        sample, passed_over, made = await self._read(
+            replace(within, model_version=version), on_progress
+        )
+        judged = await self._outcomes.judged_versions(within)
+        others = {each: count for each, count in judged.items() if each != version}
         groups = [
             judge(part, group, level, minimums=minimums) for group, level, part in parts(sample)
         ]
@@ -139,18 +143,20 @@ class PerformanceService:
             if name in groups[0].measures and name in references
         }
         return PerformanceReport(
-            version, self._now(), within, groups, references, dropped, passed_over
+            version, self._now(), within, groups, references, dropped, passed_over, made, others
         )
 
     async def _read(
         self, within: PredictionFilter, on_progress: Callable[[int], None]
-    ) -> tuple[Sample, int]:
+    ) -> tuple[Sample, int, Span | None]:
         samples = [sample_of([])]
         read = after = 0
+        made: Span | None = None
         while page := await self._outcomes.judged(within, limit=_PAGE, after=after):
             after = page[-1].prediction_id
             read += len(page)
             samples.append(sample_of([row for row in page if _is_usable(row)]))
+            made = Span.over((row.made_at for row in page), made)
             on_progress(read)
         sample = Sample(
             *(
@@ -158,7 +164,7 @@ class PerformanceService:
                 for name in Sample.__slots__
             )
         )
-        return sample, read - len(sample)
+        return sample, read - len(sample), made
 
     def _references(self, version: str, sample: Sample) -> dict[str, float]:
         """Return the manifest's figures, and for the rest what a calibrated model would reach."""
@@ -250,7 +256,7 @@ def measures(sample: Sample) -> dict[str, Estimate]:
         hits, quiet = int((told & struck).sum()), int((~told & ~struck).sum())
         found[f"sensitivity_{band}"] = proportion_interval(hits, int(struck.sum()))
         found[f"specificity_{band}"] = proportion_interval(quiet, int((~struck).sum()))
-    return {name: Estimate(*each) for name, each in found.items() if each is not None}
+    return {name: each for name, each in found.items() if each is not None}
 
 
 def expected_measures(sample: Sample) -> Mapping[str, float]:

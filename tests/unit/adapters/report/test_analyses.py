@@ -199,7 +199,7 @@ def test_days_of_any_kind_are_drawn(days: list[date | None]) -> None:
     shape = pa.schema([*schema.items(), ("mean_probability", pa.float64())])
     page = Page(render(RUN, [(ANALYSES["trend-per-day"], pa.Table.from_pylist(rows, shape))]))
     assert len(page.all("svg")) == 1
-    assert ("none" in page.texts) == (None in days)
+    assert ("not recorded" in page.texts) == (None in days)
 
 
 def test_an_analysis_without_rows_has_no_plot(results: Results) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 
 from builders.predictions import NOON
@@ -12,14 +14,19 @@ from stroke.domain.performance import (
     GroupPerformance,
     PerformanceReport,
 )
-from stroke.domain.prediction import PredictionFilter
+from stroke.domain.prediction import PredictionFilter, Span
 
 CALIBRATION = [CalibrationPoint(p, p + 0.01, p, p + 0.02, 50) for p in (0.01, 0.05, 0.2)]
 CURVE = [CurvePoint(t, 0.04 - t / 10, 0.02, 0.05, 0.05 - t) for t in (0.01, 0.05, 0.1)]
 MEASURES = {"auc": Estimate(0.8, 0.75, 0.85), "oe_ratio": Estimate(1.5, 1.3, 1.7)}
 
 
-def report(dropped: dict[str, bool], version: str = "m-<1>") -> PerformanceReport:
+MADE = Span(NOON, NOON + timedelta(days=40))
+
+
+def report(
+    dropped: dict[str, bool], version: str = "m-<1>", made: Span | None = MADE
+) -> PerformanceReport:
     return PerformanceReport(
         version,
         NOON,
@@ -32,6 +39,8 @@ def report(dropped: dict[str, bool], version: str = "m-<1>") -> PerformanceRepor
         {"auc": 0.83},
         dropped,
         3,
+        made,
+        {"m-0": 2600},
     )
 
 
@@ -75,3 +84,19 @@ def test_of_a_small_group_only_the_size_is_shown() -> None:
     page = render([report({})])
     _, _, small = page.partition("Gender: Other")
     assert small.startswith("</h3><p>7 predictions.</p><p>Too few for measures.</p>")
+
+
+def test_the_page_says_when_its_predictions_were_made_and_what_other_models_have() -> None:
+    page = render([report({})])
+    assert "<dd>2026-01-02 12:00 to 2026-02-11 12:00 UTC</dd>" in page
+    assert "<dd>2,600 of m-0</dd>" in page
+    assert "<dd>no prediction was made</dd>" in render([report({}, made=None)])
+
+
+def test_no_number_is_shown_as_minus_nothing() -> None:
+    intercept = {"calibration_intercept": Estimate(-1e-9, -1e-7, 1e-9)}
+    whole = GroupPerformance("all", "all", 500, 40, intercept, CALIBRATION, CURVE)
+    page = render([replace(report({}), groups=[whole], references={})])
+    assert "0.0000" in page
+    assert "-0.0000" not in page
+    assert "no reference" in page

@@ -106,12 +106,17 @@ def _print(found: DriftReport, *, threshold: float, minimum: int, as_json: bool)
             }
             for each in found.drifts
         ]
-        told = {"model_version": found.model_version, "predictions": found.predictions}
+        told = {
+            "model_version": found.model_version,
+            "predictions": found.predictions,
+            "first_made_at": found.made.first.isoformat() if found.made else None,
+            "last_made_at": found.made.last.isoformat() if found.made else None,
+        }
         typer.echo(json.dumps(told | {"features": features}))
         return
     typer.echo(f"model {found.model_version}: {counted(found.predictions, 'prediction')}")
     for each in found.drifts:
-        psi = "     -" if each.psi is None else f"{each.psi:6.4f}"
+        psi = "     -" if each.psi is None else f"{each.psi:z6.4f}"
         line = f"  {each.feature:20} PSI {psi}  of {each.tally.samples:,}"
         if each.tally.unknown:
             line += f", {each.tally.unknown:,} unknown"

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
 
 from stroke.domain.performance import MEASURES, GroupPerformance, PerformanceReport
+from stroke.domain.prediction import Span
 from stroke.entrypoints.cli.terminal.output import counted
 
-_NO_OUTCOME = (
-    "no prediction of this model has an outcome: `stroke outcomes import CSV`, or PUT "
-    "/api/v1/predictions/{id}/outcome"
-)
+_NO_OUTCOME = "no prediction of this model has an outcome"
+_IMPORT = "`stroke outcomes import CSV`, or PUT /api/v1/predictions/{id}/outcome"
 
 
 def print_reports(reports: Sequence[PerformanceReport], *, as_json: bool) -> None:
@@ -34,6 +33,9 @@ def as_dict(report: PerformanceReport) -> dict[str, Any]:
         "made_at": report.made_at.isoformat(),
         "since": _told(report.within.since),
         "until": _told(report.within.until),
+        "first_made_at": _told(report.made.first if report.made else None),
+        "last_made_at": _told(report.made.last if report.made else None),
+        "other_versions": dict(report.others),
         "passed_over": report.passed_over,
         "references": dict(report.references),
         "dropped": dict(report.dropped),
@@ -57,20 +59,34 @@ def _told(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
+def _period(made: Span | None) -> str:
+    if made is None:
+        return ""
+    first, last = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" for moment in made)
+    return f": predictions made from {first} to {last} UTC"
+
+
+def _without_outcomes(report: PerformanceReport) -> str:
+    if not report.others:
+        return f"{_NO_OUTCOME}: {_IMPORT}"
+    others = ", ".join(f"{count:,} of {version}" for version, count in report.others.items())
+    return f"{_NO_OUTCOME}; others have: {others} (--model-version, --all-versions)"
+
+
 def _lines(report: PerformanceReport) -> list[str]:
-    lines = [f"model {report.model_version}"]
+    lines = [f"model {report.model_version}{_period(report.made)}"]
     for group in report.groups:
         name = "all" if group.group == group.level else f"{group.group} {group.level}"
         events = "" if group.events is None else f", {counted(group.events, 'stroke')}"
         lines.append(f"\n{name}: {counted(group.samples, 'prediction')} with an outcome{events}")
         if not group.samples:
-            lines.append(f"  {_NO_OUTCOME}")
+            lines.append(f"  {_without_outcomes(report)}")
         elif not group.measures:
             lines.append("  too few for measures")
         for measure, (value, low, high) in group.measures.items():
-            line = f"  {MEASURES[measure].title:30} {value:9.4f}  ({low:.4f} to {high:.4f})"
+            line = f"  {MEASURES[measure].title:30} {value:z9.4f}  ({low:z.4f} to {high:z.4f})"
             if group.group == "all" and measure in report.references:
-                line += f"  reference {report.references[measure]:.4f}"
+                line += f"  reference {report.references[measure]:z.4f}"
             if group.group == "all" and report.dropped.get(measure):
                 line += "  DROPPED"
             lines.append(line)
