@@ -1,4 +1,4 @@
-"""A prediction made to be followed into every copy, and erased again."""
+"""The canary: a prediction that is stored, followed into every copy, and erased again."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Canary:
         self._left_behind = 0
 
     async def set_out(self) -> str:
-        """Have the canary stored; erase before it what an examination that was killed left."""
+        """Store the canary; before that, erase those that killed examinations left."""
         patient, deadline = self._patient(), self._clock() + self._seconds
         while self._id is None:
             try:
@@ -87,7 +87,7 @@ class Canary:
         return f"prediction {number}"
 
     async def reaches(self, replica: Replica) -> str:
-        """Return once ``replica`` holds the row as MySQL does; raise ``ReplicaBehind`` else."""
+        """Return once ``replica`` holds the row as MySQL does, or raise ``ReplicaBehind``."""
         began = self._clock()
         if await self._until(replica, lambda found: found is not None and found == self._digest):
             return f"as MySQL has it, after {self._clock() - began:.1f} s"
@@ -106,7 +106,7 @@ class Canary:
         return f"prediction {number}"
 
     async def leaves(self, replica: Replica) -> str:
-        """Return once ``replica`` has lost the row; raise ``ReplicaBehind`` else."""
+        """Return once ``replica`` no longer holds the row, or raise ``ReplicaBehind``."""
         began = self._clock()
         if await self._until(replica, lambda found: found is None):
             return f"gone after {self._clock() - began:.1f} s"

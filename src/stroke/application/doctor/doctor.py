@@ -1,4 +1,4 @@
-"""The examination of a running stack: checks that need each other, and none that stops another."""
+"""Runs the checks of a stack: a check may need another one, and no failure stops the rest."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Doctor:
     async def examine(
         self, on_finding: Callable[[Finding], None] = lambda _: None
     ) -> list[Finding]:
-        """Return one finding per check, in their order; ``on_finding`` is told each at its end.
+        """Return one finding per check, in their order; ``on_finding`` gets each at its end.
 
         Checks that do not need each other run side by side. Never raises what a check raises.
         """

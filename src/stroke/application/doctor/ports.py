@@ -1,4 +1,4 @@
-"""The ports through which a running stack is examined, beside those of the pipeline."""
+"""Ports of the doctor. It also uses those of the pipeline."""
 
 from __future__ import annotations
 

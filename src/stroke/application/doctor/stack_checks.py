@@ -1,4 +1,4 @@
-"""What there is to examine in a stack, and what to do about each thing that is not well."""
+"""The checks of a stack, and what to do when one of them fails."""
 
 from __future__ import annotations
 
@@ -262,10 +262,10 @@ async def _names(connectors: ConnectorService) -> str:
 async def _all_run(connectors: ConnectorService) -> str:
     missing = await connectors.missing()
     found = await connectors.statuses()
-    ill = [f"{name} is missing" for name in missing]
-    ill += [f"{one.name}: {one.summary}" for one in found if not one.is_running]
-    if ill:
-        raise ConnectorFailed("; ".join(ill))
+    faults = [f"{name} is missing" for name in missing]
+    faults += [f"{one.name}: {one.summary}" for one in found if not one.is_running]
+    if faults:
+        raise ConnectorFailed("; ".join(faults))
     tasks = sum(len(one.tasks) for one in found)
     return f"{len(found)} connectors, {tasks} tasks"
 
@@ -273,8 +273,8 @@ async def _all_run(connectors: ConnectorService) -> str:
 async def _as_filed(connectors: ConnectorService) -> str:
     found = await connectors.differing()
     if found:
-        told = [f"{name} in {', '.join(keys)}" for name, keys in found.items()]
-        raise ConnectorFailed(f"Connect has other settings: {'; '.join(told)}")
+        differing = [f"{name} in {', '.join(keys)}" for name, keys in found.items()]
+        raise ConnectorFailed(f"Connect has other settings: {'; '.join(differing)}")
     return "Connect has the files' settings"
 
 

@@ -1,4 +1,4 @@
-"""When the copies hold what MySQL holds."""
+"""Waits until the copies hold what MySQL holds."""
 
 from __future__ import annotations
 

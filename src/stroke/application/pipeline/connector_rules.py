@@ -1,4 +1,4 @@
-"""Our own rules for connectors: what Connect lets pass, and a pipeline that loses nothing needs.
+"""Our own rules for connectors. Connect accepts settings that lose data; these rules do not.
 
 Connect's validation accepts unknown keys and any text for most enumerations, and the connector
 then starts with a default, or loses data quietly. Sources of the lists: Debezium 3.6
@@ -26,7 +26,7 @@ JDBC_SINK: Final = "io.debezium.connector.jdbc.JdbcSinkConnector"
 ICEBERG_SINK: Final = "org.apache.iceberg.connect.IcebergSinkConnector"
 CONTROL_TOPIC: Final = "iceberg.control.topic"
 DEAD_LETTERS: Final = "errors.deadletterqueue.topic.name"
-# A source connector has no dead-letter queue but our own transform.
+# A source connector has no dead-letter queue: our own transform is one.
 PARKED_BY_SOURCE: Final = "transforms.park.topic"
 
 _BOOLEAN: Final = ("true", "false")
@@ -34,7 +34,7 @@ _BOOLEAN: Final = ("true", "false")
 
 @dataclass(frozen=True, slots=True)
 class _Rules:
-    """What one class of connectors may be told. ``numbers`` are inclusive bounds.
+    """The settings that one class of connectors may have. ``numbers`` are inclusive bounds.
 
     ``undeclared`` keys are read by the connector although it does not declare them to Connect;
     below ``free`` prefixes, any key may stand.
@@ -85,7 +85,7 @@ _BY_CLASS: Final = {
         needed={
             "tasks.max": "1",
             "exactly.once.support": "required",
-            "errors.tolerance": "none",  # of a source, it would leave records out silently
+            "errors.tolerance": "none",  # others leave records out silently
         },
         one_of={
             # initial_only stops, never and no_data leave rows out: a copy would lack them

@@ -1,4 +1,4 @@
-"""The topics that Connect would make with the wrong settings, so that they are made before it."""
+"""Topics that are created before Connect starts, because Connect would choose wrong settings."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from stroke.application.pipeline.connector_rules import (
 )
 from stroke.application.pipeline.kafka_connect_model import ConnectorConfig
 
-# A coordinator that is not told of all commits any more can lose rows: keep every one.
+# A coordinator that no longer finds all commits here can lose rows: keep every one.
 CONTROL_TOPIC_CONFIG: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
-# Connect would make it so that letters are gone after a week, looked at or not.
+# With the settings of Connect, letters would be deleted after a week, read or not.
 DEAD_LETTERS_CONFIG: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
 
 

@@ -1,4 +1,4 @@
-"""ConnectorWatch: heals connectors that fail or stand still, and tells what it cannot heal."""
+"""ConnectorWatch restarts connectors that fail or stall, and reports what it cannot heal."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class WatchEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One thing worth a line. ``connector`` is empty where it is about all of them."""
+    """One thing worth a log line. ``connector`` is empty if it concerns all of them."""
 
     kind: WatchEventKind
     connector: str
@@ -51,7 +51,7 @@ class WatchEvent:
 
 @dataclass(frozen=True, slots=True)
 class WatchPolicy:
-    """When a sink stands still and when rows are lost: both longer than a commit's interval."""
+    """When a sink counts as stalled, and rows as lost: later than a commit's interval."""
 
     stalled_seconds: float = 120.0
     gap_seconds: float = 120.0
@@ -60,7 +60,7 @@ class WatchPolicy:
 
 
 class ConnectorWatch:
-    """Looks at the connectors ``wanted`` (by the files) and at all others that Connect runs.
+    """Watches the connectors that the files want, and all others that Connect runs.
 
     A connector that somebody paused or stopped is left alone. ``clock`` is monotonic seconds.
     """
@@ -101,7 +101,7 @@ class ConnectorWatch:
         return self._running.issuperset(self._wanted)
 
     async def events(self, interval: float) -> AsyncIterator[WatchEvent]:
-        """Look every ``interval`` seconds, for ever; yield what is seen and done."""
+        """Look every ``interval`` seconds, for ever; yield each event."""
         while True:
             for event in await self.look():
                 yield event
@@ -173,7 +173,7 @@ class ConnectorWatch:
         committed: Mapping[TopicPartition, int],
         last: Mapping[TopicPartition, int],
     ) -> list[WatchEvent]:
-        """A sink that commits nothing while there is more to read has failed, whatever it says."""
+        """A sink that commits nothing while there is more to read has failed, in any state."""
         progress = self._progress[name]
         still = progress.seconds_still(self._clock(), committed, last)
         to_go = lag(committed, last)
@@ -191,7 +191,7 @@ class ConnectorWatch:
     async def _look_at_lake(
         self, name: str, config: ConnectorConfig, committed: Mapping[TopicPartition, int]
     ) -> list[WatchEvent]:
-        """Offsets that are committed while the table stays behind: rows that are lost silently."""
+        """Find rows that are lost silently: offsets are committed and the table stays behind."""
         now = self._clock()
         if self._lake_seen_at is not None and now - self._lake_seen_at < self._policy.lake_every:
             return []

@@ -1,4 +1,4 @@
-"""ConnectorService: the connectors of the files, applied, and run by hand."""
+"""ConnectorService applies the connectors of the files, and restarts, pauses and removes them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from stroke.domain.errors import (
 )
 
 _LOOKS_EVERY: Final = 0.5
-# A status outlives the tasks it is of: RUNNING and FAILED count once they stay.
+# A status can be that of tasks which are gone: RUNNING and FAILED count once they stay.
 _RUNS_FOR: Final = 2.0
 _FAILS_FOR: Final = 10.0
 _HALTED: Final = (ConnectorState.PAUSED, ConnectorState.STOPPED)
@@ -54,7 +54,7 @@ class Plan:
 
 
 class ConnectorService:
-    """Brings Connect's connectors to what the files say; names are a file's or a connector's."""
+    """Makes Connect run what the files define. A name is a file's or a connector's."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class ConnectorService:
             on_running(plan.spec.name)
 
     async def statuses(self) -> list[ConnectorStatus]:
-        """Return how every connector of Connect fares."""
+        """Return the status of every connector of Connect."""
         return [await self._control.status(name) for name in await self._registry.names()]
 
     async def missing(self) -> list[str]:
@@ -149,15 +149,15 @@ class ConnectorService:
         )
 
     async def pause(self, names: Sequence[str] = ()) -> list[str]:
-        """Let the named connectors wait, or all; return their names."""
+        """Pause the named connectors, or all; return their names."""
         return await self._each(names, self._control.pause)
 
     async def resume(self, names: Sequence[str] = ()) -> list[str]:
-        """Let the named connectors go on, or all; return their names."""
+        """Resume the named connectors, or all; return their names."""
         return await self._each(names, self._control.resume)
 
     async def remove(self, names: Sequence[str], *, dry_run: bool = False) -> list[str]:
-        """Take the named connectors away; return their names. Their offsets stay."""
+        """Remove the named connectors; return their names. Their offsets stay."""
         if dry_run:
             return await self._present(names)
         return await self._each(names, self._registry.remove)
@@ -179,7 +179,7 @@ class ConnectorService:
         return list(dict.fromkeys(wanted)) or present
 
     def _files(self, names: Sequence[str]) -> list[str]:
-        """Return the names of files: the source's first, as it is named before the sinks."""
+        """Return the names of the files, the source's first."""
         connectors = self._specs.names()
         by_connector = {name: file for file, name in connectors.items()}
         files = []
@@ -191,10 +191,10 @@ class ConnectorService:
         return sorted(set(files))
 
     async def _refuse_wrong(self, spec: ConnectorSpec, cluster_id: str) -> None:
-        """Raise ``InvalidConnector`` before Connect is given a wrong value."""
+        """Raise ``InvalidConnector`` for a wrong value, before Connect gets it."""
         keys = await self._registry.known_keys(spec.config.get(CLASS, ""))
         found = violations_of(spec, cluster_id, keys)
-        # Only then does Connect see it: its validation may connect, and it quotes values.
+        # Connect sees it only after that: its validation may open connections, and quotes values.
         found = found or await self._registry.check(spec.name, spec.config)
         if found:
             raise InvalidConnector(spec.name, tuple(found))
@@ -214,7 +214,7 @@ class ConnectorService:
         *,
         migrate: bool,
     ) -> str:
-        """Return what a new Kafka cluster means for the table, or refuse to go on without a word.
+        """Return what a new Kafka cluster means for the table, or raise if rows would be lost.
 
         A control topic made anew beside a table that survives loses rows silently, while the
         sink is RUNNING (apache/iceberg #15293): each Kafka cluster has one of its own.
@@ -281,7 +281,7 @@ class ConnectorService:
     async def _status(self, name: str) -> ConnectorStatus | None:
         try:
             return await self._control.status(name)
-        except ConnectorNotFound:  # Connect has taken the config, and not started it yet
+        except ConnectorNotFound:  # Connect has accepted the config and not started it yet
             return None
 
 

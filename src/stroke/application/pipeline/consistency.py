@@ -1,4 +1,4 @@
-"""When a copy equals its source, and what becomes of records that cannot be copied."""
+"""Comparing a copy with its source, row by row, and the records that could not be copied."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def row_digest(row: Mapping[str, RowValue]) -> bytes:
     a copy gets a new column with the first row that fills it. A number is its value: flags and
     whole numbers come as booleans, integers or floats, depending on who stored them.
     """
-    told = {name: _plain(value) for name, value in row.items() if value is not None}
-    text = _ENCODER.encode(told)
+    present = {name: _plain(value) for name, value in row.items() if value is not None}
+    text = _ENCODER.encode(present)
     # surrogatepass: two rows with the same broken text are equal, too
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def canonical_value(value: object) -> RowValue:
-    """Return what a database's driver gave for a column as ``row_digest`` takes it.
+    """Return a driver's value for a column in the form that ``row_digest`` expects.
 
     Whole numbers (flags too) become int, other numbers float, text stays, moments become int
     microseconds since 1970 (UTC, unless they say otherwise), bytes hexadecimal text.
@@ -107,7 +107,7 @@ class ReplicaChunk:
 
 
 class Discrepancy(StrEnum):
-    """How a copy can be wrong about an id."""
+    """The ways in which a copy can be wrong about an id."""
 
     MISSING = "missing"
     EXTRA = "extra"
@@ -130,7 +130,7 @@ class Comparison:
     unlisted: Counter[Discrepancy] = field(default_factory=Counter)
 
     def add(self, kind: Discrepancy, prediction_id: int) -> None:
-        """Count one id, and list it while there is room."""
+        """Count one id, and list it unless ``LISTED`` are listed."""
         listed = self.ids(kind)
         if len(listed) < LISTED:
             listed.append(prediction_id)
@@ -154,7 +154,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Which Kafka cluster an Iceberg table was last written from, and up to where (inclusive)."""
+    """The Kafka cluster that last wrote an Iceberg table, and its last offsets (inclusive)."""
 
     cluster_id: str | None
     offsets: Mapping[TopicPartition, int]

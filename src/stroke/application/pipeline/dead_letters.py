@@ -1,4 +1,4 @@
-"""What becomes of records that a connector could not take: listed, parked, sent again."""
+"""Dead letters: records that a connector could not take are listed, parked and sent again."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _STOPS_WITHIN: Final = 60.0
 
 
 def dead_letter_topic(connector: str) -> str:
-    """Return where the letters of a connector go, as connectors/*.json says."""
+    """Return the topic of a connector's letters, which connectors/*.json names."""
     return f"dlq.{connector}"
 
 
 @dataclass(slots=True)
 class Replay:
-    """What became of letters: ids sent again, ids whose deletion was, letters left or skipped."""
+    """The result of a replay: ids sent again, ids deleted again, letters skipped or unreadable."""
 
     sent: list[int] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Replay:
 
 
 class DeadLetterService:
-    """Deals with the letters of the connectors that write to and read from ``topic``.
+    """Lists, parks and replays letters of the connectors that write to or read from ``topic``.
 
     ``connectors`` are their names by their files'; either is good for naming one. ``clock`` is
     monotonic seconds.
@@ -81,7 +81,7 @@ class DeadLetterService:
         return [letter for letter in found if settled or not letter.settled]
 
     async def replay(self, letters: Sequence[DeadLetter], *, skip_unreadable: bool) -> Replay:
-        """Let the rows that ``letters`` are about flow once more, as MySQL holds them now.
+        """Send the rows of ``letters`` once more, as MySQL holds them now.
 
         Nothing but Debezium writes to the change topic: a row that exists is sent again by an
         incremental snapshot, one that is gone by a deletion in the binlog. An old value that was
@@ -90,24 +90,24 @@ class DeadLetterService:
 
         Letters are settled once MySQL has committed what is to be sent.
         """
-        told = Replay()
+        replay = Replay()
         readable = [letter for letter in letters if letter.prediction_id is not None]
         unreadable = [letter for letter in letters if letter.prediction_id is None]
         ids = sorted({x.prediction_id for x in readable if x.prediction_id is not None})
         if ids:
             await self._source.send_again(ids)
-            told.deleted = await self._source.send_deletes(ids)
-            told.sent = sorted(set(ids) - set(told.deleted))
+            replay.deleted = await self._source.send_deletes(ids)
+            replay.sent = sorted(set(ids) - set(replay.deleted))
         await self._settle(readable)
         if skip_unreadable:
             await self._settle(unreadable)
-            told.skipped = unreadable
+            replay.skipped = unreadable
         else:
-            told.unreadable = unreadable
-        return told
+            replay.unreadable = unreadable
+        return replay
 
     async def park(self, sink: str, *, through: int | None = None) -> list[DeadLetter]:
-        """Take records out of a sink's way: copy them to the dead-letter topic, go on after them.
+        """Copy records that block a sink to the dead-letter topic, and let the sink go on.
 
         For a record that fails in the sink itself, which Connect's own dead-letter queue does not
         cover. Parked is all that the sink has not committed, up to the offset ``through``; None
@@ -137,7 +137,7 @@ class DeadLetterService:
             )
             if not letters:
                 raise InvalidData(f"{name} has no record before it, from offset {committed} on")
-            # Never past what is copied: behind the topic's end it would begin from the start.
+            # Never past what is copied: with an offset beyond the topic's end it would start over.
             await self._go_on_at(name, place, letters[-1].offset + 1)
         finally:
             await self._control.resume(name)

@@ -1,4 +1,4 @@
-"""How ids are cut into ranges: few rows at a time, however the ids are spread."""
+"""Cuts ids into ranges of few rows each, however the ids are spread."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from stroke.application.pipeline.consistency import runs
 # A range without rows of the source may be full of rows that only a copy has.
 _CHUNKS_UNKNOWN: Final = 16
 _GROWTH: Final = 4
-# They become conditions that Debezium keeps with its offsets: those must fit into a message.
-_RUNS_PER_WAVE: Final = 2_000
+# Debezium stores these conditions with its offsets: they must fit into one message.
+_RUNS_PER_BATCH: Final = 2_000
 
 
 class IdWalk:
@@ -46,8 +46,8 @@ def covering(ids: Sequence[int], chunk_size: int) -> Iterator[tuple[int, int]]:
             start = index
 
 
-def waves(ids: Sequence[int]) -> Iterator[list[int]]:
-    """Cut ascending ids so that each wave can be asked for at once."""
+def batches(ids: Sequence[int]) -> Iterator[list[int]]:
+    """Cut ascending ids into batches that one signal to Debezium can ask for."""
     ranges = runs(ids)
-    while wave := list(islice(ranges, _RUNS_PER_WAVE)):
-        yield [number for first, last in wave for number in range(first, last + 1)]
+    while batch := list(islice(ranges, _RUNS_PER_BATCH)):
+        yield [number for first, last in batch for number in range(first, last + 1)]

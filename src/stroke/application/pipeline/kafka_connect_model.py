@@ -1,4 +1,4 @@
-"""Connectors and how they fare, in Kafka Connect's words."""
+"""Connectors, tasks and their states, in the terms of Kafka Connect."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ConnectorSpec:
 
 
 class ConnectorState(StrEnum):
-    """What Kafka Connect says of a connector or a task."""
+    """The state of a connector or a task, as Kafka Connect reports it."""
 
     RUNNING = "RUNNING"
     PAUSED = "PAUSED"
@@ -92,13 +92,13 @@ class ConnectorStatus:
 
     @property
     def summary(self) -> str:
-        """The states of the connector and its tasks, with what failed in them."""
+        """The states of the connector and its tasks, with the reasons of failures."""
         parts = [("the connector", self.state, self.reason)]
         parts += [(f"task {task.number}", task.state, task.reason) for task in self.tasks]
-        told = ", ".join(
+        states = ", ".join(
             f"{who} is {state}{f' ({reason})' if reason else ''}" for who, state, reason in parts
         )
-        return told if self.tasks else f"{told}, and has no task"
+        return states if self.tasks else f"{states}, and has no task"
 
 
 @dataclass(frozen=True, slots=True, order=True)

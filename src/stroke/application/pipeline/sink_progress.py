@@ -1,4 +1,4 @@
-"""Whether a sink gets on, judged by offsets alone: a task can be RUNNING and do nothing."""
+"""Whether a sink makes progress, by its offsets: a task can be RUNNING and do nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ Offsets = Mapping[TopicPartition, int]
 
 
 def lag(committed: Offsets, last: Offsets) -> int:
-    """Return how many offsets there are to go; transaction markers between them count."""
+    """Return how many offsets are left to read; transaction markers between them count."""
     return sum(max(0, offset + 1 - committed.get(at, 0)) for at, offset in last.items())
 
 
 class SinkProgress:
-    """What one sink committed, and since when that stays although there is more to read."""
+    """What one sink committed, and since when it has not moved although there is more to read."""
 
     def __init__(self) -> None:
         self._committed: Offsets | None = None
@@ -36,13 +36,13 @@ class SinkProgress:
         self.stalled = False
 
     def was_restarted(self, now: float) -> None:
-        """Give the sink its time again; it stays stalled until it moves."""
+        """Start the sink's patience again; it stays stalled until it moves."""
         self._since = now
         self.stalled = True
 
 
 class LakeGap:
-    """Records that the Iceberg sink committed as read and that do not come to the table.
+    """Records that the Iceberg sink committed as read and that do not reach the table.
 
     The sink commits offsets shortly before the table has the rows. So what was committed at one
     moment has to be in the table ``patience`` seconds later; what was committed since does not.
@@ -53,7 +53,7 @@ class LakeGap:
         self._mark: tuple[float, Offsets] | None = None
 
     def records(self, now: float, committed: Offsets, highest: Offsets) -> int:
-        """Return how many records are lost as it looks ``now``: 0 until patience has ended."""
+        """Return how many records seem lost ``now``: 0 until the patience has ended."""
         if self._mark is None or not _absent(self._mark[1], highest):
             self._mark = (now, dict(committed))
         return _absent(committed, highest) if now - self._mark[0] >= self._patience else 0

@@ -1,4 +1,4 @@
-"""The proof that the copies equal MySQL, and the repair of what does not."""
+"""Proves that the copies equal MySQL, and repairs rows that differ."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stroke.application.pipeline.consistency import (
     ReplicaChunk,
     SourceChunk,
 )
-from stroke.application.pipeline.id_ranges import IdWalk, covering, waves
+from stroke.application.pipeline.id_ranges import IdWalk, batches, covering
 from stroke.application.pipeline.ports import ChangeTopic, Replica, SourceOfTruth, SourceProgress
 from stroke.domain.errors import ReplicaBehind
 
@@ -26,7 +26,7 @@ _DOUBTS: Final = 50_000
 _READINGS: Final = 5
 
 Progress = Callable[[int, int], None]
-"""Is told how many of how many ids are behind."""
+"""Receives how many ids are done, and how many there are."""
 
 
 def _silent(_done: int, _total: int) -> None:
@@ -35,7 +35,7 @@ def _silent(_done: int, _total: int) -> None:
 
 @dataclass(slots=True)
 class Repair:
-    """What was sent to mend copies, and how they compare since.
+    """What was sent to repair copies, and how they compare afterwards.
 
     Of the ids in ``passed_over`` MySQL cannot tell that they are gone.
     """
@@ -121,7 +121,7 @@ class PipelineVerifier:
     ) -> Repair:
         """Send once more what disagrees, wait until the copies have it, and verify again.
 
-        Rows that are stored are asked for by incremental snapshots, in waves; of others MySQL's
+        Rows that are stored are asked for by incremental snapshots, in batches; of others MySQL's
         binlog tells the deletion. An id that no copy settles within ``timeout`` seconds is left
         to the comparison at the end. Ids beyond those listed have their turn after one.
         """
@@ -144,17 +144,17 @@ class PipelineVerifier:
             extra.update(comparison.extra)
         extra.difference_update(repair.passed_over)
         total, done = len(wrong) + len(extra), 0
-        for wave in waves(sorted(wrong)):
-            await self._source.send_again(wave)
-            await self._agreement(wave, chunk_size, seconds)
-            repair.sent += len(wave)
-            on_progress(done := done + len(wave), total)
-        for wave in waves(sorted(extra)):
-            told = await self._source.send_deletes(wave)
-            await self._agreement(told, chunk_size, seconds)
-            repair.deleted += len(told)
-            repair.passed_over += sorted({*wave} - {*told})
-            on_progress(done := done + len(wave), total)
+        for batch in batches(sorted(wrong)):
+            await self._source.send_again(batch)
+            await self._agreement(batch, chunk_size, seconds)
+            repair.sent += len(batch)
+            on_progress(done := done + len(batch), total)
+        for batch in batches(sorted(extra)):
+            deleted = await self._source.send_deletes(batch)
+            await self._agreement(deleted, chunk_size, seconds)
+            repair.deleted += len(deleted)
+            repair.passed_over += sorted({*batch} - {*deleted})
+            on_progress(done := done + len(batch), total)
 
     async def _bounds(self) -> tuple[int, int] | None:
         found = [await self._source.bounds()]

@@ -1,4 +1,4 @@
-"""How far predicted probabilities can be taken at their word. Arrays have the shape ``(N,)``."""
+"""Calibration: how well predicted probabilities match outcomes. Arrays have the shape ``(N,)``."""
 
 from __future__ import annotations
 

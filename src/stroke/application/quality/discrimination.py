@@ -1,4 +1,4 @@
-"""How well probabilities tell those with a stroke from those without."""
+"""Discrimination: how well probabilities separate patients with a stroke from the others."""
 
 from __future__ import annotations
 

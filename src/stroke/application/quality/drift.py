@@ -1,4 +1,4 @@
-"""DriftService: stored predictions held against what their model was trained on."""
+"""DriftService compares stored predictions with their model's training data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAGE: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """What was found of one model, over predictions made within a time."""
+    """The drift of one model's predictions within a window of time."""
 
     model_version: str
     within: PredictionFilter
@@ -46,7 +46,7 @@ class DriftService:
         if not references:
             raise InvalidModel(
                 f"the manifest of {self._served.version} has no histograms of its training data: "
-                "train it anew, or serve one that was trained by `stroke model train`"
+                "train it again, or serve one that was trained by `stroke model train`"
             )
         within = replace(within, model_version=self._served.version)
         tallies = {name: Tally.of(histogram) for name, histogram in references.items()}

@@ -1,4 +1,4 @@
-"""How right a model was, from predictions whose outcome is known."""
+"""PerformanceService measures how right a model was, from predictions with a known outcome."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ _CATEGORIES: Final = frozenset(RiskCategory)
 class Sample:
     """Judged predictions as arrays ``(N,)``.
 
-    ``medium`` marks those told Medium or High, ``high`` those told High: the category that was
-    given counts, whatever bands its model had. ``gender`` and ``age_group`` are places in
+    ``medium`` marks answers of Medium or High, ``high`` answers of High: the category of the
+    answer counts, whatever bands its model had. ``gender`` and ``age_group`` are indexes into
     ``GENDER_LEVELS`` and ``AGE_LEVELS``.
     """
 
@@ -79,7 +79,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Minimums:
-    """What a group needs before more than its size is told."""
+    """What a group needs before a report shows more than its size."""
 
     samples: int = 100
     events: int = 10
@@ -124,8 +124,8 @@ class PerformanceService:
     ) -> PerformanceReport:
         """Judge one version of a model, the served one unless another is named.
 
-        ``within`` is of the predictions, not of their outcomes. ``on_progress`` is told how many
-        judged predictions were read. Raises ``StoreUnavailable``.
+        ``within`` filters predictions, not their outcomes. ``on_progress`` gets the number of
+        judged predictions read so far. Raises ``StoreUnavailable``.
         """
         version = model_version or self._served.version
         sample, passed_over, made = await self._read(
@@ -252,10 +252,10 @@ def measures(sample: Sample) -> dict[str, Estimate]:
         "ece": calibration_error_interval(outcome, probability),
     }
     struck = outcome == 1
-    for band, told in (("medium", sample.medium), ("high", sample.high)):
-        hits, quiet = int((told & struck).sum()), int((~told & ~struck).sum())
+    for band, positive in (("medium", sample.medium), ("high", sample.high)):
+        hits, rejections = int((positive & struck).sum()), int((~positive & ~struck).sum())
         found[f"sensitivity_{band}"] = proportion_interval(hits, int(struck.sum()))
-        found[f"specificity_{band}"] = proportion_interval(quiet, int((~struck).sum()))
+        found[f"specificity_{band}"] = proportion_interval(rejections, int((~struck).sum()))
     return {name: each for name, each in found.items() if each is not None}
 
 
@@ -269,9 +269,9 @@ def expected_measures(sample: Sample) -> Mapping[str, float]:
     if not 0 < p.sum() < len(p):
         return {}  # it is sure of everybody: there is no pair to tell apart
     found = {"auc": expected_area(p), "brier": float((p * (1 - p)).mean())}
-    for band, told in (("medium", sample.medium), ("high", sample.high)):
-        found[f"sensitivity_{band}"] = float(p[told].sum() / p.sum())
-        found[f"specificity_{band}"] = float((1 - p)[~told].sum() / (1 - p).sum())
+    for band, positive in (("medium", sample.medium), ("high", sample.high)):
+        found[f"sensitivity_{band}"] = float(p[positive].sum() / p.sum())
+        found[f"specificity_{band}"] = float((1 - p)[~positive].sum() / (1 - p).sum())
     return found
 
 

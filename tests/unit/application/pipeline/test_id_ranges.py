@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stroke.application.pipeline.id_ranges import IdWalk, covering, waves
+from stroke.application.pipeline.id_ranges import IdWalk, batches, covering
 
 
 @given(st.sets(st.integers(-1000, 1000)), st.integers(1, 50))
@@ -49,10 +49,10 @@ def test_a_walk_crosses_the_widest_gap_in_few_steps() -> None:
 
 
 @given(st.sets(st.integers(1, 10**4), max_size=200))
-def test_waves_hold_every_id_once(ids: set[int]) -> None:
-    assert [number for wave in waves(sorted(ids)) for number in wave] == sorted(ids)
+def test_batches_hold_every_id_once(ids: set[int]) -> None:
+    assert [number for batch in batches(sorted(ids)) for number in batch] == sorted(ids)
 
 
-def test_scattered_ids_come_in_several_waves_and_neighbours_in_one() -> None:
-    assert [len(wave) for wave in waves(range(0, 10_000, 2))] == [2000, 2000, 1000]
-    assert [len(wave) for wave in waves(range(10_000))] == [10_000]
+def test_scattered_ids_come_in_several_batches_and_neighbours_in_one() -> None:
+    assert [len(batch) for batch in batches(range(0, 10_000, 2))] == [2000, 2000, 1000]
+    assert [len(batch) for batch in batches(range(10_000))] == [10_000]
