@@ -53,5 +53,5 @@ async def test_what_has_shifted_is_named_within_the_time_that_is_asked_for() -> 
 
 async def test_a_model_without_histograms_says_what_to_do() -> None:
     bare = DriftService(repository=FakePredictionRepository(), served=FakeRiskModel().description)
-    with pytest.raises(InvalidModel, match="train it anew"):
+    with pytest.raises(InvalidModel, match="train it again"):
         await bare.report(PredictionFilter())
