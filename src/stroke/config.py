@@ -66,7 +66,7 @@ class HttpSettings(BaseSettings):
 
 
 class DatabaseSettings(BaseSettings):
-    """Where predictions are kept: MySQL when any of its names is set, else a SQLite file."""
+    """Where predictions are stored: MySQL when any of its names is set, else a SQLite file."""
 
     model_config = _group("DATABASE")
 
@@ -132,7 +132,7 @@ class ModelSettings(BaseSettings):
 
 
 class QueueSettings(BaseSettings):
-    """How predictions gather for their commit."""
+    """How predictions are grouped into commits."""
 
     model_config = _group("QUEUE")
 
@@ -176,7 +176,7 @@ class ConnectSettings(BaseSettings):
 
 
 class CdcSettings(BaseSettings):
-    """What leaves MySQL, and under which names."""
+    """What change-data capture reads from MySQL, and the names it gives."""
 
     model_config = _group("CDC")
 

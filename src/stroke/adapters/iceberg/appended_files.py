@@ -1,4 +1,4 @@
-"""Which data files came into the change log since a snapshot."""
+"""The data files that were appended to the change log since a snapshot."""
 
 from __future__ import annotations
 

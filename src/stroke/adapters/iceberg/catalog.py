@@ -1,4 +1,4 @@
-"""Catalogs that know where an Iceberg table's present state is."""
+"""Iceberg catalogs: JDBC, REST and Glue."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Lake:
 
 @contextmanager
 def unavailable(what: str) -> Iterator[None]:
-    """Translate what pyiceberg and what is under it say, without quoting it."""
+    """Translate the errors of pyiceberg and of the libraries below it, without quoting them."""
     try:
         yield
     except NoSuchTableError as error:

@@ -1,4 +1,4 @@
-"""The change log as a table: making it, and how far it has come."""
+"""The change log as a table: creates it, and reads how far it has come."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class IcebergChangeLog(ChangeLog):
 
 
 class Lineages:
-    """What ``lineage_of`` says of a table, read once per snapshot."""
+    """The result of ``lineage_of`` for a table, read once per snapshot."""
 
     def __init__(self, topic: str) -> None:
         self._topic = topic

@@ -47,7 +47,7 @@ class IcebergChanges(ChangeSource, IncrementalSource):
         return self._point(table, self._snapshot(table))
 
     def check_follows(self, since: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Raise ``CannotContinue`` when what was added between two points cannot be told."""
+        """Raise ``CannotContinue`` when it is not known what was added between two points."""
         if now != since:
             table = self._lake.load()
             snapshot = table.snapshot_by_id(now["snapshot_id"]) if now["snapshot_id"] else None

@@ -1,4 +1,4 @@
-"""Many small files become few: the same rows, in one snapshot for each day."""
+"""Compaction: rewrites many small files as few, with the same rows, one snapshot per day."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Bin: TypeAlias = Sequence[FileScanTask]
 """Files that become one."""
 
 Progress: TypeAlias = Callable[[int, int], None]
-"""Is told how many bytes of how many are done."""
+"""Receives how many bytes are done, and how many there are."""
 
 
 def compact(
@@ -75,7 +75,7 @@ def compact(
 
 
 class _Replace(_OverwriteFiles):
-    """A snapshot that says that its rows are the same: streaming readers pass over it.
+    """A snapshot that declares its rows unchanged, so that streaming readers skip it.
 
     pyiceberg knows only overwrites, at which Spark's streaming reads of a table stop.
     """
@@ -112,7 +112,7 @@ def _plan(table: Table, today: date | None) -> list[list[Bin]]:
 
 
 def _packed(tasks: Sequence[FileScanTask], target: int) -> Iterator[Bin]:
-    """Give neighbours that together have the target size; never one alone."""
+    """Yield groups of neighbours that together reach the target size; never a single file."""
     packed: list[FileScanTask] = []
     size = 0
     for task in tasks:
@@ -155,7 +155,7 @@ def _compact_day(lake: Lake, bins: Sequence[Bin]) -> list[DataFile]:
 
 
 class _Unchanged(Exception):
-    """Surely nothing was committed."""
+    """Nothing was committed, for certain."""
 
 
 def _replace(lake: Lake, tasks: Sequence[FileScanTask], made: Sequence[DataFile]) -> None:

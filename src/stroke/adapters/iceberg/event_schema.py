@@ -1,4 +1,4 @@
-"""The shape of the change log: Debezium's envelope, and where on Kafka it was."""
+"""The schema of the change log: Debezium's envelope, and its topic, partition and offset."""
 
 from __future__ import annotations
 

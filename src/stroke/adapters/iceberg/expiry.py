@@ -1,4 +1,4 @@
-"""Old snapshots go, and with them the files that only they have."""
+"""Expiry: removes old snapshots, and the files that only they have."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _expired(table: Table, *, before: datetime, keep: int) -> list[Snapshot]:
 
 
 def _remove(table: Table, gone: Sequence[Snapshot]) -> None:
-    # What is protected was told from this head.
+    # What is protected was computed from this head.
     same_head = {"ref": _MAIN, "snapshot-id": table.metadata.current_snapshot_id}
     removed = {"snapshot-ids": [snapshot.snapshot_id for snapshot in gone]}
     table.catalog.commit_table(
@@ -90,7 +90,7 @@ def _remove(table: Table, gone: Sequence[Snapshot]) -> None:
 
 
 def _only_in(io: FileIO, gone: Sequence[Snapshot], kept: Sequence[Snapshot]) -> set[str]:
-    """Return the files that no kept snapshot needs."""
+    """Return the files that no retained snapshot needs."""
     needed = _manifests(io, kept)
     dropped = _manifests(io, gone) - needed
     content = set(_content(io, dropped, live=False))

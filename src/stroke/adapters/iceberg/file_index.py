@@ -1,4 +1,4 @@
-"""Which data files tell of which predictions."""
+"""An index from predictions to the data files that hold their events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class FileIndex:
         self._files: list[tuple[Bounds, FileScanTask]] = []
 
     def refresh(self, table: Table) -> None:
-        """Take note of the files that a loaded table has now; those known are not read again."""
+        """Index the files that a loaded table has now; known files are not read again."""
         snapshot = table.current_snapshot()
         if snapshot is None:
             self._snapshot, self._files = None, []
@@ -42,5 +42,5 @@ class FileIndex:
         return min(low for (low, _), _ in self._files), max(high for (_, high), _ in self._files)
 
     def about(self, first: int, last: int) -> list[FileScanTask]:
-        """Return the files that may tell of an id with ``first <= id <= last``."""
+        """Return the files that may hold events of an id with ``first <= id <= last``."""
         return [task for (low, high), task in self._files if low <= last and first <= high]

@@ -1,4 +1,4 @@
-"""Files in the table's folder that are no part of it: what killed writers leave behind."""
+"""Orphans: files in the table's folder that no snapshot has. Killed writers leave them behind."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _files(table: Table) -> Iterator[Orphan]:
 
 
 def _known(table: Table) -> Iterator[str]:
-    """Give every file that the table, as it is or as it was, is made of."""
+    """Yield every file that any snapshot of the table consists of."""
     metadata = table.metadata
     yield table.metadata_location
     yield from (entry.metadata_file for entry in metadata.metadata_log)
@@ -85,7 +85,7 @@ def _known(table: Table) -> Iterator[str]:
 
 
 def _place(location: str) -> str:
-    """Return bucket and key: s3:// and s3a:// are one place."""
+    """Return bucket and key: s3:// and s3a:// name the same object."""
     return PyArrowFileIO.parse_location(location)[2]
 
 

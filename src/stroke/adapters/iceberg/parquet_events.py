@@ -1,4 +1,4 @@
-"""Events of a range of ids out of a Parquet data file, in little memory."""
+"""Reads the events of a range of ids from a Parquet data file, in little memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _AT_ONCE: Final = 500
 def parquet_events(
     table: Table, file: DataFile, first: int, last: int
 ) -> Iterator[Mapping[str, Any]]:
-    """Give the events about the ids of a range. Columns that the file lacks are left out.
+    """Yield the events about the ids of a range. Columns that the file lacks are left out.
 
     Columns go by name: the sink adds some, and renames none. Delete files do not count.
     """

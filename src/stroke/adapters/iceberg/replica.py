@@ -1,4 +1,4 @@
-"""The change log read as a copy: the latest row of each id, deletions honoured."""
+"""The change log as a replica: the latest row of each id, without deleted ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Event = Mapping[str, Any]
 
 
 class IcebergReplica(Replica):
-    """Reads ``lake`` as what it says of each prediction last.
+    """Reads from ``lake`` the latest row of each prediction.
 
     Within a Kafka cluster the offset orders events. A cluster that was made anew counts from 0
     again, so clusters are ordered by when their first event was read. ``cluster_id`` tells the
@@ -99,7 +99,7 @@ class IcebergReplica(Replica):
 
 
 class _Latest:
-    """What events say of each id last, keeping digests rather than rows.
+    """The latest event of each id, as digests rather than rows.
 
     Which cluster came first is known only when all events were seen, so that each cluster's last
     word is kept.
@@ -121,8 +121,8 @@ class _Latest:
         self._places.add(where)
         self._begun[cluster] = min(event["ts_us"], self._begun.get(cluster, event["ts_us"]))
         key = _id(event), cluster
-        said = self._last.get(key)
-        if said is None or offset > said.offset:
+        latest = self._last.get(key)
+        if latest is None or offset > latest.offset:
             row = None if event["op"] == _DELETED else _digest(event["after"], kinds)
             self._last[key] = _Word(offset, row)
 
@@ -130,7 +130,7 @@ class _Latest:
         """Return the digest of each id's row, without those that are deleted."""
         latest: dict[int, bytes | None] = {}
         for (number, _), word in sorted(
-            self._last.items(), key=lambda said: self._begun[said[0][1]]
+            self._last.items(), key=lambda latest: self._begun[latest[0][1]]
         ):
             latest[number] = word.row
         return {number: row for number, row in latest.items() if row is not None}
@@ -158,7 +158,7 @@ def _id(event: Event) -> int:
 
 
 def _events(table: Table, tasks: Iterable[FileScanTask], first: int, last: int) -> Iterator[Event]:
-    """Give the events of some files about the ids of a range."""
+    """Yield the events of some files about the ids of a range."""
     about = _about(first, last)
     for task in tasks:
         if is_avro(task.file):

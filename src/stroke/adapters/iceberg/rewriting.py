@@ -1,4 +1,4 @@
-"""Some data files' rows as one Parquet file, in bounded memory."""
+"""Writes the rows of some data files as one Parquet file, in bounded memory."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def discard(table: Table, *files: DataFile) -> None:
 
 
 def _bounds_wanted(schema: Schema) -> dict[int, StatisticsCollector]:
-    """Want bounds of the fields of structs, too: where pyiceberg has none, Java's writers do."""
+    """Compute bounds for fields of structs, too: Java's writers do, pyiceberg does not."""
     texts, others = MetricsMode(MetricModeTypes.TRUNCATE, 16), MetricsMode(MetricModeTypes.FULL)
     return {
         number: replace(
@@ -112,7 +112,7 @@ def _batches(table: Table, tasks: Sequence[FileScanTask]) -> Iterator[pa.RecordB
 
 
 def _row_groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Give tables of about a row group's size; one without rows when there are none."""
+    """Yield tables of about a row group's size; an empty one if there are no rows."""
     waiting = [pa.RecordBatch.from_pylist([], schema)]
     size = 0
     for batch in batches:

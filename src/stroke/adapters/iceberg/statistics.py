@@ -1,4 +1,4 @@
-"""What a table's metadata tell of its data files, without opening any that has column bounds."""
+"""What is known of data files from the table's metadata, without opening files with bounds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def offsets_of(table: Table, cluster: str) -> dict[int, int]:
 
 
 def id_bounds(table: Table, file: DataFile) -> tuple[int, int] | None:
-    """Return the lowest and the highest id of a file's events, or None when it tells of none."""
+    """Return the lowest and the highest id of a file's events, or None if it has none."""
     ids = [
         bound
         for column in ("after.id", "before.id")
@@ -47,7 +47,7 @@ def avro_events(table: Table, file: DataFile) -> Iterator[dict[str, Any]]:
 
 
 def cluster_bound(table: Table, file: DataFile) -> str | None:
-    """Return the beginning of the id of the cluster that a file's events are of, if it is known."""
+    """Return the beginning of the id of the cluster whose events a file holds, if it is known."""
     bounds = _bounds(table, file, "_kafka_metadata.cluster")
     return str(bounds[0])[:_BOUND_CHARACTERS] if bounds else None
 

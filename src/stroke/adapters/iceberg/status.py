@@ -1,4 +1,4 @@
-"""What the table amounts to now."""
+"""The status of the table: its snapshots, files, rows and bytes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stroke.application.pipeline.lake_upkeep import LakeState
 
 
 def state_of(lake: Lake, topic: str) -> LakeState:
-    """Return what the table amounts to. Raises ``ReplicaUnavailable``."""
+    """Return the status of the table. Raises ``ReplicaUnavailable``."""
     table = lake.load()
     with unavailable(lake.identifier):
         tasks = list(table.scan().plan_files())

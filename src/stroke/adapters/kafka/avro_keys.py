@@ -1,4 +1,4 @@
-"""Which prediction a record is about, as its Avro key says."""
+"""Reads the id of a prediction from the Avro key of a record."""
 
 from __future__ import annotations
 

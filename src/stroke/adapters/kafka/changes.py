@@ -87,7 +87,7 @@ class KafkaChanges(ChangeSource):
 
 
 class PartitionReader:
-    """Makes batches of the records of one partition, and counts what is no event."""
+    """Makes batches of the records of one partition, and counts records that are no events."""
 
     def __init__(self, schema_of: SchemaOf, reader_of: Callable[[Any], Envelopes]) -> None:
         self._avro = AvroReader(schema_of)

@@ -116,19 +116,19 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
                 yield from read(consumer, topic, number, start=0, timeout=self._timeout)
 
     def _letter(self, message: Message, *, settled: bool) -> DeadLetter:
-        told = {
+        headers = {
             key.removeprefix(_HEADER): value.decode(errors="replace")
             for key, value in _headers(message)
             if key.startswith(_HEADER) and isinstance(value, bytes)
         }
         return DeadLetter(
             letter=offset_of(message),
-            connector=told.get("connector.name", ""),
-            topic=told.get("topic", ""),
-            partition=_number(told.get("partition")),
-            offset=_number(told.get("offset")),
-            stage=told.get("stage", ""),
-            reason=told.get("exception.class.name", ""),
+            connector=headers.get("connector.name", ""),
+            topic=headers.get("topic", ""),
+            partition=_number(headers.get("partition")),
+            offset=_number(headers.get("offset")),
+            stage=headers.get("stage", ""),
+            reason=headers.get("exception.class.name", ""),
             prediction_id=self._keys.prediction_id(message.key()),
             settled=settled,
         )
@@ -184,14 +184,14 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """What is the same for all records that are parked at once, told as Connect would."""
+    """What all records parked at once have in common, as headers that Connect would write."""
 
     source: TopicPartition
     connector: str
     reason: str
 
     def headers(self, offset: int) -> list[tuple[str, Any]]:
-        told = {
+        headers = {
             "topic": self.source.topic,
             "partition": str(self.source.partition),
             "offset": str(offset),
@@ -199,7 +199,7 @@ class _About:
             "stage": _STAGE,
             "exception.class.name": self.reason,
         }
-        return [(_HEADER + name, value.encode()) for name, value in told.items()]
+        return [(_HEADER + name, value.encode()) for name, value in headers.items()]
 
     def letter(self, number: int, offset: int, prediction_id: int | None) -> DeadLetter:
         return DeadLetter(

@@ -1,4 +1,4 @@
-"""The schema registry, as readers of records need it."""
+"""Reads schemas from the schema registry."""
 
 from __future__ import annotations
 
@@ -74,4 +74,4 @@ class SchemaRegistry(SchemaRegistryProbe):
 
 
 class _NotThere(BrokerUnavailable):
-    """The registry does not know a path. Only of a schema's id may that be said otherwise."""
+    """The registry does not know a path. For a schema's id this becomes a ``LookupError``."""

@@ -1,4 +1,4 @@
-"""What is on the topics, as consumers of committed records see it."""
+"""Reads topics as a consumer of committed records does, and creates them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class KafkaChangeTopic(ChangeTopic):
 
 @contextmanager
 def broken_off(servers: str) -> Iterator[None]:
-    """Translate what the client says when the broker is away."""
+    """Translate the client's errors when the broker is away."""
     try:
         yield
     except (KafkaException, TimeoutError) as error:
@@ -110,7 +110,7 @@ def broken_off(servers: str) -> Iterator[None]:
 
 @contextmanager
 def committed_consumer(servers: str) -> Iterator[Consumer]:
-    """Give a consumer that sees committed records only, and commits nothing itself."""
+    """Yield a consumer that reads committed records only, and commits nothing itself."""
     consumer = Consumer(
         {
             "bootstrap.servers": servers,
@@ -142,7 +142,7 @@ def partitions(consumer: Consumer, topic: str, timeout: float) -> list[int]:
 def read(
     consumer: Consumer, topic: str, number: int, *, start: int, timeout: float
 ) -> Iterator[Message]:
-    """Give the committed records of one partition from ``start`` to its present end.
+    """Yield the committed records of one partition from ``start`` to its present end.
 
     Raises ``TimeoutError`` when nothing comes for ``timeout`` seconds.
     """

@@ -20,7 +20,7 @@ _UNREADABLE: Final = (ArithmeticError, EOFError, LookupError, TypeError, ValueEr
 
 
 class Undecodable(ValueError):
-    """Bytes that are not what their schema says."""
+    """Bytes that do not match their schema."""
 
 
 def unframed(data: object) -> tuple[int, bytes] | None:

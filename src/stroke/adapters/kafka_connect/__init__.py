@@ -1,1 +1,1 @@
-"""Kafka Connect over its REST API, and the connectors that are kept as files."""
+"""Kafka Connect over its REST API, and the files that define connectors."""

@@ -1,4 +1,4 @@
-"""What the sinks' tables can take, as our transform RequireColumnTypes reads it."""
+"""Column types that the sinks accept, in the form that our transform RequireColumnTypes reads."""
 
 from __future__ import annotations
 

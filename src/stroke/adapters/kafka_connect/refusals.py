@@ -1,4 +1,4 @@
-"""What Connect's validation says, without the values that it quotes."""
+"""The errors of Connect's validation, without the values that it quotes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def violations_of(validated: dict[str, Any]) -> list[Violation]:
     ]
 
 
-def _reason(key: str, said: str) -> str:
+def _reason(key: str, message: str) -> str:
     """Return an error's first line without ``Invalid value X`` and anything in quotes."""
     if is_secret_key(key):
         return "is refused by Kafka Connect"
-    lines = _INVALID_VALUE.sub("", said).strip().splitlines()
+    lines = _INVALID_VALUE.sub("", message).strip().splitlines()
     rest = _QUOTED.sub("...", lines[0]) if lines else ""
     return f"is refused by Kafka Connect: {rest}" if rest else "is refused by Kafka Connect"

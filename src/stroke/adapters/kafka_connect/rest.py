@@ -93,7 +93,7 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
         return frozenset(key["name"] for key in self._answer(response))
 
     async def check(self, name: str, config: ConnectorConfig) -> list[Violation]:
-        """Return what Connect's own validation says against ``config``, by key."""
+        """Return the violations that Connect's own validation finds in ``config``, by key."""
         connector_class = config.get("connector.class", "")
         if not await self.known_keys(connector_class):
             return [Violation("connector.class", "is of no plug-in of this Connect")]
@@ -110,11 +110,11 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
         self._answer(response)
 
     async def remove(self, name: str) -> None:
-        """Take the connector away; its offsets stay. Raises ``ConnectorNotFound``."""
+        """Remove the connector; its offsets stay. Raises ``ConnectorNotFound``."""
         await self._of(name, "DELETE", "")
 
     async def status(self, name: str) -> ConnectorStatus:
-        """Return how the connector and its tasks fare."""
+        """Return the state of the connector and of its tasks."""
         found = await self._of(name, "GET", "/status")
         connector = found["connector"]
         return ConnectorStatus(
@@ -140,7 +140,7 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
         await self._of(name, "POST", f"/restart?includeTasks=true&onlyFailed={only}")
 
     async def pause(self, name: str) -> None:
-        """Let the tasks wait, keeping what they hold."""
+        """Pause the tasks; they keep what they hold."""
         await self._of(name, "PUT", "/pause")
 
     async def stop(self, name: str) -> None:
@@ -148,7 +148,7 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
         await self._of(name, "PUT", "/stop")
 
     async def resume(self, name: str) -> None:
-        """Go on after ``pause`` or ``stop``."""
+        """Continue after ``pause`` or ``stop``."""
         await self._of(name, "PUT", "/resume")
 
     async def offsets(self, name: str) -> dict[TopicPartition, int]:
@@ -214,7 +214,7 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
             raise self._not_connect() from error
 
     async def _request(self, method: str, path: str, body: object | None = None) -> httpx.Response:
-        """Return the first answer that is about the request, not about the worker's state."""
+        """Return the first answer to the request itself, not one about the worker's state."""
         rebalancing, away = iter(_PAUSES_WHILE_REBALANCING), iter(_PAUSES_WHILE_AWAY)
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What may be told of a Java stack trace: the exceptions' classes, never their messages."""
+"""The exceptions' classes of a Java stack trace, never their messages: those quote records."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ _CAUSE: Final = "Caused by: "
 def exception_classes(trace: str) -> str:
     """Return ``ConnectException < DataException``: the outermost first, each once."""
     lines = trace.splitlines()
-    told = [line for line in lines[:1] if line] + [x for x in lines[1:] if x.startswith(_CAUSE)]
-    classes = [found.group(1) for line in told if (found := _THROWN.match(line))]
+    causes = [line for line in lines[:1] if line] + [x for x in lines[1:] if x.startswith(_CAUSE)]
+    classes = [found.group(1) for line in causes if (found := _THROWN.match(line))]
     return " < ".join(dict.fromkeys(classes))

@@ -12,7 +12,7 @@ _CHANGES: Final = {"connect": (1, 0), "checkout": (0, 1), "checkin": (0, -1), "c
 
 
 def observe_connections(engine: Engine, registry: CollectorRegistry) -> None:
-    """Keep ``stroke_database_connections`` in ``registry`` at what the pool of ``engine`` has.
+    """Report the connections of the pool of ``engine`` as ``stroke_database_connections``.
 
     Counted at the pool's events, because a gauge of several workers cannot be read when it is
     scraped; it is their sum. A connection that a check-out is just opening is "idle".

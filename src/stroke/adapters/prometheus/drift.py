@@ -1,4 +1,4 @@
-"""Counts of what was asked lately, and the drift that they show, as metrics of all workers."""
+"""Counts recent predictions, and exposes their drift as metrics of all workers."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class DriftWindow:
                 words[start + offset + place(value(prediction))] += 1
 
     def drifts(self) -> list[Drift]:
-        """Return what the window of all workers shows."""
+        """Return the counts of all workers within the window."""
         tallies = {name: Tally.of(histogram) for name, histogram in self._references.items()}
         latest = self._number()
         for words in self._rings():
@@ -128,7 +128,7 @@ class DriftMetrics(Collector):
         registry.register(self)
 
     def watch(self, window: DriftWindow, model_version: str) -> None:
-        """Tell of ``window`` from now on."""
+        """Expose ``window`` from now on."""
         self._window, self._model_version = window, model_version
 
     def describe(self) -> list[GaugeMetricFamily]:

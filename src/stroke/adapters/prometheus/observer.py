@@ -1,4 +1,4 @@
-"""PrometheusObserver: what was predicted and how long its commit took, as metrics."""
+"""PrometheusObserver: predictions and the time of their commits, as metrics."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ class PerformanceMetrics(Collector):
 
 def _families() -> dict[str, GaugeMetricFamily]:
     return {
-        name: GaugeMetricFamily(f"stroke_performance_{name}", said, labels=labels)
-        for name, said, labels in (
+        name: GaugeMetricFamily(f"stroke_performance_{name}", about, labels=labels)
+        for name, about, labels in (
             ("value", "A measure of how right the model was.", _VALUE),
             ("low", "Lower end of the measure's 95 % interval.", _VALUE),
             ("high", "Upper end of the measure's 95 % interval.", _VALUE),

@@ -1,4 +1,4 @@
-"""PrometheusPipelineObserver: how the change-data pipeline fares, as metrics."""
+"""PrometheusPipelineObserver: the state of the change-data pipeline, as metrics."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class PrometheusPipelineObserver(PipelineObserver):
     ) -> None:
         self._now = now
 
-        def gauge(name: str, said: str, *labels: str) -> Gauge:
-            return Gauge(f"stroke_{name}", said, labels, registry=registry)
+        def gauge(name: str, about: str, *labels: str) -> Gauge:
+            return Gauge(f"stroke_{name}", about, labels, registry=registry)
 
         self._running = gauge(
             "connector_running", "1 while the connector and all its tasks run.", "connector"
@@ -68,12 +68,12 @@ class PrometheusPipelineObserver(PipelineObserver):
         self._restarts.labels(name).inc()
 
     def sink(self, name: str, *, lag: int, stalled: bool) -> None:
-        """A sink has ``lag`` records to go, and stands still or does not."""
+        """A sink has ``lag`` records to write; ``stalled`` says if it makes no progress."""
         self._lag.labels(name).set(lag)
         self._stalled.labels(name).set(stalled)
 
     def lake_gap(self, records: int) -> None:
-        """So many records were committed as read, and did not reach the Iceberg table."""
+        """``records`` records were committed as read and did not reach the Iceberg table."""
         self._gap.set(records)
 
     def verified(self, comparisons: Sequence[Comparison]) -> None:
@@ -90,7 +90,7 @@ class PrometheusPipelineObserver(PipelineObserver):
 
 @contextmanager
 def serve_metrics(registry: CollectorRegistry, *, host: str, port: int) -> Iterator[int]:
-    """Answer GET /metrics on a thread while the block runs; give the port, a free one for 0."""
+    """Answer GET /metrics on a thread while the block runs; yield the port (a free one for 0)."""
     try:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a report says of numbers: cells of tables, and plots in words."""
+"""Text of a report: cells of tables, and descriptions of plots."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def is_number(column: str, value: Any) -> bool:
 
 
 def described(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> str:
-    """Return what a plot of the rows shows, for who does not see it."""
+    """Return what a plot of the rows shows, for screen readers."""
     what = next(name for name in ("events", "predictions") if name in rows[0])
     if keys[0] == "low":
         return _histogram(rows)

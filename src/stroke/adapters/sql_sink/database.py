@@ -1,4 +1,4 @@
-"""Connections to the sink's database, whichever of the two it is."""
+"""Connections to the sink's database: PostgreSQL or SQL Server."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SinkDatabase:
 
     @property
     def dialect(self) -> SinkDialect:
-        """What the database speaks."""
+        """The SQL dialect of the database."""
         return "postgresql" if isinstance(self._engine, AsyncEngine) else "mssql"
 
     async def call(self, work: Callable[[Connection], _T]) -> _T:

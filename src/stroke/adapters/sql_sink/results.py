@@ -68,11 +68,11 @@ class SqlResults(ResultStore):
             Column("began", String(40), primary_key=True),
             Column("run", Text, nullable=False),
         )
-        said = run.as_json()
+        record = run.as_json()
 
         def add(connection: Connection) -> None:
             runs.create(connection, checkfirst=True)
-            connection.execute(insert(runs), {"began": said["began"], "run": json.dumps(said)})
+            connection.execute(insert(runs), {"began": record["began"], "run": json.dumps(record)})
 
         self._call(add)
 

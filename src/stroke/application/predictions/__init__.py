@@ -1,1 +1,1 @@
-"""Predictions and outcomes: assessed, committed in groups, recorded, imported."""
+"""Predictions and outcomes: scores patients, commits in groups, records and imports outcomes."""

@@ -1,4 +1,4 @@
-"""What scoring many patients at once, by columns, needs from the outside."""
+"""The port for scoring many patients at once, by columns."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Around = Callable[[Sequence[Context]], AbstractContextManager[object]]
-"""Gets the contexts of a commit's callers, and gives what the commit is to run within."""
+"""Gets the contexts of a commit's callers; returns the context manager the commit runs in."""
 
 
 class _Waiting(NamedTuple, Generic[T, R]):

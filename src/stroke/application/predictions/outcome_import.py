@@ -1,4 +1,4 @@
-"""Outcomes of a CSV into the store: again and again with the same result."""
+"""Imports outcomes from a file. Importing a file again changes nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STROKE: Final = {"1": True, "true": True, "yes": True, "0": False, "false": Fal
 
 @dataclass(slots=True)
 class OutcomeTally:
-    """What became of the rows."""
+    """How many rows were recorded, were known already, and were refused."""
 
     rows: int = 0
     new: int = 0

@@ -1,4 +1,4 @@
-"""The ports through which predictions are made and stored."""
+"""Ports of the predictions wing: the model, the stores, the observer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RiskModel(Protocol):
 
 
 class PredictionRepository(Protocol):
-    """Keeps predictions. Each call is one transaction."""
+    """Stores predictions. Each call is one transaction."""
 
     @abstractmethod
     async def add(self, predictions: Sequence[Prediction]) -> list[int]:
@@ -86,7 +86,7 @@ class OutcomeRepository(Protocol):
 
     @abstractmethod
     async def remove(self, prediction_id: int) -> None:
-        """Take an outcome back. Raises ``PredictionNotFound`` or ``OutcomeNotFound``."""
+        """Remove an outcome. Raises ``PredictionNotFound`` or ``OutcomeNotFound``."""
 
     @abstractmethod
     async def judged(

@@ -1,4 +1,4 @@
-"""Predict, find, list and erase: what the service is for."""
+"""PredictionService: predict, find, list and erase."""
 
 from __future__ import annotations
 

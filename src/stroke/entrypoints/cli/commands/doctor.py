@@ -89,7 +89,7 @@ async def _examine(settings: PipelineSettings, waits: float) -> list[Finding]:
 def _print(findings: Sequence[Finding]) -> None:
     from rich.console import Console
 
-    # A pipe or a log has no width to fold at: nobody could search for a folded line.
+    # A pipe or a log has no width to fold at, and a folded line cannot be searched for.
     width = None if sys.stdout.isatty() else _UNFOLDED
     console = Console(markup=False, emoji=False, highlight=False, width=width)
     console.print(_table(findings))

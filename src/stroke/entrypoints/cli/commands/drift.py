@@ -1,4 +1,4 @@
-"""`stroke drift`: how far what is predicted is from what the model was trained on."""
+"""`stroke drift`: compares stored predictions with the model's training data."""
 
 from __future__ import annotations
 

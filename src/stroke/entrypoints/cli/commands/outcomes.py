@@ -1,4 +1,4 @@
-"""`stroke outcomes`: what became of the patients."""
+"""`stroke outcomes`: records whether patients had a stroke."""
 
 from __future__ import annotations
 

@@ -28,14 +28,14 @@ app.add_typer(dlq.app, name="dlq")
 
 
 class ReplicaName(StrEnum):
-    """The copies that there are."""
+    """The copies that can be compared."""
 
     SQL = "sql"
     S3 = "s3"
 
 
 class SinkDialectName(StrEnum):
-    """What a SQL sink speaks."""
+    """The SQL dialect of a sink."""
 
     MSSQL = "mssql"
     POSTGRESQL = "postgresql"

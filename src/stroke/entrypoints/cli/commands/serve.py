@@ -77,7 +77,7 @@ def serve(
 
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    """Hold the address from the start: a busy port is told before a minute's wait, not after."""
+    """Bind the address at the start: a busy port is reported at once, not after a minute."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -128,7 +128,7 @@ def _serve_here(
     from stroke.entrypoints.api.app import create_app
 
     container = Container(settings=settings)
-    container.model()  # a model that cannot be served is told in one line, not in a traceback
+    container.model()  # a model that cannot be served is reported in one line, not in a traceback
     _prepare_database(settings, migrate=migrate)
     server = uvicorn.Server(_configuration(settings, create_app(container), workers=1))
     if banner:

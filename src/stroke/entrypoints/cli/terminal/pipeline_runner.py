@@ -1,4 +1,4 @@
-"""What the commands about the pipeline work with, opened for one command and closed after it."""
+"""Opens the parts of the pipeline for one command, and closes them after it."""
 
 from __future__ import annotations
 

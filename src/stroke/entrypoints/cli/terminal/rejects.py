@@ -1,4 +1,4 @@
-"""The side file of rows that a command did not take."""
+"""The file of rows that a command rejected."""
 
 from __future__ import annotations
 

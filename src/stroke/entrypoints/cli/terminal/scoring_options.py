@@ -1,4 +1,4 @@
-"""What the commands that score files have in common."""
+"""Options and checks that the commands that score files share."""
 
 from __future__ import annotations
 
