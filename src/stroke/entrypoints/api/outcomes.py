@@ -5,13 +5,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
-from stroke.domain.outcome import OutcomeRecord
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.records import PredictionId
+from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas import OutcomeIn, OutcomeOut
 from stroke.entrypoints.api.state import api_state
 
@@ -35,7 +34,7 @@ async def record(request: Request, prediction_id: PredictionId) -> Response:
     state = api_state(request)
     wire = parse(OutcomeIn, await read_body(request, most_bytes=state.most_bytes))
     stored, new = await state.outcomes.record(wire.to_domain(prediction_id))
-    return _json(stored, HTTPStatus.CREATED if new else HTTPStatus.OK)
+    return json_response(stored, HTTPStatus.CREATED if new else HTTPStatus.OK)
 
 
 @router.get(
@@ -46,7 +45,7 @@ async def record(request: Request, prediction_id: PredictionId) -> Response:
 )
 async def find(request: Request, prediction_id: PredictionId) -> Response:
     """The outcome that was recorded last."""
-    return _json(await api_state(request).outcomes.find(prediction_id), HTTPStatus.OK)
+    return json_response(await api_state(request).outcomes.find(prediction_id))
 
 
 @router.delete(
@@ -59,9 +58,3 @@ async def withdraw(request: Request, prediction_id: PredictionId) -> Response:
     """The prediction stays. Erasing the prediction erases its outcome too."""
     await api_state(request).outcomes.withdraw(prediction_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
-
-
-def _json(outcome: OutcomeRecord, status: HTTPStatus) -> Response:
-    # orjson renders the domain's dataclasses, their days and their times itself.
-    rendered = orjson.dumps(outcome, option=orjson.OPT_UTC_Z)
-    return Response(rendered, status, media_type="application/json")

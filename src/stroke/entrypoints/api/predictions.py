@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Coroutine
-from http import HTTPStatus
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +16,7 @@ from stroke.domain.errors import InvalidPatient
 from stroke.domain.patient import Patient
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
+from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas import BATCH_SIZE, BatchIn, BatchOut, PatientIn, PredictionOut
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import (
@@ -78,7 +77,7 @@ async def predict(request: Request) -> Response:
     patient = parse(PatientIn, body).to_domain()
     stored = await state.predictions.predict(patient, idempotency_key=key)
     # A ready response: FastAPI would validate and render what is known to fit.
-    return _json(_answer(stored))
+    return json_response(_answer(stored))
 
 
 @router.post(
@@ -125,7 +124,7 @@ def _parse_batch(body: bytes) -> list[Patient]:
 
 
 def _render_batch(stored: list[StoredPrediction]) -> Response:
-    return _json({"predictions": [_answer(each) for each in stored]})
+    return json_response({"predictions": [_answer(each) for each in stored]})
 
 
 def _answer(stored: StoredPrediction) -> dict[str, Any]:
@@ -147,10 +146,6 @@ def _answer(stored: StoredPrediction) -> dict[str, Any]:
         ],
         "model_version": stored.model_version,
     }
-
-
-def _json(content: Any) -> Response:
-    return Response(orjson.dumps(content), HTTPStatus.OK, media_type="application/json")
 
 
 def _idempotency_key(request: Request) -> str | None:

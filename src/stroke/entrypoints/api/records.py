@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
-import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 from stroke.entrypoints.api.openapi import problems
+from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas import PRINTABLE, Country, PageOut, Province, RecordOut
 from stroke.entrypoints.api.state import api_state
 
@@ -55,7 +55,7 @@ Cursor = Annotated[
 async def newest(request: Request, limit: Limit = 100) -> Response:
     """For existing clients; `GET /api/v1/predictions` pages through all of them."""
     page = await api_state(request).predictions.page(PredictionFilter(), limit=limit)
-    return _json(page.records)
+    return json_response(page.records)
 
 
 @router.get(
@@ -84,7 +84,7 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
     before = None if cursor is None else int(cursor, 16)
     found = await api_state(request).predictions.page(narrowed, limit=limit, before=before)
     following = None if found.next_before is None else f"{found.next_before:016x}"
-    return _json({"items": found.records, "next_cursor": following})
+    return json_response({"items": found.records, "next_cursor": following})
 
 
 @router.get(
@@ -95,7 +95,7 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
 )
 async def find(request: Request, prediction_id: PredictionId) -> Response:
     """The row, column by column, as the table holds it."""
-    return _json(await api_state(request).predictions.find(prediction_id))
+    return json_response(await api_state(request).predictions.find(prediction_id))
 
 
 @router.delete(
@@ -108,9 +108,3 @@ async def erase(request: Request, prediction_id: PredictionId) -> Response:
     """The pipeline removes the row from every copy, too."""
     await api_state(request).predictions.erase(prediction_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
-
-
-def _json(content: Any) -> Response:
-    # orjson renders the domain's dataclasses and their datetimes itself.
-    rendered = orjson.dumps(content, option=orjson.OPT_UTC_Z)
-    return Response(rendered, media_type="application/json")

@@ -6,12 +6,12 @@ import asyncio
 from http import HTTPStatus
 from typing import Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from stroke.domain.errors import SchemaOutdated, StrokeError
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.problems import problem_response
+from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas import BandsOut, HealthOut, MessageOut, ModelOut
 from stroke.entrypoints.api.state import api_state
 
@@ -50,9 +50,7 @@ async def ready(request: Request) -> Response:
     except (StrokeError, TimeoutError):
         checks |= {"database": "away", "schema": "unknown"}
     else:
-        return Response(
-            orjson.dumps({"status": "ready", "checks": checks}), media_type="application/json"
-        )
+        return json_response({"status": "ready", "checks": checks})
     failing = "schema" if checks["database"] == "ok" else "database"
     return problem_response(
         HTTPStatus.SERVICE_UNAVAILABLE,
