@@ -23,6 +23,7 @@ from stroke.adapters.prometheus.pipeline import PrometheusPipelineObserver
 from stroke.adapters.sql.source_of_truth import MySqlSource
 from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink.replica import SqlReplica
+from stroke.application.pipeline.catch_up import CatchingUp
 from stroke.application.pipeline.connector_topics import own_topics
 from stroke.application.pipeline.connector_watch import ConnectorWatch, WatchPolicy
 from stroke.application.pipeline.connectors import ConnectorService, checked
@@ -203,16 +204,17 @@ class PipelineContainer(containers.DeclarativeContainer):
         cluster_id=connect.provided.cluster_id,
         columns=source.provided.columns,
     )
-    verifier = providers.Factory(
-        PipelineVerifier,
+    catching_up = providers.Singleton(
+        CatchingUp,
         source,
-        progress=connect,
-        change_topic=change_topic,
+        connect,
+        change_topic,
         topic=settings.provided.topic,
         source_connector=providers.Singleton(_source_connector, connector_files),
         now=providers.Object(time.monotonic),
         sleep=providers.Object(asyncio.sleep),
     )
+    verifier = providers.Factory(PipelineVerifier, source, catching_up=catching_up)
     dead_letter_service = providers.Singleton(
         DeadLetterService,
         dead_letters,

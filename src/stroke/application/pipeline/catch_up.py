@@ -51,7 +51,7 @@ class CatchingUp:
         """
         deadline = self._now() + seconds
         wanted = await self._source.position()
-        await self.until(
+        await self._until(
             lambda: self._sent(wanted),
             deadline,
             f"{self._source_connector} did not send what MySQL has committed within "
@@ -60,7 +60,7 @@ class CatchingUp:
         offsets = await self._change_topic.last_offsets(self._topic)
         point = ", ".join(f"{p.partition}:{offset}" for p, offset in sorted(offsets.items()))
         for replica in replicas:
-            await self.until(
+            await self._until(
                 lambda replica=replica: replica.reached(offsets),  # type: ignore[misc]
                 deadline,
                 f"{replica.name} did not reach {point} of {self._topic} (partition:offset) within "
@@ -68,10 +68,13 @@ class CatchingUp:
                 "--dry-run`, which says if Kafka was made anew",
             )
 
-    async def until(
+    async def until(self, condition: Callable[[], Awaitable[bool]], *, seconds: float) -> None:
+        """Return once ``condition`` holds; raise ``ReplicaBehind`` after ``seconds``."""
+        await self._until(condition, self._now() + seconds, "")
+
+    async def _until(
         self, condition: Callable[[], Awaitable[bool]], deadline: float, behind: str
     ) -> None:
-        """Return once ``condition`` holds; raise ``ReplicaBehind(behind)`` at the deadline."""
         while True:
             failure: Exception | None = None
             try:

@@ -15,7 +15,7 @@ from stroke.application.pipeline.consistency import (
     SourceChunk,
 )
 from stroke.application.pipeline.id_ranges import IdWalk, batches, covering
-from stroke.application.pipeline.ports import ChangeTopic, Replica, SourceOfTruth, SourceProgress
+from stroke.application.pipeline.ports import Replica, SourceOfTruth
 from stroke.domain.errors import ReplicaBehind
 
 CHUNK_SIZE: Final = 10_000
@@ -53,26 +53,11 @@ class PipelineVerifier:
         self,
         source: SourceOfTruth,
         replicas: Sequence[Replica],
-        progress: SourceProgress,
-        change_topic: ChangeTopic,
-        *,
-        topic: str,
-        source_connector: str,
-        now: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
+        catching_up: CatchingUp,
     ) -> None:
         self._source = source
         self._replicas = replicas
-        self._now = now
-        self._catching_up = CatchingUp(
-            source,
-            progress,
-            change_topic,
-            topic=topic,
-            source_connector=source_connector,
-            now=now,
-            sleep=sleep,
-        )
+        self._catching_up = catching_up
 
     async def verify(
         self,
@@ -211,7 +196,7 @@ class PipelineVerifier:
             return all(copy == truth for copy in copies)
 
         try:
-            await self._catching_up.until(agreed, self._now() + seconds, "")
+            await self._catching_up.until(agreed, seconds=seconds)
         except ReplicaBehind:
             return  # the next verify says what is left
 

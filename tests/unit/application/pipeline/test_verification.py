@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fakes.pipeline import FakeClock, FakeConnect, FakeConnector, FakeTopics
 from fakes.verification import PARTITION, REACH, TOPIC, FakeReplica, FakeSource
+from stroke.application.pipeline.catch_up import CatchingUp
 from stroke.application.pipeline.consistency import LISTED, Comparison, Discrepancy
 from stroke.application.pipeline.verification import PipelineVerifier
 from stroke.domain.errors import ConnectUnavailable, ReplicaBehind, ReplicaUnavailable
@@ -31,9 +32,8 @@ class Pipeline:
         self.topics = FakeTopics()
         self.topics.last[PARTITION] = 41
         self.clock = FakeClock()
-        self.verifier = PipelineVerifier(
+        catching_up = CatchingUp(
             self.source,
-            self.copies,
             self.progress,
             self.topics,
             topic=TOPIC,
@@ -41,6 +41,7 @@ class Pipeline:
             now=self.clock,
             sleep=self.clock.sleep,
         )
+        self.verifier = PipelineVerifier(self.source, self.copies, catching_up)
 
 
 def rows(ids: Sequence[int], digest: bytes = b"a") -> dict[int, bytes]:
