@@ -31,8 +31,8 @@ def report(
         str | None,
         typer.Option(
             metavar="DIR|s3://...",
-            help="What `stroke analytics run` wrote, with either engine.  [default: a run now]",
-            show_default=False,
+            help="What `stroke analytics run` wrote, with either engine.",
+            show_default="a run now",
         ),
     ] = None,
     source: Source = "iceberg",

@@ -12,7 +12,7 @@ import typer
 
 from stroke.domain.errors import ConnectorFailed
 from stroke.entrypoints.cli.commands import connectors_render
-from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
 from stroke.entrypoints.cli.terminal.output import progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
 
@@ -31,9 +31,9 @@ app.command()(connectors_render.render)
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME]...",
-        help="A file's name or a connector's.  [default: all]",
-        show_default=False,
+        metavar="NAME",
+        help="A file's name or a connector's.",
+        show_default="all",
     ),
 ]
 Within = Annotated[
@@ -41,9 +41,8 @@ Within = Annotated[
     typer.Option(
         "--timeout",
         min=0,
-        help="Seconds within which Connect must answer, and each connector must run.  "
-        "[default: STROKE_CONNECT_WAIT_SECONDS]",
-        show_default=False,
+        help="Seconds within which Connect must answer, and each connector must run.",
+        show_default="STROKE_CONNECT_WAIT_SECONDS",
     ),
 ]
 Migrate = Annotated[
@@ -144,10 +143,10 @@ def resume(names: Names = None) -> None:
 @app.command()
 def remove(
     names: Annotated[
-        list[str], typer.Argument(metavar="NAME...", help="A file's name or a connector's.")
+        list[str], typer.Argument(metavar="NAME", help="A file's name or a connector's.")
     ],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing.")] = False,
 ) -> None:
     """Remove connectors from Connect. Topics, offsets and copies stay: `apply` continues there.
@@ -168,10 +167,7 @@ def remove(
 def watch(
     *,
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two checks.")] = 10.0,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Serve Prometheus metrics here, at STROKE_HTTP_HOST."),
-    ] = None,
+    metrics_port: MetricsPort = None,
     once: Annotated[
         bool, typer.Option("--once", help="Check once; exit code 1 if something is wrong.")
     ] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.options import AsJson, Yes, rejects_option
 from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 
@@ -48,7 +48,7 @@ def downgrade(
         str, typer.Argument(metavar="REVISION", help="A revision, or base, which drops the tables.")
     ],
     *,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL; run nothing.")] = False,
 ) -> None:
     """Take the schema back to an older revision. Newer tables and columns are lost: back up first.
@@ -112,13 +112,7 @@ def import_(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; store nothing.")] = False,
     rejects: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File for rows that were not stored, with reasons, if there are any.  "
-            "[default: FILE.rejects.csv]",
-            show_default=False,
-        ),
+        Path | None, rejects_option("line, row, id and reason of each", "FILE.rejects.csv")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

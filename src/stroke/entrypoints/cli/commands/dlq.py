@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from stroke.domain.errors import InvalidData
-from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.options import AsJson, Yes
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ app = typer.Typer(no_args_is_help=True, help="Records that a connector could not
 
 Connector = Annotated[
     str | None,
-    typer.Argument(metavar="[CONNECTOR]", help="By its name or its file's.  [default: all]"),
+    typer.Argument(metavar="CONNECTOR", help="By its name or its file's.", show_default="all"),
 ]
 
 
@@ -121,11 +121,11 @@ def park(
         int | None,
         typer.Option(
             min=0,
-            help="The last offset to park.  [default: the first one that is not committed]",
-            show_default=False,
+            help="The last offset to park.",
+            show_default="the first one that is not committed",
         ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Move a failing sink past records that it cannot write, keeping a copy of each.
 

@@ -38,9 +38,8 @@ def doctor(
         typer.Option(
             min=1,
             max=3600,
-            help="Seconds within which the canary must reach a copy.  "
-            "[default: 60, or three commits of the lake]",
-            show_default=False,
+            help="Seconds within which the canary must reach a copy.",
+            show_default="60, or three commits of the lake",
         ),
     ] = None,
 ) -> None:

@@ -31,7 +31,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A name in the store, a folder or an .onnx file.  [default: the served]",
+        help="A name in the store, a folder or an .onnx file.",
+        show_default="the served",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.options import AsJson, rejects_option
 from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import refuse_same_file
@@ -35,13 +35,7 @@ def import_(
         False
     ),
     rejects: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File for the bad rows, if there are any: line and reason of each.  "
-            "[default: CSV.rejects.csv]",
-            show_default=False,
-        ),
+        Path | None, rejects_option("line and reason of each", "CSV.rejects.csv")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

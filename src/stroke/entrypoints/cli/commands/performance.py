@@ -46,8 +46,8 @@ def performance(
         str | None,
         typer.Option(
             metavar="VERSION",
-            help="Only this model version.  [default: the served one]",
-            show_default=False,
+            help="Only this model version.",
+            show_default="the served one",
         ),
     ] = None,
     every_version: Annotated[

@@ -13,7 +13,7 @@ from stroke.application.pipeline.consistency import Comparison
 from stroke.domain.errors import StrokeError
 from stroke.entrypoints.cli.commands import dlq
 from stroke.entrypoints.cli.terminal.comparisons import print_comparisons, print_ids, ranges
-from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
 from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
 
@@ -43,7 +43,7 @@ class SinkDialectName(StrEnum):
 
 Replicas = Annotated[
     list[ReplicaName] | None,
-    typer.Option("--replica", help="Only this copy; may be repeated.  [default: all]"),
+    typer.Option("--replica", help="Only this copy; may be repeated.", show_default="all"),
 ]
 ChunkSize = Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows compared at a time.")]
 Timeout = Annotated[float, typer.Option(min=0, help="Seconds within which a copy must catch up.")]
@@ -59,10 +59,7 @@ def verify(
     every: Annotated[
         float | None, typer.Option(min=1, metavar="SECONDS", help="Repeat until SIGTERM or Ctrl-C.")
     ] = None,
-    metrics_port: Annotated[
-        int | None,
-        typer.Option(min=0, max=65535, help="Serve Prometheus metrics here, at STROKE_HTTP_HOST."),
-    ] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Compare every row of MySQL with its copies, while rows are written and erased.
 
@@ -116,7 +113,7 @@ def repair(
     chunk_size: ChunkSize = 10_000,
     timeout: Timeout = 120.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the ids; send nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Send rows that differ to the copies again, then verify.
@@ -155,7 +152,10 @@ def sink_schema(
     *,
     dialect: Annotated[
         SinkDialectName | None,
-        typer.Option(help="SQL dialect.  [default: the configured sink's]", show_default=False),
+        typer.Option(
+            help="SQL dialect.",
+            show_default="the configured sink's",
+        ),
     ] = None,
     apply: Annotated[
         bool,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.terminal.options import rejects_option
 from stroke.entrypoints.cli.terminal.output import STDOUT, ends_on_sigterm, opened, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import (
@@ -43,11 +44,8 @@ def predict(
     ] = STDOUT,
     rejects: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="File for the bad rows, if there are any: line and reason of each. "
-            "[default: FILE.rejects.csv; for stdin predict.rejects.csv]",
-            show_default=False,
+        rejects_option(
+            "line and reason of each", "FILE.rejects.csv; for stdin predict.rejects.csv"
         ),
     ] = None,
     store: Annotated[

@@ -15,7 +15,7 @@ import typer
 from stroke.application.predictions.file_scoring import Format, ScoringTally
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.analytics_options import Master
-from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.options import AsJson, rejects_option
 from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, opened, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import (
@@ -64,11 +64,9 @@ def score(
     ] = Engine.LOCAL,
     rejects: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE",
-            help="File for the bad rows, if there are any: file, line and reason of each. "
-            "[default: INPUT.rejects.csv; with Spark a folder, OUTPUT.rejects]",
-            show_default=False,
+        rejects_option(
+            "file, line and reason of each",
+            "INPUT.rejects.csv; with Spark a folder, OUTPUT.rejects",
         ),
     ] = None,
     contributions: Annotated[

@@ -29,24 +29,26 @@ _APP = "stroke.entrypoints.api.app:create_app"
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on.  [default: STROKE_HTTP_HOST]")
+        str | None, typer.Option(help="Address to listen on.", show_default="STROKE_HTTP_HOST")
     ] = None,
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="Port; 0 picks a free one.  [default: STROKE_HTTP_PORT]"
+            min=0, max=65535, help="Port; 0 picks a free one.", show_default="STROKE_HTTP_PORT"
         ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=64, help="Number of processes.  [default: STROKE_HTTP_WORKERS]"),
+        typer.Option(
+            min=1, max=64, help="Number of processes.", show_default="STROKE_HTTP_WORKERS"
+        ),
     ] = None,
     migrate: Annotated[
         bool | None,
         typer.Option(
             "--migrate/--no-migrate",
-            help="Upgrade the schema first.  [default: on SQLite only]",
-            show_default=False,
+            help="Upgrade the schema first.",
+            show_default="on SQLite only",
         ),
     ] = None,
     banner: Annotated[

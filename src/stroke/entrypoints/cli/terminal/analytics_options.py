@@ -27,9 +27,9 @@ class Engine(StrEnum):
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[NAME]...",
-        help="Which analyses.  [default: all that have no row per patient]",
-        show_default=False,
+        metavar="NAME",
+        help="Which analyses.",
+        show_default="all that have no row per patient",
     ),
 ]
 Output = Annotated[
@@ -59,9 +59,8 @@ Master = Annotated[
     typer.Option(
         envvar="STROKE_SPARK_MASTER",
         metavar="URL",
-        help="Spark's cluster (spark://host:7077).  [default: Spark's own configuration, or else "
-        "the cores of this machine]",
-        show_default=False,
+        help="Spark's cluster (spark://host:7077).",
+        show_default="Spark's own configuration, or else the cores of this machine",
     ),
 ]
 Top = Annotated[int, typer.Option(min=1, help="Number of predictions in `top-risks`.")]

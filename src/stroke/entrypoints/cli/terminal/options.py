@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -15,7 +15,12 @@ from stroke.entrypoints.cli.terminal.output import STDOUT
 MOMENTS: Final = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
 """How a time is written."""
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option(min=0, max=65535, help="Serve Prometheus metrics here, at STROKE_HTTP_HOST."),
+]
 Html = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Also write a page with plots; - is stdout.")
 ]
@@ -26,6 +31,16 @@ Since = Annotated[
 Until = Annotated[
     datetime | None, typer.Option(formats=MOMENTS, help="Only predictions made before (UTC).")
 ]
+
+
+def rejects_option(holds: str, place: str) -> Any:
+    """Return the option for the side file of rows: what it ``holds``, and its usual ``place``."""
+    return typer.Option(
+        "--rejects",
+        metavar="FILE",
+        help=f"File for the rows that are left out, if there are any: {holds}.",
+        show_default=place,
+    )
 
 
 def made_between(since: datetime | None, until: datetime | None) -> PredictionFilter:
