@@ -16,9 +16,10 @@ from builders.predictions import patient_json
 from stroke.adapters.arrow.files import score_file
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
+from stroke.adapters.spark_scoring.files import score_files
 from stroke.application.predictions.file_scoring import Format
+from stroke.container.batch_scoring import worker_parts
 from stroke.domain.errors import InvalidData
-from stroke.entrypoints.spark.scoring import score_files
 
 # py4j leaves its sockets to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
@@ -80,6 +81,7 @@ def test_parquet_gets_the_scores_that_one_process_gives(
         str(tmp_path / "out"),
         rejects=str(tmp_path / "rejects"),
         model=MODEL,
+        parts=worker_parts(),
         contributions=contributions,
     )
     assert (done["rows"], done["scored"], done["rejected"]) == (481, 479, 2)
@@ -106,6 +108,7 @@ def test_csv_gets_them_too_and_numbers_where_there_are_measurements(
         str(tmp_path / "out"),
         rejects=str(tmp_path / "rejects"),
         model=MODEL,
+        parts=worker_parts(),
     )
     assert (done["rows"], done["scored"], done["rejected"]) == (482, 479, 3)
     scored = pq.read_table(tmp_path / "out")
@@ -127,7 +130,14 @@ def test_a_second_run_takes_the_place_of_the_first(spark: Any, tmp_path: Path) -
     for rows in (ROWS, ROWS[10:20]):
         source.write_bytes(csv_text(*rows, extra=("note",)))
         bad = str(tmp_path / "rejects")
-        score_files(spark, str(source), str(tmp_path / "out.csv"), rejects=bad, model=MODEL)
+        score_files(
+            spark,
+            str(source),
+            str(tmp_path / "out.csv"),
+            rejects=bad,
+            model=MODEL,
+            parts=worker_parts(),
+        )
     found = [path.read_text() for path in (tmp_path / "out.csv").glob("*.csv")]
     assert sum(len([*csv.DictReader(io.StringIO(text))]) for text in found) == 10
     assert (tmp_path / "out.csv" / "_SUCCESS").exists()
@@ -137,9 +147,9 @@ def test_a_second_run_takes_the_place_of_the_first(spark: Any, tmp_path: Path) -
 def test_what_cannot_be_scored_is_one_error_without_a_value(spark: Any, tmp_path: Path) -> None:
     nowhere, out, bad = str(tmp_path / "nowhere"), str(tmp_path / "out"), str(tmp_path / "bad")
     with pytest.raises(InvalidData, match="PATH_NOT_FOUND"):
-        score_files(spark, nowhere, out, rejects=bad, model=MODEL)
+        score_files(spark, nowhere, out, rejects=bad, model=MODEL, parts=worker_parts())
     other = tmp_path / "other.parquet"
     pq.write_table(pa.table({"age": [1.0]}), other)
     with pytest.raises(InvalidData, match="columns missing"):
-        score_files(spark, str(other), out, rejects=bad, model=MODEL)
+        score_files(spark, str(other), out, rejects=bad, model=MODEL, parts=worker_parts())
     assert not Path(out).exists()

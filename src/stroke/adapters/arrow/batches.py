@@ -6,7 +6,7 @@ The same rules as for CSV: vectorised where a row is plain, and the domain where
 from __future__ import annotations
 
 from itertools import product
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -34,6 +34,7 @@ from stroke.adapters.arrow.screening import (
     screen,
     unfit,
 )
+from stroke.application.predictions.batch_scoring import BadRow, BatchScorer, ScoredBatch
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.risk import TOP_FACTORS
@@ -41,21 +42,7 @@ from stroke.domain.risk import TOP_FACTORS
 _NUMBER_TYPES: Final = dict.fromkeys(RANGES, pa.float64()) | dict.fromkeys(FLAGS, pa.int64())
 
 
-class BadRow(NamedTuple):
-    """A row that was not scored: its place in its batch, and why. Quotes no value."""
-
-    place: int
-    reason: str
-
-
-class ScoredBatch(NamedTuple):
-    """The rows that could be scored, in their order, and those that could not."""
-
-    rows: pa.RecordBatch
-    rejects: list[BadRow]
-
-
-class BatchScoring:
+class BatchScoring(BatchScorer):
     """Scores batches of ``schema``. Safe to use from several threads.
 
     The columns of the input stay as they are; probability, risk_category, contributing_factors
@@ -84,8 +71,12 @@ class BatchScoring:
         for name in self._retyped:
             at = schema.get_field_index(name)
             schema = schema.set(at, pa.field(name, _NUMBER_TYPES[name]))
-        self.schema: pa.Schema = pa.schema([*schema, *map(_field, added)], metadata=schema.metadata)
-        self.nothing = pa.RecordBatch.from_pylist([], self.schema)
+        self._schema = pa.schema([*schema, *map(_field, added)], metadata=schema.metadata)
+        self.nothing = pa.RecordBatch.from_pylist([], self._schema)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._schema
 
     def score(self, batch: pa.RecordBatch) -> ScoredBatch:
         """Score the rows of ``batch``."""
@@ -113,7 +104,7 @@ class BatchScoring:
                 _NUMBER_TYPES[name]
             )
         scores = self._model.score(read.features(fit))
-        return pa.record_batch([*columns, *self._added(scores)], schema=self.schema)
+        return pa.record_batch([*columns, *self._added(scores)], schema=self._schema)
 
     def _added(self, scores: Scores) -> list[pa.Array]:
         description = self._model.description

@@ -16,12 +16,13 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from stroke.adapters.arrow.batches import BatchScoring, ScoredBatch
+from stroke.adapters.arrow.batches import BatchScoring
 from stroke.adapters.arrow.csv_cells import split
 from stroke.adapters.arrow.csv_columns import Reject, judge_rows
 from stroke.adapters.arrow.csv_header import Header, names_of
 from stroke.adapters.arrow.csv_rows import Mask, RowReader, Rows
 from stroke.adapters.arrow.ordered_map import map_ahead
+from stroke.application.predictions.batch_scoring import ScoredBatch
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.domain.errors import InvalidData
 

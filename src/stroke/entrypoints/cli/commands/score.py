@@ -122,23 +122,18 @@ def _with_spark(
     *,
     contributions: bool,
 ) -> dict[str, object]:
-    from stroke.adapters.spark.bucket import address_for_spark
     from stroke.config import PipelineSettings
-    from stroke.container.spark import s3_session
-    from stroke.entrypoints.spark.scoring import score_files
+    from stroke.container.spark_scoring import score_on_spark
 
-    container = container_of(model)
-    served = container.model_store().locate(container.settings().model.saved_model)
-    output = output.rstrip("/")
-    with s3_session(PipelineSettings.load(), "stroke score", master=master) as session:
-        return score_files(
-            session,
-            address_for_spark(source),
-            address_for_spark(output),
-            rejects=address_for_spark(rejects or f"{output}.rejects"),
-            model=served,
-            contributions=contributions,
-        )
+    return score_on_spark(
+        container_of(model),
+        PipelineSettings.load(),
+        source,
+        output,
+        rejects=rejects,
+        contributions=contributions,
+        master=master,
+    )
 
 
 def _plan(source: Path, output: Path, rejects: str | None, *, contributions: bool) -> _Plan:

@@ -15,19 +15,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
-from stroke.adapters.arrow.batches import BatchScoring
-from stroke.adapters.onnx.model import OnnxRiskModel
-from stroke.domain.errors import InvalidData
-from stroke.entrypoints.spark.scoring_tasks import (
+from stroke.adapters.spark_scoring.tasks import (
     FILE,
     ROW,
     TORN,
     Batches,
+    WorkerParts,
     artefact_of,
     check_apart,
     rejected,
     scored,
 )
+from stroke.application.predictions.batch_scoring import ScoringOptions
+from stroke.domain.errors import InvalidData
 
 _REJECTS: Final = "file STRING, row BIGINT, reason STRING"
 _CSV: Final = {"header": True, "multiLine": True, "escape": '"', "mode": "PERMISSIVE"}
@@ -40,6 +40,7 @@ def score_files(
     *,
     rejects: str,
     model: Path,
+    parts: WorkerParts,
     contributions: bool = False,
 ) -> dict[str, Any]:
     """Score Parquet files, or CSV if the name ends in ``.csv``, from ``source`` into ``output``.
@@ -47,16 +48,16 @@ def score_files(
     All are addresses that Spark knows, ``source`` with wildcards if need be. ``output`` becomes a
     folder of Parquet files (of CSV if its name ends so) in the place of one that is there; it is
     whole when it has ``_SUCCESS``. ``rejects`` becomes one of CSV, with the file, the number from 1
-    (in Parquet only) and the reason of each row that cannot be scored. Returns what was done;
-    raises ``InvalidData``.
+    (in Parquet only) and the reason of each row that cannot be scored. ``parts`` are what the
+    workers score with. Returns what was done; raises ``InvalidData``.
     """
     check_apart(source, output, rejects)
-    served = OnnxRiskModel(model)
+    served = parts.load(model)
     given = _read(spark, source)
     plain = given.drop(TORN)
     typed = _is_csv(source) and not _is_csv(output)
-    options = {"contributions": contributions, "numbers": typed}
-    scoring = BatchScoring(plain.limit(0).toArrow().schema, served, **options)
+    options = ScoringOptions(contributions, numbers=typed)
+    scoring = parts.scorer(plain.limit(0).toArrow().schema, served, options)
     fields = [_field(field) for field in scoring.schema]
     if not typed:
         fields[: len(plain.columns)] = plain.schema.fields
@@ -64,10 +65,10 @@ def score_files(
     bad = spark.sparkContext.accumulator(0)
 
     def score(batches: Batches) -> Batches:
-        return scored(batches, shared.value, bad.add, options)
+        return scored(batches, shared.value, bad.add, options, parts)
 
     def reject(batches: Batches) -> Batches:
-        return rejected(batches, shared.value)
+        return rejected(batches, shared.value, parts)
 
     try:
         _write(given.mapInArrow(score, StructType(fields)), output)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import posixpath
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import permutations
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
-from stroke.adapters.arrow.batches import BatchScoring
-from stroke.adapters.onnx.model import OnnxRiskModel
+from stroke.application.predictions.batch_scoring import BatchScorer, ScoringOptions
+from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.domain.errors import InvalidData
 
 Artefact = tuple[tuple[str, bytes], ...]
@@ -27,6 +27,17 @@ FILE, ROW, TORN = "_stroke_file", "_stroke_row", "_stroke_torn"
 
 _WILDCARD: Final = re.compile(r"[*?\[{]")
 _OTHER_CELLS: Final = "has other cells than the header"
+
+
+class WorkerParts(NamedTuple):
+    """What a worker loads the model with, and what scores batches of a schema with it.
+
+    Both are pickled with each task. They must be functions or classes of a module, or values that
+    equal themselves afterwards: otherwise a worker loads the model for every batch.
+    """
+
+    load: Callable[[Path], ColumnarRiskModel]
+    scorer: Callable[[pa.Schema, ColumnarRiskModel, ScoringOptions], BatchScorer]
 
 
 def check_apart(source: str, *outputs: str) -> None:
@@ -52,23 +63,26 @@ def artefact_of(model: Path) -> Artefact:
 
 
 def scored(
-    batches: Batches, artefact: Artefact, bad: Callable[[int], None], options: Mapping[str, bool]
+    batches: Batches,
+    artefact: Artefact,
+    bad: Callable[[int], None],
+    options: ScoringOptions,
+    parts: WorkerParts,
 ) -> Batches:
-    """Yield the rows that can be scored, with their scores; tell ``bad`` how many cannot.
-
-    ``options`` are those of ``BatchScoring``.
-    """
+    """Yield the rows that can be scored, with their scores; tell ``bad`` how many cannot."""
     for batch in batches:
         whole = _untorn(batch)
-        rows, _ = BatchScoring(whole.schema, _model(artefact), **options).score(whole)
+        model = _model(artefact, parts.load)
+        rows, _ = parts.scorer(whole.schema, model, options).score(whole)
         bad(batch.num_rows - rows.num_rows)
         yield rows
 
 
-def rejected(batches: Batches, artefact: Artefact) -> Batches:
+def rejected(batches: Batches, artefact: Artefact, parts: WorkerParts) -> Batches:
     """Yield file, row and reason of each row that cannot be scored."""
     for batch in batches:
-        rejects = BatchScoring(batch.schema, _model(artefact)).score(batch).rejects
+        model = _model(artefact, parts.load)
+        rejects = parts.scorer(batch.schema, model, ScoringOptions()).score(batch).rejects
         reasons = {row.place: row.reason for row in rejects}
         if TORN in batch.schema.names:
             torn = batch.column(TORN).is_valid().to_pylist()
@@ -85,14 +99,14 @@ def rejected(batches: Batches, artefact: Artefact) -> Batches:
 
 
 @lru_cache(maxsize=1)
-def _model(artefact: Artefact) -> OnnxRiskModel:
+def _model(artefact: Artefact, load: Callable[[Path], ColumnarRiskModel]) -> ColumnarRiskModel:
     """Return the model, loaded once in each worker."""
     with tempfile.TemporaryDirectory(prefix="stroke-model-") as folder:
         for name, content in artefact:
             path = Path(folder, name)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        return OnnxRiskModel(Path(folder, artefact[0][0].partition("/")[0]))
+        return load(Path(folder, artefact[0][0].partition("/")[0]))
 
 
 def _path(address: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +12,36 @@ import pyarrow as pa
 import pytest
 
 from builders.predictions import patient, patient_json
+from fakes.predictions import FakeColumnarRiskModel
+from fakes.scoring import FakeBatchScorer
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
-from stroke.domain.errors import InvalidData
-from stroke.entrypoints.spark.scoring_tasks import (
+from stroke.adapters.spark_scoring.tasks import (
     FILE,
     ROW,
     TORN,
+    WorkerParts,
     artefact_of,
     check_apart,
     rejected,
     scored,
 )
+from stroke.application.predictions.batch_scoring import ScoringOptions
+from stroke.application.predictions.columnar import ColumnarRiskModel
+from stroke.container.batch_scoring import batch_scorer, worker_parts
+from stroke.domain.errors import InvalidData
 
 MODEL = ModelStore(Path("nowhere")).locate(None)
+LOADED = list[Path]()
+
+
+@dataclass(frozen=True)
+class Loads:
+    """Loads as a worker does, and takes note of it."""
+
+    def __call__(self, path: Path) -> ColumnarRiskModel:
+        LOADED.append(path)
+        return OnnxRiskModel(path)
 
 
 def batch(*changes: dict[str, Any]) -> pa.RecordBatch:
@@ -34,15 +53,18 @@ def placed(given: pa.RecordBatch, rows: list[int | None]) -> pa.RecordBatch:
     return with_file.append_column(ROW, pa.array(rows, pa.int64()))
 
 
-def told(batches: list[pa.RecordBatch], **options: bool) -> tuple[list[dict[str, Any]], int]:
+def told(batches: list[pa.RecordBatch]) -> tuple[list[dict[str, Any]], int]:
     bad = list[int]()
-    rows = [*scored(iter(batches), artefact_of(MODEL), bad.append, options)]
+    rows = [
+        *scored(iter(batches), artefact_of(MODEL), bad.append, ScoringOptions(), worker_parts())
+    ]
     return pa.Table.from_batches(rows).to_pylist(), sum(bad)
 
 
 @pytest.mark.parametrize("model", [MODEL, MODEL / "model.onnx"])
 def test_a_worker_has_the_very_model_that_was_sent(model: Path) -> None:
-    rows = [*scored(iter([batch({}, {"age": 80.0})]), artefact_of(model), lambda _: None, {})]
+    given = iter([batch({}, {"age": 80.0})])
+    rows = [*scored(given, artefact_of(model), lambda _: None, ScoringOptions(), worker_parts())]
     served = OnnxRiskModel(model)
     expected = served.assess([patient(), patient(age=80.0)])
     for row, assessed in zip(rows[0].to_pylist(), expected, strict=True):
@@ -56,7 +78,7 @@ def test_rows_that_cannot_be_scored_are_counted_and_named() -> None:
     placed = given.append_column(FILE, pa.array(["a"] * 4)).append_column(
         ROW, pa.array([5, 6, 7, 8])
     )
-    [rejects] = rejected(iter([placed]), artefact_of(MODEL))
+    [rejects] = rejected(iter([placed]), artefact_of(MODEL), worker_parts())
     assert rejects.to_pylist() == [
         {"file": "a", "row": 6, "reason": "bmi must be a number"},
         {"file": "a", "row": 8, "reason": "age must be 0 to 120 years"},
@@ -71,10 +93,44 @@ def test_rows_of_other_cells_than_the_header_are_not_scored() -> None:
     placed = given.append_column(FILE, pa.array(["a"] * 2)).append_column(
         ROW, pa.nulls(2, pa.int64())
     )
-    [rejects] = rejected(iter([placed]), artefact_of(MODEL))
+    [rejects] = rejected(iter([placed]), artefact_of(MODEL), worker_parts())
     assert rejects.to_pylist() == [
         {"file": "a", "row": None, "reason": "has other cells than the header"}
     ]
+
+
+def test_a_worker_loads_a_model_once_for_all_its_tasks() -> None:
+    loads = Loads()
+    artefact = artefact_of(MODEL)
+    for _ in range(3):
+        # As a task does it: what was sent is read anew.
+        parts = pickle.loads(pickle.dumps(WorkerParts(loads, batch_scorer)))  # noqa: S301
+        given = iter([batch({}), batch({})])
+        assert len([*scored(given, artefact, lambda _: None, ScoringOptions(), parts)]) == 2
+    assert len(LOADED) == 1
+
+
+def test_a_worker_scores_with_what_it_was_sent() -> None:
+    parts = WorkerParts(OnnxRiskModel, lambda schema, _model, _options: FakeBatchScorer(schema))
+    given = iter([batch({"age": 50.0}, {"age": 130.0})])
+    [rows] = scored(given, artefact_of(MODEL), lambda _: None, ScoringOptions(), parts)
+    assert rows.column("probability").to_pylist() == [0.25]
+
+
+def test_another_way_to_load_the_same_files_is_another_model() -> None:
+    artefact = artefact_of(MODEL)
+
+    def versions(load: Callable[[Path], ColumnarRiskModel]) -> list[str]:
+        parts = WorkerParts(load, batch_scorer)
+        [rows] = scored(iter([batch({})]), artefact, lambda _: None, ScoringOptions(), parts)
+        found: list[str] = rows.column("model_version").to_pylist()
+        return found
+
+    served = OnnxRiskModel(MODEL).description.version
+    fake = FakeColumnarRiskModel().description.version
+    assert versions(OnnxRiskModel) == [served]
+    assert versions(lambda _: FakeColumnarRiskModel()) == [fake]
+    assert versions(OnnxRiskModel) == [served]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""What Spark's workers score with. They import this module, so it imports only what they need."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from stroke.adapters.arrow.batches import BatchScoring
+from stroke.adapters.onnx.model import OnnxRiskModel
+from stroke.adapters.spark_scoring.tasks import WorkerParts
+from stroke.application.predictions.batch_scoring import BatchScorer, ScoringOptions
+from stroke.application.predictions.columnar import ColumnarRiskModel
+
+
+def worker_parts() -> WorkerParts:
+    """Return what loads a model on a worker, and what scores batches with it."""
+    return WorkerParts(load=OnnxRiskModel, scorer=batch_scorer)
+
+
+def batch_scorer(
+    schema: pa.Schema, model: ColumnarRiskModel, options: ScoringOptions
+) -> BatchScorer:
+    """Return what scores batches of ``schema``.
+
+    Raises ``InvalidData`` for a schema that has no patients.
+    """
+    return BatchScoring(schema, model, contributions=options.contributions, numbers=options.numbers)
