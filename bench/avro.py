@@ -87,7 +87,7 @@ def events(numbers: range, document: str) -> Iterator[dict[str, Any]]:
             "risk_category": "High" if probability > 0.15 else "Low",
             "contributing_factors": '["age","avg_glucose_level","bmi"]',
             "prediction_data": document,
-            "model_version": "stroke-spline-lr-e9b54b6f8e26",
+            "model_version": "stroke-spline-lr-779084084b7b",
         }
         source = {
             "version": "3.4.0.Final",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +31,11 @@ _PATIENT = Patient(
 
 def patient(**changes: Any) -> Patient:
     return replace(_PATIENT, **changes)
+
+
+def without(who: Patient, missing: Iterable[str]) -> Patient:
+    changes: dict[str, Any] = dict.fromkeys(missing)
+    return replace(who, **changes)
 
 
 def patient_json(**changes: Any) -> dict[str, Any]:

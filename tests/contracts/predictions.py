@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders.predictions import NOON, patient, prediction
+from builders.predictions import NOON, patient, prediction, without
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.predictions.ports import PredictionRepository, RiskModel
-from stroke.domain.errors import IdempotencyKeyTaken, PredictionNotFound
+from stroke.domain.errors import IdempotencyKeyTaken, InvalidPatient, PredictionNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
-from stroke.domain.patient import Patient
+from stroke.domain.patient import OPTIONAL, Patient
 from stroke.domain.prediction import PredictionFilter, prediction_data
+from stroke.domain.risk import RiskCategory
 
 EVERYTHING = PredictionFilter()
 AWKWARD_NAMES = (
@@ -327,6 +328,48 @@ class RiskModelContract:
             for made in threads.map(lambda _: model.assess(PATIENTS), range(40)):
                 assert made == expected
 
+    def test_whoever_lacks_what_may_be_missing_is_assessed_by_the_companion_for_that(
+        self, model: RiskModel
+    ) -> None:
+        for variant in model.description.variants:
+            people = [without(each, variant.missing) for each in PATIENTS]
+            for who, made in zip(people, model.assess(people), strict=True):
+                assert (made.missing, made.accuracy) == (variant.missing, variant.accuracy)
+                assert made.variant == variant.name
+                assert made.category == variant.bands.categorise(made.probability)
+                logit = math.log(made.probability) - math.log1p(-made.probability)
+                parts = [contribution.log_odds for contribution in made.contributions]
+                assert abs(made.baseline_log_odds + math.fsum(parts) - logit) < 1e-9
+                assert {c.feature: c.value for c in made.contributions} == {
+                    c.feature: getattr(who, c.feature) for c in made.contributions
+                }
+
+    def test_a_patient_is_assessed_alike_whoever_else_is_in_the_batch(
+        self, model: RiskModel
+    ) -> None:
+        people = [
+            without(each, variant.missing)
+            for each in PATIENTS
+            for variant in model.description.variants
+        ]
+        for together, who in zip(model.assess(people), people, strict=True):
+            [alone] = model.assess([who])
+            assert (together.missing, together.category) == (alone.missing, alone.category)
+            assert math.isclose(together.probability, alone.probability, rel_tol=1e-12)
+
+    def test_there_is_a_companion_for_each_combination_of_what_may_be_missing(
+        self, model: RiskModel
+    ) -> None:
+        told = model.description
+        missing = [companion.missing for companion in told.companions]
+        assert len(set(missing)) == len(missing) == 2 ** len(told.may_be_missing) - 1
+
+    def test_whoever_lacks_what_the_model_needs_is_refused_by_name(self, model: RiskModel) -> None:
+        for name in set(OPTIONAL) - set(model.description.may_be_missing):
+            with pytest.raises(InvalidPatient) as caught:
+                model.assess([patient(), patient(**{name: None})])
+            assert [each.field for each in caught.value.violations] == [name]
+
     def test_nobody_gets_no_assessment(self, model: RiskModel) -> None:
         assert model.assess([]) == []
 
@@ -375,6 +418,35 @@ class ColumnarRiskModelContract:
         assert set(features) <= set(RAW_FEATURES)
         for each in PATIENTS:
             assert model.score(_columns([each])).features == features
+
+    def test_each_row_is_scored_by_the_variant_for_what_it_lacks(
+        self, model: ColumnarRiskModel
+    ) -> None:
+        variants = model.description.variants
+        people = [
+            (place, without(each, variant.missing))
+            for each in PATIENTS
+            for place, variant in enumerate(variants)
+        ]
+        scores = model.score(_columns([who for _, who in people]))
+
+        assert scores.variant.tolist() == [place for place, _ in people]
+        logit = np.log(scores.probability) - np.log1p(-scores.probability)
+        sums = scores.log_odds.sum(axis=1) + scores.baseline_log_odds
+        assert np.abs(sums - logit).max() < 1e-9
+        for row, (place, who) in enumerate(people):
+            alone = model.score(_columns([who]))
+            assert scores.probability[row] == pytest.approx(alone.probability[0], rel=1e-12)
+            category = tuple(RiskCategory)[scores.categories(model.description)[row]]
+            assert category == variants[place].bands.categorise(scores.probability[row])
+
+    def test_a_row_without_what_the_model_needs_is_refused_by_name(
+        self, model: ColumnarRiskModel
+    ) -> None:
+        for name in set(OPTIONAL) - set(model.description.may_be_missing):
+            with pytest.raises(InvalidPatient) as caught:
+                model.score(_columns([patient(), patient(**{name: None})]))
+            assert [each.field for each in caught.value.violations] == [name]
 
     def test_threads_may_share_a_columnar_model(self, model: ColumnarRiskModel) -> None:
         columns = _columns(PATIENTS)

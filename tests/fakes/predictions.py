@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
@@ -20,27 +21,42 @@ from stroke.application.predictions.ports import (
 )
 from stroke.domain.errors import (
     IdempotencyKeyTaken,
+    InvalidPatient,
     OutcomeNotFound,
     PredictionNotFound,
     StrokeError,
 )
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction, OutcomeRecord
-from stroke.domain.patient import Patient
+from stroke.domain.patient import OPTIONAL, Patient, lacking
 from stroke.domain.prediction import (
     Prediction,
     PredictionFilter,
     PredictionRecord,
     prediction_data,
 )
-from stroke.domain.risk import Contribution, ModelDescription, RiskAssessment, RiskBands
+from stroke.domain.risk import (
+    Accuracy,
+    Contribution,
+    ModelDescription,
+    ModelVariant,
+    RiskAssessment,
+    RiskBands,
+)
+
+BASELINE = -3.0
+ACCURACY = Accuracy(100, 0.8, 0.81, 0.01, -0.01, 0.03)
 
 
 class FakeRiskModel(RiskModel):
-    """Additive in age and hypertension; remembers the size of each run."""
+    """Additive in age and hypertension; remembers the size of each run.
 
-    def __init__(self) -> None:
+    ``may_be_missing`` names what patients may lack. Its companions have other baselines and bands.
+    """
+
+    def __init__(self, may_be_missing: tuple[str, ...] = ()) -> None:
         self.runs: list[int] = []
+        self.may_be_missing = may_be_missing
 
     @property
     def description(self) -> ModelDescription:
@@ -51,6 +67,16 @@ class FakeRiskModel(RiskModel):
             sha256="0" * 64,
             features=RAW_FEATURES,
             bands=RiskBands(medium=0.02, high=0.2),
+            companions=tuple(
+                ModelVariant(
+                    missing,
+                    RiskBands(medium=0.03, high=0.3),
+                    {"auc": {"value": 0.8, "low": 0.7, "high": 0.9}},
+                    ACCURACY,
+                )
+                for count in range(len(self.may_be_missing))
+                for missing in combinations(self.may_be_missing, count + 1)
+            ),
         )
 
     def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
@@ -58,7 +84,10 @@ class FakeRiskModel(RiskModel):
         return [self._assess(patient) for patient in patients]
 
     def _assess(self, patient: Patient) -> RiskAssessment:
-        baseline = -3.0
+        if gaps := lacking(patient.missing, self.may_be_missing):
+            raise InvalidPatient(gaps)
+        variant = next(v for v in self.description.variants if v.missing == patient.missing)
+        baseline = BASELINE - len(patient.missing)
         contributions = sorted(
             (
                 Contribution("age", patient.age, 0.05 * (patient.age - 45)),
@@ -70,24 +99,38 @@ class FakeRiskModel(RiskModel):
         probability = 1 / (1 + math.exp(-logit))
         return RiskAssessment(
             probability,
-            self.description.bands.categorise(probability),
+            variant.bands.categorise(probability),
             tuple(contributions),
             baseline,
+            patient.missing,
+            variant.accuracy,
         )
 
 
 class FakeColumnarRiskModel(ColumnarRiskModel):
     """``FakeRiskModel``, column by column; refuses texts that are no choice."""
 
+    def __init__(self, may_be_missing: tuple[str, ...] = ()) -> None:
+        self._description = FakeRiskModel(may_be_missing).description
+
     @property
     def description(self) -> ModelDescription:
-        return FakeRiskModel().description
+        return self._description
 
     def score(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Scores:
         assert set(columns["gender"]) <= {"Male", "Female", "Other"}
         log_odds = np.stack([0.05 * (columns["age"] - 45), 0.4 * columns["hypertension"]], axis=1)
-        probability = 1 / (1 + np.exp(3.0 - log_odds.sum(axis=1)))
-        return Scores(probability, log_odds, ("age", "hypertension"), -3.0)
+        missing = [
+            tuple(name for name, absent in zip(OPTIONAL, row, strict=True) if absent)
+            for row in np.isnan([columns[name] for name in OPTIONAL]).T
+        ]
+        if gaps := lacking(dict.fromkeys(chain(*missing)), self._description.may_be_missing):
+            raise InvalidPatient(gaps)
+        variants = [variant.missing for variant in self._description.variants]
+        baseline = BASELINE - np.array([len(each) for each in missing], np.float64)
+        probability = 1 / (1 + np.exp(-baseline - log_odds.sum(axis=1)))
+        variant = np.array([variants.index(each) for each in missing])
+        return Scores(probability, log_odds, ("age", "hypertension"), baseline, variant)
 
 
 class FakePredictionRepository(Failing, PredictionRepository):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,36 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from builders.predictions import patient
 from contracts.predictions import PATIENTS, ColumnarRiskModelContract, RiskModelContract
+from stroke.adapters.onnx.graph import Graph
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore
+from stroke.adapters.training.verification import probe_patients
 from stroke.domain.errors import InvalidModel, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
+from stroke.domain.patient import GENDERS, SMOKING_STATUSES, Patient
+
+BEFORE = Path(__file__).with_name("models") / "stroke-spline-lr-e9b54b6f8e26.onnx"
+
+
+@st.composite
+def patients_with_gaps(draw: st.DrawFn) -> Patient:
+    return Patient(
+        gender=draw(st.sampled_from(GENDERS)),
+        age=draw(st.floats(0, 120)),
+        hypertension=draw(st.integers(0, 1)),
+        heart_disease=draw(st.integers(0, 1)),
+        avg_glucose_level=draw(st.none() | st.floats(20, 600)),
+        bmi=draw(st.none() | st.floats(8, 100)),
+        smoking_status=draw(st.sampled_from(SMOKING_STATUSES)),
+    )
 
 
 @pytest.fixture
@@ -60,6 +82,16 @@ def linear_graph(
     return content
 
 
+def columns_of(people: list[Patient]) -> dict[str, NDArray[Any]]:
+    return {
+        name: np.array(
+            [getattr(each, name) for each in people],
+            dtype=object if name in TEXT_FEATURES else np.float64,
+        )
+        for name in RAW_FEATURES
+    }
+
+
 def save(content: bytes, tmp_path: Path) -> Path:
     file = tmp_path / "bare.onnx"
     file.write_bytes(content)
@@ -84,17 +116,52 @@ class TestShippedModel(RiskModelContract, ColumnarRiskModelContract):
             parts = sum(contribution.log_odds for contribution in made.contributions)
             assert abs(made.baseline_log_odds + parts - logit) < 1e-9
 
+    def test_it_answers_complete_patients_as_the_model_before_it_had_companions(
+        self, model: OnnxRiskModel
+    ) -> None:
+        before, now = Graph(BEFORE.read_bytes()), Graph((SHIPPED / DEFAULT / GRAPH).read_bytes())
+        probes = probe_patients(20_000)
+        columns = {name: probes[name].to_numpy() for name in RAW_FEATURES}
+        wanted, of_wanted = before.run(columns)
+        found, of_found = now.run(columns)
+        assert found.tobytes() == wanted.tobytes()
+        assert of_found is not None
+        assert of_wanted is not None
+        assert of_found.tobytes() == of_wanted.tobytes()
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.lists(patients_with_gaps(), min_size=1, max_size=20))
+    def test_whatever_is_missing_one_patient_a_batch_and_columns_give_the_same(
+        self, people: list[Patient]
+    ) -> None:
+        model = OnnxRiskModel(SHIPPED / DEFAULT)
+        scores = model.score(columns_of(people))
+        names = [variant.missing for variant in model.description.variants]
+        for row, (who, made) in enumerate(zip(people, model.assess(people), strict=True)):
+            [alone] = model.assess([who])
+            assert alone.probability == pytest.approx(made.probability, rel=1e-12)
+            assert (alone.category, alone.missing) == (made.category, who.missing)
+            assert scores.probability[row] == made.probability
+            assert names[scores.variant[row]] == who.missing
+            parts = math.fsum(c.log_odds for c in made.contributions)
+            logit = math.log(made.probability) - math.log1p(-made.probability)
+            assert abs(made.baseline_log_odds + parts - logit) < 1e-9
+            lacked = {c.feature: c.log_odds for c in made.contributions if c.value is None}
+            assert lacked == dict.fromkeys(who.missing, 0.0)
+
+    def test_a_measurement_that_is_there_changes_no_companion_that_does_not_look_at_it(
+        self, model: OnnxRiskModel
+    ) -> None:
+        risks = {
+            model.assess([patient(bmi=None, avg_glucose_level=glucose)])[0].probability
+            for glucose in (60.0, 120.0, 250.0)
+        }
+        assert len(risks) == 3
+
     def test_the_columnar_path_gives_what_the_patients_path_gives(
         self, model: OnnxRiskModel
     ) -> None:
-        columns = {
-            name: np.array(
-                [getattr(each, name) for each in PATIENTS],
-                dtype=object if name in TEXT_FEATURES else np.float64,
-            )
-            for name in RAW_FEATURES
-        }
-        scores = model.score(columns)
+        scores = model.score(columns_of(PATIENTS))
         assert scores.probability.tolist() == [m.probability for m in model.assess(PATIENTS)]
         assert set(scores.features) == set(RAW_FEATURES)
 
@@ -108,6 +175,75 @@ class TestShippedModel(RiskModelContract, ColumnarRiskModelContract):
         )
         assert young.probability < old.probability < ill.probability
         assert old.factors[0] == "age"
+
+
+class TestGraphThatTakesGapsItself(RiskModelContract, ColumnarRiskModelContract):
+    """An imported graph with an imputer, whose manifest says that the BMI may be missing."""
+
+    @pytest.fixture
+    def model(self, tmp_path: Path) -> OnnxRiskModel:
+        return OnnxRiskModel(imputing(tmp_path, ["bmi"]))
+
+    def test_the_missing_measurement_counts_as_what_the_graph_takes_for_it(
+        self, model: OnnxRiskModel
+    ) -> None:
+        [lacking, typical] = model.assess([patient(bmi=None), patient(bmi=30.0)])
+        assert lacking.probability == typical.probability
+        assert (lacking.variant, lacking.accuracy) == ("without bmi", None)
+
+
+def imputing(folder: Path, missing: list[str]) -> Path:
+    """Write an artefact whose graph takes 30 for a missing BMI; its manifest names ``missing``."""
+    model = onnx.load_from_string(
+        linear_graph({"age": TensorProto.DOUBLE, "bmi": TensorProto.DOUBLE})
+    )
+    nodes = [
+        helper.make_node("IsNaN", ["bmi_f"], ["absent"]),
+        helper.make_node("Where", ["absent", "thirty", "bmi_f"], ["filled"]),
+    ]
+    model.graph.initializer.append(helper.make_tensor("thirty", TensorProto.DOUBLE, [], [30.0]))
+    summing = next(node for node in model.graph.node if node.op_type == "Sum")
+    summing.input[:] = ["age_f", "filled"]
+    at = list(model.graph.node).index(summing)
+    rest = list(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend([*rest[:at], *nodes, *rest[at:]])
+    content = model.SerializeToString()
+    made = folder / "imputing"
+    made.mkdir()
+    (made / GRAPH).write_bytes(content)
+    manifest = {
+        "name": "imputing",
+        "version": "imputing-1",
+        "model_type": "test",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "features": ["age", "bmi"],
+        "bands": {"medium": 0.06, "high": 0.1},
+        "companions": [{"missing": [name]} for name in missing],
+    }
+    (made / MANIFEST).write_text(json.dumps(manifest))
+    return made
+
+
+def test_a_graph_that_cannot_do_without_what_its_manifest_names_is_refused(tmp_path: Path) -> None:
+    artefact = imputing(tmp_path, [])
+    content = linear_graph({"age": TensorProto.DOUBLE, "bmi": TensorProto.DOUBLE})
+    (artefact / GRAPH).write_bytes(content)
+    change_manifest(
+        artefact,
+        companions=[{"missing": ["bmi"]}],
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+    with pytest.raises(InvalidModel, match="one probability"):
+        OnnxRiskModel(artefact)
+
+
+def test_companions_whose_intercept_is_wrong_are_refused(artefact: Path) -> None:
+    companions = json.loads((artefact / MANIFEST).read_text())["companions"]
+    companions[1]["intercept"] += 0.01
+    change_manifest(artefact, companions=companions)
+    with pytest.raises(InvalidModel, match="do not sum"):
+        OnnxRiskModel(artefact)
 
 
 class TestGraphWithoutContributions(RiskModelContract, ColumnarRiskModelContract):

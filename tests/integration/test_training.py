@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,11 @@ from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.adapters.training import trainer
 from stroke.adapters.training.artefact import library_versions, write_artefact
 from stroke.adapters.training.data import LabelledPatients, read_csv
-from stroke.adapters.training.graph import to_onnx
-from stroke.adapters.training.spline_regression import FittedModel, pipeline
+from stroke.adapters.training.graph import Line, to_onnx
+from stroke.adapters.training.spline_regression import FittedModel, fit, pipeline
 from stroke.adapters.training.verification import probe_patients
 from stroke.domain.errors import ConversionMismatch, InvalidData, InvalidModel
+from stroke.domain.features import RAW_FEATURES
 from stroke.domain.risk import RiskBands
 
 
@@ -40,12 +42,23 @@ def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path
     assert trained["training"] == shipped.training
     assert trained["bands"] == shipped.bands.model_dump()
     assert trained["histograms"] == {
-        name: {key: list(value) for key, value in histogram.model_dump().items() if value}
+        name: histogram.model_dump(mode="json", exclude_unset=True)
         for name, histogram in shipped.histograms.items()
     }
-    for name, metric in shipped.metrics.items():
-        for part, value in trained["metrics"][name].items():
-            assert value == pytest.approx(getattr(metric, part), rel=1e-6, abs=1e-9)
+    check_metrics(trained, shipped.model_dump())
+    for companion, known in zip(trained["companions"], shipped.companions, strict=True):
+        assert tuple(companion["missing"]) == known.missing
+        assert companion["bands"] == (known.bands and known.bands.model_dump())
+        assert companion["intercept"] == known.intercept
+        assert companion.get("lacking") == (known.lacking and known.lacking.model_dump())
+        check_metrics(companion, known.model_dump())
+        lost = known.model_dump()["compared"]["auc_lost"]
+        assert companion["compared"]["auc_lost"] == pytest.approx(lost, rel=1e-6, abs=1e-9)
+
+
+def check_metrics(trained: dict[str, Any], shipped: dict[str, Any]) -> None:
+    for name, metric in shipped["metrics"].items():
+        assert trained["metrics"][name] == pytest.approx(metric, rel=1e-6, abs=1e-9)
 
 
 def test_the_same_data_gives_the_same_graph_byte_for_byte(tmp_path: Path) -> None:
@@ -56,11 +69,54 @@ def test_the_same_data_gives_the_same_graph_byte_for_byte(tmp_path: Path) -> Non
     assert graphs[0] == graphs[1]
 
 
+def test_a_companion_of_another_fit_is_refused() -> None:
+    data = labelled()
+    fitted = fit(data, samples=1)
+    lines = {missing: each.line for missing, each in fitted.companions.items()}
+    right = to_onnx(fitted.pipeline[0], fitted.full, lines, "right")
+    trainer.verify_export(fitted, right, data.features)
+
+    for missing in lines:
+        swapped = {**lines, missing: fitted.full}
+        graph = to_onnx(fitted.pipeline[0], fitted.full, swapped, "wrong")
+        with pytest.raises(ConversionMismatch, match=r"differs from the original"):
+            trainer.verify_export(fitted, graph, data.features)
+
+
+def test_a_companion_looks_at_nothing_that_its_patients_lack() -> None:
+    data = labelled()
+    fitted = fit(data, samples=1)
+    for missing, companion in fitted.companions.items():
+        of_feature = dict.fromkeys(RAW_FEATURES, 0.0)
+        for group, slope in zip(fitted.pipeline[0].groups_, companion.line.slopes, strict=True):
+            of_feature[group] += abs(slope)
+        assert {name for name, slope in of_feature.items() if slope == 0} == set(missing)
+
+
+def test_patients_without_glucose_are_trained_on_and_counted(tmp_path: Path) -> None:
+    data = labelled()
+    data.features.loc[::5, "avg_glucose_level"] = np.nan
+    data.features.loc[::10, "bmi"] = np.nan
+    manifest = trainer.train(data, tmp_path / "gaps", name="gaps", samples=1)
+    count = len(data)
+    assert manifest["training"]["missing_avg_glucose_level"] == -(-count // 5)
+    assert manifest["histograms"]["bmi"]["missing"] == pytest.approx(-(-count // 10) / count)
+    whole = int(data.features.notna().all(axis=1).sum())
+    assert {each["compared"]["patients"] for each in manifest["companions"]} == {whole}
+    glucose, bmi, both = manifest["companions"]
+    assert (glucose["lacking"]["patients"], both["lacking"]["patients"]) == (
+        -(-count // 5) - -(-count // 10),
+        -(-count // 10),
+    )
+    assert "lacking" not in bmi
+
+
 def test_a_graph_of_another_fit_is_refused() -> None:
     data = labelled()
     fitted = pipeline().fit(data.features, data.outcome)
     other = LogisticRegression().fit(fitted[0].transform(data.features), 1 - data.outcome)
-    graph = to_onnx(fitted[0], other, "wrong")
+    wrong = Line(other.coef_[0], float(other.intercept_[0]))
+    graph = to_onnx(fitted[0], wrong, {}, "wrong")
     model = FittedModel(fitted, RiskBands(0.1, 0.2), {}, {})
     with pytest.raises(ConversionMismatch, match=r"differs from the original.*age="):
         trainer.verify_export(model, graph, data.features)

@@ -71,17 +71,20 @@ class Bands:
 
 
 AGE_GROUPS: Final = Bands((50, 80), get_args(AgeGroup))
+DERIVED_FROM: Final = {"bmi_category": "bmi", "glucose_category": "avg_glucose_level"}
+"""Which measurement that may be missing an engineered feature cannot be derived without."""
+
 # WHO's adult BMI classes (WHO Technical Report Series 894, 2000).
 BMI_CATEGORIES: Final = Bands((18.5, 25, 30, 35, 40), get_args(BmiCategory))
 GLUCOSE_CATEGORIES: Final = Bands((70, 85, 100, 110, 126, 140), get_args(GlucoseCategory))
 
 
 class EngineeredFeatures(TypedDict):
-    """The four features that the service derives from the measurements."""
+    """The four features that the service derives; None where the measurement is missing."""
 
     age_group: str
-    bmi_category: str
-    glucose_category: str
+    bmi_category: str | None
+    glucose_category: str | None
     age_hypertension: float
 
 
@@ -89,10 +92,14 @@ def engineer(patient: Patient) -> EngineeredFeatures:
     """Return the engineered features of ``patient``."""
     return {
         "age_group": AGE_GROUPS.label(patient.age),
-        "bmi_category": BMI_CATEGORIES.label(patient.bmi),
-        "glucose_category": GLUCOSE_CATEGORIES.label(patient.avg_glucose_level),
+        "bmi_category": _label(BMI_CATEGORIES, patient.bmi),
+        "glucose_category": _label(GLUCOSE_CATEGORIES, patient.avg_glucose_level),
         "age_hypertension": patient.age * patient.hypertension,
     }
+
+
+def _label(bands: Bands, value: float | None) -> str | None:
+    return None if value is None else bands.label(value)
 
 
 def disagreements(patient: Patient, claimed: Mapping[str, object]) -> tuple[Violation, ...]:

@@ -1,9 +1,10 @@
-"""A patient as the model sees one: seven measurements, and who and where they are."""
+"""A patient as the model sees one: seven measurements, two of which may be missing."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -37,10 +38,15 @@ AGE: Final = Range(0, 120, "years")
 AVG_GLUCOSE_LEVEL: Final = Range(20, 600, "mg/dL")
 BMI: Final = Range(8, 100, "kg/m²")
 
+OPTIONAL: Final = ("avg_glucose_level", "bmi")
+"""Measurements that a patient may lack (None), where the served model can do without them."""
+
 # Lengths of the columns that existing deployments have, in code points.
 NAME_LENGTH: Final = 100
 COUNTRY_LENGTH: Final = 50
 PROVINCE_LENGTH: Final = 50
+
+_NO_NUMBER: Final = "must be a number"
 
 # C0, DEL and C1 controls, and the lone surrogates that no encoding can store.
 _UNPRINTABLE: Final = re.compile("[\u0000-\u001f\u007f-\u009f\ud800-\udfff]")
@@ -51,16 +57,17 @@ class Patient:
     """One patient's measurements.
 
     ``age`` in years, ``avg_glucose_level`` in mg/dL, ``bmi`` in kg/m²; ``hypertension`` and
-    ``heart_disease`` are 0 or 1. ``name``, ``country`` and ``province`` take no part in the
-    score. Raises ``InvalidPatient`` naming every field that is not plausible.
+    ``heart_disease`` are 0 or 1. The measurements in ``OPTIONAL`` are None where they are missing.
+    ``name``, ``country`` and ``province`` take no part in the score. Raises ``InvalidPatient``
+    naming every field that is not plausible.
     """
 
     gender: str
     age: float
     hypertension: int
     heart_disease: int
-    avg_glucose_level: float
-    bmi: float
+    avg_glucose_level: float | None
+    bmi: float | None
     smoking_status: str
     name: str = ""
     country: str = ""
@@ -70,13 +77,11 @@ class Patient:
         # One expression for the patients that are fine, which is nearly all of them.
         if not (
             type(self.age) is float
-            and type(self.avg_glucose_level) is float
-            and type(self.bmi) is float
             and type(self.hypertension) is int
             and type(self.heart_disease) is int
             and 0.0 <= self.age <= AGE.high
-            and AVG_GLUCOSE_LEVEL.low <= self.avg_glucose_level <= AVG_GLUCOSE_LEVEL.high
-            and BMI.low <= self.bmi <= BMI.high
+            and _is_measured_or_missing(self.avg_glucose_level, AVG_GLUCOSE_LEVEL)
+            and _is_measured_or_missing(self.bmi, BMI)
             and 0 <= self.hypertension <= 1
             and 0 <= self.heart_disease <= 1
             and self.gender in GENDERS
@@ -90,12 +95,19 @@ class Patient:
         ):
             self._normalise()
 
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The measurements that the patient lacks, in the order of ``OPTIONAL``."""
+        if self.bmi is not None and self.avg_glucose_level is not None:
+            return ()
+        return tuple(name for name in OPTIONAL if getattr(self, name) is None)
+
     def _normalise(self) -> None:
         """Take whole numbers for measurements, or say everything that is wrong."""
         violations = [
             *_number("age", self.age, AGE),
-            *_number("avg_glucose_level", self.avg_glucose_level, AVG_GLUCOSE_LEVEL),
-            *_number("bmi", self.bmi, BMI),
+            *_optional("avg_glucose_level", self.avg_glucose_level, AVG_GLUCOSE_LEVEL),
+            *_optional("bmi", self.bmi, BMI),
             *_flag("hypertension", self.hypertension),
             *_flag("heart_disease", self.heart_disease),
             *_choice("gender", self.gender, GENDERS),
@@ -107,12 +119,26 @@ class Patient:
         if violations:
             raise InvalidPatient(tuple(violations))
         for field in ("age", "avg_glucose_level", "bmi"):
-            object.__setattr__(self, field, float(getattr(self, field)))
+            if (value := getattr(self, field)) is not None:
+                object.__setattr__(self, field, float(value))
+
+
+def lacking(missing: Iterable[str], may_be_missing: Container[str]) -> tuple[Violation, ...]:
+    """Return a violation for each of the ``missing`` measurements that must not be missing."""
+    return tuple(Violation(name, _NO_NUMBER) for name in missing if name not in may_be_missing)
+
+
+def _is_measured_or_missing(value: object, plausible: Range) -> bool:
+    return value is None or (type(value) is float and plausible.low <= value <= plausible.high)
+
+
+def _optional(field: str, value: object, plausible: Range) -> list[Violation]:
+    return [] if value is None else _number(field, value, plausible)
 
 
 def _number(field: str, value: object, plausible: Range) -> list[Violation]:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return [Violation(field, "must be a number")]
+        return [Violation(field, _NO_NUMBER)]
     if isinstance(value, float) and not math.isfinite(value):
         return [Violation(field, "must be a finite number")]
     return [] if value in plausible else [Violation(field, f"must be {plausible}")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -87,9 +87,12 @@ class Span(NamedTuple):
 def prediction_data(prediction: Prediction) -> Mapping[str, Any]:
     """Return what the column ``prediction_data`` holds: features used and their explanation.
 
-    The patient's name stays out, so that masking one column hides it everywhere downstream.
+    The patient's name stays out, so that masking one column hides it everywhere downstream. A
+    measurement that is missing is None, like the category that is derived from it; ``accuracy``
+    is there only where the answer had one.
     """
     patient, assessment = prediction.patient, prediction.assessment
+    accuracy = assessment.accuracy
     return {
         "gender": patient.gender,
         "age": patient.age,
@@ -101,4 +104,5 @@ def prediction_data(prediction: Prediction) -> Mapping[str, Any]:
         **engineer(patient),
         "baseline_log_odds": assessment.baseline_log_odds,
         "log_odds": {c.feature: c.log_odds for c in assessment.contributions},
+        **({} if accuracy is None else {"accuracy": asdict(accuracy)}),
     }

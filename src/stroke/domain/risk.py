@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
 from stroke.domain.drift import References
+from stroke.domain.patient import OPTIONAL
 
 TOP_FACTORS: Final = 3
+FULL: Final = "full"
+"""Name of the variant of a model that takes every measurement."""
 
 
 class RiskCategory(StrEnum):
@@ -39,10 +42,13 @@ class RiskBands:
 
 
 class Contribution(NamedTuple):
-    """What one feature adds to this patient's risk, in log-odds against the model's baseline."""
+    """What one feature adds to this patient's risk, in log-odds against the model's baseline.
+
+    ``value`` is None where the measurement is missing.
+    """
 
     feature: str
-    value: str | float | int
+    value: str | float | int | None
     log_odds: float
 
     @property
@@ -54,17 +60,37 @@ class Contribution(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How well a companion ranks patients, beside the full model on the same patients.
+
+    Both were cross-validated on the same folds over ``patients`` who lacked nothing, so that
+    neither had seen whom it scored. ``auc_lost`` is ``auc_of_full_model`` less ``auc``, with its
+    95 % interval from a bootstrap of pairs; an interval that holds 0 means that no loss was found.
+    """
+
+    patients: int
+    auc: float
+    auc_of_full_model: float
+    auc_lost: float
+    auc_lost_low: float
+    auc_lost_high: float
+
+
+@dataclass(frozen=True, slots=True)
 class RiskAssessment:
     """A probability of stroke and why.
 
     ``contributions`` has one entry per feature, strongest first, and with the baseline's
-    log-odds sums to the probability's logit (to 1e-9).
+    log-odds sums to the probability's logit (to 1e-9). ``missing`` names the measurements that
+    the patient lacked; ``accuracy`` then says what that costs, where the model knows.
     """
 
     probability: float
     category: RiskCategory
     contributions: tuple[Contribution, ...]
     baseline_log_odds: float
+    missing: tuple[str, ...] = ()
+    accuracy: Accuracy | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
@@ -75,6 +101,34 @@ class RiskAssessment:
         """Names of the features that move this patient's risk most, strongest first."""
         return [c.feature for c in self.contributions[:TOP_FACTORS] if c.log_odds]
 
+    @property
+    def variant(self) -> str:
+        """Name of the variant of the model that assessed the patient."""
+        return variant_name(self.missing)
+
+
+def variant_name(missing: Sequence[str]) -> str:
+    """Return the name of the variant that assesses patients who lack ``missing``."""
+    return f"without {' and '.join(missing)}" if missing else FULL
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVariant:
+    """What assesses the patients who lack exactly ``missing``.
+
+    ``metrics`` and ``accuracy`` are of cross-validation, and empty where nobody measured them.
+    """
+
+    missing: tuple[str, ...]
+    bands: RiskBands
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: Accuracy | None = None
+
+    @property
+    def name(self) -> str:
+        """The variant's name."""
+        return variant_name(self.missing)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
@@ -82,7 +136,8 @@ class ModelDescription:
 
     ``metrics`` maps a metric's name to ``{"value", "low", "high"}`` (95 % bootstrap interval);
     ``training`` holds the facts of its training data and ``histograms`` their distribution; all
-    are empty for a model that came without them.
+    are empty for a model that came without them. ``companions`` assess patients who lack
+    measurements: there is one for each combination of those that may be missing.
     """
 
     name: str
@@ -94,3 +149,16 @@ class ModelDescription:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     histograms: References = field(default_factory=dict)
+    companions: tuple[ModelVariant, ...] = ()
+
+    @property
+    def variants(self) -> tuple[ModelVariant, ...]:
+        """The full model, and then its companions."""
+        return (ModelVariant((), self.bands, self.metrics), *self.companions)
+
+    @property
+    def may_be_missing(self) -> tuple[str, ...]:
+        """The measurements that a patient may lack, in the order of ``OPTIONAL``."""
+        return tuple(
+            name for name in OPTIONAL if any(name in each.missing for each in self.companions)
+        )

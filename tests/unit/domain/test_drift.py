@@ -92,3 +92,56 @@ def test_few_predictions_say_nothing() -> None:
     assert not found.is_beyond(0.25, 101)
     assert not found.is_beyond(100.0, 100)
     assert not drift("age", AGES, Tally([0, 0, 0])).is_beyond(0, 0)
+
+
+WITH_GAPS = ReferenceHistogram((0.25, 0.5, 0.25), cuts=(40.0, 60.0), missing=0.04)
+
+
+def gaps(missing: int, *, of: ReferenceHistogram = WITH_GAPS, known: int = 1000) -> float:
+    psi = drift("bmi", of, Tally([known // 4, known // 2, known // 4], missing)).psi
+    assert psi is not None
+    return psi
+
+
+def test_missing_values_are_a_bin_of_their_own_where_a_patient_may_lack_them() -> None:
+    found = drift("bmi", WITH_GAPS, Tally([250, 500, 250], 250))
+    assert found.histogram.names[-1] == "missing"
+    assert found.histogram.expected == pytest.approx([0.24, 0.48, 0.24, 0.04])
+    assert found.shares == pytest.approx([0.2, 0.4, 0.2, 0.2])
+    assert found.samples == 1250
+    assert found.psi == pytest.approx(
+        (0.8 - 0.96) * math.log(0.8 / 0.96) + (0.2 - 0.04) * math.log(0.2 / 0.04)
+    )
+
+
+def test_as_many_gaps_as_in_training_are_no_drift() -> None:
+    assert gaps(40, known=960) == pytest.approx(0, abs=1e-12)
+
+
+def test_patients_who_lack_nothing_have_not_drifted_from_those_of_whom_some_did() -> None:
+    assert gaps(0) < 0.05
+
+
+@pytest.mark.parametrize("trained", [0.0, 0.04])
+def test_a_fifth_without_a_value_is_a_major_shift(trained: float) -> None:
+    histogram = ReferenceHistogram((0.25, 0.5, 0.25), cuts=(40.0, 60.0), missing=trained)
+    assert gaps(250, of=histogram) > 0.25
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+def test_more_gaps_than_in_training_never_count_for_less(one: int, other: int) -> None:
+    fewer, more = sorted((one, other))
+    assert gaps(40 + fewer, known=960) <= gaps(40 + more, known=960) + 1e-12
+
+
+def test_where_no_patient_may_lack_it_a_missing_value_is_in_no_bin() -> None:
+    found = drift("age", AGES, Tally([25, 50, 25], 900))
+    assert found.samples == 100
+    assert found.psi == pytest.approx(0, abs=1e-12)
+    assert "missing" not in AGES.names
+
+
+@pytest.mark.parametrize("missing", [-0.1, 1.0, math.nan])
+def test_a_share_of_missing_values_that_is_none_is_refused(missing: float) -> None:
+    with pytest.raises(ValueError, match="missing"):
+        ReferenceHistogram((0.5, 0.5), cuts=(1.0,), missing=missing)

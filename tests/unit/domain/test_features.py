@@ -121,3 +121,22 @@ def test_bands_that_overlap_or_lack_a_label_cannot_be_made(
 ) -> None:
     with pytest.raises(ValueError, match="rising cuts"):
         Bands(cuts, labels)
+
+
+@given(st.booleans(), st.booleans())
+def test_a_missing_measurement_has_no_category_and_leaves_the_other_features(
+    bmi_missing: bool, glucose_missing: bool
+) -> None:
+    gaps = dict.fromkeys(["bmi"] * bmi_missing + ["avg_glucose_level"] * glucose_missing)
+    whole, made = engineer(patient()), engineer(patient(**gaps))
+    assert made == {
+        **whole,
+        **({"bmi_category": None} if bmi_missing else {}),
+        **({"glucose_category": None} if glucose_missing else {}),
+    }
+
+
+def test_a_category_of_a_missing_measurement_cannot_be_claimed() -> None:
+    claims = {"bmi_category": "Overweight", "glucose_category": None}
+    incomplete = patient(bmi=None, avg_glucose_level=None)
+    assert [each.field for each in disagreements(incomplete, claims)] == ["bmi_category"]

@@ -18,6 +18,7 @@ from stroke.domain.patient import (
     PROVINCE_LENGTH,
     SMOKING_STATUSES,
     Range,
+    lacking,
 )
 
 RANGES = {"age": AGE, "avg_glucose_level": AVG_GLUCOSE_LEVEL, "bmi": BMI}
@@ -47,9 +48,40 @@ def test_the_next_number_outside_a_range_is_refused(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", RANGES)
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "45", None, 10**400])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, True, "45", "", 10**400])
 def test_what_is_no_finite_number_is_refused(field: str, value: object) -> None:
     assert violated(**{field: value}) == [field]
+
+
+SUBSETS = [(), ("avg_glucose_level",), ("bmi",), ("avg_glucose_level", "bmi")]
+
+
+@pytest.mark.parametrize("missing", SUBSETS)
+def test_bmi_and_glucose_may_be_missing_and_are_then_named(missing: tuple[str, ...]) -> None:
+    incomplete = patient(**dict.fromkeys(missing))
+    assert incomplete.missing == missing
+    assert [getattr(incomplete, name) for name in missing] == [None] * len(missing)
+
+
+@pytest.mark.parametrize(
+    "field", ["gender", "age", "hypertension", "heart_disease", "smoking_status"]
+)
+def test_no_other_measurement_may_be_missing(field: str) -> None:
+    assert violated(**{field: None}) == [field]
+
+
+@pytest.mark.parametrize("missing", SUBSETS)
+@pytest.mark.parametrize("allowed", SUBSETS)
+def test_what_the_model_needs_and_the_patient_lacks_is_named(
+    missing: tuple[str, ...], allowed: tuple[str, ...]
+) -> None:
+    named = [violation.field for violation in lacking(missing, allowed)]
+    assert named == [name for name in missing if name not in allowed]
+
+
+def test_a_measurement_that_is_there_is_checked_though_another_is_missing() -> None:
+    assert violated(bmi=None, avg_glucose_level=601.0) == ["avg_glucose_level"]
+    assert type(patient(bmi=None, avg_glucose_level=90).avg_glucose_level) is float
 
 
 @pytest.mark.parametrize("field", RANGES)

@@ -18,6 +18,7 @@ from fakes.predictions import (
     FakePredictionRepository,
     FakeRiskModel,
 )
+from stroke.domain.patient import OPTIONAL
 
 
 class TestFakePredictionRepository(PredictionRepositoryContract):
@@ -37,6 +38,18 @@ class TestFakeRiskModel(RiskModelContract):
     @pytest.fixture
     def model(self) -> FakeRiskModel:
         return FakeRiskModel()
+
+
+class TestFakeRiskModelWithCompanions(RiskModelContract):
+    @pytest.fixture
+    def model(self) -> FakeRiskModel:
+        return FakeRiskModel(may_be_missing=OPTIONAL)
+
+
+class TestFakeColumnarRiskModelWithCompanions(ColumnarRiskModelContract):
+    @pytest.fixture
+    def model(self) -> FakeColumnarRiskModel:
+        return FakeColumnarRiskModel(may_be_missing=OPTIONAL)
 
 
 class TestFakeColumnarRiskModel(ColumnarRiskModelContract):

@@ -19,7 +19,6 @@ from stroke.adapters.arrow.csv_rows import Mask
 from stroke.adapters.arrow.scoring import (
     CATEGORIES,
     FACTOR_SEPARATOR,
-    categorise,
     explained_features,
     factor_codes,
 )
@@ -108,7 +107,7 @@ class BatchScoring(BatchScorer):
 
     def _added(self, scores: Scores) -> list[pa.Array]:
         description = self._model.description
-        categories = pa.array(categorise(scores.probability, description.bands))
+        categories = pa.array(scores.categories(description))
         factors = factor_codes(scores, np.zeros(len(scores.probability), np.int64))
         added = [
             pa.array(scores.probability),
@@ -118,7 +117,7 @@ class BatchScoring(BatchScorer):
         ]
         if self._contributions:
             added += [pa.array(np.ascontiguousarray(part)) for part in scores.log_odds.T]
-            added.append(pa.repeat(pa.scalar(scores.baseline_log_odds), len(factors)))
+            added.append(pa.array(scores.baseline_log_odds))
         return added
 
 

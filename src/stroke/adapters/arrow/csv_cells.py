@@ -6,13 +6,13 @@ The vectorised path must agree with this one; it sends here every row that it is
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from decimal import Decimal
 from typing import Final
 
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.features import ENGINEERED_FEATURES, disagreements
-from stroke.domain.patient import Patient
+from stroke.domain.patient import Patient, lacking
 
 # Either a quoted cell, after whose closing quote text may follow, or a bare one.
 _CELL: Final = re.compile(r'(?:"((?:[^"]|"")*+)"([^,]*+)|([^,]*+))(,|\Z)', re.DOTALL)
@@ -68,11 +68,12 @@ def judge(row: bytes, positions: Mapping[str, int], width: int) -> Patient:
     return patient_of({name: cells[position] for name, position in positions.items()})
 
 
-def patient_of(values: Mapping[str, object]) -> Patient:
+def patient_of(values: Mapping[str, object], may_be_missing: Container[str] = ()) -> Patient:
     """Return the patient of ``values``, numbers or texts of them, as the domain judges them.
 
     Without a value (None) a personal text is empty and an engineered feature claims nothing.
-    Raises ``InvalidPatient``, which quotes none of them.
+    Only the measurements in ``may_be_missing`` may have none. Raises ``InvalidPatient``, which
+    quotes none of them.
     """
     fields = {name: values[name] for name in _TEXTS if name in values}
     fields |= {name: "" for name in PERSONAL if name in fields and fields[name] is None}
@@ -82,6 +83,8 @@ def patient_of(values: Mapping[str, object]) -> Patient:
         flag = _numeric(values[name])  # spreadsheets write 1.0
         fields[name] = int(flag) if flag in (0.0, 1.0) else flag
     patient = Patient(**fields)  # type: ignore[arg-type]
+    if gaps := lacking(patient.missing, may_be_missing):
+        raise InvalidPatient(gaps)
     claims = {name: _claim(name, values[name]) for name in ENGINEERED_FEATURES if name in values}
     if wrong := disagreements(patient, claims):
         raise InvalidPatient(wrong)

@@ -16,7 +16,7 @@ from stroke.adapters.arrow.csv_rows import Indices, Rows
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
-from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskBands, RiskCategory
+from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskCategory
 
 Floats = NDArray[np.float64]
 
@@ -57,20 +57,16 @@ def lines(
     cells = [
         _texts(rows).take(pa.array(2 * kept)),
         _shortest(scores.probability),
-        endings.take(pa.array(factor_codes(scores, categorise(scores.probability, model.bands)))),
+        endings.take(pa.array(factor_codes(scores, scores.categories(model)))),
     ]
     if contributions:
-        ending = newline.decode() if ids is None else ""
         cells += [_shortest(np.ascontiguousarray(part)) for part in scores.log_odds.T]
-        cells.append(pa.repeat(pa.scalar(f"{scores.baseline_log_odds}{ending}"), len(kept)))
+        cells.append(_shortest(scores.baseline_log_odds))
+        if ids is None:
+            cells[-1] = pc.binary_join_element_wise(cells[-1], newline.decode(), "")
     if ids is not None:
         cells.append(pa.array([f"{number}{newline.decode()}" for number in ids], pa.string()))
     return _content(pc.binary_join_element_wise(*cells, ","))
-
-
-def categorise(probability: Floats, bands: RiskBands) -> Indices:
-    """Return the index of each probability's category, as ``RiskBands.categorise`` has it."""
-    return np.searchsorted((bands.medium, bands.high), probability, side="right")
 
 
 def strongest(log_odds: Floats) -> list[Indices]:

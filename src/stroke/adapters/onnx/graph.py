@@ -68,7 +68,8 @@ class Graph:
 
         Raises ``InvalidModel`` when the graph fails on them, or gives no probabilities.
 
-        ``columns`` holds the raw features, ``(N,)`` each: text as objects, numbers as float64.
+        ``columns`` holds the raw features, ``(N,)`` each: text as objects, numbers as float64. NaN
+        is a missing measurement, which no engineered feature that the graph takes is made of.
         """
         derived = engineered(columns, self._derived) if self._derived else {}
         feed: dict[str, NDArray[Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -9,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from stroke.domain.drift import WATCHED, ReferenceHistogram
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
-from stroke.domain.features import FEATURES, RAW_FEATURES
-from stroke.domain.patient import Patient
-from stroke.domain.risk import ModelDescription, RiskBands
+from stroke.domain.features import DERIVED_FROM, FEATURES, RAW_FEATURES
+from stroke.domain.patient import OPTIONAL, Patient
+from stroke.domain.risk import Accuracy, ModelDescription, ModelVariant, RiskBands
 
 GRAPH: Final = "model.onnx"
 MANIFEST: Final = "manifest.json"
@@ -44,8 +45,13 @@ class Bands(_Part):
 
     @model_validator(mode="after")
     def _rise(self) -> Bands:
-        RiskBands(self.medium, self.high)
+        self.value  # noqa: B018 -- it checks itself
         return self
+
+    @property
+    def value(self) -> RiskBands:
+        """The bands in the domain's words."""
+        return RiskBands(self.medium, self.high)
 
 
 class Contributions(_Part):
@@ -73,12 +79,62 @@ class Metric(_Part):
     high: float
 
 
+class Compared(_Part):
+    """A companion beside the full model, cross-validated on the same patients.
+
+    ``auc_lost`` is the full model's AUC less the companion's, with a paired bootstrap interval.
+    """
+
+    patients: Annotated[int, Field(gt=0)]
+    auc: float
+    auc_of_full_model: float
+    auc_lost: Metric
+
+    @property
+    def value(self) -> Accuracy:
+        """The comparison in the domain's words."""
+        lost = self.auc_lost
+        return Accuracy(
+            self.patients, self.auc, self.auc_of_full_model, lost.value, lost.low, lost.high
+        )
+
+
+class Lacking(_Part):
+    """Patients of the training data who really lacked it, and the strokes that were expected."""
+
+    patients: Annotated[int, Field(gt=0)]
+    strokes: Annotated[int, Field(ge=0)]
+    expected: float
+
+
+class Companion(_Part):
+    """How the graph scores patients who lack exactly ``missing``: it gets NaN for each of them.
+
+    Without ``bands`` the model's own hold. ``intercept`` plus the columns of ``contributions`` is
+    the logit of these patients' probability.
+    """
+
+    missing: tuple[str, ...]
+    bands: Bands | None = None
+    intercept: float | None = None
+    metrics: dict[str, Metric] = Field(default_factory=dict)
+    compared: Compared | None = None
+    lacking: Lacking | None = None
+
+    @model_validator(mode="after")
+    def _known(self) -> Companion:
+        if not self.missing or self.missing != tuple(n for n in OPTIONAL if n in self.missing):
+            raise ValueError(f"what a companion misses is of {', '.join(OPTIONAL)}, in this order")
+        return self
+
+
 class Histogram(_Part):
-    """Shares of the training data, by cuts of a number or by labels of a category."""
+    """Shares of known values, by cuts or by labels, and the share of patients without one."""
 
     shares: tuple[float, ...]
     cuts: tuple[float, ...] = ()
     labels: tuple[str, ...] = ()
+    missing: float | None = None
 
     @model_validator(mode="after")
     def _whole(self) -> Histogram:
@@ -88,11 +144,14 @@ class Histogram(_Part):
     @property
     def value(self) -> ReferenceHistogram:
         """The histogram in the domain's words."""
-        return ReferenceHistogram(self.shares, self.cuts, self.labels)
+        return ReferenceHistogram(self.shares, self.cuts, self.labels, self.missing)
 
 
 class Manifest(_Part):
-    """See the module's docstring; version 1 of the format."""
+    """See the module's docstring; version 1 of the format.
+
+    ``companions`` say which measurements may be missing: there is one for each combination.
+    """
 
     manifest_version: Literal[1] = 1
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
@@ -107,6 +166,7 @@ class Manifest(_Part):
     training: dict[str, Any] = Field(default_factory=dict)
     libraries: dict[str, str] = Field(default_factory=dict)
     histograms: dict[str, Histogram] = Field(default_factory=dict)
+    companions: tuple[Companion, ...] = ()
 
     @model_validator(mode="after")
     def _known(self) -> Manifest:
@@ -125,6 +185,23 @@ class Manifest(_Part):
             raise ValueError(f"the reference patient is not plausible: {error}") from error
         return self
 
+    @model_validator(mode="after")
+    def _whole(self) -> Manifest:
+        """Check that whatever may be missing may be so in every combination, and alone."""
+        missing = [companion.missing for companion in self.companions]
+        names = [name for name in OPTIONAL if any(name in each for each in missing)]
+        wanted = {each for n in range(len(names)) for each in combinations(names, n + 1)}
+        if len(set(missing)) < len(missing) or set(missing) != wanted:
+            raise ValueError(
+                f"{' and '.join(names)} may be missing: one companion for each combination of them"
+            )
+        for feature, measurement in DERIVED_FROM.items():
+            if feature in self.features and measurement in names:
+                raise ValueError(f"{measurement} must not be missing: {feature} is derived from it")
+        if self.contributions and any(each.intercept is None for each in self.companions):
+            raise ValueError("each companion of a graph that gives contributions has an intercept")
+        return self
+
     @property
     def description(self) -> ModelDescription:
         """The manifest in the domain's words."""
@@ -134,13 +211,26 @@ class Manifest(_Part):
             model_type=self.model_type,
             sha256=self.sha256,
             features=self.features,
-            bands=RiskBands(self.bands.medium, self.bands.high),
-            metrics={name: metric.model_dump() for name, metric in self.metrics.items()},
+            bands=self.bands.value,
+            metrics=_dumped(self.metrics),
             training=self.training,
             histograms={
                 name: self.histograms[name].value for name in WATCHED if name in self.histograms
             },
+            companions=tuple(
+                ModelVariant(
+                    each.missing,
+                    (each.bands or self.bands).value,
+                    _dumped(each.metrics),
+                    None if each.compared is None else each.compared.value,
+                )
+                for each in self.companions
+            ),
         )
+
+
+def _dumped(metrics: dict[str, Metric]) -> dict[str, Any]:
+    return {name: metric.model_dump() for name, metric in metrics.items()}
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +23,17 @@ from stroke.adapters.onnx.manifest import (
 from stroke.adapters.onnx.shapley import shapley_values
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.application.predictions.ports import RiskModel
-from stroke.domain.errors import InvalidModel, ModelNotFound
+from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
-from stroke.domain.patient import Patient
-from stroke.domain.risk import Contribution, ModelDescription, RiskAssessment
+from stroke.domain.patient import OPTIONAL, Patient, lacking
+from stroke.domain.risk import (
+    Contribution,
+    ModelDescription,
+    RiskAssessment,
+    RiskCategory,
+)
 
+_CATEGORIES: Final = tuple(RiskCategory)
 # A foreign model may answer 0 or 1 exactly, whose log-odds are infinite: they count as this far.
 _CERTAIN: Final = 1e-12
 
@@ -48,6 +55,8 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         if set(self.manifest.features) != set(self._graph.features):
             raise InvalidModel(f"{path}: the graph takes other features than the manifest says")
         self._description = self.manifest.description
+        self._variants = self._description.variants
+        self._place = _places([variant.missing for variant in self._variants])
         self._reference = {name: self.manifest.reference_patient[name] for name in RAW_FEATURES}
         self._explain_by_graph()
         self._check_reference_patient()
@@ -61,32 +70,49 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
             return []  # not every graph runs on no rows
         scores = self.score(_columns(patients))
         strongest = np.argsort(-np.abs(scores.log_odds), axis=1, kind="stable").tolist()
-        names, baseline = scores.features, scores.baseline_log_odds
+        names = scores.features
         values_of = attrgetter(*names)
-        categorise = self._description.bands.categorise
+        told = [(variant.missing, variant.accuracy) for variant in self._variants]
         return [
             RiskAssessment(
                 probability,
-                categorise(probability),
+                _CATEGORIES[category],
                 tuple([Contribution(names[i], values[i], parts[i]) for i in order]),
                 baseline,
+                *told[variant],
             )
-            for values, probability, parts, order in zip(
+            for values, probability, category, parts, order, baseline, variant in zip(
                 map(values_of, patients),
                 scores.probability.tolist(),
+                scores.categories(self._description).tolist(),
                 scores.log_odds.tolist(),
                 strongest,
+                scores.baseline_log_odds.tolist(),
+                scores.variant.tolist(),
                 strict=True,
             )
         ]
 
     def score(self, columns: Columns) -> Scores:
+        variant = self._variant(columns)
         probability, contributions = self._graph.run(columns)
         if contributions is not None and self._of_feature is not None:
             parts = contributions @ self._of_feature if self._summed else contributions
-            return Scores(probability, parts, self._explained, self._intercept)
+            return Scores(probability, parts, self._explained, self._intercepts[variant], variant)
         parts = shapley_values(self._log_odds, columns, self._reference)
-        return Scores(probability, parts, RAW_FEATURES, self._reference_log_odds)
+        baseline = np.full(len(probability), self._reference_log_odds)
+        return Scores(probability, parts, RAW_FEATURES, baseline, variant)
+
+    def _variant(self, columns: Columns) -> NDArray[np.int64]:
+        """Return which variant each patient needs. Raises ``InvalidPatient`` if there is none."""
+        code = np.zeros(len(columns[OPTIONAL[0]]), np.int64)
+        for place, name in enumerate(OPTIONAL):
+            code |= np.isnan(columns[name]).astype(np.int64) << place
+        variant: NDArray[np.int64] = self._place[code]
+        if (variant < 0).any():
+            missing = [name for name in OPTIONAL if np.isnan(columns[name]).any()]
+            raise InvalidPatient(lacking(missing, self._description.may_be_missing))
+        return variant
 
     def _explain_by_graph(self) -> None:
         """Prepare the sums of the graph's own contributions, if the manifest describes them."""
@@ -95,24 +121,30 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         if described is None or not self._graph.explains:
             return
         self._explained = tuple(dict.fromkeys(described.columns))
-        self._intercept = described.intercept
+        of_companions = [each.intercept for each in self.manifest.companions]
+        self._intercepts = np.array([described.intercept, *of_companions], np.float64)
         self._of_feature = np.array(
             [[float(column == f) for f in self._explained] for column in described.columns]
         )
         self._summed = self._explained != described.columns
 
     def _check_reference_patient(self) -> None:
-        """Score one patient, so that a graph that cannot is refused now and not at noon."""
-        reference = _columns([Patient(**self._reference)])
+        """Score one patient, so that a graph that cannot is refused now and not at noon.
+
+        The patient is scored by each variant: with all measurements, and without some.
+        """
+        whole = Patient(**self._reference)
+        reference = _columns(
+            [replace(whole, **dict.fromkeys(variant.missing)) for variant in self._variants]  # type: ignore[arg-type]
+        )
         try:
             if self._of_feature is None:
                 self._reference_log_odds = float(self._log_odds(reference)[0])
             scores = self.score(reference)
         except (ValueError, TypeError, IndexError) as error:
             raise InvalidModel("the graph does not score the reference patient") from error
-        [probability] = scores.probability
-        logit = scores.baseline_log_odds + float(scores.log_odds.sum())
-        if not 0 <= probability <= 1 or abs(_logit(probability) - logit) > 1e-6:  # noqa: PLR2004
+        logit = scores.baseline_log_odds + scores.log_odds.sum(axis=1)
+        if not (np.abs(_logit(scores.probability) - logit) <= 1e-6).all():  # noqa: PLR2004
             raise InvalidModel("the graph's contributions do not sum to its probability")
 
     def _log_odds(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
@@ -129,6 +161,17 @@ def _columns(patients: Sequence[Patient]) -> dict[str, NDArray[Any]]:
         )
         for name in RAW_FEATURES
     }
+
+
+def _places(variants: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+    """Return the place of the variant for each set of missing measurements, -1 where none is.
+
+    Bit ``i`` of a set's number says that ``OPTIONAL[i]`` is missing.
+    """
+    places = np.full(1 << len(OPTIONAL), -1)
+    for at, missing in enumerate(variants):
+        places[sum(1 << OPTIONAL.index(name) for name in missing)] = at
+    return places
 
 
 def _logit(probability: Any) -> Any:

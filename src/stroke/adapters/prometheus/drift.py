@@ -51,15 +51,15 @@ class DriftWindow:
         width = 1
         for name, histogram in references.items():
             self._offsets[name] = width
-            width += len(histogram.shares)
+            width += len(histogram.shares) + 1  # those that are missing come last
         self._width = width
         # One more than the window: the present slot is not whole yet.
         self._length = (SLOTS + 1) * width * _WORD
-        bins = [(name, each.cuts, each.labels) for name, each in references.items()]
+        bins = [(name, each.cuts, each.labels, "missing") for name, each in references.items()]
         self._layout = sha256(repr((hours, bins)).encode()).hexdigest()[:12]
         self._words = self._opened(os.getpid() if worker is None else worker)
         self._counted = [
-            (_value(name), self._offsets[name], histogram.place)
+            (_value(name), self._offsets[name], histogram.place, len(histogram.shares))
             for name, histogram in references.items()
         ]
 
@@ -67,8 +67,9 @@ class DriftWindow:
         """Count the patients of ``predictions`` and their scores."""
         words, start = self._words, self._slot()
         for prediction in predictions:
-            for value, offset, place in self._counted:
-                words[start + offset + place(value(prediction))] += 1
+            for value_of, offset, place, missing in self._counted:
+                value = value_of(prediction)
+                words[start + offset + (missing if value is None else place(value))] += 1
 
     def drifts(self) -> list[Drift]:
         """Return the counts of all workers within the window."""
@@ -79,8 +80,8 @@ class DriftWindow:
                 if latest - SLOTS <= words[start] <= latest and words[start]:
                     for name, tally in tallies.items():
                         first = start + self._offsets[name]
-                        counts = words[first : first + len(tally.counts)]
-                        tallies[name] = tally + Tally(list(counts))
+                        *counts, missing = words[first : first + len(tally.counts) + 1]
+                        tallies[name] = tally + Tally(counts, missing)
         return [drift(name, self._references[name], tally) for name, tally in tallies.items()]
 
     def _number(self) -> int:
@@ -147,7 +148,7 @@ class DriftMetrics(Collector):
         psi, samples = self.describe()
         for each in self._window.drifts() if self._window else ():
             labels = [each.feature, self._model_version]
-            samples.add_metric(labels, each.tally.samples)
+            samples.add_metric(labels, each.samples)
             if each.psi is not None:
                 psi.add_metric(labels, each.psi)
         yield from (psi, samples)

@@ -45,7 +45,7 @@ def drift_plot(each: Drift) -> Figure:
     figure = Figure(figsize=(6.0, 3.2), layout="constrained")
     axes = figure.subplots()
     at = range(len(each.shares))
-    axes.bar([x - 0.2 for x in at], each.histogram.shares, 0.4, color=GREY, label="training data")
+    axes.bar([x - 0.2 for x in at], each.histogram.expected, 0.4, color=GREY, label="training data")
     axes.bar([x + 0.2 for x in at], each.shares, 0.4, color=BLUE, label="predictions")
     axes.set_xticks(list(at), each.histogram.names, rotation=30, ha="right")
     axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -55,12 +55,12 @@ def drift_plot(each: Drift) -> Figure:
 
 def _row(each: Drift, threshold: float, minimum: int) -> list[Cell]:
     drifted = "yes" if each.is_beyond(threshold, minimum) else "no"
-    if each.tally.samples < minimum:
+    if each.samples < minimum:
         drifted = f"too few to say (fewer than {minimum:,})"
     return [
         Cell(each.feature, is_header=True),
         Cell(decimal(each.psi, "no predictions"), is_number=True),
-        Cell(f"{each.tally.samples:,}", is_number=True),
+        Cell(f"{each.samples:,}", is_number=True),
         Cell(f"{each.tally.unknown:,}", is_number=True),
         Cell(drifted),
     ]
@@ -68,7 +68,7 @@ def _row(each: Drift, threshold: float, minimum: int) -> list[Cell]:
 
 def _plot(each: Drift, mark: str) -> dict[str, Any]:
     title = f"{each.feature}: training data and predictions"
-    bins = zip(each.histogram.names, each.histogram.shares, each.shares, strict=True)
+    bins = zip(each.histogram.names, each.histogram.expected, each.shares, strict=True)
     return {
         "svg": as_svg(lambda: drift_plot(each), mark),
         "id": mark,

@@ -110,6 +110,7 @@ def card(manifest: dict[str, Any]) -> str:
         "",
         *_training_lines(manifest.get("training")),
         *_metric_lines(manifest.get("metrics")),
+        *[line for each in manifest.get("companions", ()) for line in _companion_lines(each)],
     ]
     return "\n".join(lines)
 
@@ -117,9 +118,12 @@ def card(manifest: dict[str, Any]) -> str:
 def _training_lines(training: dict[str, Any] | None) -> list[str]:
     if not training:
         return ["**Training data.** Unknown: the model was imported.", ""]
+    glucose = training.get("missing_avg_glucose_level")
+    and_glucose = f" and {glucose:,} without a glucose level" if glucose else ""
     return [
         f"**Training data.** {training['rows']:,} patients, {training['strokes']:,} with a stroke,",
-        f"{training['missing_bmi']:,} without a BMI (taken as the median). One data set: no",
+        f"{training['missing_bmi']:,} without a BMI{and_glucose} (taken as the median to fit the",
+        "full model). One data set: no",
         "claim is made for other populations; outcomes are not dated.",
         "",
     ]
@@ -131,13 +135,50 @@ def _metric_lines(metrics: dict[str, dict[str, float]] | None) -> list[str]:
     return [
         "**Cross-validated** (5 times 5-fold, patients not seen in training; 95 % bootstrap):",
         "",
+        *_metric_table(metrics),
+        "",
+        "ECE over 10 bins of equal count. A calibrated model has slope 1, intercept 0, O/E 1.",
+        "",
+    ]
+
+
+def _metric_table(metrics: dict[str, dict[str, float]]) -> list[str]:
+    return [
         "| metric | value | interval |",
         "|---|---|---|",
         *(
             f"| {name} | {m['value']:.4f} | {m['low']:.4f} to {m['high']:.4f} |"
             for name, m in metrics.items()
         ),
+    ]
+
+
+def _companion_lines(companion: dict[str, Any]) -> list[str]:
+    bands, missing = companion["bands"], " and ".join(companion["missing"])
+    lines = [
+        f"## Without {missing}",
         "",
-        "ECE over 10 bins of equal count. A calibrated model has slope 1, intercept 0, O/E 1.",
+        "A companion assesses the patients who lack it. It was fitted to all patients, by their",
+        "other measurements.",
+        "",
+        f"**Bands.** Medium from {bands['medium']}, high from {bands['high']}.",
         "",
     ]
+    if compared := companion.get("compared"):
+        auc, full = compared["auc"], compared["auc_of_full_model"]
+        lost, patients = compared["auc_lost"], f"{compared['patients']:,}"
+        lines += [
+            f"**What is lost.** Of the same {patients} patients, who lack nothing, the companion's",
+            f"AUC is {auc:.4f} and the full model's is {full:.4f}: the loss is {lost['value']:.4f}",
+            f"({lost['low']:.4f} to {lost['high']:.4f}; below 0 is a gain).",
+            "",
+        ]
+    if lacking := companion.get("lacking"):
+        patients, strokes = f"{lacking['patients']:,}", f"{lacking['strokes']:,}"
+        lines += [
+            f"**Who really lacked it.** {patients} patients of the training data; {strokes} had a",
+            f"stroke, and {lacking['expected']} were expected. Whoever was not measured may be",
+            "sicker than their other measurements say. The companion does not count that.",
+            "",
+        ]
+    return [*lines, "Cross-validated as above:", "", *_metric_table(companion["metrics"]), ""]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stroke.domain.errors import InvalidData
 from stroke.domain.features import RAW_FEATURES
-from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, SMOKING_STATUSES
+from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, OPTIONAL, SMOKING_STATUSES
 
 OUTCOME: Final = "stroke"
 _RANGES: Final = {
@@ -29,7 +29,7 @@ FEWEST: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class LabelledPatients:
-    """Raw features ``(N, 7)``, missing BMI as NaN, and the outcome ``(N,)`` of 0 and 1."""
+    """Raw features ``(N, 7)``, NaN for what is missing, and the outcome ``(N,)`` of 0 and 1."""
 
     features: pd.DataFrame
     outcome: NDArray[np.int64]
@@ -40,12 +40,16 @@ class LabelledPatients:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What a manifest says of the data."""
+        """What a manifest says of the data.
+
+        ``missing_bmi`` is always there, other counts of missing values where there are any.
+        """
+        missing = {name: int(self.features[name].isna().sum()) for name in OPTIONAL}
         return {
             "sha256": self.sha256,
             "rows": len(self),
             "strokes": int(self.outcome.sum()),
-            "missing_bmi": int(self.features["bmi"].isna().sum()),
+            **{f"missing_{n}": count for n, count in missing.items() if count or n == "bmi"},
         }
 
 
@@ -65,7 +69,7 @@ def read_csv(path: Path) -> LabelledPatients:
     features = table[list(RAW_FEATURES)].copy()
     for name in _RANGES:
         numbers = pd.to_numeric(features[name], errors="coerce").astype(np.float64)
-        given = features[name].notna() | (name != "bmi")  # a BMI may be missing
+        given = features[name].notna() | (name not in OPTIONAL)
         _refuse(path, name, given & ~numbers.between(*_RANGES[name]))
         features[name] = numbers
     _refuse(path, "gender", ~features["gender"].isin(GENDERS))

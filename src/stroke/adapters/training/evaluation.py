@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from sklearn.metrics import average_precision_score, log_loss
@@ -30,6 +30,46 @@ METRICS: Final[dict[str, Callable[[Labels, Floats], float]]] = {
     "ece": expected_calibration_error,
     "observed_to_expected": observed_to_expected,
 }
+
+
+def compare_areas(
+    outcome: Labels,
+    full: list[Floats],
+    companion: list[Floats],
+    *,
+    samples: int = BOOTSTRAP_SAMPLES,
+) -> dict[str, Any]:
+    """Return both areas under the curve, and by how much the companion's is smaller.
+
+    ``full`` and ``companion`` hold one ``(N,)`` array per repeat of a cross-validation, on the
+    same folds. The interval (95 %, percentiles) is of differences: each bootstrap sample scores
+    both models on the same patients.
+    """
+    areas = [
+        (area_under_curve(outcome, one), area_under_curve(outcome, other))
+        for one, other in zip(full, companion, strict=True)
+    ]
+    of_full, of_companion = (float(value) for value in np.mean(areas, axis=0))
+    stream, lost = np.random.default_rng(0), []
+    for sample in range(samples):
+        chosen = stream.integers(0, len(outcome), len(outcome))
+        labels = outcome[chosen]
+        if 0 < labels.sum() < len(labels):
+            repeat = sample % len(full)
+            lost.append(
+                area_under_curve(labels, full[repeat][chosen])
+                - area_under_curve(labels, companion[repeat][chosen])
+            )
+    return {
+        "patients": len(outcome),
+        "auc": of_companion,
+        "auc_of_full_model": of_full,
+        "auc_lost": {
+            "value": of_full - of_companion,
+            "low": float(np.quantile(lost, 0.025)),
+            "high": float(np.quantile(lost, 0.975)),
+        },
+    }
 
 
 def evaluate(

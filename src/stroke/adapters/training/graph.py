@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from sklearn.linear_model import LogisticRegression
 
 from stroke.adapters.training.splines import (
     FLAGS,
@@ -17,11 +18,19 @@ from stroke.adapters.training.splines import (
     truncated_cubes_to_basis,
 )
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
+from stroke.domain.patient import OPTIONAL
 
 # The oldest operator set whose Equal compares strings.
 _OPSET: Final = 19
 _IR_VERSION: Final = 9
 _FLOAT: Final = TensorProto.DOUBLE
+
+
+class Line(NamedTuple):
+    """A logistic regression: a slope for each column of the design ``(15,)``, and an intercept."""
+
+    slopes: NDArray[np.float64]
+    intercept: float
 
 
 class _Writer:
@@ -42,10 +51,10 @@ class _Writer:
     def smooth(self, name: str, design: SplineDesign) -> list[str]:
         """Clip a measurement and add its spline basis."""
         value = name
-        if name == "bmi":
-            missing = self.node("IsNaN", [name], "bmi_missing")
-            median = self.constant("bmi_median", [[design.bmi_median_]])
-            value = self.node("Where", [missing, median, name], "bmi_filled")
+        if name in OPTIONAL:
+            missing = self.node("IsNaN", [name], f"{name}_missing")
+            median = self.constant(f"{name}_median", [[design.medians_[name]]])
+            value = self.node("Where", [missing, median, name], f"{name}_filled")
         low, high = design.clip_[name]
         value = self.node("Max", [value, self.constant(f"{name}_low", [[low]])], f"{name}_raised")
         value = self.node(
@@ -61,6 +70,16 @@ class _Writer:
         weights = self.constant(f"{name}_weights", truncated_cubes_to_basis(knots))
         return [value, self.node("MatMul", [cubes, weights], f"{name}_nonlinear")]
 
+    def choice(self) -> str:
+        """Return the number ``[N]`` of the set that each patient lacks: see ``_set_number``."""
+        bits = []
+        for place, name in enumerate(OPTIONAL):
+            bit = self.node("Cast", [f"{name}_missing"], f"{name}_bit", to=TensorProto.INT64)
+            weight = self.constant(f"{name}_place", [[1 << place]], dtype=np.int64)
+            bits.append(self.node("Mul", [bit, weight], f"{name}_code"))
+        code = self.node("Add", bits, "code")
+        return self.node("Squeeze", [code, self.constant("last", [1], dtype=np.int64)], "choice")
+
     def indicator(self, name: str, level: str, number: int) -> str:
         """Return 1.0 where a text feature has ``level``, else 0.0."""
         constant = self.constant(f"{name}_level_{number}", [[level]], dtype=object)
@@ -68,12 +87,19 @@ class _Writer:
         return self.node("Cast", [equal], f"{name}_indicator_{number}", to=_FLOAT)
 
 
-def to_onnx(design: SplineDesign, regression: LogisticRegression, name: str) -> bytes:
+def to_onnx(
+    design: SplineDesign, full: Line, companions: Mapping[tuple[str, ...], Line], name: str
+) -> bytes:
     """Return the serialised graph; the same fit gives the same bytes.
 
-    Inputs: the seven raw features, ``[N, 1]``. Outputs: ``probability [N, 1]`` and
-    ``contributions [N, 7]`` in ``RAW_FEATURES``' order, centred on the training mean.
+    Inputs: the seven raw features, ``[N, 1]``, NaN for a missing one of ``OPTIONAL``. Outputs:
+    ``probability [N, 1]`` and ``contributions [N, 7]`` in ``RAW_FEATURES``' order, centred on the
+    training mean. All lines share the design, so that the choice of a patient's line is one
+    look-up in a table of slopes; where there is no companion, the full one takes the median.
     """
+    lines = [full] * (1 << len(OPTIONAL))
+    for missing, line in companions.items():
+        lines[_set_number(missing)] = line
     write = _Writer()
     columns = [column for feature in SMOOTH for column in write.smooth(feature, design)]
     columns += FLAGS
@@ -83,15 +109,18 @@ def to_onnx(design: SplineDesign, regression: LogisticRegression, name: str) -> 
     ]
     raw = write.node("Concat", columns, "design", axis=1)
     centred = write.node("Sub", [raw, write.constant("mean", design.mean_[None, :])], "centred")
-    weights = (regression.coef_[0] / design.scale_)[None, :]
-    terms = write.node("Mul", [centred, write.constant("weights", weights)], "terms")
+    choice = write.choice()
+    weights = write.constant("weights", [line.slopes / design.scale_ for line in lines])
+    chosen = write.node("Gather", [weights, choice], "chosen_weights")
+    terms = write.node("Mul", [centred, chosen], "terms")
     of_feature = [[float(group == f) for f in RAW_FEATURES] for group in design.groups_]
     contributions = write.node(
         "MatMul", [terms, write.constant("of_feature", of_feature)], "contributions"
     )
     axis = write.constant("axis", [1], dtype=np.int64)
     total = write.node("ReduceSum", [contributions, axis], "total", keepdims=1)
-    intercept = write.constant("intercept", regression.intercept_.reshape(1, 1))
+    intercepts = write.constant("intercepts", [[line.intercept] for line in lines])
+    intercept = write.node("Gather", [intercepts, choice], "intercept")
     log_odds = write.node("Add", [total, intercept], "log_odds")
     write.node("Sigmoid", [log_odds], "probability")
     graph = helper.make_graph(
@@ -116,3 +145,8 @@ def to_onnx(design: SplineDesign, regression: LogisticRegression, name: str) -> 
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def _set_number(missing: tuple[str, ...]) -> int:
+    """Return the row of the table of slopes: bit ``i`` says that ``OPTIONAL[i]`` is missing."""
+    return sum(1 << OPTIONAL.index(name) for name in missing)

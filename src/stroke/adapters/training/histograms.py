@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stroke.domain.drift import SCORE
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import OPTIONAL
 
 BINS: Final = 10
 _FLAGS: Final = ("hypertension", "heart_disease")
@@ -24,8 +25,8 @@ def reference_histograms(
 
     ``features`` is ``(N, 7)``, ``probability`` ``(N,)`` what the fitted model gives for them (in
     sample: it is the distribution that counts, not how right it is). Numbers have ten bins of
-    equal count, fewer where values are equal. Missing values are left out: the service takes no
-    patient without a measurement.
+    equal count, fewer where values are equal. The bins are of the known values; the share of
+    missing ones is beside them where a patient may lack the measurement.
     """
     found: dict[str, dict[str, Any]] = {}
     for name in RAW_FEATURES:
@@ -36,6 +37,8 @@ def reference_histograms(
             found[name] = _of_categories([str(value) for value in column])
         else:
             found[name] = _of_numbers(column.to_numpy(dtype=np.float64))
+        if name in OPTIONAL:
+            found[name]["missing"] = float(features[name].isna().mean())
     found[SCORE] = _of_numbers(probability, digits=_DIGITS)
     return found
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from stroke.domain.errors import InvalidData
-from stroke.domain.patient import SMOKING_STATUSES
+from stroke.domain.patient import OPTIONAL, SMOKING_STATUSES
 
 Floats = NDArray[np.float64]
 
@@ -50,12 +50,12 @@ def restricted_cubic_basis(values: Floats, knots: Floats) -> Floats:
 class SplineDesign(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Raw features to a standardised design matrix ``(N, 15)``.
 
-    ``groups_[j]`` is the raw feature that column ``j`` belongs to. A missing BMI counts as the
-    median: marking it would let the model read that the sickest were not weighed.
+    ``groups_[j]`` is the raw feature that column ``j`` belongs to. A missing measurement counts as
+    the median: marking it would let the model read that the sickest were not weighed.
     """
 
     def fit(self, features: pd.DataFrame, _: Any = None) -> Self:
-        self.bmi_median_ = float(features["bmi"].median())
+        self.medians_ = {name: float(features[name].median()) for name in OPTIONAL}
         self.knots_: dict[str, Floats] = {}
         self.clip_: dict[str, tuple[float, float]] = {}
         for name in SMOOTH:
@@ -98,7 +98,7 @@ class SplineDesign(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _filled(self, features: pd.DataFrame, name: str) -> Floats:
         values = features[name]
-        if name == "bmi":
-            values = values.fillna(self.bmi_median_)
+        if name in OPTIONAL:
+            values = values.fillna(self.medians_[name])
         numbers: Floats = values.to_numpy(np.float64)
         return numbers

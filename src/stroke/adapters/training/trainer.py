@@ -18,13 +18,15 @@ from stroke.adapters.training.artefact import (
 )
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES
-from stroke.adapters.training.graph import to_onnx
+from stroke.adapters.training.graph import Line, to_onnx
 from stroke.adapters.training.histograms import reference_histograms
-from stroke.adapters.training.spline_regression import MODEL_TYPE, FittedModel, fit
+from stroke.adapters.training.spline_regression import MODEL_TYPE, FittedModel, fit, risk
 from stroke.adapters.training.verification import compare, probe_patients, run_graph
-from stroke.application.quality.calibration import logit
+from stroke.application.quality.calibration import Floats, logit
 from stroke.domain.errors import ConversionMismatch
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import OPTIONAL
+from stroke.domain.risk import RiskBands
 
 TOLERANCE: Final = 1e-9
 _PROBES: Final = 5_000
@@ -46,7 +48,8 @@ def train(
     """
     check_free(folder, replace=replace)  # now, and not after a minute's work
     fitted = fit(data, samples=samples, progress=progress)
-    graph = to_onnx(fitted.pipeline[0], fitted.pipeline[-1], name)
+    companions = {missing: each.line for missing, each in fitted.companions.items()}
+    graph = to_onnx(fitted.pipeline[0], fitted.full, companions, name)
     verify_export(fitted, graph, pd.concat([data.features, probe_patients(_PROBES)]))
     manifest = _manifest(name, data, fitted, graph)
     write_artefact(folder, artefact_files(graph, manifest), replace=replace)
@@ -54,15 +57,27 @@ def train(
 
 
 def verify_export(fitted: FittedModel, graph: bytes, patients: pd.DataFrame) -> None:
-    """Raise ``ConversionMismatch`` unless the graph's probabilities and contributions are right."""
+    """Raise ``ConversionMismatch`` unless the graph's probabilities and contributions are right.
+
+    ``patients`` are scored as they are where they lack nothing, and once more as if they lacked
+    what each companion is there for.
+    """
+    lines: dict[tuple[str, ...], Line] = {(): fitted.full}
+    lines |= {missing: companion.line for missing, companion in fitted.companions.items()}
+    for missing, line in lines.items():
+        taken = patients.dropna(subset=[name for name in OPTIONAL if name not in missing])
+        taken = taken.assign(**dict.fromkeys(missing, np.nan))
+        wanted = (
+            risk(line, fitted.pipeline[0].transform(taken))
+            if missing
+            else fitted.pipeline.predict_proba(taken)[:, 1]
+        )
+        _verify_variant(graph, taken, wanted, line.intercept)
+
+
+def _verify_variant(graph: bytes, patients: pd.DataFrame, wanted: Floats, intercept: float) -> None:
     probability, contributions = run_graph(graph, ["probability", "contributions"], patients)
-    compare(
-        patients,
-        fitted.pipeline.predict_proba(patients)[:, 1],
-        probability[:, 0],
-        tolerance=TOLERANCE,
-    )
-    intercept = float(fitted.pipeline[-1].intercept_[0])
+    compare(patients, wanted, probability[:, 0], tolerance=TOLERANCE)
     gap = float(np.abs(contributions.sum(axis=1) + intercept - logit(probability[:, 0])).max())
     if not gap <= TOLERANCE:
         raise ConversionMismatch(f"contributions miss the logit of the probability by {gap:.3g}")
@@ -79,11 +94,11 @@ def _manifest(
         "model_type": MODEL_TYPE,
         "sha256": sha256,
         "features": list(RAW_FEATURES),
-        "bands": {"medium": fitted.bands.medium, "high": fitted.bands.high},
+        "bands": _bands(fitted.bands),
         "reference_patient": fitted.reference_patient,
         "contributions": {
             "columns": list(RAW_FEATURES),
-            "intercept": float(fitted.pipeline[-1].intercept_[0]),
+            "intercept": fitted.full.intercept,
         },
         "metrics": fitted.metrics,
         "training": data.facts,
@@ -91,4 +106,19 @@ def _manifest(
         "histograms": reference_histograms(
             data.features, fitted.pipeline.predict_proba(data.features)[:, 1]
         ),
+        "companions": [
+            {
+                "missing": list(missing),
+                "bands": _bands(each.bands),
+                "intercept": each.line.intercept,
+                "metrics": each.metrics,
+                **({} if each.compared is None else {"compared": each.compared}),
+                **({} if each.lacking is None else {"lacking": each.lacking}),
+            }
+            for missing, each in fitted.companions.items()
+        ],
     }
+
+
+def _bands(bands: RiskBands) -> dict[str, float]:
+    return {"medium": bands.medium, "high": bands.high}

@@ -17,14 +17,23 @@ from stroke.domain.risk import ModelDescription
 class Scores:
     """Scores of N patients: ``probability (N,)`` and its parts ``log_odds (N, k)``.
 
-    Column ``j`` of ``log_odds`` belongs to ``features[j]``; with ``baseline_log_odds`` each row
-    sums to the logit of the probability.
+    Column ``j`` of ``log_odds`` belongs to ``features[j]``; with its ``baseline_log_odds (N,)``
+    each row sums to the logit of the probability. ``variant (N,)`` says which one of the model's
+    ``variants`` scored the patient.
     """
 
     probability: NDArray[np.float64]
     log_odds: NDArray[np.float64]
     features: tuple[str, ...]
-    baseline_log_odds: float
+    baseline_log_odds: NDArray[np.float64]
+    variant: NDArray[np.int64]
+
+    def categories(self, model: ModelDescription) -> NDArray[np.int64]:
+        """Return each patient's place among the risk categories, by the bands of their variant."""
+        cuts = np.array([(each.bands.medium, each.bands.high) for each in model.variants])
+        above = self.probability[:, None] >= cuts[self.variant]
+        counted: NDArray[np.int64] = above.sum(axis=1)
+        return counted
 
 
 class ColumnarRiskModel(Protocol):
@@ -40,5 +49,6 @@ class ColumnarRiskModel(Protocol):
         """Score N patients, of whom there is at least one.
 
         ``columns`` holds the raw features, ``(N,)`` each: text as an object array of str, numbers
-        as float64.
+        as float64, NaN where a measurement is missing. Raises ``InvalidPatient`` where one is
+        missing that the model needs.
         """

@@ -22,7 +22,10 @@ class RiskModel(Protocol):
 
     @abstractmethod
     def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
-        """Return one assessment per patient, in order, from one run of the model."""
+        """Return one assessment per patient, in order, from one run of the model.
+
+        Raises ``InvalidPatient`` when one of them lacks a measurement that the model needs.
+        """
 
 
 class PredictionRepository(Protocol):

@@ -16,16 +16,23 @@ from stroke.application.predictions.ports import PredictionObserver, PredictionR
 from stroke.domain.errors import (
     IdempotencyKeyReused,
     IdempotencyKeyTaken,
+    InvalidPatient,
     PredictionNotReplayable,
 )
 from stroke.domain.features import RAW_FEATURES
-from stroke.domain.patient import Patient
+from stroke.domain.patient import Patient, lacking
 from stroke.domain.prediction import (
     Prediction,
     PredictionFilter,
     PredictionRecord,
 )
-from stroke.domain.risk import Contribution, ModelDescription, RiskAssessment, RiskCategory
+from stroke.domain.risk import (
+    Accuracy,
+    Contribution,
+    ModelDescription,
+    RiskAssessment,
+    RiskCategory,
+)
 
 # From this many patients on, scoring leaves the event loop: about 1 ms of it.
 _THREAD_FROM = 64
@@ -70,6 +77,7 @@ class PredictionService:
         around_commit: Around | None = None,
     ) -> None:
         self._model = model
+        self._may_be_missing = model.description.may_be_missing
         self._repository = repository
         self._observer = observer
         self._now = now
@@ -97,10 +105,12 @@ class PredictionService:
 
         With an ``idempotency_key`` the same call again returns the prediction that is already
         stored; raises ``IdempotencyKeyReused`` when that one is of other measurements, and
-        ``PredictionNotReplayable`` when it lacks part of its answer. Raises
-        ``ServiceOverloaded``, ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after
+        ``PredictionNotReplayable`` when it lacks part of its answer. Raises ``InvalidPatient``
+        when the patient lacks a measurement that the model needs, and ``ServiceOverloaded``,
+        ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after
         ``StoreUnavailable`` the row may or may not be stored, and only a key makes a retry safe.
         """
+        self._check_complete([patient])
         if idempotency_key is None:
             return await self._queue.submit((patient, None))
         stored = await self._repository.find_by_key(idempotency_key)
@@ -116,8 +126,10 @@ class PredictionService:
     async def predict_many(self, patients: Sequence[Patient]) -> list[StoredPrediction]:
         """Return one risk per patient, in order: one graph run, one transaction, all or none.
 
-        Raises ``StoreUnavailable`` or ``PredictionRejected``, and then nothing is stored.
+        Raises ``InvalidPatient`` as ``predict`` does, ``StoreUnavailable`` or
+        ``PredictionRejected``, and then nothing is stored.
         """
+        self._check_complete(patients)
         within = self._around([copy_context()]) if self._around else nullcontext()
         async with self._bulk:
             with within:
@@ -147,6 +159,15 @@ class PredictionService:
     async def close(self) -> None:
         """Take no more predictions, and return when every one that waits is answered."""
         await self._queue.close()
+
+    def _check_complete(self, patients: Sequence[Patient]) -> None:
+        """Raise ``InvalidPatient`` for the first one who lacks what the model needs.
+
+        Before they wait for a commit: the patients of others must not fail with them.
+        """
+        for patient in patients:
+            if patient.missing and (violations := lacking(patient.missing, self._may_be_missing)):
+                raise InvalidPatient(violations)
 
     async def _commit(self, requests: Sequence[_Request]) -> list[StoredPrediction]:
         patients = [patient for patient, _ in requests]
@@ -187,6 +208,8 @@ def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
             RiskCategory(record.risk_category or ""),
             _contributions(data),
             float(data["baseline_log_odds"]),
+            patient.missing,
+            Accuracy(**accuracy) if (accuracy := data.get("accuracy")) is not None else None,
         )
     except (KeyError, TypeError, ValueError):  # an imported row may hold any JSON and any number
         raise PredictionNotReplayable(record.id) from None  # whose text may quote the row

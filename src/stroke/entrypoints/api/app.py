@@ -27,6 +27,7 @@ from stroke.entrypoints.api import (
 )
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
+from stroke.entrypoints.api.schemas import wire_of
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.logs import outline
 
@@ -65,7 +66,7 @@ def create_app(container: Container | None = None) -> FastAPI:
         ],
     )
     problems.install(app)
-    openapi.install(app)
+    openapi.install(app, lambda: parts.served().may_be_missing)
     docs.install(app)
     # The last one added is the outermost.
     app.add_middleware(FaultBarrier)
@@ -105,7 +106,10 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
             with _collector_at_ease():
                 yield {
                     KEY: ApiState(
-                        predictions, parts.outcomes(), parts.settings().http.max_body_bytes
+                        predictions,
+                        parts.outcomes(),
+                        parts.settings().http.max_body_bytes,
+                        wire_of(predictions.model.may_be_missing)[0],
                     ),
                     REFUSED: refusals,
                 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
-from stroke.entrypoints.api.schemas import BatchIn, OutcomeIn, PatientIn
+from stroke.entrypoints.api.schemas import OutcomeIn, wire_of
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -50,18 +51,22 @@ def _problem(status: int) -> dict[str, Any]:
     return response
 
 
-def install(app: FastAPI) -> None:
-    """Make ``app`` describe itself completely. The document is built on first use."""
+def install(app: FastAPI, may_be_missing: Callable[[], tuple[str, ...]]) -> None:
+    """Make ``app`` describe itself completely. The document is built on first use.
+
+    ``may_be_missing`` names the measurements that the served model can do without.
+    """
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _document(app, may_be_missing())
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _document(app: FastAPI, may_be_missing: tuple[str, ...]) -> dict[str, Any]:
+    patient, batch = wire_of(may_be_missing)
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -71,8 +76,8 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     _, definitions = models_json_schema(
         [
-            (PatientIn, "validation"),
-            (BatchIn, "validation"),
+            (patient, "validation"),
+            (batch, "validation"),
             (OutcomeIn, "validation"),
             (Problem, "serialization"),
         ],

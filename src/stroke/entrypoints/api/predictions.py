@@ -74,7 +74,7 @@ async def predict(request: Request) -> Response:
     state = api_state(request)
     key = _idempotency_key(request)
     body = await read_body(request, most_bytes=state.most_bytes)
-    patient = parse(PatientIn, body).to_domain()
+    patient = parse(state.patient_wire, body).to_domain()
     stored = await state.predictions.predict(patient, idempotency_key=key)
     # A ready response: FastAPI would validate and render what is known to fit.
     return json_response(_answer(stored))
@@ -92,7 +92,7 @@ async def predict_batch(request: Request) -> Response:
     state = api_state(request)
     body = await read_body(request, most_bytes=state.most_bytes)
     # Ten thousand rows take a while: other requests are served between them.
-    patients = await asyncio.to_thread(_parse_batch, body)
+    patients = await asyncio.to_thread(_parse_batch, state.patient_wire, body)
     stored = await state.predictions.predict_many(patients)
     return await asyncio.to_thread(_render_batch, stored)
 
@@ -105,13 +105,13 @@ class _Envelope(BaseModel):
     patients: Annotated[list[Any], Field(min_length=1, max_length=BATCH_SIZE)]
 
 
-def _parse_batch(body: bytes) -> list[Patient]:
+def _parse_batch(wire: type[PatientIn], body: bytes) -> list[Patient]:
     patients: list[Patient] = []
     wrong: list[FieldProblem] = []
     for index, row in enumerate(parse(_Envelope, body).patients):
         within = f"/patients/{index}"
         try:
-            patients.append(PatientIn.model_validate(row).to_domain())
+            patients.append(wire.model_validate(row).to_domain())
         except ValidationError as error:
             wrong += of_body(error.errors(include_url=False, include_input=False), within)
         except InvalidPatient as error:
@@ -130,7 +130,7 @@ def _render_batch(stored: list[StoredPrediction]) -> Response:
 def _answer(stored: StoredPrediction) -> dict[str, Any]:
     """Return ``PredictionOut`` as a dict, which orjson renders in a tenth of the time."""
     assessment = stored.assessment
-    return {
+    answer = {
         "probability": assessment.probability,
         "risk_category": assessment.category,
         "contributing_factors": assessment.factors,
@@ -146,6 +146,12 @@ def _answer(stored: StoredPrediction) -> dict[str, Any]:
         ],
         "model_version": stored.model_version,
     }
+    if assessment.missing:
+        answer["missing"] = assessment.missing
+        answer["model_variant"] = assessment.variant
+        if assessment.accuracy is not None:
+            answer["accuracy"] = assessment.accuracy
+    return answer
 
 
 def _idempotency_key(request: Request) -> str | None:

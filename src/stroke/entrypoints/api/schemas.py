@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -67,6 +68,11 @@ OUTCOME_EXAMPLE: Final[JsonDict] = {
 Flag = Annotated[
     float, Field(ge=0, le=1, multiple_of=1), WithJsonSchema({"type": "integer", "enum": [0, 1]})
 ]
+Glucose = Annotated[
+    float,
+    Field(ge=AVG_GLUCOSE_LEVEL.low, le=AVG_GLUCOSE_LEVEL.high, description=AVG_GLUCOSE_LEVEL.unit),
+]
+Bmi = Annotated[float, Field(ge=BMI.low, le=BMI.high, description=BMI.unit)]
 Name = Annotated[str, Field(max_length=NAME_LENGTH, pattern=PRINTABLE)]
 Country = Annotated[str, Field(max_length=COUNTRY_LENGTH, pattern=PRINTABLE)]
 Province = Annotated[str, Field(max_length=PROVINCE_LENGTH, pattern=PRINTABLE)]
@@ -88,13 +94,8 @@ class PatientIn(BaseModel):
     age: Annotated[float, Field(ge=AGE.low, le=AGE.high, description=AGE.unit)]
     hypertension: Annotated[Flag, Field(description="1 if diagnosed, else 0")]
     heart_disease: Annotated[Flag, Field(description="1 if diagnosed, else 0")]
-    avg_glucose_level: Annotated[
-        float,
-        Field(
-            ge=AVG_GLUCOSE_LEVEL.low, le=AVG_GLUCOSE_LEVEL.high, description=AVG_GLUCOSE_LEVEL.unit
-        ),
-    ]
-    bmi: Annotated[float, Field(ge=BMI.low, le=BMI.high, description=BMI.unit)]
+    avg_glucose_level: Glucose
+    bmi: Bmi
     smoking_status: SmokingStatus
     name: Name
     country: Country
@@ -134,25 +135,65 @@ class PatientIn(BaseModel):
         return patient
 
 
+_Many: Final = Field(min_length=1, max_length=BATCH_SIZE)
+
+
 class BatchIn(BaseModel):
     """Patients to assess together. All predictions are stored, or none."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"patients": [PATIENT_EXAMPLE]}]})
 
-    patients: Annotated[list[PatientIn], Field(min_length=1, max_length=BATCH_SIZE)]
+    patients: Annotated[list[PatientIn], _Many]
+
+
+_OPTIONAL: Final[dict[str, Any]] = {"avg_glucose_level": Glucose, "bmi": Bmi}
+_MISSING: Final = "null, or left out, where it was not measured"
+
+
+@cache
+def wire_of(may_be_missing: tuple[str, ...]) -> tuple[type[PatientIn], type[BatchIn]]:
+    """Return what clients send to a model that can do without some measurements."""
+    if not may_be_missing:
+        return PatientIn, BatchIn
+    optional: dict[str, Any] = {
+        name: (_OPTIONAL[name] | None, Field(None, description=_MISSING)) for name in may_be_missing
+    }
+    patient = create_model("PatientIn", __base__=PatientIn, __doc__=PatientIn.__doc__, **optional)
+    patients: Any = (Annotated[list[patient], _Many], ...)  # type: ignore[valid-type]
+    batch = create_model("BatchIn", __base__=BatchIn, __doc__=BatchIn.__doc__, patients=patients)
+    return patient, batch
 
 
 class ContributionOut(BaseModel):
     """What one feature adds to this patient's risk, against the model's baseline."""
 
     feature: str
-    value: str | int | float
+    value: str | int | float | None = Field(description="null where it was not measured")
     log_odds: float
     direction: Literal["raises", "lowers", "none"]
 
 
+class AccuracyOut(BaseModel):
+    """How well the companion ranks patients, beside the full model on the same patients.
+
+    Both are cross-validated: neither had seen whom it scored.
+    """
+
+    patients: int = Field(description="patients who lacked nothing, scored by both")
+    auc: float = Field(description="of the companion")
+    auc_of_full_model: float
+    auc_lost: float = Field(description="auc_of_full_model less auc; negative for a gain")
+    auc_lost_low: float = Field(description="lower end of its 95 % interval")
+    auc_lost_high: float = Field(
+        description="upper end; an interval that holds 0 means that no loss was found"
+    )
+
+
 class PredictionOut(BaseModel):
-    """A prediction whose row is committed."""
+    """A prediction whose row is committed.
+
+    The last three fields are there only where a measurement was missing.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [PREDICTION_EXAMPLE]})
 
@@ -162,6 +203,16 @@ class PredictionOut(BaseModel):
     prediction_id: Annotated[int, Field(ge=1)]
     explanation: list[ContributionOut] = Field(description="every feature, strongest first")
     model_version: str
+    missing: list[str] = Field(
+        default_factory=list, description="the measurements that were missing"
+    )
+    model_variant: str = Field(
+        default="full", description="which variant of the model took the patient"
+    )
+    accuracy: AccuracyOut | None = Field(
+        default=None,
+        description="what the missing measurements cost, where the model's manifest says it",
+    )
 
 
 class BatchOut(BaseModel):
@@ -261,6 +312,16 @@ class BandsOut(BaseModel):
     high: float
 
 
+class CompanionOut(BaseModel):
+    """What assesses the patients who lack exactly the ``missing`` measurements."""
+
+    name: str = Field(description="`model_variant` of its answers")
+    missing: list[str]
+    bands: BandsOut
+    metrics: dict[str, Any] = Field(description="cross-validated, each with its 95 % interval")
+    accuracy: AccuracyOut | None
+
+
 class ModelOut(BaseModel):
     """The served model."""
 
@@ -272,6 +333,8 @@ class ModelOut(BaseModel):
     bands: BandsOut
     metrics: dict[str, Any] = Field(description="cross-validated, each with its 95 % interval")
     training: dict[str, Any] = Field(description="facts of the training data")
+    may_be_missing: list[str] = Field(description="measurements that a patient may lack")
+    companions: list[CompanionOut] = Field(description="one for each combination of these")
 
 
 class MessageOut(BaseModel):

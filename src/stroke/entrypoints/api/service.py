@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
 from stroke.domain.errors import SchemaOutdated, StrokeError
+from stroke.domain.risk import ModelVariant, RiskBands
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.problems import problem_response
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas import BandsOut, HealthOut, MessageOut, ModelOut
+from stroke.entrypoints.api.schemas import (
+    AccuracyOut,
+    BandsOut,
+    CompanionOut,
+    HealthOut,
+    MessageOut,
+    ModelOut,
+)
 from stroke.entrypoints.api.state import api_state
 
 router = APIRouter(tags=["service"])
@@ -72,7 +81,24 @@ async def model_info(request: Request) -> ModelOut:
         model_type=model.model_type,
         sha256=model.sha256,
         features=list(model.features),
-        bands=BandsOut(medium=model.bands.medium, high=model.bands.high),
+        bands=_bands(model.bands),
         metrics=dict(model.metrics),
         training=dict(model.training),
+        may_be_missing=list(model.may_be_missing),
+        companions=[_companion(each) for each in model.companions],
     )
+
+
+def _companion(variant: ModelVariant) -> CompanionOut:
+    accuracy = variant.accuracy
+    return CompanionOut(
+        name=variant.name,
+        missing=list(variant.missing),
+        bands=_bands(variant.bands),
+        metrics=dict(variant.metrics),
+        accuracy=None if accuracy is None else AccuracyOut(**asdict(accuracy)),
+    )
+
+
+def _bands(bands: RiskBands) -> BandsOut:
+    return BandsOut(medium=bands.medium, high=bands.high)

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
+from stroke.entrypoints.api.schemas import PatientIn
 
 KEY: Final = "stroke"
 REFUSED: Final = "refused"
@@ -20,6 +21,8 @@ class ApiState(NamedTuple):
     predictions: PredictionService
     outcomes: OutcomeService
     most_bytes: int
+    patient_wire: type[PatientIn]
+    """What the served model's clients send of a patient."""
 
 
 def api_state(request: Request) -> ApiState:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fakes.predictions import FakeColumnarRiskModel
 from stroke.adapters.arrow.csv_rows import cut
-from stroke.adapters.arrow.scoring import categorise, lines, strongest
+from stroke.adapters.arrow.scoring import lines, strongest
 from stroke.application.predictions.columnar import Scores
 from stroke.domain.risk import Contribution, RiskAssessment, RiskBands, RiskCategory
 
@@ -19,11 +19,19 @@ FEATURES = ("age", "bmi", "gender", "hypertension")
 ODDS = st.sampled_from([0.0, -0.0, 0.5, -0.5, 1.0, -2.0, 1e-300])
 
 
+def scores_of(
+    probability: list[float], log_odds: list[list[float]], features: tuple[str, ...] = FEATURES
+) -> Scores:
+    count = len(probability)
+    baseline, variant = np.full(count, -3.0), np.zeros(count, np.int64)
+    return Scores(np.array(probability), np.array(log_odds), features, baseline, variant)
+
+
 def text(
     probability: list[float], log_odds: list[list[float]], ids: list[int] | None = None
 ) -> str:
     rows, _ = cut(b'a,b\r\nskipped\r\n\r\n"c\nd",e\r\n', 2, 2)
-    scores = Scores(np.array(probability), np.array(log_odds), FEATURES, -3.0)
+    scores = scores_of(probability, log_odds)
     kept = np.array([0, 2])[: len(probability)]
     return bytes(lines(rows, kept, scores, MODEL, newline=b"\r\n", ids=ids)).decode()
 
@@ -45,7 +53,7 @@ def test_a_probability_reads_back_as_the_same_number(probability: float) -> None
 
 @given(st.floats(0, 1) | st.sampled_from([0.02, 0.2, np.nextafter(0.2, 0)]))
 def test_categories_are_those_of_the_domain(probability: float) -> None:
-    index = categorise(np.array([probability]), BANDS)[0]
+    index = scores_of([probability], [[0, 0, 0, 0]]).categories(MODEL)[0]
     assert tuple(RiskCategory)[index] == BANDS.categorise(probability)
 
 
@@ -62,7 +70,7 @@ def test_the_strongest_factors_are_those_of_the_domain(log_odds: list[float]) ->
 @pytest.mark.parametrize("version", ["1,0", '1"0', "1\r0"])
 def test_a_version_is_quoted_where_csv_needs_it(version: str) -> None:
     rows, _ = cut(b"a,b\n", 2, 2)
-    scores = Scores(np.array([0.5]), np.array([[1.0]]), ("age",), -3.0)
+    scores = scores_of([0.5], [[1.0]], ("age",))
     model = type(MODEL)(**{n: getattr(MODEL, n) for n in MODEL.__slots__} | {"version": version})
     line = bytes(lines(rows, np.array([0]), scores, model, newline=b"\n"))
     read = pacsv.read_csv(

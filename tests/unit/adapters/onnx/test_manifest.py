@@ -9,7 +9,7 @@ import pytest
 from stroke.adapters.onnx.manifest import MANIFEST, Manifest, read_manifest
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore
 from stroke.domain.errors import InvalidModel, ModelNotFound
-from stroke.domain.risk import RiskBands
+from stroke.domain.risk import Accuracy, RiskBands
 
 
 def manifest_json(**changes: Any) -> dict[str, Any]:
@@ -49,6 +49,27 @@ def test_a_manifest_says_in_the_domains_words_what_its_model_is(tmp_path: Path) 
         ({"surprise": 1}, "surprise"),
         ({"contributions": {"columns": ["shoe_size"], "intercept": 0.0}}, "shoe_size"),
         ({"reference_patient": {"age": 45.0}}, "gender"),
+        ({"companions": [{"missing": ["age"]}]}, "avg_glucose_level, bmi"),
+        ({"companions": [{"missing": []}]}, "avg_glucose_level, bmi"),
+        ({"companions": [{"missing": ["bmi", "avg_glucose_level"]}]}, "in this order"),
+        ({"companions": [{"missing": ["bmi"]}, {"missing": ["bmi"]}]}, "each combination"),
+        ({"companions": [{"missing": ["avg_glucose_level", "bmi"]}]}, "each combination"),
+        (
+            {"companions": [{"missing": ["avg_glucose_level"]}, {"missing": ["bmi"]}]},
+            "each combination",
+        ),
+        (
+            {"features": ["bmi", "bmi_category"], "companions": [{"missing": ["bmi"]}]},
+            "bmi_category is derived",
+        ),
+        (
+            {
+                "contributions": {"columns": ["age"], "intercept": 0.0},
+                "companions": [{"missing": ["bmi"]}],
+            },
+            "intercept",
+        ),
+        ({"companions": [{"missing": ["bmi"], "bands": {"medium": 0.5, "high": 0.1}}]}, "bands"),
     ],
 )
 def test_a_manifest_that_breaks_the_contract_is_refused_by_name(
@@ -56,6 +77,47 @@ def test_a_manifest_that_breaks_the_contract_is_refused_by_name(
 ) -> None:
     with pytest.raises(InvalidModel, match=named):
         read_manifest(write(tmp_path, manifest_json(**changes)))
+
+
+def test_a_manifest_without_companions_needs_every_measurement(tmp_path: Path) -> None:
+    described = read_manifest(write(tmp_path, manifest_json())).description
+    assert (described.may_be_missing, len(described.variants)) == ((), 1)
+
+
+def test_a_manifest_says_what_may_be_missing_and_what_that_costs(tmp_path: Path) -> None:
+    lost = {"value": 0.01, "low": -0.01, "high": 0.03}
+    compared = {"patients": 100, "auc": 0.8, "auc_of_full_model": 0.81, "auc_lost": lost}
+    companions = [
+        {"missing": ["avg_glucose_level"]},
+        {"missing": ["bmi"], "bands": {"medium": 0.3, "high": 0.4}, "compared": compared},
+        {"missing": ["avg_glucose_level", "bmi"]},
+    ]
+    described = read_manifest(write(tmp_path, manifest_json(companions=companions))).description
+    assert described.may_be_missing == ("avg_glucose_level", "bmi")
+    full, no_glucose, no_bmi, neither = described.variants
+    assert (full.name, full.bands) == ("full", described.bands)
+    assert (no_glucose.name, no_glucose.bands) == ("without avg_glucose_level", described.bands)
+    assert (no_bmi.name, no_bmi.bands) == ("without bmi", RiskBands(0.3, 0.4))
+    assert neither.name == "without avg_glucose_level and bmi"
+    assert (no_glucose.accuracy, neither.accuracy) == (None, None)
+    assert no_bmi.accuracy == Accuracy(100, 0.8, 0.81, 0.01, -0.01, 0.03)
+
+
+def test_the_shipped_companions_meet_the_required_figures_and_lose_nothing_measurable() -> None:
+    companions = read_manifest(SHIPPED / DEFAULT).companions
+    assert [each.missing for each in companions] == [
+        ("avg_glucose_level",),
+        ("bmi",),
+        ("avg_glucose_level", "bmi"),
+    ]
+    for each in companions:
+        assert 0.9 <= each.metrics["calibration_slope"].value <= 1.1
+        assert each.metrics["ece"].value <= 0.01
+        assert each.metrics["brier"].value <= 0.0430
+        assert each.metrics["auc"].value >= 0.83
+        assert each.bands is not None
+        assert each.compared is not None
+        assert each.compared.auc_lost.low <= 0 <= each.compared.auc_lost.high
 
 
 def test_a_manifest_that_is_no_json_is_refused(tmp_path: Path) -> None:

@@ -46,6 +46,18 @@ def test_each_value_is_counted_in_its_bin() -> None:
     }
 
 
+def test_a_missing_measurement_is_counted_apart_by_each_worker(tmp_path: Path) -> None:
+    references = {"bmi": ReferenceHistogram((0.5, 0.5), cuts=(25.0,), missing=0.04)}
+    one, two = (
+        DriftWindow(references, hours=24, now=Clock(), folder=tmp_path, worker=worker)
+        for worker in (1, 2)
+    )
+    one.count([prediction(bmi=None), prediction(bmi=20.0), prediction(bmi=None)])
+    two.count([prediction(bmi=30.0), prediction(bmi=None)])
+    [found] = two.drifts()
+    assert (found.tally.counts, found.tally.unknown, found.samples) == ([1, 1], 3, 5)
+
+
 @pytest.mark.parametrize(("hours", "left"), [(0, 3), (23, 3), (24, 2), (26, 0), (24 * 30, 0)])
 def test_what_is_older_than_the_window_drops_out_without_traffic(hours: int, left: int) -> None:
     clock = Clock()

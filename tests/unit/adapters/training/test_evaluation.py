@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stroke.adapters.training.evaluation import evaluate
+from stroke.adapters.training.evaluation import compare_areas, evaluate
 
 Sample = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -33,3 +33,20 @@ def test_the_same_predictions_give_the_same_figures(calibrated: Sample) -> None:
     assert evaluate(outcome, [probability], samples=20) == evaluate(
         outcome, [probability], samples=20
     )
+
+
+def test_a_companion_that_ranks_alike_loses_nothing(calibrated: Sample) -> None:
+    outcome, probability = calibrated[0][:2000], calibrated[1][:2000]
+    found = compare_areas(outcome, [probability], [probability / 2], samples=20)
+    assert found["auc"] == found["auc_of_full_model"]
+    assert found["auc_lost"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert found["patients"] == 2000
+
+
+def test_what_a_blunter_companion_loses_is_found_within_its_interval(calibrated: Sample) -> None:
+    outcome, probability = calibrated[0][:20_000], calibrated[1][:20_000]
+    blunt = np.round(probability, 1)
+    found = compare_areas(outcome, [probability] * 2, [blunt] * 2, samples=40)
+    lost = found["auc_lost"]
+    assert lost["value"] == pytest.approx(found["auc_of_full_model"] - found["auc"])
+    assert 0 < lost["low"] < lost["value"] < lost["high"]

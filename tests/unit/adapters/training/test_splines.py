@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from stroke.adapters.training.splines import SplineDesign, restricted_cubic_basis
 from stroke.adapters.training.verification import probe_patients
+from stroke.domain.patient import OPTIONAL
 
 KNOTS = np.array([1.0, 2.0, 4.0, 7.0])
 
@@ -47,10 +48,11 @@ def test_the_design_is_standardised_and_each_column_belongs_to_a_feature() -> No
     np.testing.assert_allclose(matrix.std(axis=0), 1, atol=1e-9)
 
 
-def test_a_missing_bmi_counts_as_the_median_and_is_not_marked() -> None:
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_a_missing_measurement_counts_as_the_median_and_is_not_marked(name: str) -> None:
     patients = probe_patients(500)
     design = SplineDesign().fit(patients)
     missing, median = patients.head(1).copy(), patients.head(1).copy()
-    missing["bmi"] = np.nan
-    median["bmi"] = design.bmi_median_
+    missing[name] = np.nan
+    median[name] = design.medians_[name]
     np.testing.assert_array_equal(design.transform(missing), design.transform(median))

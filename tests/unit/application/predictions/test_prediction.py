@@ -7,24 +7,31 @@ from typing import Any
 import pytest
 
 from builders.predictions import NOON, patient
-from fakes.predictions import FakePredictionObserver, FakePredictionRepository, FakeRiskModel
+from fakes.predictions import (
+    ACCURACY,
+    FakePredictionObserver,
+    FakePredictionRepository,
+    FakeRiskModel,
+)
 from stroke.application.predictions.prediction import PredictionService
 from stroke.domain.errors import (
     IdempotencyKeyReused,
+    InvalidPatient,
     PredictionNotFound,
     PredictionNotReplayable,
     PredictionRejected,
     ServiceOverloaded,
     StoreUnavailable,
 )
+from stroke.domain.patient import OPTIONAL
 from stroke.domain.prediction import PredictionFilter
 
 pytestmark = pytest.mark.anyio
 
 
 class Parts:
-    def __init__(self) -> None:
-        self.model = FakeRiskModel()
+    def __init__(self, may_be_missing: tuple[str, ...] = ()) -> None:
+        self.model = FakeRiskModel(may_be_missing)
         self.repository = FakePredictionRepository()
         self.observer = FakePredictionObserver()
         self.service = PredictionService(
@@ -110,6 +117,63 @@ async def test_the_same_key_again_gives_the_same_answer_and_stores_nothing(parts
     again = await parts.service.predict(patient(), idempotency_key="k")
     assert again == first
     assert len(parts.repository.rows) == 1
+
+
+@pytest.mark.parametrize("missing", [["bmi"], ["avg_glucose_level"], ["avg_glucose_level", "bmi"]])
+async def test_a_patient_who_lacks_measurements_is_stored_and_replayed_as_answered(
+    missing: list[str],
+) -> None:
+    parts = Parts(may_be_missing=OPTIONAL)
+    incomplete = patient(age=80.0, **dict.fromkeys(missing))
+    first = await parts.service.predict(incomplete, idempotency_key="k")
+    row = parts.repository.rows[first.id]
+    assert [name for name in OPTIONAL if getattr(row, name) is None] == missing
+    assert {row.prediction_data[name] for name in missing} == {None}
+    assert first.assessment.missing == tuple(missing)
+    assert first.assessment.accuracy == ACCURACY
+    assert await parts.service.predict(incomplete, idempotency_key="k") == first
+    assert len(parts.repository.rows) == 1
+
+
+async def test_a_key_of_a_patient_who_lacked_a_measurement_is_refused_once_it_is_there() -> None:
+    parts = Parts(may_be_missing=OPTIONAL)
+    await parts.service.predict(patient(bmi=None), idempotency_key="k")
+    with pytest.raises(IdempotencyKeyReused):
+        await parts.service.predict(patient(), idempotency_key="k")
+
+
+@pytest.mark.parametrize("accuracy", [7, [], {"patients": 1}, {"of no field": 1}])
+async def test_a_stored_row_whose_accuracy_cannot_be_read_is_never_answered(
+    accuracy: object,
+) -> None:
+    parts = Parts(may_be_missing=OPTIONAL)
+    first = await parts.service.predict(patient(bmi=None), idempotency_key="k")
+    row = parts.repository.rows[first.id]
+    changed = {**row.prediction_data, "accuracy": accuracy}
+    parts.repository.rows[first.id] = replace(row, prediction_data=changed)
+    with pytest.raises(PredictionNotReplayable):
+        await parts.service.predict(patient(bmi=None), idempotency_key="k")
+
+
+async def test_a_patient_who_lacks_what_the_model_needs_is_refused_and_nobody_else(
+    parts: Parts,
+) -> None:
+    good, bad = await asyncio.gather(
+        parts.service.predict(patient()),
+        parts.service.predict(patient(bmi=None)),
+        return_exceptions=True,
+    )
+    assert isinstance(bad, InvalidPatient)
+    assert not isinstance(good, BaseException)
+    with pytest.raises(InvalidPatient):
+        await parts.service.predict_many([patient(), patient(avg_glucose_level=None)])
+    assert len(parts.repository.rows) == 1
+
+
+async def test_the_row_of_a_patient_who_lacks_nothing_says_nothing_of_what_is_missing() -> None:
+    parts = Parts(may_be_missing=OPTIONAL)
+    first = await parts.service.predict(patient())
+    assert "accuracy" not in parts.repository.rows[first.id].prediction_data
 
 
 async def test_the_same_key_at_the_same_time_stores_one_row(parts: Parts) -> None:

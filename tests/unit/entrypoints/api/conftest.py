@@ -14,6 +14,7 @@ from builders.asgi import connected
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.config import Settings
 from stroke.container.service import Container
+from stroke.domain.patient import OPTIONAL
 from stroke.entrypoints.api.app import create_app
 
 MOST_BYTES = 40_000
@@ -46,8 +47,15 @@ def other_parts() -> Parts:
     return _parts()
 
 
-def _parts() -> Parts:
-    repository, model, engine = FakePredictionRepository(), FakeRiskModel(), FakeEngine()
+@pytest.fixture
+def tolerant_parts() -> Parts:
+    """Parts whose model has companions for whatever may be missing."""
+    return _parts(OPTIONAL)
+
+
+def _parts(may_be_missing: tuple[str, ...] = ()) -> Parts:
+    repository, engine = FakePredictionRepository(), FakeEngine()
+    model = FakeRiskModel(may_be_missing)
     loaded = Settings.load()
     small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES})
     container = Container(settings=loaded.model_copy(update={"http": small}))
@@ -57,6 +65,12 @@ def _parts() -> Parts:
     container.model.override(providers.Object(model))
     container.engine.override(providers.Object(engine))
     return Parts(create_app(container), repository, model, engine)
+
+
+@pytest.fixture
+async def tolerant(tolerant_parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
+    async with connected(tolerant_parts.app) as client:
+        yield client
 
 
 @pytest.fixture

@@ -97,11 +97,11 @@ def _print(found: DriftReport, *, threshold: float, minimum: int, as_json: bool)
             {
                 "feature": each.feature,
                 "psi": each.psi,
-                "samples": each.tally.samples,
+                "samples": each.samples,
                 "unknown": each.tally.unknown,
                 "drifted": each.is_beyond(threshold, minimum),
                 "bins": each.histogram.names,
-                "expected": list(each.histogram.shares),
+                "expected": each.histogram.expected,
                 "actual": each.shares,
             }
             for each in found.drifts
@@ -117,11 +117,11 @@ def _print(found: DriftReport, *, threshold: float, minimum: int, as_json: bool)
     typer.echo(f"model {found.model_version}: {counted(found.predictions, 'prediction')}")
     for each in found.drifts:
         psi = "     -" if each.psi is None else f"{each.psi:z6.4f}"
-        line = f"  {each.feature:20} PSI {psi}  of {each.tally.samples:,}"
+        line = f"  {each.feature:20} PSI {psi}  of {each.samples:,}"
         if each.tally.unknown:
             line += f", {each.tally.unknown:,} unknown"
         if each.is_beyond(threshold, minimum):
             line += "  DRIFTED"
-        elif each.tally.samples < minimum:
+        elif each.samples < minimum:
             line += f"  too few to say (fewer than {minimum:,})"
         typer.echo(line)
