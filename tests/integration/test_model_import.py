@@ -17,11 +17,11 @@ from imblearn.over_sampling import SMOTE
 from imblearn.pipeline import Pipeline as ResamplingPipeline
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import Binarizer, OneHotEncoder, SplineTransformer, StandardScaler
 
 from components.processes import run_stroke
 from contracts.predictions import RiskModelContract
@@ -126,28 +126,34 @@ def test_another_interpreter_can_do_the_conversion(searched: Path, tmp_path: Pat
 def test_a_conversion_that_is_not_exact_is_refused_and_nothing_is_written(
     fitted_on: tuple[Any, Any], tmp_path: Path
 ) -> None:
-    # A known trap: the converter takes isotonic calibration and gets it wrong by a tenth.
-    calibrated = CalibratedClassifierCV(GradientBoostingClassifier(), method="isotonic", cv=2)
-    pipeline = Pipeline([("preprocessing", preprocessing()), ("calibrated", calibrated)])
+    # A known trap: the converter takes a binarizer's threshold and gets it wrong.
+    steps = [
+        ("low", Binarizer(threshold=50), ["age", "avg_glucose_level", "bmi"]),
+        ("age", "passthrough", ["age"]),
+    ]
+    pipeline = Pipeline([("columns", ColumnTransformer(steps)), ("lr", LogisticRegression())])
     file = tmp_path / "trap.pkl"
     file.write_bytes(pickle.dumps(pipeline.fit(*fitted_on)))
     done = stroke(tmp_path, "model", "import", file, "-n", "trap", "--trust-pickle")
     assert done.returncode == 1
     assert "differs from the original by" in done.stderr
     assert "avg_glucose_level=" in done.stderr  # the worst case, by name
+    assert "low (Binarizer)" in done.stderr  # and the steps
     assert not (tmp_path / "models").exists()
 
 
 def test_what_skl2onnx_cannot_convert_is_refused_with_its_reason(
     fitted_on: tuple[Any, Any], tmp_path: Path
 ) -> None:
-    pipeline = Pipeline([("preprocessing", preprocessing()), ("lr", LogisticRegression())])
-    file = tmp_path / "around.pkl"
+    columns = ColumnTransformer([("smooth", SplineTransformer(), ["age", "bmi"])])
+    pipeline = Pipeline([("columns", columns), ("lr", LogisticRegression())])
+    file = tmp_path / "smooth.pkl"
     file.write_bytes(pickle.dumps(CalibratedClassifierCV(pipeline, cv=2).fit(*fitted_on)))
-    done = stroke(tmp_path, "model", "import", file, "-n", "around", "--trust-pickle")
+    done = stroke(tmp_path, "model", "import", file, "-n", "smooth", "--trust-pickle")
     assert done.returncode == 1
     assert "skl2onnx cannot convert this pipeline: " in done.stderr
-    assert "CalibratedClassifierCV" in done.stderr
+    assert "calibrated_0.columns.smooth (SplineTransformer)" in done.stderr
+    assert "use PolynomialFeatures" in done.stderr
     assert not (tmp_path / "models").exists()
 
 
@@ -214,7 +220,7 @@ def test_a_graph_that_gives_no_probability_is_not_imported(tmp_path: Path) -> No
     done = stroke(tmp_path, "model", "import", file, "-n", "odd")
     assert done.returncode == 1
     assert "probability" in done.stderr
-    assert not list((tmp_path / "models").iterdir())
+    assert not (tmp_path / "models").exists()
 
 
 def test_unknown_columns_are_refused_by_name(fitted_on: tuple[Any, Any], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.config import Settings
+from stroke.container.models import load_model
 from stroke.container.tracing import around_commits, traced, tracing_of
 from stroke.domain.risk import ModelDescription
 
@@ -28,10 +29,6 @@ from stroke.domain.risk import ModelDescription
 def utc_now() -> datetime:
     """Return the time, aware."""
     return datetime.now(UTC)
-
-
-def _load_model(store: ModelStore, saved_model: str | None) -> OnnxRiskModel:
-    return OnnxRiskModel(store.locate(saved_model))
 
 
 def _observed_engine(
@@ -94,7 +91,7 @@ class Container(containers.DeclarativeContainer):
         OutcomeService, outcome_repository, now=providers.Object(utc_now)
     )
     model_store = providers.Singleton(ModelStore, settings.provided.model.store)
-    model = providers.Singleton(_load_model, model_store, settings.provided.model.saved_model)
+    model = providers.Singleton(load_model, settings.provided.model)
     served = providers.Singleton(_description, model)
     drift_metrics = providers.Singleton(DriftMetrics, metrics_registry)
     observer = providers.Singleton(_observer, settings, metrics_registry, drift_metrics, model)

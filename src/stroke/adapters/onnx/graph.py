@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from stroke.adapters.onnx.deadlines import DEADLINES
+from stroke.adapters.onnx.inspection import check_self_contained
 from stroke.domain.errors import InvalidModel
 from stroke.domain.features import (
     AGE_GROUPS,
@@ -32,14 +36,32 @@ PROBABILITY: Final = "probability"
 CONTRIBUTIONS: Final = "contributions"
 
 
+@dataclass(frozen=True, slots=True)
+class GraphLimits:
+    """What a graph may take: its file's size, the memory of all runs at once, one run's time."""
+
+    file_bytes: int = 256 << 20
+    memory_bytes: int = 2 << 30
+    run_seconds: float = 60
+
+
 class Graph:
     """One loaded graph. ``run`` may be called from several threads at once.
 
     Raises ``InvalidModel`` for a graph that breaks the contract, naming the offending part.
     """
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, limits: GraphLimits | None = None) -> None:
+        self._limits = limits or GraphLimits()
+        if len(content) > self._limits.file_bytes:
+            raise InvalidModel(
+                f"the graph has {len(content):,} bytes, more than the {self._limits.file_bytes:,} "
+                "that are allowed (STROKE_MODEL_MAX_FILE_BYTES)"
+            )
+        check_self_contained(content)
+        _bound_memory(self._limits.memory_bytes)
         options = ort.SessionOptions()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         # A process scores one batch at a time; more threads than one only cost hand-overs.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -49,7 +71,7 @@ class Graph:
                 content, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise InvalidModel("onnxruntime cannot load the graph") from error
+            raise InvalidModel(_why(error, "onnxruntime cannot load the graph")) from error
         self._dtypes = {put.name: _dtype(put) for put in self._session.get_inputs()}
         outputs = [put.name for put in self._session.get_outputs()]
         self._wanted = [_probability_output(outputs)]
@@ -79,12 +101,41 @@ class Graph:
             for name, dtype in self._dtypes.items()
         }
         try:
-            probability, *contributions = self._session.run(self._wanted, feed)
-        except Exception:  # noqa: BLE001 - onnxruntime's have no ancestor, and may quote a value
-            raise InvalidModel("the graph fails on these patients") from None
+            with DEADLINES.run(self._limits.run_seconds) as options:
+                probability, *contributions = self._session.run(self._wanted, feed, options)
+        except Exception as error:  # noqa: BLE001 - they have no ancestor, and may quote a value
+            raise InvalidModel(_why(error, "the graph fails on these patients")) from None
         return _positive(probability), (
             contributions[0].astype(np.float64, copy=False) if contributions else None
         )
+
+
+_memory_lock: Final = threading.Lock()
+_memory_bounded = False
+
+
+def _bound_memory(most: int) -> None:
+    """Give all graphs of this process one arena of ``most`` bytes at most; only once."""
+    global _memory_bounded  # noqa: PLW0603 - onnxruntime's environment is one per process
+    with _memory_lock:
+        if _memory_bounded:
+            return
+        where = ort.OrtMemoryInfo(
+            "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+        )
+        # Initial and dead bytes, and the way to extend: as onnxruntime has them without us.
+        ort.create_and_register_allocator(where, ort.OrtArenaCfg(most, -1, -1, -1))
+        _memory_bounded = True
+
+
+def _why(error: Exception, otherwise: str) -> str:
+    """Return what onnxruntime's error means, without the text, which may quote a value."""
+    text = str(error)
+    if "terminate flag" in text:
+        return "the graph takes too long (STROKE_MODEL_RUN_SECONDS): it loops, or it is too slow"
+    if any(mark in text for mark in ("bad_alloc", "allocate memory", "Available memory")):
+        return "the graph needs too much memory (STROKE_MODEL_MEMORY_BYTES)"
+    return otherwise
 
 
 def engineered(columns: Columns, wanted: list[str]) -> dict[str, NDArray[Any]]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stroke.adapters.onnx.graph import Columns, Graph
+from stroke.adapters.onnx.graph import Columns, Graph, GraphLimits
 from stroke.adapters.onnx.manifest import (
     GRAPH,
     IMPORTED_BANDS,
@@ -44,13 +44,14 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
     Raises ``ModelNotFound``, or ``InvalidModel`` saying which part of the contract is broken.
     """
 
-    def __init__(self, path: Path) -> None:
-        content = _read(path / GRAPH if path.is_dir() else path)
+    def __init__(self, path: Path, limits: GraphLimits | None = None) -> None:
+        limits = limits or GraphLimits()
+        content = read_graph(path / GRAPH if path.is_dir() else path, limits)
         sha256 = hashlib.sha256(content).hexdigest()
         manifest = read_manifest(path) if path.is_dir() else None
         if manifest is not None and manifest.sha256 != sha256:
             raise InvalidModel(f"{path}: the graph is not the one that the manifest describes")
-        self._graph = Graph(content)
+        self._graph = Graph(content, limits)
         self.manifest = manifest or _manifest_of_bare_graph(path, sha256, self._graph)
         if set(self.manifest.features) != set(self._graph.features):
             raise InvalidModel(f"{path}: the graph takes other features than the manifest says")
@@ -114,6 +115,14 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
             raise InvalidPatient(lacking(missing, self._description.may_be_missing))
         return variant
 
+    def probability(self, columns: Columns) -> NDArray[np.float64]:
+        """Return the probabilities ``(N,)`` of raw features, ``(N,)`` each, and no contributions.
+
+        Raises ``InvalidModel`` when the graph gives none.
+        """
+        probability, _ = self._graph.run(columns)
+        return probability
+
     def _explain_by_graph(self) -> None:
         """Prepare the sums of the graph's own contributions, if the manifest describes them."""
         described = self.manifest.contributions
@@ -148,7 +157,7 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
             raise InvalidModel("the graph's contributions do not sum to its probability")
 
     def _log_odds(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-        probability, _ = self._graph.run(columns)
+        probability = self.probability(columns)
         log_odds: NDArray[np.float64] = _logit(probability)
         return log_odds
 
@@ -179,11 +188,16 @@ def _logit(probability: Any) -> Any:
     return np.log(clipped) - np.log1p(-clipped)
 
 
-def _read(graph: Path) -> bytes:
+def read_graph(path: Path, limits: GraphLimits) -> bytes:
+    """Return the content of a file that ``Graph`` checks: one byte too many at the most.
+
+    Raises ``ModelNotFound``.
+    """
     try:
-        return graph.read_bytes()
+        with path.open("rb") as file:
+            return file.read(limits.file_bytes + 1)
     except OSError as error:
-        raise ModelNotFound(f"no graph at {graph}") from error
+        raise ModelNotFound(f"no graph at {path}") from error
 
 
 def _manifest_of_bare_graph(path: Path, sha256: str, graph: Graph) -> Manifest:

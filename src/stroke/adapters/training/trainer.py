@@ -22,6 +22,7 @@ from stroke.adapters.training.graph import Line, to_onnx
 from stroke.adapters.training.histograms import reference_histograms
 from stroke.adapters.training.spline_regression import MODEL_TYPE, FittedModel, fit, risk
 from stroke.adapters.training.verification import compare, probe_patients, run_graph
+from stroke.application.predictions.probes import PROBES
 from stroke.application.quality.calibration import Floats, logit
 from stroke.domain.errors import ConversionMismatch
 from stroke.domain.features import RAW_FEATURES
@@ -29,7 +30,6 @@ from stroke.domain.patient import OPTIONAL
 from stroke.domain.risk import RiskBands
 
 TOLERANCE: Final = 1e-9
-_PROBES: Final = 5_000
 
 
 def train(
@@ -50,7 +50,7 @@ def train(
     fitted = fit(data, samples=samples, progress=progress)
     companions = {missing: each.line for missing, each in fitted.companions.items()}
     graph = to_onnx(fitted.pipeline[0], fitted.full, companions, name)
-    verify_export(fitted, graph, pd.concat([data.features, probe_patients(_PROBES)]))
+    verify_export(fitted, graph, pd.concat([data.features, probe_patients(PROBES)]))
     manifest = _manifest(name, data, fitted, graph)
     write_artefact(folder, artefact_files(graph, manifest), replace=replace)
     return manifest

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -19,12 +19,23 @@ from stroke.entrypoints.cli.terminal.output import progress
 if TYPE_CHECKING:
     from stroke.adapters.onnx.model import OnnxRiskModel
     from stroke.adapters.onnx.store import ModelStore
+    from stroke.config import ModelSettings
 
 app = typer.Typer(help="Train, import, inspect and verify models.", no_args_is_help=True)
 
 _VERIFY_PATIENTS: Final = 5_000
 _TOLERANCE: Final = 1e-9
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+
+
+class _Known(NamedTuple):
+    """What only the author of a pickle knows of it; in the order of ``Pickled``."""
+
+    positive: str | None
+    part: str | None
+    preprocessor: Path | None
+    python: str | None
+
 
 Model = Annotated[
     str | None,
@@ -135,14 +146,16 @@ def verify(model: Model = None, as_json: Json = False) -> None:
     import numpy as np
 
     from stroke.adapters.simulation.patients import simulate
+    from stroke.application.predictions.probes import extreme_patients
 
     served = _load(model)  # checks the sum, the inputs, the outputs
     [simulated] = simulate(_VERIFY_PATIENTS, seed=0, at_a_time=_VERIFY_PATIENTS)
+    extremes = extreme_patients()
     columns = {
-        name: np.array(simulated[name].values, object if name in TEXT_FEATURES else np.float64)[
-            simulated[name].index
-        ]
-        for name in RAW_FEATURES
+        name: np.concatenate(
+            [np.array(simulated[name].values, values.dtype)[simulated[name].index], values]
+        )
+        for name, values in extremes.items()
     }
     scores = served.score(columns)
     clipped = np.clip(scores.probability, 1e-12, 1 - 1e-12)
@@ -151,13 +164,13 @@ def verify(model: Model = None, as_json: Json = False) -> None:
     sound = bool(np.isfinite(scores.probability).all() and gap <= _TOLERANCE)
     if as_json:
         report = {"version": served.description.version, "sound": sound, "largest_gap": gap}
-        typer.echo(json.dumps({**report, "patients": _VERIFY_PATIENTS}))
+        typer.echo(json.dumps({**report, "patients": len(scores.probability)}))
     if not sound:
         raise InvalidModel(f"contributions miss the logit by {gap:.3g} (allowed {_TOLERANCE:g})")
     if not as_json:
         typer.echo(
             f"{served.description.version}: checksum and contract hold; contributions sum to the "
-            f"logit within {gap:.1e} over {_VERIFY_PATIENTS:,} patients"
+            f"logit within {gap:.1e} over {len(scores.probability):,} patients"
         )
 
 
@@ -174,44 +187,63 @@ def import_model(
         str | None,
         typer.Option(help="Python interpreter that has the libraries that the pickle needs."),
     ] = None,
+    positive_label: Annotated[
+        str | None, typer.Option(help="The class that is a stroke, if its name does not say so.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Name of the model in a pickle that holds several.")
+    ] = None,
+    preprocessor: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Pickle with the steps before the model."),
+    ] = None,
     medium: Annotated[float, typer.Option(help="Where the medium band starts.")] = 0.3,
     high: Annotated[float, typer.Option(help="Where the high band starts.")] = 0.7,
     replace: Replace = False,
 ) -> None:
-    """Import an ONNX graph, or a pickled scikit-learn pipeline, into the model store.
+    """Import an ONNX graph, or a pickled scikit-learn model, into the model store.
 
-    A pickle is converted and compared with the original over thousands of random and boundary
-    patients; a graph that differs by more than 1e-6 is not written.
+    The model is tried in a process of its own on thousands of random and boundary patients. A
+    pickle is converted first and compared with the original: a graph that differs by more than
+    1e-6 is not written.
     """
-    from stroke.adapters.onnx.graph import Graph
     from stroke.adapters.onnx.model import OnnxRiskModel
     from stroke.adapters.training.artefact import (
         artefact_files,
+        check_free,
         content_version,
         write_artefact,
     )
+    from stroke.config import Settings
+    from stroke.container.models import graph_limits
 
     if not 0 < medium < high < 1:
         raise InvalidSetting("bands need 0 < medium < high < 1")
+    settings = Settings.load().model
     folder = _store().folder / _valid_name(name)
+    check_free(folder, replace=replace)  # now, and not after a minute's work
+    if file.stat().st_size > settings.max_file_bytes:
+        raise InvalidModel(
+            f"{file.name} has {file.stat().st_size:,} bytes, more than the "
+            f"{settings.max_file_bytes:,} that are allowed (STROKE_MODEL_MAX_FILE_BYTES)"
+        )
     if file.suffix == ".onnx":
-        content = file.read_bytes()
-        made: dict[str, Any] = {"model_type": "imported ONNX graph", "libraries": {}}
-        said = "the graph keeps the contract"
+        content, made, said = _try_graph(file, settings)
     else:
-        content, made, said = _convert(file, trusted=trust_pickle, python=python)
+        known = _Known(positive_label, part, preprocessor, python)
+        content, made, said = _convert(file, known, settings, trusted=trust_pickle)
     version, sha256 = content_version(name, content)
+    limits = graph_limits(settings)
     manifest = {
         "manifest_version": 1,
         "name": name,
         "version": version,
         "sha256": sha256,
-        "features": list(Graph(content).features),
         "bands": {"medium": medium, "high": high},
         **made,
     }
     files = artefact_files(content, manifest)
-    write_artefact(folder, files, replace=replace, accept=OnnxRiskModel)
+    write_artefact(folder, files, replace=replace, accept=lambda made: OnnxRiskModel(made, limits))
     typer.echo(f"{version}: {said}; serve it with SAVED_MODEL={name}")
 
 
@@ -222,29 +254,55 @@ def list_models(as_json: Json = False) -> None:
     typer.echo(json.dumps(names) if as_json else "\n".join(names))
 
 
-def _convert(file: Path, *, trusted: bool, python: str | None) -> tuple[bytes, dict[str, Any], str]:
+def _try_graph(file: Path, settings: ModelSettings) -> tuple[bytes, dict[str, Any], str]:
+    from stroke.adapters.onnx.model import read_graph
+    from stroke.container.models import graph_limits, graph_trial
+
+    content = read_graph(file, graph_limits(settings))
+    with _steps("trying", 1) as advance:
+        try:
+            tried = graph_trial(settings)(content)
+        except InvalidModel as refusal:
+            raise InvalidModel(f"{file.name}: {refusal}") from None
+        advance()
+    made = {"model_type": "imported ONNX graph", "libraries": {}, "features": list(tried.features)}
+    return content, made, f"the graph keeps the contract for {len(tried.probability):,} patients"
+
+
+def _convert(
+    file: Path, known: _Known, settings: ModelSettings, *, trusted: bool
+) -> tuple[bytes, dict[str, Any], str]:
     if not trusted:
         raise InvalidModel(
             f"{file.name} is not an .onnx graph. A pickle runs whatever code it carries when it is "
             "read: if you trust where it comes from, say --trust-pickle"
         )
-    if python is None:
+    if known.python is None:
         _needs_training_packages()
     typer.echo(f"warning: {file.name} is unpickled now, which runs the code it carries", err=True)
-    from stroke.adapters.training.importing import import_pickle
+    from stroke.adapters.training.importing import Pickled, import_pickle
+    from stroke.container.models import confined_process, graph_trial
 
+    trial = graph_trial(settings)
     with _steps("converting", 1) as advance:
-        imported = import_pickle(file, python=python)
+        imported = import_pickle(
+            Pickled(file, *known),
+            run=confined_process(settings),
+            score=lambda graph: trial(graph).probability,
+        )
         advance()
+    for note in imported.notes:
+        typer.echo(f"note: {note}", err=True)
     said = (
         f"differs from the original by {imported.difference:.1e} at the most "
         f"over {imported.patients:,} patients"
     )
-    return (
-        imported.graph,
-        {"model_type": imported.model_type, "libraries": imported.libraries},
-        said,
-    )
+    made = {
+        "model_type": imported.model_type,
+        "libraries": imported.libraries,
+        "features": list(imported.features),
+    }
+    return imported.graph, made, said
 
 
 def _store() -> ModelStore:
@@ -255,10 +313,10 @@ def _store() -> ModelStore:
 
 
 def _load(model: str | None) -> OnnxRiskModel:
-    from stroke.adapters.onnx.model import OnnxRiskModel
     from stroke.config import Settings
+    from stroke.container.models import load_model
 
-    return OnnxRiskModel(_store().locate(model or Settings.load().model.saved_model))
+    return load_model(Settings.load().model, model)
 
 
 def _valid_name(name: str) -> str:

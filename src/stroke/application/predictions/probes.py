@@ -1,0 +1,101 @@
+"""Made-up patients on whom a model is tried before anyone relies on it.
+
+Trees split half-way between the values that people write down, tables end at their last entry,
+and a loop may count up to an age: where models break is at boundaries, so these come in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stroke.domain.features import AGE_GROUPS, BMI_CATEGORIES, GLUCOSE_CATEGORIES, RAW_FEATURES
+from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, SMOKING_STATUSES, Range
+
+Probes = dict[str, NDArray[Any]]
+"""The raw features, ``(N,)`` each: text as objects, numbers as float64."""
+
+PROBES: Final = 5_000
+"""How many random patients a verification takes, beside those at boundaries."""
+
+_SEED: Final = 7
+_MEASUREMENTS: Final = {
+    "age": (AGE, AGE_GROUPS.cuts),
+    "avg_glucose_level": (AVG_GLUCOSE_LEVEL, GLUCOSE_CATEGORIES.cuts),
+    "bmi": (BMI, BMI_CATEGORIES.cuts),
+}
+_HALVES: Final = {
+    "age": np.arange(0.5, 120, 1.0),
+    "avg_glucose_level": np.round(np.arange(50.005, 250, 0.77), 3),
+    "bmi": np.round(np.arange(12.05, 60, 0.1), 2),
+}
+_EXTREMES: Final[dict[str, tuple[Any, ...]]] = {
+    "gender": GENDERS,
+    "age": (AGE.low, AGE.high),
+    "hypertension": (0.0, 1.0),
+    "heart_disease": (0.0, 1.0),
+    "avg_glucose_level": (AVG_GLUCOSE_LEVEL.low, AVG_GLUCOSE_LEVEL.high),
+    "bmi": (BMI.low, BMI.high),
+    "smoking_status": SMOKING_STATUSES,
+}
+
+
+def extreme_patients() -> Probes:
+    """Return every combination of each measurement's two ends, both flags and all categories."""
+    rows = list(product(*(_EXTREMES[name] for name in RAW_FEATURES)))
+    return {
+        name: np.array(values, dtype=object if isinstance(values[0], str) else np.float64)
+        for name, values in zip(RAW_FEATURES, zip(*rows, strict=True), strict=True)
+    }
+
+
+def probe_patients(count: int) -> Probes:
+    """Return ``count`` random patients over all plausible values, then those at boundaries.
+
+    Those are all combinations of extremes, and for each measurement both ends of its range, each
+    cut of its bands with its neighbours in 64 and 32 bits, each whole number, and the values
+    half-way between those that people write down, four patients each. The same call gives the
+    same patients.
+    """
+    stream = np.random.default_rng(_SEED)
+    parts = [_random(stream, count), extreme_patients()]
+    for name, (plausible, cuts) in _MEASUREMENTS.items():
+        values = sorted(set(_values(plausible, cuts, _HALVES[name])))
+        some = _random(stream, 4 * len(values))
+        some[name] = np.repeat(np.array(values, dtype=np.float64), 4)
+        parts.append(some)
+    return {name: np.concatenate([part[name] for part in parts]) for name in RAW_FEATURES}
+
+
+def _values(
+    plausible: Range, cuts: tuple[float, ...], halves: NDArray[np.float64]
+) -> Iterator[float]:
+    for cut in (plausible.low, *cuts, plausible.high):
+        single = np.float32(cut)
+        for value in (
+            cut,
+            *(np.nextafter(cut, end) for end in (-np.inf, np.inf)),
+            *(np.nextafter(single, np.float32(end)) for end in (-np.inf, np.inf)),
+        ):
+            if float(value) in plausible:
+                yield float(value)
+    yield from (float(value) for value in halves if value in plausible)
+    yield from map(float, range(int(plausible.low), int(plausible.high) + 1))
+
+
+def _random(stream: np.random.Generator, count: int) -> Probes:
+    return {
+        "gender": stream.choice(np.array(GENDERS, dtype=object), count),
+        "age": np.round(stream.uniform(AGE.low, AGE.high, count), 1),
+        "hypertension": stream.integers(0, 2, count).astype(np.float64),
+        "heart_disease": stream.integers(0, 2, count).astype(np.float64),
+        "avg_glucose_level": np.round(
+            stream.uniform(AVG_GLUCOSE_LEVEL.low, AVG_GLUCOSE_LEVEL.high, count), 2
+        ),
+        "bmi": np.round(stream.uniform(BMI.low, BMI.high, count), 1),
+        "smoking_status": stream.choice(np.array(SMOKING_STATUSES, dtype=object), count),
+    }

@@ -1,0 +1,49 @@
+"""Composition of risk models: their store, their limits, and the trial before they are trusted."""
+
+from __future__ import annotations
+
+from stroke.adapters.confined.process import ConfinedProcess, Limits
+from stroke.adapters.onnx.graph import GraphLimits
+from stroke.adapters.onnx.model import OnnxRiskModel, read_graph
+from stroke.adapters.onnx.store import ModelStore
+from stroke.adapters.onnx.trial import GraphTrial
+from stroke.config import ModelSettings
+from stroke.domain.errors import InvalidModel
+
+
+def graph_limits(settings: ModelSettings) -> GraphLimits:
+    """Return what a graph may take where it is served."""
+    return GraphLimits(settings.max_file_bytes, settings.memory_bytes, settings.run_seconds)
+
+
+def confined_process(settings: ModelSettings) -> ConfinedProcess:
+    """Return what runs the processes of an import."""
+    limits = Limits(
+        settings.import_seconds,
+        settings.import_memory_bytes,
+        # Candidates and probabilities as JSON: several times the graph itself.
+        8 * settings.max_file_bytes,
+    )
+    return ConfinedProcess(limits)
+
+
+def graph_trial(settings: ModelSettings) -> GraphTrial:
+    """Return what tries a graph in a process of its own."""
+    return GraphTrial(confined_process(settings), graph_limits(settings))
+
+
+def load_model(settings: ModelSettings, saved_model: str | None = None) -> OnnxRiskModel:
+    """Return the model called ``saved_model``, by default the one that the settings name.
+
+    An artefact's manifest vouches for its graph by its sha256: training and import wrote both
+    after they had tried the graph. A bare ``.onnx`` file has no such word and is tried first.
+    Raises ``ModelNotFound`` or ``InvalidModel``.
+    """
+    path = ModelStore(settings.store).locate(saved_model or settings.saved_model)
+    limits = graph_limits(settings)
+    if path.is_file():
+        try:
+            graph_trial(settings)(read_graph(path, limits))
+        except InvalidModel as refusal:
+            raise InvalidModel(f"{path}: {refusal}") from None
+    return OnnxRiskModel(path, limits)
