@@ -12,6 +12,7 @@ import typer
 
 from stroke.domain.errors import ConnectorFailed
 from stroke.entrypoints.cli.commands import connectors_render
+from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
 from stroke.entrypoints.cli.terminal.output import progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
@@ -209,20 +210,21 @@ async def _watch(
     *,
     wait: bool,
 ) -> None:
-    import asyncio
-
     from stroke.container.metrics import metrics_server
 
     seen: list[WatchEvent] = []
     with ExitStack() as open_port:
-        while True:
-            before, seen = seen, await watching.look()
+
+        def show(found: list[WatchEvent]) -> None:
+            nonlocal port, seen
+            before, seen = seen, found
             _print_events([event for event in seen if event not in before])  # what goes on, once
             if port is not None and (watching.all_run or not wait):
                 server = metrics_server(parts.metrics_registry(), settings.http, port)
                 open_port.enter_context(server)
                 port = None
-            await asyncio.sleep(interval)
+
+        await regularly(watching.look, show, every=interval)
 
 
 @contextmanager

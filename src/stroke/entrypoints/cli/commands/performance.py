@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.domain.errors import InvalidSetting, StrokeError
+from stroke.domain.errors import InvalidSetting
 from stroke.domain.prediction import PredictionFilter
+from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import (
     AsJson,
     Html,
@@ -147,23 +147,18 @@ def _watch(
     metrics = performance_metrics(parts)
     service = performance_service(parts)  # a model that cannot be loaded is said at once
 
-    async def regularly() -> None:
-        async with AsyncExitStack() as held:
-            held.push_async_callback(parts.engine().dispose)
-            if port is not None:
-                http = parts.settings().http
-                held.enter_context(metrics_server(parts.metrics_registry(), http, port))
-            while True:
-                try:
-                    reports = await _reports(parts, service, wanted)
-                except StrokeError as error:
-                    typer.echo(f"stroke: {error}", err=True)
-                else:
-                    metrics.show(reports)
-                    _tell(reports, html=html, as_json=as_json)
-                await asyncio.sleep(every)
+    def show(reports: Sequence[PerformanceReport]) -> None:
+        metrics.show(reports)
+        _tell(reports, html=html, as_json=as_json)
 
-    asyncio.run(regularly())
+    async def again() -> None:
+        try:
+            with metrics_server(parts.metrics_registry(), parts.settings().http, port):
+                await regularly(lambda: _reports(parts, service, wanted), show, every=every)
+        finally:
+            await parts.engine().dispose()
+
+    asyncio.run(again())
 
 
 def _container() -> Container:

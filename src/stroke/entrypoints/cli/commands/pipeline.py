@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stroke.application.pipeline.consistency import Comparison
-from stroke.domain.errors import StrokeError
 from stroke.entrypoints.cli.commands import dlq
 from stroke.entrypoints.cli.terminal.comparisons import print_comparisons, print_ids, ranges
+from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
 from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
@@ -77,29 +77,21 @@ def verify(
         async with _verifier(parts, replica) as verifier:
             return await _compare(verifier, chunk_size, timeout)
 
-    async def regularly(parts: PipelineContainer, settings: PipelineSettings) -> None:
-        import asyncio
-
+    async def again(parts: PipelineContainer, settings: PipelineSettings) -> None:
         from stroke.container.metrics import metrics_server
 
         observer = parts.pipeline_observer()  # its metrics are there from the first scrape on
-        with ExitStack() as served:
-            if metrics_port is not None:
-                server = metrics_server(parts.metrics_registry(), settings.http, metrics_port)
-                served.enter_context(server)
-            while True:
-                try:
-                    comparisons = await once(parts, settings)
-                except StrokeError as error:
-                    typer.echo(f"stroke: {error}", err=True)
-                else:
-                    observer.verified(comparisons)
-                    print_comparisons(comparisons, as_json=as_json)
-                await asyncio.sleep(every or 0)
+
+        def show(comparisons: list[Comparison]) -> None:
+            observer.verified(comparisons)
+            print_comparisons(comparisons, as_json=as_json)
+
+        with metrics_server(parts.metrics_registry(), settings.http, metrics_port):
+            await regularly(lambda: once(parts, settings), show, every=every or 0)
 
     with ends_on_sigterm():
         if every is not None:
-            run(regularly)
+            run(again)
         else:
             comparisons = run(once)
             print_comparisons(comparisons, as_json=as_json)
