@@ -44,7 +44,13 @@ AREAS: Final = {
         }
     ),
     "models": frozenset(
-        {"test_model_import", "test_onnx_model", "test_score_command", "test_training"}
+        {
+            "test_model_gaps",
+            "test_model_import",
+            "test_onnx_model",
+            "test_score_command",
+            "test_training",
+        }
     ),
     "pipeline": frozenset(
         {

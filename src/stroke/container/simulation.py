@@ -8,9 +8,12 @@ from typing import Literal
 from stroke.adapters.simulation.writing import Format, text
 
 
-def simulated_patients(count: int, seed: int, form: Literal["csv", "ndjson"]) -> Iterator[bytes]:
+def simulated_patients(
+    count: int, seed: int, form: Literal["csv", "ndjson"], *, missing: float = 0
+) -> Iterator[bytes]:
     """Yield the UTF-8 text of ``count`` patients, whole lines at a time.
 
-    The same ``count`` and ``seed`` give the same bytes.
+    The same arguments give the same bytes. The share ``missing`` of them has no BMI, and the same
+    share has no glucose level.
     """
-    return text(count, seed, Format(form))
+    return text(count, seed, Format(form), missing=missing)

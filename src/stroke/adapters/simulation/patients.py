@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stroke.adapters.simulation import marginals
 from stroke.adapters.simulation.people import NATIONS, Nation
+from stroke.domain.patient import OPTIONAL
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -44,28 +45,41 @@ _DRAWS: Final = [
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One field of many patients: patient ``i`` has ``values[index[i]]``."""
+    """One field of many patients: patient ``i`` has ``values[index[i]]``, None for a gap."""
 
-    values: tuple[str | float | int, ...]
+    values: tuple[str | float | int | None, ...]
     index: Indices
 
 
 Columns = Mapping[str, Column]
 
 
-def simulate(count: int, seed: int, *, at_a_time: int = 65_536) -> Iterator[Columns]:
+def simulate(
+    count: int, seed: int, *, missing: float = 0, at_a_time: int = 65_536
+) -> Iterator[Columns]:
     """Yield ``count`` patients, ``at_a_time`` of them in one mapping by the API's field names.
 
-    Every one passes ``Patient``'s validation. ``at_a_time`` bounds the memory and changes no
-    patient.
+    Every one passes ``Patient``'s validation. The share ``missing`` of them (0 to 1) has no BMI,
+    and the same share, whoever that is, no glucose level; all other values are the same with any
+    share. ``at_a_time`` bounds the memory and changes no patient.
     """
     stream = np.random.Generator(np.random.PCG64(seed))
+    of_gaps = np.random.Generator(np.random.PCG64([seed, 1]))
     for start in range(0, count, at_a_time):
-        draws = stream.random((min(at_a_time, count - start), len(_DRAWS)))
-        yield _patients(dict(zip(_DRAWS, np.ascontiguousarray(draws.T), strict=True)))
+        patients = min(at_a_time, count - start)
+        draws = stream.random((patients, len(_DRAWS)))
+        made = _patients(dict(zip(_DRAWS, np.ascontiguousarray(draws.T), strict=True)))
+        if missing:
+            gaps = of_gaps.random((patients, len(OPTIONAL))) < missing
+            made |= {n: _without(made[n], gaps[:, at]) for at, n in enumerate(OPTIONAL)}
+        yield made
 
 
-def _patients(draw: Mapping[str, Floats]) -> Columns:
+def _without(column: Column, gaps: NDArray[np.bool_]) -> Column:
+    return Column((*column.values, None), np.where(gaps, len(column.values), column.index))
+
+
+def _patients(draw: Mapping[str, Floats]) -> dict[str, Column]:
     age = np.interp(draw["age"], np.linspace(0, 1, 21), marginals.AGE_QUANTILES)
     decade = np.minimum((age / 10).astype(np.int64), marginals.DECADES - 1)
     gender = np.digitize(draw["gender"], np.cumsum(marginals.GENDERS))

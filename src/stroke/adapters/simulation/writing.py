@@ -26,14 +26,17 @@ class Format(StrEnum):
     NDJSON = "ndjson"
 
 
-def text(count: int, seed: int, form: Format, *, at_a_time: int = AT_A_TIME) -> Iterator[bytes]:
+def text(
+    count: int, seed: int, form: Format, *, missing: float = 0, at_a_time: int = AT_A_TIME
+) -> Iterator[bytes]:
     """Yield the UTF-8 text of ``count`` patients, whole lines at a time.
 
-    The same ``count`` and ``seed`` give the same bytes; fewer patients give their beginning.
+    The same arguments give the same bytes; fewer patients give their beginning. The shares of
+    ``missing`` values are those of ``simulate``: such a cell is empty, or null.
     """
     if form is Format.CSV:
         yield (",".join(FIELDS) + "\n").encode()
-    for columns in simulate(count, seed, at_a_time=at_a_time):
+    for columns in simulate(count, seed, missing=missing, at_a_time=at_a_time):
         pieces = [
             pa.array(_pieces(form, field, columns[field])).take(pa.array(columns[field].index))
             for field in FIELDS
@@ -51,7 +54,7 @@ def _pieces(form: Format, field: str, column: Column) -> list[str]:
     """Return what each of ``column``'s values looks like within a line."""
     if form is Format.CSV:
         end = "\n" if field == FIELDS[-1] else ""
-        return [f"{_csv_cell(str(value))}{end}" for value in column.values]
+        return [f"{'' if value is None else _csv_cell(str(value))}{end}" for value in column.values]
     start = "{" if field == FIELDS[0] else ""
     end = "}\n" if field == FIELDS[-1] else ""
     key = json.dumps(field)

@@ -3,11 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stroke.adapters.simulation.patients import SMOKING_STATUSES, simulate
-from stroke.domain.patient import Patient
+from stroke.domain.patient import OPTIONAL, Patient
 
 SEEDS = st.integers(0, 2**64)
 
@@ -82,3 +83,27 @@ def test_patients_come_from_many_countries_and_are_named_in_their_scripts() -> N
     names = {str(name) for name in drawn("name")}
     assert len(names) > 1000
     assert any(not name.isascii() for name in names)
+
+
+@given(seed=SEEDS, share=st.floats(0, 1), at_a_time=st.integers(1, 50))
+@settings(max_examples=15)
+def test_gaps_change_no_other_value_whatever_their_share(
+    seed: int, share: float, at_a_time: int
+) -> None:
+    whole, found = rows(40, seed), rows(40, seed, missing=share, at_a_time=at_a_time)
+    assert [Patient(**row).missing for row in whole] == [()] * 40
+    for before, now in zip(whole, found, strict=True):
+        gaps = Patient(**now).missing
+        assert {**before, **dict.fromkeys(gaps)} == now
+    more = rows(40, seed, missing=min(1.0, share + 0.2))
+    for fewer, row in zip(found, more, strict=True):
+        assert set(Patient(**fewer).missing) <= set(Patient(**row).missing)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 1.0])
+def test_the_share_of_gaps_is_that_of_each_measurement(share: float) -> None:
+    found = rows(20_000, 3, missing=share)
+    for name in OPTIONAL:
+        assert sum(row[name] is None for row in found) / 20_000 == pytest.approx(share, abs=0.01)
+    both = sum(row["bmi"] is None is row["avg_glucose_level"] for row in found) / 20_000
+    assert both == pytest.approx(share**2, abs=0.01)

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from stroke.adapters.simulation.writing import FIELDS, Format, text
-from stroke.domain.patient import Patient
+from stroke.domain.patient import OPTIONAL, Patient
 
 
 def written(count: int, form: Format, *, seed: int = 7, at_a_time: int = 100) -> str:
@@ -52,3 +52,25 @@ def test_both_formats_hold_the_same_patients() -> None:
 def test_no_patients_make_a_header_or_nothing() -> None:
     assert written(0, Format.CSV) == ",".join(FIELDS) + "\n"
     assert written(0, Format.NDJSON) == ""
+
+
+@pytest.mark.parametrize("form", Format)
+def test_a_gap_is_an_empty_cell_or_null_and_nothing_else_changes(form: Format) -> None:
+    before = written(50, form)
+    gaps = b"".join(text(50, 7, form, missing=0.5)).decode()
+    assert b"".join(text(50, 7, form, missing=0.0)).decode() == before
+    lines = gaps.splitlines()
+    if form is Format.CSV:
+        found = [
+            {n: None if n in OPTIONAL and not v else v for n, v in row.items()}
+            for row in csv.DictReader(lines)
+        ]
+        whole = list(csv.DictReader(before.splitlines()))
+    else:
+        found, whole = (
+            [json.loads(line) for line in lines],
+            [json.loads(line) for line in before.splitlines()],
+        )
+    assert {name for row in found for name, value in row.items() if value is None} == set(OPTIONAL)
+    for row, complete in zip(found, whole, strict=True):
+        assert {**complete, **{n: None for n, v in row.items() if v is None}} == row

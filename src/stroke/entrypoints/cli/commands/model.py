@@ -14,6 +14,8 @@ import typer
 
 from stroke.domain.errors import InvalidModel, InvalidSetting
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
+from stroke.domain.patient import OPTIONAL
+from stroke.domain.risk import FULL
 from stroke.entrypoints.cli.terminal.output import progress
 
 if TYPE_CHECKING:
@@ -80,6 +82,9 @@ def train(
         typer.echo(json.dumps(manifest, indent=2))
     else:
         _print_metrics(manifest["metrics"], f"{manifest['version']}, cross-validated")
+        for each in manifest["companions"]:
+            missing = " and ".join(each["missing"])
+            _print_metrics(each["metrics"], f"without {missing}, cross-validated")
         typer.echo(f"written to {folder}; serve it with SAVED_MODEL={output or name}")
 
 
@@ -88,7 +93,8 @@ def evaluate(data: Data, model: Model = None, as_json: Json = False) -> None:
     """Measure a model on labelled patients, with 95 % bootstrap intervals.
 
     Do not use the rows with which the model was trained: the figures would be too good. The
-    manifest has cross-validated figures.
+    manifest has cross-validated figures. Patients who lack a measurement are assessed by the
+    model's companions; those who lack what it needs are left out.
     """
     _needs_training_packages()
     import numpy as np
@@ -98,30 +104,38 @@ def evaluate(data: Data, model: Model = None, as_json: Json = False) -> None:
     from stroke.adapters.training.evaluation import evaluate as measure
 
     served, labelled = _load(model), read_csv(data)
-    kept = labelled.features["bmi"].notna().to_numpy()  # the service takes no one without a BMI
+    told = served.description
+    needed = [name for name in OPTIONAL if name not in told.may_be_missing]
+    kept = labelled.features[needed].notna().all(axis=1).to_numpy()
     columns = {
         name: labelled.features[name].to_numpy(object if name in TEXT_FEATURES else np.float64)[
             kept
         ]
         for name in RAW_FEATURES
     }
-    probability = served.score(columns).probability
+    scores = served.score(columns)
+    counts = np.bincount(scores.variant, minlength=len(told.variants)).tolist()
+    variants = {each.name: n for each, n in zip(told.variants, counts, strict=True) if n}
     with _steps("bootstrap", BOOTSTRAP_SAMPLES) as advance:
-        metrics = measure(labelled.outcome[kept], [probability], progress=advance)
+        metrics = measure(labelled.outcome[kept], [scores.probability], progress=advance)
     left_out = len(labelled) - int(kept.sum())
     if as_json:
-        summary = {"version": served.description.version, "rows": int(kept.sum())}
-        typer.echo(json.dumps({**summary, "left_out": left_out, "metrics": metrics}, indent=2))
+        summary = {"version": told.version, "rows": int(kept.sum()), "left_out": left_out}
+        typer.echo(json.dumps({**summary, "variants": variants, "metrics": metrics}, indent=2))
         return
-    _print_metrics(metrics, f"{served.description.version} on {int(kept.sum()):,} patients")
+    _print_metrics(metrics, f"{told.version} on {int(kept.sum()):,} patients")
+    for name, count in variants.items():
+        if name != FULL:
+            typer.echo(f"{count:,} of them {name}")
     if left_out:
-        typer.echo(f"{left_out:,} patients without a BMI were left out")
+        typer.echo(f"{left_out:,} patients were left out: the model needs {' and '.join(needed)}")
 
 
 @app.command(epilog="Example: stroke model show --model mine --json")
 def show(model: Model = None, as_json: Json = False) -> None:
     """Show what a model is: version, features, bands, metrics, training data."""
-    manifest = _load(model).manifest
+    served = _load(model)
+    manifest = served.manifest
     if as_json:
         typer.echo(manifest.model_dump_json(indent=2))
         return
@@ -138,11 +152,25 @@ def show(model: Model = None, as_json: Json = False) -> None:
         _print_metrics(
             {name: metric.model_dump() for name, metric in manifest.metrics.items()}, "metrics"
         )
+    for companion in served.description.companions:
+        bands = f"Medium from {companion.bands.medium}, High from {companion.bands.high}"
+        typer.echo(f"\n{companion.name}: {bands}")
+        if (a := companion.accuracy) is not None:
+            typer.echo(
+                f"loses {a.auc_lost:.4f} of the AUC on the same {a.patients:,} patients "
+                f"({a.auc_lost_low:.4f} to {a.auc_lost_high:.4f})"
+            )
+        if companion.metrics:
+            _print_metrics(dict(companion.metrics), f"metrics {companion.name}")
 
 
 @app.command(epilog="Example: stroke model verify --model mine && deploy")
 def verify(model: Model = None, as_json: Json = False) -> None:
-    """Check a model's checksum, interface and contributions; exit code 1 if one is wrong."""
+    """Check a model's checksum, interface and contributions; exit code 1 if one is wrong.
+
+    The same simulated patients are scored as they are, and by each companion without what it may
+    lack.
+    """
     import numpy as np
 
     from stroke.adapters.simulation.patients import simulate
@@ -157,21 +185,32 @@ def verify(model: Model = None, as_json: Json = False) -> None:
         )
         for name, values in extremes.items()
     }
-    scores = served.score(columns)
-    clipped = np.clip(scores.probability, 1e-12, 1 - 1e-12)
-    log_odds = np.log(clipped) - np.log1p(-clipped)
-    gap = float(np.abs(scores.log_odds.sum(axis=1) + scores.baseline_log_odds - log_odds).max())
-    sound = bool(np.isfinite(scores.probability).all() and gap <= _TOLERANCE)
+    patients = len(columns["age"])
+    variants, gap, finite = served.description.variants, 0.0, True
+    for variant in variants:
+        gaps = dict.fromkeys(variant.missing, np.full(patients, np.nan))
+        scores = served.score(columns | gaps)
+        clipped = np.clip(scores.probability, 1e-12, 1 - 1e-12)
+        log_odds = np.log(clipped) - np.log1p(-clipped)
+        summed = scores.log_odds.sum(axis=1) + scores.baseline_log_odds
+        gap = max(gap, float(np.abs(summed - log_odds).max()))
+        finite = finite and bool(np.isfinite(scores.probability).all())
+    sound = finite and gap <= _TOLERANCE
     if as_json:
         report = {"version": served.description.version, "sound": sound, "largest_gap": gap}
-        typer.echo(json.dumps({**report, "patients": len(scores.probability)}))
+        told = {"patients": patients, "variants": [variant.name for variant in variants]}
+        typer.echo(json.dumps(report | told))
     if not sound:
         raise InvalidModel(f"contributions miss the logit by {gap:.3g} (allowed {_TOLERANCE:g})")
     if not as_json:
         typer.echo(
             f"{served.description.version}: checksum and contract hold; contributions sum to the "
-            f"logit within {gap:.1e} over {len(scores.probability):,} patients"
+            f"logit within {gap:.1e} over {patients:,} patients{_by(len(variants))}"
         )
+
+
+def _by(variants: int) -> str:
+    return "" if variants == 1 else f", scored by each of {variants} variants"
 
 
 @app.command("import", epilog="Example: stroke model import best.pkl --name best --trust-pickle")

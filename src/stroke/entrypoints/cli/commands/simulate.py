@@ -24,6 +24,15 @@ def simulate(
     seed: Annotated[
         int, typer.Option(min=0, help="The same seed gives the same patients, byte for byte.")
     ] = 0,
+    missing: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="The share of patients without a BMI, and of those without a glucose level.",
+        ),
+    ] = 0,
     form: Annotated[
         Format, typer.Option("--format", help="Each NDJSON line is a body for POST /predict.")
     ] = Format.CSV,
@@ -38,6 +47,7 @@ def simulate(
 
     \b
     stroke simulate 1000 --seed 7 > patients.csv
+    stroke simulate 1000 --missing 0.2 > gaps.csv
     stroke simulate 1000000 | stroke predict - --output scored.csv
     stroke simulate 1 --format ndjson | curl -sd @- -H 'Content-Type: application/json' \\
       http://127.0.0.1:8000/predict
@@ -46,6 +56,6 @@ def simulate(
 
     with ends_on_sigterm(), progress() as display, opened(output) as stream:
         bar = display.add_task("simulating", total=count)
-        for lines in simulated_patients(count, seed, form.value):
+        for lines in simulated_patients(count, seed, form.value, missing=missing):
             stream.write(lines)
             display.advance(bar, lines.count(b"\n"))
