@@ -9,6 +9,7 @@ from typing import Final
 
 from stroke.application.doctor.ports import PredictionApi
 from stroke.application.pipeline.ports import Replica, SourceOfTruth
+from stroke.application.pipeline.waiting import until
 from stroke.domain.errors import (
     EndpointUnavailable,
     IdempotencyKeyReused,
@@ -23,7 +24,6 @@ COUNTRY: Final = "stroke doctor"
 # There is one canary at a time: the key is taken until it is erased.
 KEY: Final = "stroke-doctor-canary"
 _PROVINCE: Final = "until %Y-%m-%dT%H:%M:%SZ"
-_PAUSE: Final = 0.5
 # An examination waits once for the copies to have the canary and once for them to lose it, and
 # may have waited for another one before.
 _WAITS: Final = 4
@@ -60,19 +60,23 @@ class Canary:
 
     async def set_out(self) -> str:
         """Store the canary; before that, erase those that killed examinations left."""
-        patient, deadline = self._patient(), self._clock() + self._seconds
-        while self._id is None:
-            try:
-                self._id = await self._api.predict(patient, idempotency_key=KEY)
-                self._stored = True
-            except IdempotencyKeyReused:
-                if await self._erase_left_behind():
-                    continue
-                if self._clock() >= deadline:
-                    raise EndpointUnavailable(
-                        "another `stroke doctor` is at work, or was killed a moment ago"
-                    ) from None
-                await self._sleep(_PAUSE)
+        patient = self._patient()
+
+        async def is_stored() -> bool:
+            while True:
+                try:
+                    self._id = await self._api.predict(patient, idempotency_key=KEY)
+                except IdempotencyKeyReused:
+                    if not await self._erase_left_behind():
+                        return False
+                else:
+                    self._stored = True
+                    return True
+
+        if not await self._wait(is_stored):
+            raise EndpointUnavailable(
+                "another `stroke doctor` is at work, or was killed a moment ago"
+            )
         left = f"; {self._left_behind} of an earlier run erased" if self._left_behind else ""
         return f"prediction {self._id}{left}"
 
@@ -149,12 +153,13 @@ class Canary:
         return erased
 
     async def _until(self, replica: Replica, holds: Callable[[bytes | None], bool]) -> bool:
-        deadline = self._clock() + self._seconds
-        while not holds(await self._read(replica)):
-            if self._clock() >= deadline:
-                return False
-            await self._sleep(_PAUSE)
-        return True
+        async def held() -> bool:
+            return holds(await self._read(replica))
+
+        return await self._wait(held)
+
+    async def _wait(self, condition: Callable[[], Awaitable[bool]]) -> bool:
+        return await until(condition, within=self._seconds, clock=self._clock, sleep=self._sleep)
 
     async def _read(self, replica: Replica) -> bytes | None:
         await replica.reached({})  # to see what came since it was read last

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from stroke.application.pipeline.ports import ChangeTopic, Replica, SourceOfTruth, SourceProgress
+from stroke.application.pipeline.waiting import until
 from stroke.domain.errors import (
     BrokerUnavailable,
     ConnectUnavailable,
@@ -13,7 +14,6 @@ from stroke.domain.errors import (
     ReplicaUnavailable,
 )
 
-_PAUSE: Final = 0.5
 _PASSING: Final = (BrokerUnavailable, ConnectUnavailable, ReplicaUnavailable)
 
 
@@ -75,16 +75,11 @@ class CatchingUp:
     async def _until(
         self, condition: Callable[[], Awaitable[bool]], deadline: float, behind: str
     ) -> None:
-        while True:
-            failure: Exception | None = None
-            try:
-                if await condition():
-                    return
-            except _PASSING as error:
-                failure = error
-            if self._now() >= deadline:
-                raise failure or ReplicaBehind(behind)
-            await self._sleep(_PAUSE)
+        within = deadline - self._now()
+        if not await until(
+            condition, within=within, clock=self._now, sleep=self._sleep, passing=_PASSING
+        ):
+            raise ReplicaBehind(behind)
 
     async def _sent(self, wanted: str) -> bool:
         position = await self._progress.source_position(self._source_connector)

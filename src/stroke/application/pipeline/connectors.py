@@ -25,6 +25,7 @@ from stroke.application.pipeline.ports import (
     ConnectorRegistry,
     ConnectorSpecs,
 )
+from stroke.application.pipeline.waiting import until
 from stroke.domain.errors import (
     ConnectorFailed,
     ConnectorNotFound,
@@ -33,7 +34,6 @@ from stroke.domain.errors import (
     LineageBroken,
 )
 
-_LOOKS_EVERY: Final = 0.5
 # A status can be that of tasks which are gone: RUNNING and FAILED count once they stay.
 _RUNS_FOR: Final = 2.0
 _FAILS_FOR: Final = 10.0
@@ -77,16 +77,12 @@ class ConnectorService:
 
     async def wait_for_connect(self, within: float) -> None:
         """Return once Connect answers; raise ``ConnectUnavailable`` after ``within`` seconds."""
-        deadline = self._clock() + within
-        while True:
-            try:
-                await self._registry.names()
-            except ConnectUnavailable:
-                if self._clock() >= deadline:
-                    raise
-                await self._sleep(_LOOKS_EVERY)
-            else:
-                return
+
+        async def answers() -> bool:
+            await self._registry.names()
+            return True
+
+        await self._until(answers, within, passing=(ConnectUnavailable,))
 
     async def plan(self, names: Sequence[str] = (), *, migrate: bool = False) -> list[Plan]:
         """Return what gives Connect the configs of the named files, or of all.
@@ -258,25 +254,38 @@ class ConnectorService:
 
     async def _wait_until_running(self, plan: Plan, within: float) -> None:
         name = plan.spec.name
-        deadline = self._clock() + within
         steady = _RUNS_FOR if plan.changes else 0.0
         since, before = self._clock(), ""
-        while True:
+
+        async def runs() -> bool:
+            nonlocal since, before
             status = await self._status(name)
             now = self._clock()
             seen = status.summary if status else "Connect has not started it"
             if seen != before:
                 since, before = now, seen
             if status and status.is_running and now - since >= steady:
-                return
+                return True
             if status and status.state in _HALTED:
                 raise ConnectorFailed(
                     f"{name} is {status.state}: `stroke connectors resume {name}` lets it run"
                 )
-            failed = status is not None and status.has_failed
-            if (failed and now - since >= _FAILS_FOR) or now >= deadline:
+            if status and status.has_failed and now - since >= _FAILS_FOR:
                 raise ConnectorFailed(f"{name} does not run: {seen}")
-            await self._sleep(_LOOKS_EVERY)
+            return False
+
+        if not await self._until(runs, within):
+            raise ConnectorFailed(f"{name} does not run: {before}")
+
+    async def _until(
+        self,
+        condition: Callable[[], Awaitable[bool]],
+        within: float,
+        passing: tuple[type[Exception], ...] = (),
+    ) -> bool:
+        return await until(
+            condition, within=within, clock=self._clock, sleep=self._sleep, passing=passing
+        )
 
     async def _status(self, name: str) -> ConnectorStatus | None:
         try:

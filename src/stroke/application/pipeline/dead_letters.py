@@ -15,12 +15,12 @@ from stroke.application.pipeline.kafka_connect_model import (
     TopicPartition,
 )
 from stroke.application.pipeline.ports import ConnectorControl, DeadLetterQueue, SourceOfTruth
+from stroke.application.pipeline.waiting import until
 from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidData, PipelineError
 
 # Why a letter was written, where no exception of a sink says so.
 PARKED: Final = "parked by hand"
 
-_LOOKS_EVERY: Final = 0.5
 _STOPS_WITHIN: Final = 60.0
 
 
@@ -146,11 +146,12 @@ class DeadLetterService:
     async def _stop(self, name: str) -> None:
         """Return once no task can commit any more."""
         await self._control.stop(name)
-        deadline = self._clock() + _STOPS_WITHIN
-        while not _is_stopped(await self._control.status(name)):
-            if self._clock() >= deadline:
-                raise ConnectorFailed(f"{name} does not stop within {_STOPS_WITHIN:.0f} s")
-            await self._sleep(_LOOKS_EVERY)
+
+        async def is_stopped() -> bool:
+            return _is_stopped(await self._control.status(name))
+
+        if not await self._until(is_stopped):
+            raise ConnectorFailed(f"{name} does not stop within {_STOPS_WITHIN:.0f} s")
 
     async def _place(self, name: str) -> tuple[TopicPartition, int]:
         """Return the next offset that a sink reads: the first of all if it never committed."""
@@ -162,14 +163,21 @@ class DeadLetterService:
 
     async def _go_on_at(self, name: str, place: TopicPartition, offset: int) -> None:
         """Connect refuses until the last consumer has left the sink's group."""
-        deadline = self._clock() + _STOPS_WITHIN
-        while True:
-            try:
-                return await self._control.set_offsets(name, {place: offset})
-            except PipelineError:
-                if self._clock() >= deadline:
-                    raise
-            await self._sleep(_LOOKS_EVERY)
+
+        async def is_set() -> bool:
+            await self._control.set_offsets(name, {place: offset})
+            return True
+
+        await self._until(is_set, passing=(PipelineError,))
+
+    async def _until(
+        self,
+        condition: Callable[[], Awaitable[bool]],
+        passing: tuple[type[Exception], ...] = (),
+    ) -> bool:
+        return await until(
+            condition, within=_STOPS_WITHIN, clock=self._clock, sleep=self._sleep, passing=passing
+        )
 
     async def _settle(self, letters: Sequence[DeadLetter]) -> None:
         for name in sorted({letter.connector for letter in letters}):
