@@ -12,11 +12,13 @@ from stroke.application.quality.calibration import (
     Floats,
     Labels,
     brier_score,
+    calibration_error_interval,
     calibration_line,
     expected_calibration_error,
     observed_to_expected,
 )
 from stroke.application.quality.discrimination import area_under_curve
+from stroke.domain.performance import Estimate
 
 BOOTSTRAP_SAMPLES: Final = 1000
 
@@ -79,11 +81,13 @@ def evaluate(
     samples: int = BOOTSTRAP_SAMPLES,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, dict[str, float]]:
-    """Return each metric's value and 95 % percentile interval.
+    """Return each metric's value and its 95 % interval, which holds the value.
 
     ``predictions`` holds one ``(N,)`` array per repeat of a cross-validation (or just one array);
-    a value is the mean over repeats. The bootstrap resamples patients, taking the repeats in
-    turn, from a fixed seed; ``progress`` is called after each of the ``samples``.
+    a value is the mean over repeats. Intervals are percentiles of a bootstrap, which resamples
+    patients, taking the repeats in turn, from a fixed seed; ``progress`` is called after each of
+    the ``samples``. The calibration error is above 0 by chance alone, and a bootstrap adds that
+    chance once more: its bounds are means over repeats of ``calibration_error_interval``.
     """
     drawn: dict[str, list[float]] = {name: [] for name in METRICS}
     stream = np.random.default_rng(0)
@@ -95,11 +99,14 @@ def evaluate(
             for name, metric in METRICS.items():
                 drawn[name].append(metric(labels, probability))
         progress()
-    return {
-        name: {
-            "value": float(np.mean([metric(outcome, each) for each in predictions])),
-            "low": float(np.quantile(drawn[name], 0.025)),
-            "high": float(np.quantile(drawn[name], 0.975)),
-        }
+    found = {
+        name: Estimate.bounded(
+            float(np.mean([metric(outcome, each) for each in predictions])),
+            float(np.quantile(drawn[name], 0.025)),
+            float(np.quantile(drawn[name], 0.975)),
+        )
         for name, metric in METRICS.items()
     }
+    errors = [calibration_error_interval(outcome, each) for each in predictions]
+    found["ece"] = Estimate(*(float(bound) for bound in np.mean(errors, axis=0)))
+    return {name: estimate._asdict() for name, estimate in found.items()}
