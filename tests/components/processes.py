@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
@@ -86,8 +87,10 @@ def wait_for(
 class Service:
     """``stroke serve`` on a port of its own. ``start`` again after it ended or was killed."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, *, open_files: int | None = None, **settings: str) -> None:
         self._folder = folder
+        limited = ["sh", "-c", f'ulimit -n {open_files} && exec "$@"', "sh"] if open_files else []
+        self._command = [*limited, str(STROKE), "serve"]
         self._log = folder / "service.log"
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -111,7 +114,7 @@ class Service:
         """Start it; returns when it is ready."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                [str(STROKE), "serve"],
+                self._command,
                 cwd=self._folder,
                 env=self._environment,
                 stdout=output,
@@ -123,6 +126,17 @@ class Service:
         except AssertionError as error:
             error.add_note(self.log[-2000:])
             raise
+
+    def children(self, named: str) -> list[int]:
+        """Return the ids of its child processes with ``named`` in their command line."""
+        assert self._process is not None
+        own = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        found = []
+        for child in own.read_text().split():
+            with suppress(FileNotFoundError):  # it has just ended
+                if named.encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                    found.append(int(child))
+        return found
 
     def kill(self) -> None:
         """Kill it, and what it started, with SIGKILL."""

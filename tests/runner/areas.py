@@ -25,6 +25,7 @@ AREAS: Final = {
             "test_drift_command",
             "test_drift_evidently",
             "test_faults",
+            "test_http_edge",
             "test_http_probes",
             "test_import_contracts",
             "test_metrics_page",
