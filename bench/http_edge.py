@@ -40,6 +40,7 @@ from bench.service import (
 from components.containers import MySqlServer, mysql_image
 
 FEW, MANY = 1_000, 4_000
+OURS = "from stroke.entrypoints.cli.main import main; main()"
 UVICORNS_OWN = """
 import uvicorn
 from stroke.entrypoints.cli.main import main
@@ -53,11 +54,10 @@ main()
 def compare_protocols(server: MySqlServer, rounds: int, connections: int, seconds: float) -> None:
     with ExitStack() as running:
         both = [
-            running.enter_context(stroke_server(name, *made))
-            for name, made in {
-                "uvicorn": ({"STROKE_DATABASE_URL": server.new_database()}, UVICORNS_OWN),
-                "ours": ({"STROKE_DATABASE_URL": server.new_database()},),
-            }.items()
+            running.enter_context(
+                stroke_server(name, {"STROKE_DATABASE_URL": server.new_database()}, program)
+            )
+            for name, program in (("uvicorn", UVICORNS_OWN), ("ours", OURS))
         ]
         for each in both:
             each.drive(connections, 2)  # warm caches and the connection pool

@@ -6,10 +6,12 @@ beside them. Secrets have no defaults and show as ``**********``. docs/settings.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -37,6 +39,20 @@ def _group(prefix: str) -> SettingsConfigDict:
     )
 
 
+def _parted(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text)
+    except ValueError:
+        raise ValueError("write addresses or networks such as 10.0.0.0/8, with commas") from None
+    return text
+
+
 class HttpSettings(BaseSettings):
     """Where the service listens and what it accepts."""
 
@@ -51,18 +67,35 @@ class HttpSettings(BaseSettings):
     max_header_bytes: int = Field(32_768, ge=1024)
     max_header_value_bytes: int = Field(16_384, ge=256)
     max_connections: int = Field(8192, ge=1)
+    max_patient_bytes: int = Field(65_536, ge=1024)
     max_bytes_in_flight: int = Field(32 * 1024 * 1024, ge=64 * 1024)
+    max_rows_in_flight: int = Field(20_000, ge=1)
+    admission_seconds: float = Field(5, gt=0)
     idle_seconds: float = Field(15, gt=0)
     head_seconds: float = Field(10, gt=0)
     body_seconds: float = Field(10, gt=0)
     min_bytes_per_second: int = Field(1024, ge=1)
     refusal_pause_seconds: float = Field(1, ge=0)
     shutdown_seconds: int = Field(20, ge=1)
+    root_path: str = Field("", pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")
+    trusted_proxies: Annotated[
+        tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(_parted)
+    ] = ()
+    cors_origins: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s*]+)$")], ...],
+        NoDecode,
+        BeforeValidator(_parted),
+    ] = ()
     metrics_folder: Path | None = Field(
         None,
         validation_alias=AliasChoices("STROKE_HTTP_METRICS_FOLDER", "PROMETHEUS_MULTIPROC_DIR"),
         description="where several workers keep what they count; `stroke serve` sets it",
     )
+
+    @property
+    def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
+        """The proxies whose X-Forwarded- headers are believed."""
+        return [ip_network(each) for each in self.trusted_proxies]
 
 
 class DatabaseSettings(BaseSettings):
@@ -334,10 +367,6 @@ class DoctorSettings(BaseSettings):
     connect_metrics_url: str = "http://127.0.0.1:9400/metrics"
     watch_metrics_url: str = "http://127.0.0.1:9401/metrics"
     verify_metrics_url: str = "http://127.0.0.1:9402/metrics"
-
-
-def _parted(text: object) -> object:
-    return tuple(part.strip() for part in text.split(",")) if isinstance(text, str) else text
 
 
 class PerformanceSettings(BaseSettings):

@@ -87,10 +87,9 @@ def wait_for(
 class Service:
     """``stroke serve`` on a port of its own. ``start`` again after it ended or was killed."""
 
-    def __init__(self, folder: Path, *, open_files: int | None = None, **settings: str) -> None:
+    def __init__(self, folder: Path, **settings: str) -> None:
         self._folder = folder
-        limited = ["sh", "-c", f'ulimit -n {open_files} && exec "$@"', "sh"] if open_files else []
-        self._command = [*limited, str(STROKE), "serve"]
+        self.command = [str(STROKE), "serve"]
         self._log = folder / "service.log"
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
@@ -114,7 +113,7 @@ class Service:
         """Start it; returns when it is ready."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
-                self._command,
+                self.command,
                 cwd=self._folder,
                 env=self._environment,
                 stdout=output,

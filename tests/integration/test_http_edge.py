@@ -193,14 +193,9 @@ def test_a_process_with_few_files_survives_more_clients_than_it_has_files_for(
     with ExitStack() as limited:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 4096), hard))
         limited.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        service = limited.enter_context(
-            Service(
-                tmp_path,
-                open_files=128,
-                STROKE_HTTP_IDLE_SECONDS="2",
-                STROKE_HTTP_HEAD_SECONDS="2",
-            )
-        )
+        service = Service(tmp_path, STROKE_HTTP_IDLE_SECONDS="2", STROKE_HTTP_HEAD_SECONDS="2")
+        service.command = ["sh", "-c", 'ulimit -n 128 && exec "$@"', "sh", *service.command]
+        limited.enter_context(service)
         silent = [limited.enter_context(connect(service)) for _ in range(400)]
         refused = rest(silent[80])
         wait_for(f"{service.url}/health/ready", within=10)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
+from starlette.middleware.cors import CORSMiddleware
 
 from stroke import __version__
 from stroke.config import Settings
@@ -25,8 +26,10 @@ from stroke.entrypoints.api import (
     records,
     service,
 )
+from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
+from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.schemas import wire_of
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.logs import outline
@@ -70,6 +73,15 @@ def create_app(container: Container | None = None) -> FastAPI:
     docs.install(app)
     # The last one added is the outermost.
     app.add_middleware(FaultBarrier)
+    http = parts.settings().http
+    if http.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=http.cors_origins,
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+            allow_headers=["Content-Type", "Content-Encoding", "Idempotency-Key"],
+            expose_headers=["Retry-After"],
+        )
     metrics.instrument(
         app,
         parts.metrics_registry(),
@@ -77,6 +89,8 @@ def create_app(container: Container | None = None) -> FastAPI:
         of_all_workers=parts.drift_metrics(),
     )
     app.add_middleware(HeadAsGet)
+    if http.root_path or http.trusted_proxies:
+        app.add_middleware(BehindProxies, root_path=http.root_path, trusted=http.trusted_networks)
     return app
 
 
@@ -105,12 +119,7 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
         try:
             with _collector_at_ease():
                 yield {
-                    KEY: ApiState(
-                        predictions,
-                        parts.outcomes(),
-                        parts.settings().http.max_body_bytes,
-                        wire_of(predictions.model.may_be_missing)[0],
-                    ),
+                    KEY: _state(parts),
                     REFUSED: refusals,
                 }
         finally:
@@ -120,6 +129,25 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
                 await asyncio.to_thread(tracing.close)
 
     return lifespan
+
+
+def _state(parts: Container) -> ApiState:
+    http, queue = parts.settings().http, parts.settings().queue
+    predictions = parts.predictions()
+    return ApiState(
+        predictions,
+        parts.outcomes(),
+        Admission(
+            # As many as the queue takes: whoever is let in is not refused by the queue.
+            requests=queue.capacity,
+            rows=http.max_rows_in_flight,
+            most_bytes=http.max_bytes_in_flight,
+            seconds=http.admission_seconds,
+        ),
+        http.max_body_bytes,
+        wire_of(predictions.model.may_be_missing)[0],
+        min(http.max_patient_bytes, http.max_body_bytes),
+    )
 
 
 @contextmanager

@@ -2,11 +2,15 @@
 
 FastAPI would parse it to Python objects and validate those; pydantic-core does both at once from
 the bytes, in a third of the time, and tells malformed JSON (400) from a broken rule (422). So
-the two routes that take a body read it here, and openapi.py documents it.
+the routes that take a body read it here, and openapi.py documents it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import codecs
+import zlib
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 from fastapi import Request
@@ -14,30 +18,52 @@ from pydantic import BaseModel, ValidationError
 from starlette import status
 from starlette.exceptions import HTTPException
 
+from stroke.entrypoints.api.admission import Slot
 from stroke.entrypoints.api.violations import InvalidRequest, of_body
 
 Wire = TypeVar("Wire", bound=BaseModel)
 
 _JSON: Final = b"application/json"
+_GZIP: Final = frozenset({b"gzip", b"x-gzip"})
+_UTF_8: Final = frozenset({"utf-8", "ascii"})
+# Shorter bodies are decoded at once; a thread would cost more than the work.
+_THREAD_FROM: Final = 16 * 1024
+_DECODED_AT_ONCE: Final = 256 * 1024
 
 
-async def read_body(request: Request, *, most_bytes: int) -> bytes:
-    """Return the body. Raises ``HTTPException``: 415 if it is not JSON, 413 if it is too long."""
+async def read_body(request: Request, slot: Slot, *, most_bytes: int) -> bytes:
+    """Return the body, decoded and without a byte-order mark, and hold its bytes in ``slot``.
+
+    Raises ``HTTPException``: 415 if it is not JSON in UTF-8 or has an encoding other than gzip,
+    413 if it is too long, 400 if it is no gzip. Raises ``ServiceOverloaded`` if too many bytes
+    are held already.
+    """
     headers = dict(request.scope["headers"])
     media_type = headers.get(b"content-type", b"")
-    if media_type != _JSON and media_type.split(b";")[0].strip().lower() != _JSON:
-        raise HTTPException(
-            status.HTTP_415_UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json."
-        )
-    if int(headers.get(b"content-length", 0)) > most_bytes:  # the server made sure of digits
+    if media_type != _JSON:
+        _check_media_type(media_type)
+    encoding = headers.get(b"content-encoding")
+    if encoding is not None:
+        _check_encoding(encoding)
+    announced = int(headers.get(b"content-length", 0))  # the server made sure of digits
+    if announced > most_bytes:
         raise _too_long(most_bytes)
+    slot.hold(announced)
     chunks, size = [], 0
     async for chunk in request.stream():  # a chunked body announces no length
         size += len(chunk)
         if size > most_bytes:
             raise _too_long(most_bytes)
+        if size > announced:
+            slot.hold(len(chunk))
         chunks.append(chunk)
-    return b"".join(chunks)
+    body = b"".join(chunks)
+    if encoding is not None and encoding.lower() in _GZIP:
+        if len(body) < _THREAD_FROM:
+            body = _gunzip(body, slot, most_bytes)
+        else:
+            body = await asyncio.to_thread(_gunzip, body, slot, most_bytes)
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def parse(wire: type[Wire], body: bytes) -> Wire:
@@ -51,8 +77,91 @@ def parse(wire: type[Wire], body: bytes) -> Wire:
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
     if problems[0]["type"] == "json_invalid":
-        raise HTTPException(status.HTTP_400_BAD_REQUEST, problems[0]["msg"])
+        raise HTTPException(
+            status.HTTP_400_BAD_REQUEST, _foreign_charset(body) or problems[0]["msg"]
+        )
     raise InvalidRequest(of_body(problems))
+
+
+def _check_media_type(media_type: bytes) -> None:
+    kind, *parameters = media_type.split(b";")
+    if kind.strip().lower() != _JSON:
+        raise HTTPException(
+            status.HTTP_415_UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json."
+        )
+    for parameter in parameters:
+        name, _, value = parameter.partition(b"=")
+        if name.strip().lower() == b"charset":
+            _check_charset(value.strip().strip(b"\"'").decode("latin-1"))
+
+
+def _check_charset(declared: str) -> None:
+    try:
+        known = codecs.lookup(declared).name
+    except (LookupError, ValueError):  # the name is a client's: it is not repeated
+        known = "a charset that is not known here"
+    if known not in _UTF_8:
+        raise HTTPException(
+            status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+            f"The body is declared as {known}. JSON is sent in UTF-8.",
+        )
+
+
+def _check_encoding(encoding: bytes) -> None:
+    if encoding.lower() not in _GZIP and encoding.lower() not in (b"identity", b""):
+        raise HTTPException(
+            status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
+            "The Content-Encoding of a body may be gzip. No other one is understood.",
+            {"Accept-Encoding": "gzip"},
+        )
+
+
+def _foreign_charset(body: bytes) -> str | None:
+    """Return what is wrong with a body that is not UTF-8, and None if it is."""
+    wide = body[:4]
+    if wide.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in wide:
+        return "The body looks like UTF-16 or UTF-32. JSON is sent in UTF-8."
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return f"The body is not UTF-8, from byte {error.start} on. JSON is sent in UTF-8."
+    return None
+
+
+def _gunzip(body: bytes, slot: Slot, most_bytes: int) -> bytes:
+    parts, size = [], 0
+    for part in _decoded(body):
+        size += len(part)
+        if size > most_bytes:
+            raise _too_long(most_bytes)
+        slot.hold(len(part))
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _decoded(body: bytes) -> Iterator[bytes]:
+    """Yield the content of a gzip file, which may have several members, in bounded parts."""
+    while body:
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        while body and not member.eof:
+            try:
+                part = member.decompress(body, _DECODED_AT_ONCE)
+            except zlib.error:
+                raise _no_gzip() from None
+            if part:
+                yield part
+            body = member.unconsumed_tail
+            if not part and not body:
+                break
+        if not member.eof:
+            raise _no_gzip()
+        body = member.unused_data
+
+
+def _no_gzip() -> HTTPException:
+    return HTTPException(
+        status.HTTP_400_BAD_REQUEST, "The body is declared as gzip and is no whole gzip file."
+    )
 
 
 def _too_long(most_bytes: int) -> HTTPException:

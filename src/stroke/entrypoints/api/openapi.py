@@ -21,7 +21,7 @@ _MEANINGS: Final = {
     404: "The prediction, or its outcome, does not exist",
     409: "Another request used this idempotency key before, or its stored row lacks its risk",
     413: "The body is too long",
-    415: "The body is not application/json",
+    415: "The body is not application/json in UTF-8, or has an encoding other than gzip",
     422: "The request is not valid: `errors` names each wrong field",
     503: "The service cannot store predictions now: try again after Retry-After seconds",
 }

@@ -32,8 +32,10 @@ _CREATED: dict[int | str, dict[str, Any]] = {
 async def record(request: Request, prediction_id: PredictionId) -> Response:
     """Safe to repeat: the same outcome changes nothing, a different one replaces it."""
     state = api_state(request)
-    wire = parse(OutcomeIn, await read_body(request, most_bytes=state.most_bytes))
-    stored, new = await state.outcomes.record(wire.to_domain(prediction_id))
+    async with state.admission.one() as slot:
+        body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
+        outcome = parse(OutcomeIn, body).to_domain(prediction_id)
+        stored, new = await state.outcomes.record(outcome)
     return json_response(stored, HTTPStatus.CREATED if new else HTTPStatus.OK)
 
 

@@ -10,13 +10,15 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.types import Receive, Scope, Send
 
 from stroke.application.predictions.prediction import StoredPrediction
 from stroke.domain.errors import InvalidPatient
 from stroke.domain.patient import Patient
+from stroke.entrypoints.api.admission import Budget
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
-from stroke.entrypoints.api.rendering import json_response
+from stroke.entrypoints.api.rendering import json_response, rendered
 from stroke.entrypoints.api.schemas import BATCH_SIZE, BatchIn, BatchOut, PatientIn, PredictionOut
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import (
@@ -27,6 +29,12 @@ from stroke.entrypoints.api.violations import (
     of_domain,
     of_parameter,
 )
+
+# A patient is one object; text may have brackets. Of commas it has a dozen, text may have more.
+_MOST_CONTAINERS: Final = 2 * BATCH_SIZE + 100
+_MOST_VALUES: Final = 40 * BATCH_SIZE
+# What is written at once of a long answer.
+_PART: Final = 256 * 1024
 
 
 class DirectRoute(APIRoute):
@@ -73,9 +81,10 @@ async def predict(request: Request) -> Response:
     """The answer comes after the commit, never before."""
     state = api_state(request)
     key = _idempotency_key(request)
-    body = await read_body(request, most_bytes=state.most_bytes)
-    patient = parse(state.patient_wire, body).to_domain()
-    stored = await state.predictions.predict(patient, idempotency_key=key)
+    async with state.admission.one() as slot:
+        body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
+        patient = parse(state.patient_wire, body).to_domain()
+        stored = await state.predictions.predict(patient, idempotency_key=key)
     # A ready response: FastAPI would validate and render what is known to fit.
     return json_response(_answer(stored))
 
@@ -90,11 +99,40 @@ async def predict(request: Request) -> Response:
 async def predict_batch(request: Request) -> Response:
     """One transaction for all. The predictions have the order of the patients."""
     state = api_state(request)
-    body = await read_body(request, most_bytes=state.most_bytes)
-    # Ten thousand rows take a while: other requests are served between them.
-    patients = await asyncio.to_thread(_parse_batch, state.patient_wire, body)
-    stored = await state.predictions.predict_many(patients)
-    return await asyncio.to_thread(_render_batch, stored)
+    admission = state.admission
+    async with admission.batch(request) as slot:
+        body = await read_body(request, slot, most_bytes=state.most_bytes)
+        # Ten thousand rows take a while: other requests are served between them.
+        patients = await asyncio.to_thread(_parse_batch, state.patient_wire, body)
+        del body
+        stored = await state.predictions.predict_many(patients)
+        del patients
+        answer = await asyncio.to_thread(_render_batch, stored)
+    return _InParts(answer, admission.batch_bytes)
+
+
+class _InParts(Response):
+    """A long answer that waits for its client to read, part by part, and counts until then."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: bytes, budget: Budget) -> None:
+        super().__init__(content)
+        self._budget = budget
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+        """Send it."""
+        size = len(self.body)
+        self._budget.hold_anyway(size)
+        try:
+            start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+            await send(start)
+            for begin in range(0, size, _PART):
+                part = bytes(self.body[begin : begin + _PART])
+                more = begin + _PART < size
+                await send({"type": "http.response.body", "body": part, "more_body": more})
+        finally:
+            self._budget.release(size)
 
 
 class _Envelope(BaseModel):
@@ -105,7 +143,19 @@ class _Envelope(BaseModel):
     patients: Annotated[list[Any], Field(min_length=1, max_length=BATCH_SIZE)]
 
 
+def _check_values(body: bytes) -> None:
+    """Refuse a body with more values than the largest batch has, before they are made.
+
+    Eight megabytes of ``[],`` would become 400 MiB, and more where a field is checked.
+    """
+    containers = body.count(b"{") + body.count(b"[")
+    if containers > _MOST_CONTAINERS or body.count(b",") > _MOST_VALUES:
+        detail = f"must have at most {BATCH_SIZE} items, and no other arrays and objects"
+        raise InvalidRequest([FieldProblem(pointer="/patients", detail=detail, code="too_long")])
+
+
 def _parse_batch(wire: type[PatientIn], body: bytes) -> list[Patient]:
+    _check_values(body)
     patients: list[Patient] = []
     wrong: list[FieldProblem] = []
     for index, row in enumerate(parse(_Envelope, body).patients):
@@ -123,8 +173,8 @@ def _parse_batch(wire: type[PatientIn], body: bytes) -> list[Patient]:
     return patients
 
 
-def _render_batch(stored: list[StoredPrediction]) -> Response:
-    return json_response({"predictions": [_answer(each) for each in stored]})
+def _render_batch(stored: list[StoredPrediction]) -> bytes:
+    return rendered({"predictions": [_answer(each) for each in stored]})
 
 
 def _answer(stored: StoredPrediction) -> dict[str, Any]:

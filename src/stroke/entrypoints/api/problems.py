@@ -98,7 +98,7 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     ServiceOverloaded: Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "overloaded",
-        "Too many predictions wait for their commit",
+        "Too many predictions wait for their turn",
         "Nothing was stored. Try again.",
         retry_after=1,
     ),

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
+from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.schemas import PatientIn
 
 KEY: Final = "stroke"
@@ -20,9 +21,11 @@ class ApiState(NamedTuple):
 
     predictions: PredictionService
     outcomes: OutcomeService
+    admission: Admission
     most_bytes: int
     patient_wire: type[PatientIn]
     """What the served model's clients send of a patient."""
+    most_patient_bytes: int
 
 
 def api_state(request: Request) -> ApiState:

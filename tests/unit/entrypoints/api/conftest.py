@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -53,11 +54,17 @@ def tolerant_parts() -> Parts:
     return _parts(OPTIONAL)
 
 
-def _parts(may_be_missing: tuple[str, ...] = ()) -> Parts:
+@pytest.fixture
+def parts_with() -> Callable[..., Parts]:
+    """Return a function that makes the application with other settings of HTTP."""
+    return _parts
+
+
+def _parts(may_be_missing: tuple[str, ...] = (), **http: Any) -> Parts:
     repository, engine = FakePredictionRepository(), FakeEngine()
     model = FakeRiskModel(may_be_missing)
     loaded = Settings.load()
-    small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES})
+    small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES, **http})
     container = Container(settings=loaded.model_copy(update={"http": small}))
     container.repository.override(providers.Object(repository))
     outcomes = FakeOutcomeRepository(repository)

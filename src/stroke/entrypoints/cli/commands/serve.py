@@ -194,8 +194,9 @@ def _configuration(settings: Settings, app: object, *, workers: int) -> uvicorn.
         server_header=False,
         proxy_headers=False,  # nothing here asks for the client's address or scheme
         timeout_graceful_shutdown=settings.http.shutdown_seconds,
-        # A burst of clients waits for its turn in the kernel instead of being refused.
-        backlog=2048,
+        # A burst of clients waits for its turn in the kernel, which may allow fewer. Whoever does
+        # not fit there tries again after a second, and then after three.
+        backlog=settings.http.max_connections,
     )
 
 

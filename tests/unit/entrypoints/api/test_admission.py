@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from builders.asgi import connected
+from builders.predictions import patient_json
+from stroke.domain.errors import ServiceOverloaded
+from stroke.entrypoints.api.admission import Budget, Gate, Slot
+
+pytestmark = pytest.mark.anyio
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_gate_lets_in_up_to_its_capacity_and_the_others_in_their_order() -> None:
+    gate, order = Gate(10, seconds=60), []
+
+    async def pass_through(name: str, weight: int) -> None:
+        await gate.enter(weight)
+        order.append(name)
+
+    await gate.enter(6)
+    waiting = [asyncio.create_task(pass_through(*each)) for each in (("heavy", 9), ("light", 1))]
+    await settle()
+    assert order == []  # the light one does not overtake: the heavy one would wait for ever
+    gate.leave(6)
+    await asyncio.gather(*waiting)
+    assert order == ["heavy", "light"]
+
+
+async def test_whoever_is_heavier_than_the_gate_is_let_in_alone() -> None:
+    gate = Gate(10, seconds=0.01)
+    await gate.enter(25)
+    with pytest.raises(ServiceOverloaded):
+        await gate.enter(1)
+    gate.leave(25)
+    await gate.enter(10)
+
+
+async def test_whoever_gives_up_leaves_no_gap_and_lets_lighter_ones_pass() -> None:
+    gate = Gate(10, seconds=60)
+    await gate.enter(6)
+    heavy = asyncio.create_task(gate.enter(9))
+    light = asyncio.create_task(gate.enter(4))
+    await settle()
+    heavy.cancel()
+    await light
+    gate.leave(6)
+    await gate.enter(6)  # and everything is there again
+    assert heavy.cancelled()
+
+
+async def test_whoever_gives_up_as_its_turn_comes_gives_the_turn_back() -> None:
+    gate = Gate(1, seconds=60)
+    await gate.enter()
+    waiting = asyncio.create_task(gate.enter())
+    await settle()
+    gate.leave()
+    waiting.cancel()
+    await settle()
+    await asyncio.wait_for(gate.enter(), 1)
+
+
+async def test_a_slot_gives_back_its_bytes_whatever_happens() -> None:
+    budget = Budget(100)
+    gate = Gate(1, seconds=1)
+    with pytest.raises(ServiceOverloaded):  # noqa: PT012 - leaving the slot is what is tried
+        async with Slot(gate, budget) as slot:
+            slot.hold(60)
+            slot.hold(41)
+    await gate.enter()
+    budget.hold(100)
+
+
+@pytest.fixture
+async def small(parts_with: Callable[..., Any]) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]:
+    parts = parts_with(max_rows_in_flight=3, max_bytes_in_flight=8 * 2000, admission_seconds=0.05)
+    async with connected(parts.app) as client:
+        yield client, parts
+
+
+def batch(rows: int) -> dict[str, Any]:
+    return {"patients": [patient_json() for _ in range(rows)]}
+
+
+async def test_a_batch_too_many_is_503_before_its_body_is_read(
+    small: tuple[httpx.AsyncClient, Any],
+) -> None:
+    client, parts = small
+    parts.repository.held = asyncio.Event()
+    first = asyncio.create_task(client.post("/api/v1/predictions:batch", json=batch(2)))
+    await asyncio.sleep(0.02)
+
+    async def body() -> AsyncIterator[bytes]:
+        raise AssertionError("it was read")
+        yield b""
+
+    refused = await client.post(
+        "/api/v1/predictions:batch",
+        content=body(),
+        headers={"content-type": "application/json", "content-length": "400"},
+    )
+    assert refused.status_code == 503
+    assert refused.json()["type"] == "urn:stroke:problem:overloaded"
+    assert refused.headers["retry-after"] == "1"
+    assert (await client.get("/health/live")).status_code == 200
+    parts.repository.held.set()
+    assert (await first).status_code == 200
+    assert (await client.post("/api/v1/predictions:batch", json=batch(2))).status_code == 200
+
+
+async def test_a_batch_that_waits_is_served_when_its_turn_comes(
+    parts_with: Callable[..., Any],
+) -> None:
+    parts = parts_with(max_rows_in_flight=3, admission_seconds=60)
+    parts.repository.held = asyncio.Event()
+    async with connected(parts.app) as client:
+        posts = [
+            asyncio.create_task(client.post("/api/v1/predictions:batch", json=batch(2)))
+            for _ in range(4)
+        ]
+        await asyncio.sleep(0.02)
+        parts.repository.held.set()
+        assert [each.status_code for each in await asyncio.gather(*posts)] == [200] * 4
+
+
+async def test_bytes_too_many_are_503_for_batches_and_not_for_single_patients(
+    small: tuple[httpx.AsyncClient, Any],
+) -> None:
+    client, _ = small
+    padded = {**batch(1), "padding": "x" * 13_000}
+    refused = await client.post("/api/v1/predictions:batch", json=padded)
+    assert refused.status_code == 503
+    assert (await client.post("/predict", json=patient_json())).status_code == 200
+    assert (await client.post("/api/v1/predictions:batch", json=batch(1))).status_code == 200
+
+
+async def test_a_crowd_of_single_patients_waits_instead_of_being_refused(
+    parts_with: Callable[..., Any],
+) -> None:
+    parts = parts_with()
+    async with connected(parts.app) as client:
+        parts.repository.held = asyncio.Event()
+        posts = [
+            asyncio.create_task(client.post("/predict", json=patient_json()))
+            for _ in range(1500)  # the queue takes 1,024
+        ]
+        await asyncio.sleep(0.5)
+        parts.repository.held.set()
+        statuses = [each.status_code for each in await asyncio.gather(*posts)]
+    assert statuses == [200] * 1500
