@@ -48,6 +48,7 @@ AREAS: Final = {
         {
             "test_model_gaps",
             "test_model_import",
+            "test_model_limits",
             "test_onnx_model",
             "test_score_command",
             "test_training",
