@@ -380,7 +380,8 @@ class RiskModelContract:
         assert description.features
 
 
-def _columns(patients: list[Patient]) -> dict[str, np.ndarray[Any, Any]]:
+def columns_of(patients: list[Patient]) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the raw features of ``patients``, as columnar models take them."""
     return {
         name: np.array(
             [getattr(each, name) for each in patients],
@@ -394,15 +395,15 @@ class ColumnarRiskModelContract:
     """Provide a fixture ``model``."""
 
     def test_rows_are_scored_in_their_order(self, model: ColumnarRiskModel) -> None:
-        together = model.score(_columns(PATIENTS)).probability
-        alone = [model.score(_columns([each])).probability[0] for each in PATIENTS]
+        together = model.score(columns_of(PATIENTS)).probability
+        alone = [model.score(columns_of([each])).probability[0] for each in PATIENTS]
 
         assert together.shape == (len(PATIENTS),)
         assert len(set(together.tolist())) == len(PATIENTS)
         assert together.tolist() == pytest.approx(alone, rel=1e-12)
 
     def test_each_row_of_contributions_sums_to_the_logit(self, model: ColumnarRiskModel) -> None:
-        scores = model.score(_columns(PATIENTS))
+        scores = model.score(columns_of(PATIENTS))
 
         assert scores.log_odds.shape == (len(PATIENTS), len(scores.features))
         logit = np.log(scores.probability) - np.log1p(-scores.probability)
@@ -412,12 +413,12 @@ class ColumnarRiskModelContract:
     def test_the_same_features_are_explained_for_any_patients(
         self, model: ColumnarRiskModel
     ) -> None:
-        features = model.score(_columns(PATIENTS)).features
+        features = model.score(columns_of(PATIENTS)).features
 
         assert len(set(features)) == len(features) > 0
         assert set(features) <= set(RAW_FEATURES)
         for each in PATIENTS:
-            assert model.score(_columns([each])).features == features
+            assert model.score(columns_of([each])).features == features
 
     def test_each_row_is_scored_by_the_variant_for_what_it_lacks(
         self, model: ColumnarRiskModel
@@ -428,14 +429,14 @@ class ColumnarRiskModelContract:
             for each in PATIENTS
             for place, variant in enumerate(variants)
         ]
-        scores = model.score(_columns([who for _, who in people]))
+        scores = model.score(columns_of([who for _, who in people]))
 
         assert scores.variant.tolist() == [place for place, _ in people]
         logit = np.log(scores.probability) - np.log1p(-scores.probability)
         sums = scores.log_odds.sum(axis=1) + scores.baseline_log_odds
         assert np.abs(sums - logit).max() < 1e-9
         for row, (place, who) in enumerate(people):
-            alone = model.score(_columns([who]))
+            alone = model.score(columns_of([who]))
             assert scores.probability[row] == pytest.approx(alone.probability[0], rel=1e-12)
             category = tuple(RiskCategory)[scores.categories(model.description)[row]]
             assert category == variants[place].bands.categorise(scores.probability[row])
@@ -445,11 +446,11 @@ class ColumnarRiskModelContract:
     ) -> None:
         for name in set(OPTIONAL) - set(model.description.may_be_missing):
             with pytest.raises(InvalidPatient) as caught:
-                model.score(_columns([patient(), patient(**{name: None})]))
+                model.score(columns_of([patient(), patient(**{name: None})]))
             assert [each.field for each in caught.value.violations] == [name]
 
     def test_threads_may_share_a_columnar_model(self, model: ColumnarRiskModel) -> None:
-        columns = _columns(PATIENTS)
+        columns = columns_of(PATIENTS)
         expected = model.score(columns)
         with ThreadPoolExecutor(4) as threads:
             for scores in threads.map(lambda _: model.score(columns), range(40)):

@@ -14,6 +14,7 @@ import pytest
 from builders.columnar import csv_text
 from builders.predictions import patient_json
 from stroke.adapters.arrow.files import score_file
+from stroke.adapters.onnx.graph import GraphLimits
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
 from stroke.adapters.spark_scoring.files import score_files
@@ -25,6 +26,7 @@ from stroke.domain.errors import InvalidData
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 MODEL = ModelStore(Path("nowhere")).locate(None)
+PARTS = worker_parts(GraphLimits())
 ROWS: list[dict[str, Any]] = [
     {"age": age / 4, "name": f'"Ānna", {age}', "note": "a\nb", "hypertension": age % 2}
     for age in range(481)
@@ -81,7 +83,7 @@ def test_parquet_gets_the_scores_that_one_process_gives(
         str(tmp_path / "out"),
         rejects=str(tmp_path / "rejects"),
         model=MODEL,
-        parts=worker_parts(),
+        parts=PARTS,
         contributions=contributions,
     )
     assert (done["rows"], done["scored"], done["rejected"]) == (481, 479, 2)
@@ -108,7 +110,7 @@ def test_csv_gets_them_too_and_numbers_where_there_are_measurements(
         str(tmp_path / "out"),
         rejects=str(tmp_path / "rejects"),
         model=MODEL,
-        parts=worker_parts(),
+        parts=PARTS,
     )
     assert (done["rows"], done["scored"], done["rejected"]) == (482, 479, 3)
     scored = pq.read_table(tmp_path / "out")
@@ -136,7 +138,7 @@ def test_a_second_run_takes_the_place_of_the_first(spark: Any, tmp_path: Path) -
             str(tmp_path / "out.csv"),
             rejects=bad,
             model=MODEL,
-            parts=worker_parts(),
+            parts=PARTS,
         )
     found = [path.read_text() for path in (tmp_path / "out.csv").glob("*.csv")]
     assert sum(len([*csv.DictReader(io.StringIO(text))]) for text in found) == 10
@@ -147,9 +149,9 @@ def test_a_second_run_takes_the_place_of_the_first(spark: Any, tmp_path: Path) -
 def test_what_cannot_be_scored_is_one_error_without_a_value(spark: Any, tmp_path: Path) -> None:
     nowhere, out, bad = str(tmp_path / "nowhere"), str(tmp_path / "out"), str(tmp_path / "bad")
     with pytest.raises(InvalidData, match="PATH_NOT_FOUND"):
-        score_files(spark, nowhere, out, rejects=bad, model=MODEL, parts=worker_parts())
+        score_files(spark, nowhere, out, rejects=bad, model=MODEL, parts=PARTS)
     other = tmp_path / "other.parquet"
     pq.write_table(pa.table({"age": [1.0]}), other)
     with pytest.raises(InvalidData, match="columns missing"):
-        score_files(spark, str(other), out, rejects=bad, model=MODEL, parts=worker_parts())
+        score_files(spark, str(other), out, rejects=bad, model=MODEL, parts=PARTS)
     assert not Path(out).exists()

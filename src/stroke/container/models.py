@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from stroke.adapters.confined.process import ConfinedProcess, Limits
 from stroke.adapters.onnx.graph import GraphLimits
 from stroke.adapters.onnx.model import OnnxRiskModel, read_graph
 from stroke.adapters.onnx.store import ModelStore
-from stroke.adapters.onnx.trial import GraphTrial
+from stroke.adapters.onnx.trial import GraphTrial, Tried
 from stroke.config import ModelSettings
 from stroke.domain.errors import InvalidModel
 
@@ -32,6 +34,20 @@ def graph_trial(settings: ModelSettings) -> GraphTrial:
     return GraphTrial(confined_process(settings), graph_limits(settings))
 
 
+def try_graph(settings: ModelSettings, path: Path) -> tuple[bytes, Tried]:
+    """Return the graph in the file ``path``, and what its trial found.
+
+    Raises ``ModelNotFound`` or ``InvalidModel``.
+    """
+    content = read_graph(path, graph_limits(settings))
+    return content, graph_trial(settings)(content)
+
+
+def model_store(settings: ModelSettings) -> ModelStore:
+    """Return the store of models."""
+    return ModelStore(settings.store)
+
+
 def load_model(settings: ModelSettings, saved_model: str | None = None) -> OnnxRiskModel:
     """Return the model called ``saved_model``, by default the one that the settings name.
 
@@ -39,11 +55,15 @@ def load_model(settings: ModelSettings, saved_model: str | None = None) -> OnnxR
     after they had tried the graph. A bare ``.onnx`` file has no such word and is tried first.
     Raises ``ModelNotFound`` or ``InvalidModel``.
     """
-    path = ModelStore(settings.store).locate(saved_model or settings.saved_model)
-    limits = graph_limits(settings)
+    path = model_store(settings).locate(saved_model or settings.saved_model)
     if path.is_file():
         try:
-            graph_trial(settings)(read_graph(path, limits))
+            try_graph(settings, path)
         except InvalidModel as refusal:
             raise InvalidModel(f"{path}: {refusal}") from None
-    return OnnxRiskModel(path, limits)
+    return load_artefact(settings, path)
+
+
+def load_artefact(settings: ModelSettings, path: Path) -> OnnxRiskModel:
+    """Return the model at ``path`` untried. Raises ``ModelNotFound`` or ``InvalidModel``."""
+    return OnnxRiskModel(path, graph_limits(settings))

@@ -1,11 +1,17 @@
-"""Synthetic patients, as `stroke simulate` writes them."""
+"""Synthetic patients: written as text, or scored to verify a model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
+import numpy as np
+
+from stroke.adapters.simulation.patients import simulate
 from stroke.adapters.simulation.writing import Format, text
+from stroke.application.predictions.probes import Probes, extreme_patients
+
+_PLAUSIBLE: Final = 5_000
 
 
 def simulated_patients(
@@ -17,3 +23,14 @@ def simulated_patients(
     share has no glucose level.
     """
     return text(count, seed, Format(form), missing=missing)
+
+
+def verification_patients() -> Probes:
+    """Return 5,000 plausible patients, then every combination of extremes: always the same."""
+    [plausible] = simulate(_PLAUSIBLE, seed=0, at_a_time=_PLAUSIBLE)
+    return {
+        name: np.concatenate(
+            [np.array(plausible[name].values, values.dtype)[plausible[name].index], values]
+        )
+        for name, values in extreme_patients().items()
+    }

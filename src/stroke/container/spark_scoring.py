@@ -8,6 +8,7 @@ from stroke.adapters.spark.bucket import address_for_spark
 from stroke.adapters.spark_scoring.files import score_files
 from stroke.config import PipelineSettings
 from stroke.container.batch_scoring import worker_parts
+from stroke.container.models import graph_limits, model_store
 from stroke.container.service import Container
 from stroke.container.spark import s3_session
 
@@ -28,7 +29,8 @@ def score_on_spark(
     ``output``. Returns what was done. Raises ``InvalidData``, ``InvalidSetting`` and
     ``ModelError``.
     """
-    served = parts.model_store().locate(parts.settings().model.saved_model)
+    models = parts.settings().model
+    parts.model()  # a bare graph is tried before it is sent to the workers
     output = output.rstrip("/")
     with s3_session(settings, "stroke score", master=master) as session:
         return score_files(
@@ -36,7 +38,7 @@ def score_on_spark(
             address_for_spark(source),
             address_for_spark(output),
             rejects=address_for_spark(rejects or f"{output}.rejects"),
-            model=served,
-            parts=worker_parts(),
+            model=model_store(models).locate(models.saved_model),
+            parts=worker_parts(graph_limits(models)),
             contributions=contributions,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stroke.domain.errors import InvalidData
-from stroke.domain.features import RAW_FEATURES
+from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, OPTIONAL, SMOKING_STATUSES
 
 OUTCOME: Final = "stroke"
@@ -37,6 +38,18 @@ class LabelledPatients:
 
     def __len__(self) -> int:
         return len(self.outcome)
+
+    def who_have(self, measurements: Sequence[str]) -> LabelledPatients:
+        """Return those with all of ``measurements``, which are what a model may need."""
+        kept = self.features[list(measurements)].notna().all(axis=1).to_numpy()
+        return replace(self, features=self.features[kept], outcome=self.outcome[kept])
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """Return the raw features, ``(N,)`` each: text as objects, numbers as float64."""
+        return {
+            name: self.features[name].to_numpy(object if name in TEXT_FEATURES else np.float64)
+            for name in RAW_FEATURES
+        }
 
     @property
     def facts(self) -> dict[str, Any]:

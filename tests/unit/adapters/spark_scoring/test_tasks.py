@@ -14,6 +14,7 @@ import pytest
 from builders.predictions import patient, patient_json
 from fakes.predictions import FakeColumnarRiskModel
 from fakes.scoring import FakeBatchScorer
+from stroke.adapters.onnx.graph import GraphLimits
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
 from stroke.adapters.spark_scoring.tasks import (
@@ -32,6 +33,7 @@ from stroke.container.batch_scoring import batch_scorer, worker_parts
 from stroke.domain.errors import InvalidData
 
 MODEL = ModelStore(Path("nowhere")).locate(None)
+PARTS = worker_parts(GraphLimits())
 LOADED = list[Path]()
 
 
@@ -55,16 +57,14 @@ def placed(given: pa.RecordBatch, rows: list[int | None]) -> pa.RecordBatch:
 
 def told(batches: list[pa.RecordBatch]) -> tuple[list[dict[str, Any]], int]:
     bad = list[int]()
-    rows = [
-        *scored(iter(batches), artefact_of(MODEL), bad.append, ScoringOptions(), worker_parts())
-    ]
+    rows = [*scored(iter(batches), artefact_of(MODEL), bad.append, ScoringOptions(), PARTS)]
     return pa.Table.from_batches(rows).to_pylist(), sum(bad)
 
 
 @pytest.mark.parametrize("model", [MODEL, MODEL / "model.onnx"])
 def test_a_worker_has_the_very_model_that_was_sent(model: Path) -> None:
     given = iter([batch({}, {"age": 80.0})])
-    rows = [*scored(given, artefact_of(model), lambda _: None, ScoringOptions(), worker_parts())]
+    rows = [*scored(given, artefact_of(model), lambda _: None, ScoringOptions(), PARTS)]
     served = OnnxRiskModel(model)
     expected = served.assess([patient(), patient(age=80.0)])
     for row, assessed in zip(rows[0].to_pylist(), expected, strict=True):
@@ -78,7 +78,7 @@ def test_rows_that_cannot_be_scored_are_counted_and_named() -> None:
     placed = given.append_column(FILE, pa.array(["a"] * 4)).append_column(
         ROW, pa.array([5, 6, 7, 8])
     )
-    [rejects] = rejected(iter([placed]), artefact_of(MODEL), worker_parts())
+    [rejects] = rejected(iter([placed]), artefact_of(MODEL), PARTS)
     assert rejects.to_pylist() == [
         {"file": "a", "row": 6, "reason": "bmi must be a number"},
         {"file": "a", "row": 8, "reason": "age must be 0 to 120 years"},
@@ -93,7 +93,7 @@ def test_rows_of_other_cells_than_the_header_are_not_scored() -> None:
     placed = given.append_column(FILE, pa.array(["a"] * 2)).append_column(
         ROW, pa.nulls(2, pa.int64())
     )
-    [rejects] = rejected(iter([placed]), artefact_of(MODEL), worker_parts())
+    [rejects] = rejected(iter([placed]), artefact_of(MODEL), PARTS)
     assert rejects.to_pylist() == [
         {"file": "a", "row": None, "reason": "has other cells than the header"}
     ]
@@ -115,6 +115,11 @@ def test_a_worker_scores_with_what_it_was_sent() -> None:
     given = iter([batch({"age": 50.0}, {"age": 130.0})])
     [rows] = scored(given, artefact_of(MODEL), lambda _: None, ScoringOptions(), parts)
     assert rows.column("probability").to_pylist() == [0.25]
+
+
+def test_what_is_sent_to_the_workers_equals_itself_there() -> None:
+    assert pickle.loads(pickle.dumps(PARTS)) == PARTS  # noqa: S301
+    assert worker_parts(GraphLimits(run_seconds=1)) != PARTS
 
 
 def test_another_way_to_load_the_same_files_is_another_model() -> None:

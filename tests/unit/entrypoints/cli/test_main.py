@@ -1,4 +1,4 @@
-"""What the command line says when it cannot do what is asked."""
+"""How the command line starts, and what it says when it cannot do what is asked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,26 @@ sys.argv = ["stroke", *{arguments!r}]
 from stroke.entrypoints.cli.main import main
 main()
 """
+STARTS = """
+import sys
+import stroke.entrypoints.cli.main
+print(*sorted(sys.modules))
+"""
+HEAVY = {
+    *("alembic", "confluent_kafka", "dependency_injector", "duckdb", "fastapi", "httpx", "numpy"),
+    *("onnxruntime", "orjson", "pandas", "prometheus_client", "pyarrow", "pydantic", "pyiceberg"),
+    *("rich.console", "sklearn", "sqlalchemy", "uvicorn"),
+}
+
+
+def test_the_command_line_starts_without_what_single_commands_need() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STARTS], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    imported = set(done.stdout.split())
+    assert "stroke.entrypoints.cli.commands.score" in imported
+    assert imported & HEAVY == set()
 
 
 def test_a_command_whose_packages_are_missing_says_which_to_install() -> None:

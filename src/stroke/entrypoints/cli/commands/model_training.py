@@ -1,0 +1,247 @@
+"""The commands of `stroke model` that need the training packages.
+
+They alone name adapters: what trains and converts models is no part of the container, so that
+the service cannot come to depend on it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+import typer
+
+from stroke.domain.errors import InvalidModel, InvalidSetting
+from stroke.domain.patient import OPTIONAL
+from stroke.domain.risk import FULL
+from stroke.entrypoints.cli.terminal.model_text import ModelPlace, print_metrics, steps_bar
+from stroke.entrypoints.cli.terminal.options import AsJson
+
+if TYPE_CHECKING:
+    from stroke.config import ModelSettings
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+
+Name = Annotated[str, typer.Option("--name", "-n", help="Name in the model store.")]
+Replace = Annotated[bool, typer.Option(help="Replace a model of this name.")]
+Data = Annotated[
+    Path,
+    typer.Option("--data", exists=True, dir_okay=False, help="CSV with the features and `stroke`."),
+]
+
+
+class _Known(NamedTuple):
+    """What only the author of a pickle knows of it; in the order of ``Pickled``."""
+
+    positive: str | None
+    part: str | None
+    preprocessor: Path | None
+    python: str | None
+
+
+def train(
+    data: Data,
+    name: Name = "stroke-spline-lr",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder to write to, instead of the model store.")
+    ] = None,
+    replace: Replace = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit, cross-validate, export and verify a model; the same data give the same bytes."""
+    _needs_training_packages()
+    from stroke.adapters.training.data import read_csv
+    from stroke.adapters.training.spline_regression import STEPS
+    from stroke.adapters.training.trainer import train as fit_and_write
+    from stroke.config import Settings
+
+    folder = output or Settings.load().model.store / _valid_name(name)
+    with steps_bar("training", STEPS) as advance:
+        manifest = fit_and_write(
+            read_csv(data), folder, name=_valid_name(name), replace=replace, progress=advance
+        )
+    if as_json:
+        typer.echo(json.dumps(manifest, indent=2))
+    else:
+        print_metrics(manifest["metrics"], f"{manifest['version']}, cross-validated")
+        for each in manifest["companions"]:
+            missing = " and ".join(each["missing"])
+            print_metrics(each["metrics"], f"without {missing}, cross-validated")
+        typer.echo(f"written to {folder}; serve it with SAVED_MODEL={output or name}")
+
+
+def evaluate(data: Data, model: ModelPlace = None, as_json: AsJson = False) -> None:
+    """Measure a model on labelled patients, with 95 % bootstrap intervals.
+
+    Do not use the rows with which the model was trained: the figures would be too good. The
+    manifest has cross-validated figures. Patients who lack a measurement are assessed by the
+    model's companions; those who lack what it needs are left out.
+    """
+    _needs_training_packages()
+    import numpy as np
+
+    from stroke.adapters.training.data import read_csv
+    from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES
+    from stroke.adapters.training.evaluation import evaluate as measure
+    from stroke.config import Settings
+    from stroke.container.models import load_model
+
+    served, labelled = load_model(Settings.load().model, model), read_csv(data)
+    told = served.description
+    needed = [name for name in OPTIONAL if name not in told.may_be_missing]
+    kept = labelled.who_have(needed)
+    scores = served.score(kept.columns())
+    counts = np.bincount(scores.variant, minlength=len(told.variants)).tolist()
+    variants = {each.name: n for each, n in zip(told.variants, counts, strict=True) if n}
+    with steps_bar("bootstrap", BOOTSTRAP_SAMPLES) as advance:
+        metrics = measure(kept.outcome, [scores.probability], progress=advance)
+    left_out = len(labelled) - len(kept)
+    if as_json:
+        summary = {"version": told.version, "rows": len(kept), "left_out": left_out}
+        typer.echo(json.dumps({**summary, "variants": variants, "metrics": metrics}, indent=2))
+        return
+    print_metrics(metrics, f"{told.version} on {len(kept):,} patients")
+    for name, count in variants.items():
+        if name != FULL:
+            typer.echo(f"{count:,} of them {name}")
+    if left_out:
+        typer.echo(f"{left_out:,} patients were left out: the model needs {' and '.join(needed)}")
+
+
+def import_model(
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, help="ONNX graph or pickle.")
+    ],
+    name: Name,
+    trust_pickle: Annotated[
+        bool, typer.Option(help="Allow to unpickle FILE, which runs any code in it.")
+    ] = False,
+    python: Annotated[
+        str | None,
+        typer.Option(help="Python interpreter that has the libraries that the pickle needs."),
+    ] = None,
+    positive_label: Annotated[
+        str | None, typer.Option(help="The class that is a stroke, if its name does not say so.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Name of the model in a pickle that holds several.")
+    ] = None,
+    preprocessor: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Pickle with the steps before the model."),
+    ] = None,
+    medium: Annotated[float, typer.Option(help="Where the medium band starts.")] = 0.3,
+    high: Annotated[float, typer.Option(help="Where the high band starts.")] = 0.7,
+    replace: Replace = False,
+) -> None:
+    """Import an ONNX graph, or a pickled scikit-learn model, into the model store.
+
+    The model is tried in a process of its own on thousands of random and boundary patients. A
+    pickle is converted first and compared with the original: a graph that differs by more than
+    1e-6 is not written.
+    """
+    from stroke.adapters.training.artefact import (
+        artefact_files,
+        check_free,
+        content_version,
+        write_artefact,
+    )
+    from stroke.config import Settings
+    from stroke.container.models import load_artefact
+
+    if not 0 < medium < high < 1:
+        raise InvalidSetting("bands need 0 < medium < high < 1")
+    settings = Settings.load().model
+    folder = settings.store / _valid_name(name)
+    check_free(folder, replace=replace)  # now, and not after a minute's work
+    if file.stat().st_size > settings.max_file_bytes:
+        raise InvalidModel(
+            f"{file.name} has {file.stat().st_size:,} bytes, more than the "
+            f"{settings.max_file_bytes:,} that are allowed (STROKE_MODEL_MAX_FILE_BYTES)"
+        )
+    if file.suffix == ".onnx":
+        content, made, said = _try_graph(file, settings)
+    else:
+        known = _Known(positive_label, part, preprocessor, python)
+        content, made, said = _convert(file, known, settings, trusted=trust_pickle)
+    version, sha256 = content_version(name, content)
+    manifest = {
+        "manifest_version": 1,
+        "name": name,
+        "version": version,
+        "sha256": sha256,
+        "bands": {"medium": medium, "high": high},
+        **made,
+    }
+    files = artefact_files(content, manifest)
+    write_artefact(folder, files, replace=replace, accept=partial(load_artefact, settings))
+    typer.echo(f"{version}: {said}; serve it with SAVED_MODEL={name}")
+
+
+def _try_graph(file: Path, settings: ModelSettings) -> tuple[bytes, dict[str, Any], str]:
+    from stroke.container.models import try_graph
+
+    with steps_bar("trying", 1) as advance:
+        try:
+            content, tried = try_graph(settings, file)
+        except InvalidModel as refusal:
+            raise InvalidModel(f"{file.name}: {refusal}") from None
+        advance()
+    made = {"model_type": "imported ONNX graph", "libraries": {}, "features": list(tried.features)}
+    return content, made, f"the graph keeps the contract for {len(tried.probability):,} patients"
+
+
+def _convert(
+    file: Path, known: _Known, settings: ModelSettings, *, trusted: bool
+) -> tuple[bytes, dict[str, Any], str]:
+    if not trusted:
+        raise InvalidModel(
+            f"{file.name} is not an .onnx graph. A pickle runs whatever code it carries when it is "
+            "read: if you trust where it comes from, say --trust-pickle"
+        )
+    if known.python is None:
+        _needs_training_packages()
+    typer.echo(f"warning: {file.name} is unpickled now, which runs the code it carries", err=True)
+    from stroke.adapters.training.importing import Pickled, import_pickle
+    from stroke.container.models import confined_process, graph_trial
+
+    trial = graph_trial(settings)
+    with steps_bar("converting", 1) as advance:
+        imported = import_pickle(
+            Pickled(file, *known),
+            run=confined_process(settings),
+            score=lambda graph: trial(graph).probability,
+        )
+        advance()
+    for note in imported.notes:
+        typer.echo(f"note: {note}", err=True)
+    said = (
+        f"differs from the original by {imported.difference:.1e} at the most "
+        f"over {imported.patients:,} patients"
+    )
+    made = {
+        "model_type": imported.model_type,
+        "libraries": imported.libraries,
+        "features": list(imported.features),
+    }
+    return imported.graph, made, said
+
+
+def _valid_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise InvalidSetting(
+            "a model's name has 1 to 40 letters, digits, dots, dashes, underscores"
+        )
+    return name
+
+
+def _needs_training_packages() -> None:
+    if any(importlib.util.find_spec(name) is None for name in ("sklearn", "skl2onnx", "pandas")):
+        raise InvalidSetting(
+            "this needs the training packages: "
+            "pip install --require-hashes -r requirements/train.txt"
+        )
