@@ -18,12 +18,7 @@ from stroke.adapters.iceberg.change_log import Lineages
 from stroke.adapters.iceberg.file_index import FileIndex
 from stroke.adapters.iceberg.parquet_events import PROJECTION, parquet_events
 from stroke.adapters.iceberg.statistics import avro_events, is_avro
-from stroke.application.pipeline.consistency import (
-    ReplicaChunk,
-    canonical_json,
-    canonical_value,
-    row_digest,
-)
+from stroke.application.pipeline.consistency import ReplicaChunk, table_row_digest
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import Replica
 
@@ -123,7 +118,9 @@ class _Latest:
         key = _id(event), cluster
         latest = self._last.get(key)
         if latest is None or offset > latest.offset:
-            row = None if event["op"] == _DELETED else _digest(event["after"], kinds)
+            row = (
+                None if event["op"] == _DELETED else table_row_digest(event["after"].items(), kinds)
+            )
             self._last[key] = _Word(offset, row)
 
     def digests(self) -> dict[int, bytes]:
@@ -140,16 +137,6 @@ class _Latest:
 class _Word:
     offset: int
     row: bytes | None
-
-
-def _digest(row: Mapping[str, Any], kinds: Mapping[str, str]) -> bytes:
-    return row_digest(
-        {
-            name: canonical_json(value) if kinds[name] == "json" else canonical_value(value)
-            for name, value in row.items()
-            if name in kinds
-        }
-    )
 
 
 def _id(event: Event) -> int:

@@ -7,28 +7,18 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import column, delete, func, insert, select, table, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.faults import mysql_code, translated
-from stroke.application.pipeline.consistency import (
-    RowValue,
-    SourceChunk,
-    canonical_json,
-    canonical_value,
-    row_digest,
-    runs,
-)
+from stroke.application.pipeline.consistency import SourceChunk, runs, table_row_digest
 from stroke.application.pipeline.ports import SourceOfTruth
 from stroke.domain.errors import StoreUnavailable
-
-Columns = Mapping[str, Callable[[Any], RowValue]]
-"""How the value of each column becomes canonical."""
 
 _SIGNALS: Final = table("debezium_signal", column("id"), column("type"), column("data"))
 _COLUMNS: Final = text(
@@ -86,10 +76,12 @@ class MySqlSource(SourceOfTruth):
         """Return the digests over the columns that the table has now."""
         number = self._table.c.id
         async with self._transaction() as connection:
-            columns = self._canonical(await self._columns(connection))
-            query = select(number, *(column(name) for name in columns)).select_from(self._table)
+            kinds = await self._columns(connection)
+            query = select(number, *(column(name) for name in kinds)).select_from(self._table)
             rows = await connection.execute(query.where(number.between(first, last)))
-            return SourceChunk({row[0]: _digest(columns, row[1:]) for row in rows})
+            return SourceChunk(
+                {row[0]: table_row_digest(self._as_sent(kinds, row[1:]), kinds) for row in rows}
+            )
 
     async def columns(self) -> dict[str, str]:
         """Return the types, in MySQL's lower-case words, by the names that the table has now."""
@@ -180,21 +172,18 @@ class MySqlSource(SourceOfTruth):
             raise StoreUnavailable(f"there is no table {self._name}: run `stroke db upgrade`")
         return columns
 
-    def _canonical(self, kinds: Mapping[str, str]) -> Columns:
-        columns: dict[str, Callable[[Any], RowValue]] = {
-            name: canonical_json if kind == "json" else canonical_value
-            for name, kind in kinds.items()
-        }
-        if self._mask in columns:
-            columns[self._mask] = self._masked
-        return columns
+    def _as_sent(
+        self, names: Iterable[str], values: Iterable[object]
+    ) -> Iterator[tuple[str, object]]:
+        for name, value in zip(names, values, strict=True):
+            yield name, self._masked(value) if name == self._mask else value
 
-    def _masked(self, value: str | None) -> str | None:
+    def _masked(self, value: object) -> str | None:
         if value is None:
             return None
         if self._mask_salt is None:
             return _MASKED
-        return hmac.new(self._mask_salt.encode(), value.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._mask_salt.encode(), str(value).encode(), hashlib.sha256).hexdigest()
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -204,15 +193,6 @@ class MySqlSource(SourceOfTruth):
                 self._engine.begin() as connection,
             ):
                 yield connection
-
-
-def _digest(columns: Columns, values: Sequence[Any]) -> bytes:
-    return row_digest(
-        {
-            name: canonical(value)
-            for (name, canonical), value in zip(columns.items(), values, strict=True)
-        }
-    )
 
 
 def _conditions(ids: Sequence[int]) -> Iterator[str]:

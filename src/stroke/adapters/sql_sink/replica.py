@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from sqlalchemy import URL, Connection, Select, column, func, literal_column, select, table
 
 from stroke.adapters.sql_sink.database import SinkDatabase
-from stroke.application.pipeline.consistency import (
-    ReplicaChunk,
-    RowValue,
-    canonical_json,
-    canonical_value,
-    row_digest,
-)
+from stroke.application.pipeline.consistency import ReplicaChunk, table_row_digest
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import Replica
 
@@ -64,7 +58,9 @@ class SqlReplica(Replica):
         def read(connection: Connection) -> dict[int, bytes]:
             result = connection.execute(query)
             names = list(result.keys())
-            return {int(row.id): _digest(kinds, names, row) for row in result}
+            return {
+                int(row.id): table_row_digest(zip(names, row, strict=True), kinds) for row in result
+            }
 
         return ReplicaChunk(await self._database.call(read))
 
@@ -75,23 +71,3 @@ class SqlReplica(Replica):
     async def close(self) -> None:
         """Close all connections."""
         await self._database.close()
-
-
-def _digest(kinds: Mapping[str, str], names: Sequence[str], values: Sequence[Any]) -> bytes:
-    return row_digest(
-        {
-            name: _canonical(kinds[name], value)
-            for name, value in zip(names, values, strict=True)
-            if name in kinds
-        }
-    )
-
-
-def _canonical(kind: str, value: object) -> RowValue:
-    plain = canonical_value(value)
-    if kind == "json" and isinstance(plain, str):
-        try:
-            return canonical_json(plain)
-        except ValueError:  # no document: then it differs, and says so
-            return plain
-    return plain

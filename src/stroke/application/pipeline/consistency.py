@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -65,6 +65,28 @@ def canonical_json(text: str | None) -> str | None:
     if text is None:
         return None
     return _ENCODER.encode(_DECODER.decode(text))
+
+
+def table_row_digest(values: Iterable[tuple[str, object]], kinds: Mapping[str, str]) -> bytes:
+    """Return the ``row_digest`` of a row as a driver gave it: names of columns, with values.
+
+    ``kinds`` holds the types, in MySQL's lower-case words, by the names that the source's table
+    has now. Other columns do not count. A text in a "json" column is read as a document, unless
+    it is none: then it differs from every document.
+    """
+    return row_digest(
+        {name: _canonical(value, kinds[name]) for name, value in values if name in kinds}
+    )
+
+
+def _canonical(value: object, kind: str) -> RowValue:
+    plain = canonical_value(value)
+    if kind != "json" or not isinstance(plain, str):
+        return plain
+    try:
+        return canonical_json(plain)
+    except ValueError:
+        return plain
 
 
 def runs(ids: Sequence[int]) -> Iterator[tuple[int, int]]:

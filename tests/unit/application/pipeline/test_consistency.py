@@ -19,6 +19,7 @@ from stroke.application.pipeline.consistency import (
     canonical_value,
     row_digest,
     runs,
+    table_row_digest,
 )
 
 NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
@@ -173,3 +174,30 @@ def test_a_copy_that_is_wrong_about_one_id_is_not_equal(kind: Discrepancy) -> No
 
 def test_a_copy_with_an_event_twice_is_not_equal() -> None:
     assert not Comparison("s3", rows=1, duplicates=1).is_equal
+
+
+KINDS = {"id": "bigint", "note": "varchar", "document": "json"}
+
+
+def test_a_row_of_a_table_counts_the_columns_that_the_source_has() -> None:
+    row = {"id": Decimal(1), "document": '{"b": 1.0, "a": []}', "of the copy alone": 7}
+
+    found = table_row_digest(row.items(), KINDS)
+
+    assert found == row_digest({"id": 1, "document": '{"a":[],"b":1}'})
+    assert found == table_row_digest([*row.items(), ("note", None)][::-1], KINDS)
+
+
+@given(st.text())
+def test_only_a_text_in_a_column_of_documents_is_read_as_one(text: str) -> None:
+    assert table_row_digest([("note", text)], KINDS) == row_digest({"note": text})
+    none = f"}}{text}"  # whatever follows
+
+    assert table_row_digest([("document", none)], KINDS) == row_digest({"document": none})
+
+
+@pytest.mark.parametrize("number", [7, True, 1.5, Decimal("2.50")])
+def test_what_is_no_text_in_a_column_of_documents_is_its_value(number: object) -> None:
+    expected = row_digest({"document": canonical_value(number)})
+
+    assert table_row_digest([("document", number)], KINDS) == expected
