@@ -26,7 +26,14 @@ from stroke.application.pipeline.ports import (
     DeadLetterQueue,
     SourceProgress,
 )
-from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidConnector, InvalidData
+from stroke.domain.errors import (
+    BrokerUnavailable,
+    ConnectorFailed,
+    ConnectorNotFound,
+    ConnectUnavailable,
+    InvalidConnector,
+    InvalidData,
+)
 
 _COMES_TRUE_WITHIN = 90.0
 ABSENT = "there-is-no-such-connector"
@@ -61,7 +68,7 @@ async def comes_to_be(connect: Connect, name: str, state: ConnectorState) -> Non
 
 @pytest.mark.anyio
 class ConnectorRegistryContract:
-    """Provide fixtures ``connect``, and ``name`` and ``config`` of a sink that is not there yet."""
+    """Provide ``connect`` and ``away``, and ``name`` and ``config`` of a sink not there yet."""
 
     async def test_a_connector_is_kept_with_its_config(
         self, connect: ConnectorRegistry, name: str, config: ConnectorConfig
@@ -135,10 +142,28 @@ class ConnectorRegistryContract:
         assert first
         assert await connect.cluster_id() == first
 
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda away: away.cluster_id(),
+            lambda away: away.names(),
+            lambda away: away.config("a"),
+            lambda away: away.known_keys("a.Class"),
+            lambda away: away.check("a", {"connector.class": "a.Class"}),
+            lambda away: away.put("a", {"connector.class": "a.Class"}),
+            lambda away: away.remove("a"),
+        ],
+    )
+    async def test_a_registry_that_is_away_is_said_to_be(
+        self, away: Connect, ask: Callable[[ConnectorRegistry], Awaitable[object]]
+    ) -> None:
+        with pytest.raises(ConnectUnavailable):
+            await ask(away)
+
 
 @pytest.mark.anyio
 class ConnectorControlContract:
-    """Provide fixtures ``connect``, and ``name`` and ``config`` of a sink that is not there yet."""
+    """Provide ``connect`` and ``away``, and ``name`` and ``config`` of a sink not there yet."""
 
     async def test_a_sink_comes_to_run_pauses_and_goes_on(
         self, connect: Connect, name: str, config: ConnectorConfig
@@ -189,10 +214,28 @@ class ConnectorControlContract:
         with pytest.raises(ConnectorNotFound, match=ABSENT):
             await act(connect)
 
+    @pytest.mark.parametrize(
+        "act",
+        [
+            lambda away: away.status("a"),
+            lambda away: away.restart("a"),
+            lambda away: away.pause("a"),
+            lambda away: away.stop("a"),
+            lambda away: away.resume("a"),
+            lambda away: away.offsets("a"),
+            lambda away: away.set_offsets("a", {TopicPartition("t", 0): 1}),
+        ],
+    )
+    async def test_a_worker_that_is_away_is_said_to_be(
+        self, away: Connect, act: Callable[[ConnectorControl], Awaitable[object]]
+    ) -> None:
+        with pytest.raises(ConnectUnavailable):
+            await act(away)
+
 
 @pytest.mark.anyio
 class SourceProgressContract:
-    """Provide fixtures ``connect``, and ``source``: a source connector that has sent rows."""
+    """Provide ``connect`` and ``away``, and ``source``: a source connector that has sent rows."""
 
     async def test_a_source_has_committed_a_gtid_set(
         self, connect: SourceProgress, source: str
@@ -207,6 +250,12 @@ class SourceProgressContract:
     async def test_a_source_that_is_not_there_is_not_found(self, connect: SourceProgress) -> None:
         with pytest.raises(ConnectorNotFound, match=ABSENT):
             await connect.source_position(ABSENT)
+
+    async def test_the_position_of_a_source_that_is_away_is_not_known(
+        self, away: SourceProgress
+    ) -> None:
+        with pytest.raises(ConnectUnavailable):
+            await away.source_position("a")
 
 
 SPECS = {
@@ -252,7 +301,7 @@ class Write(Protocol):
 
 @pytest.mark.anyio
 class ChangeTopicContract:
-    """Provide fixtures ``topics``, ``write``, and ``topic``: the name of one that is not there."""
+    """Provide ``topics``, ``away``, ``write``, and ``topic``: the name of one not there yet."""
 
     async def test_a_topic_that_is_not_there_has_no_partitions(
         self, topics: ChangeTopic, topic: str
@@ -294,6 +343,12 @@ class ChangeTopicContract:
 
         assert await topics.last_offsets(topic) == {}
 
+    async def test_a_broker_that_is_away_is_said_to_be(self, away: ChangeTopic) -> None:
+        with pytest.raises(BrokerUnavailable):
+            await away.last_offsets("changes")
+        with pytest.raises(BrokerUnavailable):
+            await away.ensure_topic("changes", {})
+
 
 PARKABLE = {0: 11, 1: 12, 3: 13, 5: None}
 """What each record to park is about. Between them are transaction markers; 5 has no such key."""
@@ -301,7 +356,7 @@ PARKABLE = {0: 11, 1: 12, 3: 13, 5: None}
 
 @pytest.mark.anyio
 class DeadLetterQueueContract:
-    """Provide fixtures ``queue``, ``source`` with ``PARKABLE``, and ``topic``: not there yet."""
+    """Provide ``queue``, ``away``, ``source`` with ``PARKABLE``, and ``topic``: not there yet."""
 
     async def park(
         self,
@@ -398,3 +453,19 @@ class DeadLetterQueueContract:
             (1, False),
         ]
         assert again.letter == 1
+
+    async def test_a_queue_that_is_away_is_said_to_be(
+        self,
+        queue: DeadLetterQueue,
+        away: DeadLetterQueue,
+        source: TopicPartition,
+        topic: str,
+    ) -> None:
+        letters = await self.park(queue, source, topic, 0, 0)
+
+        with pytest.raises(BrokerUnavailable):
+            await away.letters(topic)
+        with pytest.raises(BrokerUnavailable):
+            await self.park(away, source, topic, 0, 0)
+        with pytest.raises(BrokerUnavailable):
+            await away.settle(topic, letters)

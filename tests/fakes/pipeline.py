@@ -191,7 +191,7 @@ class FakeSpecs(Failing, ConnectorSpecs):
         return ConnectorSpec(file, name, filled)
 
 
-class FakeTopics(ChangeTopic):
+class FakeTopics(Failing, ChangeTopic):
     """Topics with their config; ``last`` is the offset of each one's last record."""
 
     def __init__(self) -> None:
@@ -208,9 +208,11 @@ class FakeTopics(ChangeTopic):
         self._ends[topic] = start + len(values) + 1
 
     async def last_offsets(self, topic: str) -> dict[TopicPartition, int]:
+        self.raise_if_failing()
         return {at: offset for at, offset in self.last.items() if at.topic == topic}
 
     async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
+        self.raise_if_failing()
         is_new = topic not in self.made
         self.made.setdefault(topic, dict(config))
         return is_new
@@ -234,7 +236,7 @@ class FakeLake(Failing, ChangeLog):
         return Lineage(None, {}) if self.is_there and self.written is None else self.written
 
 
-class FakeDeadLetters(DeadLetterQueue):
+class FakeDeadLetters(Failing, DeadLetterQueue):
     """Letters by topic. ``records`` are what can be parked: by offset, each one's prediction."""
 
     def __init__(self) -> None:
@@ -268,6 +270,7 @@ class FakeDeadLetters(DeadLetterQueue):
         return letter
 
     async def letters(self, topic: str) -> list[DeadLetter]:
+        self.raise_if_failing()
         return list(self.by_topic.get(topic, []))
 
     async def park(
@@ -280,6 +283,7 @@ class FakeDeadLetters(DeadLetterQueue):
         connector: str,
         reason: str,
     ) -> list[DeadLetter]:
+        self.raise_if_failing()
         records = sorted(x for x in self.records.get(source, {}).items() if x[0] >= first)
         chosen = records[:1] if last is None else [x for x in records if x[0] <= last]
         return [
@@ -296,6 +300,7 @@ class FakeDeadLetters(DeadLetterQueue):
         ]
 
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
+        self.raise_if_failing()
         numbers = {letter.letter for letter in letters}
         self.by_topic[topic] = [
             replace(x, settled=x.settled or x.letter in numbers)

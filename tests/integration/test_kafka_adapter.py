@@ -159,6 +159,10 @@ class TestSchemaRegistry(SchemaRegistryProbeContract):
 
 
 class TestKafkaChangeTopic(ChangeTopicContract):
+    @pytest.fixture
+    def away(self) -> KafkaChangeTopic:
+        return KafkaChangeTopic(f"127.0.0.1:{free_port()}", timeout=1)
+
     async def test_what_was_aborted_or_is_not_committed_yet_does_not_count(
         self, topics: KafkaChangeTopic, topic: str, write: Write, producer: Producer
     ) -> None:
@@ -189,6 +193,10 @@ class TestKafkaChangeTopic(ChangeTopicContract):
 
 
 class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
+    @pytest.fixture
+    def away(self, pipeline: PipelineStack) -> KafkaDeadLetterQueue:
+        return KafkaDeadLetterQueue(f"127.0.0.1:{free_port()}", pipeline.registry_url, timeout=1)
+
     @pytest.fixture
     async def source(
         self,

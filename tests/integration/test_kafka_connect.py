@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from components.containers import ROOT
+from components.containers import ROOT, free_port
 from components.stack import PipelineStack
 from contracts.pipeline import (
     Connect,
@@ -58,12 +58,23 @@ async def config(pipeline: PipelineStack) -> dict[str, str]:
     }
 
 
+async def no_pause(_seconds: float) -> None:
+    pass
+
+
 class TestKafkaConnect(ConnectorRegistryContract, ConnectorControlContract, SourceProgressContract):
     @pytest.fixture
     def source(self, connect: KafkaConnect, monkeypatch: pytest.MonkeyPatch) -> str:
         """The platform's own source."""
         monkeypatch.setenv("STROKE_CONNECT_FOLDER", str(ROOT / "connectors"))
         return connector_files(PipelineSettings.load()).names()["mysql-source"]
+
+    @pytest.fixture
+    async def away(self) -> AsyncIterator[KafkaConnect]:
+        url = f"http://127.0.0.1:{free_port()}"
+        adapter = KafkaConnect(url, timeout=30, sleep=no_pause)
+        yield adapter
+        await adapter.aclose()
 
 
 @pytest.mark.anyio

@@ -27,13 +27,18 @@ from fakes.pipeline import (
 from stroke.application.pipeline.connector_rules import JDBC_SINK
 from stroke.application.pipeline.consistency import Discrepancy
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
-from stroke.domain.errors import InvalidData
+from stroke.domain.errors import BrokerUnavailable, ConnectUnavailable, InvalidData
 
 
 class TestFakeConnect(ConnectorRegistryContract, ConnectorControlContract, SourceProgressContract):
     @pytest.fixture
     def connect(self) -> FakeConnect:
         return FakeConnect({JDBC_SINK: frozenset({"tasks.max", "topics", "errors.tolerance"})})
+
+    @pytest.fixture
+    def away(self, connect: FakeConnect) -> FakeConnect:
+        connect.failing = ConnectUnavailable("away")
+        return connect
 
     @pytest.fixture
     def source(self, connect: FakeConnect) -> str:
@@ -67,6 +72,11 @@ class TestFakeTopics(ChangeTopicContract):
         return FakeTopics()
 
     @pytest.fixture
+    def away(self, topics: FakeTopics) -> FakeTopics:
+        topics.failing = BrokerUnavailable("away")
+        return topics
+
+    @pytest.fixture
     def topic(self) -> str:
         return "changes"
 
@@ -85,6 +95,12 @@ class TestFakeDeadLetters(DeadLetterQueueContract):
         queue = FakeDeadLetters()
         queue.records[source] = dict(PARKABLE)
         return queue
+
+    @pytest.fixture
+    def away(self) -> FakeDeadLetters:
+        away = FakeDeadLetters()
+        away.failing = BrokerUnavailable("away")
+        return away
 
     @pytest.fixture
     def topic(self) -> str:

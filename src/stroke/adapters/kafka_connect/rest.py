@@ -8,7 +8,8 @@ are: see ``refusals`` and ``trace``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -68,29 +69,35 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
 
     async def cluster_id(self) -> str:
         """Return the id of the Kafka cluster that Connect works on."""
-        worker = await self._json("GET", "/")
-        if not (isinstance(worker, dict) and "kafka_cluster_id" in worker):
-            raise self._not_connect()
-        return str(worker["kafka_cluster_id"])
+        with self._reading():
+            return str((await self._json("GET", "/"))["kafka_cluster_id"])
 
     async def names(self) -> list[str]:
         """Return the names of all connectors, sorted."""
-        return sorted(await self._json("GET", "/connectors"))
+        with self._reading():
+            found = await self._json("GET", "/connectors")
+            if not (isinstance(found, list) and all(isinstance(name, str) for name in found)):
+                raise self._not_connect()
+            return sorted(found)
 
     async def config(self, name: str) -> ConnectorConfig | None:
         """Return a connector's stored config without ``name``, or None if there is none."""
         response = await self._request("GET", f"{_path(name)}/config")
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
-        config = self._answer(response)
-        return {key: value for key, value in config.items() if key != "name"}
+        with self._reading():
+            config = self._answer(response)
+            if "connector.class" not in config:
+                raise self._not_connect()
+            return {key: value for key, value in config.items() if key != "name"}
 
     async def known_keys(self, connector_class: str) -> frozenset[str]:
         """Return the settings that a class of connectors declares; none of an unknown class."""
         response = await self._request("GET", f"{_plugin(connector_class)}/config")
         if response.status_code == httpx.codes.NOT_FOUND:
             return frozenset()
-        return frozenset(key["name"] for key in self._answer(response))
+        with self._reading():
+            return frozenset(key["name"] for key in self._answer(response))
 
     async def check(self, name: str, config: ConnectorConfig) -> list[Violation]:
         """Return the violations that Connect's own validation finds in ``config``, by key."""
@@ -98,7 +105,8 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
         if not await self.known_keys(connector_class):
             return [Violation("connector.class", "is of no plug-in of this Connect")]
         path = f"{_plugin(connector_class)}/config/validate"
-        return violations_of(await self._json("PUT", path, {**config, "name": name}))
+        with self._reading():
+            return violations_of(await self._json("PUT", path, {**config, "name": name}))
 
     async def put(self, name: str, config: ConnectorConfig) -> None:
         """Create the connector, or give it another config."""
@@ -115,24 +123,25 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
 
     async def status(self, name: str) -> ConnectorStatus:
         """Return the state of the connector and of its tasks."""
-        found = await self._of(name, "GET", "/status")
-        connector = found["connector"]
-        return ConnectorStatus(
-            name=name,
-            kind=found.get("type", "unknown"),
-            state=ConnectorState(connector["state"]),
-            worker=connector["worker_id"],
-            tasks=tuple(
-                TaskStatus(
-                    number=task["id"],
-                    state=ConnectorState(task["state"]),
-                    worker=task["worker_id"],
-                    reason=exception_classes(task.get("trace", "")),
-                )
-                for task in found["tasks"]
-            ),
-            reason=exception_classes(connector.get("trace", "")),
-        )
+        with self._reading():
+            found = await self._of(name, "GET", "/status")
+            connector = found["connector"]
+            return ConnectorStatus(
+                name=name,
+                kind=found.get("type", "unknown"),
+                state=ConnectorState(connector["state"]),
+                worker=connector["worker_id"],
+                tasks=tuple(
+                    TaskStatus(
+                        number=task["id"],
+                        state=ConnectorState(task["state"]),
+                        worker=task["worker_id"],
+                        reason=exception_classes(task.get("trace", "")),
+                    )
+                    for task in found["tasks"]
+                ),
+                reason=exception_classes(connector.get("trace", "")),
+            )
 
     async def restart(self, name: str, *, only_failed: bool = True) -> None:
         """Restart the connector and its tasks, or only those of them that failed."""
@@ -153,13 +162,14 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
 
     async def offsets(self, name: str) -> dict[TopicPartition, int]:
         """Return the next offset that a sink connector reads, by partition, as committed."""
-        return {
-            TopicPartition(
-                entry["partition"]["kafka_topic"], int(entry["partition"]["kafka_partition"])
-            ): int(entry["offset"]["kafka_offset"])
-            for entry in await self._offsets(name)
-            if "kafka_topic" in entry["partition"]
-        }
+        with self._reading():
+            return {
+                TopicPartition(
+                    entry["partition"]["kafka_topic"], int(entry["partition"]["kafka_partition"])
+                ): int(entry["offset"]["kafka_offset"])
+                for entry in await self._offsets(name)
+                if "kafka_topic" in entry["partition"]
+            }
 
     async def set_offsets(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
         """Let a stopped sink connector go on from other offsets.
@@ -180,11 +190,12 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
 
         None, too, while its first snapshot runs: the set then names rows that are still to come.
         """
-        for entry in await self._offsets(name):
-            offset = entry["offset"] or {}
-            snapshot_runs = offset.get("snapshot") and not offset.get("snapshot_completed")
-            if offset.get("gtids") and not snapshot_runs:
-                return str(offset["gtids"]).replace("\n", "")
+        with self._reading():
+            for entry in await self._offsets(name):
+                offset = entry["offset"] or {}
+                snapshot_runs = offset.get("snapshot") and not offset.get("snapshot_completed")
+                if offset.get("gtids") and not snapshot_runs:
+                    return str(offset["gtids"]).replace("\n", "")
         return None
 
     async def _offsets(self, name: str) -> list[dict[str, Any]]:
@@ -202,6 +213,14 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
 
     async def _json(self, method: str, path: str, body: object | None = None) -> Any:
         return self._answer(await self._request(method, path, body))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn an answer that Connect would not give into ``ConnectUnavailable``."""
+        try:
+            yield
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise self._not_connect() from error
 
     def _answer(self, response: httpx.Response) -> Any:
         if not response.is_success:

@@ -129,7 +129,10 @@ class ChangeTopic(Protocol):
 
 
 class DeadLetterQueue(Protocol):
-    """The topics where Connect, or ``park``, puts records that a sink cannot take."""
+    """The topics where Connect, or ``park``, puts records that a sink cannot take.
+
+    Calls raise ``BrokerUnavailable``.
+    """
 
     @abstractmethod
     async def letters(self, topic: str) -> list[DeadLetter]:

@@ -5,7 +5,7 @@ What it does with one that is well is tested on a real worker: tests/integration
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -100,6 +100,35 @@ async def test_what_is_not_kafka_connect_is_told_so(
     worker.answers = [(200, {"hello": "world"})]
     with pytest.raises(ConnectUnavailable, match="is not Kafka Connect"):
         await connect.cluster_id()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda connect: connect.cluster_id(),
+        lambda connect: connect.names(),
+        lambda connect: connect.config("x"),
+        lambda connect: connect.known_keys("x.Class"),
+        lambda connect: connect.check("x", {"connector.class": "x.Class"}),
+        lambda connect: connect.status("x"),
+        lambda connect: connect.offsets("x"),
+        lambda connect: connect.source_position("x"),
+    ],
+)
+@pytest.mark.parametrize("answer", [b"<html>", {"hello": "Jane Roe"}, [{"offsets": 1}], 7, b""])
+async def test_another_server_is_not_taken_for_kafka_connect(
+    worker: ScriptedServer,
+    connect: KafkaConnect,
+    ask: Callable[[KafkaConnect], Awaitable[object]],
+    answer: object,
+) -> None:
+    worker.answers = [(200, answer)]
+
+    with pytest.raises(ConnectUnavailable, match="is not Kafka Connect") as caught:
+        await ask(connect)
+
+    assert "Jane" not in str(caught.value)
 
 
 def test_an_address_that_is_none_is_refused() -> None:
