@@ -62,11 +62,21 @@ class HttpPredictionApi(PredictionApi):
             seconds=self._seconds,
             method="DELETE",
         )
-        answer.expect(HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND)
+        if (
+            answer.expect(HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND).status
+            == HTTPStatus.NOT_FOUND
+        ):
+            self._require_problem(answer)
         return answer.status == HTTPStatus.NO_CONTENT
 
     async def _get(self, path: str) -> Answer:
         return await exchange(f"{self._url}{path}", seconds=self._seconds)
+
+    def _require_problem(self, answer: Answer) -> None:
+        """Any server answers 404; the service does with a problem document that says so too."""
+        found = answer.json()
+        if not (isinstance(found, dict) and found.get("status") == answer.status):
+            raise self._not_ours("/api/v1/predictions")
 
     def _not_ours(self, path: str) -> EndpointUnavailable:
         return EndpointUnavailable(f"{self._url}{path} does not answer as this service does")
