@@ -24,7 +24,7 @@ from stroke.entrypoints.cli.terminal.analytics_options import (
     bar,
 )
 from stroke.entrypoints.cli.terminal.options import AsJson, in_utc
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.analyses.service import AnalyticsEngine, AnalyticsRun

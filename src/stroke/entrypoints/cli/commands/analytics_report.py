@@ -10,7 +10,8 @@ import typer
 from stroke.domain.errors import InvalidSetting
 from stroke.entrypoints.cli.terminal.analytics_options import AsOf, Memory, Minimum, Source, bar
 from stroke.entrypoints.cli.terminal.options import in_utc
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, opened
+from stroke.entrypoints.cli.terminal.output import opened
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -9,7 +9,7 @@ import typer
 
 from stroke.entrypoints.cli.terminal.analytics_options import Master, Minimum, Names, Output
 from stroke.entrypoints.cli.terminal.options import AsJson
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.analyses.service import AnalyticsRun

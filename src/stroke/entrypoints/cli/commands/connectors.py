@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +16,7 @@ from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
 from stroke.entrypoints.cli.terminal.output import progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
+from stroke.entrypoints.cli.terminal.signals import stops_on_sigterm
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -193,7 +194,7 @@ def watch(
         watching = parts.connector_watch()
         if once:
             return _print_events(await watching.look())
-        with _ending_on_sigterm():
+        with stops_on_sigterm():
             await _watch(parts, settings, watching, interval, metrics_port, wait=apply_first)
         return True
 
@@ -225,21 +226,6 @@ async def _watch(
                 port = None
 
         await regularly(watching.look, show, every=interval)
-
-
-@contextmanager
-def _ending_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM cancel the running task, and the block end well with it."""
-    import asyncio
-    import signal
-
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    if task is None:
-        raise RuntimeError("no task runs")
-    loop.add_signal_handler(signal.SIGTERM, task.cancel)
-    with suppress(asyncio.CancelledError):
-        yield
-    loop.remove_signal_handler(signal.SIGTERM)
 
 
 async def _apply_or_go_on(service: ConnectorService, within: float) -> None:

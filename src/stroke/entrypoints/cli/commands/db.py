@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes, rejects_option
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli.terminal.output import progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.predictions.file_rows import ImportTally, RejectedRow

@@ -12,7 +12,8 @@ import typer
 
 from stroke.application.doctor.findings import Finding, State, is_well
 from stroke.entrypoints.cli.terminal.options import AsJson
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli.terminal.output import progress
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -16,7 +16,8 @@ from stroke.entrypoints.cli.terminal.options import (
     check_stdout,
     made_between,
 )
-from stroke.entrypoints.cli.terminal.output import counted, ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.terminal.output import counted, opened, progress
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.quality.drift import DriftReport

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stroke.entrypoints.cli.terminal.options import AsJson
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli.terminal.output import progress
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.pipeline.lake_upkeep import Compaction, LakeState, Orphan

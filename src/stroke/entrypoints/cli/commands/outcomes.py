@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stroke.entrypoints.cli.terminal.options import AsJson, rejects_option
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli.terminal.output import progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import refuse_same_file
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.predictions.outcome_import import OutcomeTally

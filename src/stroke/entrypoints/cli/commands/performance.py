@@ -20,8 +20,9 @@ from stroke.entrypoints.cli.terminal.options import (
     check_stdout,
     made_between,
 )
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.terminal.output import opened, progress
 from stroke.entrypoints.cli.terminal.performance_text import print_reports
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.quality.performance import PerformanceService

@@ -14,8 +14,9 @@ from stroke.entrypoints.cli.commands import dlq
 from stroke.entrypoints.cli.terminal.comparisons import print_comparisons, print_ids, ranges
 from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, progress
+from stroke.entrypoints.cli.terminal.output import progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.pipeline.ports import Replica

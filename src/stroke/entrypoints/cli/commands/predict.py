@@ -17,7 +17,7 @@ import typer
 
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.options import rejects_option
-from stroke.entrypoints.cli.terminal.output import STDOUT, ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.terminal.output import STDOUT, opened, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import (
     ModelName,
@@ -25,6 +25,7 @@ from stroke.entrypoints.cli.terminal.scoring_options import (
     refuse_same_file,
     sentence,
 )
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.predictions.file_scoring import ScoringProgress, Store

@@ -16,7 +16,7 @@ from stroke.application.predictions.file_scoring import Format, ScoringTally
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.analytics_options import Master
 from stroke.entrypoints.cli.terminal.options import AsJson, rejects_option
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.terminal.output import opened, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import (
     ModelName,
@@ -24,6 +24,7 @@ from stroke.entrypoints.cli.terminal.scoring_options import (
     refuse_same_file,
     sentence,
 )
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.predictions.columnar import ColumnarRiskModel

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import signal
 import socket
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stroke.domain.errors import InvalidSetting
+from stroke.entrypoints.cli.terminal.signals import survives_signals
 
 if TYPE_CHECKING:  # everything heavy is imported by the command that needs it
     import uvicorn
@@ -135,7 +135,7 @@ def _serve_here(
     server = uvicorn.Server(_configuration(settings, create_app(container), workers=1))
     if banner:
         _print_banner(listener)
-    with _quiet_end():
+    with survives_signals():
         server.run(sockets=[listener])
     if not server.started:
         sys.exit(1)
@@ -165,7 +165,7 @@ def _serve_in_workers(
         if banner:
             _print_banner(listener)
         listener.set_inheritable(True)
-        with _quiet_end():
+        with survives_signals():
             Workers(configuration, sockets=[listener]).run()
     finally:
         if own:
@@ -198,17 +198,6 @@ def _configuration(settings: Settings, app: object, *, workers: int) -> uvicorn.
         # not fit there tries again after a second, and then after three.
         backlog=settings.http.max_connections,
     )
-
-
-@contextmanager
-def _quiet_end() -> Iterator[None]:
-    """Make a drained stop an exit with code 0: the server sends itself the signal once more."""
-    before = {s: signal.signal(s, lambda *_: None) for s in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print_banner(listener: socket.socket) -> None:

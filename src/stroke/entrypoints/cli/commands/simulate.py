@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from stroke.entrypoints.cli.terminal.output import STDOUT, ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.terminal.output import STDOUT, opened, progress
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 
 class Format(StrEnum):

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from traceback import walk_stack
-from types import FrameType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
 from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.terminal.signals import end_if_asked
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 STDOUT = Path("-")
-
-_LATER: Final = 0.05  # seconds
-_signals: Final[set[signal.Signals]] = set()  # that ask the command to end
 
 
 def counted(count: int, noun: str) -> str:
@@ -57,49 +52,12 @@ def progress() -> Iterator[Progress]:
 
     class Endable(Progress):
         def update(self, task_id: TaskID, *args: Any, **changes: Any) -> None:
-            _end_if_asked()
+            end_if_asked()
             super().update(task_id, *args, **changes)
 
     console = Console(stderr=True)
     with Endable(console=console, transient=True, disable=not console.is_terminal) as display:
         yield display
-
-
-@contextmanager
-def ends_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does, so that it cleans up after itself.
-
-    A module that is being imported is let finish: C code that imports does not expect to be left.
-    And what a handler raises is lost where C calls Python back, so the block ends at its next
-    progress as well, and no file that it writes takes its place any more.
-    """
-
-    def stop(_: int, frame: FrameType | None) -> None:
-        _signals.add(signal.SIGTERM)
-        if _is_importing(frame):
-            signal.setitimer(signal.ITIMER_REAL, _LATER)
-        else:
-            _end_if_asked()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGALRM)}
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        _signals.clear()
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    return any(
-        each.f_code.co_filename.startswith("<frozen importlib") for each, _ in walk_stack(frame)
-    )
-
-
-def _end_if_asked() -> None:
-    if _signals:
-        sys.exit(128 + signal.SIGTERM)  # no Exception: libraries catch those
 
 
 @contextmanager
@@ -128,7 +86,7 @@ def _replaced(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
             os.fchmod(stream.fileno(), _mode(path))
-        _end_if_asked()
+        end_if_asked()
         part.replace(path)
     except BaseException:
         with suppress(FileNotFoundError):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from stroke.entrypoints.cli.terminal.output import ends_on_sigterm, opened, progress
+from stroke.entrypoints.cli.terminal.output import opened, progress
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 
 @contextmanager
