@@ -46,8 +46,10 @@ AREAS: Final = {
     ),
     "models": frozenset(
         {
+            "test_model_boosters",
             "test_model_gaps",
             "test_model_import",
+            "test_model_kinds",
             "test_model_limits",
             "test_onnx_model",
             "test_score_command",

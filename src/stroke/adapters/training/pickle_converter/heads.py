@@ -22,7 +22,6 @@ AVERAGED = {
 LOG_ODDS = {
     "GradientBoostingClassifier": trees.boosted_trees,
     "HistGradientBoostingClassifier": trees.histogram_trees,
-    "XGBClassifier": trees.xgboost_trees,
     "LGBMClassifier": trees.lightgbm_trees,
     "CatBoostClassifier": trees.catboost_trees,
 }
@@ -59,6 +58,7 @@ class Heads:
             "StackingClassifier": self._stacked,
             "BaggingClassifier": self._bagged,
             "LinearDiscriminantAnalysis": self._sigmoid,
+            "XGBClassifier": self._xgboost,
         }
         ways.update(dict.fromkeys(AVERAGED, self._averaged_trees))
         ways.update(dict.fromkeys(LOG_ODDS, self._sigmoid))
@@ -115,6 +115,9 @@ class Heads:
         if getattr(model, "n_outputs_", 1) != 1:
             raise refused_step(path, model, "has several outcomes")
         return trees.averaged_trees(model)(self._writer, self._tensor(given))
+
+    def _xgboost(self, model, given, path):
+        return trees.xgboost_trees(model, path)(self._writer, self._tensor(given))
 
     def _sigmoid(self, model, given, path):
         return self._writer.node("Sigmoid", [self.log_odds(model, given, path)])

@@ -24,9 +24,13 @@ def register():
         get_shape_calculator,
     )
     from sklearn.impute import SimpleImputer
-    from sklearn.preprocessing import FunctionTransformer
+    from sklearn.preprocessing import FunctionTransformer, KBinsDiscretizer
 
-    for kind, ours in ((SimpleImputer, imputer), (FunctionTransformer, function)):
+    for kind, ours in (
+        (SimpleImputer, imputer),
+        (FunctionTransformer, function),
+        (KBinsDiscretizer, bins),
+    ):
         alias = sklearn_operator_name_map.get(kind)
         if alias is None:
             continue
@@ -48,9 +52,12 @@ def _ours_or(ours, theirs):
 
 def _shape(theirs):
     def shape(operator):
-        if _ufunc(operator.raw_operator):
-            first = operator.inputs[0].type
+        step, first = operator.raw_operator, operator.inputs[0].type
+        if _ufunc(step):
             width = sum(each.type.shape[1] or 0 for each in operator.inputs)
+            operator.outputs[0].type = type(first)([None, width])
+        elif hasattr(step, "bin_edges_"):
+            width = len(step.n_bins_) if step.encode == "ordinal" else sum(step.n_bins_)
             operator.outputs[0].type = type(first)([None, width])
         else:
             theirs(operator)
@@ -127,4 +134,40 @@ def function(scope, operator, container):
             container.add_node(kind, [value, constant], [result], op_version=14)
         value = result
     container.add_node("Identity", [value], [operator.outputs[0].full_name], op_version=13)
+    return True
+
+
+def bins(scope, operator, container):
+    """Count the edges that a number has reached, in 64 bits; return whether it was done."""
+    from onnx import TensorProto
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    step = operator.raw_operator
+    if not isinstance(operator.inputs[0].type, DoubleTensorType):
+        return False
+
+    def node(kind, inputs, op_version, **attributes):
+        output = scope.get_unique_variable_name(kind.lower())
+        container.add_node(kind, inputs, [output], op_version=op_version, **attributes)
+        return output
+
+    def constant(values, number=TensorProto.DOUBLE):
+        name = scope.get_unique_variable_name("constant")
+        shape = [1, len(values)] if number == TensorProto.DOUBLE else [len(values)]
+        container.add_initializer(name, number, shape, values)
+        return name
+
+    value = _joined(scope, operator, container)
+    axis = constant([1], TensorProto.INT64)
+    parts = []
+    for column, edges in enumerate(step.bin_edges_):
+        one = node("Gather", [value, constant([column], TensorProto.INT64)], 13, axis=1)
+        below = node("Less", [one, constant([float(each) for each in edges[1:-1]])], 13)
+        reached = node("Cast", [node("Not", [below], 1)], 13, to=TensorProto.DOUBLE)
+        part = node("ReduceSum", [reached, axis], 13, keepdims=1)
+        if step.encode != "ordinal":
+            numbers = constant([float(each) for each in range(len(edges) - 1)])
+            part = node("Cast", [node("Equal", [part, numbers], 13)], 13, to=TensorProto.DOUBLE)
+        parts.append(part)
+    container.add_node("Concat", parts, [operator.outputs[0].full_name], op_version=13, axis=1)
     return True

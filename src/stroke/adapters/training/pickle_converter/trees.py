@@ -14,12 +14,16 @@ from .refusals import refused_step
 
 
 class Forest:
-    """Trees as flat lists: per node its tree, feature, threshold and branches, or its leaf."""
+    """Trees as flat lists: per node its tree, feature, threshold and branches, or its leaf.
+
+    A leaf's number counts within its tree, so that 32 bits hold it exactly.
+    """
 
     def __init__(self, below):
         self.below = below  # the comparison that leads left: BRANCH_LEQ or BRANCH_LT
         self.rows = []
         self.leaves = []
+        self.starts = []
         self.trees = 0
 
     def add(self, *by_node):
@@ -28,9 +32,12 @@ class Forest:
         They are: left, right, feature, threshold, whether a missing value goes left, and value.
         """
         left, right, feature, threshold, missing_left, value = by_node
+        start = len(self.leaves)
+        self.starts.append(start)
         for node in range(len(left)):
             if left[node] < 0:
-                self.rows.append((self.trees, node, 0, 0.0, 0, 0, 0, len(self.leaves)))
+                leaf = len(self.leaves) - start
+                self.rows.append((self.trees, node, 0, 0.0, 0, 0, 0, leaf))
                 self.leaves.append(float(value[node]))
             else:
                 self.rows.append(
@@ -49,6 +56,10 @@ class Forest:
 
     def write(self, writer, value):
         """Return the sum of the leaves that ``value``, doubles ``[N, k]``, falls into."""
+        return writer.total(self.values(writer, value))
+
+    def values(self, writer, value):
+        """Return the values ``[N, trees]`` of the leaves that ``value`` falls into."""
         tree, node, feature, threshold, left, right, missing, leaf = zip(*self.rows)
         at_leaf = [row for row in self.rows if row[-1] >= 0]
         output = writer.name("leaf")
@@ -78,13 +89,14 @@ class Forest:
             )
         )
         numbers = writer.cast(output, TensorProto.INT64)
-        values = writer.node("Gather", [writer.constant(self.leaves), numbers], axis=0)
-        return writer.total(values)
+        starts = writer.constant([self.starts], np.int64)
+        numbers = writer.node("Add", [numbers, starts])
+        return writer.node("Gather", [writer.constant(self.leaves), numbers], axis=0)
 
 
 def rounded(writer, value):
     """Round to 32 bits, as most libraries do with what they are given."""
-    return writer.cast(writer.cast(value, TensorProto.FLOAT))
+    return writer.cast(writer.single(value))
 
 
 def averaged_trees(model):
@@ -139,7 +151,11 @@ def histogram_trees(model, path):
 
 
 def xgboost_trees(model, path):
-    """Return the log-odds of XGBoost's XGBClassifier."""
+    """Return the probability of XGBoost's XGBClassifier.
+
+    It adds one tree after the other in 32 bits, and so does the graph: a calibration around it may
+    magnify the last digit.
+    """
     learner = json.loads(bytes(model.get_booster().save_raw("json")))["learner"]
     booster = learner["gradient_booster"]
     if learner["objective"]["name"] not in {"binary:logistic", "reg:logistic"}:
@@ -164,8 +180,22 @@ def xgboost_trees(model, path):
             conditions,
         )
     base = float(np.float32(learner["learner_model_param"]["base_score"].strip("[]")))
-    start = float(np.log(base) - np.log1p(-base))
-    return lambda w, value: w.affine(forest.write(w, rounded(w, value)), 1.0, start)
+    single = np.float32
+    start = -np.log(single(1) / single(base) - single(1))
+
+    def write(w, value):
+        margin = w.node("CumSum", [w.single(_with_start(w, forest, value, start)), w.axis()])
+        margin = w.columns(margin, [forest.trees])
+        power = w.single(w.node("Exp", [w.cast(w.node("Neg", [margin]))]))
+        return w.cast(w.node("Reciprocal", [w.node("Add", [power, w.constant(1.0, single)])]))
+
+    return write
+
+
+def _with_start(writer, forest, value, start):
+    values = forest.values(writer, rounded(writer, value))
+    first = writer.affine(writer.columns(values, [0]), 0.0, float(start))
+    return writer.joined([first, values])
 
 
 def lightgbm_trees(model, path):

@@ -38,6 +38,14 @@ class Writer:
         """Cast to another type, 64-bit numbers by default."""
         return self.node("Cast", [value], to=to)
 
+    def single(self, value):
+        """Cast to 32 bits."""
+        return self.cast(value, TensorProto.FLOAT)
+
+    def axis(self):
+        """Return the number of the axis along the columns."""
+        return self.constant(1, np.int64)
+
     def affine(self, value, factor, added):
         """Return ``value * factor + added``."""
         scaled = self.node("Mul", [value, self.constant(factor)])
