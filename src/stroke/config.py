@@ -186,6 +186,14 @@ class QueueSettings(BaseSettings):
     commit_size: int = Field(512, ge=1, le=10_000)
 
 
+class IdempotencySettings(BaseSettings):
+    """How long the key of a request is remembered."""
+
+    model_config = _group("IDEMPOTENCY")
+
+    hours: float = Field(24, gt=0, le=87_600, description="after these a key is a new one")
+
+
 class KafkaSettings(BaseSettings):
     """The broker and the schema registry, as this process reaches them."""
 
@@ -428,6 +436,7 @@ class Settings(BaseModel):
     database: DatabaseSettings
     model: ModelSettings
     queue: QueueSettings
+    idempotency: IdempotencySettings
     performance: PerformanceSettings
     traces: TracesSettings
     drift: DriftSettings

@@ -21,7 +21,12 @@ from stroke.application.predictions.ports import PredictionRepository, RiskModel
 from stroke.domain.errors import IdempotencyKeyTaken, InvalidPatient, PredictionNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import OPTIONAL, Patient
-from stroke.domain.prediction import PredictionFilter, prediction_data
+from stroke.domain.prediction import (
+    PredictionFilter,
+    PredictionRecord,
+    StoredBatch,
+    prediction_data,
+)
 from stroke.domain.risk import RiskCategory
 
 EVERYTHING = PredictionFilter()
@@ -124,9 +129,84 @@ class PredictionRepositoryContract:
 
         found = await repository.find_by_key("K-1")
 
-        assert found is not None
+        assert isinstance(found, PredictionRecord)
         assert found.name == "b"
         assert await repository.find_by_key("k-1") is None
+
+    @pytest.mark.parametrize("size", [1, 3, 1001])
+    async def test_a_batch_is_found_by_its_key_with_its_ids_in_order(
+        self, repository: PredictionRepository, size: int
+    ) -> None:
+        await repository.add([prediction(name="before")])
+        batch = [prediction(name=str(i)) for i in range(size)]
+
+        ids = await repository.add(batch, batch_key="K-1")
+
+        assert await repository.find_by_key("K-1") == StoredBatch(tuple(ids), NOON)
+        records = await repository.get_many(ids)
+        assert [records[each].name for each in ids] == [str(i) for i in range(size)]
+
+    async def test_a_key_belongs_to_one_batch_or_to_one_prediction(
+        self, repository: PredictionRepository
+    ) -> None:
+        await repository.add([prediction(), prediction()], batch_key="of a batch")
+        await repository.add([prediction(idempotency_key="of one")])
+
+        for key in ("of a batch", "of one"):
+            with pytest.raises(IdempotencyKeyTaken):
+                await repository.add([prediction(), prediction()], batch_key=key)
+            with pytest.raises(IdempotencyKeyTaken):
+                await repository.add([prediction(), prediction(idempotency_key=key)])
+
+        assert len(await repository.page(EVERYTHING, limit=10)) == 3
+
+    async def test_a_batch_keeps_its_key_when_predictions_of_it_are_erased(
+        self, repository: PredictionRepository
+    ) -> None:
+        ids = await repository.add([prediction() for _ in range(3)], batch_key="k")
+
+        await repository.remove(ids[0])
+
+        assert await repository.find_by_key("k") == StoredBatch(tuple(ids), NOON)
+        assert list(await repository.get_many(ids)) == ids[1:]
+
+    async def test_only_what_is_stored_is_among_many(
+        self, repository: PredictionRepository
+    ) -> None:
+        stored = await repository.add([prediction(name="a"), prediction(name="b")])
+
+        found = await repository.get_many([stored[1], 0, -1, 999_999, 2**63, 2**70, stored[0]])
+
+        assert {each: record.name for each, record in found.items()} == {
+            stored[0]: "a",
+            stored[1]: "b",
+        }
+        assert await repository.get_many([]) == {}
+
+    async def test_a_key_is_released_once_it_is_old_enough_and_its_row_stays(
+        self, repository: PredictionRepository
+    ) -> None:
+        [single] = await repository.add([prediction(idempotency_key="one")])
+        batch = await repository.add([prediction(), prediction()], batch_key="many")
+        just_after = NOON + timedelta(microseconds=1)
+
+        for key in ("one", "many", "unheard of"):
+            await repository.release_key(key, made_before=NOON)
+        assert await repository.find_by_key("one") == await repository.get(single)
+        assert await repository.find_by_key("many") == StoredBatch(tuple(batch), NOON)
+
+        for key in ("one", "many"):
+            await repository.release_key(key, made_before=just_after)
+            assert await repository.find_by_key(key) is None
+        later = await repository.add(
+            [prediction(idempotency_key="one", made_at=just_after), prediction()]
+        )
+        await repository.add([prediction(made_at=just_after)], batch_key="many")
+        for key in ("one", "many"):  # by a request that was slower
+            await repository.release_key(key, made_before=just_after)
+            assert await repository.find_by_key(key) is not None
+        known = {record.id for record in await repository.page(EVERYTHING, limit=10)}
+        assert {single, *batch, *later} < known
 
     async def test_a_taken_key_leaves_the_whole_batch_out(
         self, repository: PredictionRepository

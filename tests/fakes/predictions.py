@@ -6,6 +6,8 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from itertools import chain, combinations
 from typing import Any
 
@@ -33,6 +35,7 @@ from stroke.domain.prediction import (
     Prediction,
     PredictionFilter,
     PredictionRecord,
+    StoredBatch,
     prediction_data,
 )
 from stroke.domain.risk import (
@@ -143,19 +146,24 @@ class FakePredictionRepository(Failing, PredictionRepository):
     def __init__(self) -> None:
         self.rows: dict[int, PredictionRecord] = {}
         self.keys: dict[str, int] = {}
+        self.batches: dict[str, StoredBatch] = {}
         self.outcomes: dict[int, OutcomeRecord] = {}
         self.commits: list[int] = []
         self.refused: dict[str, StrokeError] = {}
         self.held: asyncio.Event | None = None
         self._last_id = 0
 
-    async def add(self, predictions: Sequence[Prediction]) -> list[int]:
+    async def add(
+        self, predictions: Sequence[Prediction], *, batch_key: str | None = None
+    ) -> list[int]:
         if self.held is not None:
             await self.held.wait()
         self.raise_if_failing()
         for made in predictions:
             if made.patient.name in self.refused:
                 raise self.refused[made.patient.name]
+        if batch_key is not None:
+            predictions = [replace(predictions[0], idempotency_key=batch_key), *predictions[1:]]
         keys = [made.idempotency_key for made in predictions if made.idempotency_key]
         if len(set(keys)) < len(keys) or any(key in self.keys for key in keys):
             raise IdempotencyKeyTaken("this idempotency key is taken")
@@ -166,6 +174,8 @@ class FakePredictionRepository(Failing, PredictionRepository):
             self.rows[self._last_id] = _to_record(self._last_id, made)
             if made.idempotency_key:
                 self.keys[made.idempotency_key] = self._last_id
+        if batch_key is not None:
+            self.batches[batch_key] = StoredBatch(tuple(ids), predictions[0].made_at)
         self.commits.append(len(predictions))
         return ids
 
@@ -175,9 +185,23 @@ class FakePredictionRepository(Failing, PredictionRepository):
             raise PredictionNotFound(prediction_id)
         return self.rows[prediction_id]
 
-    async def find_by_key(self, idempotency_key: str) -> PredictionRecord | None:
+    async def get_many(self, prediction_ids: Sequence[int]) -> dict[int, PredictionRecord]:
         self.raise_if_failing()
-        return self.rows.get(self.keys.get(idempotency_key, 0))
+        return {each: self.rows[each] for each in prediction_ids if each in self.rows}
+
+    async def find_by_key(self, idempotency_key: str) -> PredictionRecord | StoredBatch | None:
+        self.raise_if_failing()
+        batch = self.batches.get(idempotency_key)
+        return batch or self.rows.get(self.keys.get(idempotency_key, 0))
+
+    async def release_key(self, idempotency_key: str, *, made_before: datetime) -> None:
+        self.raise_if_failing()
+        single = self.rows.get(self.keys.get(idempotency_key, 0))
+        if single and single.timestamp and single.timestamp < made_before:
+            del self.keys[idempotency_key]
+        batch = self.batches.get(idempotency_key)
+        if batch and batch.made_at < made_before:
+            del self.batches[idempotency_key]
 
     async def page(
         self, narrowed: PredictionFilter, *, limit: int, before: int | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from dependency_injector import containers, providers
 from prometheus_client import CollectorRegistry
@@ -103,5 +103,6 @@ class Container(containers.DeclarativeContainer):
         now=providers.Object(utc_now),
         queue_capacity=settings.provided.queue.capacity,
         commit_size=settings.provided.queue.commit_size,
+        key_lifetime=providers.Singleton(timedelta, hours=settings.provided.idempotency.hours),
         around_commit=providers.Singleton(around_commits, tracing),
     )

@@ -7,7 +7,7 @@ StrokeError
 ├── InvalidOutcome             an outcome that its prediction cannot have, by field
 ├── PredictionRejected         the store refuses this one row, whatever is tried
 ├── IdempotencyKeyTaken        the key already names a stored prediction
-├── IdempotencyKeyReused       ... and that one was of other measurements
+├── IdempotencyKeyReused       ... and that one belongs to another request
 ├── PredictionNotReplayable    ... and that one lacks part of the answer that a replay would repeat
 ├── ServiceOverloaded          the queue of predictions waiting for a commit is full
 ├── StoreUnavailable           the database cannot be reached, or does not answer
@@ -91,21 +91,28 @@ class IdempotencyKeyTaken(StrokeError):
 
 
 class IdempotencyKeyReused(StrokeError):
-    """The idempotency key belongs to a prediction of other measurements."""
+    """The idempotency key belongs to another request.
+
+    Another measurement, name, country or province makes another request, and so does a batch in
+    place of a single patient.
+    """
 
 
 class PredictionNotReplayable(StrokeError):
     """A stored prediction lacks part of its answer, so that it cannot be answered once more.
 
     A row that was imported or adopted may have no probability, category, explanation or version.
+    A prediction of a batch may have been ``erased``.
     """
 
-    def __init__(self, prediction_id: int) -> None:
+    def __init__(self, prediction_id: int, *, erased: bool = False) -> None:
         self.prediction_id = prediction_id
-        super().__init__(
-            f"prediction {prediction_id} has this idempotency key and was stored without a "
-            "complete answer: send the request with another key"
+        fault = (
+            "was stored with this idempotency key and erased since"
+            if erased
+            else "has this idempotency key and was stored without a complete answer"
         )
+        super().__init__(f"prediction {prediction_id} {fault}: send the request with another key")
 
 
 class ServiceOverloaded(StrokeError):

@@ -55,6 +55,17 @@ class PredictionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredBatch:
+    """The predictions of one request with an idempotency key, in the order of its patients.
+
+    An id may belong to a prediction that was erased since. ``made_at`` is aware, in UTC.
+    """
+
+    ids: tuple[int, ...]
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PredictionFilter:
     """What a listing is narrowed to; ``None`` narrows nothing.
 

@@ -51,6 +51,9 @@ _MYSQL_ADVICE: Final = {
 _SQLITE_REJECTIONS: Final = frozenset(
     {sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG}
 )
+_SQLITE_DUPLICATES: Final = frozenset(
+    {sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
+)
 _SQLITE_ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "another process keeps the SQLite file locked",
     sqlite3.SQLITE_READONLY: "the SQLite file is read-only",
@@ -111,7 +114,7 @@ def fact(cause: BaseException | None) -> StrokeError:
 def _sqlite_fact(cause: sqlite3.Error) -> StrokeError:
     extended = getattr(cause, "sqlite_errorcode", None) or 0
     code = extended & 0xFF
-    if extended == sqlite3.SQLITE_CONSTRAINT_UNIQUE and _KEY in str(cause):
+    if extended in _SQLITE_DUPLICATES and _KEY in str(cause):
         return IdempotencyKeyTaken("this idempotency key is taken")
     if code in _SQLITE_REJECTIONS:
         return PredictionRejected(f"SQLite refuses a value of this prediction (error {extended})")

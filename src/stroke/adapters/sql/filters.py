@@ -31,13 +31,14 @@ def conditions(narrowed: PredictionFilter, dialect: Dialect) -> list[ColumnEleme
     # As text: SQLite compares nothing else, and MySQL reads it as the time that it is.
     timestamp = type_coerce(predictions.c.timestamp, Text)
     if narrowed.since is not None:
-        wanted.append(timestamp >= _comparable(narrowed.since))
+        wanted.append(timestamp >= comparable(narrowed.since))
     if narrowed.until is not None:
-        wanted.append(timestamp < _comparable(narrowed.until))
+        wanted.append(timestamp < comparable(narrowed.until))
     return wanted
 
 
-def _comparable(moment: datetime) -> str:
+def comparable(moment: datetime) -> str:
+    """Return an aware ``moment`` as a timestamp that was selected as text compares with it."""
     # Without zeros for absent microseconds: rows that SQLite dated itself have none either, and
     # "12:00:00" is less than "12:00:00.000000" to it, and both are at least "12:00:00".
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ")

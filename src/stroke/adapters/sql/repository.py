@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Dialect, delete, insert
+from sqlalchemy import ColumnElement, Dialect, Text, delete, insert, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.faults import translated
-from stroke.adapters.sql.filters import conditions, storable
+from stroke.adapters.sql.filters import comparable, conditions, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
-from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record
+from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record, to_utc
 from stroke.adapters.sql.schema import HEAD, current_revision
-from stroke.adapters.sql.tables import outcomes
+from stroke.adapters.sql.tables import batches, outcomes
 from stroke.adapters.sql.tables import predictions as table
 from stroke.application.predictions.ports import PredictionRepository
 from stroke.domain.errors import PredictionNotFound, SchemaOutdated
-from stroke.domain.prediction import LARGEST_ID, Prediction, PredictionFilter, PredictionRecord
+from stroke.domain.prediction import (
+    LARGEST_ID,
+    Prediction,
+    PredictionFilter,
+    PredictionRecord,
+    StoredBatch,
+)
 
 # At most 2 MB of text per statement, half of the smallest default of max_allowed_packet there
 # has been; 17,000 variables, half of what SQLite takes; and a loop that is never busy for long.
@@ -43,19 +51,35 @@ class SqlPredictionRepository(PredictionRepository):
         self._insert_into, self._one_row = _insert_parts(engine.dialect)
         self._insert = lru_cache(maxsize=_ROWS_PER_STATEMENT)(self._insert_statement)
 
-    async def add(self, predictions: Sequence[Prediction]) -> list[int]:
+    async def add(
+        self, predictions: Sequence[Prediction], *, batch_key: str | None = None
+    ) -> list[int]:
         """Store all ``predictions`` with one INSERT per 1,000 rows and one commit."""
-        if len(predictions) <= _ROWS_PER_STATEMENT and not self._kept.busy:
+        if not predictions:
+            return []
+        if batch_key is not None:
+            # In the unique column, so that no single prediction has the key either.
+            predictions = [replace(predictions[0], idempotency_key=batch_key), *predictions[1:]]
+        elif len(predictions) <= _ROWS_PER_STATEMENT and not self._kept.busy:
             return await self._add_in_one_statement(predictions)
-        ids: list[int] = []
+        runs: list[range] = []
         async with self._transaction() as connection:
             for start in range(0, len(predictions), _ROWS_PER_STATEMENT):
                 chunk = predictions[start : start + _ROWS_PER_STATEMENT]
                 result = await connection.exec_driver_sql(
                     self._insert(len(chunk)), parameters(chunk)
                 )
-                ids += self._ids(result.lastrowid, len(chunk), connection.info.get("id_step", 1))
-        return ids
+                step = connection.info.get("id_step", 1)
+                runs.append(self._ids(result.lastrowid, len(chunk), step))
+            if batch_key is not None:
+                await connection.execute(
+                    insert(batches).values(
+                        idempotency_key=batch_key,
+                        made_at=predictions[0].made_at.astimezone(UTC).replace(tzinfo=None),
+                        ids=[[run.start, len(run), run.step] for run in runs],
+                    )
+                )
+        return [each for run in runs for each in run]
 
     async def get(self, prediction_id: int) -> PredictionRecord:
         found = await self._first(table.c.id == storable(prediction_id))
@@ -63,8 +87,40 @@ class SqlPredictionRepository(PredictionRepository):
             raise PredictionNotFound(prediction_id)
         return found
 
-    async def find_by_key(self, idempotency_key: str) -> PredictionRecord | None:
-        return await self._first(table.c.idempotency_key == idempotency_key)
+    async def get_many(self, prediction_ids: Sequence[int]) -> dict[int, PredictionRecord]:
+        found: dict[int, PredictionRecord] = {}
+        async with self._transaction() as connection:
+            for start in range(0, len(prediction_ids), _ROWS_PER_STATEMENT):
+                chunk = {storable(each) for each in prediction_ids[start:][:_ROWS_PER_STATEMENT]}
+                rows = await connection.execute(select_records().where(table.c.id.in_(chunk)))
+                found |= {record.id: record for record in map(to_record, rows)}
+        return found
+
+    async def find_by_key(self, idempotency_key: str) -> PredictionRecord | StoredBatch | None:
+        batch = select(type_coerce(batches.c.made_at, Text), batches.c.ids).where(
+            batches.c.idempotency_key == idempotency_key
+        )
+        single = select_records().where(table.c.idempotency_key == idempotency_key)
+        async with self._transaction() as connection:
+            # The batch first: its first prediction has the key as well.
+            if (row := (await connection.execute(batch)).first()) is not None:
+                return _to_batch(*row)
+            row = (await connection.execute(single)).first()
+        return None if row is None else to_record(row)
+
+    async def release_key(self, idempotency_key: str, *, made_before: datetime) -> None:
+        until = comparable(made_before)
+        single = update(table).where(
+            table.c.idempotency_key == idempotency_key,
+            type_coerce(table.c.timestamp, Text) < until,
+        )
+        batch = delete(batches).where(
+            batches.c.idempotency_key == idempotency_key,
+            type_coerce(batches.c.made_at, Text) < until,
+        )
+        async with self._transaction() as connection:
+            await connection.execute(single.values(idempotency_key=None))
+            await connection.execute(batch)
 
     async def page(
         self, narrowed: PredictionFilter, *, limit: int, before: int | None = None
@@ -102,8 +158,6 @@ class SqlPredictionRepository(PredictionRepository):
                 yield connection
 
     async def _add_in_one_statement(self, batch: Sequence[Prediction]) -> list[int]:
-        if not batch:
-            return []
         with translated():
             async with asyncio.timeout(self._statement_timeout):
                 last_row_id, step = await self._kept.insert(
@@ -123,6 +177,13 @@ class SqlPredictionRepository(PredictionRepository):
         """Return the ids of one INSERT. See docs/decisions/0004-ids-of-a-batch.md."""
         first = last_row_id if self._on_mysql else last_row_id - rows + 1
         return range(first, first + rows * step, step)
+
+
+def _to_batch(made_at: object, runs: Iterable[Any]) -> StoredBatch:
+    moment = to_utc(made_at)
+    assert moment is not None  # noqa: S101 - the column is of our own making
+    ids = (range(first, first + rows * step, step) for first, rows, step in runs)
+    return StoredBatch(tuple(each for run in ids for each in run), moment)
 
 
 def _insert_parts(dialect: Dialect) -> tuple[str, str]:

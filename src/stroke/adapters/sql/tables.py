@@ -53,4 +53,13 @@ outcomes: Final = Table(
     implicit_returning=False,
 )
 
+batches: Final = Table(
+    "batches_by_idempotency_key",
+    MetaData(),
+    Column("idempotency_key", String(64), primary_key=True),
+    Column("made_at", DateTime),  # UTC, microseconds, without a time zone
+    Column("ids", JSON),  # of the predictions in their order: [first id, how many, step] each
+    implicit_returning=False,
+)
+
 COLUMNS: Final = tuple(column.name for column in predictions.columns)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction, OutcomeRecord
 from stroke.domain.patient import Patient
-from stroke.domain.prediction import Prediction, PredictionFilter, PredictionRecord
+from stroke.domain.prediction import (
+    Prediction,
+    PredictionFilter,
+    PredictionRecord,
+    StoredBatch,
+)
 from stroke.domain.risk import ModelDescription, RiskAssessment
 
 
@@ -32,11 +38,14 @@ class PredictionRepository(Protocol):
     """Stores predictions. Each call is one transaction."""
 
     @abstractmethod
-    async def add(self, predictions: Sequence[Prediction]) -> list[int]:
+    async def add(
+        self, predictions: Sequence[Prediction], *, batch_key: str | None = None
+    ) -> list[int]:
         """Store all ``predictions`` or none; return their ids, in order, once they are durable.
 
-        Raises ``PredictionRejected`` when the store refuses a row, ``IdempotencyKeyTaken`` when
-        a key names a stored prediction, ``StoreUnavailable`` when the commit is not confirmed.
+        ``batch_key`` is the idempotency key of all of them together; they have none of their own
+        then. Raises ``PredictionRejected`` when the store refuses a row, ``IdempotencyKeyTaken``
+        when something is stored under a key, ``StoreUnavailable`` when the commit is not confirmed.
         """
 
     @abstractmethod
@@ -44,8 +53,22 @@ class PredictionRepository(Protocol):
         """Return one prediction, or raise ``PredictionNotFound``."""
 
     @abstractmethod
-    async def find_by_key(self, idempotency_key: str) -> PredictionRecord | None:
-        """Return the prediction that was stored under ``idempotency_key``, if there is one."""
+    async def get_many(self, prediction_ids: Sequence[int]) -> dict[int, PredictionRecord]:
+        """Return those of these predictions that are stored, by id."""
+
+    @abstractmethod
+    async def find_by_key(self, idempotency_key: str) -> PredictionRecord | StoredBatch | None:
+        """Return what was stored under ``idempotency_key``: a prediction, a batch, or nothing.
+
+        A batch keeps its key when predictions of it are erased; a single prediction does not.
+        """
+
+    @abstractmethod
+    async def release_key(self, idempotency_key: str, *, made_before: datetime) -> None:
+        """Make the key a new one if what has it was made before ``made_before`` (aware).
+
+        The predictions stay. A key that is younger, or that nothing has, stays as it is.
+        """
 
     @abstractmethod
     async def page(

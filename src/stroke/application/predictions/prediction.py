@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import perf_counter
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from stroke.application.predictions.group_commit import Around, GroupCommit
 from stroke.application.predictions.ports import PredictionObserver, PredictionRepository, RiskModel
@@ -25,6 +25,7 @@ from stroke.domain.prediction import (
     Prediction,
     PredictionFilter,
     PredictionRecord,
+    StoredBatch,
 )
 from stroke.domain.risk import (
     Accuracy,
@@ -35,9 +36,12 @@ from stroke.domain.risk import (
 )
 
 # From this many patients on, scoring leaves the event loop: about 1 ms of it.
-_THREAD_FROM = 64
+_THREAD_FROM: Final = 64
+# What a request says beside the measurements; the columns hold it as it was sent.
+_BESIDE_FEATURES: Final = tuple(each for each in Patient.__slots__ if each not in RAW_FEATURES)
 
 _Request = tuple[Patient, str | None]  # and its idempotency key
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,8 @@ class PredictionService:
 
     ``now`` returns the present as an aware datetime in UTC. Single predictions share graph runs
     and commits (``GroupCommit``); at most ``queue_capacity`` of them wait, at most
-    ``commit_size`` share a commit. Each commit runs within ``around_commit``.
+    ``commit_size`` share a commit. Each commit runs within ``around_commit``. An idempotency key
+    is a new one ``key_lifetime`` after its request was stored.
     """
 
     def __init__(
@@ -74,6 +79,7 @@ class PredictionService:
         now: Callable[[], datetime],
         queue_capacity: int,
         commit_size: int,
+        key_lifetime: timedelta,
         around_commit: Around | None = None,
     ) -> None:
         self._model = model
@@ -81,6 +87,7 @@ class PredictionService:
         self._repository = repository
         self._observer = observer
         self._now = now
+        self._key_lifetime = key_lifetime
         self._queue: GroupCommit[_Request, StoredPrediction] = GroupCommit(
             self._commit, capacity=queue_capacity, largest=commit_size, around=around_commit
         )
@@ -104,36 +111,47 @@ class PredictionService:
         """Return ``patient``'s risk once it is durable.
 
         With an ``idempotency_key`` the same call again returns the prediction that is already
-        stored; raises ``IdempotencyKeyReused`` when that one is of other measurements, and
-        ``PredictionNotReplayable`` when it lacks part of its answer. Raises ``InvalidPatient``
-        when the patient lacks a measurement that the model needs, and ``ServiceOverloaded``,
-        ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after
+        stored; raises ``IdempotencyKeyReused`` when the key belongs to another request, and
+        ``PredictionNotReplayable`` when the prediction lacks part of its answer. Raises
+        ``InvalidPatient`` when the patient lacks a measurement that the model needs, and
+        ``ServiceOverloaded``, ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after
         ``StoreUnavailable`` the row may or may not be stored, and only a key makes a retry safe.
         """
         self._check_complete([patient])
+        request = (patient, idempotency_key)
         if idempotency_key is None:
-            return await self._queue.submit((patient, None))
-        stored = await self._repository.find_by_key(idempotency_key)
-        if stored is None:
-            try:
-                return await self._queue.submit((patient, idempotency_key))
-            except IdempotencyKeyTaken:  # by a request that ran beside this one
-                stored = await self._repository.find_by_key(idempotency_key)
-                if stored is None:  # ... and was erased since
-                    raise
-        return _replayed(stored, patient)
+            return await self._queue.submit(request)
 
-    async def predict_many(self, patients: Sequence[Patient]) -> list[StoredPrediction]:
+        async def replay(stored: PredictionRecord | StoredBatch) -> StoredPrediction:
+            if isinstance(stored, StoredBatch):
+                raise _reused()
+            return _replayed(stored, patient)
+
+        return await self._once(idempotency_key, lambda: self._queue.submit(request), replay)
+
+    async def predict_many(
+        self, patients: Sequence[Patient], *, idempotency_key: str | None = None
+    ) -> list[StoredPrediction]:
         """Return one risk per patient, in order: one graph run, one transaction, all or none.
 
-        Raises ``InvalidPatient`` as ``predict`` does, ``StoreUnavailable`` or
-        ``PredictionRejected``, and then nothing is stored.
+        ``idempotency_key`` is one key of all of them, with the errors that ``predict`` has for
+        its own. Raises ``InvalidPatient`` as ``predict`` does, ``StoreUnavailable`` or
+        ``PredictionRejected`` otherwise, and then nothing is stored.
         """
         self._check_complete(patients)
-        within = self._around([copy_context()]) if self._around else nullcontext()
-        async with self._bulk:
-            with within:
-                return await self._commit([(patient, None) for patient in patients])
+        if idempotency_key is None:
+            return await self._commit_many(patients, None)
+
+        async def replay(stored: PredictionRecord | StoredBatch) -> list[StoredPrediction]:
+            if not isinstance(stored, StoredBatch) or len(stored.ids) != len(patients):
+                raise _reused()
+            records = await self._repository.get_many(stored.ids)
+            # Comparing ten thousand rows takes a while: other requests are served meanwhile.
+            return await asyncio.to_thread(_replayed_batch, stored.ids, records, patients)
+
+        return await self._once(
+            idempotency_key, lambda: self._commit_many(patients, idempotency_key), replay
+        )
 
     async def find(self, prediction_id: int) -> PredictionRecord:
         """Return a stored prediction, or raise ``PredictionNotFound``."""
@@ -169,7 +187,51 @@ class PredictionService:
             if patient.missing and (violations := lacking(patient.missing, self._may_be_missing)):
                 raise InvalidPatient(violations)
 
-    async def _commit(self, requests: Sequence[_Request]) -> list[StoredPrediction]:
+    async def _once(
+        self,
+        key: str,
+        store: Callable[[], Awaitable[_Answer]],
+        replay: Callable[[PredictionRecord | StoredBatch], Awaitable[_Answer]],
+    ) -> _Answer:
+        """Return what ``store`` does, or ``replay`` of what the key belongs to already."""
+        stored = await self._holder(key)
+        if stored is None:
+            try:
+                return await store()
+            except IdempotencyKeyTaken:  # by a request that ran beside this one
+                stored = await self._holder(key)
+                if stored is None:  # ... and was erased since
+                    raise
+        return await replay(stored)
+
+    async def _holder(self, key: str) -> PredictionRecord | StoredBatch | None:
+        """Return what has ``key``; release a key whose time is over.
+
+        Two requests may release the same one: the database then lets only one of them take it.
+        """
+        stored = await self._repository.find_by_key(key)
+        if stored is None:
+            return None
+        made_at = stored.made_at if isinstance(stored, StoredBatch) else stored.timestamp
+        oldest = self._now() - self._key_lifetime
+        if made_at is None or made_at >= oldest:
+            return stored
+        await self._repository.release_key(key, made_before=oldest)
+        return None
+
+    async def _commit_many(
+        self, patients: Sequence[Patient], batch_key: str | None
+    ) -> list[StoredPrediction]:
+        within = self._around([copy_context()]) if self._around else nullcontext()
+        async with self._bulk:
+            with within:
+                return await self._commit(
+                    [(patient, None) for patient in patients], batch_key=batch_key
+                )
+
+    async def _commit(
+        self, requests: Sequence[_Request], *, batch_key: str | None = None
+    ) -> list[StoredPrediction]:
         patients = [patient for patient, _ in requests]
         if len(patients) < _THREAD_FROM:
             assessments = self._model.assess(patients)
@@ -182,7 +244,7 @@ class PredictionService:
             for (patient, key), assessment in zip(requests, assessments, strict=True)
         ]
         started = perf_counter()
-        ids = await self._repository.add(predictions)
+        ids = await self._repository.add(predictions, batch_key=batch_key)
         self._observer.committed(predictions, perf_counter() - started)
         return [
             StoredPrediction(prediction_id, assessment, version)
@@ -199,7 +261,9 @@ def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
     if not isinstance(data, Mapping) or not data.keys() >= set(RAW_FEATURES):
         raise PredictionNotReplayable(record.id)
     if any(data[feature] != getattr(patient, feature) for feature in RAW_FEATURES):
-        raise IdempotencyKeyReused("this idempotency key belongs to other measurements")
+        raise _reused()
+    if any(getattr(record, each) != getattr(patient, each) for each in _BESIDE_FEATURES):
+        raise _reused()
     if record.probability is None or not record.model_version:
         raise PredictionNotReplayable(record.id)
     try:
@@ -214,6 +278,21 @@ def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
     except (KeyError, TypeError, ValueError):  # an imported row may hold any JSON and any number
         raise PredictionNotReplayable(record.id) from None  # whose text may quote the row
     return StoredPrediction(record.id, assessment, record.model_version)
+
+
+def _replayed_batch(
+    ids: Sequence[int], records: Mapping[int, PredictionRecord], patients: Sequence[Patient]
+) -> list[StoredPrediction]:
+    answers = []
+    for prediction_id, patient in zip(ids, patients, strict=True):
+        if prediction_id not in records:
+            raise PredictionNotReplayable(prediction_id, erased=True)
+        answers.append(_replayed(records[prediction_id], patient))
+    return answers
+
+
+def _reused() -> IdempotencyKeyReused:
+    return IdempotencyKeyReused("this idempotency key belongs to another request")
 
 
 def _contributions(data: Mapping[str, Any]) -> tuple[Contribution, ...]:

@@ -57,9 +57,11 @@ _KEY_PARAMETER: Final = {
     "in": "header",
     "required": False,
     "description": "Makes a retry safe: a request with the same key is stored only once. "
-    "409 `urn:stroke:problem:idempotency-key-reused` means that the key belongs to other "
-    "measurements; 409 `urn:stroke:problem:not-replayable` means that it belongs to a stored row "
-    "(an imported one, for example) that lacks its risk or explanation. Use another key then.",
+    "The key belongs to the whole request. 409 `urn:stroke:problem:idempotency-key-reused` means "
+    "that it belongs to another request; 409 `urn:stroke:problem:not-replayable` means that it "
+    "belongs to a stored row that lacks its risk or explanation (an imported one, for example), or "
+    "to a batch of which a prediction was erased. Use another key then. A key is new again after "
+    "`STROKE_IDEMPOTENCY_HOURS` hours (24 by default).",
     "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]{1,64}$"},
 }
 
@@ -92,20 +94,21 @@ async def predict(request: Request) -> Response:
 @router.post(
     "/api/v1/predictions:batch",
     response_model=BatchOut,
-    responses=problems(400, 413, 415, 422, 503),
-    openapi_extra=json_body(BatchIn),
+    responses=problems(400, 409, 413, 415, 422, 503),
+    openapi_extra={**json_body(BatchIn), "parameters": [_KEY_PARAMETER]},
     summary="Assess up to 10,000 patients; all predictions are stored, or none",
 )
 async def predict_batch(request: Request) -> Response:
     """One transaction for all. The predictions have the order of the patients."""
     state = api_state(request)
+    key = _idempotency_key(request)
     admission = state.admission
     async with admission.batch(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_bytes)
         # Ten thousand rows take a while: other requests are served between them.
         patients = await asyncio.to_thread(_parse_batch, state.patient_wire, body)
         del body
-        stored = await state.predictions.predict_many(patients)
+        stored = await state.predictions.predict_many(patients, idempotency_key=key)
         del patients
         answer = await asyncio.to_thread(_render_batch, stored)
     return _InParts(answer, admission.batch_bytes)

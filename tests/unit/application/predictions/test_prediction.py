@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from builders.predictions import NOON, patient
 from fakes.predictions import (
@@ -23,14 +26,31 @@ from stroke.domain.errors import (
     ServiceOverloaded,
     StoreUnavailable,
 )
-from stroke.domain.patient import OPTIONAL
+from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES, Patient
 from stroke.domain.prediction import PredictionFilter
 
 pytestmark = pytest.mark.anyio
 
+KEY_LIFETIME = timedelta(hours=24)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=50)
+PATIENTS = st.builds(
+    Patient,
+    gender=st.sampled_from(GENDERS),
+    age=st.floats(0, 120),
+    hypertension=st.integers(0, 1),
+    heart_disease=st.integers(0, 1),
+    avg_glucose_level=st.floats(20, 600),
+    bmi=st.floats(8, 100),
+    smoking_status=st.sampled_from(SMOKING_STATUSES),
+    name=TEXTS,
+    country=TEXTS,
+    province=TEXTS,
+)
+
 
 class Parts:
     def __init__(self, may_be_missing: tuple[str, ...] = ()) -> None:
+        self.now = NOON
         self.model = FakeRiskModel(may_be_missing)
         self.repository = FakePredictionRepository()
         self.observer = FakePredictionObserver()
@@ -38,9 +58,10 @@ class Parts:
             model=self.model,
             repository=self.repository,
             observer=self.observer,
-            now=lambda: NOON,
+            now=lambda: self.now,
             queue_capacity=4,
             commit_size=100,
+            key_lifetime=KEY_LIFETIME,
         )
 
 
@@ -255,6 +276,111 @@ async def test_a_key_of_other_measurements_is_refused_even_without_an_answer(par
     parts.repository.rows[first.id] = replace(row, probability=None)
     with pytest.raises(IdempotencyKeyReused):
         await parts.service.predict(patient(age=41.0), idempotency_key="k")
+
+
+@given(one=PATIENTS, other=PATIENTS, field=st.sampled_from(Patient.__slots__))
+def test_a_key_belongs_to_every_field_of_its_request(
+    one: Patient, other: Patient, field: str
+) -> None:
+    changed = replace(one, **{field: getattr(other, field)})
+    assume(changed != one)
+
+    async def ask() -> None:
+        parts = Parts()
+        first = await parts.service.predict(one, idempotency_key="k")
+        with pytest.raises(IdempotencyKeyReused):
+            await parts.service.predict(changed, idempotency_key="k")
+        assert await parts.service.predict(one, idempotency_key="k") == first
+        [*several] = await parts.service.predict_many([other, one], idempotency_key="m")
+        with pytest.raises(IdempotencyKeyReused):
+            await parts.service.predict_many([other, changed], idempotency_key="m")
+        assert await parts.service.predict_many([other, one], idempotency_key="m") == several
+        assert len(parts.repository.rows) == 3
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("age_of_key", [timedelta(0), KEY_LIFETIME])
+async def test_a_key_replays_to_the_end_of_its_time(parts: Parts, age_of_key: timedelta) -> None:
+    one = await parts.service.predict(patient(), idempotency_key="one")
+    many = await parts.service.predict_many([patient()] * 3, idempotency_key="many")
+    parts.now = NOON + age_of_key
+    assert await parts.service.predict(patient(), idempotency_key="one") == one
+    assert await parts.service.predict_many([patient()] * 3, idempotency_key="many") == many
+    assert len(parts.repository.rows) == 4
+
+
+async def test_a_key_whose_time_is_over_is_a_new_one(parts: Parts) -> None:
+    one = await parts.service.predict(patient(age=40.0), idempotency_key="one")
+    many = await parts.service.predict_many([patient()] * 2, idempotency_key="many")
+    parts.now = NOON + KEY_LIFETIME + timedelta(microseconds=1)
+
+    answers = await asyncio.gather(
+        *(parts.service.predict(patient(age=41.0), idempotency_key="one") for _ in range(4))
+    )
+    again = await parts.service.predict_many([patient(age=42.0)], idempotency_key="many")
+
+    assert len({answer.id for answer in answers}) == 1
+    assert answers[0].id != one.id
+    assert len(parts.repository.rows) == 5
+    assert not {answer.id for answer in again} & {answer.id for answer in many}
+    assert await parts.service.predict(patient(age=41.0), idempotency_key="one") == answers[0]
+
+
+async def test_a_row_without_a_time_keeps_its_key(parts: Parts) -> None:
+    first = await parts.service.predict(patient(), idempotency_key="k")
+    parts.repository.rows[first.id] = replace(parts.repository.rows[first.id], timestamp=None)
+    parts.now = datetime.max.replace(tzinfo=NOON.tzinfo)
+    assert await parts.service.predict(patient(), idempotency_key="k") == first
+
+
+async def test_the_same_batch_with_the_same_key_at_the_same_time_is_stored_once(
+    parts: Parts,
+) -> None:
+    patients = [patient(age=float(age)) for age in range(5)]
+    answers = await asyncio.gather(
+        *(parts.service.predict_many(patients, idempotency_key="k") for _ in range(4))
+    )
+    assert all(answer == answers[0] for answer in answers)
+    assert parts.repository.commits == [5]
+
+
+async def test_a_key_of_a_single_patient_is_none_of_a_batch_nor_the_other_way_round(
+    parts: Parts,
+) -> None:
+    await parts.service.predict(patient(), idempotency_key="one")
+    await parts.service.predict_many([patient()], idempotency_key="many")
+    with pytest.raises(IdempotencyKeyReused):
+        await parts.service.predict_many([patient()], idempotency_key="one")
+    with pytest.raises(IdempotencyKeyReused):
+        await parts.service.predict(patient(), idempotency_key="many")
+    for other in ([patient()] * 2, []):
+        with pytest.raises(IdempotencyKeyReused):
+            await parts.service.predict_many(other, idempotency_key="many")
+    assert len(parts.repository.rows) == 2
+
+
+@pytest.mark.parametrize("erased", [0, 1])
+async def test_a_batch_of_which_a_prediction_was_erased_is_neither_answered_nor_stored_again(
+    parts: Parts, erased: int
+) -> None:
+    patients = [patient(age=40.0), patient(age=50.0)]
+    stored = await parts.service.predict_many(patients, idempotency_key="k")
+    await parts.service.erase(stored[erased].id)
+    with pytest.raises(PredictionNotReplayable, match="erased") as caught:
+        await parts.service.predict_many(patients, idempotency_key="k")
+    assert caught.value.prediction_id == stored[erased].id
+    with pytest.raises(IdempotencyKeyReused):
+        await parts.service.predict(patients[0], idempotency_key="k")
+    assert len(parts.repository.rows) == 1
+
+
+async def test_a_batch_that_the_store_refuses_leaves_its_key_free(parts: Parts) -> None:
+    parts.repository.refused["bad"] = PredictionRejected("refused")
+    for _ in range(2):
+        with pytest.raises(PredictionRejected):
+            await parts.service.predict_many([patient(name="bad")], idempotency_key="k")
+    assert await parts.service.predict_many([patient()], idempotency_key="k")
 
 
 async def test_many_patients_are_one_graph_run_and_one_transaction_in_order(parts: Parts) -> None:

@@ -164,6 +164,27 @@ async def test_a_key_of_other_measurements_is_refused(
     assert len(rows.rows) == 1
 
 
+@pytest.mark.parametrize("route", ["/predict", "/api/v1/predictions:batch"])
+@pytest.mark.parametrize("field", ["name", "country", "province", "age", "smoking_status"])
+async def test_a_key_of_another_person_is_refused_and_nobody_is_answered_with_another_s_id(
+    client: httpx.AsyncClient, rows: FakePredictionRepository, route: str, field: str
+) -> None:
+    def body(**changes: Any) -> dict[str, Any]:
+        sent = patient_json(**changes)
+        return {"patients": [patient_json(), sent]} if route.endswith("batch") else sent
+
+    headers = {"Idempotency-Key": "a-key!"}
+    other = {"age": 51, "smoking_status": "smokes"}.get(field, "Someone else")
+    first = await client.post(route, json=body(), headers=headers)
+    answer = await client.post(route, json=body(**{field: other}), headers=headers)
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "urn:stroke:problem:idempotency-key-reused"
+    assert "prediction_id" not in answer.text
+    again = await client.post(route, json=body(), headers=headers)
+    assert (again.status_code, again.json()) == (200, first.json())
+    assert len(rows.rows) == len(body().get("patients", [0]))
+
+
 @pytest.mark.parametrize("lacking", ["probability", "risk_category", "prediction_data"])
 async def test_a_stored_row_without_a_risk_is_a_conflict_and_no_risk_of_zero(
     client: httpx.AsyncClient, rows: FakePredictionRepository, lacking: str
