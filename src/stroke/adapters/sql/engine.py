@@ -10,6 +10,7 @@ from typing import Any, Final
 from sqlalchemy import URL, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from stroke.adapters.sql.database_file import DatabaseFile
 from stroke.domain.errors import InvalidSetting
 
 # UTC, because rows hold UTC without saying so. Strict, because
@@ -21,6 +22,7 @@ _MYSQL_SESSION: Final = (
 )
 # Well under MySQL's wait_timeout of 8 hours and the idle limits of common proxies.
 _RECYCLE_SECONDS: Final = 1800
+_FILE: Final = "stroke_database_file"
 _CONNECTION_LOST: Final = 2013  # CR_SERVER_LOST
 
 
@@ -30,11 +32,19 @@ def create_engine(url: URL, *, pool_size: int, connect_timeout: float) -> AsyncE
     At most ``pool_size`` connections are open at a time, and one more that the repository keeps
     for its inserts. ``info["id_step"]`` of a MySQL connection is the step of generated ids. A
     committed transaction is durable on both databases. No error of the engine quotes a
-    parameter's value. Raises ``InvalidSetting`` when SQLite's file cannot be written.
+    parameter's value. Connecting and committing raise ``StoreUnavailable`` once SQLite's file is
+    not the one that was opened first. Raises ``InvalidSetting`` when that file cannot be written.
     """
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, pool_size, connect_timeout)
     return _mysql(url, pool_size, connect_timeout)
+
+
+def verify_file(engine: AsyncEngine) -> None:
+    """Raise ``StoreUnavailable`` if the engine's SQLite file is no longer where it was opened."""
+    file: DatabaseFile | None = engine.sync_engine.get_execution_options().get(_FILE)
+    if file is not None:
+        file.verify()
 
 
 def _mysql(url: URL, pool_size: int, connect_timeout: float) -> AsyncEngine:
@@ -74,19 +84,29 @@ async def _connect_to_mysql(*arguments: Any, **named: Any) -> Any:
 
 def _sqlite(url: URL, pool_size: int, busy_timeout: float) -> AsyncEngine:
     _check_writable(url.database)
+    of_sqlite = url.database is None or url.database.startswith("file:")
+    file = DatabaseFile(None if of_sqlite else url.database)
     engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=1,
         hide_parameters=True,
         connect_args={"timeout": busy_timeout},
+        execution_options={_FILE: file},
     )
+    # A new connection would make a file where the old one was.
+    event.listen(engine.sync_engine, "do_connect", lambda *_: file.verify())
+    event.listen(engine.sync_engine, "commit", lambda *_: file.verify())
+    event.listen(engine.sync_engine, "close", lambda *_: file.closed())
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode = WAL")  # readers do not wait for the writer
         cursor.execute("PRAGMA synchronous = FULL")  # ... and a commit is on the disk
+        cursor.execute("SELECT COUNT(*) FROM sqlite_master")  # with it the journal is there
+        cursor.execute("PRAGMA database_list")
+        file.opened(cursor.fetchall()[0][2])
         cursor.close()
 
     return engine

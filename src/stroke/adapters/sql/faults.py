@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final
+from functools import wraps
+from typing import Any, Final, ParamSpec, TypeVar
 
 from sqlalchemy import exc
 
@@ -16,9 +19,16 @@ from stroke.domain.errors import (
     StrokeError,
 )
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
 _KEY: Final = "idempotency_key"
 _DUPLICATE_ENTRY: Final = 1062
 _NO_SUCH_TABLE: Final = 1146
+_DEADLOCK: Final = 1213
+# Before each further attempt of a transaction that was a deadlock's victim, in seconds: another
+# one that wants the same rows is as likely to be the victim then.
+_PAUSES: Final = (0.01, 0.03, 0.1, 0.3)
 # MySQL Error Message Reference; the names are those of its server errors.
 _MYSQL_REJECTIONS: Final = frozenset(
     {
@@ -62,6 +72,28 @@ _SQLITE_ADVICE: Final = {
     sqlite3.SQLITE_NOTADB: "the file is not an SQLite database",
     sqlite3.SQLITE_ERROR: "SQLite refuses the statement: run `stroke db upgrade`",
 }
+
+
+def again_after_deadlock(
+    transaction: Callable[_P, Coroutine[Any, Any, _T]],
+) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """Run ``transaction``, one transaction and nothing else, again if MySQL rolled it back.
+
+    It does so when two transactions wait for each other, and says which one was the victim.
+    """
+
+    @wraps(transaction)
+    async def persistent(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        for pause in _PAUSES:
+            try:
+                return await transaction(*args, **kwargs)
+            except StoreUnavailable as error:
+                if mysql_code(error.__cause__) != _DEADLOCK:
+                    raise
+                await asyncio.sleep(pause * random.random())  # noqa: S311 - no secret
+        return await transaction(*args, **kwargs)
+
+    return persistent
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from sqlalchemy import PoolProxiedConnection, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from stroke.adapters.sql.engine import verify_file
 from stroke.adapters.sql.faults import fact
 from stroke.domain.errors import StoreUnavailable
 
@@ -43,9 +44,11 @@ class InsertConnection:
         self.busy = True
         try:
             kept = await self._connection()
+            verify_file(self._engine)
             # Not closed: that would wait for a statement that was given up, and holds nothing.
             cursor = await kept.driver_connection.cursor()  # type: ignore[union-attr]
             await cursor.execute(statement, parameters)
+            verify_file(self._engine)
             self._used_at = time.monotonic()
             return cursor.lastrowid, kept.info.get("id_step", 1)
         except self._driver_error as error:

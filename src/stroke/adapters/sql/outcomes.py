@@ -12,7 +12,8 @@ from sqlalchemy import Row, Text, delete, func, select, type_coerce
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from stroke.adapters.sql.faults import translated
+from stroke.adapters.sql.engine import verify_file
+from stroke.adapters.sql.faults import again_after_deadlock, translated
 from stroke.adapters.sql.filters import conditions, storable
 from stroke.adapters.sql.rows import to_utc
 from stroke.adapters.sql.tables import outcomes, predictions
@@ -49,6 +50,7 @@ class SqlOutcomeRepository(OutcomeRepository):
             rows = (await connection.execute(query)).all()
         return {row.id: KnownPrediction(to_utc(row.timestamp), _record(row)) for row in rows}
 
+    @again_after_deadlock
     async def put(self, outcomes: Sequence[OutcomeRecord]) -> None:
         if not outcomes:
             return
@@ -65,6 +67,7 @@ class SqlOutcomeRepository(OutcomeRepository):
                 raise PredictionNotFound(min(missing))
             await connection.execute(self._upsert(), [_row(each) for each in outcomes])
 
+    @again_after_deadlock
     async def remove(self, prediction_id: int) -> None:
         known = storable(prediction_id)
         async with self._transaction() as connection:
@@ -139,6 +142,7 @@ class SqlOutcomeRepository(OutcomeRepository):
                     # The write lock before the first look, which MySQL takes row by row.
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
+            verify_file(self._engine)
 
 
 def _row(outcome: OutcomeRecord) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Dialect, Text, delete, insert, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from stroke.adapters.sql.faults import translated
+from stroke.adapters.sql.engine import verify_file
+from stroke.adapters.sql.faults import again_after_deadlock, translated
 from stroke.adapters.sql.filters import comparable, conditions, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
 from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record, to_utc
@@ -51,6 +52,7 @@ class SqlPredictionRepository(PredictionRepository):
         self._insert_into, self._one_row = _insert_parts(engine.dialect)
         self._insert = lru_cache(maxsize=_ROWS_PER_STATEMENT)(self._insert_statement)
 
+    @again_after_deadlock
     async def add(
         self, predictions: Sequence[Prediction], *, batch_key: str | None = None
     ) -> list[int]:
@@ -102,12 +104,14 @@ class SqlPredictionRepository(PredictionRepository):
         )
         single = select_records().where(table.c.idempotency_key == idempotency_key)
         async with self._transaction() as connection:
-            # The batch first: its first prediction has the key as well.
-            if (row := (await connection.execute(batch)).first()) is not None:
-                return _to_batch(*row)
-            row = (await connection.execute(single)).first()
-        return None if row is None else to_record(row)
+            one = (await connection.execute(single)).first()
+            # After its first prediction, which has the key as well: SQLite may commit both between.
+            several = (await connection.execute(batch)).first()
+        if several is not None:
+            return _to_batch(*several)
+        return None if one is None else to_record(one)
 
+    @again_after_deadlock
     async def release_key(self, idempotency_key: str, *, made_before: datetime) -> None:
         until = comparable(made_before)
         single = update(table).where(
@@ -133,6 +137,7 @@ class SqlPredictionRepository(PredictionRepository):
             rows = await connection.execute(query)
             return [to_record(row) for row in rows]
 
+    @again_after_deadlock
     async def remove(self, prediction_id: int) -> None:
         known = storable(prediction_id)
         async with self._transaction() as connection:
@@ -156,6 +161,7 @@ class SqlPredictionRepository(PredictionRepository):
                 self._engine.begin() as connection,
             ):
                 yield connection
+            verify_file(self._engine)
 
     async def _add_in_one_statement(self, batch: Sequence[Prediction]) -> list[int]:
         with translated():

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from asyncmy.errors import IntegrityError, OperationalError
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from stroke.adapters.sql.faults import fact, translated
+from stroke.adapters.sql.faults import again_after_deadlock, fact, translated
 from stroke.domain.errors import (
     IdempotencyKeyTaken,
     PredictionRejected,
@@ -48,6 +51,43 @@ def test_a_duplicate_is_the_key_s_only_when_mysql_names_the_key() -> None:
     assert type(fact(IntegrityError(1062, key))) is IdempotencyKeyTaken
     other = "Duplicate entry '7' for key 'predictions.PRIMARY'"
     assert type(fact(IntegrityError(1062, other))) is PredictionRejected
+
+
+def _failing(*codes: int) -> tuple[list[int], Callable[[], Coroutine[Any, Any, str]]]:
+    left = list(codes)
+
+    @again_after_deadlock
+    async def transaction() -> str:
+        if not left:
+            return "done"
+        with translated():
+            raise DBAPIError("INSERT", None, OperationalError(left.pop(0), "Jane Doe"))
+
+    return left, transaction
+
+
+def test_the_victim_of_a_deadlock_runs_again_a_few_times() -> None:
+    left, transaction = _failing(1213, 1213, 1213)
+
+    assert asyncio.run(transaction()) == "done"
+    assert left == []
+
+
+def test_a_transaction_that_is_always_the_victim_ends() -> None:
+    left, transaction = _failing(*[1213] * 9)
+
+    with pytest.raises(StoreUnavailable, match="1213"):
+        asyncio.run(transaction())
+    assert len(left) == 4
+
+
+@pytest.mark.parametrize("code", [2013, 1205, 1290])
+def test_what_may_have_been_committed_or_stays_as_it_is_does_not_run_again(code: int) -> None:
+    left, transaction = _failing(code, code)
+
+    with pytest.raises(StoreUnavailable, match=str(code)):
+        asyncio.run(transaction())
+    assert left == [code]
 
 
 def sqlite_error(path: Path, *statements: str) -> sqlite3.Error:
