@@ -7,6 +7,7 @@ statement that commits itself: one round trip, and as durable as any commit.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ class InsertConnection:
         self._driver_error = engine.dialect.loaded_dbapi.Error
         self._kept: PoolProxiedConnection | None = None
         self._used_at = 0.0
+        self._on_sqlite = engine.dialect.name == "sqlite"
+        self._closing: set[asyncio.Future[None]] = set()
         self.busy = False
         event.listen(engine.sync_engine, "engine_disposed", self._drop)
 
@@ -42,10 +45,10 @@ class InsertConnection:
         Raises ``StrokeError``s for what the database refuses, and what the network raises as is.
         """
         self.busy = True
+        cursor = None
         try:
             kept = await self._connection()
             verify_file(self._engine)
-            # Not closed: that would wait for a statement that was given up, and holds nothing.
             cursor = await kept.driver_connection.cursor()  # type: ignore[union-attr]
             await cursor.execute(statement, parameters)
             verify_file(self._engine)
@@ -53,10 +56,12 @@ class InsertConnection:
             return cursor.lastrowid, kept.info.get("id_step", 1)
         except self._driver_error as error:
             explained = fact(error)
+            self._let_go(cursor)
             if isinstance(explained, StoreUnavailable):
                 self._distrust()
             raise explained from error
         except BaseException:  # a timeout or a cancellation leaves half a conversation behind
+            self._let_go(cursor)
             self._distrust()
             raise
         finally:
@@ -80,10 +85,26 @@ class InsertConnection:
         except (self._driver_error, OSError, EOFError):
             self._distrust()
 
+    def _let_go(self, cursor: Any) -> None:
+        """Have SQLite's own thread close ``cursor``, after the statement if that still runs.
+
+        The exception holds the cursor. Whoever frees it resets its statement, and waits for
+        whatever the connection does then: Python's collector would stop the event loop for it.
+        """
+        if cursor is not None and self._on_sqlite:
+            closing = asyncio.ensure_future(cursor.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closed)
+
+    def _closed(self, closing: asyncio.Future[None]) -> None:
+        self._closing.discard(closing)
+        if not closing.cancelled():
+            closing.exception()  # the connection may have been closed before it
+
     def _distrust(self) -> None:
         # A file does not go away, and an SQLite connection takes one statement after the other:
         # what was given up ends before the next begins.
-        if self._engine.dialect.name != "sqlite":
+        if not self._on_sqlite:
             self._drop()
 
     def _drop(self, *_: object) -> None:
