@@ -76,6 +76,7 @@ class HttpSettings(BaseSettings):
     body_seconds: float = Field(10, gt=0)
     min_bytes_per_second: int = Field(1024, ge=1)
     refusal_pause_seconds: float = Field(1, ge=0)
+    log_seconds: float = Field(60, ge=0, description="how often at most one cause of 503 is logged")
     shutdown_seconds: int = Field(20, ge=1)
     root_path: str = Field("", pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")
     trusted_proxies: Annotated[
@@ -129,6 +130,12 @@ class DatabaseSettings(BaseSettings):
     statement_timeout_seconds: float = Field(30, gt=0)
     wait_seconds: float = Field(
         60, ge=0, description="how long a start waits for a database that is not up yet"
+    )
+    ready_seconds: float = Field(
+        2, gt=0, le=60, description="how long /health/ready looks whether rows can be stored"
+    )
+    trial_seconds: float = Field(
+        10, ge=0, description="/health/ready writes a row and removes it when none was stored since"
     )
 
     @property

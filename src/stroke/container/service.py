@@ -81,6 +81,8 @@ class Container(containers.DeclarativeContainer):
         SqlPredictionRepository,
         engine,
         statement_timeout=settings.provided.database.statement_timeout_seconds,
+        check_timeout=settings.provided.database.ready_seconds,
+        trial_interval=settings.provided.database.trial_seconds,
     )
     outcome_repository = providers.Singleton(
         SqlOutcomeRepository,

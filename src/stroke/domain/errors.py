@@ -11,6 +11,7 @@ StrokeError
 ├── PredictionNotReplayable    ... and that one lacks part of the answer that a replay would repeat
 ├── ServiceOverloaded          the queue of predictions waiting for a commit is full
 ├── StoreUnavailable           the database cannot be reached, or does not answer
+│   └── StoreRefusesWrites     ... or answers, and stores nothing
 ├── EndpointUnavailable        an address of the stack does not answer as it should
 ├── SchemaOutdated             the database's schema is not the one this version needs
 ├── ModelError
@@ -121,6 +122,10 @@ class ServiceOverloaded(StrokeError):
 
 class StoreUnavailable(StrokeError):
     """The database cannot be reached, or went away before it confirmed the commit."""
+
+
+class StoreRefusesWrites(StoreUnavailable):
+    """The database answers and stores nothing: it is read-only, locked, full, or lacks a right."""
 
 
 class EndpointUnavailable(StrokeError):

@@ -18,11 +18,11 @@ from stroke.adapters.sql.faults import again_after_deadlock, translated
 from stroke.adapters.sql.filters import comparable, conditions, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
 from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record, to_utc
-from stroke.adapters.sql.schema import HEAD, current_revision
 from stroke.adapters.sql.tables import batches, outcomes
 from stroke.adapters.sql.tables import predictions as table
+from stroke.adapters.sql.write_check import WriteCheck
 from stroke.application.predictions.ports import PredictionRepository
-from stroke.domain.errors import PredictionNotFound, SchemaOutdated
+from stroke.domain.errors import PredictionNotFound, StoreUnavailable
 from stroke.domain.prediction import (
     LARGEST_ID,
     Prediction,
@@ -40,15 +40,25 @@ class SqlPredictionRepository(PredictionRepository):
     """The table ``predictions``. Every call is one transaction on one connection of ``engine``.
 
     A call that takes longer than ``statement_timeout`` seconds, the wait for a connection
-    included, raises ``StoreUnavailable``.
+    included, raises ``StoreUnavailable``. ``check`` has a connection of its own and takes
+    ``check_timeout`` seconds at the most; it writes a row and removes it again when nothing was
+    stored for ``trial_interval`` seconds.
     """
 
-    def __init__(self, engine: AsyncEngine, *, statement_timeout: float) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        statement_timeout: float,
+        check_timeout: float = 2,
+        trial_interval: float = 10,
+    ) -> None:
         self._engine = engine
         self._statement_timeout = statement_timeout
         self._dialect = engine.dialect
         self._on_mysql = engine.dialect.name == "mysql"
         self._kept = InsertConnection(engine)
+        self._check = WriteCheck(engine, seconds=check_timeout, trial_seconds=trial_interval)
         self._insert_into, self._one_row = _insert_parts(engine.dialect)
         self._insert = lru_cache(maxsize=_ROWS_PER_STATEMENT)(self._insert_statement)
 
@@ -59,6 +69,15 @@ class SqlPredictionRepository(PredictionRepository):
         """Store all ``predictions`` with one INSERT per 1,000 rows and one commit."""
         if not predictions:
             return []
+        try:
+            ids = await self._add(predictions, batch_key)
+        except StoreUnavailable:
+            self._check.doubted()
+            raise
+        self._check.proved()
+        return ids
+
+    async def _add(self, predictions: Sequence[Prediction], batch_key: str | None) -> list[int]:
         if batch_key is not None:
             # In the unique column, so that no single prediction has the key either.
             predictions = [replace(predictions[0], idempotency_key=batch_key), *predictions[1:]]
@@ -148,10 +167,7 @@ class SqlPredictionRepository(PredictionRepository):
                 await connection.execute(delete(outcomes).where(outcomes.c.prediction_id == known))
 
     async def check(self) -> None:
-        async with self._transaction() as connection:
-            found = await current_revision(connection)
-        if found != HEAD:
-            raise SchemaOutdated(found, HEAD)
+        await self._check.run()
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[AsyncConnection]:

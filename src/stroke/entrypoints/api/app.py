@@ -17,6 +17,7 @@ from stroke import __version__
 from stroke.config import Settings
 from stroke.container.service import Container
 from stroke.entrypoints.api import (
+    causes,
     docs,
     metrics,
     openapi,
@@ -27,6 +28,7 @@ from stroke.entrypoints.api import (
     service,
 )
 from stroke.entrypoints.api.admission import Admission
+from stroke.entrypoints.api.causes import CauseLog
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.proxies import BehindProxies
@@ -68,6 +70,7 @@ def create_app(container: Container | None = None) -> FastAPI:
             *outcomes.router.routes,
         ],
     )
+    causes.install(app, CauseLog(parts.settings().http.log_seconds))
     problems.install(app)
     openapi.install(app, lambda: parts.served().may_be_missing)
     docs.install(app)

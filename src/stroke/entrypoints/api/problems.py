@@ -29,9 +29,11 @@ from stroke.domain.errors import (
     PredictionRejected,
     SchemaOutdated,
     ServiceOverloaded,
+    StoreRefusesWrites,
     StoreUnavailable,
     StrokeError,
 )
+from stroke.entrypoints.api.causes import log_of
 from stroke.entrypoints.api.violations import (
     MOST_PROBLEMS,
     FieldProblem,
@@ -109,6 +111,13 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
         "The outcome is unknown. An Idempotency-Key makes it safe to try again.",
         retry_after=5,
     ),
+    StoreRefusesWrites: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "database-unavailable",
+        "The database does not store",
+        "Nothing was stored. Try again.",
+        retry_after=5,
+    ),
     SchemaOutdated: Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "schema-outdated",
@@ -159,12 +168,14 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
-async def _stroke_error(_: Request, error: Exception) -> Response:
+async def _stroke_error(request: Request, error: Exception) -> Response:
     for cause in type(error).__mro__:
         if kind := KINDS.get(cause):
             break
     else:
         raise error
+    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and isinstance(error, StrokeError):
+        log_of(request.app).answered(error)
     if isinstance(error, InvalidRequest):
         return _invalid(error.problems)
     if isinstance(error, InvalidPatient | InvalidOutcome):

@@ -9,8 +9,14 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from stroke.domain.errors import SchemaOutdated, StrokeError
+from stroke.domain.errors import (
+    SchemaOutdated,
+    StoreRefusesWrites,
+    StoreUnavailable,
+    StrokeError,
+)
 from stroke.domain.risk import ModelVariant, RiskBands
+from stroke.entrypoints.api.causes import log_of
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.problems import problem_response
 from stroke.entrypoints.api.rendering import json_response
@@ -49,17 +55,27 @@ async def live() -> HealthOut:
     summary="Check that predictions can be stored now",
 )
 async def ready(request: Request) -> Response:
-    """200 if model, database and schema are ready; otherwise 503 with the failing part."""
+    """200 if model, database and schema are ready; otherwise 503 with the failing part.
+
+    Looks at what a write needs, so that a read-only, locked or full database is not ready.
+    """
     checks = {"model": "ok", "database": "ok", "schema": "ok"}
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             await api_state(request).predictions.check_store()
-    except SchemaOutdated:
-        checks["schema"] = "not the one this version needs"
-    except (StrokeError, TimeoutError):
-        checks |= {"database": "away", "schema": "unknown"}
-    else:
         return json_response({"status": "ready", "checks": checks})
+    except TimeoutError:
+        cause: StrokeError = StoreUnavailable("the database did not answer in time")
+    except StrokeError as error:
+        cause = error
+    log_of(request.app).answered(cause)
+    match cause:
+        case SchemaOutdated():
+            checks["schema"] = "not the one this version needs"
+        case StoreRefusesWrites():
+            checks["database"] = "does not store"
+        case _:
+            checks |= {"database": "away", "schema": "unknown"}
     failing = "schema" if checks["database"] == "ok" else "database"
     return problem_response(
         HTTPStatus.SERVICE_UNAVAILABLE,

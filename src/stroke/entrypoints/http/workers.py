@@ -29,9 +29,14 @@ class Workers(Multiprocess):
     def _clearing(self) -> Iterator[None]:
         before = list(self.processes)
         yield
+        worst = logging.INFO
         for gone in before:
             if gone not in self.processes and gone.pid is not None:
                 # Counters stay: what it counted has happened. Gauges say what is.
                 mark_process_dead(gone.pid)  # type: ignore[no-untyped-call]
                 level = logging.WARNING if gone.exitcode else logging.INFO
+                worst = max(worst, level)
                 _log.log(level, "worker %d ended with exit code %s", gone.pid, gone.exitcode)
+        for new in self.processes:
+            if new not in before:
+                _log.log(worst, "worker %d was started", new.pid)

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from stroke.domain.errors import SchemaOutdated, StoreUnavailable
+from stroke.domain.errors import SchemaOutdated, StoreRefusesWrites, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +36,10 @@ async def test_ready_names_what_it_checked(client: httpx.AsyncClient) -> None:
     ("failing", "checks"),
     [
         (StoreUnavailable("away"), {"model": "ok", "database": "away", "schema": "unknown"}),
+        (
+            StoreRefusesWrites("read-only"),
+            {"model": "ok", "database": "does not store", "schema": "ok"},
+        ),
         (
             SchemaOutdated("0001", "0002"),
             {"model": "ok", "database": "ok", "schema": "not the one this version needs"},
