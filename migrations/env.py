@@ -10,15 +10,18 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection
 
+from stroke.adapters.sql.versions import VERSION_TABLE, take_over
+
 
 def run_on(connection: Connection) -> None:
-    context.configure(connection=connection)
+    take_over(connection)
+    context.configure(connection=connection, version_table=VERSION_TABLE)
     with context.begin_transaction():
         context.run_migrations()
 
 
 def run_offline(dialect: str) -> None:
-    context.configure(dialect_name=dialect, literal_binds=True)
+    context.configure(dialect_name=dialect, literal_binds=True, version_table=VERSION_TABLE)
     with context.begin_transaction():
         context.run_migrations()
 

@@ -85,11 +85,11 @@ def test_an_upgrade_migrates_the_schema_of_the_version_before_and_keeps_its_rows
     planned = host.run("deploy/upgrade.sh", "--dry-run")
     assert f"api: {image} -> stroke-api:" in planned
     assert f"schema: 0002 -> {schema.head()}" in planned
-    assert host.mysql("SELECT version_num FROM alembic_version").strip() == "0002"
+    assert host.mysql("SELECT version_num FROM stroke_alembic_version").strip() == "0002"
 
     said = host.run("make", "upgrade")
 
-    assert host.mysql("SELECT version_num FROM alembic_version").strip() == schema.head()
+    assert host.mysql("SELECT version_num FROM stroke_alembic_version").strip() == schema.head()
     assert host.mysql(EVERY_ROW) == before
     assert host.containers()["api"]["Config"]["Image"] != image
     assert "3 connectors run" in said

@@ -244,12 +244,12 @@ def test_an_adopted_mysql_table_takes_every_name(mysql: MySqlServer) -> None:
 def test_an_upgrade_that_died_before_it_said_so_is_done_again(url: URL) -> None:
     schema.upgrade(url)
     added = add(url, name="Zoë")
-    run(url, "UPDATE alembic_version SET version_num = '0001'")
+    run(url, "UPDATE stroke_alembic_version SET version_num = '0001'")
 
     assert schema.upgrade(url)
     assert record(url, added).name == "Zoë"
 
-    run(url, "DELETE FROM alembic_version")
+    run(url, "DELETE FROM stroke_alembic_version")
     assert schema.upgrade(url)
     assert record(url, added).name == "Zoë"
 
@@ -342,7 +342,7 @@ def test_outcomes_survive_an_upgrade_that_died_before_it_said_so(url: URL) -> No
     schema.upgrade(url)
     added = add(url)
     put_outcome(url, added)
-    run(url, "UPDATE alembic_version SET version_num = '0003'")
+    run(url, "UPDATE stroke_alembic_version SET version_num = '0003'")
 
     assert schema.upgrade(url)
     assert run(url, "SELECT prediction_id FROM outcomes") == [(added,)]

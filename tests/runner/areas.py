@@ -37,6 +37,7 @@ AREAS: Final = {
             "test_predict_command",
             "test_readiness",
             "test_readme",
+            "test_schema_versions",
             "test_serve",
             "test_simulate_command",
             "test_sql_outcomes",

@@ -14,6 +14,8 @@ StrokeError
 │   └── StoreRefusesWrites     ... or answers, and stores nothing
 ├── EndpointUnavailable        an address of the stack does not answer as it should
 ├── SchemaOutdated             the database's schema is not the one this version needs
+│   ├── SchemaNewer            ... but that of a newer version
+│   └── SchemaForeign          ... and of no version of stroke
 ├── ModelError
 │   ├── ModelNotFound          no artefact where one was looked for
 │   ├── InvalidModel           an artefact that breaks the contract, or was tampered with
@@ -36,7 +38,11 @@ No message carries a patient's value: messages reach logs and HTTP clients.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+from typing import Final
+
+_REVISION: Final = re.compile(r"[0-9]{4}")
 
 
 class StrokeError(Exception):
@@ -138,10 +144,47 @@ class SchemaOutdated(StrokeError):
     def __init__(self, found: str | None, needed: str) -> None:
         self.found = found
         self.needed = needed
-        super().__init__(
-            f"the schema is at {found or 'no revision'}, this version needs {needed}: "
+        super().__init__(self._words())
+
+    def _words(self) -> str:
+        return (
+            f"the schema is at {self.found or 'no revision'}, this version needs {self.needed}: "
             "run `stroke db upgrade`"
         )
+
+
+class SchemaNewer(SchemaOutdated):
+    """A newer version of stroke upgraded the schema; this one does not know its revision."""
+
+    def _words(self) -> str:
+        return (
+            f"the schema is at {self.found}, and this version of stroke knows it only up to "
+            f"{self.needed}: a newer version upgraded it. Run the newer version again, or first "
+            f"take the schema back with it: `stroke db downgrade {self.needed}`"
+        )
+
+
+class SchemaForeign(SchemaOutdated):
+    """The table of stroke's revision holds what is no revision of any version of stroke."""
+
+    def _words(self) -> str:
+        return (
+            "the table stroke_alembic_version holds no revision of stroke, so the schema is not "
+            "known: restore the database from a backup, or drop that table and run `stroke db "
+            "upgrade`, which adopts the tables that are there"
+        )
+
+
+def wrong_schema(found: str | None, needed: str) -> SchemaOutdated:
+    """Return what is wrong with a schema that is at ``found`` where ``needed`` is not ``found``.
+
+    Revisions of stroke are four digits that count up.
+    """
+    if found is None:
+        return SchemaOutdated(found, needed)
+    if not _REVISION.fullmatch(found):
+        return SchemaForeign(found, needed)
+    return SchemaNewer(found, needed) if found > needed else SchemaOutdated(found, needed)
 
 
 class ModelError(StrokeError):

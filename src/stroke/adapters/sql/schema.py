@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy import URL, Connection, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import stroke
 from stroke.adapters.sql.engine import create_engine
-from stroke.adapters.sql.faults import missing_table, mysql_code, translated
+from stroke.adapters.sql.faults import mysql_code, translated
+from stroke.adapters.sql.versions import found_revision, is_pending
 from stroke.application.doctor.ports import Schema
-from stroke.domain.errors import InvalidData, StoreUnavailable
+from stroke.domain.errors import InvalidData, SchemaOutdated, StoreUnavailable, wrong_schema
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -45,13 +45,7 @@ def head() -> str:
 
 async def current_revision(connection: AsyncConnection) -> str | None:
     """Return the revision of the database; None when it has no schema of ours yet."""
-    try:
-        found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-    except DBAPIError as error:
-        if not missing_table(error):
-            raise
-        return None
-    return found
+    return await connection.run_sync(found_revision)
 
 
 class SqlSchema(Schema):
@@ -79,14 +73,15 @@ def upgrade(url: URL, *, target: str = "head") -> bool:
 
     Safe to call from several processes at once, and again after one that died half-way. A table
     ``predictions`` that exists already is adopted with its rows; raises ``InvalidData`` when it
-    is not one of ours. Not to be called from a running event loop.
+    is not one of ours, and ``SchemaNewer`` or ``SchemaForeign`` when the revision is one that this
+    version does not know. Not to be called from a running event loop.
     """
     wanted = HEAD if target == "head" else target
-    if revision(url) == wanted:
+    if _run(url, _is_at(wanted)):
         return False
 
     async def work(connection: AsyncConnection) -> bool:
-        before = await current_revision(connection)
+        before = _known(await current_revision(connection))
         await connection.run_sync(_migrate, "upgrade", target)
         return before != await current_revision(connection)
 
@@ -100,7 +95,7 @@ def downgrade(url: URL, target: str) -> bool:
     """
 
     async def work(connection: AsyncConnection) -> bool:
-        before = await current_revision(connection)
+        before = _known(await current_revision(connection))
         await connection.run_sync(_migrate, "downgrade", target)
         return before != await current_revision(connection)
 
@@ -117,6 +112,22 @@ def downgrade_sql(url: URL, target: str) -> str:
     with _explained(target):
         command.downgrade(config, f"{revision(url) or 'base'}:{target}", sql=True)
     return output.getvalue()
+
+
+def _is_at(wanted: str) -> Callable[[AsyncConnection], Awaitable[bool]]:
+    async def look(connection: AsyncConnection) -> bool:
+        pending = await connection.run_sync(is_pending)
+        return not pending and await current_revision(connection) == wanted
+
+    return look
+
+
+def _known(found: str | None) -> str | None:
+    """Return ``found``, or raise what is wrong with it if no script of ours leads to it."""
+    error = wrong_schema(found, HEAD)
+    if type(error) is not SchemaOutdated:
+        raise error
+    return found
 
 
 def wait_until_reachable(url: URL, seconds: float) -> None:

@@ -15,7 +15,7 @@ from stroke.adapters.sql.rows import AS_TEXT, unprocessed
 from stroke.adapters.sql.schema import HEAD, current_revision
 from stroke.adapters.sql.tables import COLUMNS, predictions
 from stroke.application.predictions.file_rows import FileRow, ImportTally, RejectedRow
-from stroke.domain.errors import IdempotencyKeyTaken, PredictionRejected, SchemaOutdated
+from stroke.domain.errors import IdempotencyKeyTaken, PredictionRejected, wrong_schema
 
 _AT_A_TIME: Final = 500
 _DIFFERS: Final = "differs from the stored row with this id"
@@ -58,7 +58,7 @@ class TableImport:
         with translated():
             async with self._engine.connect() as connection:
                 if (found := await current_revision(connection)) != HEAD:
-                    raise SchemaOutdated(found, HEAD)
+                    raise wrong_schema(found, HEAD)
         for batch in self._batches(rows):
             await self._store(batch)
             progress()

@@ -25,7 +25,7 @@ from stroke.adapters.sql.faults import translated
 from stroke.adapters.sql.rows import WRITTEN
 from stroke.adapters.sql.schema import HEAD, current_revision
 from stroke.adapters.sql.tables import batches, predictions
-from stroke.domain.errors import SchemaOutdated, StoreRefusesWrites, StoreUnavailable
+from stroke.domain.errors import StoreRefusesWrites, StoreUnavailable, wrong_schema
 
 # Less than one commit of one row needs: SQLite appends whole pages to its journal.
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - the column has no zone
@@ -88,7 +88,7 @@ class WriteCheck:
                     await connection.rollback()
                     answers = True
                     if found != HEAD:
-                        raise SchemaOutdated(found, HEAD)
+                        raise wrong_schema(found, HEAD)
                     await self._try(connection)
         except StoreUnavailable as error:
             self.doubted()

@@ -12,7 +12,7 @@ from stroke.application.doctor.doctor import Check
 from stroke.application.doctor.ports import Metrics, PredictionApi, Schema, SchemaRegistryProbe
 from stroke.application.pipeline.connectors import ConnectorService
 from stroke.application.pipeline.ports import ChangeTopic, Replica, SourceOfTruth
-from stroke.domain.errors import ConnectorFailed, EndpointUnavailable, SchemaOutdated
+from stroke.domain.errors import ConnectorFailed, EndpointUnavailable, wrong_schema
 
 # The names of the checks, as they are printed.
 API: Final = "API"
@@ -251,7 +251,7 @@ async def _revision(schema: Schema) -> str:
 async def _at_head(schema: Schema) -> str:
     found = await schema.revision()
     if found != schema.needed:
-        raise SchemaOutdated(found, schema.needed)
+        raise wrong_schema(found, schema.needed)
     return f"at {found}"
 
 

@@ -10,6 +10,8 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from stroke.domain.errors import (
+    SchemaForeign,
+    SchemaNewer,
     SchemaOutdated,
     StoreRefusesWrites,
     StoreUnavailable,
@@ -70,6 +72,10 @@ async def ready(request: Request) -> Response:
         cause = error
     log_of(request.app).answered(cause)
     match cause:
+        case SchemaNewer():
+            checks["schema"] = "that of a newer version"
+        case SchemaForeign():
+            checks["schema"] = "not one of stroke's"
         case SchemaOutdated():
             checks["schema"] = "not the one this version needs"
         case StoreRefusesWrites():

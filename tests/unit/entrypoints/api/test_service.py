@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from stroke.domain.errors import SchemaOutdated, StoreRefusesWrites, StoreUnavailable
+from stroke.domain.errors import SchemaOutdated, StoreRefusesWrites, StoreUnavailable, wrong_schema
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +43,14 @@ async def test_ready_names_what_it_checked(client: httpx.AsyncClient) -> None:
         (
             SchemaOutdated("0001", "0002"),
             {"model": "ok", "database": "ok", "schema": "not the one this version needs"},
+        ),
+        (
+            wrong_schema("0003", "0002"),
+            {"model": "ok", "database": "ok", "schema": "that of a newer version"},
+        ),
+        (
+            wrong_schema("a1b2c3d4e5f6", "0002"),
+            {"model": "ok", "database": "ok", "schema": "not one of stroke's"},
         ),
     ],
 )

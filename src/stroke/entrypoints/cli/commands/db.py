@@ -84,6 +84,7 @@ def status(*, as_json: AsJson = False) -> None:
     stroke db status --json
     """  # noqa: D301
     from stroke.container.database import needed_revision, schema_revision
+    from stroke.domain.errors import SchemaOutdated, wrong_schema
 
     database = _database()
     found, needed = schema_revision(database), needed_revision()
@@ -97,7 +98,9 @@ def status(*, as_json: AsJson = False) -> None:
     else:
         typer.echo(f"database: {shown}\nrevision: {found or 'none'}\nneeded:   {needed}")
         if found != needed:
-            typer.echo("run `stroke db upgrade`", err=True)
+            wrong = wrong_schema(found, needed)
+            mends = type(wrong) is SchemaOutdated
+            typer.echo("run `stroke db upgrade`" if mends else str(wrong), err=True)
     if found != needed:
         raise typer.Exit(1)
 

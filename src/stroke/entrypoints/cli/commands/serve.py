@@ -109,7 +109,7 @@ def _prepare_database(settings: Settings, *, migrate: bool | None) -> None:
         upgrade_schema,
         wait_for_database,
     )
-    from stroke.domain.errors import SchemaOutdated
+    from stroke.domain.errors import wrong_schema
 
     database = settings.database
     embedded = database.sqlalchemy_url.get_backend_name() == "sqlite"
@@ -118,7 +118,7 @@ def _prepare_database(settings: Settings, *, migrate: bool | None) -> None:
     if embedded if migrate is None else migrate:
         upgrade_schema(database)
     elif (found := schema_revision(database)) != needed_revision():
-        raise SchemaOutdated(found, needed_revision())
+        raise wrong_schema(found, needed_revision())
 
 
 def _serve_here(
