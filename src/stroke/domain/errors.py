@@ -30,7 +30,8 @@ StrokeError
 │   ├── ReplicaBehind          a replica did not catch up within the time given
 │   └── LineageBroken          Kafka was made anew beside surviving copies: a sink would lose rows
 ├── InvalidSetting             a setting that cannot be served with
-└── InvalidData                a file that is not what it should be
+├── InvalidData                a file that is not what it should be
+└── RowsUnaccounted            a command lost count of a file's rows: a fault of stroke itself
 
 No message carries a patient's value: messages reach logs and HTTP clients.
 """
@@ -216,6 +217,16 @@ class InvalidSetting(StrokeError):
 
 class InvalidData(StrokeError):
     """A file that is not what it should be."""
+
+
+class RowsUnaccounted(StrokeError):
+    """A row of a file was read and neither kept nor rejected: stroke itself is wrong."""
+
+    def __init__(self, read: int, kept: int, rejected: int) -> None:
+        super().__init__(
+            f"{read:,} rows were read, {kept:,} kept and {rejected:,} rejected, which does not add "
+            "up. This is a fault in stroke: please report it, and do not use the result"
+        )
 
 
 class PipelineError(StrokeError):

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Final, Literal, get_args
 
 from stroke.domain.errors import InvalidPatient, Violation
@@ -50,6 +51,20 @@ _NO_NUMBER: Final = "must be a number"
 
 # C0, DEL and C1 controls, and the lone surrogates that no encoding can store.
 _UNPRINTABLE: Final = re.compile("[\u0000-\u001f\u007f-\u009f\ud800-\udfff]")
+
+
+def flag_of(value: object) -> int | None:
+    """Return the flag (0 or 1) that a number is, or None for everything else.
+
+    This is the one rule for flags, wherever they come from: exactly 0 or 1, and 0.0 and 1.0 are
+    the same numbers. Nothing is rounded. A bool is no number here: what has its own way to write
+    a flag (JSON's ``true``, the word "yes") decides itself if it takes that.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+        return None
+    if isinstance(value, Decimal) and not value.is_finite():  # a signalling NaN compares with none
+        return None
+    return int(value) if value in (0, 1) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +160,7 @@ def _number(field: str, value: object, plausible: Range) -> list[Violation]:
 
 
 def _flag(field: str, value: object) -> list[Violation]:
-    valid = isinstance(value, int) and not isinstance(value, bool) and value in (0, 1)
+    valid = isinstance(value, int) and flag_of(value) is not None
     return [] if valid else [Violation(field, "must be 0 or 1")]
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from stroke.domain.patient import (
     PROVINCE_LENGTH,
     SMOKING_STATUSES,
     Range,
+    flag_of,
     lacking,
 )
 
@@ -161,3 +164,23 @@ def test_every_number_within_its_range_is_kept_exactly(age: float, glucose: floa
 
 def test_a_range_reads_as_a_person_would_say_it() -> None:
     assert str(Range(20, 600, "mg/dL")) == "20 to 600 mg/dL"
+
+
+NEAR = st.sampled_from([0.0, 1.0]).flatmap(
+    lambda flag: st.floats(flag - 1e-6, flag + 1e-6) | st.just(math.nextafter(flag, 2))
+)
+
+
+@given(NEAR | st.floats() | st.integers() | st.decimals(allow_nan=False))
+def test_a_flag_is_exactly_0_or_1_and_nothing_is_rounded(value: float | Decimal) -> None:
+    exact = {Fraction(0): 0, Fraction(1): 1}
+    assert flag_of(value) == (exact.get(Fraction(value)) if math.isfinite(value) else None)
+    assert type(flag_of(value)) in (int, type(None))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0.999999999999999, 1 - 2**-53, 1 + 2**-52, 5e-324, True, False, "1", None, Decimal("sNaN")],
+)
+def test_what_is_nearly_a_flag_is_none(value: object) -> None:
+    assert flag_of(value) is None

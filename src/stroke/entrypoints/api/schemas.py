@@ -8,7 +8,15 @@ from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    create_model,
+)
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -25,6 +33,7 @@ from stroke.domain.patient import (
     Gender,
     Patient,
     SmokingStatus,
+    flag_of,
 )
 
 BATCH_SIZE: Final = 10_000
@@ -63,10 +72,22 @@ OUTCOME_EXAMPLE: Final[JsonDict] = {
     "source": "stroke register",
 }
 
+
+def _exact_flag(number: float) -> int:
+    # Pydantic's own multiple_of=1 takes what is nearly a multiple: 0.999999999999999.
+    flag = flag_of(number)
+    if flag is None:
+        raise PydanticCustomError("multiple_of", "Input should be 0 or 1")
+    return flag
+
+
 # 0 and 1 arrive as integers from most clients, as 0.0 and 1.0 from data frames with a gap in
 # the column: one number to JSON, which is why the schema may call both an integer.
 Flag = Annotated[
-    float, Field(ge=0, le=1, multiple_of=1), WithJsonSchema({"type": "integer", "enum": [0, 1]})
+    float,
+    Field(ge=0, le=1),
+    AfterValidator(_exact_flag),
+    WithJsonSchema({"type": "integer", "enum": [0, 1]}),
 ]
 Glucose = Annotated[
     float,

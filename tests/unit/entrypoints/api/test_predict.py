@@ -5,9 +5,14 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from builders.predictions import patient_json
 from fakes.predictions import FakePredictionRepository
+from stroke.domain.patient import flag_of
+from stroke.entrypoints.api.schemas import PatientIn
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +90,10 @@ async def test_what_clients_may_send_is_taken(
         ({"hypertension": True}, "float_type"),
         ({"hypertension": 2}, "less_than_equal"),
         ({"heart_disease": 0.5}, "multiple_of"),
+        ({"heart_disease": 0.999999999999999}, "multiple_of"),
+        ({"hypertension": 1e-300}, "multiple_of"),
+        ({"hypertension": 5e-324}, "multiple_of"),
+        ({"hypertension": 1.0000000000000002}, "less_than_equal"),
         ({"gender": "male"}, "literal_error"),
         ({"smoking_status": "sometimes"}, "literal_error"),
         ({"name": "n" * 101}, "string_too_long"),
@@ -217,3 +226,13 @@ async def test_a_key_that_is_not_visible_ascii_is_refused(
     assert answer.status_code == 422
     assert [e["parameter"] for e in answer.json()["errors"]] == ["Idempotency-Key"]
     assert rows.rows == {}
+
+
+@given(st.floats(-1e-9, 1e-9) | st.floats(1 - 1e-9, 1 + 1e-9) | st.integers(-3, 3) | st.booleans())
+def test_json_takes_the_flags_that_the_domain_takes_and_no_other(value: float) -> None:
+    try:
+        read = PatientIn.model_validate(patient_json(heart_disease=value)).to_domain()
+    except ValidationError:
+        assert flag_of(value) is None
+    else:
+        assert read.heart_disease == flag_of(value)

@@ -207,6 +207,7 @@ def test_every_error_of_the_domain_has_a_status_or_never_meets_a_request() -> No
         errors.InvalidSetting,
         errors.InvalidData,
         errors.EndpointUnavailable,
+        errors.RowsUnaccounted,
     }
     known = {
         kind
