@@ -21,10 +21,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import Pipeline
 
-from stroke.adapters.training.data import LabelledPatients, read_csv
+from stroke.adapters.training.data import LabelledPatients, read_labelled
 from stroke.adapters.training.evaluation import METRICS
 from stroke.adapters.training.spline_regression import FOLDS, REPEATS, pipeline
 from stroke.adapters.training.splines import SplineDesign
+from stroke.container.imports import labelled_rows
 
 SHOWN = ("auc", "brier", "log_loss", "calibration_slope", "ece")
 
@@ -87,7 +88,9 @@ def without_gaps(data: LabelledPatients) -> LabelledPatients:
 
 
 def main() -> None:
-    data = without_gaps(read_csv(Path(sys.argv[1])))
+    source = Path(sys.argv[1])
+    with labelled_rows(source) as table:
+        data = without_gaps(read_labelled(source, table.rows))
     print(f"{'model':<28}" + "".join(f"{name:>19}" for name in SHOWN) + f"{'log loss ratio':>17}")
     baseline: dict[str, float] = {}
     for name, make in MODELS.items():

@@ -201,6 +201,16 @@ class IdempotencySettings(BaseSettings):
     hours: float = Field(24, gt=0, le=87_600, description="after these a key is a new one")
 
 
+class FilesSettings(BaseSettings):
+    """What the files that commands read may take."""
+
+    model_config = _group("FILES")
+
+    max_decoded_bytes: int = Field(
+        256 * 1024 * 1024, ge=1024 * 1024, description="of a Parquet file, at once"
+    )
+
+
 class KafkaSettings(BaseSettings):
     """The broker and the schema registry, as this process reaches them."""
 
@@ -447,6 +457,7 @@ class Settings(BaseModel):
     performance: PerformanceSettings
     traces: TracesSettings
     drift: DriftSettings
+    files: FilesSettings
 
     @classmethod
     def load(cls) -> Settings:

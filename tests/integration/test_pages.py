@@ -10,9 +10,11 @@ import pytest
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
+from stroke.application.predictions.cells import FLAG_WORDS, NO_VALUE
 from stroke.config import (
     DatabaseSettings,
     DriftSettings,
+    FilesSettings,
     HttpSettings,
     IdempotencySettings,
     ModelSettings,
@@ -28,6 +30,7 @@ PAGES: Final = sorted(
 GLOSSARY: Final = ROOT / "docs" / "glossary.md"
 SERVICE: Final[list[type[BaseSettings]]] = [
     DatabaseSettings,
+    FilesSettings,
     ModelSettings,
     HttpSettings,
     QueueSettings,
@@ -106,6 +109,20 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     assert broken(page, "#a-heading") is None
     assert broken(page, "#no-heading") == "page.md: page.md has no heading no-heading"
     assert broken(page, "other.md") == "page.md: there is no other.md"
+
+
+def test_the_page_of_files_lists_the_marks_and_words_that_the_code_reads() -> None:
+    text = (ROOT / "docs" / "files.md").read_text()
+    listed = {
+        label: {word.casefold() for word in re.findall(r"`(.+?)`", rest)}
+        for label, rest in re.findall(r"^- ([\w ]+): ((?:`.+?`[,.]\s*)+)", text, re.MULTILINE)
+    }
+    words = {flag: {w for w, f in FLAG_WORDS.items() if f == flag} for flag in (0, 1)}
+    assert listed == {
+        "Marks for no value": NO_VALUE - {""},
+        "Words for 1": words[1],
+        "Words for 0": words[0],
+    }
 
 
 def test_readme_and_contributing_link_the_glossary_which_has_each_term_once() -> None:

@@ -42,6 +42,8 @@ def imported(url: URL, folder: Path, *arguments: str) -> dict[str, object]:
     assert done.stderr == ""
     summary: dict[str, object] = json.loads(done.stdout)
     assert done.returncode == (1 if summary["rejects"] else 0)
+    counted = ("inserted", "replaced", "unchanged", "differing", "rejected")
+    assert summary.pop("rows") == sum(summary[name] for name in counted)  # type: ignore[misc]
     return {key: value for key, value in summary.items() if value}
 
 
@@ -126,7 +128,7 @@ def test_a_csv_is_taken_with_its_bad_rows_aside(url: URL, tmp_path: Path) -> Non
     assert rejects(tmp_path / "old.rejects.csv") == [
         ["line", "row", "id", "reason"],
         ["4", "1", "", "age is not of the column's type"],
-        ["7", "1", "", "has 2 cells, the header 6"],
+        ["7", "1", "", "has 2 cells, the header has 6"],
         ["8", "1", "", "id is not of the column's type"],
     ]
 
@@ -180,7 +182,7 @@ def test_the_last_of_two_rows_with_one_id_does_not_slip_in(url: URL, tmp_path: P
     ("name", "content", "said"),
     [
         ("old.xlsx", b"PK", "neither .sql nor .csv"),
-        ("old.csv", b"name,age\na,1\n", "id among them"),
+        ("old.csv", b"name,age\na,1\n", "columns missing from the header: id"),
         ("old.csv", b"id,id\n1,1\n", "twice"),
         ("old.csv", b"id,name\n1,\xff\n", "not UTF-8"),
         ("old.csv.gz", b"id,name\n", "damaged|cannot be read"),

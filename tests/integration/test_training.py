@@ -16,13 +16,19 @@ from stroke.adapters.onnx.manifest import GRAPH, read_manifest
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.adapters.training import trainer
 from stroke.adapters.training.artefact import library_versions, write_artefact
-from stroke.adapters.training.data import LabelledPatients, read_csv
+from stroke.adapters.training.data import LabelledPatients, read_labelled
 from stroke.adapters.training.graph import Line, to_onnx
 from stroke.adapters.training.spline_regression import FittedModel, fit, pipeline
 from stroke.adapters.training.verification import probe_patients
+from stroke.container.imports import labelled_rows
 from stroke.domain.errors import ConversionMismatch, InvalidData, InvalidModel
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.risk import RiskBands
+
+
+def read_csv(path: Path) -> LabelledPatients:
+    with labelled_rows(path) as table:
+        return read_labelled(path, table.rows)
 
 
 def labelled(count: int = 600) -> LabelledPatients:

@@ -7,12 +7,15 @@ from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stroke.adapters.row_files.files import RowFile, opened_csv, opened_rows
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.table_import import TableImport
-from stroke.application.predictions.file_rows import RejectedRow
+from stroke.adapters.sql.tables import COLUMNS as TABLE_COLUMNS
+from stroke.adapters.tabular.files import opened_import, opened_rows
+from stroke.application.predictions.cells import PATIENT_COLUMNS
+from stroke.application.predictions.file_rows import RejectedRow, RowFile
 from stroke.application.predictions.outcome_import import COLUMNS, OutcomeImport
 from stroke.config import DatabaseSettings
+from stroke.domain.features import RAW_FEATURES
 
 if TYPE_CHECKING:
     from stroke.container.service import Container
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 def prediction_rows(path: Path) -> AbstractContextManager[RowFile]:
     """Open a dump or a CSV of the table ``predictions``. Raises ``InvalidData``."""
-    return opened_rows(path)
+    return opened_import(path, TABLE_COLUMNS)
 
 
 @asynccontextmanager
@@ -46,7 +49,15 @@ async def table_import(
 
 def outcome_rows(path: Path) -> AbstractContextManager[RowFile]:
     """Open a CSV of outcomes. Raises ``InvalidData``, also where a column is missing."""
-    return opened_csv(path, COLUMNS)
+    return opened_rows(path, COLUMNS, COLUMNS)
+
+
+def labelled_rows(path: Path) -> AbstractContextManager[RowFile]:
+    """Open a CSV of patients with their outcome ``stroke``.
+
+    Raises ``InvalidData``, also where a column is missing.
+    """
+    return opened_rows(path, (*PATIENT_COLUMNS, "stroke"), (*RAW_FEATURES, "stroke"))
 
 
 def outcome_import(

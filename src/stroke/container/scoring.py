@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from io import BufferedIOBase
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.files import score_file as score
+from stroke.adapters.tabular.files import opened_csv
+from stroke.application.predictions.cells import PATIENT_COLUMNS
 from stroke.application.predictions.columnar import ColumnarRiskModel
-from stroke.application.predictions.file_scoring import Format, ScoringTally, Store
+from stroke.application.predictions.file_scoring import CsvText, Format, ScoringTally, Store
+from stroke.config import FilesSettings
+
+
+def patients_as_csv(path: Path) -> AbstractContextManager[CsvText]:
+    """Open a table of patients as CSV; ``-`` is standard input. Raises ``InvalidData``."""
+    return opened_csv(path, PATIENT_COLUMNS)
 
 
 def bulk_scoring(
-    model: ColumnarRiskModel, source: BufferedIOBase, *, store: Store | None, from_line: int
+    model: ColumnarRiskModel, source: CsvText, *, store: Store | None, from_line: int
 ) -> BulkScoring:
     """Return what scores the CSV ``source`` once, and stores the rows if there is a ``store``.
 
     Rows before ``from_line`` are passed over. Raises ``InvalidData`` for a header without patients.
     """
-    return BulkScoring(source, model=model, store=store, from_line=from_line)
+    return BulkScoring(
+        source.stream, model=model, store=store, from_line=from_line, first_line=source.line
+    )
 
 
 def score_file(
@@ -32,12 +42,23 @@ def score_file(
     contributions: bool,
     reject: Callable[[tuple[int, str]], object],
     advance: Callable[[int], object],
+    note: Callable[[str], object],
+    settings: FilesSettings,
 ) -> ScoringTally:
     """Score the file ``source`` and write it to ``sink`` as ``into``, in its order.
 
     ``reject`` gets line (in Parquet the row's number from 1) and reason of each row that is not
-    scored; ``advance`` how many bytes of the file are done. Raises ``InvalidData``.
+    scored; ``advance`` how many bytes of the file are done; ``note`` how a file was read that is
+    not as stroke writes one. Raises ``InvalidData``.
     """
+
+    @contextmanager
+    def opened(path: Path) -> Iterator[CsvText]:
+        with patients_as_csv(path) as text:
+            for said in text.notes:
+                note(said)
+            yield text
+
     return score(
         source,
         sink,
@@ -46,4 +67,6 @@ def score_file(
         contributions=contributions,
         reject=reject,
         advance=advance,
+        open_csv=opened,
+        max_decoded_bytes=settings.max_decoded_bytes,
     )

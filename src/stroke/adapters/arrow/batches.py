@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stroke.adapters.arrow.csv_cells import PERSONAL, patient_of
+from stroke.adapters.arrow.csv_cells import patient_of
 from stroke.adapters.arrow.csv_header import ADDED, Header, added_names
 from stroke.adapters.arrow.csv_rows import Mask
 from stroke.adapters.arrow.scoring import (
@@ -26,14 +26,15 @@ from stroke.adapters.arrow.screening import (
     FLAGS,
     LENGTHS,
     NUMBERS,
-    NUMERIC_TEXT,
     RANGES,
     Columns,
-    labels_of,
+    code_of,
+    numbers_in,
     screen,
     unfit,
 )
 from stroke.application.predictions.batch_scoring import BadRow, BatchScorer, ScoredBatch
+from stroke.application.predictions.cells import PERSONAL
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.risk import TOP_FACTORS
@@ -63,13 +64,13 @@ class BatchScoring(BatchScorer):
         self._contributions = contributions
         added = added_names(self._features if contributions else None)
         self._header = Header.of(schema.names, added=added)
-        for name in self._header.positions:
-            _check_type(schema.field(name))
+        for name, at in self._header.positions.items():
+            _check_type(name, schema.field(at).type)
         self._factors = _factor_texts(self._features)
-        self._retyped = [name for name in schema.names if numbers and name in _NUMBER_TYPES]
+        self._retyped = [n for n in self._header.positions if numbers and n in _NUMBER_TYPES]
         for name in self._retyped:
-            at = schema.get_field_index(name)
-            schema = schema.set(at, pa.field(name, _NUMBER_TYPES[name]))
+            at = self._header.positions[name]
+            schema = schema.set(at, pa.field(schema.field(at).name, _NUMBER_TYPES[name]))
         self._schema = pa.schema([*schema, *map(_field, added)], metadata=schema.metadata)
         self.nothing = pa.RecordBatch.from_pylist([], self._schema)
 
@@ -143,34 +144,36 @@ def read_batch(batch: pa.RecordBatch, header: Header) -> Columns:
 def _values(name: str, cells: pa.Array) -> NDArray[Any]:
     """Return a column as ``screen`` takes it."""
     if name in NUMBERS:
-        return _numbers(cells)
-    texts = cells.cast(pa.string()).fill_null("")
+        return _numbers(name, cells)
+    texts = cells.cast(pa.string())
     if name in PERSONAL:
-        return unfit(texts, LENGTHS[name])
-    codes = pc.index_in(texts, value_set=pa.array(labels_of(name), pa.string()))
-    found: NDArray[Any] = codes.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return unfit(texts.fill_null(""), LENGTHS[name])
+    coded = texts.dictionary_encode(null_encoding="encode")
+    codes = np.array([code_of(name, text) for text in coded.dictionary.to_pylist()], np.int64)
+    found: NDArray[Any] = codes[coded.indices.to_numpy()]
     return found
 
 
-def _numbers(cells: pa.Array) -> NDArray[np.float64]:
+def _numbers(name: str, cells: pa.Array) -> NDArray[np.float64]:
+    if _is_text(cells.type):
+        return numbers_in(name, cells.cast(pa.string()))
     if pa.types.is_boolean(cells.type):
         cells = cells.cast(pa.uint8())
-    elif _is_text(cells.type):
-        cells = cells.cast(pa.string())
-        cells = pc.if_else(pc.match_substring_regex(cells, NUMERIC_TEXT), cells, None)
+    elif name in FLAGS and pa.types.is_decimal(cells.type):
+        # As the nearest float, 0.99999999999999999999 would be 1.
+        cells = pc.if_else(pc.equal(cells, pc.round(cells)), cells, None)
     numbers = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return np.array(numbers)  # our own, to write to
 
 
-def _check_type(field: pa.Field) -> None:
-    kind = field.type
+def _check_type(name: str, kind: pa.DataType) -> None:
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     fits = _is_text(kind) or pa.types.is_null(kind)
-    if field.name in NUMBERS:
-        fits |= number or (field.name in FLAGS and pa.types.is_boolean(kind))
+    if name in NUMBERS:
+        fits |= number or (name in FLAGS and pa.types.is_boolean(kind))
     if not fits:
-        wanted = "numbers" if field.name in NUMBERS else "text"
-        raise InvalidData(f"the column {field.name} holds {kind}, not {wanted}")
+        wanted = "numbers" if name in NUMBERS else "text"
+        raise InvalidData(f"the column {name} holds {kind}, not {wanted}")
 
 
 def _is_text(kind: pa.DataType) -> bool:

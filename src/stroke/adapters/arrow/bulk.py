@@ -18,6 +18,7 @@ from stroke.adapters.arrow.csv_header import PREDICTION_ID, Header, added_names
 from stroke.adapters.arrow.csv_rows import BLOCK_BYTES, Indices, RowReader, Rows
 from stroke.adapters.arrow.ordered_map import map_ahead
 from stroke.adapters.arrow.scoring import explained_features, lines
+from stroke.application.predictions.cells import check_account
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.application.predictions.file_scoring import ScoringProgress, Store
 from stroke.domain.patient import Patient
@@ -38,7 +39,8 @@ class BulkScoring:
 
     The output has the input's columns, as they came, and the scores, with ``contributions`` those
     too; with ``store``, called with up to ``STORE_AT_A_TIME`` patients for one transaction each,
-    the stored ids too. Rows before ``from_line`` are passed over. Memory is bounded by
+    the stored ids too. The header is on ``first_line``; rows before ``from_line`` are passed over.
+    Memory is bounded by
     ``block_bytes`` and ``workers``.
     Raises ``InvalidData`` for a file that cannot be scored at all.
     """
@@ -53,8 +55,9 @@ class BulkScoring:
         contributions: bool = False,
         workers: int = 2,
         block_bytes: int = BLOCK_BYTES,
+        first_line: int = 1,
     ) -> None:
-        self._reader = RowReader(source, block_bytes=block_bytes)
+        self._reader = RowReader(source, block_bytes=block_bytes, first_line=first_line)
         self._added = added_names(explained_features(model) if contributions else None)
         self._header = Header.parse(
             self._reader.header.text,
@@ -76,6 +79,8 @@ class BulkScoring:
     ) -> ScoringProgress:
         """Score everything and return ``tally``, which is up to date whatever happens.
 
+        Raises ``RowsUnaccounted`` if a row is lost, and what reading and storing raise.
+
         ``write`` gets the output, header first; ``reject`` every row that is not scored;
         ``advance`` the number of input bytes read so far.
         """
@@ -90,7 +95,9 @@ class BulkScoring:
                 reject(rejected)
             self.tally.next_line = int(block.rows.lines[-1]) + 1
             advance(self._reader.bytes_read)
-        return self.tally
+        tally = self.tally
+        check_account(read=tally.rows, kept=tally.scored, rejected=tally.rejected)
+        return tally
 
     def _keep(self, block: _Assessed, write: Callable[[bytes | pa.Buffer], object]) -> None:
         """Store the block's kept rows, if that is wanted, and write them."""

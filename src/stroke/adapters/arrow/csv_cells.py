@@ -5,54 +5,42 @@ The vectorised path must agree with this one; it sends here every row that it is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Mapping
-from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
+from stroke.application.predictions import cells
+from stroke.application.predictions.cells import PERSONAL
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.features import ENGINEERED_FEATURES, disagreements
 from stroke.domain.patient import Patient, lacking
 
-# Either a quoted cell, after whose closing quote text may follow, or a bare one.
-_CELL: Final = re.compile(r'(?:"((?:[^"]|"")*+)"([^,]*+)|([^,]*+))(,|\Z)', re.DOTALL)
-_NUMBER: Final = re.compile(
-    r"[ \t]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+|inf|nan)(?:e[+-]?[0-9]+)?[ \t]*",
-    re.ASCII | re.IGNORECASE,
-)
 _MEASUREMENTS: Final = ("age", "avg_glucose_level", "bmi")
 _FLAGS: Final = ("hypertension", "heart_disease")
-PERSONAL: Final = ("name", "country", "province")
-_TEXTS: Final = ("gender", "smoking_status", *PERSONAL)
+
+
+class JudgedRow(NamedTuple):
+    """A row's patient, and how many characters of the row the header's columns take."""
+
+    patient: Patient
+    length: int
 
 
 def split(row: str) -> list[str]:
     """Return the cells of ``row``, which has no line end; raises ``InvalidData``."""
-    cells, position = [], 0
-    while True:
-        cell = _CELL.match(row, position)
-        if cell is None:
-            raise InvalidData("a quote is opened and never closed")
-        quoted, after, bare = cell.group(1, 2, 3)
-        if "\r" in (bare or after or ""):
-            raise InvalidData("has a carriage return outside quotes")
-        cells.append(bare if quoted is None else quoted.replace('""', '"') + after)
-        if not cell.group(4):
-            return cells
-        position = cell.end()
+    return [cell.text for cell in cells.split(row)]
 
 
 def number(text: str) -> float | str:
     """Return the number that ``text`` is, in plain or scientific notation, or else ``text``."""
-    if _NUMBER.fullmatch(text) is None:
-        return text
-    try:
-        return float(text)
-    except ValueError:  # "inf" with an exponent
-        return text
+    return cells.number_of(text)
 
 
 def judge(row: bytes, positions: Mapping[str, int], width: int) -> Patient:
+    """Return the patient that ``row`` holds, as ``judged`` does."""
+    return judged(row, positions, width).patient
+
+
+def judged(row: bytes, positions: Mapping[str, int], width: int) -> JudgedRow:
     """Return the patient that ``row`` holds, or raise what is wrong with it.
 
     Raises ``InvalidPatient`` for values and ``InvalidData`` for a row that is no row of such
@@ -62,26 +50,26 @@ def judge(row: bytes, positions: Mapping[str, int], width: int) -> Patient:
         text = row.decode()
     except UnicodeDecodeError:
         raise InvalidData("is not UTF-8 text") from None
-    cells = split(text)
-    if len(cells) != width:
-        raise InvalidData(f"has {len(cells)} cells, the header has {width}")
-    return patient_of({name: cells[position] for name, position in positions.items()})
+    found = cells.without_surplus(cells.split(text), width)
+    values = {name: cells.value_of(name, found[position]) for name, position in positions.items()}
+    return JudgedRow(patient_of(values), found[-1].end)
 
 
 def patient_of(values: Mapping[str, object], may_be_missing: Container[str] = ()) -> Patient:
     """Return the patient of ``values``, numbers or texts of them, as the domain judges them.
 
-    Without a value (None) a personal text is empty and an engineered feature claims nothing.
-    Only the measurements in ``may_be_missing`` may have none. Raises ``InvalidPatient``, which
-    quotes none of them.
+    Without a value (None, or a mark for it) a personal text is empty, the smoking status is
+    ``Unknown`` and an engineered feature claims nothing. Only the measurements in
+    ``may_be_missing`` may have none. Raises ``InvalidPatient``, which quotes none of them.
     """
-    fields = {name: values[name] for name in _TEXTS if name in values}
-    fields |= {name: "" for name in PERSONAL if name in fields and fields[name] is None}
+    fields: dict[str, object] = {"gender": cells.choice(values["gender"])}
+    fields["smoking_status"] = cells.smoking_status(values["smoking_status"])
+    for name in PERSONAL:
+        if name in values:
+            fields[name] = "" if values[name] is None else values[name]
     # What is no number goes there as text and is refused as such.
-    fields |= {name: _numeric(values[name]) for name in _MEASUREMENTS}
-    for name in _FLAGS:
-        flag = _numeric(values[name])  # spreadsheets write 1.0
-        fields[name] = int(flag) if flag in (0.0, 1.0) else flag
+    fields |= {name: cells.measurement(values[name]) for name in _MEASUREMENTS}
+    fields |= {name: cells.flag(values[name]) for name in _FLAGS}
     patient = Patient(**fields)  # type: ignore[arg-type]
     if gaps := lacking(patient.missing, may_be_missing):
         raise InvalidPatient(gaps)
@@ -92,13 +80,5 @@ def patient_of(values: Mapping[str, object], may_be_missing: Container[str] = ()
 
 
 def _claim(name: str, value: object) -> object:
-    """Return what an engineered feature claims to be; an empty text claims nothing."""
-    if value == "":
-        return None
-    return _numeric(value) if name == "age_hypertension" else value
-
-
-def _numeric(value: object) -> object:
-    if isinstance(value, str):
-        return number(value)
-    return float(value) if isinstance(value, Decimal) else value
+    """Return what an engineered feature claims to be; without a value it claims nothing."""
+    return cells.measurement(value) if name == "age_hypertension" else cells.choice(value)

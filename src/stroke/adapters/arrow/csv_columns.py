@@ -7,31 +7,29 @@ the domain; a marked one may be, and ``cells.judge`` has the last word.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 
-from stroke.adapters.arrow.csv_cells import PERSONAL, judge
+from stroke.adapters.arrow.csv_cells import judged
 from stroke.adapters.arrow.csv_header import Header
 from stroke.adapters.arrow.csv_rows import Indices, Mask, Rows
 from stroke.adapters.arrow.screening import (
     LENGTHS,
+    NULLS,
     NUMBERS,
-    NUMERIC_TEXT,
     Columns,
-    labels_of,
+    code_of,
+    numbers_in,
     screen,
     unfit,
 )
+from stroke.application.predictions.cells import PERSONAL
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.patient import Patient
-
-# What files say for "no value": read as null, so that it does not stop the fast reading.
-_NO_VALUE: Final = ["", "N/A", "NA", "n/a", "NaN", "nan", "NULL", "null", "None", "-", "?"]
 
 
 class Reject(NamedTuple):
@@ -56,19 +54,21 @@ def judge_rows(rows: Rows, header: Header, *, patients: bool = False) -> Judged:
     With ``patients`` it judges all, and the fit ones come as patients of the domain too.
     """
     columns = read(rows, header)
-    judged = Judged(columns, ~columns.suspect, [], [])
+    found = Judged(columns, ~columns.suspect, [], [])
     for index in range(len(rows)) if patients else np.flatnonzero(columns.suspect).tolist():
         try:
-            patient = judge(rows.row(index), header.positions, header.width)
+            row = rows.row(index)
+            patient, length = judged(row, header.positions, header.width)
         except (InvalidPatient, InvalidData) as error:
-            judged.rejects.append(Reject(int(rows.lines[index]), str(error)))
-            judged.fit[index] = False
+            found.rejects.append(Reject(int(rows.lines[index]), str(error)))
+            found.fit[index] = False
         else:
-            judged.fit[index] = True
+            found.fit[index] = True
             columns.put(index, patient)
+            rows.shorten(index, len(row.decode()[:length].encode()))
             if patients:
-                judged.patients.append(patient)
-    return judged
+                found.patients.append(patient)
+    return found
 
 
 def read(rows: Rows, header: Header) -> Columns:
@@ -90,13 +90,11 @@ def _table(rows: Rows, header: Header) -> pa.Table:
     types = {name: _arrow_type(name) for name in header.positions}
     try:
         return _read_csv(text, rows, header, types)
-    except pa.ArrowInvalid:  # a cell that is no number, and not one of _NO_VALUE either
+    except pa.ArrowInvalid:  # a cell that is no number, and not one of NULLS either
         numbers = [name for name in types if name in NUMBERS]
         table = _read_csv(text, rows, header, types | dict.fromkeys(numbers, pa.string()))
         for name in numbers:
-            cells = table.column(name)
-            usable = pc.match_substring_regex(cells, NUMERIC_TEXT)
-            column = pc.if_else(usable, cells, None).cast(pa.float64())
+            column = pa.array(numbers_in(name, table.column(name).combine_chunks()))
             table = table.set_column(table.column_names.index(name), name, column)
         return table
 
@@ -117,7 +115,7 @@ def _read_csv(
         convert_options=pacsv.ConvertOptions(
             include_columns=list(by_position),
             column_types={str(header.positions[name]): kind for name, kind in types.items()},
-            null_values=_NO_VALUE,
+            null_values=NULLS,
             check_utf8=False,  # the regular rows are UTF-8
         ),
     )
@@ -137,8 +135,7 @@ def _values(name: str, table: pa.Table) -> NDArray[Any]:
         return np.array(cells.to_numpy(zero_copy_only=False))  # our own, to write to
     if name in PERSONAL:
         return unfit(cells, LENGTHS[name])
-    code = {text: number for number, text in enumerate(labels_of(name))}
-    codes = np.array([code.get(text, -1) for text in cells.dictionary.to_pylist()], np.int64)
+    codes = np.array([code_of(name, text) for text in cells.dictionary.to_pylist()], np.int64)
     found: Indices = codes[cells.indices.to_numpy()]
     return found
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from stroke.adapters.arrow.csv_cells import PERSONAL, split
+from stroke.adapters.arrow.csv_cells import split
 from stroke.adapters.arrow.csv_rows import BOM
+from stroke.application.predictions.cells import PERSONAL, key_of, known_names, trimmed
 from stroke.domain.errors import InvalidData
 from stroke.domain.features import ENGINEERED_FEATURES, RAW_FEATURES
 
@@ -36,9 +37,7 @@ class Header:
         of the engineered features are optional, all others are nobody's business, except the
         names of the columns that scoring adds.
         """
-        names = names_of(text)
-        hint = "" if len(names) > 1 else " (cells must be separated by commas)"
-        return cls.of(names, needed=PERSONAL if store else (), added=added, hint=hint)
+        return cls.of(names_of(text), needed=PERSONAL if store else (), added=added)
 
     @classmethod
     def of(
@@ -47,20 +46,23 @@ class Header:
         *,
         needed: Sequence[str] = (),
         added: Sequence[str] = (*ADDED, PREDICTION_ID),
-        hint: str = "",
     ) -> Header:
         """Find the columns by their ``names``; as ``parse`` does, which takes them from a text.
 
         ``needed`` ones must be there beside the raw features; ``added`` ones must not.
         """
+        known = RAW_FEATURES + PERSONAL + ENGINEERED_FEATURES
+        names = known_names(names, known)
         missing = [name for name in (*RAW_FEATURES, *needed) if name not in names]
         if missing:
+            torn = any(mark in name for name in names for mark in ";\t|")
+            hint = " (cells must be separated by commas)" if torn else ""
             raise InvalidData(f"columns missing from the header: {', '.join(missing)}{hint}")
-        known = RAW_FEATURES + PERSONAL + ENGINEERED_FEATURES
         twice = [name for name in known if names.count(name) > 1]
         if twice:
             raise InvalidData(f"columns that stand twice in the header: {', '.join(twice)}")
-        taken = [name for name in added if name in names]
+        keys = {key_of(name) for name in names}
+        taken = [name for name in added if key_of(name) in keys]
         if taken:
             raise InvalidData(f"columns that scoring would add, rename them: {', '.join(taken)}")
         return cls(len(names), {name: names.index(name) for name in known if name in names})
@@ -69,7 +71,7 @@ class Header:
 def names_of(text: bytes) -> list[str]:
     """Return the names in a header row. Raises ``InvalidData``."""
     try:
-        return [name.strip() for name in split(text.removeprefix(BOM).decode())]
+        return [trimmed(name) for name in split(text.removeprefix(BOM).decode())]
     except UnicodeDecodeError:
         raise InvalidData("the header is not UTF-8 text: save the file as UTF-8 CSV") from None
 

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from stroke.application.predictions.cells import split, trimmed
 from stroke.domain.errors import InvalidData
 
 Indices = NDArray[np.int64]
@@ -27,6 +28,9 @@ BOM: Final = b"\xef\xbb\xbf"
 
 _NEWLINE, _RETURN, _QUOTE, _COMMA = b'\n\r",'
 _QUOTED: Final = re.compile(rb'"[^"]*+(?:""[^"]*+)*+"')
+# The first byte of a cell without a value, and what shows that a row has one.
+_OF_BLANKS: Final = np.frombuffer(b', \t"\xc2\xe2\xef', np.uint8)
+_VALUE: Final = re.compile(rb'(?:[, \t"]|\xc2\xa0|\xe2\x80[\x87\xaf]|\xef\xbb\xbf)*+[^, \t"]')
 _CELL_END: Final = re.compile(rb"[,\n]")
 
 
@@ -35,8 +39,8 @@ class Rows:
     """Whole rows of one block. Row ``i`` is ``data[starts[i]:ends[i]]``, without its line end.
 
     ``regular`` rows have as many cells as the header, quotes as RFC 4180 has them and UTF-8
-    text: any CSV reader reads them alike. Empty lines are no rows. ``quoted`` says if there is
-    any quote at all.
+    text: any CSV reader reads them alike. Lines without a value (empty ones, and those of blank
+    cells) are no rows. ``quoted`` says if there is any quote at all.
     """
 
     data: bytes
@@ -52,6 +56,10 @@ class Rows:
     def row(self, index: int) -> bytes:
         """Return row ``index`` without its line end."""
         return self.data[self.starts[index] : self.ends[index]]
+
+    def shorten(self, index: int, length: int) -> None:
+        """Let row ``index`` have its first ``length`` bytes only."""
+        self.ends[index] = self.starts[index] + length
 
     def regular_text(self) -> bytes:
         """Return the regular rows with their line ends, one after another."""
@@ -92,14 +100,16 @@ class HeaderRow(NamedTuple):
 class RowReader:
     """Reads a CSV stream once: first its header, then its rows, a block at a time.
 
-    Holds at most a block and one row. Raises ``InvalidData`` for a stream without a header,
-    and for a row over ``ROW_BYTES``.
+    Its first line is number ``first_line``. Holds at most a block and one row. Raises
+    ``InvalidData`` for a stream without a header, and for a row over ``ROW_BYTES``.
     """
 
-    def __init__(self, source: BufferedIOBase, *, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(
+        self, source: BufferedIOBase, *, block_bytes: int = BLOCK_BYTES, first_line: int = 1
+    ) -> None:
         self._source = source
         self._block_bytes = block_bytes
-        self._line = 1
+        self._line = first_line
         self._rest = b""
         self.bytes_read = 0
         self.header = self._header()
@@ -175,13 +185,41 @@ def cut(data: bytes, line: int, width: int) -> tuple[Rows, int]:
     ends = stops - ((stops > starts) & (view[stops - 1] == _RETURN))
     _mark_undecodable(data[:used], stops, regular)
     filled = ends > starts
+    text = _without_blank(data[:used], starts, ends, filled)
     lines = line + np.searchsorted(newlines, starts)
-    rows = Rows(data[:used], starts, ends, lines, regular, quoted=bool(len(quotes)))
+    rows = Rows(text, starts, ends, lines, regular, quoted=bool(len(quotes)))
     if not filled.all():
         rows = Rows(
             rows.data, starts[filled], ends[filled], lines[filled], regular[filled], rows.quoted
         )
     return rows, used
+
+
+def _without_blank(data: bytes, starts: Indices, ends: Indices, filled: Mask) -> bytes:
+    """Take rows of blank cells (``,,,``, ``" ",""``) out of ``filled``, and out of the text.
+
+    Line ends take their place, so that every other row stays where it is.
+    """
+    view = np.frombuffer(data, np.uint8)
+    may_be = np.flatnonzero(filled & np.isin(view[np.minimum(starts, len(view) - 1)], _OF_BLANKS))
+    places = [(int(starts[index]), int(ends[index]), index) for index in may_be.tolist()]
+    blank = [place for place in places if _is_blank(data, *place[:2])]
+    if not blank:
+        return data
+    changed = bytearray(data)
+    for start, end, index in blank:
+        filled[index] = False
+        changed[start:end] = b"\n" * (end - start)
+    return bytes(changed)
+
+
+def _is_blank(data: bytes, start: int, end: int) -> bool:
+    if _VALUE.match(data, start, end) is not None:
+        return False
+    try:  # only of quotes and what may stand in them: ``","`` is a value
+        return not any(trimmed(cell.text) for cell in split(data[start:end].decode()))
+    except InvalidData:
+        return False
 
 
 def _quotes_are_regular(view: NDArray[np.uint8], quotes: Indices) -> bool:

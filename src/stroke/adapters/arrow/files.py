@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, Self
 
@@ -15,12 +16,15 @@ import pyarrow.parquet as pq
 
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.csv_columns import Reject
+from stroke.adapters.arrow.parquet_batches import MAX_DECODED_BYTES
 from stroke.adapters.arrow.tables import ScoredCsv, ScoredParquet, ScoredTable
+from stroke.application.predictions.cells import check_account
 from stroke.application.predictions.columnar import ColumnarRiskModel
-from stroke.application.predictions.file_scoring import Format, ScoringTally
+from stroke.application.predictions.file_scoring import CsvText, Format, OpenCsv, ScoringTally
 from stroke.domain.errors import InvalidData
 
 _ROW_GROUP: Final = 128 * 1024
+_GROUP_BYTES: Final = 64 * 1024 * 1024
 
 
 def score_file(
@@ -32,30 +36,56 @@ def score_file(
     contributions: bool,
     reject: Callable[[Reject], object],
     advance: Callable[[int], object],
+    open_csv: OpenCsv | None = None,
+    max_decoded_bytes: int = MAX_DECODED_BYTES,
     workers: int = 2,
 ) -> ScoringTally:
     """Score the file ``source`` and write it to ``sink``, in its order.
 
     ``reject`` gets every row that is not scored, by the line it starts on, of Parquet by its
-    number from 1; ``advance`` how many bytes of the file are done. Raises ``InvalidData``.
+    number from 1; ``advance`` how many bytes of the file are done. ``open_csv`` opens a file that
+    is not Parquet; without it, that must be plain CSV. ``max_decoded_bytes`` bounds what Parquet
+    may unpack to at once. Raises ``InvalidData``.
     """
+    open_csv = open_csv or plain_csv
 
     def write(table: ScoredTable) -> ScoringTally:
         writer = (_ParquetSink if into is Format.PARQUET else _CsvSink)(sink, table.schema)
         return _write(table, writer, reject=reject, advance=advance, workers=workers)
 
-    if Format.of(source) is Format.PARQUET:
-        return write(ScoredParquet(source, model, contributions=contributions))
-    try:
-        stream = source.open("rb")
-    except OSError as error:
-        raise InvalidData(f"{source} cannot be read: {error.strerror}") from error
-    with stream:
+    if Format.of_input(source) is Format.PARQUET:
+        return write(
+            ScoredParquet(
+                source, model, contributions=contributions, max_decoded_bytes=max_decoded_bytes
+            )
+        )
+    with open_csv(source) as text:
+        # What is read here may be another text than the file: how far that is, the file says.
+        read = advance
+        advance = lambda _: read(text.position())  # noqa: E731
         if into is Format.PARQUET:
-            return write(ScoredCsv(stream, model, contributions=contributions))
-        bulk = BulkScoring(stream, model=model, contributions=contributions, workers=workers)
+            table = ScoredCsv(text.stream, model, contributions=contributions, first_line=text.line)
+            return write(table)
+        bulk = BulkScoring(
+            text.stream,
+            model=model,
+            contributions=contributions,
+            workers=workers,
+            first_line=text.line,
+        )
         tally = bulk.run(sink.write, reject, advance)
         return ScoringTally(tally.rows, tally.scored, tally.rejected)
+
+
+@contextmanager
+def plain_csv(path: Path) -> Iterator[CsvText]:
+    """Open a file that is CSV in UTF-8, as ``CsvText`` has it. Raises ``InvalidData``."""
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise InvalidData(f"{path} cannot be read: {error.strerror}") from error
+    with stream:
+        yield CsvText(stream, 1, path.stat().st_size, stream.tell)
 
 
 def _write(
@@ -76,6 +106,7 @@ def _write(
             for rejected in piece.rejects:
                 reject(rejected)
             advance(piece.end)
+    check_account(read=counts.rows, kept=counts.scored, rejected=counts.rejected)
     return counts
 
 
@@ -114,7 +145,8 @@ class _ParquetSink(_Sink):
 
     def write(self, batch: pa.RecordBatch) -> None:
         self._batches.append(batch)
-        if sum(each.num_rows for each in self._batches) >= _ROW_GROUP:
+        rows = sum(each.num_rows for each in self._batches)
+        if rows >= _ROW_GROUP or sum(each.nbytes for each in self._batches) >= _GROUP_BYTES:
             self._flush()
 
     def _flush(self) -> None:

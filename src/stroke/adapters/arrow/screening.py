@@ -15,8 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stroke.adapters.arrow.csv_cells import PERSONAL
 from stroke.adapters.arrow.csv_rows import Indices, Mask
+from stroke.application.predictions.cells import (
+    FLAG_WORDS,
+    NO_VALUE,
+    NOT_KNOWN,
+    PERSONAL,
+    is_no_value,
+    trimmed,
+)
 from stroke.domain.features import (
     AGE_GROUPS,
     BMI_CATEGORIES,
@@ -52,6 +59,13 @@ LENGTHS: Final = dict(zip(PERSONAL, (NAME_LENGTH, COUNTRY_LENGTH, PROVINCE_LENGT
 NUMERIC_TEXT: Final = r"^(?:[0-9]+\.?[0-9]*|\.[0-9]+)$"
 """Texts that are read as numbers without a second look."""
 
+NULLS: Final = sorted(
+    {spelled for mark in NO_VALUE for spelled in (mark, mark.upper(), mark.title(), "NaN")}
+)
+"""Marks for "no value" in the spellings that are read without a second look."""
+
+_FLAG_WORDS: Final = pa.array(FLAG_WORDS, pa.string())
+_FLAG_TEXTS: Final = pa.array([str(flag) for flag in FLAG_WORDS.values()], pa.string())
 _CONTROL: Final = r"[\x{0}-\x{1f}\x{7f}-\x{9f}]"
 _FIRST_PRINTABLE, _DELETE, _LEAD_OF_C1 = 0x20, 0x7F, 0xC2
 
@@ -114,6 +128,35 @@ def screen(present: Mapping[str, NDArray[Any]], suspect: Mask) -> Columns:
 def labels_of(name: str) -> tuple[str, ...]:
     """Return the texts whose places are the codes of a column."""
     return CHOICES[name] if name in CHOICES else ("", *BANDS[name][1].labels)
+
+
+def code_of(name: str, text: str | None) -> int:
+    """Return the code of a text, or of none, in a column of ``CHOICES`` or ``BANDS``.
+
+    It is -1 where the text is not one of the column's.
+    """
+    labels = labels_of(name)
+    if text is None or is_no_value(text):
+        said = NOT_KNOWN if name == "smoking_status" else ""
+    else:
+        said = trimmed(text)
+    return labels.index(said) if said in labels else -1
+
+
+def numbers_in(name: str, texts: pa.StringArray) -> Floats:
+    """Return the numbers that ``texts`` are, words for flags among them, NaN for all others.
+
+    A text of more than one kind of writing (``4.5e1``) may be NaN too: its row is suspect, then.
+    """
+    bare = pc.utf8_trim_whitespace(texts)
+    if name in FLAGS:
+        words = pc.index_in(pc.utf8_lower(bare), value_set=_FLAG_WORDS)
+        flags = _FLAG_TEXTS.take(words)
+        bare = pc.coalesce(flags, bare)
+    usable = pc.match_substring_regex(bare, NUMERIC_TEXT)
+    numbers = pc.if_else(usable, bare, None).cast(pa.float64())
+    found: Floats = numbers.to_numpy(zero_copy_only=False)
+    return np.array(found)  # our own, to write to
 
 
 def unfit(cells: pa.StringArray, length: int) -> Mask:

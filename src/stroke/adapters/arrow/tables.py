@@ -7,14 +7,13 @@ import io
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from stroke.adapters.arrow.batches import BatchScoring
 from stroke.adapters.arrow.csv_cells import split
@@ -22,15 +21,17 @@ from stroke.adapters.arrow.csv_columns import Reject, judge_rows
 from stroke.adapters.arrow.csv_header import Header, names_of
 from stroke.adapters.arrow.csv_rows import Mask, RowReader, Rows
 from stroke.adapters.arrow.ordered_map import map_ahead
+from stroke.adapters.arrow.parquet_batches import (
+    BATCH_ROWS,
+    MAX_DECODED_BYTES,
+    bounded_batches,
+    opened_parquet,
+)
 from stroke.application.predictions.batch_scoring import ScoredBatch
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.domain.errors import InvalidData
 
-_BATCH_ROWS: Final = 64 * 1024
-_FEWEST_ROWS: Final = 256
-_BATCH_BYTES: Final = 16 * 1024 * 1024
-# Pages of a column are read by and by; else the whole of a row group's column is.
-_READ_BYTES: Final = 1024 * 1024
+_BATCH_ROWS: Final = BATCH_ROWS
 
 
 class Piece(NamedTuple):
@@ -55,10 +56,18 @@ class ScoredTable(Protocol):
 class ScoredParquet(ScoredTable):
     """Scores the Parquet file at ``path``; rejected rows are named by their number, from 1."""
 
-    def __init__(self, path: Path, model: ColumnarRiskModel, *, contributions: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        model: ColumnarRiskModel,
+        *,
+        contributions: bool,
+        max_decoded_bytes: int = MAX_DECODED_BYTES,
+    ) -> None:
         self._path = path
+        self._max_decoded_bytes = max_decoded_bytes
         with _readable(path):
-            self._file = pq.ParquetFile(path, buffer_size=_READ_BYTES)
+            self._file = opened_parquet(path)
             schema = self._file.schema_arrow
         self._scoring = BatchScoring(schema, model, contributions=contributions)
         self.schema = self._scoring.schema
@@ -66,7 +75,9 @@ class ScoredParquet(ScoredTable):
     def pieces(self, *, workers: int) -> Iterator[Piece]:
         size, total, first = self._path.stat().st_size, self._file.metadata.num_rows, 0
         with _readable(self._path), self._file:
-            batches = self._file.iter_batches(batch_size=_rows_at_a_time(self._file.metadata))
+            batches = bounded_batches(
+                self._path, self._file, max_decoded_bytes=self._max_decoded_bytes, rows=_BATCH_ROWS
+            )
 
             def scored(batch: pa.RecordBatch) -> tuple[int, ScoredBatch]:
                 return batch.num_rows, self._scoring.score(batch)
@@ -84,9 +95,14 @@ class ScoredCsv(ScoredTable):
     """
 
     def __init__(
-        self, source: BufferedReader, model: ColumnarRiskModel, *, contributions: bool
+        self,
+        source: BufferedIOBase,
+        model: ColumnarRiskModel,
+        *,
+        contributions: bool,
+        first_line: int = 1,
     ) -> None:
-        self._reader = RowReader(source)
+        self._reader = RowReader(source, first_line=first_line)
         self._names = names_of(self._reader.header.text)
         self._header = Header.parse(self._reader.header.text, store=False)
         if len(set(self._names)) < len(self._names):
@@ -125,13 +141,6 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         raise InvalidData(f"{path} cannot be read as a Parquet file: is it one, whole?") from error
-
-
-def _rows_at_a_time(metadata: pq.FileMetaData) -> int:
-    """Return how many rows to take at once, so that wide ones do not take more memory."""
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=1)
-    return int(min(max(_BATCH_BYTES / max(widest, 1), _FEWEST_ROWS), _BATCH_ROWS))
 
 
 def _text(rows: Rows, fit: Mask) -> bytes:

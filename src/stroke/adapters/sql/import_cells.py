@@ -1,7 +1,7 @@
 """Cells of a file to values of the table ``predictions``.
 
-Only what the columns hold is checked, not what a patient can plausibly have: a file may come from a
-deployment with other rules, and its rows must be kept as they are.
+Only what the columns hold is checked, and that a flag is one, not what a patient can plausibly
+have: a file may come from a deployment with other rules, and its rows must be kept as they are.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Any, Final
 
 import orjson
 
+from stroke.application.predictions.cells import flag, whole_number
+from stroke.domain.patient import flag_of
 from stroke.domain.prediction import LARGEST_ID
 
-_LARGEST_TINYINT: Final = 127
+# What a BIT(1) is in a dump of MariaDB.
+_BITS: Final = {"\0": 0, "\x01": 1}
 
 
 class BadCell(ValueError):
@@ -56,7 +59,9 @@ def same(column: str, one: object, other: object) -> bool:
 
 
 def _id(cell: object) -> int:
-    number = int(str(cell))
+    number = whole_number(str(cell))
+    if number is None:
+        raise ValueError("not a whole number")
     if not 0 < number <= LARGEST_ID:
         raise BadCell("is not between 1 and 2^63 - 1")
     return number
@@ -76,11 +81,11 @@ def _number(cell: object) -> float:
     return number
 
 
-def _small(cell: object) -> int:
-    number = int(str(cell))
-    if abs(number) > _LARGEST_TINYINT:
-        raise BadCell("is not a small whole number")
-    return number
+def _flag(cell: object) -> int | None:
+    found = _BITS.get(str(cell), flag(cell))
+    if found is not None and (not isinstance(found, int) or flag_of(found) is None):
+        raise BadCell("must be 0 or 1")
+    return found
 
 
 def _text(length: int) -> Callable[[object], str]:
@@ -93,8 +98,10 @@ def _text(length: int) -> Callable[[object], str]:
     return checked
 
 
-def _key(cell: object) -> str:
+def _key(cell: object) -> str | None:
     text = _text(64)(cell)
+    if not text:  # no key: two rows may be without one
+        return None
     if not text.isascii():
         raise BadCell("has characters beyond ASCII")
     return text
@@ -122,8 +129,8 @@ _COLUMNS: Final[Mapping[str, Callable[[object], Any]]] = {
     "timestamp": _timestamp,
     "gender": _text(10),
     "age": _number,
-    "hypertension": _small,
-    "heart_disease": _small,
+    "hypertension": _flag,
+    "heart_disease": _flag,
     "avg_glucose_level": _number,
     "bmi": _number,
     "smoking_status": _text(20),

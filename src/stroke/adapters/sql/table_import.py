@@ -14,6 +14,7 @@ from stroke.adapters.sql.import_cells import BadCell, is_known, same, to_row
 from stroke.adapters.sql.rows import AS_TEXT, unprocessed
 from stroke.adapters.sql.schema import HEAD, current_revision
 from stroke.adapters.sql.tables import COLUMNS, predictions
+from stroke.application.predictions.cells import check_account
 from stroke.application.predictions.file_rows import FileRow, ImportTally, RejectedRow
 from stroke.domain.errors import IdempotencyKeyTaken, PredictionRejected, wrong_schema
 
@@ -52,8 +53,8 @@ class TableImport:
     async def run(self, rows: Iterable[FileRow], *, progress: Callable[[], None]) -> ImportTally:
         """Store ``rows``, 500 to a transaction; ``progress`` is called after each.
 
-        Raises ``SchemaOutdated`` or ``StoreUnavailable``; what was stored until then stays, and
-        the import can be run again.
+        Raises ``RowsUnaccounted``, ``SchemaOutdated`` or ``StoreUnavailable``; what was stored
+        until then stays, and the import can be run again.
         """
         with translated():
             async with self._engine.connect() as connection:
@@ -62,13 +63,20 @@ class TableImport:
         for batch in self._batches(rows):
             await self._store(batch)
             progress()
-        return self.tally
+        tally = self.tally
+        check_account(
+            read=tally.rows,
+            kept=tally.inserted + tally.replaced + tally.unchanged,
+            rejected=tally.differing + tally.rejected,
+        )
+        return tally
 
     def _batches(self, rows: Iterable[FileRow]) -> Iterator[list[_Candidate]]:
         """Return readable rows of one set of columns, no id twice in a batch."""
         batch: dict[int, _Candidate] = {}
         columns: frozenset[str] = frozenset()
         for row in rows:
+            self.tally.rows += 1
             candidate = self._candidate(row)
             if candidate is None:
                 continue

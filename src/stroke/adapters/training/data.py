@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -12,18 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stroke.domain.errors import InvalidData
+from stroke.application.predictions.cells import choice, flag, measurement, smoking_status
+from stroke.application.predictions.file_rows import FileRow
+from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
-from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, OPTIONAL, SMOKING_STATUSES
+from stroke.domain.patient import OPTIONAL, Patient, flag_of
 
 OUTCOME: Final = "stroke"
-_RANGES: Final = {
-    "age": (AGE.low, AGE.high),
-    "hypertension": (0, 1),
-    "heart_disease": (0, 1),
-    "avg_glucose_level": (AVG_GLUCOSE_LEVEL.low, AVG_GLUCOSE_LEVEL.high),
-    "bmi": (BMI.low, BMI.high),
-}
 # With fewer of either outcome, neither the folds nor the bootstrap can say anything.
 FEWEST: Final = 50
 
@@ -66,38 +61,48 @@ class LabelledPatients:
         }
 
 
-def read_csv(path: Path) -> LabelledPatients:
-    """Read a CSV with the raw features and ``stroke`` in its header; other columns are ignored.
+def read_labelled(path: Path, rows: Iterable[FileRow]) -> LabelledPatients:
+    """Return the patients of ``rows``, which are those of the file ``path``.
 
-    Raises ``InvalidData`` saying what is wrong with the file, without quoting a row.
+    They have the raw features, of which those in ``OPTIONAL`` may be missing, and ``stroke``; other
+    columns are ignored. Raises ``InvalidData`` for the first row that is none, without quoting it.
     """
-    try:
-        content = path.read_bytes()
-        table = pd.read_csv(path, na_values=["N/A", ""], keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InvalidData(f"{path} cannot be read as CSV") from error
-    missing = [name for name in (*RAW_FEATURES, OUTCOME) if name not in table.columns]
-    if missing:
-        raise InvalidData(f"{path} lacks the columns {', '.join(missing)}")
-    features = table[list(RAW_FEATURES)].copy()
-    for name in _RANGES:
-        numbers = pd.to_numeric(features[name], errors="coerce").astype(np.float64)
-        given = features[name].notna() | (name not in OPTIONAL)
-        _refuse(path, name, given & ~numbers.between(*_RANGES[name]))
-        features[name] = numbers
-    _refuse(path, "gender", ~features["gender"].isin(GENDERS))
-    _refuse(path, "smoking_status", ~features["smoking_status"].isin(SMOKING_STATUSES))
-    _refuse(path, OUTCOME, ~table[OUTCOME].isin([0, 1]))
-    outcome = table[OUTCOME].to_numpy(np.int64)
-    strokes = int(outcome.sum())
-    if min(strokes, len(outcome) - strokes) < FEWEST:
+    patients: list[Patient] = []
+    outcomes: list[int] = []
+    for row in rows:
+        try:
+            patient, outcome = _labelled(row)
+        except (InvalidPatient, InvalidData) as error:
+            raise InvalidData(f"{path}: line {row.line}: {error}") from None
+        patients.append(patient)
+        outcomes.append(outcome)
+    features = pd.DataFrame(
+        {name: [getattr(patient, name) for patient in patients] for name in RAW_FEATURES}
+    ).astype({name: object if name in TEXT_FEATURES else np.float64 for name in RAW_FEATURES})
+    strokes = sum(outcomes)
+    if min(strokes, len(outcomes) - strokes) < FEWEST:
         raise InvalidData(
             f"{path} needs at least {FEWEST} patients with a stroke and {FEWEST} without"
         )
-    return LabelledPatients(features, outcome, hashlib.sha256(content).hexdigest())
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return LabelledPatients(features, np.array(outcomes, np.int64), sha256)
 
 
-def _refuse(path: Path, name: str, wrong: pd.Series) -> None:
-    if wrong.any():
-        row = int(np.flatnonzero(wrong.to_numpy())[0])
-        raise InvalidData(f"{path}: row {row + 1} has no valid {name}")
+def _labelled(row: FileRow) -> tuple[Patient, int]:
+    """Return the patient of a row, and their outcome."""
+    if row.problem is not None:
+        raise InvalidData(row.problem)
+    cells = row.cells
+    patient = Patient(
+        gender=choice(cells["gender"]),  # type: ignore[arg-type]
+        age=measurement(cells["age"]),  # type: ignore[arg-type]
+        hypertension=flag(cells["hypertension"]),  # type: ignore[arg-type]
+        heart_disease=flag(cells["heart_disease"]),  # type: ignore[arg-type]
+        avg_glucose_level=measurement(cells["avg_glucose_level"]),  # type: ignore[arg-type]
+        bmi=measurement(cells["bmi"]),  # type: ignore[arg-type]
+        smoking_status=smoking_status(cells["smoking_status"]),  # type: ignore[arg-type]
+    )
+    outcome = flag(cells[OUTCOME])
+    if not isinstance(outcome, int) or flag_of(outcome) is None:
+        raise InvalidData(f"{OUTCOME} must be 1 or 0, yes or no, true or false")
+    return patient, outcome

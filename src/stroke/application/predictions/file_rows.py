@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 
@@ -19,6 +20,19 @@ class FileRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RowFile:
+    """An open file: its rows, and how many of its ``size`` bytes have been read.
+
+    ``notes`` say how a file was read that is not as stroke itself writes files.
+    """
+
+    rows: Iterator[FileRow]
+    size: int
+    position: Callable[[], int]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedRow:
     """A prediction that was not stored: where it stands in the file, its id if known, and why."""
 
@@ -32,6 +46,7 @@ class RejectedRow:
 class ImportTally:
     """What became of the rows. ``differing`` rows were left as the database has them."""
 
+    rows: int = 0
     inserted: int = 0
     replaced: int = 0
     unchanged: int = 0

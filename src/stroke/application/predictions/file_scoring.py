@@ -3,15 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
+from io import BufferedIOBase
 from pathlib import Path
+from typing import Final
 
 from stroke.domain.errors import InvalidData
 from stroke.domain.patient import Patient
 
 Store = Callable[[Sequence[Patient]], Sequence[int]]
 """Stores patients with their scores, all or none, and returns their ids in order."""
+
+
+_PACKED: Final = (".gz", ".zst", ".bz2", ".xz", ".zip")
+_DELIMITED: Final = (".csv", ".tsv", ".tab", ".txt")
+
+
+@dataclass(frozen=True, slots=True)
+class CsvText:
+    """A table as CSV in UTF-8: commas, decimal points, LF or CR LF; the header is on ``line``.
+
+    A file that is so already comes as it is, byte by byte; ``notes`` say how others were read.
+    ``position`` returns how many of the file's ``size`` bytes have been read.
+    """
+
+    stream: BufferedIOBase
+    line: int
+    size: int
+    position: Callable[[], int]
+    notes: tuple[str, ...] = ()
+
+
+OpenCsv = Callable[[Path], AbstractContextManager[CsvText]]
+"""Opens a table as CSV, whatever its dialect, encoding and packing. Raises ``InvalidData``."""
 
 
 class Format(StrEnum):
@@ -29,6 +55,26 @@ class Format(StrEnum):
             raise InvalidData(
                 f"{path} is neither .parquet nor .csv: the end of its name says what a file is"
             ) from None
+
+    @classmethod
+    def of_input(cls, path: Path) -> Format:
+        """Return the format of a file to read, which may be packed (``.csv.gz``).
+
+        Raises ``InvalidData`` for another one.
+        """
+        suffix = without_packing(path).suffix.lower()
+        return cls.CSV if suffix in _DELIMITED else cls.of(path)
+
+    @classmethod
+    def is_input(cls, path: Path) -> bool:
+        """Return whether the name of ``path`` says that it is a file to read."""
+        suffix = without_packing(path).suffix.lower()
+        return suffix in _DELIMITED or path.suffix.lower() == cls.PARQUET
+
+
+def without_packing(path: Path) -> Path:
+    """Return ``path`` without the suffix of its packing, if it has one."""
+    return path.with_suffix("") if path.suffix.lower() in _PACKED else path
 
 
 @dataclass(slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from stroke.application.predictions.cells import check_account, flag, trimmed, whole_number
 from stroke.application.predictions.file_rows import FileRow
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.domain.errors import InvalidOutcome, Violation
@@ -16,7 +18,10 @@ from stroke.domain.prediction import LARGEST_ID
 COLUMNS: Final = ("prediction_id", "stroke", "date", "source")
 
 _AT_A_TIME: Final = 500
-_STROKE: Final = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+# Spreadsheets and data frames add midnight to a day.
+_DAY: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ T]00:00(?::00(?:\.0+)?)?(?:Z|\+00:00)?)?"
+)
 
 
 @dataclass(slots=True)
@@ -51,8 +56,8 @@ class OutcomeImport:
     async def run(self, rows: Iterable[FileRow], *, progress: Callable[[], None]) -> OutcomeTally:
         """Record ``rows``, up to 500 to a transaction; ``progress`` is called after each.
 
-        Raises ``StoreUnavailable``; what was recorded until then stays, and the import can be
-        run again.
+        Raises ``RowsUnaccounted`` and ``StoreUnavailable``; what was recorded until then stays,
+        and the import can be run again.
         """
         for batch in self._batches(rows):
             told = await self._outcomes.record_many(list(batch.values()), dry_run=self._dry_run)
@@ -63,7 +68,10 @@ class OutcomeImport:
             self.tally.changed += told.changed
             self.tally.unchanged += told.unchanged
             progress()
-        return self.tally
+        tally = self.tally
+        kept = tally.new + tally.changed + tally.unchanged
+        check_account(read=tally.rows, kept=kept, rejected=tally.rejected)
+        return tally
 
     def _batches(self, rows: Iterable[FileRow]) -> Iterator[dict[int, Outcome]]:
         """Return readable outcomes by their lines, no prediction twice in a batch."""
@@ -92,12 +100,14 @@ class OutcomeImport:
 def _outcome(row: FileRow) -> Outcome:
     if row.problem is not None:
         raise InvalidOutcome((Violation("the line", row.problem),))
-    cells: Mapping[str, str] = {name: str(row.cells[name] or "").strip() for name in COLUMNS}
+    cells: Mapping[str, str] = {name: trimmed(str(row.cells[name] or "")) for name in COLUMNS}
     wrong = []
-    number = _number(cells["prediction_id"])
+    number = whole_number(cells["prediction_id"])
+    if number is not None and not 0 < number <= LARGEST_ID:
+        number = None
     if number is None:
         wrong.append(Violation("prediction_id", "must be the number of a prediction"))
-    stroke = _STROKE.get(cells["stroke"].lower())
+    stroke = {0: False, 1: True}.get(flag(cells["stroke"]))  # type: ignore[call-overload]
     if stroke is None:
         wrong.append(Violation("stroke", "must be 1 or 0, yes or no, true or false"))
     date = _day(cells["date"])
@@ -108,14 +118,9 @@ def _outcome(row: FileRow) -> Outcome:
     return Outcome(number, stroke, date, cells["source"])
 
 
-def _number(cell: str) -> int | None:
-    if not (cell.isascii() and cell.isdigit() and len(cell) <= len(str(LARGEST_ID))):
-        return None
-    return number if 0 < (number := int(cell)) <= LARGEST_ID else None
-
-
 def _day(cell: str) -> dt.date | None:
+    found = _DAY.fullmatch(cell)
     try:
-        return dt.datetime.strptime(cell, "%Y-%m-%d").date()  # noqa: DTZ007 -- a day has no zone
+        return dt.date.fromisoformat(found.group(1)) if found else None
     except ValueError:
         return None

@@ -16,7 +16,7 @@ from stroke.adapters.arrow import bulk
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.csv_columns import Reject
 from stroke.application.predictions.file_scoring import ScoringProgress
-from stroke.domain.errors import InvalidData, StoreUnavailable
+from stroke.domain.errors import InvalidData, RowsUnaccounted, StoreUnavailable
 from stroke.domain.patient import Patient
 
 
@@ -78,6 +78,20 @@ def test_bad_rows_are_left_out_and_named_by_line() -> None:
     ]
     assert [row["age"] for row in scored.rows] == ["45.5", "+80"]
     assert (scored.tally.rows, scored.tally.scored, scored.tally.rejected) == (6, 2, 4)
+
+
+def test_rows_and_cells_without_a_value_do_not_count() -> None:
+    blank, surplus = b"," * 9, csv_text({"age": 80}).splitlines()[1] + b',, ,""'
+    scored = Scored(csv_text({}) + blank + b"\n" + surplus + b"\n" + blank + b",\n \n" + blank)
+    assert [row["age"] for row in scored.rows] == ["45.5", "80"]
+    assert {None} & set(scored.rows[1]) == set()
+    assert (scored.rejects, scored.tally.rows) == ([], 2)
+
+
+def test_a_row_that_is_lost_ends_the_run_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BulkScoring, "_keep", lambda *_: None)
+    with pytest.raises(RowsUnaccounted, match="2 rows were read, 0 kept and 1 rejected"):
+        Scored(csv_text({}, {"bmi": ""}))
 
 
 def test_no_reason_quotes_a_value() -> None:

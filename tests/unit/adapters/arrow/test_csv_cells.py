@@ -44,16 +44,41 @@ def test_a_good_row_is_its_patient() -> None:
     assert judged(age="80", hypertension="1.0") == patient(age=80.0, hypertension=1)
 
 
+@pytest.mark.parametrize("mark", ["", " ", "NA", "n/a", "NULL", "?", "\\N", "\u00a0"])
+def test_a_patient_without_a_smoking_status_has_an_unknown_one(mark: str) -> None:
+    assert judged(smoking_status=mark) == patient(smoking_status="Unknown")
+
+
+def test_blanks_around_a_value_do_not_count_but_for_text_in_quotes() -> None:
+    padded = judged(gender="Male  ", age=" 45.5 ", hypertension="\u00a00", name="Jo  ")
+    assert padded == patient(gender="Male", name="Jo")
+    cells = csv_row([str(value) for value in patient_json().values()]).split(",")
+    known = header(*FIELDS)
+    cells[FIELDS.index("gender")], cells[FIELDS.index("name")] = '"Male "', '"Jo "'
+    quoted = judge(",".join(cells).encode(), known.positions, known.width)
+    assert (quoted.gender, quoted.name) == ("Male", "Jo ")
+
+
+@pytest.mark.parametrize(
+    ("word", "flag"), [("yes", 1), ("NO", 0), ("True", 1), ("f", 0), ("ja", 1), ("Nein", 0)]
+)
+def test_a_flag_may_be_a_word(word: str, flag: int) -> None:
+    assert judged(hypertension=word, age="80").hypertension == flag
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"bmi": "N/A"}, "bmi must be a number"),
         ({"bmi": ""}, "bmi must be a number"),
-        ({"age": "nan"}, "age must be a finite number"),
+        ({"age": "nan"}, "age must be a number"),
+        ({"age": "inf"}, "age must be a finite number"),
         ({"age": "-inf"}, "age must be a finite number"),
         ({"age": "121"}, "age must be 0 to 120 years"),
         ({"hypertension": "2"}, "hypertension must be 0 or 1"),
-        ({"heart_disease": "yes"}, "heart_disease must be 0 or 1"),
+        ({"heart_disease": "maybe"}, "heart_disease must be 0 or 1"),
+        ({"heart_disease": "0.999999999999999"}, "heart_disease must be 0 or 1"),
+        ({"heart_disease": ""}, "heart_disease must be 0 or 1"),
         ({"gender": "male"}, "gender must be one of 'Male', 'Female', 'Other'"),
         ({"name": "x" * 101}, "name must have at most 100 characters"),
         ({"country": "a\tb"}, "country must not contain control characters"),
@@ -77,12 +102,13 @@ def test_every_fault_of_a_row_is_named() -> None:
         ("bmi_category", "Overweight", "Underweight"),
         ("glucose_category", "Normal", "nonsense"),
         ("age_hypertension", "0", "45.5"),
-        ("age_hypertension", "0.0", "N/A"),
+        ("age_hypertension", "0.0", "none of them"),
     ],
 )
 def test_an_engineered_column_must_agree_or_be_empty(feature: str, right: str, wrong: str) -> None:
     assert judged((feature,), **{feature: right}) == patient()
     assert judged((feature,), **{feature: ""}) == patient()
+    assert judged((feature,), **{feature: "N/A"}) == patient()
     with pytest.raises(InvalidPatient, match=f"{feature} disagrees with the measurements"):
         judged((feature,), **{feature: wrong})
 

@@ -10,9 +10,17 @@ from hypothesis import strategies as st
 from stroke.adapters.arrow import csv_rows as module
 from stroke.adapters.arrow.csv_cells import split
 from stroke.adapters.arrow.csv_rows import RowReader, cut
+from stroke.application.predictions.cells import trimmed
 from stroke.domain.errors import InvalidData
 
 CSV_TEXT = st.text('a",\r\n é', max_size=40)
+
+
+def is_blank(row: bytes) -> bool:
+    try:
+        return not any(map(trimmed, split(row.decode())))
+    except InvalidData:
+        return False
 
 
 def read(data: bytes, *, block_bytes: int = 1 << 20) -> list[tuple[int, bytes, bool]]:
@@ -37,6 +45,23 @@ def test_empty_lines_are_no_rows_and_are_counted() -> None:
     assert read(b"h,i\n\na,b\n\r\n\nc,d\n\n") == [(3, b"a,b", True), (6, b"c,d", True)]
 
 
+@pytest.mark.parametrize(
+    "blank",
+    [b" ", b",", b",,,", b'"",""', b' ,"\t"', b"\xc2\xa0,", b'" \xe2\x80\xaf",', b"\xef\xbb\xbf,"],
+)
+def test_rows_of_blank_cells_are_no_rows_and_are_counted(blank: bytes) -> None:
+    data = b"h,i\r\na,b\r\n" + blank + b"\r\n" + blank + b"\r\nc,d\n" + blank
+    assert read(data) == [(2, b"a,b", True), (5, b"c,d", True)]
+    block, _ = cut(data, 1, 2)
+    assert block.regular_text().split() == [b"h,i", b"a,b", b"c,d"]
+
+
+@pytest.mark.parametrize("row", [b'","', b'""""', b",0", b"\xc2\xa1,", b'"'])
+def test_a_row_with_any_value_is_a_row(row: bytes) -> None:
+    block, used = cut(b"a,b\n" + row + b"\n", 1, 2)
+    assert len(block) == 2 or used == 4
+
+
 def test_a_byte_order_mark_stays_with_the_header() -> None:
     reader = RowReader(io.BytesIO(b'\xef\xbb\xbf"h\nh",i\r\na,b\r\n'))
     assert reader.header == (b'\xef\xbb\xbf"h\nh",i', 2, b"\r\n")
@@ -45,7 +70,7 @@ def test_a_byte_order_mark_stays_with_the_header() -> None:
 
 @pytest.mark.parametrize(
     "row",
-    [b"a", b"a,b,c", b'a"a,b', b'"a"a,b', b'a,5" wide"', b"a\ra,b", b"a,b\r\r", b"a,\xff", b" "],
+    [b"a", b"a,b,c", b'a"a,b', b'"a"a,b', b'a,5" wide"', b"a\ra,b", b"a,b\r\r", b"a,\xff"],
 )
 def test_an_odd_row_is_irregular_and_its_neighbours_are_not(row: bytes) -> None:
     assert read(b"h,i\nc,d\n" + row + b"\ne,f\n") == [
@@ -71,7 +96,7 @@ def test_cutting_at_once_and_walking_cell_by_cell_agree(text: str) -> None:
     walked, start = [], 0
     for stop, is_regular in zip(stops.tolist(), regular.tolist(), strict=True):
         row = data[start:stop].removesuffix(b"\r")
-        if row:
+        if not is_blank(row):
             walked.append((data[:start].count(b"\n") + 1, row, is_regular))
         start = stop + 1
     assert used == start
@@ -100,7 +125,9 @@ def test_what_the_csv_module_writes_is_regular_and_read_back(table: list[list[st
     found = read(b"h,i\n" + data)
     assert all(regular for _, _, regular in found)
     assert [split(row.decode()) for _, row, _ in found] == [
-        [cell.encode("utf-8", "replace").decode() for cell in cells] for cells in table
+        [cell.encode("utf-8", "replace").decode() for cell in cells]
+        for cells in table
+        if any(map(trimmed, cells))
     ]
 
 

@@ -30,6 +30,24 @@ def test_cells_become_the_values_of_their_columns() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("column", "cell", "value"),
+    [
+        ("id", "11.0", 11),
+        ("hypertension", "1.0", 1),
+        ("hypertension", "Yes", 1),
+        ("heart_disease", "false", 0),
+        ("hypertension", "\0", 0),
+        ("heart_disease", "\x01", 1),
+        ("idempotency_key", "", None),
+    ],
+)
+def test_other_programs_ways_to_write_a_value_are_taken(
+    column: str, cell: str, value: object
+) -> None:
+    assert to_row({"id": "1", column: cell})[column] == value
+
+
 def test_every_column_takes_null_but_the_id() -> None:
     assert to_row(dict.fromkeys(COLUMNS, None) | {"id": 1}) == dict.fromkeys(COLUMNS, None) | {
         "id": 1
@@ -50,7 +68,9 @@ def test_every_column_takes_null_but_the_id() -> None:
         ("age", "old"),
         ("age", "nan"),
         ("probability", "1e999"),
-        ("hypertension", "yes"),
+        ("hypertension", "maybe"),
+        ("hypertension", "0.999999999999999"),
+        ("heart_disease", "2"),
         ("hypertension", "300"),
         ("name", "secret" * 20),
         ("gender", "secretsecret"),

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from builders.predictions import patient_json
-from stroke.adapters.training.data import LabelledPatients, read_csv
+from stroke.adapters.training.data import LabelledPatients, read_labelled
+from stroke.container.imports import labelled_rows
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 
 
@@ -23,7 +24,8 @@ def labelled(tmp_path: Path) -> LabelledPatients:
         lines.append(",".join(str(row[name]) for name in (*RAW_FEATURES, "stroke")))
     file = tmp_path / "labelled.csv"
     file.write_text("\n".join(lines) + "\n")
-    return read_csv(file)
+    with labelled_rows(file) as table:
+        return read_labelled(file, table.rows)
 
 
 def test_patients_with_a_missing_measurement_are_left_out_with_their_outcomes(

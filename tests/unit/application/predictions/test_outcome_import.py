@@ -8,7 +8,7 @@ import pytest
 
 from builders.predictions import NOON, prediction
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository
-from stroke.adapters.row_files.files import opened_csv
+from stroke.adapters.tabular.files import opened_rows
 from stroke.application.predictions.outcome_import import COLUMNS, OutcomeImport, OutcomeTally
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.domain.errors import InvalidData
@@ -34,7 +34,7 @@ async def run(
     importing = OutcomeImport(
         service, dry_run=dry_run, refuse=lambda line, reason: refused.append((line, reason))
     )
-    with opened_csv(file, COLUMNS) as source:
+    with opened_rows(file, COLUMNS, COLUMNS) as source:
         return await importing.run(source.rows, progress=lambda: None), refused
 
 
@@ -100,7 +100,7 @@ async def test_bad_rows_are_told_by_line_and_never_quoted(
         4: "stroke must be 1 or 0, yes or no, true or false",
         5: "date must be a day as YYYY-MM-DD",
         6: "source must have 1 to 100 printable characters",
-        7: "the line has 2 cells, the header 4",
+        7: "the line has 2 cells, the header has 4",
         8: "no prediction has this id",
         9: "date must not lie in the future",
         10: "date must not lie before the prediction",
@@ -127,7 +127,9 @@ async def test_a_file_without_the_columns_is_refused(
 ) -> None:
     file = tmp_path / "outcomes.csv"
     file.write_text("id,stroke\n1,1\n")
-    with pytest.raises(InvalidData, match="prediction_id, date, source among them"):
+    with pytest.raises(
+        InvalidData, match="columns missing from the header: prediction_id, date, source"
+    ):
         await run(predictions, file)
     with pytest.raises(InvalidData, match="cannot be read"):
         await run(predictions, tmp_path / "missing.csv")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes, rejects_option
-from stroke.entrypoints.cli.terminal.output import progress
+from stroke.entrypoints.cli.terminal.output import print_notes, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
@@ -108,7 +108,7 @@ def status(*, as_json: AsJson = False) -> None:
 @app.command("import")
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A mysqldump (.sql) or a CSV, also with .gz.")
+        Path, typer.Argument(metavar="FILE", help="A dump (.sql) or a CSV, also packed (.gz).")
     ],
     *,
     replace: Annotated[
@@ -123,8 +123,8 @@ def import_(
     """Import the rows of an existing table predictions into this database, with their ids.
 
     You may run it again: it skips rows that are stored already, and reports rows whose values
-    differ. A CSV names the columns in its first line; an empty cell and \\N are NULL. From a
-    dump, only the INSERTs into predictions are read.
+    differ. A CSV names the columns in its first line; an empty cell, NULL and \\N are NULL. From
+    a dump (of MySQL, MariaDB or SQLite), only the INSERTs into predictions are read.
 
     The exit code is 1 if any row was not stored; the side file says which ones and why.
 
@@ -154,6 +154,7 @@ def _import(file: Path, rejects: Path, *, replace: bool, dry_run: bool) -> Impor
         RejectFile(rejects, ("line", "row", "id", "reason")) as refused,
         progress() as display,
     ):
+        print_notes(source.notes)
         bar = display.add_task("importing", total=source.size)
 
         def refuse(row: RejectedRow) -> None:
@@ -182,7 +183,7 @@ def _sentence(summary: dict[str, Any]) -> str:
         for count in ("replaced", "differing", "rejected")
         if summary[count]
     ]
-    said = "would be: " if summary["dry_run"] else ""
+    said = f"{summary['rows']:,} rows: {'would be: ' if summary['dry_run'] else ''}"
     if summary["rejects"]:
         counts[-1] += f" (see {summary['rejects']})"
     if summary["ignored_columns"]:

@@ -20,8 +20,10 @@ from stroke.domain.patient import OPTIONAL
 from stroke.domain.risk import FULL
 from stroke.entrypoints.cli.terminal.model_text import ModelPlace, print_metrics, steps_bar
 from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.output import print_notes
 
 if TYPE_CHECKING:
+    from stroke.adapters.training.data import LabelledPatients
     from stroke.config import ModelSettings
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -54,7 +56,6 @@ def train(
 ) -> None:
     """Fit, cross-validate, export and verify a model; the same data give the same bytes."""
     _needs_training_packages()
-    from stroke.adapters.training.data import read_csv
     from stroke.adapters.training.spline_regression import STEPS
     from stroke.adapters.training.trainer import train as fit_and_write
     from stroke.config import Settings
@@ -62,7 +63,7 @@ def train(
     folder = output or Settings.load().model.store / _valid_name(name)
     with steps_bar("training", STEPS) as advance:
         manifest = fit_and_write(
-            read_csv(data), folder, name=_valid_name(name), replace=replace, progress=advance
+            _labelled(data), folder, name=_valid_name(name), replace=replace, progress=advance
         )
     if as_json:
         typer.echo(json.dumps(manifest, indent=2))
@@ -84,13 +85,12 @@ def evaluate(data: Data, model: ModelPlace = None, as_json: AsJson = False) -> N
     _needs_training_packages()
     import numpy as np
 
-    from stroke.adapters.training.data import read_csv
     from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES
     from stroke.adapters.training.evaluation import evaluate as measure
     from stroke.config import Settings
     from stroke.container.models import load_model
 
-    served, labelled = load_model(Settings.load().model, model), read_csv(data)
+    served, labelled = load_model(Settings.load().model, model), _labelled(data)
     told = served.description
     needed = [name for name in OPTIONAL if name not in told.may_be_missing]
     kept = labelled.who_have(needed)
@@ -229,6 +229,15 @@ def _convert(
         "features": list(imported.features),
     }
     return imported.graph, made, said
+
+
+def _labelled(path: Path) -> LabelledPatients:
+    from stroke.adapters.training.data import read_labelled
+    from stroke.container.imports import labelled_rows
+
+    with labelled_rows(path) as table:
+        print_notes(table.notes)
+        return read_labelled(path, table.rows)
 
 
 def _valid_name(name: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stroke.entrypoints.cli.terminal.options import AsJson, rejects_option
-from stroke.entrypoints.cli.terminal.output import progress
+from stroke.entrypoints.cli.terminal.output import print_notes, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import refuse_same_file
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
@@ -82,6 +82,7 @@ def _import(file: Path, rejects: Path, *, dry_run: bool) -> OutcomeTally:
         progress() as display,
         asyncio.Runner() as runner,
     ):
+        print_notes(source.notes)
         bar = display.add_task("importing", total=source.size)
         importing = outcome_import(
             container,

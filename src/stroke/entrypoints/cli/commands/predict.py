@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from io import BufferedReader
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.options import rejects_option
-from stroke.entrypoints.cli.terminal.output import STDOUT, opened, progress
+from stroke.entrypoints.cli.terminal.output import STDOUT, opened, print_notes, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import (
     ModelName,
@@ -28,7 +24,7 @@ from stroke.entrypoints.cli.terminal.scoring_options import (
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
-    from stroke.application.predictions.file_scoring import ScoringProgress, Store
+    from stroke.application.predictions.file_scoring import CsvText, ScoringProgress, Store
     from stroke.container.service import Container
     from stroke.domain.patient import Patient
 
@@ -65,11 +61,12 @@ def predict(
 ) -> None:
     """Score a CSV of patients of any size.
 
-    The output has the input's columns, untouched, and probability, risk_category,
-    contributing_factors (up to three names, strongest first, joined by ";") and model_version;
-    with --store also prediction_id. The input needs the columns gender, age, hypertension,
-    heart_disease, avg_glucose_level, bmi and smoking_status; with --store also name, country
-    and province. Other columns are copied.
+    The output (CSV in UTF-8) has the input's columns, untouched, and probability,
+    risk_category, contributing_factors (up to three names, strongest first, joined by ";") and
+    model_version; with --store also prediction_id. The input needs the columns gender, age,
+    hypertension, heart_disease, avg_glucose_level, bmi and smoking_status; with --store also
+    name, country and province. Other columns are copied. It may have semicolons or tabs, decimal
+    commas, another encoding, and be packed (.gz): docs/files.md shows what is read.
 
     Bad rows are left out, and a side file lists their lines and reasons; the exit code is then
     1.
@@ -83,16 +80,19 @@ def predict(
     refuse_same_file(
         "the input, --output and --rejects must be different files", source, output, rejects
     )
+    from stroke.container.scoring import patients_as_csv
+
     started = perf_counter()
     container = container_of(model)
     with (
         ends_on_sigterm(),
         _storing(container, wanted=store) as storing,
-        _opened_source(source) as stream,
+        patients_as_csv(source) as text,
     ):
+        print_notes(text.notes)
         tally = _score(
             container,
-            stream,
+            text,
             output=output,
             rejects=rejects,
             store=storing,
@@ -116,7 +116,7 @@ def predict(
 
 def _score(
     container: Container,
-    stream: BufferedReader,
+    text: CsvText,
     *,
     output: Path,
     rejects: Path,
@@ -125,15 +125,17 @@ def _score(
 ) -> ScoringProgress:
     from stroke.container.scoring import bulk_scoring
 
-    bulk = bulk_scoring(container.model(), stream, store=store, from_line=from_line)
+    bulk = bulk_scoring(container.model(), text, store=store, from_line=from_line)
     try:
         with (
             progress() as display,
             opened(output) as scored,
             RejectFile(rejects, ("line", "reason")) as bad,
         ):
-            bar = display.add_task("scoring", total=_size(stream))
-            return bulk.run(scored.write, bad.add, lambda read: display.update(bar, completed=read))
+            bar = display.add_task("scoring", total=text.size or None)
+            return bulk.run(
+                scored.write, bad.add, lambda _: display.update(bar, completed=text.position())
+            )
     except BaseException:
         if store is not None:
             typer.echo(
@@ -165,25 +167,8 @@ def _storing(container: Container, *, wanted: bool) -> Iterator[Store | None]:
             runner.run(container.engine().dispose())
 
 
-@contextmanager
-def _opened_source(path: Path) -> Iterator[BufferedReader]:
-    if path == STDIN:
-        yield cast("BufferedReader", sys.stdin.buffer)
-        return
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise InvalidData(f"{path} cannot be read: {error.strerror}") from error
-    with stream:
-        yield stream
-
-
 def _side_file(source: Path) -> Path:
     return Path("predict.rejects.csv") if source == STDIN else source.with_suffix(".rejects.csv")
-
-
-def _size(stream: BufferedReader) -> int | None:
-    return os.fstat(stream.fileno()).st_size or None
 
 
 def _to_stderr(as_json: bool, output: Path) -> bool:

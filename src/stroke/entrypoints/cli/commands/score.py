@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.application.predictions.file_scoring import Format, ScoringTally
+from stroke.application.predictions.file_scoring import Format, ScoringTally, without_packing
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.analytics_options import Master
 from stroke.entrypoints.cli.terminal.options import AsJson, rejects_option
-from stroke.entrypoints.cli.terminal.output import opened, progress
+from stroke.entrypoints.cli.terminal.output import opened, print_notes, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import (
     ModelName,
@@ -28,6 +28,7 @@ from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.predictions.columnar import ColumnarRiskModel
+    from stroke.config import FilesSettings
 
 
 class Engine(StrEnum):
@@ -42,7 +43,7 @@ class _Plan:
     """Which file is scored into which, and where the rejected rows go."""
 
     files: dict[Path, Path]
-    suffix: str  # of all that are read
+    format: Format  # of all that are read
     folder: bool
     rejects: Path
     contributions: bool
@@ -83,7 +84,8 @@ def score(
     risk_category, contributing_factors (up to three names, joined by ";") and model_version; with
     --contributions also log_odds_FEATURE for each feature, and baseline_log_odds: they sum to the
     probability's logit. The input needs the columns gender, age, hypertension, heart_disease,
-    avg_glucose_level, bmi and smoking_status; other columns are copied.
+    avg_glucose_level, bmi and smoking_status; other columns are copied. docs/files.md shows which
+    dialects and encodings of CSV are read.
 
     Bad rows are left out, and a side file lists them with reasons; the exit code is then 1. An
     output file is either complete or absent.
@@ -102,7 +104,8 @@ def score(
             )
         else:
             plan = _plan(Path(source), Path(output), rejects, contributions=contributions)
-            summary = _here(plan, container_of(model).model())
+            parts = container_of(model)
+            summary = _here(plan, parts.model(), parts.settings().files)
     seconds = perf_counter() - started
     summary |= {
         "engine": engine.value,
@@ -144,10 +147,10 @@ def _plan(source: Path, output: Path, rejects: str | None, *, contributions: boo
     files = _of_folder(source, output) if source.is_dir() else {source: output}
     for path, target in files.items():
         refuse_same_file("INPUT, OUTPUT and --rejects must be different", path, target, side)
-    suffixes = {path.suffix.lower() for path in files}
-    if len(suffixes) > 1:
+    formats = {Format.of_input(path) for path in files}
+    if len(formats) > 1:
         raise InvalidData(f"{source} holds CSV and Parquet files: score them in turn")
-    return _Plan(files, suffixes.pop(), source.is_dir(), side, contributions)
+    return _Plan(files, formats.pop(), source.is_dir(), side, contributions)
 
 
 def _of_folder(folder: Path, output: Path) -> dict[Path, Path]:
@@ -157,22 +160,27 @@ def _of_folder(folder: Path, output: Path) -> dict[Path, Path]:
     found = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in {*Format}
+        if Format.is_input(path)
         and path.is_file()
         and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
     )
     if not found:
         raise InvalidData(f"{folder} has no .parquet or .csv files")
-    files = {path: (output / path.relative_to(folder)).with_suffix(".parquet") for path in found}
+    files = {
+        path: without_packing(output / path.relative_to(folder)).with_suffix(".parquet")
+        for path in found
+    }
     if len(set(files.values())) < len(files):
-        raise InvalidData(f"{folder} has files that differ in the case of .csv alone: rename them")
+        raise InvalidData(
+            f"{folder} has files that differ in what follows the dot alone: rename them"
+        )
     return files
 
 
-def _here(plan: _Plan, model: ColumnarRiskModel) -> dict[str, object]:
+def _here(plan: _Plan, model: ColumnarRiskModel, settings: FilesSettings) -> dict[str, object]:
     total = ScoringTally()
     sizes = {path: path.stat().st_size for path in plan.files}
-    header = ("file", "line" if plan.suffix == ".csv" else "row", "reason")
+    header = ("file", "line" if plan.format is Format.CSV else "row", "reason")
     with progress() as display, RejectFile(plan.rejects, header) as bad:
         bar = display.add_task("scoring", total=sum(sizes.values()))
         before = 0
@@ -181,7 +189,7 @@ def _here(plan: _Plan, model: ColumnarRiskModel) -> dict[str, object]:
             def advance(read: int, before: int = before) -> None:
                 display.update(bar, completed=before + read)
 
-            total += _score_one(plan, path, model, bad, advance)
+            total += _score_one(plan, path, model, bad, advance, settings)
             before += sizes[path]
     return {
         "files": len(plan.files),
@@ -197,6 +205,7 @@ def _score_one(
     model: ColumnarRiskModel,
     bad: RejectFile,
     advance: Callable[[int], object],
+    settings: FilesSettings,
 ) -> ScoringTally:
     from stroke.container.scoring import score_file
 
@@ -213,4 +222,6 @@ def _score_one(
             contributions=plan.contributions,
             reject=lambda row: bad.add((path, *row)),
             advance=advance,
+            note=lambda said: print_notes([said]),
+            settings=settings,
         )

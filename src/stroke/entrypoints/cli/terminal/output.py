@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -24,6 +24,12 @@ STDOUT = Path("-")
 def counted(count: int, noun: str) -> str:
     """Return ``count`` and the noun in its number: 1 row, 1,000 rows."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Say on stderr how a file is read that is not as stroke writes one."""
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 @contextmanager

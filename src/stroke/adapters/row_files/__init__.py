@@ -1,1 +1,0 @@
-"""Rows read from files: CSV and the INSERT statements of a mysqldump."""

@@ -1,0 +1,209 @@
+"""Rows of delimited text, in any dialect that its header gives away."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from stroke.application.predictions.cells import NUMERIC, key_of, known_names, trimmed
+from stroke.domain.errors import InvalidData
+
+DELIMITERS: Final = ",;\t|"
+ROW_CHARACTERS: Final = 1024 * 1024  # a longer row is a quote that nobody closed
+
+_SEP: Final = re.compile(r'"?sep=(?P<delimiter>.)"?[,;\t|]*', re.IGNORECASE)
+_INSIDE: Final = re.compile(r'((?:[^"]|"")*+)"')
+_COMMA: Final = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
+_POINT: Final = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
+_TWO_MARKS: Final = "writes a decimal comma where rows before it have points, or the reverse"
+
+
+class RowText(NamedTuple):
+    """One row: the line it starts on, how many lines it takes, and its cells.
+
+    ``quoted`` holds the places of the cells that were in quotes, ``problem`` what is wrong.
+    """
+
+    line: int
+    lines: int
+    cells: list[str]
+    quoted: Collection[int] = ()
+    problem: str | None = None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether no cell has a value."""
+        return self.problem is None and not any(map(trimmed, self.cells))
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What separates cells and lines, and the line (from 1) that the header is on."""
+
+    delimiter: str
+    newline: str
+    line: int
+
+
+def lines_of(pieces: Iterable[str], newline: str) -> Iterator[str]:
+    """Yield the lines of a text that comes in ``pieces``, without their ends."""
+    rest = ""
+    for piece in pieces:
+        *lines, rest = (rest + piece).split(newline)
+        yield from lines
+        if len(rest) > ROW_CHARACTERS:
+            raise InvalidData("a line of the file does not end: is it a text file?")
+    if rest:
+        yield rest
+
+
+def rows_of(lines: Iterator[str], delimiter: str, *, line: int = 1) -> Iterator[RowText]:
+    """Yield the rows of ``lines``, the first of which has the number ``line``.
+
+    A quote opens at the start of a cell and nowhere else; what follows a closing quote belongs to
+    the cell. Raises ``InvalidData`` for a quote that nobody closes.
+    """
+    for text in lines:
+        if '"' in text:
+            row = _quoted_row(text, lines, delimiter, line)
+        else:
+            bare = text.removesuffix("\r")
+            problem = "has a carriage return outside quotes" if "\r" in bare else None
+            row = RowText(line, 1, bare.split(delimiter), (), problem)
+        yield row
+        line += row.lines
+
+
+def _quoted_row(text: str, lines: Iterator[str], delimiter: str, line: int) -> RowText:
+    cells: list[str] = []
+    quoted: set[int] = set()
+    position, taken, outside = 0, 1, []
+    while True:
+        inside = ""
+        if text.startswith('"', position):
+            quoted.add(len(cells))
+            pieces: list[str] = []
+            size, position = 0, position + 1
+            while (closed := _INSIDE.match(text, position)) is None:
+                pieces.append(text[position:])
+                size += len(pieces[-1])
+                following = next(lines, None)
+                if following is None or size > ROW_CHARACTERS:
+                    raise InvalidData(
+                        f"line {line}: the row that starts here does not end: "
+                        "is a quote opened and never closed?"
+                    )
+                text, position, taken = following, 0, taken + 1
+            pieces.append(closed.group(1))
+            inside, position = "\n".join(pieces).replace('""', '"'), closed.end()
+        end = text.find(delimiter, position)
+        after = text[position:] if end < 0 else text[position:end]
+        after = after.removesuffix("\r") if end < 0 else after
+        cells.append(inside + after)
+        outside.append(after)
+        if end < 0:
+            problem = None
+            if any("\r" in each for each in outside):
+                problem = "has a carriage return outside quotes"
+            return RowText(line, taken, cells, quoted, problem)
+        position = end + 1
+
+
+def dialect_of(head: str, known: Iterable[str]) -> Dialect:
+    """Return the dialect of a file that begins with ``head``.
+
+    The delimiter is the one with which the header has the most of the ``known`` columns. Raises
+    ``InvalidData`` where there is no header.
+    """
+    newline = "\r" if re.match(r"[^\r\n]*\r(?!\n)", head) else "\n"
+    texts = head.split(newline)
+    keys = {key_of(name) for name in known}
+    preferred, line = ",", 0
+    for text in texts:
+        line += 1
+        if said := _SEP.fullmatch(text.removesuffix("\r")):
+            preferred = said["delimiter"]
+        elif trimmed(text.removesuffix("\r").replace('"', "")).strip(DELIMITERS + preferred):
+            break
+    else:
+        raise InvalidData("there is no CSV header in the first line")
+    counts = {}
+    for delimiter in dict.fromkeys(preferred + DELIMITERS):
+        try:
+            row = next(rows_of(iter(texts[line - 1 :]), delimiter))
+        except InvalidData:
+            raise InvalidData("the first line is no CSV header: it does not end") from None
+        counts[delimiter] = (len({key_of(name) for name in row.cells} & keys), len(row.cells))
+    best = max(counts, key=lambda delimiter: (counts[delimiter][0], delimiter == preferred))
+    if not counts[best][0]:  # no column is known: the most columns are most likely right
+        best = max(counts, key=lambda delimiter: counts[delimiter][1])
+    return Dialect(best, newline, line)
+
+
+class Header:
+    """The columns of a file. ``names`` are as stroke spells them where it knows them.
+
+    Nameless columns at the right end are none. ``texts`` are the names as the file has them.
+    """
+
+    def __init__(self, cells: Sequence[str], known: Iterable[str]) -> None:
+        texts = [trimmed(cell) for cell in cells]
+        while texts and not texts[-1]:
+            texts.pop()
+        self.texts = texts
+        self.width = len(texts)
+        self.has_surplus = len(cells) > len(texts)
+        self.names = known_names(texts, known)
+        self._numeric = [at for at, name in enumerate(self.names) if name in NUMERIC]
+        self._mark: str | None = None
+
+    def check(self, needed: Iterable[str], known: Iterable[str]) -> None:
+        """Raise ``InvalidData`` if a ``needed`` column is missing, or a ``known`` one twice."""
+        missing = [name for name in needed if name not in self.names]
+        if missing:
+            raise InvalidData(f"columns missing from the header: {', '.join(missing)}")
+        twice = [name for name in known if self.names.count(name) > 1]
+        if twice:
+            raise InvalidData(f"columns that stand twice in the header: {', '.join(twice)}")
+
+    def fitted(self, row: RowText) -> RowText:
+        """Return ``row`` with as many cells as there are columns, and decimal points in numbers.
+
+        What cannot be fitted has a problem.
+        """
+        if row.problem is not None:
+            return row
+        cells, count = row.cells, len(row.cells)
+        if count != self.width:
+            if count < self.width or any(map(trimmed, cells[self.width :])):
+                return row._replace(problem=f"has {count} cells, the header has {self.width}")
+            cells = cells[: self.width]
+        for at in self._numeric:
+            text = trimmed(cells[at])
+            mark = "," if _COMMA.fullmatch(text) else "." if _POINT.fullmatch(text) else None
+            if mark is None:
+                continue
+            if self._mark is None:
+                self._mark = mark
+            if mark != self._mark:
+                return row._replace(cells=cells, problem=_TWO_MARKS)
+            if mark == ",":
+                cells[at] = text.replace(",", ".")
+        return row._replace(cells=cells)
+
+    @property
+    def has_decimal_commas(self) -> bool:
+        """Whether numbers have had decimal commas so far."""
+        return self._mark == ","
+
+
+def as_csv(cells: Iterable[str], quoted: Collection[int] = ()) -> str:
+    """Return a row as CSV has it: with commas, and with quotes where there were or must be some."""
+    return ",".join(
+        '"' + cell.replace('"', '""') + '"'
+        if at in quoted or any(mark in cell for mark in ',"\r\n')
+        else cell
+        for at, cell in enumerate(cells)
+    )

@@ -1,0 +1,327 @@
+"""The rows of the table ``predictions`` in a dump of a database, as SQL.
+
+A dump is read in the dialect of the database that it is from: that of MySQL and MariaDB (of
+mysqldump, mydumper, Workbench, DataGrip), or SQLite's. The others are refused by name, because a
+string may mean something else there. Where a row is broken, reading goes on with the next row
+that can be told for sure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from stroke.adapters.tabular.sql_text import (
+    MYSQL,
+    NAME,
+    SQLITE,
+    Broken,
+    Cursor,
+    Dialect,
+    NotLiteral,
+    Short,
+    bare_name,
+)
+from stroke.domain.errors import InvalidData
+
+# Line of the statement, place in it, and the cells by column or what is wrong with them.
+DumpRow = tuple[int, int, "dict[str, object] | str"]
+
+_TABLE: Final = "predictions"
+_HEAD: Final = 256 * 1024
+_CHUNK: Final = 1024 * 1024
+_ROW_CHARACTERS: Final = 16 * 1024 * 1024  # a longer row is a string that does not end
+_SKIPPED_CHARACTERS: Final = 64 * 1024 * 1024  # of a statement that is none of ours
+_RESUME_WITHIN: Final = 2 * 1024 * 1024
+_SURE: Final = 20  # rows that are read to be sure that reading can go on with them
+
+_BROKEN: Final = "is not a complete SQL statement"
+
+_START: Final = re.compile(
+    r"/\*.*?\*/|^[ \t]*(?P<start>(?:INSERT|REPLACE|CREATE\s+(?:TEMPORARY\s+)?TABLE)\b)",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+_LINE_START: Final = re.compile(
+    r"^[ \t]*(?:INSERT|REPLACE|CREATE\s+TABLE)\b", re.IGNORECASE | re.MULTILINE
+)
+_INSERT: Final = re.compile(
+    r"(?:INSERT|REPLACE)\b(?:\s+(?:LOW_PRIORITY|DELAYED|HIGH_PRIORITY|IGNORE|OR\s+\w+))*"
+    rf"\s*(?:INTO\b\s*)?(?P<table>{NAME}(?:\s*\.\s*{NAME})*)\s*"
+    rf"(?P<columns>\(\s*{NAME}(?:\s*,\s*{NAME})*\s*\))?\s*(?P<values>VALUES?\s*(?=\())?",
+    re.IGNORECASE,
+)
+_CREATE: Final = re.compile(
+    rf"CREATE\s+(?:TEMPORARY\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?"
+    rf"(?P<table>{NAME}(?:\s*\.\s*{NAME})*)\s*\(",
+    re.IGNORECASE,
+)
+_COLUMN: Final = re.compile(
+    rf"\s*(?!(?:PRIMARY|UNIQUE|KEY|INDEX|CONSTRAINT|FOREIGN|CHECK|FULLTEXT|SPATIAL)\b)({NAME})\s",
+    re.IGNORECASE,
+)
+_AFTER_ROWS: Final = re.compile(r"(?:ON|AS|RETURNING)\b", re.IGNORECASE)
+_NEXT_ROW: Final = re.compile(r"\)\s*,\s*(?=\()")
+_NAMES: Final = re.compile(NAME)
+
+# What only one kind of dump has, before its first row.
+_SIGNS: Final = (
+    (
+        "PostgreSQL",
+        r"^-- PostgreSQL|^SET standard_conforming|^COPY .* FROM stdin;|^SELECT pg_catalog",
+    ),
+    ("SQL Server", r"^SET IDENTITY_INSERT|^GO\s*$|^USE \[|^SET ANSI_NULLS|^INSERT (INTO )?\["),
+    ("Oracle", r"^REM INSERTING|^SET DEFINE OFF|\bVARCHAR2\b"),
+    ("SQLite", r"^PRAGMA |^BEGIN TRANSACTION;|\bAUTOINCREMENT\b|\bsqlite_sequence\b"),
+)
+_REFUSED: Final = (
+    "{name} is a dump of {kind}, whose strings stroke does not read: export the table "
+    "predictions as CSV with a header, and import that"
+)
+
+
+def rows_of_dump(pieces: Iterable[str], *, name: str = "the dump") -> Iterator[DumpRow]:
+    """Return the rows that the dump inserts into ``predictions``, in its order.
+
+    ``pieces`` are its text. An INSERT without a list of columns has those of the dump's CREATE
+    TABLE. What is not a literal is a problem of its row, and so is a row that is broken. Raises
+    ``InvalidData`` for a dump of a database whose dialect is not known here.
+    """
+    source = _Source(pieces)
+    dialect = _dialect_of(source.head(), name)
+    columns: list[str] = []
+    while (start := source.seek()) is not None:
+        line = source.cut(start)
+        source.ensure(_HEAD)  # the head of the statement
+        if created := _CREATE.match(source.text):
+            if _is_ours(created["table"]) and (end := source.statement_end(dialect)):
+                columns = _columns_of(source.text[created.end() : end], dialect)
+            source.skip_statement(dialect)
+            continue
+        insert = _INSERT.match(source.text)
+        if insert is None or not _is_ours(insert["table"]):
+            source.skip_statement(dialect)
+        elif insert["values"] is None:
+            yield line, 1, "inserts what a query finds, not values"
+            source.skip_statement(dialect)
+        else:
+            named = insert["columns"]
+            names = [bare_name(each) for each in _NAMES.findall(named)] if named else columns
+            yield from _rows_of_insert(source, dialect, line, names, insert.end())
+
+
+def _rows_of_insert(
+    source: _Source, dialect: Dialect, line: int, names: list[str], position: int
+) -> Iterator[DumpRow]:
+    """Read rows from ``position`` of the source's text on; leave it after the statement."""
+    place = 0
+    while True:
+        place += 1
+        try:
+            values, end, more = _row(source, dialect, position)
+        except Broken:
+            yield line, place, _BROKEN
+            resumed = _resumed(source, dialect, position, len(names))
+            if resumed is None:
+                source.cut_line(position)
+                return
+            position = resumed
+            continue
+        if not names:
+            yield line, place, "names no columns, and the dump has no CREATE TABLE before it"
+        elif len(values) != len(names):
+            yield line, place, f"has {len(values)} values for {len(names)} columns"
+        else:
+            yield line, place, _cells(names, values)
+        if not more:
+            source.cut(end)
+            return
+        position = end
+        if position > _CHUNK:
+            source.cut(position)
+            position = 0
+
+
+def _row(
+    source: _Source, dialect: Dialect, position: int
+) -> tuple[list[str | type[NotLiteral] | None], int, bool]:
+    """Return the values of the row at ``position``, where it ends, and if a row follows.
+
+    Raises ``Broken`` where it is none, and where the dump ends inside it.
+    """
+    while True:
+        cursor = Cursor(source.text, position, dialect)
+        try:
+            values = cursor.row()
+            cursor.skip_blank()
+            if _AFTER_ROWS.match(source.text, cursor.position):
+                cursor.skip_statement()
+                return values, cursor.position, False
+            return values, *_after(cursor)
+        except Short:
+            too_long = len(source.text) - position > _ROW_CHARACTERS
+            if too_long or not source.read():
+                raise Broken from None
+
+
+def _after(cursor: Cursor) -> tuple[int, bool]:
+    more = cursor.next_mark(",;") == ","
+    return cursor.position, more
+
+
+def _resumed(source: _Source, dialect: Dialect, broken: int, width: int) -> int | None:
+    """Return where the next sure row of the same statement is, after a broken one, if anywhere.
+
+    It stands before the next line that begins a statement, has as many values as there are
+    columns, and so have the rows behind it.
+    """
+    source.ensure(broken + _RESUME_WITHIN)
+    following = _LINE_START.search(source.text, broken + 1)
+    bound = following.start() if following else len(source.text)
+    for candidate in _NEXT_ROW.finditer(source.text, broken + 1, bound):
+        if _is_sure(source, dialect, candidate.end(), width):
+            return candidate.end()
+    return None
+
+
+def _is_sure(source: _Source, dialect: Dialect, position: int, width: int) -> bool:
+    cursor = Cursor(source.text, position, dialect)
+    try:
+        for _ in range(_SURE):
+            if len(cursor.row()) != width:
+                return False
+            if not _after(cursor)[1]:
+                return True
+    except (Broken, Short):
+        return False
+    return True
+
+
+def _cells(
+    names: list[str], values: list[str | type[NotLiteral] | None]
+) -> dict[str, object] | str:
+    row: dict[str, object] = {}
+    for name, value in zip(names, values, strict=True):
+        if value is NotLiteral:
+            return f"{name} is not a literal"
+        row[name] = value
+    return row
+
+
+def _columns_of(body: str, dialect: Dialect) -> list[str]:
+    """Return the names of the columns that the body of a CREATE TABLE defines."""
+    columns = []
+    depth, start, position = 0, 0, 0
+    while position < len(body):
+        mark = body[position]
+        quoted = dialect.single.match(body, position) if mark == "'" else None
+        if quoted:
+            position = quoted.end()
+            continue
+        if mark == "(":
+            depth += 1
+        elif mark in ",)" and depth == 0:
+            if found := _COLUMN.match(body[start:position] + " "):
+                columns.append(bare_name(found.group(1)))
+            start = position + 1
+            if mark == ")":
+                break
+        elif mark == ")":
+            depth -= 1
+        position += 1
+    return columns
+
+
+def _is_ours(table: str) -> bool:
+    names = _NAMES.findall(table)
+    return bool(names) and bare_name(names[-1]) == _TABLE
+
+
+def _dialect_of(head: str, name: str) -> Dialect:
+    """Return the dialect that the text before the first row gives away; MySQL's if nothing does.
+
+    Only that text counts: what patients are called decides nothing.
+    """
+    first = re.search(r"^[ \t]*(?:INSERT|REPLACE)\b[^(]*", head, re.IGNORECASE | re.MULTILINE)
+    before = head[: first.end()] if first else head
+    for kind, signs in _SIGNS:
+        if re.search(signs, before, re.MULTILINE):
+            if kind == "SQLite":
+                return SQLITE
+            raise InvalidData(_REFUSED.format(name=name, kind=kind))
+    if first and re.search(r'INTO\s+"', first.group(), re.IGNORECASE):
+        if "." in first.group():
+            raise InvalidData(_REFUSED.format(name=name, kind="PostgreSQL"))
+        return SQLITE
+    return MYSQL
+
+
+class _Source:
+    """The text of a dump: the part that is held, and on which line that part begins."""
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        self._pieces = iter(pieces)
+        self._line = 1
+        self.text = ""
+
+    def head(self) -> str:
+        """Return how the dump begins."""
+        self.ensure(_HEAD)
+        return self.text[:_HEAD]
+
+    def ensure(self, size: int) -> None:
+        """Hold ``size`` characters, if there are so many."""
+        while len(self.text) < size and self.read():
+            pass
+
+    def read(self) -> bool:
+        """Hold about a megabyte more, or as much again as is held; return if there was any."""
+        wanted, gathered = max(_CHUNK, len(self.text)), [self.text]
+        for piece in self._pieces:
+            gathered.append(piece)
+            wanted -= len(piece)
+            if wanted <= 0:
+                break
+        more = len(gathered) > 1
+        self.text = "".join(gathered)
+        return more
+
+    def cut(self, position: int) -> int:
+        """Drop what stands before ``position``; return the line that begins or goes on there."""
+        self._line += self.text.count("\n", 0, position)
+        self.text = self.text[position:]
+        return self._line
+
+    def cut_line(self, position: int) -> None:
+        """Drop all up to the end of the line at ``position``."""
+        end = self.text.find("\n", position)
+        self.cut(len(self.text) if end < 0 else end + 1)
+
+    def seek(self) -> int | None:
+        """Return where the next statement begins that makes a table or inserts rows."""
+        while True:
+            for found in _START.finditer(self.text):
+                if found["start"]:
+                    return found.start("start")
+            opened = self.text.rfind("/*")
+            keep = opened if opened > self.text.rfind("*/") else self.text.rfind("\n") + 1
+            if len(self.text) - keep > _SKIPPED_CHARACTERS:
+                keep = len(self.text)
+            self.cut(keep)
+            if not self.read():
+                return None
+
+    def statement_end(self, dialect: Dialect) -> int | None:
+        """Return where the statement at the start of the text ends; None where it does not."""
+        while (found := dialect.rest.match(self.text)) is None:
+            if len(self.text) > _SKIPPED_CHARACTERS or not self.read():
+                return None
+        return found.end()
+
+    def skip_statement(self, dialect: Dialect) -> None:
+        """Drop the statement at the start of the text; where it does not end, its first line."""
+        end = self.statement_end(dialect)
+        if end is None:
+            self.cut_line(0)
+        else:
+            self.cut(end)

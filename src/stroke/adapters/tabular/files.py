@@ -1,0 +1,274 @@
+"""A table in a file, whatever its dialect, encoding and packing: the one reader of text tables."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from io import BufferedIOBase
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from stroke.adapters.tabular.delimited import (
+    Dialect,
+    Header,
+    RowText,
+    as_csv,
+    dialect_of,
+    lines_of,
+    rows_of,
+)
+from stroke.adapters.tabular.dumps import rows_of_dump
+from stroke.adapters.tabular.encodings import UTF8, decoded, encoding_of, is_torn
+from stroke.adapters.tabular.packing import (
+    HEAD_BYTES,
+    Replayed,
+    blocks,
+    text_stream,
+    unpacked,
+)
+from stroke.application.predictions.cells import Cell, value_of
+from stroke.application.predictions.file_rows import FileRow, RowFile
+from stroke.application.predictions.file_scoring import CsvText, without_packing
+from stroke.domain.errors import InvalidData
+
+STDIN: Final = Path("-")
+
+_NOT_UTF8: Final = "is not UTF-8 text"
+_DELIMITED: Final = (".csv", ".tsv", ".tab", ".txt")
+_QUOTED_COMMA: Final = re.compile(rb'"[+-]?[0-9]*,[0-9]+"')
+_DELIMITER_NAMES: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+
+@contextmanager
+def opened_csv(path: Path, known: Sequence[str]) -> Iterator[CsvText]:
+    """Open the table at ``path`` (``-`` is standard input) as CSV.
+
+    The ``known`` columns tell its dialect. Raises ``InvalidData`` for what is no table of text, by
+    its name, and where its encoding could be several.
+    """
+    with _opened(path) as text:
+        dialect, header = text.header(known)
+        plain = (
+            text.encoding.codec == "utf-8"
+            and dialect == Dialect(",", "\n", 1)
+            and not header.has_surplus
+            and not text.has_quoted_commas
+        )
+        if plain:
+            yield CsvText(text.raw(), 1, text.size, text.position)
+        else:
+            pieces = (
+                piece.encode("utf-8", "surrogateescape")
+                for piece in _translated(text, dialect, known)
+            )
+            notes = text.notes(dialect)
+            stream = text_stream(pieces)
+            yield CsvText(stream, dialect.line, text.size, text.position, notes)
+
+
+@contextmanager
+def opened_rows(path: Path, known: Sequence[str], needed: Sequence[str]) -> Iterator[RowFile]:
+    """Open the table at ``path`` row by row; its header must have the ``needed`` columns.
+
+    Raises ``InvalidData`` where it has not, and for files that cannot be read.
+    """
+    with _opened(path) as text:
+        dialect, header = text.header(known)
+        header.check(needed, known)
+        rows = _file_rows(text, dialect, known)
+        yield RowFile(rows, text.size, text.position, text.notes(dialect))
+
+
+@contextmanager
+def opened_import(path: Path, known: Sequence[str]) -> Iterator[RowFile]:
+    """Open rows of the table ``predictions`` by the file's name: a dump (``.sql``) or a table.
+
+    Both may be packed. Raises ``InvalidData`` for other names, and as ``opened_rows`` does.
+    """
+    kind = without_packing(path).suffix.lower()
+    if kind == ".sql":
+        with _opened(path) as text:
+            yield RowFile(_dump_rows(text), text.size, text.position)
+    elif kind in _DELIMITED:
+        with opened_rows(path, known, ("id",)) as rows:
+            yield rows
+    else:
+        with _opened(path):  # a workbook or the like is named, whatever its name is
+            raise InvalidData(
+                f"{path.name} is neither .sql nor .csv: the end of its name says what a file is"
+            )
+
+
+class _Text:
+    """An open text file: what it begins with, its encoding, and its bytes (once)."""
+
+    def __init__(self, path: Path, head: bytes, stream: Replayed, raw: BinaryIO) -> None:
+        self.name = "standard input" if path == STDIN else str(path)
+        self._stream = stream
+        whole: Iterable[bytes] = [head]
+        self.has_quoted_commas = False
+        self._guarded = path == STDIN and len(head) >= HEAD_BYTES
+        self.size, self.position = 0, lambda: 0
+        if path != STDIN:
+            self.size, self.position = path.stat().st_size, raw.tell
+            whole = _Again(path, self._look)
+        else:
+            self._look(head)
+        self.encoding = encoding_of(self.name, head, whole)
+        mark = self.encoding.mark
+        codec, errors = self.encoding.codec, "replace"
+        self.head = codecs.getincrementaldecoder(codec)(errors).decode(head[mark:])
+
+    def header(self, known: Sequence[str]) -> tuple[Dialect, Header]:
+        dialect = dialect_of(self.head, known)
+        lines = lines_of([self.head], dialect.newline)
+        for _ in range(dialect.line - 1):
+            next(lines)
+        return dialect, Header(next(rows_of(lines, dialect.delimiter)).cells, known)
+
+    def raw(self) -> BufferedIOBase:
+        """Return the bytes as they are."""
+        return text_stream(self._blocks()) if self._guarded else self._stream
+
+    def pieces(self) -> Iterator[str]:
+        """Yield the text."""
+        return decoded(self.name, self._blocks(), self.encoding)
+
+    def notes(self, dialect: Dialect) -> tuple[str, ...]:
+        """Say how the file is read, where that is not how stroke itself writes one."""
+        said = [f"{self.encoding.name} text"] if self.encoding.codec != "utf-8" else []
+        if dialect.delimiter != ",":
+            named = _DELIMITER_NAMES.get(dialect.delimiter, "another character")
+            said.append(f"{named} between cells")
+        if dialect.newline == "\r":
+            said.append("CR at the ends of lines")
+        return (f"{self.name} is read as a table with {', '.join(said)}",) if said else ()
+
+    def _look(self, block: bytes) -> None:
+        if b'"' in block and not self.has_quoted_commas:
+            self.has_quoted_commas = _QUOTED_COMMA.search(block) is not None
+
+    def _blocks(self) -> Iterator[bytes]:
+        return self._checked(blocks(self._stream)) if self._guarded else blocks(self._stream)
+
+    def _checked(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield ``pieces``, of a stream that could not be looked at as a whole before.
+
+        If all was ASCII until something comes that is no UTF-8, then it may be other text, and
+        every row that has a name with an accent would be lost.
+        """
+        beyond = self.encoding != UTF8
+        for piece in pieces:
+            if not beyond and not piece.isascii():
+                decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+                text = decoder.decode(piece)
+                if is_torn(text):
+                    raise InvalidData(
+                        f"{self.name} {_NOT_UTF8}: save it as UTF-8, or give the file by its name, "
+                        "so that stroke can look at all of it first"
+                    )
+                beyond = True
+            yield piece
+
+
+class _Again:
+    """The bytes of a text file, unpacked, each time from the start; ``look`` sees them too."""
+
+    def __init__(self, path: Path, look: Callable[[bytes], None]) -> None:
+        self._path = path
+        self._look = look
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._path.open("rb") as raw, unpacked(str(self._path), raw) as (_, stream):
+            for block in blocks(stream):
+                self._look(block)
+                yield block
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Text]:
+    name = "standard input" if path == STDIN else str(path)
+    try:
+        with ExitStack() as stack:
+            if path == STDIN:
+                raw = cast("BinaryIO", sys.stdin.buffer)
+            else:
+                raw = stack.enter_context(path.open("rb"))
+            head, stream = stack.enter_context(unpacked(name, raw))
+            yield _Text(path, head, stream, raw)
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise InvalidData(f"{name} cannot be read: {error.strerror}") from error
+
+
+def _rows(text: _Text, dialect: Dialect, known: Sequence[str]) -> tuple[Header, Iterator[RowText]]:
+    """Return the header, and the rows below it as the file has them."""
+    lines = lines_of(text.pieces(), dialect.newline)
+    for _ in range(dialect.line - 1):
+        next(lines)
+    rows = rows_of(lines, dialect.delimiter, line=dialect.line)
+    return Header(next(rows).cells, known), rows
+
+
+def _file_rows(text: _Text, dialect: Dialect, known: Sequence[str]) -> Iterator[FileRow]:
+    header, rows = _rows(text, dialect, known)
+    for row in rows:
+        if row.is_blank:
+            continue
+        fitted = header.fitted(row)
+        problem = fitted.problem
+        if problem is None and text.encoding.torn and any(map(is_torn, fitted.cells)):
+            problem = _NOT_UTF8
+        if problem is not None:
+            yield FileRow(row.line, 1, problem=problem)
+            continue
+        cells: dict[str, object] = {
+            name: value_of(name, Cell(cell, at in fitted.quoted, 0))
+            for at, (name, cell) in enumerate(zip(header.names, fitted.cells, strict=True))
+            if name
+        }
+        yield FileRow(row.line, 1, cells)
+
+
+def _translated(text: _Text, dialect: Dialect, known: Sequence[str]) -> Iterator[str]:
+    """Yield the file as CSV: each row on the line that it was on, blank ones as empty lines."""
+    header, rows = _rows(text, dialect, known)
+    yield as_csv(header.texts) + "\n"
+    gathered: list[str] = []
+    for row in rows:
+        if row.is_blank:
+            gathered.append("\n" * row.lines)
+        else:
+            # What has a problem is written as it is, and refused where the CSV is read.
+            fitted = header.fitted(row)
+            gathered.append(as_csv(fitted.cells, fitted.quoted) + "\n")
+        if len(gathered) >= 4096:  # noqa: PLR2004 -- rows at a time
+            yield "".join(gathered)
+            gathered = []
+    yield "".join(gathered)
+
+
+def _dump_rows(text: _Text) -> Iterator[FileRow]:
+    for line, place, cells in rows_of_dump(text.pieces(), name=text.name):
+        if isinstance(cells, str):
+            yield FileRow(line, place, problem=cells)
+        elif text.encoding.codec != "utf-8" and not _is_ascii(cells.values()):
+            yield FileRow(line, place, problem=_REWRITTEN)
+        elif text.encoding.torn and any(map(is_torn, filter(None, map(str, cells.values())))):
+            yield FileRow(line, place, problem=_NOT_UTF8)
+        else:
+            yield FileRow(line, place, cells)
+
+
+_REWRITTEN: Final = (
+    "has letters beyond ASCII in a dump that is not UTF-8, where another program (PowerShell's >) "
+    "may have changed them: write the dump with mysqldump --result-file"
+)
+
+
+def _is_ascii(values: Iterable[object]) -> bool:
+    return all(not isinstance(value, str) or value.isascii() for value in values)

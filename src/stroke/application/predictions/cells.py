@@ -1,0 +1,209 @@
+"""How files write values: marks for "no value", numbers, flags, names of columns, cells of CSV.
+
+These are the only rules of this kind. Every reader of files follows them, whatever the file is
+(CSV, Parquet, a dump) and whichever command reads it. What a value must be to be a patient's is
+not decided here but in the domain; docs/files.md shows the rules.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Final, NamedTuple
+
+from stroke.domain.errors import InvalidData, RowsUnaccounted
+from stroke.domain.features import ENGINEERED_FEATURES, RAW_FEATURES
+from stroke.domain.patient import flag_of
+
+PERSONAL: Final = ("name", "country", "province")
+
+PATIENT_COLUMNS: Final = (*RAW_FEATURES, *PERSONAL, *ENGINEERED_FEATURES)
+"""Columns of a file of patients."""
+
+NO_VALUE: Final = frozenset(
+    {
+        "",
+        *("null", "\\n"),  # databases
+        *("na", "<na>", "nan", "-nan", "nat", "none"),  # R and pandas
+        *("n/a", "#n/a", "#nv", "#null!"),  # spreadsheets; NV is German
+        *("-", "--", "?", "."),  # people, and SAS
+    }
+)
+"""What stands for "no value", in lower case."""
+
+FLAG_WORDS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("yes", "y", "true", "t"), 1),
+    **dict.fromkeys(("no", "n", "false", "f"), 0),
+    **dict.fromkeys(("ja", "j", "wahr"), 1),
+    **dict.fromkeys(("nein", "falsch"), 0),
+    **dict.fromkeys(("oui", "vrai", "si", "sí", "verdadero"), 1),
+    **dict.fromkeys(("non", "faux", "falso"), 0),
+}
+"""Words for the flags 1 and 0, in lower case."""
+
+NOT_KNOWN: Final = "Unknown"
+"""The smoking status that a patient without one has."""
+
+NUMERIC: Final = frozenset(
+    {
+        *("age", "avg_glucose_level", "bmi", "hypertension", "heart_disease", "age_hypertension"),
+        *("id", "prediction_id", "probability", "stroke", "baseline_log_odds"),
+    }
+)
+"""Columns that hold numbers (flags are numbers too)."""
+
+TEXTS: Final = frozenset({*PERSONAL, "source", "model_version", "idempotency_key"})
+"""Columns of free text: only there a mark in quotes is text."""
+
+BLANKS: Final = " \t\u00a0\u202f\u2007\ufeff"
+"""What does not count around a value: blanks, among them those that do not break a line."""
+
+_NUMBER: Final = re.compile(
+    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+|inf|nan)(?:e[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE
+)
+_WHOLE: Final = re.compile(r"([+-]?[0-9]{1,19})(?:\.0*)?", re.ASCII)
+_APART: Final = re.compile(r"[\s_\-.\u00a0\u202f\u2007\ufeff]+")
+# Either a quoted cell, after whose closing quote text may follow, or a bare one.
+_CELL: Final = re.compile(r'(?:"((?:[^"]|"")*+)"([^,]*+)|([^,]*+))(,|\Z)', re.DOTALL)
+
+
+def check_account(*, read: int, kept: int, rejected: int) -> None:
+    """Raise ``RowsUnaccounted`` unless every row that was read is kept or rejected."""
+    if read != kept + rejected:
+        raise RowsUnaccounted(read, kept, rejected)
+
+
+class Cell(NamedTuple):
+    """The text of a cell without its quotes, if it was quoted, and where it ends in its row."""
+
+    text: str
+    quoted: bool
+    end: int
+
+
+def trimmed(text: str) -> str:
+    """Return ``text`` without the blanks around it."""
+    return text.strip(BLANKS)
+
+
+def is_no_value(text: str) -> bool:
+    """Return whether ``text`` is a mark for "no value"."""
+    return trimmed(text).casefold() in NO_VALUE
+
+
+def number_of(text: str) -> float | str:
+    """Return the number that ``text`` is, in plain or scientific notation, or else ``text``."""
+    bare = trimmed(text)
+    if _NUMBER.fullmatch(bare) is None:
+        return text
+    try:
+        return float(bare)
+    except ValueError:  # "inf" with an exponent
+        return text
+
+
+def measurement(value: object) -> object:
+    """Return what a cell of a measurement says: a number, None for no value, else ``value``."""
+    if isinstance(value, str):
+        return None if is_no_value(value) else number_of(value)
+    if isinstance(value, Decimal):
+        value = float(value)
+    return None if value != value else value  # noqa: PLR0124 -- NaN is no value
+
+
+def flag(value: object) -> object:
+    """Return the flag that a cell says, None for no value, else ``value``, which is no flag.
+
+    What is a flag says ``domain.patient.flag_of``; here are the words and booleans for it.
+    """
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str):
+        bare = trimmed(value).casefold()
+        if bare in NO_VALUE:
+            return None
+        if bare in FLAG_WORDS:
+            return FLAG_WORDS[bare]
+        value = number_of(value)
+    elif value != value:  # noqa: PLR0124 -- NaN is no value
+        return None
+    found = flag_of(value)
+    return value if found is None else found
+
+
+def choice(value: object) -> object:
+    """Return the text of a cell that holds one of a few words, or None for no value."""
+    if isinstance(value, str):
+        bare = trimmed(value)
+        return None if bare.casefold() in NO_VALUE else bare
+    return value
+
+
+def smoking_status(value: object) -> object:
+    """Return the smoking status that a cell says: ``Unknown`` where there is no value."""
+    said = choice(value)
+    return NOT_KNOWN if said is None else said
+
+
+def whole_number(text: str) -> int | None:
+    """Return the whole number that ``text`` is; data frames with a gap write ``12.0`` for 12."""
+    found = _WHOLE.fullmatch(trimmed(text))
+    return None if found is None else int(found.group(1))
+
+
+def key_of(name: str) -> str:
+    """Return what two spellings of a column's name share: ``Heart Disease`` and heart_disease."""
+    return _APART.sub("", name).casefold()
+
+
+def known_names(names: Sequence[str], known: Iterable[str]) -> list[str]:
+    """Return the ``names`` of a header, each as stroke spells it if it is a ``known`` one."""
+    spelled = {key_of(name): name for name in known}
+    return [spelled.get(key_of(name), name) for name in names]
+
+
+def split(row: str) -> list[Cell]:
+    """Return the cells of ``row``, separated by commas; raises ``InvalidData``.
+
+    A row has no line end.
+    """
+    cells, position = [], 0
+    while True:
+        cell = _CELL.match(row, position)
+        if cell is None:
+            raise InvalidData("a quote is opened and never closed")
+        quoted, after, bare = cell.group(1, 2, 3)
+        if "\r" in (bare or after or ""):
+            raise InvalidData("has a carriage return outside quotes")
+        text = bare if quoted is None else quoted.replace('""', '"') + after
+        cells.append(Cell(text, quoted is not None, cell.start(4)))
+        if not cell.group(4):
+            return cells
+        position = cell.end()
+
+
+def without_surplus(cells: list[Cell], width: int) -> list[Cell]:
+    """Return the ``width`` cells that the header names; blank cells after them do not count.
+
+    Raises ``InvalidData`` for a row that has fewer cells, or more that hold something.
+    """
+    surplus = cells[width:]
+    if len(cells) < width or any(trimmed(cell.text) for cell in surplus):
+        raise InvalidData(f"has {len(cells)} cells, the header has {width}")
+    return cells[:width]
+
+
+def value_of(name: str, cell: Cell) -> str | None:
+    """Return what a cell of CSV in the column ``name`` says: its text, or None for no value.
+
+    A text column keeps what stands in quotes as it is, a mark for "no value" too. Blanks around
+    anything else do not count.
+    """
+    if cell.quoted and (name in TEXTS or name not in _KNOWN):
+        return cell.text
+    bare = trimmed(cell.text)
+    return None if bare.casefold() in NO_VALUE else bare
+
+
+_KNOWN: Final = NUMERIC | TEXTS | {*RAW_FEATURES, *ENGINEERED_FEATURES, "timestamp", "date"}

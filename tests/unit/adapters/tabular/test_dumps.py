@@ -1,0 +1,287 @@
+# ruff: noqa: S608 -- these statements are read as text; no database runs them
+from __future__ import annotations
+
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stroke.adapters.tabular.dumps import DumpRow, rows_of_dump
+from stroke.domain.errors import InvalidData
+
+CREATE = """\
+-- MySQL dump 10.13
+/*!40101 SET @saved_cs_client     = @@character_set_client */;
+CREATE TABLE `predictions` (
+  `id` int NOT NULL AUTO_INCREMENT,
+  `name` varchar(100) DEFAULT NULL COMMENT 'it''s; a name',
+  `age` float DEFAULT NULL,
+  PRIMARY KEY (`id`),
+  KEY `by_name` (`name`)
+) ENGINE=InnoDB AUTO_INCREMENT=9 DEFAULT CHARSET=utf8mb4;
+LOCK TABLES `predictions` WRITE;
+"""
+
+
+def rows(dump: str) -> list[DumpRow]:
+    return list(rows_of_dump(io.StringIO(dump, newline="")))
+
+
+def cells_of(found: list[DumpRow]) -> list[dict[str, object]]:
+    """Return the cells of the rows that could be read."""
+    return [cells for _, _, cells in found if isinstance(cells, dict)]
+
+
+def names(dump: str) -> list[object]:
+    return [
+        cells["name"] if isinstance(cells, dict) else cells for _, _, cells in rows_of_dump([dump])
+    ]
+
+
+def test_columns_come_from_the_dump_s_create_table() -> None:
+    insert = "INSERT INTO `predictions` VALUES (1,'a',45.5),(2,NULL,-1.5e-7);\n"
+
+    assert rows(CREATE + insert + "UNLOCK TABLES;\n") == [
+        (11, 1, {"id": "1", "name": "a", "age": "45.5"}),
+        (11, 2, {"id": "2", "name": None, "age": "-1.5e-7"}),
+    ]
+
+
+def test_a_column_list_of_the_insert_counts_more() -> None:
+    insert = "insert into predictions (age, id) values (1, 2), (NULL, 3);\n"
+
+    assert rows(CREATE + insert) == [
+        (11, 1, {"age": "1", "id": "2"}),
+        (11, 2, {"age": None, "id": "3"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("literal", "value"),
+    [
+        (r"'O\'Brien'", "O'Brien"),
+        ("'O''Brien'", "O'Brien"),
+        (r"'\"quoted\"'", '"quoted"'),
+        (r"'back\\slash\\'", "back\\slash\\"),
+        (r"'{\"a\": \"x\\ny\"}'", '{"a": "x\\ny"}'),
+        (r"'line\nfeed\r\t\0\Z'", "line\nfeed\r\t\0\x1a"),
+        ("'山田 😀'", "山田 😀"),
+        ("'a; b), (c -- d /* e #'", "a; b), (c -- d /* e #"),
+        ("'NULL'", "NULL"),
+        ("''", ""),
+        ("_utf8mb4'a'", "a"),
+        ("0xC3A9", "é"),
+        ('"double"', "double"),
+        ("TRUE", "1"),
+    ],
+)
+def test_a_literal_is_what_mysql_would_read(literal: str, value: str) -> None:
+    insert = "INSERT INTO predictions (id, name) VALUES (1, {});\n"
+
+    assert names(insert.format(literal)) == [value]
+
+
+def test_a_statement_may_go_over_lines_and_a_text_too() -> None:
+    dump = "INSERT INTO predictions\n(id, name)\nVALUES\n(1, 'a;\nINSERT b;'),\n(2, 'c');\n"
+
+    assert rows(dump) == [
+        (1, 1, {"id": "1", "name": "a;\nINSERT b;"}),
+        (1, 2, {"id": "2", "name": "c"}),
+    ]
+
+
+def test_a_carriage_return_inside_a_text_is_kept() -> None:
+    assert rows("INSERT INTO predictions (id, name) VALUES (1, 'a\r\nb');\r\n") == [
+        (1, 1, {"id": "1", "name": "a\r\nb"})
+    ]
+
+
+def test_other_tables_do_not_count() -> None:
+    dump = (
+        "INSERT INTO patients (id, name) VALUES (1, 'INSERT INTO predictions VALUES (1);');\n"
+        "INSERT INTO predictions_old (id) VALUES (2);\n"
+        "INSERT INTO `stroke`.`predictions` (id) VALUES (3);\n"
+        "REPLACE INTO predictions (id) VALUES (4);\n"
+    )
+
+    assert [cells for _, _, cells in rows_of_dump(dump.splitlines(keepends=True))] == [
+        {"id": "3"},
+        {"id": "4"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("INSERT INTO predictions VALUES (1);", "names no columns"),
+        ("INSERT INTO predictions (id, age) VALUES (1);", "has 1 values for 2 columns"),
+        ("INSERT INTO predictions (id, age) VALUES (1, NOW());", "age is not a literal"),
+        ("INSERT INTO predictions (id) SELECT 1;", "not values"),
+        ("INSERT INTO predictions (id) VALUES (1", "not a complete SQL statement"),
+        ("INSERT INTO predictions (name) VALUES ('Jo;", "not a complete SQL statement"),
+    ],
+)
+def test_what_cannot_be_read_is_a_problem_that_quotes_nothing(statement: str, problem: str) -> None:
+    [(line, place, said)] = rows_of_dump([statement + "\n"])
+
+    assert (line, place) == (1, 1)
+    assert isinstance(said, str)
+    assert problem in said
+    assert "Jo" not in said
+
+
+def test_a_bad_row_leaves_its_neighbours_alone() -> None:
+    dump = "INSERT INTO predictions (id, age) VALUES (1, 5), (2, NOW()), (3, 6);\n"
+
+    assert [place for _, place, cells in rows_of_dump([dump]) if isinstance(cells, dict)] == [1, 3]
+
+
+SQLITE = """\
+PRAGMA foreign_keys=OFF;
+BEGIN TRANSACTION;
+CREATE TABLE predictions (id INTEGER PRIMARY KEY AUTOINCREMENT, name VARCHAR(100),
+  age FLOAT DEFAULT (1), CONSTRAINT c CHECK (age > 0)
+, extra TEXT);
+"""
+
+
+@pytest.mark.parametrize(
+    ("literal", "value"),
+    [
+        (r"'C:\new\temp'", r"C:\new\temp"),
+        ("'O''Brien \\'", "O'Brien \\"),
+        (r"replace('a\nb','\n',char(10))", "a\nb"),
+        (r"replace(replace('a\r\nb','\r',char(13)),'\n',char(10))", "a\r\nb"),
+        (r"unistr('Zo\u00eb\u000a\\')", "Zoë\n\\"),
+        (r"unistr('\ud83d\ude00')", "😀"),
+        ("X'5a6fc3ab'", "Zoë"),
+    ],
+)
+def test_a_literal_in_a_dump_of_sqlite_is_what_sqlite_would_read(literal: str, value: str) -> None:
+    insert = f"INSERT INTO predictions VALUES(1,{literal},36.600000000000001421,NULL);\n"
+    assert rows(SQLITE + insert) == [
+        (6, 1, {"id": "1", "name": value, "age": "36.600000000000001421", "extra": None})
+    ]
+
+
+@pytest.mark.parametrize(
+    ("literal", "value"),
+    [
+        ("b'1'", "1"),
+        ("0b0", "0"),
+        (r'CONVERT("[\"age\"]" USING UTF8MB4)', '["age"]'),
+        ("CAST('{}' AS JSON)", "{}"),
+        ("CONVERT(0x7b7d USING utf8mb4)", "{}"),
+        (r"'100\%'", r"100\%"),
+        ("/* c */ 'a' -- it's\n", "a"),
+    ],
+)
+def test_other_literals_of_mysql_are_read(literal: str, value: str) -> None:
+    assert names(f"INSERT INTO predictions (id, name) VALUES (1, {literal});\n") == [value]
+
+
+BROKEN = "is not a complete SQL statement"
+
+
+@pytest.mark.parametrize("between", ["", "\n"])
+def test_a_broken_string_does_not_swallow_the_rows_after_it(between: str) -> None:
+    good = [f"({number},'n{number}',{number})" for number in range(1, 8)]
+    for place in range(7):
+        for broken in (f"({place + 1},'it's',1)", f"({place + 1},'open,1)"):
+            statement = [*good[:place], broken, *good[place + 1 :]]
+            insert = "INSERT INTO predictions VALUES " + f",{between}".join(statement) + ";\n"
+            last = "INSERT INTO predictions VALUES (9,'last',9);\n"
+            found = [cells for _, _, cells in rows(CREATE + insert + last)]
+            kept = [cells["id"] for cells in found if isinstance(cells, dict)]
+            assert kept == [str(n) for n in (*range(1, 8), 9) if n != place + 1]
+            assert found.count(BROKEN) == 1
+
+
+def test_a_dump_that_is_cut_off_gives_the_rows_before_the_cut() -> None:
+    whole = "INSERT INTO predictions (id, name) VALUES (1,'a'),(2,'b'),(3,'c');\n"
+    for length in range(len("INSERT INTO predictions (id, name) VALUES (1,'a'),("), len(whole) - 2):
+        found = [cells for _, _, cells in rows(whole[:length])]
+        assert found[-1] == BROKEN or length >= whole.index(";")
+        assert all(isinstance(cells, dict) for cells in found[:-1])
+
+
+def test_a_name_cannot_forge_a_row_where_another_is_broken() -> None:
+    forged = "x\\'),(99,\\'forged\\',1),(98,\\'"
+    insert = (
+        f"INSERT INTO predictions (id, name, age) VALUES (1,'it's',1),(2,'{forged}',2),(3,'c',3);\n"
+    )
+    assert [cells["id"] for cells in cells_of(rows(insert))] == ["2", "3"]
+
+
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=6)
+)
+def test_any_text_comes_back_from_mysql_and_from_sqlite(texts: list[str]) -> None:
+    def mysql(text: str) -> str:
+        for plain, escaped in (("\\", "\\\\"), ("'", "\\'"), ("\n", "\\n"), ("\0", "\\0")):
+            text = text.replace(plain, escaped)
+        return text
+
+    values = ",".join(f"({at},'{mysql(text)}',1)" for at, text in enumerate(texts, start=1))
+    found = rows(CREATE + f"INSERT INTO `predictions` VALUES {values};\n")
+    assert [cells["name"] for cells in cells_of(found)] == texts
+    lines = [
+        "INSERT INTO predictions VALUES({},'{}',1,NULL);\n".format(at, text.replace("'", "''"))
+        for at, text in enumerate(texts, start=1)
+    ]
+    found = rows(SQLITE + "".join(lines))
+    assert [cells["name"] for cells in cells_of(found)] == texts
+
+
+@given(st.text("',();\\\"`\n -/*#", max_size=30))
+def test_no_text_breaks_the_reader_and_the_last_row_is_always_read(junk: str) -> None:
+    last = "\nINSERT INTO predictions (id) VALUES (7);\n"
+    found = rows(f"INSERT INTO predictions (id, name) VALUES (1, '{junk});" + last)
+    assert found
+    if "'" not in junk and "\\" not in junk:
+        assert found[-1][2] == {"id": "7"}
+
+
+@pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        ("--\n-- PostgreSQL database dump\n--\n", "PostgreSQL"),
+        ("COPY public.predictions (id) FROM stdin;\n1\n", "PostgreSQL"),
+        ('INSERT INTO "public"."predictions" VALUES (1);\n', "PostgreSQL"),
+        ("SET IDENTITY_INSERT [dbo].[predictions] ON\nGO\n", "SQL Server"),
+        ("INSERT [dbo].[predictions] ([id]) VALUES (1)\n", "SQL Server"),
+        ("SET DEFINE OFF;\n", "Oracle"),
+    ],
+)
+def test_a_dump_of_another_database_is_refused_by_its_name(head: str, kind: str) -> None:
+    with pytest.raises(InvalidData, match=f"old.sql is a dump of {kind}"):
+        list(rows_of_dump([head], name="old.sql"))
+
+
+def test_what_a_patient_is_called_does_not_choose_the_dialect() -> None:
+    insert = "INSERT INTO predictions (id, name) VALUES (1,'a\nPRAGMA x;\nGO\n\\'b');\n"
+    assert names(insert) == ["a\nPRAGMA x;\nGO\n'b"]
+
+
+def test_the_size_of_the_pieces_changes_nothing() -> None:
+    dump = CREATE + "".join(
+        f"INSERT INTO predictions VALUES ({n},'it\\'s\n; INSERT {n}',{n}),({n},'x''y',NULL);\n"
+        for n in range(1, 40)
+    )
+    whole = rows(dump)
+    assert len(whole) == 78
+    for size in (1, 7, 100):
+        pieces = [dump[at : at + size] for at in range(0, len(dump), size)]
+        assert list(rows_of_dump(pieces)) == whole
+
+
+def test_warnings_and_triggers_in_a_dump_are_passed_over() -> None:
+    dump = (
+        "mysqldump: [Warning] Using a password on the command line interface can be insecure's.\n"
+        "/*!50003 CREATE*/ /*!50003 TRIGGER t BEFORE INSERT ON p FOR EACH ROW BEGIN\n"
+        "INSERT INTO predictions (id) VALUES (NEW.id);\nEND */;;\n"
+        "INSERT INTO predictions (id) VALUES (1) ON DUPLICATE KEY UPDATE id = id;\n"
+        "INSERT INTO predictions (id) VALUES (2);\n"
+    )
+    assert [cells for _, _, cells in rows(dump)] == [{"id": "1"}, {"id": "2"}]
