@@ -126,6 +126,9 @@ class DatabaseSettings(BaseSettings):
         validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_DATABASE", "MYSQL_DATABASE"),
     )
     pool_size: int = Field(5, ge=1, le=100)
+    listing_connections: int = Field(
+        2, ge=1, le=100, description="how many connections listings may hold at a time"
+    )
     connect_timeout_seconds: float = Field(5, gt=0)
     statement_timeout_seconds: float = Field(30, gt=0)
     wait_seconds: float = Field(

@@ -29,6 +29,7 @@ AREAS: Final = {
             "test_http_probes",
             "test_idempotency",
             "test_import_contracts",
+            "test_listings",
             "test_metrics_page",
             "test_migrations",
             "test_openapi_live",

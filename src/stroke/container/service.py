@@ -83,6 +83,7 @@ class Container(containers.DeclarativeContainer):
         statement_timeout=settings.provided.database.statement_timeout_seconds,
         check_timeout=settings.provided.database.ready_seconds,
         trial_interval=settings.provided.database.trial_seconds,
+        listing_connections=settings.provided.database.listing_connections,
     )
     outcome_repository = providers.Singleton(
         SqlOutcomeRepository,

@@ -54,6 +54,7 @@ _MYSQL_ADVICE: Final = {
     1213: "the transaction was the victim of a deadlock",
     1290: "MySQL is read-only",
     1836: "MySQL is read-only",
+    3024: "a listing took too long for MySQL",
     2003: "MySQL cannot be reached: check MYSQL_HOST and MYSQL_PORT, and that it runs",
     2006: "the connection to MySQL was lost",
     2013: "the connection to MySQL was lost",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -42,7 +43,8 @@ class SqlPredictionRepository(PredictionRepository):
     A call that takes longer than ``statement_timeout`` seconds, the wait for a connection
     included, raises ``StoreUnavailable``. ``check`` has a connection of its own and takes
     ``check_timeout`` seconds at the most; it writes a row and removes it again when nothing was
-    stored for ``trial_interval`` seconds.
+    stored for ``trial_interval`` seconds. At most ``listing_connections`` pages are read at a
+    time; more of them wait, and leave the other connections to predictions.
     """
 
     def __init__(
@@ -52,11 +54,15 @@ class SqlPredictionRepository(PredictionRepository):
         statement_timeout: float,
         check_timeout: float = 2,
         trial_interval: float = 10,
+        listing_connections: int = 2,
     ) -> None:
         self._engine = engine
         self._statement_timeout = statement_timeout
         self._dialect = engine.dialect
         self._on_mysql = engine.dialect.name == "mysql"
+        self._listings = asyncio.Semaphore(listing_connections)
+        # The server ends it, too: a listing that was given up would go on there.
+        self._bounded = f"/*+ MAX_EXECUTION_TIME({math.ceil(statement_timeout * 1000)}) */"
         self._kept = InsertConnection(engine)
         self._check = WriteCheck(engine, seconds=check_timeout, trial_seconds=trial_interval)
         self._insert_into, self._one_row = _insert_parts(engine.dialect)
@@ -151,10 +157,16 @@ class SqlPredictionRepository(PredictionRepository):
         wanted = conditions(narrowed, self._dialect)
         if before is not None:
             wanted.append(table.c.id < min(before, LARGEST_ID))
-        query = select_records().where(*wanted).order_by(table.c.id.desc()).limit(limit)
-        async with self._transaction() as connection:
-            rows = await connection.execute(query)
-            return [to_record(row) for row in rows]
+        query = select_records().prefix_with(self._bounded, dialect="mysql").where(*wanted)
+        query = query.order_by(table.c.id.desc()).limit(limit)
+        with translated():
+            async with (
+                asyncio.timeout(self._statement_timeout),
+                self._listings,
+                self._transaction() as connection,
+            ):
+                rows = await connection.execute(query)
+                return [to_record(row) for row in rows]
 
     @again_after_deadlock
     async def remove(self, prediction_id: int) -> None:
