@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from builders.predictions import patient_json
-from stroke.application.predictions.batch_scoring import BadRow, BatchScorer
+from stroke.application.predictions.batch_scoring import BatchScorer, RejectedPlace
 
 ScorerOf = Callable[[pa.Schema], BatchScorer]
 
@@ -43,7 +43,7 @@ class BatchScorerContract:
 
         assert rows.select(given.schema.names).equals(given.take(pa.array([0, 2])))
         reason = "age must be 0 to 120 years"
-        assert rejects == [BadRow(1, reason), BadRow(3, reason)]
+        assert rejects == [RejectedPlace(1, reason), RejectedPlace(3, reason)]
 
     def test_a_batch_without_a_good_row_gives_none(self, scorer_of: ScorerOf) -> None:
         given = batch_of({"age": 130.0})

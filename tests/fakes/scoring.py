@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from stroke.application.predictions.batch_scoring import BadRow, BatchScorer, ScoredBatch
+from stroke.application.predictions.batch_scoring import BatchScorer, RejectedPlace, ScoredBatch
 
 
 class FakeBatchScorer(BatchScorer):
@@ -23,7 +23,9 @@ class FakeBatchScorer(BatchScorer):
         kept = batch.take(pa.array(good, pa.int64()))
         probabilities = pa.array([ages[at] / 200 for at in good], pa.float64())
         rejects = [
-            BadRow(at, "age must be 0 to 120 years") for at in range(len(ages)) if at not in good
+            RejectedPlace(at, "age must be 0 to 120 years")
+            for at in range(len(ages))
+            if at not in good
         ]
         return ScoredBatch(
             pa.record_batch([*kept.columns, probabilities], schema=self._schema), rejects

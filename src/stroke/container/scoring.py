@@ -12,7 +12,13 @@ from stroke.adapters.arrow.files import score_file as score
 from stroke.adapters.tabular.files import opened_csv
 from stroke.application.predictions.cells import PATIENT_COLUMNS
 from stroke.application.predictions.columnar import ColumnarRiskModel
-from stroke.application.predictions.file_scoring import CsvText, Format, ScoringTally, Store
+from stroke.application.predictions.file_scoring import (
+    CsvText,
+    Format,
+    RejectedLine,
+    ScoringTally,
+    Store,
+)
 from stroke.config import FilesSettings
 
 
@@ -40,7 +46,7 @@ def score_file(
     into: Format,
     *,
     contributions: bool,
-    reject: Callable[[tuple[int, str]], object],
+    reject: Callable[[RejectedLine], object],
     advance: Callable[[int], object],
     note: Callable[[str], object],
     settings: FilesSettings,

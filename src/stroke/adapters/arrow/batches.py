@@ -33,7 +33,7 @@ from stroke.adapters.arrow.screening import (
     screen,
     unfit,
 )
-from stroke.application.predictions.batch_scoring import BadRow, BatchScorer, ScoredBatch
+from stroke.application.predictions.batch_scoring import BatchScorer, RejectedPlace, ScoredBatch
 from stroke.application.predictions.cells import PERSONAL
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.domain.errors import InvalidData, InvalidPatient
@@ -88,7 +88,7 @@ class BatchScoring(BatchScorer):
             try:
                 read.put(index, patient_of(cells))
             except InvalidPatient as error:
-                rejects.append(BadRow(index, str(error)))
+                rejects.append(RejectedPlace(index, str(error)))
             else:
                 fit[index] = True
         kept = batch if fit.all() else batch.filter(pa.array(fit))

@@ -13,14 +13,14 @@ from typing import Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stroke.adapters.arrow.csv_columns import Reject, judge_rows
+from stroke.adapters.arrow.csv_columns import judge_rows
 from stroke.adapters.arrow.csv_header import PREDICTION_ID, Header, added_names
 from stroke.adapters.arrow.csv_rows import BLOCK_BYTES, Indices, RowReader, Rows
 from stroke.adapters.arrow.ordered_map import map_ahead
 from stroke.adapters.arrow.scoring import explained_features, lines
 from stroke.application.predictions.cells import check_account
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
-from stroke.application.predictions.file_scoring import ScoringProgress, Store
+from stroke.application.predictions.file_scoring import RejectedLine, ScoringProgress, Store
 from stroke.domain.patient import Patient
 
 STORE_AT_A_TIME: Final = 1000
@@ -31,7 +31,7 @@ class _Assessed(NamedTuple):
     kept: Indices
     patients: list[Patient]  # the kept rows', when they are to be stored
     scores: Scores | None  # None when no row is kept
-    rejects: list[Reject]
+    rejects: list[RejectedLine]
 
 
 class BulkScoring:
@@ -74,7 +74,7 @@ class BulkScoring:
     def run(
         self,
         write: Callable[[bytes | pa.Buffer], object],
-        reject: Callable[[Reject], object],
+        reject: Callable[[RejectedLine], object],
         advance: Callable[[int], object],
     ) -> ScoringProgress:
         """Score everything and return ``tally``, which is up to date whatever happens.

@@ -28,15 +28,9 @@ from stroke.adapters.arrow.screening import (
     unfit,
 )
 from stroke.application.predictions.cells import PERSONAL
+from stroke.application.predictions.file_scoring import RejectedLine
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.patient import Patient
-
-
-class Reject(NamedTuple):
-    """A row that was not scored: the line it starts on (from 1), and why. Quotes no value."""
-
-    line: int
-    reason: str
 
 
 class Judged(NamedTuple):
@@ -45,7 +39,7 @@ class Judged(NamedTuple):
     read: Columns
     fit: Mask
     patients: list[Patient]
-    rejects: list[Reject]
+    rejects: list[RejectedLine]
 
 
 def judge_rows(rows: Rows, header: Header, *, patients: bool = False) -> Judged:
@@ -60,7 +54,7 @@ def judge_rows(rows: Rows, header: Header, *, patients: bool = False) -> Judged:
             row = rows.row(index)
             patient, length = judged(row, header.positions, header.width)
         except (InvalidPatient, InvalidData) as error:
-            found.rejects.append(Reject(int(rows.lines[index]), str(error)))
+            found.rejects.append(RejectedLine(int(rows.lines[index]), str(error)))
             found.fit[index] = False
         else:
             found.fit[index] = True

@@ -15,12 +15,17 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from stroke.adapters.arrow.bulk import BulkScoring
-from stroke.adapters.arrow.csv_columns import Reject
 from stroke.adapters.arrow.parquet_batches import MAX_DECODED_BYTES
 from stroke.adapters.arrow.tables import ScoredCsv, ScoredParquet, ScoredTable
 from stroke.application.predictions.cells import check_account
 from stroke.application.predictions.columnar import ColumnarRiskModel
-from stroke.application.predictions.file_scoring import CsvText, Format, OpenCsv, ScoringTally
+from stroke.application.predictions.file_scoring import (
+    CsvText,
+    Format,
+    OpenCsv,
+    RejectedLine,
+    ScoringTally,
+)
 from stroke.domain.errors import InvalidData
 
 _ROW_GROUP: Final = 128 * 1024
@@ -34,7 +39,7 @@ def score_file(
     model: ColumnarRiskModel,
     *,
     contributions: bool,
-    reject: Callable[[Reject], object],
+    reject: Callable[[RejectedLine], object],
     advance: Callable[[int], object],
     open_csv: OpenCsv | None = None,
     max_decoded_bytes: int = MAX_DECODED_BYTES,
@@ -92,7 +97,7 @@ def _write(
     table: ScoredTable,
     sink: _Sink,
     *,
-    reject: Callable[[Reject], object],
+    reject: Callable[[RejectedLine], object],
     advance: Callable[[int], object],
     workers: int,
 ) -> ScoringTally:

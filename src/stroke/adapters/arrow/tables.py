@@ -17,7 +17,7 @@ import pyarrow.csv as pacsv
 
 from stroke.adapters.arrow.batches import BatchScoring
 from stroke.adapters.arrow.csv_cells import split
-from stroke.adapters.arrow.csv_columns import Reject, judge_rows
+from stroke.adapters.arrow.csv_columns import judge_rows
 from stroke.adapters.arrow.csv_header import Header, names_of
 from stroke.adapters.arrow.csv_rows import Mask, RowReader, Rows
 from stroke.adapters.arrow.ordered_map import map_ahead
@@ -29,6 +29,7 @@ from stroke.adapters.arrow.parquet_batches import (
 )
 from stroke.application.predictions.batch_scoring import ScoredBatch
 from stroke.application.predictions.columnar import ColumnarRiskModel
+from stroke.application.predictions.file_scoring import RejectedLine
 from stroke.domain.errors import InvalidData
 
 _BATCH_ROWS: Final = BATCH_ROWS
@@ -39,7 +40,7 @@ class Piece(NamedTuple):
 
     scored: pa.RecordBatch
     rows: int
-    rejects: Sequence[Reject]
+    rejects: Sequence[RejectedLine]
     end: int
 
 
@@ -83,7 +84,7 @@ class ScoredParquet(ScoredTable):
                 return batch.num_rows, self._scoring.score(batch)
 
             for count, (rows, bad) in map_ahead(scored, batches, workers=workers):
-                named = [Reject(first + row.place + 1, row.reason) for row in bad]
+                named = [RejectedLine(first + row.place + 1, row.reason) for row in bad]
                 first += count
                 yield Piece(rows, count, named, size * first // total)
 
@@ -116,7 +117,7 @@ class ScoredCsv(ScoredTable):
         for rows, scored, rejects in map_ahead(self._score, self._reader, workers=workers):
             yield Piece(scored, len(rows), rejects, self._reader.bytes_read)
 
-    def _score(self, rows: Rows) -> tuple[Rows, pa.RecordBatch, Sequence[Reject]]:
+    def _score(self, rows: Rows) -> tuple[Rows, pa.RecordBatch, Sequence[RejectedLine]]:
         read, fit, _, rejects = judge_rows(rows, self._header)
         if not fit.any():
             return rows, self._scoring.nothing, rejects

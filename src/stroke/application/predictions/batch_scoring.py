@@ -15,7 +15,7 @@ class ScoringOptions(NamedTuple):
     numbers: bool = False
 
 
-class BadRow(NamedTuple):
+class RejectedPlace(NamedTuple):
     """A row that was not scored: its place in its batch, and why. Quotes no value."""
 
     place: int
@@ -26,7 +26,7 @@ class ScoredBatch(NamedTuple):
     """The rows that could be scored, in their order, and those that could not."""
 
     rows: pa.RecordBatch
-    rejects: list[BadRow]
+    rejects: list[RejectedPlace]
 
 
 class BatchScorer(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from stroke.domain.errors import InvalidData
 from stroke.domain.patient import Patient
@@ -38,6 +38,16 @@ class CsvText:
 
 OpenCsv = Callable[[Path], AbstractContextManager[CsvText]]
 """Opens a table as CSV, whatever its dialect, encoding and packing. Raises ``InvalidData``."""
+
+
+class RejectedLine(NamedTuple):
+    """A row that was not scored: the line it starts on (from 1), and why. Quotes no value.
+
+    In Parquet the line is the row's number.
+    """
+
+    line: int
+    reason: str
 
 
 class Format(StrEnum):

@@ -14,8 +14,7 @@ from builders.predictions import patient
 from fakes.predictions import FakeColumnarRiskModel, FakeRiskModel
 from stroke.adapters.arrow import bulk
 from stroke.adapters.arrow.bulk import BulkScoring
-from stroke.adapters.arrow.csv_columns import Reject
-from stroke.application.predictions.file_scoring import ScoringProgress
+from stroke.application.predictions.file_scoring import RejectedLine, ScoringProgress
 from stroke.domain.errors import InvalidData, RowsUnaccounted, StoreUnavailable
 from stroke.domain.patient import Patient
 
@@ -24,7 +23,7 @@ class Scored:
     """What one run gave."""
 
     def __init__(self, data: bytes, **options: Any) -> None:
-        self.text, self.rejects, self.read = b"", list[Reject](), list[int]()
+        self.text, self.rejects, self.read = b"", list[RejectedLine](), list[int]()
         self.bulk = BulkScoring(io.BytesIO(data), model=FakeColumnarRiskModel(), **options)
         self.tally: ScoringProgress = self.bulk.run(
             self._write, self.rejects.append, self.read.append
