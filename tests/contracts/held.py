@@ -66,7 +66,9 @@ class Code:
         """Read the files of folders. With each comes the prefix of its modules' names."""
         return cls.of(
             {
-                prefix + ".".join(path.relative_to(folder).with_suffix("").parts): path.read_text()
+                prefix + ".".join(path.relative_to(folder).with_suffix("").parts): path.read_text(
+                    "utf-8"
+                )
                 for folder, prefix in folders
                 for path in sorted(folder.rglob("*.py"))
             }
