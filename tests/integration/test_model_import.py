@@ -19,7 +19,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Binarizer, OneHotEncoder, SplineTransformer, StandardScaler
 
@@ -208,6 +208,35 @@ def test_a_pickle_of_another_scikit_learn_is_refused_with_what_to_do(
     assert done.returncode == 1
     assert "1.0.2" in done.stderr
     assert "--python" in done.stderr
+
+
+def test_a_model_in_two_files_with_labels_of_its_own_and_a_threshold(
+    fitted_on: tuple[Any, Any], tmp_path: Path
+) -> None:
+    patients, outcome = fitted_on
+    before = preprocessing().fit(patients)
+    labels = np.where(outcome == 1, "apoplexy", "healthy")
+    model = FixedThresholdClassifier(
+        LogisticRegression(max_iter=1000), threshold=0.2, pos_label="apoplexy"
+    ).fit(before.transform(patients), labels)
+    (tmp_path / "before.pkl").write_bytes(pickle.dumps(before))
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    arguments = ("model", "import", "model.pkl", "-n", "two", "--trust-pickle")
+    unlabelled = stroke(tmp_path, *arguments, "--preprocessor", "before.pkl")
+    assert unlabelled.returncode == 1
+    assert "'apoplexy' and 'healthy'" in unlabelled.stderr
+    done = stroke(
+        tmp_path, *arguments, "--preprocessor", "before.pkl", "--positive-label", "apoplexy"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "threshold 0.2 decides nothing" in done.stderr
+    columns = {name: patients[name].to_numpy() for name in patients.columns}
+    np.testing.assert_allclose(
+        OnnxRiskModel(tmp_path / "models" / "two").score(columns).probability,
+        model.predict_proba(before.transform(patients))[:, 0],
+        rtol=0,
+        atol=1e-6,
+    )
 
 
 def test_a_graph_that_gives_no_probability_is_not_imported(tmp_path: Path) -> None:

@@ -89,10 +89,12 @@ def original_probabilities(model, names, used, probes, positive):
 
 def notes_on(model):
     """Return what to say of a threshold that a wrapper sets: a risk category is not a threshold."""
+    from .columns import inner_models
+
     threshold = getattr(model, "best_threshold_", getattr(model, "threshold", None))
     if isinstance(threshold, float):
         return ["its threshold %.4g decides nothing here: set --medium and --high" % threshold]
-    return []
+    return [note for inner in inner_models(model)[:1] for note in notes_on(inner)]
 
 
 def steps_of(model):
@@ -138,6 +140,7 @@ def convert(source, probes_file, folder, options):
         before = parts_of(load(Path(options["preprocessor"])), "preprocessor")
         beside = [each for each in before if hasattr(each[1], "transform")] + beside
     names = listed_names(found, getattr(model, "n_features_in_", 0))
+    notes = notes_on(model)
     model = assembled(model, beside, names)
     names = names_of(model)
     used = used_columns(model, names)
@@ -162,7 +165,7 @@ def convert(source, probes_file, folder, options):
         "reason": " ".join(reasons[0].split())[:400] if reasons else "",
         "model_type": "imported " + classifier_of(model),
         "libraries": libraries,
-        "notes": notes_on(model),
+        "notes": notes,
         "steps": steps_of(model),
     }
 
