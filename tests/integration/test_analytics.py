@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -29,12 +31,13 @@ from components.containers import MySqlServer, PostgreSqlServer
 from components.lake_events import TOPIC
 from components.object_store import ObjectStore
 from components.processes import RunStroke
+from contracts.analyses import PlacedResultsContract, ReadResults
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.sql.tables import predictions
-from stroke.adapters.sql_sink.results import SqlResults
-from stroke.application.analyses.queries import analyses
+from stroke.adapters.sql_sink.results import RUNS, SqlResults
+from stroke.application.analyses.queries import Analysis, analyses
 from stroke.domain.errors import InvalidData
 
 pytestmark = pytest.mark.anyio
@@ -82,8 +85,8 @@ async def test_the_lake_can_be_read_as_it_was(run_on_lake: RunStroke, filled: La
 
     given = IcebergChanges(filled, as_of=then).read(with_name=False)
 
-    assert [batch["prediction_id"].to_pylist() for batch in given.batches] == [[4]]
-    assert given.point["snapshot_id"] == first.snapshot_id
+    assert [batch["prediction_id"].to_pylist() for batch in given.rows] == [[4]]
+    assert given.position()["snapshot_id"] == first.snapshot_id
     with pytest.raises(InvalidData, match="no snapshot at that time"):
         IcebergChanges(filled, as_of=then - timedelta(days=1)).read(with_name=False)
     done = run_on_lake("analytics", "run", "--output", "reports", "--as-of", "2020-01-01")
@@ -151,6 +154,45 @@ async def test_results_become_tables(
         assert all(len(row) >= width for row in found)
     runs = postgresql.rows(url, "SELECT run FROM stroke_analytics_runs ORDER BY began")
     assert [json.loads(row[0])["predictions"] for row in runs] == [6, 6]
+
+
+class TestSqlResults(PlacedResultsContract):
+    @pytest.fixture
+    def url(self, postgresql: PostgreSqlServer) -> str:
+        return postgresql.new_database()
+
+    @pytest.fixture
+    def store(self, url: str) -> SqlResults:
+        return SqlResults(make_url(url))
+
+    @pytest.fixture
+    def read_results(self, postgresql: PostgreSqlServer, url: str) -> ReadResults:
+        def read(analysis: Analysis) -> list[dict[str, Any]] | None:
+            known = f"SELECT to_regclass('{analysis.table}')"
+            if postgresql.rows(url, known)[0][0] is None:
+                return None
+            # In the order in which they were written, which a heap keeps.
+            found = postgresql.rows(url, f"SELECT row_to_json(t)::text FROM {analysis.table} t")  # noqa: S608
+            return [
+                {k: date.fromisoformat(v) if k == "day" and v else v for k, v in row.items()}
+                for row in (json.loads(text) for (text,) in found)
+            ]
+
+        return read
+
+    @pytest.fixture
+    def read_runs(
+        self, postgresql: PostgreSqlServer, url: str
+    ) -> Callable[[], list[dict[str, Any]]]:
+        def read() -> list[dict[str, Any]]:
+            found = postgresql.rows(url, f"SELECT run FROM {RUNS} ORDER BY began")  # noqa: S608
+            return [json.loads(text) for (text,) in found]
+
+        return read
+
+    @pytest.fixture
+    def blocked(self) -> SqlResults:
+        return SqlResults(make_url("postgresql+asyncpg://me:secret@127.0.0.1:1/nowhere"))
 
 
 def test_a_reader_sees_all_of_one_run_or_all_of_another(

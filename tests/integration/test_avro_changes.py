@@ -109,11 +109,12 @@ def test_an_object_of_many_parts_is_read_by_both_processes(s3: ObjectStore) -> N
     given = AvroChanges(s3.files, f"{bucket}/topics").read(with_name=False)
     ids = dict[int, int]()
     batches = 0
-    for batch in given.batches:
+    for batch in given.rows:
         batches += 1
         for number in batch.column("prediction_id").to_pylist():
             ids[number] = ids.get(number, 0) + 1
     assert ids == dict.fromkeys(range(IN_BLOCK), BLOCKS)
-    assert given.point["events"] == BLOCKS * IN_BLOCK
-    assert given.point["broken_places"] == 0
+    position = given.position()
+    assert position["events"] == BLOCKS * IN_BLOCK
+    assert position["broken_places"] == 0
     assert batches > 5

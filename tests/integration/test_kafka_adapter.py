@@ -14,12 +14,18 @@ import httpx
 import pytest
 from confluent_kafka import Producer
 
+from builders.changes import Batches
+from builders.truth import EVENTS
+from builders.truth_as_avro import kafka_value, schema_text
 from components.change_events import raw_records
 from components.containers import free_port
 from components.scripted_server import ScriptedServer
 from components.stack import PipelineStack
+from contracts.analyses import ChangeSourceContract
 from contracts.doctor import RegistryStage, SchemaRegistryProbeContract
 from contracts.pipeline import PARKABLE, ChangeTopicContract, DeadLetterQueueContract, Write
+from stroke.adapters.avro.envelopes import AvroEnvelopes
+from stroke.adapters.kafka.changes import KafkaChanges
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.topics import KafkaChangeTopic
@@ -355,3 +361,26 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
 
         with pytest.raises(BrokerUnavailable, match=address):
             await away.letters("topic")
+
+
+class TestKafkaChanges(ChangeSourceContract[Batches]):
+    @pytest.fixture
+    async def source(
+        self, pipeline: PipelineStack, topics: KafkaChangeTopic, topic: str, producer: Producer
+    ) -> KafkaChanges:
+        await topics.ensure_topic(topic, {})
+        producer.begin_transaction()
+        for change in EVENTS:
+            producer.produce(topic, kafka_value(change), b"key")
+        producer.commit_transaction()
+        return changes_on(pipeline.bootstrap_servers, topic)
+
+    @pytest.fixture
+    def gone(self, topic: str) -> KafkaChanges:
+        return changes_on(f"127.0.0.1:{free_port()}", topic)
+
+
+def changes_on(bootstrap_servers: str, topic: str) -> KafkaChanges:
+    return KafkaChanges(
+        bootstrap_servers, topic, schema_of=schema_text, envelopes=AvroEnvelopes(), timeout=10
+    )

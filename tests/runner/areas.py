@@ -91,7 +91,9 @@ AREAS: Final = {
             "test_avro_changes",
         }
     ),
-    "spark": frozenset({"test_engine", "test_scoring", "test_spark_image", "test_spark_lake"}),
+    "spark": frozenset(
+        {"test_engine", "test_scoring", "test_sources", "test_spark_image", "test_spark_lake"}
+    ),
     "deploy": frozenset(
         {
             "test_ansible",

@@ -22,8 +22,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
-    """Share one Spark in this process."""
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Share one Spark in this process, with a catalog ``local`` of Iceberg tables."""
     # Where there is no pyspark, nobody asks for it.
     from stroke.adapters.spark.session import spark_session  # noqa: PLC0415
 
@@ -32,6 +32,9 @@ def spark() -> Iterator[Any]:
         "spark.sql.shuffle.partitions": "2",
         # A JVM that lives for two minutes on few rows compiles more than it runs.
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+        "spark.sql.catalog.local": "org.apache.iceberg.spark.SparkCatalog",
+        "spark.sql.catalog.local.type": "hadoop",
+        "spark.sql.catalog.local.warehouse": tmp_path_factory.mktemp("warehouse").as_uri(),
     }
     with spark_session("tests", options, master="local[2]") as session:
         yield session

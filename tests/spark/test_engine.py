@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from pyarrow import fs
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from builders.truth import EVENTS, NEW, OLD, TRUTH, Change
+from builders.changes import loaded, silent
+from builders.truth import EVENTS, NEW, OLD, TRUTH, Change, latest_of
+from contracts.analyses import AnalyticsEngineContract, ChangeSourceContract
+from fakes.analyses import FakeChangeSource, FakePointer
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.results.pointer import FolderPointer
 from stroke.adapters.spark.batches import SparkBatches
-from stroke.adapters.spark.changes import SparkInput, SparkSource, schema_of_changes
+from stroke.adapters.spark.changes import BESIDE, schema_of_changes
 from stroke.adapters.spark.checkpoint import SparkState
-from stroke.adapters.spark.engine import SparkAnalytics
-from stroke.application.analyses.changes import ChangeSource, Input, changes_schema
-from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.adapters.spark.engine import SparkEngine
+from stroke.application.analyses.ports import SourceRead
 from stroke.application.analyses.queries import Analysis, analyses
-from stroke.application.analyses.service import Reached
+from stroke.application.analyses.runs import Reached
 from stroke.application.analyses.views import CHANGES
+from stroke.domain.errors import StoreUnavailable
 
 ANALYSES = {each.name: each for each in analyses(top=2, minimum=1)}
 ODD_FACTORS = [
@@ -36,48 +41,39 @@ ODD_FACTORS = [
 ]
 
 
-class Log(SparkSource):
-    """Change events of the test; a point is how many of them are read."""
-
-    def __init__(self, session: SparkSession, changes: Sequence[Change]) -> None:
-        self.changes = list(changes)
-        self.is_broken = False
-        self._session = session
-
-    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
-        if since and self.is_broken:
-            raise CannotContinue("it was of another table")
-        names = [*CHANGES, *(["name"] if with_name else [])]
-        new = self.changes[since["read"] if since else 0 :]
-        rows = [(*(change.get(name) for name in names), None) for change in new]
-        frame = self._session.createDataFrame(rows, schema_of_changes(with_name=with_name))
-        at = len(self.changes)
-        return SparkInput(frame.repartition(3), lambda beside: {"read": at, **beside})
+def reading(
+    session: SparkSession, changes: Sequence[Change], *, with_name: bool = False
+) -> SourceRead[DataFrame]:
+    """Return what a source of the changes gives; its position is their number."""
+    names = [*CHANGES, *(["name"] if with_name else [])]
+    rows = [(*(change.get(name) for name in names), None) for change in changes]
+    frame = session.createDataFrame(rows, schema_of_changes(with_name=with_name))
+    return SourceRead(frame.repartition(3), lambda: {"read": len(changes)}, len(changes))
 
 
-def silent(what: str, done: int, total: int | None) -> None:
-    pass
+def load(engine: SparkEngine, read: SourceRead[DataFrame], *, with_name: bool = False) -> Any:
+    return engine.load(read, with_name=with_name, on_progress=silent)
 
 
 @pytest.fixture(scope="module")
-def truth(spark: SparkSession) -> Iterator[SparkAnalytics]:
+def truth(spark: SparkSession) -> Iterator[SparkEngine]:
     shuffled = random.Random(1).sample(EVENTS, len(EVENTS))  # noqa: S311
-    engine = SparkAnalytics(spark, Log(spark, shuffled))
-    loaded = engine.load(with_name=False, on_progress=silent)
-    assert (loaded.events, loaded.predictions) == (15, 6)
-    assert loaded.reached == [Reached(OLD, 0, 111), Reached(NEW, 0, 0)]
+    engine = SparkEngine(spark)
+    found = load(engine, reading(spark, shuffled))
+    assert (found.events, found.predictions) == (15, 6)
+    assert found.reached == [Reached(OLD, 0, 111), Reached(NEW, 0, 0)]
     yield engine
-    engine.keep()
+    engine.close()
 
 
 @pytest.mark.parametrize("name", TRUTH)
 def test_an_analysis_gives_the_rows_that_were_checked_by_hand(
-    truth: SparkAnalytics, name: str
+    truth: SparkEngine, name: str
 ) -> None:
     assert_true(truth, name)
 
 
-def assert_true(engine: SparkAnalytics, name: str) -> None:
+def assert_true(engine: SparkEngine, name: str) -> None:
     found = [tuple(row.values()) for row in engine.query(ANALYSES[name]).to_pylist()]
     width = len(TRUTH[name][0])
     assert len(found) == len(TRUTH[name])
@@ -125,15 +121,13 @@ def random_changes(seed: int, count: int) -> list[Change]:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_both_engines_give_the_same_rows_of_the_same_types(spark: SparkSession, seed: int) -> None:
     changes = random_changes(seed, 400)
-    engine = SparkAnalytics(spark, Log(spark, changes))
-    loaded = engine.load(with_name=False, on_progress=silent)
-    schema = changes_schema()
-    batch = pa.RecordBatch.from_pylist([{n: c[n] for n in schema.names} for c in changes], schema)
+    engine = SparkEngine(spark)
+    found = load(engine, reading(spark, changes))
     with DuckDbEngine(memory_mib=256) as embedded:
-        assert embedded.load(iter([batch]), with_name=False) == loaded.predictions
+        assert loaded(embedded, changes).predictions == found.predictions
         for analysis in analyses():
             assert_same(embedded.query(analysis), engine.query(analysis), analysis)
-    engine.keep()
+    engine.close()
 
 
 def assert_same(one: pa.Table, other: pa.Table, analysis: Analysis) -> None:
@@ -147,99 +141,115 @@ def assert_same(one: pa.Table, other: pa.Table, analysis: Analysis) -> None:
         ], analysis.name
 
 
-class Rows(ChangeSource):
-    """The rows of a table, in two batches."""
-
-    def read(self, *, with_name: bool) -> Input:
-        schema = changes_schema(with_name=with_name)
-        rows = [{n: c.get(n) for n in schema.names} for c in EVENTS if c["op"] in "cr"]
-        once = list({row["prediction_id"]: row for row in rows}.values())
-        batches = [pa.RecordBatch.from_pylist(part, schema) for part in (once[:2], once[2:])]
-        return Input(iter(batches), {"table": "predictions"}, len(once), has_events=False)
+def rows() -> FakeChangeSource:
+    """Return the rows of a table as a source in this process gives them."""
+    left = [{**row, "op": "r"} for _, row in sorted(latest_of(EVENTS).items())]
+    return FakeChangeSource(left, has_events=False)
 
 
 def test_rows_of_a_table_give_what_they_give_in_one_process(spark: SparkSession) -> None:
-    engine = SparkAnalytics(spark, SparkBatches(spark, Rows()))
-    loaded = engine.load(with_name=True, on_progress=silent)
-    assert (loaded.has_events, loaded.reached, loaded.point) == (
-        False,
-        (),
-        {"table": "predictions"},
-    )
+    engine = SparkEngine(spark)
+    read = SparkBatches(spark, rows()).read(with_name=True)
+    found = load(engine, read, with_name=True)
+    assert (read.has_events, found.reached, read.position()) == (False, (), {"read": 6})
     with DuckDbEngine(memory_mib=256) as embedded:
-        given = Rows().read(with_name=True)
-        assert embedded.load(given.batches, with_name=True) == loaded.predictions > 2
+        given = rows().read(with_name=True)
+        there = embedded.load(given, with_name=True, on_progress=silent)
+        assert there.predictions == found.predictions > 2
         for analysis in analyses():
             if not analysis.needs_events:
                 assert_same(embedded.query(analysis), engine.query(analysis), analysis)
-    engine.keep()
+    engine.close()
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> SparkState:
-    pointer = FolderPointer(fs.LocalFileSystem(), str(tmp_path / "kept"))
-    return SparkState((tmp_path / "kept").as_uri(), pointer)
+class TestSparkBatches(ChangeSourceContract[DataFrame]):
+    has_events = False
+
+    @pytest.fixture
+    def source(self, spark: SparkSession) -> SparkBatches:
+        return SparkBatches(spark, rows())
+
+    @pytest.fixture
+    def gone(self, spark: SparkSession) -> SparkBatches:
+        away = rows()
+        away.failing = StoreUnavailable("away")
+        return SparkBatches(spark, away)
+
+    def rows_of(self, read: SourceRead[DataFrame]) -> list[dict[str, Any]]:
+        return rows_of(read)
 
 
-def test_runs_that_go_on_give_what_one_run_gives(
-    spark: SparkSession, state: SparkState, tmp_path: Path
-) -> None:
-    log = Log(spark, [])
-    seen = []
-    for end in (0, 4, 12, len(EVENTS), len(EVENTS)):
-        log.changes = list(EVENTS[:end])
-        engine = SparkAnalytics(spark, log, state)
-        loaded = engine.load(with_name=False, on_progress=silent)
-        seen.append((loaded.events, loaded.since))
-        if end == len(EVENTS):
-            for name in TRUTH:
-                assert_true(engine, name)
-        engine.keep()
-
-    assert seen == [
-        (0, None),
-        (4, {"read": 0}),
-        (8, {"read": 4}),
-        (3, {"read": 12}),
-        (0, {"read": 15}),
-    ]
-    assert len(list((tmp_path / "kept").iterdir())) == 2, "one state, and what points to it"
+def rows_of(read: SourceRead[DataFrame]) -> list[dict[str, Any]]:
+    """Return the rows of a frame that are no counts of what is beside them."""
+    events = read.rows.where(f"{BESIDE} IS NULL").drop(BESIDE)
+    return [row.asDict() for row in events.collect()]
 
 
-def test_where_what_is_new_cannot_be_told_everything_is_read(
-    spark: SparkSession, state: SparkState, tmp_path: Path
-) -> None:
-    log = Log(spark, EVENTS[8:])
-    notes = []
-    for make_ready in (
-        lambda: None,
-        lambda: log.changes.extend(EVENTS[:8]),  # older than the first that was known
-        lambda: setattr(log, "is_broken", True),
-        lambda: (tmp_path / "kept" / "state.json").write_text("{}"),
-        lambda: (tmp_path / "kept" / "state.json").write_text("no json"),
-    ):
-        make_ready()
-        engine = SparkAnalytics(spark, log, state)
-        loaded = engine.load(with_name=False, on_progress=silent)
-        notes.append(loaded.note)
-        engine.keep()
+class TestSparkEngine(AnalyticsEngineContract[DataFrame]):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Path:
+        return tmp_path / "kept"
 
-    assert loaded.events == 15
-    assert notes[0] is None
-    assert [str(note).removeprefix("everything was read afresh: ") for note in notes[1:]] == [
-        "an event is older than the first known of its Kafka cluster",
-        "it was of another table",
-        "another version of stroke kept what the last run read",
-        "what the last run kept cannot be read",
-    ]
+    @pytest.fixture
+    def engines(self, spark: SparkSession, place: Path) -> Callable[[], SparkEngine]:
+        def engine() -> SparkEngine:
+            pointer = FolderPointer(fs.LocalFileSystem(), str(place))
+            return SparkEngine(spark, SparkState(place.as_uri(), pointer))
+
+        self._spark = spark
+        return engine
+
+    @pytest.fixture(params=["state.json", "the tables"])
+    def damage(self, request: pytest.FixtureRequest, place: Path) -> Callable[[], None]:
+        def damage() -> None:
+            if request.param == "state.json":
+                (place / "state.json").write_text("[]")
+            else:
+                [state] = place.glob("state-*")
+                shutil.rmtree(state)
+
+        return damage
+
+    def reading(
+        self, changes: Sequence[Change], *, with_name: bool = False
+    ) -> SourceRead[DataFrame]:
+        return reading(self._spark, changes, with_name=with_name)
+
+    def test_every_analysis_of_a_run_that_continues_gives_the_truth(
+        self, engines: Callable[[], SparkEngine], place: Path
+    ) -> None:
+        for first, last in ((0, 4), (4, 12), (12, len(EVENTS))):
+            engine = engines()
+            some = EVENTS[first:last]
+            if engine.resume() is None:
+                self.load(engine, some)
+            else:
+                self.extend(engine, some)
+            if last == len(EVENTS):
+                for name in TRUTH:
+                    assert_true(engine, name)
+            engine.save({"read": last})
+            engine.close()
+
+        assert len(list(place.iterdir())) == 2, "one state, and what points to it"
+        assert json.loads((place / "state.json").read_text())["point"] == {"read": len(EVENTS)}
 
 
-def test_names_are_there_only_on_request_and_never_kept(
-    spark: SparkSession, state: SparkState, tmp_path: Path
-) -> None:
-    engine = SparkAnalytics(spark, Log(spark, EVENTS), state)
-    engine.load(with_name=True, on_progress=silent)
+def test_a_state_that_was_never_written_is_not_resumed(spark: SparkSession, tmp_path: Path) -> None:
+    engine = SparkEngine(spark, SparkState(tmp_path.as_uri(), FakePointer()))
+
+    assert engine.resume() is None
+    load(engine, reading(spark, EVENTS, with_name=True), with_name=True)
+    engine.save({"read": 15})
+    engine.close()
+
+    assert list(tmp_path.iterdir()) == []
+    assert engine.resume() is None
+
+
+def test_names_are_there_only_on_request(spark: SparkSession) -> None:
+    engine = SparkEngine(spark)
+    load(engine, reading(spark, EVENTS, with_name=True), with_name=True)
     named = {each.name: each for each in analyses(with_name=True)}
     assert "name" in engine.query(named["top-risks"]).column_names
-    engine.keep()
-    assert not (tmp_path / "kept").exists()
+    engine.close()

@@ -2,77 +2,135 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from pyarrow import fs
 
 from stroke.adapters.avro.changes import AvroChanges
-from stroke.adapters.avro.envelopes import EnvelopeReader
-from stroke.adapters.duckdb.engine import DuckDbEngine
+from stroke.adapters.avro.envelopes import AvroEnvelopes
+from stroke.adapters.duckdb.engine import Batches, DuckDbEngine
 from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.results.checkpoints import FolderCheckpoints
 from stroke.adapters.results.folder import FolderResults
+from stroke.adapters.results.memory import KeptResults
 from stroke.adapters.sql.snapshot import SqlChanges
 from stroke.adapters.sql_sink.results import SqlResults
-from stroke.application.analyses.changes import ChangeSource
-from stroke.application.analyses.embedded import Continuation, EmbeddedAnalytics
-from stroke.application.analyses.service import AnalyticsEngine, AnalyticsService, ResultStore
+from stroke.application.analyses.ports import (
+    AnalyticsEngine,
+    BatchSource,
+    ChangeSource,
+    Progress,
+    ResultStore,
+)
+from stroke.application.analyses.queries import analyses, chosen
+from stroke.application.analyses.service import AnalyticsService
 from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.container.lake import lake_of, revealed
 from stroke.domain.errors import InvalidSetting
+
+Rows = TypeVar("Rows")
 
 _NAMED: Final = ("iceberg", "db", "kafka")
 _S3: Final = "s3://"
 
 
-def analytics_service(
+@contextmanager
+def duckdb_analytics(
     settings: PipelineSettings,
-    engine: AnalyticsEngine,
+    *,
+    source: str,
+    output: str | ResultStore,
+    as_of: datetime | None = None,
+    checkpoint: str | None = None,
+    memory_mib: int = 1024,
+) -> Iterator[AnalyticsService[Batches]]:
+    """Give what runs analyses of ``source`` in this process, and writes them to ``output``.
+
+    ``source`` is "iceberg", "db", "kafka", or a folder or ``s3://`` prefix of Avro files.
+    ``output`` is a folder, an ``s3://`` prefix, a database's URL, or the store itself.
+    ``checkpoint`` is a folder or prefix for what lets the next run read only what is new. DuckDB
+    uses at most ``memory_mib`` of memory. Raises ``InvalidSetting``.
+    """
+    if checkpoint is not None and (as_of is not None or source != "iceberg"):
+        raise InvalidSetting("--checkpoint is for the change log as it is now (--source iceberg)")
+    changes = _source(settings, source, as_of)
+    kept = None if checkpoint is None else FolderCheckpoints(*place_of(settings.lake, checkpoint))
+    with DuckDbEngine(memory_mib=memory_mib, checkpoints=kept) as engine:
+        yield service_on(
+            engine, changes, settings, engine_name="duckdb", source=source, output=output
+        )
+
+
+def service_on(
+    engine: AnalyticsEngine[Rows],
+    changes: ChangeSource[Rows],
+    settings: PipelineSettings,
     *,
     engine_name: str,
     source: str,
     output: str | ResultStore,
-) -> AnalyticsService:
-    """Return what runs analyses on ``engine`` into ``output``.
+) -> AnalyticsService[Rows]:
+    """Return what runs analyses of ``changes``, which ``source`` names, on ``engine``.
 
-    That is a folder, an ``s3://`` prefix, a database's URL, or the store itself. ``source`` is
-    what ``engine`` reads. Raises ``InvalidSetting``.
+    ``output`` is what ``duckdb_analytics`` takes. Raises ``InvalidSetting``.
     """
     return AnalyticsService(
         engine,
-        _results(settings.lake, output) if isinstance(output, str) else output,
+        changes,
+        results_at(settings.lake, output),
         source_name=source if source in _NAMED else "avro",
         engine_name=engine_name,
-        now=lambda: datetime.now(UTC),
+        now=utc_now,
     )
 
 
-def embedded_analytics(
+def page_of_a_run(
     settings: PipelineSettings,
-    engine: DuckDbEngine,
     *,
     source: str,
-    as_of: datetime | None = None,
-    checkpoint: str | None = None,
-) -> EmbeddedAnalytics:
-    """Return what reads ``source`` into ``engine``, in this process.
+    as_of: datetime | None,
+    minimum: int,
+    memory_mib: int,
+    on_progress: Progress,
+) -> str:
+    """Run all analyses without patients now; return the HTML page of their results.
 
-    ``source`` is "iceberg", "db", "kafka", or a folder or ``s3://`` prefix of Avro files.
-    ``checkpoint`` is a folder or prefix for what lets the next run read only what is new. Raises
-    ``InvalidSetting``.
+    Smaller groups than ``minimum`` report no rates; the others are those of ``duckdb_analytics``.
     """
-    changes = _source(settings, source, as_of)
-    if checkpoint is None:
-        return EmbeddedAnalytics(changes, engine)
-    if as_of is not None or not isinstance(changes, IcebergChanges):
-        raise InvalidSetting("--checkpoint is for the change log as it is now (--source iceberg)")
-    kept = FolderCheckpoints(*place_of(settings.lake, checkpoint), scratch=engine.folder)
-    return EmbeddedAnalytics(changes, engine, Continuation(changes, engine, kept))
+    from stroke.adapters.report.analyses import render  # noqa: PLC0415 -- start-up time
+
+    kept = KeptResults()
+    with duckdb_analytics(
+        settings, source=source, output=kept, as_of=as_of, memory_mib=memory_mib
+    ) as service:
+        wanted = chosen([], analyses(minimum=minimum))
+        service.run(wanted, with_name=False, on_progress=on_progress)
+    return render(kept.run, kept.tables)
 
 
-def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> ChangeSource:
+def page_of_results(settings: PipelineSettings, address: str) -> str:
+    """Return the HTML page of the results in a folder or under an ``s3://`` prefix.
+
+    Raises ``InvalidData`` where no results are.
+    """
+    from stroke.adapters.report.analyses import render  # noqa: PLC0415 -- start-up time
+
+    folder = FolderResults(*place_of(settings.lake, address))
+    run = folder.read_run()
+    written = [each for each in analyses() if each.name in run["rows"] and not each.patient_level]
+    return render(run, [(each, folder.read(each)) for each in written])
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> BatchSource:
     if name == "iceberg":
         return IcebergChanges(lake_of(settings.lake), as_of=as_of)
     if as_of is not None:
@@ -84,7 +142,7 @@ def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> Ch
     return AvroChanges(*place_of(settings.lake, name))
 
 
-def _topic(settings: PipelineSettings) -> ChangeSource:
+def _topic(settings: PipelineSettings) -> BatchSource:
     # Whoever has no Kafka need not have its client.
     from stroke.adapters.kafka.changes import KafkaChanges  # noqa: PLC0415
     from stroke.adapters.kafka.registry import SchemaRegistry  # noqa: PLC0415
@@ -95,20 +153,18 @@ def _topic(settings: PipelineSettings) -> ChangeSource:
         kafka.bootstrap_servers,
         settings.topic,
         schema_of=registry.schema,
-        reader_of=EnvelopeReader,
+        envelopes=AvroEnvelopes(),
         timeout=kafka.timeout_seconds,
     )
 
 
-def _results(settings: LakeSettings, output: str) -> ResultStore:
+def results_at(settings: LakeSettings, output: str | ResultStore) -> ResultStore:
+    """Return the store at ``output``: see ``duckdb_analytics``. Raises ``InvalidSetting``."""
+    if not isinstance(output, str):
+        return output
     if "://" in output and not output.startswith(_S3):
         return SqlResults(results_url(output))
-    return folder_results(settings, output)
-
-
-def folder_results(settings: LakeSettings, address: str) -> FolderResults:
-    """Return the results in a folder or under an ``s3://`` prefix."""
-    return FolderResults(*place_of(settings, address))
+    return FolderResults(*place_of(settings, output))
 
 
 def place_of(settings: LakeSettings, address: str) -> tuple[fs.FileSystem, str]:

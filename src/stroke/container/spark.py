@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import closing, contextmanager
 from datetime import datetime
-from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
@@ -18,20 +16,21 @@ from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.results.pointer import FolderPointer
 from stroke.adapters.spark.batches import SparkBatches
 from stroke.adapters.spark.bucket import S3Access, address_for_spark
-from stroke.adapters.spark.changes import SparkSource
 from stroke.adapters.spark.checkpoint import SparkState
-from stroke.adapters.spark.engine import SparkAnalytics
+from stroke.adapters.spark.engine import SparkEngine
 from stroke.adapters.spark.files import SparkFiles
-from stroke.adapters.spark.kafka import MicroBatch, SparkTopic, topic_options
+from stroke.adapters.spark.kafka import SparkRecords, topic_options, topic_records
 from stroke.adapters.spark.lake import SparkLake, catalog_options
 from stroke.adapters.spark.session import spark_session
 from stroke.adapters.spark.stream import SparkStream
 from stroke.adapters.sql.snapshot import SqlChanges
-from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.application.analyses.ports import ChangeSource, ResultStore
 from stroke.application.analyses.queries import Analysis
-from stroke.application.analyses.service import AnalyticsRun
+from stroke.application.analyses.runs import AnalyticsRun
+from stroke.application.analyses.service import AnalyticsService
+from stroke.application.analyses.stream import StreamBatches
 from stroke.config import LakeSettings, PipelineSettings
-from stroke.container.analytics import analytics_service, place_of
+from stroke.container.analytics import place_of, results_at, service_on, utc_now
 from stroke.container.lake import lake_of, revealed
 from stroke.domain.errors import InvalidSetting
 
@@ -66,26 +65,31 @@ def s3_session(
         yield session
 
 
+@contextmanager
 def spark_analytics(
     settings: PipelineSettings,
     session: SparkSession,
     *,
     source: str,
+    output: str | ResultStore,
     as_of: datetime | None = None,
     checkpoint: str | None = None,
-) -> SparkAnalytics:
-    """Return what runs analyses of ``source`` on Spark.
+) -> Iterator[AnalyticsService[DataFrame]]:
+    """Give what runs analyses of ``source`` on Spark, and writes them to ``output``.
 
-    ``source`` is "iceberg", "db", "kafka", or a folder or ``s3://`` prefix of Avro files.
-    ``checkpoint`` is a folder or prefix, which the workers know, for what lets the next run read
-    only what is new. Raises ``InvalidSetting``.
+    The names are those of ``container.analytics.duckdb_analytics``; ``checkpoint`` is a place that
+    the workers know. Raises ``InvalidSetting``.
     """
     if source != "iceberg" and (as_of is not None or checkpoint is not None):
         raise InvalidSetting("--as-of and --checkpoint are for the change log (--source iceberg)")
     if as_of is not None and checkpoint is not None:
         raise InvalidSetting("--checkpoint is for the change log as it is now: without --as-of")
     state = None if checkpoint is None else spark_state(settings.lake, checkpoint)
-    return SparkAnalytics(session, _source(settings, session, source, as_of), state)
+    changes = _source(settings, session, source, as_of)
+    with closing(SparkEngine(session, state)) as engine:
+        yield service_on(
+            engine, changes, settings, engine_name="spark", source=source, output=output
+        )
 
 
 def analytics_stream(
@@ -100,23 +104,23 @@ def analytics_stream(
 ) -> SparkStream:
     """Return what keeps the results in ``output`` as current as the topic.
 
-    ``on_run`` is told of each batch that is done. Each is counted once, whenever the stream ends.
+    ``on_run`` takes the record of each batch that is done. Each is counted once, whenever the
+    stream ends.
     """
     schema_of = schema_registry(settings).schema
     state = spark_state(settings.lake, checkpoint)
+    batches = StreamBatches[DataFrame](
+        analyses,
+        results_at(settings.lake, output),
+        topic=settings.topic,
+        engine_name="spark",
+        now=utc_now,
+        on_run=on_run,
+    )
 
     def work(records: DataFrame, number: int) -> None:
-        if _is_done(state, number):
-            return  # and killed before Spark took note of it
-        batch = MicroBatch(records, schema_of, topic=settings.topic, number=number)
-        service = analytics_service(
-            settings,
-            SparkAnalytics(records.sparkSession, batch, state),
-            engine_name="spark",
-            source="kafka",
-            output=output,
-        )
-        on_run(service.run(analyses, with_name=False, on_progress=lambda *_: None))
+        source = SparkRecords(lambda: records, schema_of, topic=settings.topic)
+        batches.work(SparkEngine(records.sparkSession, state), source, number)
 
     return SparkStream(
         session,
@@ -125,13 +129,6 @@ def analytics_stream(
         work=work,
         records_at_once=records_at_once,
     )
-
-
-def _is_done(state: SparkState, batch: int) -> bool:
-    try:
-        return (state.resume() or {}).get("batch") == batch
-    except CannotContinue:
-        return False
 
 
 def spark_state(settings: LakeSettings, address: str) -> SparkState:
@@ -146,7 +143,7 @@ def schema_registry(settings: PipelineSettings) -> SchemaRegistry:
 
 def _source(
     settings: PipelineSettings, session: SparkSession, name: str, as_of: datetime | None
-) -> SparkSource:
+) -> ChangeSource[DataFrame]:
     lake = settings.lake
     if name == "iceberg":
         return SparkLake(
@@ -157,24 +154,24 @@ def _source(
         )
     if name == "kafka":
         options = topic_options(settings.kafka.bootstrap_servers, settings.topic)
-        return SparkTopic(session, options, schema_registry(settings).schema)
+        return SparkRecords(
+            lambda: topic_records(session, options),
+            schema_registry(settings).schema,
+            topic=settings.topic,
+        )
     if name == "db":
         return SparkBatches(session, SqlChanges(settings.database.sqlalchemy_url))
     return _avro_files(session, AvroChanges(*place_of(lake, name)))
 
 
 def _avro_files(session: SparkSession, changes: AvroChanges) -> SparkFiles:
-    parts, point = changes.plan()
+    parts, place = changes.plan()
 
     def read(number: int, *, with_name: bool) -> tuple[Sequence[pa.RecordBatch], Mapping[str, int]]:
-        part = parts[number]
-        found = read_avro(part, with_name=with_name)
-        unreadable = not found.readable and part.start == 0
-        beside: dict[str, Any] = asdict(found.counts)
-        beside |= {"broken_places": found.broken_places, "unreadable_objects": int(unreadable)}
-        return found.batches, beside
+        found = read_avro(parts[number], with_name=with_name)
+        return found.batches, found.beside()
 
-    return SparkFiles(session, len(parts), read, point)
+    return SparkFiles(session, len(parts), read, place)
 
 
 def _s3(lake: LakeSettings) -> S3Access:

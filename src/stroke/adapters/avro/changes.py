@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
@@ -16,7 +16,8 @@ from pyarrow import fs
 
 from stroke.adapters.avro.containers import NotAvro, read_head, read_part
 from stroke.adapters.avro.envelopes import EnvelopeReader
-from stroke.application.analyses.changes import ChangeSource, Counts, Input, changes_schema
+from stroke.application.analyses.changes import Counts, changes_schema
+from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
 from stroke.domain.errors import InvalidData, ReplicaUnavailable
 
 PART_BYTES: Final = 32 * 1024 * 1024
@@ -42,19 +43,47 @@ class Part:
 
 @dataclass(slots=True)
 class Found:
-    """What a part holds."""
+    """What a part holds: its events, and what is beside them.
+
+    An object that is no Avro file counts as one of ``unreadable_objects`` in its first part.
+    """
 
     batches: list[pa.RecordBatch] = field(default_factory=list)
     counts: Counts = field(default_factory=Counts)
     broken_places: int = 0
-    readable: bool = True
+    unreadable_objects: int = 0
+
+    def beside(self) -> dict[str, int]:
+        """Return the counts by their names in a position."""
+        return asdict(self.counts) | {
+            "broken_places": self.broken_places,
+            "unreadable_objects": self.unreadable_objects,
+        }
 
 
-class AvroChanges(ChangeSource):
+@dataclass(slots=True)
+class _Total:
+    """What was found in all parts so far."""
+
+    found: Found = field(default_factory=Found)
+    unreadable: list[str] = field(default_factory=list)
+
+    def add(self, part: Part, found: Found) -> None:
+        self.found.counts.add(found.counts)
+        self.found.broken_places += found.broken_places
+        self.found.unreadable_objects += found.unreadable_objects
+        if found.unreadable_objects:
+            self.unreadable.append(part.path)
+
+    def position(self, place: Mapping[str, Any]) -> dict[str, Any]:
+        return {**place, **self.found.beside(), "unreadable": self.unreadable[:_NAMED]}
+
+
+class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
     """The events in all Avro files of ``folder`` of ``files``, read by ``workers`` processes.
 
     Files are those that Kafka Connect's S3 sink writes. What is not an event is counted in the
-    point of the run, and nothing that a file holds ends it: tombstones, records that are no change
+    position, and nothing that a file holds ends it: tombstones, records that are no change
     of a row, values of another kind, places that are broken, and objects that are no Avro files.
     """
 
@@ -66,9 +95,15 @@ class AvroChanges(ChangeSource):
         self._workers = workers
         self._part_bytes = part_bytes
 
-    def read(self, *, with_name: bool) -> Input:
-        parts, point = self.plan()
-        return Input(self._batches(parts, point, with_name=with_name), point)
+    def read(
+        self, since: Position | None = None, *, with_name: bool
+    ) -> SourceRead[Iterator[pa.RecordBatch]]:
+        if since is not None:
+            raise CannotContinue("files have no history")
+        parts, place = self.plan()
+        total = _Total()
+        rows = self._batches(parts, total, with_name=with_name)
+        return SourceRead(rows, lambda: total.position(place))
 
     def plan(self) -> tuple[list[Part], dict[str, Any]]:
         """Return the parts to read, and what they are parts of.
@@ -108,21 +143,11 @@ class AvroChanges(ChangeSource):
         return objects
 
     def _batches(
-        self, parts: Sequence[Part], point: dict[str, Any], *, with_name: bool
+        self, parts: Sequence[Part], total: _Total, *, with_name: bool
     ) -> Iterator[pa.RecordBatch]:
-        total = Counts()
-        broken, unreadable = 0, list[str]()
         for part, found in self._found(parts, with_name=with_name):
-            total.add(found.counts)
-            broken += found.broken_places
-            if not found.readable and part.start == 0:
-                unreadable.append(part.path)
+            total.add(part, found)
             yield from found.batches
-            point |= asdict(total) | {
-                "broken_places": broken,
-                "unreadable_objects": len(unreadable),
-                "unreadable": unreadable[:_NAMED],
-            }
 
     def _found(self, parts: Sequence[Part], *, with_name: bool) -> Iterator[tuple[Part, Found]]:
         """Yield what each part holds, read in processes, a few ahead."""
@@ -163,7 +188,7 @@ def _read_into(found: Found, file: pa.NativeFile, part: Part, shape: pa.Schema) 
     try:
         head = read_head(file)
     except NotAvro:
-        found.readable = False
+        found.unreadable_objects = int(part.start == 0)
         return
     envelopes = EnvelopeReader(head.schema, shape, partition=_partition(part.path))
     records = list[Any]()

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stroke.application.analyses.changes import Counts
+from stroke.application.analyses.ports import EnvelopeFormat, Envelopes
 from stroke.application.analyses.timestamps import TimeUnit
 from stroke.application.analyses.views import binlog_place
 
@@ -34,7 +35,14 @@ class _Rows:
     after: list[Mapping[str, Any]] = field(default_factory=list)
 
 
-class EnvelopeReader:
+class AvroEnvelopes(EnvelopeFormat):
+    """Reads the envelopes of any Avro schema."""
+
+    def envelopes(self, schema: Any, shape: pa.Schema, *, partition: int) -> EnvelopeReader:
+        return EnvelopeReader(schema, shape, partition=partition)
+
+
+class EnvelopeReader(Envelopes):
     """Reads records of one Avro ``schema`` into batches of ``shape``, and counts."""
 
     def __init__(self, schema: Any, shape: pa.Schema, *, partition: int) -> None:

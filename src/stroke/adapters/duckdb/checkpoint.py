@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
-from stroke.application.analyses.checkpoints import CannotContinue
-from stroke.application.analyses.views import CHANGES, clusters_sql, events_sql, words_sql
+from stroke.application.analyses.ports import CannotContinue, Position
+from stroke.application.analyses.views import (
+    CHECKPOINT_SHAPE,
+    OLDER_THAN_ITS_CLUSTER,
+    changed_ids_sql,
+    changed_words_sql,
+    clusters_sql,
+    new_events_sql,
+)
 
 KEPT: Final = "kept"
 """The name that the file's tables have in queries: ``kept.words`` ..."""
@@ -20,22 +26,9 @@ KEPT: Final = "kept"
 # all_events: every event once
 TABLES: Final = ("all_events", "clusters", "words")
 _HEAD: Final = "head"
-_VERSION: Final = 1
-_SHAPE: Final = json.dumps([_VERSION, *CHANGES.items()])
-
-# The sink may have stored an event that it had stored before.
-_NEW_EVENTS: Final = (
-    f"{events_sql()} EXCEPT "  # noqa: S608
-    "SELECT * FROM kept.all_events SEMI JOIN changes USING (cluster, kafka_partition, place)"
-)
-_IDS: Final = "SELECT DISTINCT prediction_id FROM changes WHERE prediction_id IS NOT NULL"
-_NEW_WORDS: Final = words_sql(
-    of="""(
-        SELECT * FROM kept.words SEMI JOIN told USING (prediction_id)
-        UNION ALL BY NAME SELECT * FROM changes
-    )""",
-    clusters="kept.clusters",
-)
+_NEW_EVENTS: Final = new_events_sql(saved="kept.all_events")
+_CHANGED_IDS: Final = changed_ids_sql()
+_NEW_WORDS: Final = changed_words_sql(saved="kept.words", clusters="kept.clusters")
 
 
 class Kept:
@@ -46,8 +39,8 @@ class Kept:
         self._folder = folder
         self._path: Path | None = None
 
-    def open(self, path: Path) -> Mapping[str, Any]:
-        """Return the point that a file was made at. Raises ``CannotContinue``."""
+    def open(self, path: Path) -> Position:
+        """Return the position that a file was made at. Raises ``CannotContinue``."""
         try:
             self._attach(path)
             found = self._run(
@@ -58,32 +51,38 @@ class Kept:
             if [name for (name,) in found.fetchall()] != sorted((*TABLES, _HEAD)):
                 raise CannotContinue("what the last run kept is something else")
             [(shape, point)] = self._run("SELECT shape, point FROM kept.head").fetchall()
-        except (duckdb.Error, ValueError) as error:
+            if shape != CHECKPOINT_SHAPE:
+                raise CannotContinue("another version of stroke kept what the last run read")
+            known: Any = json.loads(point)
+        except (duckdb.Error, ValueError, TypeError, RecursionError) as error:
             raise CannotContinue("what the last run kept cannot be read") from error
-        if shape != _SHAPE:
-            raise CannotContinue("another version of stroke kept what the last run read")
-        known: dict[str, Any] = json.loads(point)
+        if not isinstance(known, dict):
+            raise CannotContinue("what the last run kept cannot be read")
         return known
 
     def extend(self) -> None:
         """Take the table ``changes`` in. Raises ``CannotContinue``."""
         self._keep_order()
         self._run(f"CREATE OR REPLACE TABLE new_events AS {_NEW_EVENTS}")
-        self._run(f"CREATE OR REPLACE TABLE told AS {_IDS}")
+        self._run(f"CREATE OR REPLACE TABLE changed_ids AS {_CHANGED_IDS}")
         self._run(f"CREATE OR REPLACE TABLE new_words AS {_NEW_WORDS}")
-        self._run("DELETE FROM kept.words WHERE prediction_id IN (SELECT prediction_id FROM told)")
+        self._run(
+            "DELETE FROM kept.words WHERE prediction_id IN (SELECT prediction_id FROM changed_ids)"
+        )
         self._run("INSERT INTO kept.words BY NAME SELECT * FROM new_words")
         self._run("INSERT INTO kept.all_events BY NAME SELECT * FROM new_events")
 
-    def written(self, point: Mapping[str, Any]) -> Path:
-        """Return the file, closed, as of ``point``: that which is open, or else a new one."""
+    def written(self, position: Position) -> Path:
+        """Return the file, closed, as of ``position``: that which is open, or else a new one."""
         if self._path is None:
             self._attach(self._folder / "checkpoint.duckdb")
             self._run("CREATE TABLE kept.head (shape VARCHAR, point VARCHAR)")
             for table in TABLES:
                 self._run(f"CREATE TABLE kept.{table} AS SELECT * FROM memory.{table}")  # noqa: S608
         self._run("DELETE FROM kept.head")
-        self._run("INSERT INTO kept.head VALUES (?, ?)", [_SHAPE, json.dumps(dict(point))])
+        self._run(
+            "INSERT INTO kept.head VALUES (?, ?)", [CHECKPOINT_SHAPE, json.dumps(dict(position))]
+        )
         return self.close()
 
     def close(self) -> Path:
@@ -106,7 +105,7 @@ class Kept:
             "USING (each) WHERE now.began < before.began"
         )
         if found.fetchall() != [(0,)]:
-            raise CannotContinue("an event is older than the first known of its Kafka cluster")
+            raise CannotContinue(OLDER_THAN_ITS_CLUSTER)
         self._run(
             f"INSERT INTO kept.clusters SELECT * FROM ({clusters_sql()}) AS now "  # noqa: S608
             "WHERE each NOT IN (SELECT each FROM kept.clusters)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,11 +13,21 @@ import pyarrow as pa
 
 from stroke.adapters.duckdb.checkpoint import KEPT, Kept
 from stroke.adapters.duckdb.faults import translated
-from stroke.application.analyses.changes import BatchEngine, changes_schema
-from stroke.application.analyses.checkpoints import CannotContinue, IncrementalEngine
+from stroke.application.analyses.changes import changes_schema
+from stroke.application.analyses.ports import (
+    AnalyticsEngine,
+    CannotContinue,
+    CheckpointStore,
+    Loaded,
+    Position,
+    Progress,
+    SourceRead,
+)
 from stroke.application.analyses.queries import Analysis
-from stroke.application.analyses.service import Reached
+from stroke.application.analyses.runs import Reached
 from stroke.application.analyses.views import clusters_sql, events_sql, snapshot_sql, words_sql
+
+Batches = Iterator[pa.RecordBatch]
 
 # An older table may hold text that is no list of names: it names nothing.
 _FACTORS: Final = """
@@ -30,15 +40,24 @@ FROM (
 """
 
 
-class DuckDbEngine(BatchEngine, IncrementalEngine):
+class DuckDbEngine(AnalyticsEngine[Batches]):
     """Holds the changes in at most ``memory_mib`` of memory, and beyond that in temporary files.
 
-    ``folder`` is where these are. To be used in a ``with`` block, which removes it.
+    Where there are ``checkpoints``, a run continues from the last one. To be used in a ``with``
+    block, which removes the temporary files.
     """
 
-    def __init__(self, *, memory_mib: int = 1024, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        memory_mib: int = 1024,
+        threads: int | None = None,
+        checkpoints: CheckpointStore | None = None,
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._has_names = False
         self._temporary = tempfile.TemporaryDirectory(prefix="stroke-analytics-")
-        self.folder: Final = Path(self._temporary.name)
+        self._folder = Path(self._temporary.name)
         config: dict[str, Any] = {
             "memory_limit": f"{memory_mib}MiB",
             "temp_directory": self._temporary.name,
@@ -51,7 +70,7 @@ class DuckDbEngine(BatchEngine, IncrementalEngine):
         self._database = duckdb.connect(config=config)
         # Where Python looks interactive it would be written to stdout, among the results.
         self._database.execute("SET enable_progress_bar = false")
-        self._kept = Kept(self._database, self.folder)
+        self._kept = Kept(self._database, self._folder)
 
     def __enter__(self) -> Self:
         return self
@@ -62,30 +81,38 @@ class DuckDbEngine(BatchEngine, IncrementalEngine):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._database.close()
         self._temporary.cleanup()
 
-    def load(self, batches: Iterator[pa.RecordBatch], *, with_name: bool) -> int:
+    def resume(self) -> Position | None:
+        self._kept.close()
+        path = None if self._checkpoints is None else self._checkpoints.load(self._folder)
+        return None if path is None else self._kept.open(path)
+
+    def load(self, read: SourceRead[Batches], *, with_name: bool, on_progress: Progress) -> Loaded:
         self._kept.close()  # of a checkpoint that did not fit
+        self._has_names = with_name
         run = self._database.execute
         with translated("the change log"):
-            self._take(batches, with_name=with_name)
+            events = self._take(read, on_progress, with_name=with_name)
             run(f"CREATE OR REPLACE TABLE clusters AS {clusters_sql()}")
             run(f"CREATE OR REPLACE TABLE all_events AS {events_sql()}")
             words = words_sql(clusters="clusters", with_name=with_name)
             run(f"CREATE OR REPLACE TABLE words AS {words}")
             run("DROP TABLE changes")
-            return self._look_at("memory", with_name=with_name)
+            predictions = self._look_at("memory", with_name=with_name)
+        return Loaded(events, predictions, self._reached() if read.has_events else ())
 
-    def resume(self, checkpoint: Path) -> Mapping[str, Any]:
-        return self._kept.open(checkpoint)
-
-    def extend(self, batches: Iterator[pa.RecordBatch]) -> int:
+    def extend(self, read: SourceRead[Batches], *, on_progress: Progress) -> Loaded:
         try:
-            self._take(batches, with_name=False)
+            events = self._take(read, on_progress, with_name=False)
             self._kept.extend()
             self._database.execute("DROP TABLE changes")
-            return self._look_at(KEPT, with_name=False)
+            predictions = self._look_at(KEPT, with_name=False)
+            return Loaded(events, predictions, self._reached() if read.has_events else ())
         except duckdb.Error as error:
             raise CannotContinue("what the last run kept cannot be used") from error
 
@@ -93,21 +120,30 @@ class DuckDbEngine(BatchEngine, IncrementalEngine):
         with translated(analysis.name):
             return self._database.sql(analysis.sql).to_arrow_table()
 
-    def reached(self) -> Sequence[Reached]:
+    def save(self, position: Position) -> None:
+        if self._checkpoints is not None and not self._has_names:
+            with translated("the checkpoint"):
+                path = self._kept.written(position)
+            self._checkpoints.save(path)
+
+    def _reached(self) -> Sequence[Reached]:
         found = self._database.execute(
             "SELECT cluster, kafka_partition, MAX(place) FROM events GROUP BY ALL ORDER BY ALL"
         )
         return [Reached(*row) for row in found.fetchall()]
 
-    def checkpoint(self, point: Mapping[str, Any]) -> Path:
-        with translated("the checkpoint"):
-            return self._kept.written(point)
-
-    def _take(self, batches: Iterator[pa.RecordBatch], *, with_name: bool) -> None:
-        reader = pa.RecordBatchReader.from_batches(changes_schema(with_name=with_name), batches)
+    def _take(self, read: SourceRead[Batches], on_progress: Progress, *, with_name: bool) -> int:
+        """Make the table ``changes``; return how many rows it has. Raises what the source does."""
+        rows = _CountedRows(read, on_progress)
+        reader = pa.RecordBatchReader.from_batches(changes_schema(with_name=with_name), iter(rows))
         self._database.register("given", reader)
-        self._database.execute("CREATE OR REPLACE TABLE changes AS SELECT * FROM given")
-        self._database.unregister("given")
+        try:
+            self._database.execute("CREATE OR REPLACE TABLE changes AS SELECT * FROM given")
+        except duckdb.Error as error:
+            raise rows.failure or error  # noqa: B904 -- DuckDB's wraps the source's
+        finally:
+            self._database.unregister("given")
+        return rows.count
 
     def _look_at(self, where: str, *, with_name: bool) -> int:
         """Make the views, of the tables that are in the database ``where``."""
@@ -122,3 +158,26 @@ class DuckDbEngine(BatchEngine, IncrementalEngine):
             run(f"CREATE OR REPLACE VIEW {name} AS {query}")
         [(count,)] = run("SELECT COUNT(*) FROM latest").fetchall()
         return int(count)
+
+
+class _CountedRows:
+    """The batches of a source, counted as they pass.
+
+    ``failure`` is what ended them: DuckDB quotes it in the text of an error of its own.
+    """
+
+    def __init__(self, read: SourceRead[Batches], on_progress: Progress) -> None:
+        self.count = 0
+        self.failure: BaseException | None = None
+        self._read = read
+        self._on_progress = on_progress
+
+    def __iter__(self) -> Batches:
+        try:
+            for batch in self._read.rows:
+                self.count += batch.num_rows
+                self._on_progress("reading", self.count, self._read.total)
+                yield batch
+        except BaseException as failure:
+            self.failure = None if isinstance(failure, GeneratorExit) else failure
+            raise

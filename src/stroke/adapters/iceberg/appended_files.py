@@ -9,7 +9,7 @@ from pyiceberg.manifest import DataFile, ManifestEntryStatus
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation, Snapshot
 
-from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.application.analyses.ports import CannotContinue
 
 
 def added_files(table: Table, since: int | None, until: Snapshot) -> Iterator[DataFile]:

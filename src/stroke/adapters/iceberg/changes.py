@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,77 +16,81 @@ from pyiceberg.table.snapshots import Snapshot
 from stroke.adapters.iceberg.appended_files import added_files, check_appends
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.statistics import avro_events, is_avro
-from stroke.application.analyses.changes import ChangeSource, Input, changes_schema
-from stroke.application.analyses.checkpoints import CannotContinue, IncrementalSource
+from stroke.application.analyses.changes import changes_schema
+from stroke.application.analyses.ports import (
+    CannotContinue,
+    ChangeHistory,
+    ChangeSource,
+    Position,
+    SourceRead,
+)
 from stroke.domain.errors import InvalidData
 
 _EVENT: Final = ("op", "ts_us", "before.id", "_kafka_metadata")
 _RENAMED: Final = {"timestamp_us": "timestamp"}
 _AT_ONCE: Final = 4  # files
+_NO_SNAPSHOT: Final = object()
+
+Batches = Iterator[pa.RecordBatch]
 
 
-class IcebergChanges(ChangeSource, IncrementalSource):
+class IcebergChanges(ChangeSource[Batches], ChangeHistory):
     """The events of the table ``lake``, or what they were ``as_of`` a time (aware)."""
 
     def __init__(self, lake: Lake, *, as_of: datetime | None = None) -> None:
         self._lake = lake
         self._as_of = as_of
 
-    def read(self, *, with_name: bool) -> Input:
+    def read(self, since: Position | None = None, *, with_name: bool) -> SourceRead[Batches]:
         table = self._lake.load()
         snapshot = self._snapshot(table)
-        if snapshot is None:  # nothing was ever committed
-            return Input(iter(()), self._point(table, None), 0)
+        now = self._position(table, snapshot)
+        if now == since or (since is None and snapshot is None):  # nothing is new, or ever was
+            return SourceRead(iter(()), lambda: now, 0)
+        begin = None if since is None else self._begin(since, now)
+        snapshot = _there(snapshot)
         with unavailable(self._lake.identifier):
-            tasks = list(table.scan(snapshot_id=snapshot.snapshot_id).plan_files())
-        return self._input(table, snapshot, tasks, changes_schema(with_name=with_name))
+            if since is None:
+                tasks = list(table.scan(snapshot_id=snapshot.snapshot_id).plan_files())
+            else:
+                tasks = [FileScanTask(file) for file in added_files(table, begin, snapshot)]
+        rows = self._rows(table, snapshot, tasks, changes_schema(with_name=with_name))
+        return SourceRead(rows, lambda: now, sum(task.file.record_count for task in tasks))
 
-    def now(self) -> Mapping[str, Any]:
-        """Return the point that a run would read to."""
+    def now(self) -> Position:
+        """Return the position that a run would read to."""
         table = self._lake.load()
-        return self._point(table, self._snapshot(table))
+        return self._position(table, self._snapshot(table))
 
-    def check_follows(self, since: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Raise ``CannotContinue`` when it is not known what was added between two points."""
+    def check_follows(self, since: Position, now: Position) -> None:
         if now != since:
             table = self._lake.load()
             snapshot = table.snapshot_by_id(now["snapshot_id"]) if now["snapshot_id"] else None
             check_appends(table, self._begin(since, now), _there(snapshot))
 
-    def read_since(self, point: Mapping[str, Any]) -> Input:
-        table = self._lake.load()
-        snapshot = self._snapshot(table)
-        now = self._point(table, snapshot)
-        if now == point:
-            return Input(iter(()), now, 0)
-        begin, snapshot = self._begin(point, now), _there(snapshot)
-        with unavailable(self._lake.identifier):
-            tasks = [FileScanTask(file) for file in added_files(table, begin, snapshot)]
-        return self._input(table, snapshot, tasks, changes_schema())
-
     @staticmethod
-    def _begin(since: Mapping[str, Any], now: Mapping[str, Any]) -> int | None:
+    def _begin(since: Position, now: Position) -> int | None:
         """Return the snapshot that was read last of the same table, None for an empty table."""
         if (since.get("table"), since.get("uuid")) != (now["table"], now["uuid"]):
             raise CannotContinue("it was of another table")
-        begin: int | None = since["snapshot_id"]
+        begin = since.get("snapshot_id", _NO_SNAPSHOT)
+        if begin is not None and type(begin) is not int:
+            raise CannotContinue("it names no snapshot")
         return begin
 
-    def _point(self, table: Table, snapshot: Snapshot | None) -> dict[str, Any]:
+    def _position(self, table: Table, snapshot: Snapshot | None) -> dict[str, Any]:
         return {
             "table": self._lake.identifier,
             "uuid": str(table.metadata.table_uuid),
             "snapshot_id": None if snapshot is None else snapshot.snapshot_id,
         }
 
-    def _input(
+    def _rows(
         self, table: Table, snapshot: Snapshot, tasks: Sequence[FileScanTask], schema: pa.Schema
-    ) -> Input:
+    ) -> Batches:
         wanted = (*_EVENT, *_stored(table, snapshot, schema))
         scan = table.scan(selected_fields=wanted, snapshot_id=snapshot.snapshot_id)
-        batches = self._batches(table, scan.projection(), tasks, schema)
-        total = sum(task.file.record_count for task in tasks)
-        return Input(batches, self._point(table, snapshot), total)
+        return self._batches(table, scan.projection(), tasks, schema)
 
     def _snapshot(self, table: Table) -> Snapshot | None:
         if self._as_of is None:
@@ -105,7 +109,7 @@ class IcebergChanges(ChangeSource, IncrementalSource):
         projection: Any,
         tasks: Sequence[FileScanTask],
         schema: pa.Schema,
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Batches:
         reading = ArrowScan(table.metadata, table.io, projection, AlwaysTrue())
         columnar = [task for task in tasks if not is_avro(task.file)]
         with unavailable(self._lake.identifier):

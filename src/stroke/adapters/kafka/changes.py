@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -18,12 +18,14 @@ from stroke.adapters.kafka.topics import (
     read,
 )
 from stroke.adapters.kafka.wire_format import AvroReader, SchemaOf, Undecodable, unframed
-from stroke.application.analyses.changes import (
+from stroke.application.analyses.changes import Counts, changes_schema
+from stroke.application.analyses.ports import (
+    CannotContinue,
     ChangeSource,
-    Counts,
+    EnvelopeFormat,
     Envelopes,
-    Input,
-    changes_schema,
+    Position,
+    SourceRead,
 )
 from stroke.domain.errors import InvalidData
 
@@ -32,16 +34,10 @@ Record = tuple[int, bytes | None]
 """Its offset, and its value: none for a tombstone."""
 
 
-class ReaderOf(Protocol):
-    """Makes what reads the envelopes of one Avro schema into batches of ``shape``."""
-
-    def __call__(self, schema: Any, shape: pa.Schema, *, partition: int) -> Envelopes: ...
-
-
-class KafkaChanges(ChangeSource):
+class KafkaChanges(ChangeSource[Iterator[pa.RecordBatch]]):
     """What ``topic`` holds now: its committed records, in the order of their offsets.
 
-    What is no event is counted in the point of the run, and ends nothing: tombstones, and records
+    What is no event is counted in the position, and ends nothing: tombstones, and records
     that are no change of a row. ``timeout`` (seconds) is how long the broker may say nothing.
     """
 
@@ -51,22 +47,28 @@ class KafkaChanges(ChangeSource):
         topic: str,
         *,
         schema_of: SchemaOf,
-        reader_of: ReaderOf,
+        envelopes: EnvelopeFormat,
         timeout: float,
     ) -> None:
         self._servers = bootstrap_servers
         self._topic = topic
         self._schema_of = schema_of
-        self._reader_of = reader_of
+        self._format = envelopes
         self._timeout = timeout
 
-    def read(self, *, with_name: bool) -> Input:
-        """Raise ``BrokerUnavailable`` where Kafka or the registry is away, as the batches do."""
-        point: dict[str, Any] = {"topic": self._topic, **asdict(Counts())}
-        return Input(self._batches(point, changes_schema(with_name=with_name)), point)
+    def read(
+        self, since: Position | None = None, *, with_name: bool
+    ) -> SourceRead[Iterator[pa.RecordBatch]]:
+        if since is not None:
+            raise CannotContinue("a run on a topic reads what the topic holds")
+        counts = Counts()
+        return SourceRead(
+            self._batches(counts, changes_schema(with_name=with_name)),
+            lambda: {"topic": self._topic, **asdict(counts)},
+        )
 
-    def _batches(self, point: dict[str, Any], shape: pa.Schema) -> Iterator[pa.RecordBatch]:
-        total = Counts()
+    def _batches(self, total: Counts, shape: pa.Schema) -> Iterator[pa.RecordBatch]:
+        """Give the batches; add to ``total`` what is beside them."""
         with broken_off(self._servers), committed_consumer(self._servers) as consumer:
             numbers = partitions(consumer, self._topic, self._timeout)
             if not numbers:
@@ -76,14 +78,13 @@ class KafkaChanges(ChangeSource):
                 )
             for number in numbers:
                 events = PartitionReader(
-                    self._schema_of, partial(self._reader_of, shape=shape, partition=number)
+                    self._schema_of, partial(self._format.envelopes, shape=shape, partition=number)
                 )
                 messages = read(consumer, self._topic, number, start=0, timeout=self._timeout)
                 records = ((offset_of(message), message.value()) for message in messages)
                 while some := list(islice(records, _BATCH_RECORDS)):
                     yield from events.batches(some)
                 total.add(events.counts())
-                point |= asdict(total)
 
 
 class PartitionReader:

@@ -8,7 +8,7 @@ from typing import Final
 from pyarrow import fs
 
 from stroke.adapters.results.atomic_files import WholeFiles
-from stroke.application.analyses.checkpoints import CannotContinue, CheckpointStore
+from stroke.application.analyses.ports import CannotContinue, CheckpointStore
 
 NAME: Final = "latest.duckdb"
 
@@ -16,15 +16,14 @@ NAME: Final = "latest.duckdb"
 class FolderCheckpoints(CheckpointStore):
     """Keeps a checkpoint in ``folder`` of ``system``, which on disk only its owner may enter.
 
-    Copies are put into ``scratch``. Of two runs at the same time the one that ends last is kept.
+    Of two runs at the same time the one that ends last is kept.
     """
 
-    def __init__(self, system: fs.FileSystem, folder: str, *, scratch: Path) -> None:
+    def __init__(self, system: fs.FileSystem, folder: str) -> None:
         self._files = WholeFiles(system, folder, private=True)
-        self._scratch = scratch
 
-    def load(self) -> Path | None:
-        copy = self._scratch / NAME
+    def load(self, folder: Path) -> Path | None:
+        copy = folder / NAME
         try:
             self._files.fetch(NAME, copy)
         except FileNotFoundError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any, Final
 
 import pyarrow as pa
@@ -10,8 +11,9 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from stroke.adapters.results.atomic_files import WholeFiles
+from stroke.application.analyses.ports import ResultStore
 from stroke.application.analyses.queries import Analysis
-from stroke.application.analyses.service import AnalyticsRun, ResultStore
+from stroke.application.analyses.runs import AnalyticsRun
 from stroke.domain.errors import InvalidData
 
 RUN: Final = "run.json"
@@ -36,13 +38,12 @@ class FolderResults(ResultStore):
     def read_run(self) -> dict[str, Any]:
         """Return the record of the last run. Raises ``InvalidData``."""
         try:
-            run: dict[str, Any] = json.loads(self._files.read(RUN))
-        except (OSError, ValueError) as error:
+            return _run_of(json.loads(self._files.read(RUN)))
+        except (OSError, ValueError, RecursionError) as error:
             raise InvalidData(
                 f"{self._files.folder} has no {RUN} that can be read: write results there first "
                 "(`stroke analytics run --output`)"
             ) from error
-        return run
 
     def read(self, analysis: Analysis) -> pa.Table:
         """Return the rows of an analysis. Raises ``InvalidData``."""
@@ -51,3 +52,21 @@ class FolderResults(ResultStore):
             return pq.read_table(self._files.path(name), filesystem=self._files.system)
         except (OSError, pa.ArrowException) as error:
             raise InvalidData(f"{name} in {self._files.folder} cannot be read") from error
+
+
+def _run_of(said: Any) -> dict[str, Any]:
+    """Return what a file says, if it is the record of a run. Raises ``ValueError``."""
+    match said:
+        case {
+            "engine": str(),
+            "source": str(),
+            "began": str(began),
+            "seconds": int() | float(),
+            "point": dict(),
+            "events": int(),
+            "predictions": int(),
+            "rows": dict(),
+        }:
+            datetime.fromisoformat(began)
+            return {**said}
+    raise ValueError("no record of a run")

@@ -1,11 +1,9 @@
-"""What Spark reads: change events as a DataFrame with the columns of ``CHANGES``."""
+"""What Spark reads: change events as a DataFrame of ``CHANGES`` (and ``name``) and ``BESIDE``."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as sf
@@ -18,31 +16,6 @@ BESIDE: Final = "beside"
 _OPERATIONS: Final = ("c", "r", "u", "d")
 _STORED: Final = {"timestamp_us": "timestamp"}
 _OF_SQL: Final = {"BIGINT": "bigint", "DOUBLE": "double", "VARCHAR": "string"}
-
-
-@dataclass(frozen=True, slots=True)
-class SparkInput:
-    """A ``frame`` of ``CHANGES`` (and ``name``, if asked for) and ``BESIDE``.
-
-    ``point`` makes of the number of rows by what is beside the events the point that the run
-    reaches, as JSON takes it. Without events (``has_events``) the frame has the rows themselves.
-    """
-
-    frame: DataFrame
-    point: Callable[[Mapping[str, int]], Mapping[str, Any]]
-    has_events: bool = True
-
-
-class SparkSource(Protocol):
-    """Where Spark reads change events."""
-
-    @abstractmethod
-    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
-        """Plan to read what came after a point, or everything for None.
-
-        Raises ``CannotContinue`` when what came after cannot be told, ``ReplicaUnavailable``,
-        ``BrokerUnavailable`` or ``InvalidData``.
-        """
 
 
 def schema_of_changes(*, with_name: bool) -> str:
@@ -93,3 +66,12 @@ def strange(envelope: str) -> Column:
 
 def _number(envelope: str) -> Column:
     return sf.coalesce(sf.col(f"{envelope}after.id"), sf.col(f"{envelope}before.id"))
+
+
+def counted_beside(frame: DataFrame) -> dict[str, int]:
+    """Return the number of rows by what is beside the events.
+
+    Reads the frame once more where it is not cached.
+    """
+    others = frame.where(f"{BESIDE} IS NOT NULL").groupBy(BESIDE).count()
+    return {row[0]: row[1] for row in others.collect()}

@@ -1,31 +1,40 @@
-"""SparkAnalytics: the views and the analyses, in Spark's SQL."""
+"""SparkEngine: the views and the analyses, in Spark's SQL."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
-from stroke.adapters.spark.changes import BESIDE, SparkInput, SparkSource
+from stroke.adapters.spark.changes import BESIDE
 from stroke.adapters.spark.checkpoint import SparkState
 from stroke.adapters.spark.faults import translated
-from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.application.analyses.ports import (
+    AnalyticsEngine,
+    CannotContinue,
+    Loaded,
+    Position,
+    Progress,
+    SourceRead,
+)
 from stroke.application.analyses.queries import Analysis
-from stroke.application.analyses.service import AnalyticsEngine, Loaded, Progress, Reached
+from stroke.application.analyses.runs import Reached
 from stroke.application.analyses.views import (
     CHANGES,
     EVENTS,
+    OLDER_THAN_ITS_CLUSTER,
+    changed_ids_sql,
+    changed_words_sql,
     clusters_sql,
     events_sql,
+    new_events_sql,
     snapshot_sql,
     words_sql,
 )
 
-_CHANGES: Final = ", ".join(CHANGES)
-_EVENTS: Final = ", ".join(EVENTS)
 # An older table may hold text that is no list of names: it names nothing.
 _FACTORS: Final = """
 SELECT list, times, pos + 1 AS ordinal, factor
@@ -35,49 +44,59 @@ FROM (
 )
 LATERAL VIEW POSEXPLODE(FROM_JSON(list, 'ARRAY<STRING>')) AS pos, factor
 """
-# The sink may have stored an event that it had stored before.
-_NEW_EVENTS: Final = (
-    f"{events_sql()} EXCEPT SELECT {_EVENTS} FROM kept_events "  # noqa: S608
-    "LEFT SEMI JOIN changes USING (cluster, kafka_partition, place)"
+_CHANGES: Final = ", ".join(CHANGES)
+_EVENTS: Final = ", ".join(EVENTS)
+_EVENTS_NOW: Final = (
+    f"SELECT {_EVENTS} FROM kept_events UNION ALL ({new_events_sql(saved='kept_events')})"  # noqa: S608
 )
-_TOLD: Final = "SELECT DISTINCT prediction_id FROM changes WHERE prediction_id IS NOT NULL"
+_WORDS_NOW: Final = (
+    f"SELECT {_CHANGES} FROM kept_words ANTI JOIN changed_ids USING (prediction_id) UNION ALL "  # noqa: S608
+    + changed_words_sql(saved="kept_words", clusters="clusters")
+)
 
 
-class SparkAnalytics(AnalyticsEngine):
-    """Runs analyses of ``source``. Results pass through the driver, which must hold each one.
+class SparkEngine(AnalyticsEngine[DataFrame]):
+    """Runs analyses of frames of ``changes`` with the column ``BESIDE``.
 
-    With a ``state`` it reads what came since the last run, and keeps what the next one needs; with
-    names it does neither, since a state has none.
+    Results pass through the driver, which must hold each one. With a ``state`` a run continues from
+    the last one.
     """
 
-    def __init__(
-        self, session: SparkSession, source: SparkSource, state: SparkState | None = None
-    ) -> None:
+    def __init__(self, session: SparkSession, state: SparkState | None = None) -> None:
         self._session = session
-        self._source = source
         self._state = state
+        self._has_names = False
         self._cached: list[DataFrame] = []
         self._clusters: dict[str, int] = {}
-        self._to_keep: Mapping[str, Any] | None = None
 
-    def load(self, *, with_name: bool, on_progress: Progress) -> Loaded:
-        state = None if with_name else self._state
-        on_progress("reading", 0, None)
-        since, note = None, None
-        with translated("the change events"):
-            if state:
-                try:
-                    since = state.resume()
-                    if since is not None:
-                        loaded = self._load(state, since, with_name=False)
-                        self._to_keep = None if loaded.point == since else loaded.point
-                        return loaded
-                except CannotContinue as why:
-                    self._forget()
-                    note = f"everything was read afresh: {why}"
-            loaded = self._load(None, None, with_name=with_name, note=note)
-            self._to_keep = loaded.point if state else None
-            return loaded
+    def resume(self) -> Position | None:
+        return self._state.resume() if self._state else None
+
+    @translated("the change events")
+    def load(
+        self, read: SourceRead[DataFrame], *, with_name: bool, on_progress: Progress
+    ) -> Loaded:
+        self.close()  # what did not fit a checkpoint
+        self._has_names = with_name
+        events = self._take(read, on_progress)
+        self._order_clusters(None)
+        self._cache("events", self._session.sql(events_sql()))
+        words = words_sql(clusters="clusters", with_name=with_name)
+        self._cache("words", self._session.sql(words))
+        return self._looked_at(read, events, with_name=with_name)
+
+    @translated("the change events")
+    def extend(self, read: SourceRead[DataFrame], *, on_progress: Progress) -> Loaded:
+        if self._state is None:
+            raise CannotContinue("nothing was kept")
+        events = self._take(read, on_progress)
+        self._order_clusters(self._state)
+        for name in ("events", "words"):
+            self._state.table(self._session, name).createOrReplaceTempView(f"kept_{name}")
+        self._session.sql(changed_ids_sql()).createOrReplaceTempView("changed_ids")
+        self._cache("words", self._session.sql(_WORDS_NOW))
+        self._cache("events", self._session.sql(_EVENTS_NOW))
+        return self._looked_at(read, events, with_name=False)
 
     def query(self, analysis: Analysis) -> pa.Table:
         with translated(analysis.name):
@@ -85,49 +104,27 @@ class SparkAnalytics(AnalyticsEngine):
         # What cannot be NULL may be so for the other engine.
         return rows.cast(pa.schema([field.with_nullable(True) for field in rows.schema]))
 
-    def keep(self) -> None:
-        if self._state and self._to_keep is not None:
-            with translated("the checkpoint"):
-                tables = {name: self._session.table(name) for name in ("words", "events")}
-                self._state.save(self._to_keep, self._clusters, tables)
-        self._forget()
+    def save(self, position: Position) -> None:
+        if self._state is None or self._has_names:
+            return
+        with translated("the checkpoint"):
+            tables = {name: self._session.table(name) for name in ("words", "events")}
+            self._state.save(position, self._clusters, tables)
 
-    def _load(
-        self,
-        state: SparkState | None,
-        since: Mapping[str, Any] | None,
-        *,
-        with_name: bool,
-        note: str | None = None,
-    ) -> Loaded:
-        given = self._source.read(since, with_name=with_name)
-        counts = self._take(given)
-        self._order_clusters(state)
-        if state is None:
-            sql = self._session.sql
-            self._cache("events", sql(events_sql()))
-            self._cache("words", sql(words_sql(clusters="clusters", with_name=with_name)))
-        else:
-            self._extend(state)
-        self._look(with_name=with_name)
-        predictions = self._session.table("latest").count()
-        return Loaded(
-            given.point({beside: rows for beside, rows in counts.items() if beside}),
-            counts.get("", 0),
-            predictions,
-            self._reached() if given.has_events else (),
-            has_events=given.has_events,
-            since=since,
-            note=note,
-        )
+    def close(self) -> None:
+        for frame in self._cached:
+            frame.unpersist()
+        self._cached.clear()
 
-    def _take(self, given: SparkInput) -> dict[str, int]:
-        """Read everything once; return the number of rows by what is beside the events."""
-        frame = given.frame.persist(StorageLevel.MEMORY_AND_DISK)
+    def _take(self, read: SourceRead[DataFrame], on_progress: Progress) -> int:
+        """Make the view ``changes``; return how many events it has. Reads everything once."""
+        frame = read.rows.persist(StorageLevel.MEMORY_AND_DISK)
         self._cached.append(frame)
-        frame.where(f"{BESIDE} IS NULL").createOrReplaceTempView("changes")
-        counted = frame.groupBy(BESIDE).count().collect()
-        return {row[0] or "": row[1] for row in counted}
+        changes = frame.where(f"{BESIDE} IS NULL")
+        changes.createOrReplaceTempView("changes")
+        events = int(changes.count())
+        on_progress("reading", events, read.total)
+        return events
 
     def _order_clusters(self, state: SparkState | None) -> None:
         known = dict(state.clusters) if state else {}
@@ -136,26 +133,13 @@ class SparkAnalytics(AnalyticsEngine):
             is_older |= began < known.setdefault(cluster, began)
             known[cluster] = min(began, known[cluster])
         if is_older and len(known) > 1:  # which orders the clusters in another way, perhaps
-            raise CannotContinue("an event is older than the first known of its Kafka cluster")
+            raise CannotContinue(OLDER_THAN_ITS_CLUSTER)
         self._clusters = known
         ordered = self._session.createDataFrame(list(known.items()), "each string, began bigint")
         ordered.createOrReplaceTempView("clusters")
 
-    def _extend(self, state: SparkState) -> None:
-        state.table(self._session, "events").createOrReplaceTempView("kept_events")
-        state.table(self._session, "words").createOrReplaceTempView("kept_words")
-        self._session.sql(_TOLD).createOrReplaceTempView("told")
-        new = words_sql(
-            of=f"(SELECT {_CHANGES} FROM kept_words LEFT SEMI JOIN told USING (prediction_id) "  # noqa: S608
-            f"UNION ALL SELECT {_CHANGES} FROM changes)",
-            clusters="clusters",
-        )
-        others = f"SELECT {_CHANGES} FROM kept_words LEFT ANTI JOIN told USING (prediction_id)"  # noqa: S608
-        self._cache("words", self._session.sql(f"{others} UNION ALL {new}"))
-        events = f"SELECT {_EVENTS} FROM kept_events UNION ALL ({_NEW_EVENTS})"  # noqa: S608
-        self._cache("events", self._session.sql(events))
-
-    def _look(self, *, with_name: bool) -> None:
+    def _looked_at(self, read: SourceRead[DataFrame], events: int, *, with_name: bool) -> Loaded:
+        """Make the views of ``words``, and count."""
         views = {
             "latest": "SELECT * FROM words WHERE op <> 'd'",
             "factors": _FACTORS,
@@ -163,6 +147,8 @@ class SparkAnalytics(AnalyticsEngine):
         }
         for name, query in views.items():
             self._session.sql(query).createOrReplaceTempView(name)
+        predictions = self._session.table("latest").count()
+        return Loaded(events, predictions, self._reached() if read.has_events else ())
 
     def _reached(self) -> Sequence[Reached]:
         found = self._session.sql(
@@ -174,8 +160,3 @@ class SparkAnalytics(AnalyticsEngine):
     def _cache(self, name: str, frame: DataFrame) -> None:
         self._cached.append(frame.persist(StorageLevel.MEMORY_AND_DISK))
         frame.createOrReplaceTempView(name)
-
-    def _forget(self) -> None:
-        for frame in self._cached:
-            frame.unpersist()
-        self._cached.clear()

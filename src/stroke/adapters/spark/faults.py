@@ -9,8 +9,15 @@ from typing import Final
 from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 
-from stroke.domain.errors import InvalidData
+from stroke.domain.errors import (
+    BrokerUnavailable,
+    InvalidData,
+    ReplicaUnavailable,
+    StoreUnavailable,
+    StrokeError,
+)
 
+_UNAVAILABLE: Final = (BrokerUnavailable, ReplicaUnavailable, StoreUnavailable)
 _MISSING_CLASS: Final = ("ClassNotFoundException", "NoClassDefFoundError")
 
 
@@ -24,7 +31,17 @@ def translated(what: str) -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JError) as error:
-        raise InvalidData(f"Spark could not work on {what}: {kind_of(error)}") from error
+        kind = _raised_by_a_worker(error)
+        raise kind(f"Spark could not work on {what}: {kind_of(error)}") from error
+
+
+def _raised_by_a_worker(error: Exception) -> type[StrokeError]:
+    """Return what our code in a worker raised where a source went away, else ``InvalidData``."""
+    text = str(error) if isinstance(error, PySparkException) else ""
+    return next(
+        (kind for kind in _UNAVAILABLE if f"{kind.__module__}.{kind.__name__}: " in text),
+        InvalidData,
+    )
 
 
 def kind_of(error: PySparkException | Py4JError) -> str:

@@ -8,20 +8,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
-from stroke.adapters.spark.changes import BESIDE, SparkInput, SparkSource, schema_of_changes
+from stroke.adapters.spark.changes import BESIDE, counted_beside, schema_of_changes
+from stroke.adapters.spark.faults import translated
 from stroke.application.analyses.changes import changes_schema
-from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
 
 ReadPart = Callable[[int], tuple[Sequence[pa.RecordBatch], Mapping[str, int]]]
 """Reads a part, by its number: its events, and how much of what is beside them."""
 
 
-class SparkFiles(SparkSource):
+class SparkFiles(ChangeSource[DataFrame]):
     """``parts`` parts of files, each read by ``read`` in one of Spark's workers.
 
-    ``read`` is taken to the workers, with everything it refers to. ``point`` says what is read.
+    ``read`` is taken to the workers, with everything it refers to. ``place`` says what is read.
     """
 
     def __init__(
@@ -29,14 +30,14 @@ class SparkFiles(SparkSource):
         session: SparkSession,
         parts: int,
         read: Callable[..., tuple[Sequence[pa.RecordBatch], Mapping[str, int]]],
-        point: Mapping[str, Any],
+        place: Mapping[str, Any],
     ) -> None:
         self._session = session
         self._parts = parts
         self._read = read
-        self._point = point
+        self._place = place
 
-    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
+    def read(self, since: Position | None = None, *, with_name: bool) -> SourceRead[DataFrame]:
         if since is not None:
             raise CannotContinue("files have no history")
         read, shape = self._read, changes_schema(with_name=with_name)
@@ -52,7 +53,12 @@ class SparkFiles(SparkSource):
 
         numbers = self._session.range(0, self._parts, 1, self._parts)
         frame = numbers.mapInArrow(read_parts, schema_of_changes(with_name=with_name))
-        return SparkInput(frame, lambda told: {**self._point, **_summed(told)})
+
+        @translated("the change events")
+        def position() -> Position:
+            return {**self._place, **_summed(counted_beside(frame))}
+
+        return SourceRead(frame, position)
 
 
 def _told(part: int, beside: Mapping[str, int], schema: pa.Schema) -> pa.RecordBatch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
@@ -12,13 +12,13 @@ from pyspark.sql.avro.functions import from_avro
 
 from stroke.adapters.spark.changes import (
     BESIDE,
-    SparkInput,
-    SparkSource,
+    counted_beside,
     events_of,
     schema_of_changes,
     strange,
 )
-from stroke.application.analyses.checkpoints import CannotContinue
+from stroke.adapters.spark.faults import translated
+from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
 from stroke.application.analyses.timestamps import TimeUnit
 from stroke.domain.errors import InvalidData
 
@@ -43,44 +43,35 @@ def topic_options(bootstrap_servers: str, topic: str) -> dict[str, str]:
     }
 
 
-class SparkTopic(SparkSource):
-    """What the topic holds now."""
+def topic_records(session: SparkSession, options: Mapping[str, str]) -> DataFrame:
+    """Return the records that a topic holds now; ``options`` are those of ``topic_options``."""
+    return session.read.format("kafka").options(**options).load()
+
+
+class SparkRecords(ChangeSource[DataFrame]):
+    """The records of ``topic`` that ``records`` gives: all, or one batch of a stream.
+
+    Its position counts what is no event.
+    """
 
     def __init__(
-        self, session: SparkSession, options: Mapping[str, str], schema_of: SchemaOf
+        self, records: Callable[[], DataFrame], schema_of: SchemaOf, *, topic: str
     ) -> None:
-        self._session = session
-        self._options = dict(options)
-        self._schema_of = schema_of
-
-    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
-        if since is not None:
-            raise CannotContinue("a run on a topic reads what the topic holds")
-        records = self._session.read.format("kafka").options(**self._options).load()
-        frame = decoded(records, self._schema_of, with_name=with_name)
-        topic = self._options["subscribe"]
-        return SparkInput(frame, lambda beside: {"topic": topic, **beside})
-
-
-class MicroBatch(SparkSource):
-    """The ``records`` of the batch ``number`` of a stream; its point is that number."""
-
-    def __init__(self, records: DataFrame, schema_of: SchemaOf, *, topic: str, number: int) -> None:
         self._records = records
         self._schema_of = schema_of
-        self._number = number
-        self._point = {"topic": topic, "batch": number}
+        self._topic = topic
 
-    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
-        """Raise ``InvalidData`` where ``since`` is not the batch before: one would be missing."""
-        before = self._number - 1 if self._number else None
-        if (since or {}).get("batch") != before:
-            raise InvalidData(
-                "the checkpoint's tables and its offsets are not of the same stream: remove it "
-                "whole, and the stream begins anew"
-            )
-        frame = decoded(self._records, self._schema_of, with_name=with_name)
-        return SparkInput(frame, lambda _: self._point)
+    @translated("the change events")
+    def read(self, since: Position | None = None, *, with_name: bool) -> SourceRead[DataFrame]:
+        if since is not None:
+            raise CannotContinue("records do not say what came before them")
+        frame = decoded(self._records(), self._schema_of, with_name=with_name)
+
+        @translated("the change events")
+        def position() -> Position:
+            return {"topic": self._topic, **counted_beside(frame)}
+
+        return SourceRead(frame, position)
 
 
 def decoded(records: DataFrame, schema_of: SchemaOf, *, with_name: bool) -> DataFrame:

@@ -2,57 +2,36 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from stroke.adapters.spark.bucket import S3Access
-from stroke.adapters.spark.changes import (
-    BESIDE,
-    SparkInput,
-    SparkSource,
-    events_of,
-    schema_of_changes,
-)
+from stroke.adapters.spark.changes import BESIDE, events_of, schema_of_changes
+from stroke.adapters.spark.faults import translated
+from stroke.application.analyses.ports import ChangeHistory, ChangeSource, Position, SourceRead
 from stroke.domain.errors import InvalidSetting
 
 
-class LakeHistory(Protocol):
-    """Tells where in the table's history a run is."""
-
-    @abstractmethod
-    def now(self) -> Mapping[str, Any]:
-        """Return the point to read to; its ``snapshot_id`` is None for an empty table.
-
-        Raises ``ReplicaUnavailable``, or ``InvalidData`` for a time that has no snapshot.
-        """
-
-    @abstractmethod
-    def check_follows(self, since: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-        """Raise ``CannotContinue`` when what was added between two points cannot be told."""
-
-
-class SparkLake(SparkSource):
+class SparkLake(ChangeSource[DataFrame]):
     """The events of ``table`` in the ``catalog`` of this session (see ``catalog_options``)."""
 
     def __init__(
-        self, session: SparkSession, *, catalog: str, table: str, history: LakeHistory
+        self, session: SparkSession, *, catalog: str, table: str, history: ChangeHistory
     ) -> None:
         self._session = session
         self._name = f"{catalog}.{table}"
         self._history = history
 
-    def read(self, since: Mapping[str, Any] | None, *, with_name: bool) -> SparkInput:
+    @translated("the change events")
+    def read(self, since: Position | None = None, *, with_name: bool) -> SourceRead[DataFrame]:
         now = self._history.now()
         if since is not None:
             self._history.check_follows(since, now)
         if now["snapshot_id"] is None or now == since:
             empty = self._session.createDataFrame([], schema_of_changes(with_name=with_name))
-            return SparkInput(empty, lambda _: now)
+            return SourceRead(empty, lambda: now, 0)
         options = {"versionAsOf": now["snapshot_id"]}
         if since is not None and since["snapshot_id"] is not None:
             options = {
@@ -68,7 +47,7 @@ class SparkLake(SparkSource):
         known = stored.select("after.*").columns
         columns = events_of("", known, place, with_name=with_name)
         nothing = sf.lit(None).cast("string").alias(BESIDE)
-        return SparkInput(stored.select(*columns, nothing), lambda _: now)
+        return SourceRead(stored.select(*columns, nothing), lambda: now)
 
 
 def catalog_options(

@@ -23,7 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from stroke.adapters.sql.tables import predictions
-from stroke.application.analyses.changes import ChangeSource, Input, changes_schema
+from stroke.application.analyses.changes import changes_schema
+from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
 from stroke.domain.errors import StoreUnavailable
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,7 +32,7 @@ _SYNCHRONOUS: Final = {"mysql": "mysql+pymysql", "sqlite": "sqlite"}
 _ROWS: Final = 10_000
 
 
-class SqlChanges(ChangeSource):
+class SqlChanges(ChangeSource[Iterator[pa.RecordBatch]]):
     """Each row of the table ``predictions`` at ``url`` as if a snapshot had read it.
 
     There are no events: of what was updated or deleted the table knows nothing.
@@ -40,7 +41,11 @@ class SqlChanges(ChangeSource):
     def __init__(self, url: URL) -> None:
         self._url = url.set(drivername=_SYNCHRONOUS[url.get_backend_name()])
 
-    def read(self, *, with_name: bool) -> Input:
+    def read(
+        self, since: Position | None = None, *, with_name: bool
+    ) -> SourceRead[Iterator[pa.RecordBatch]]:
+        if since is not None:
+            raise CannotContinue("a table tells its rows, and not which of them are new")
         schema = changes_schema(with_name=with_name)
         engine = create_engine(self._url, hide_parameters=True)
         try:
@@ -53,8 +58,9 @@ class SqlChanges(ChangeSource):
                 "(`stroke db status`)?"
             ) from error
         known = {column["name"] for column in found}
-        point = {"table": predictions.name, "backend": self._url.get_backend_name()}
-        return Input(_batches(engine, schema, known), point, total, has_events=False)
+        position = {"table": predictions.name, "backend": self._url.get_backend_name()}
+        rows = _batches(engine, schema, known)
+        return SourceRead(rows, lambda: position, total, has_events=False)
 
 
 def _batches(engine: Engine, schema: pa.Schema, known: set[str]) -> Iterator[pa.RecordBatch]:

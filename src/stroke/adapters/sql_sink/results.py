@@ -26,8 +26,9 @@ from sqlalchemy import (
 )
 
 from stroke.adapters.sql_sink.database import SinkDatabase
+from stroke.application.analyses.ports import ResultStore
 from stroke.application.analyses.queries import Analysis
-from stroke.application.analyses.service import AnalyticsRun, ResultStore
+from stroke.application.analyses.runs import AnalyticsRun
 
 RUNS: Final = "stroke_analytics_runs"
 """The table that keeps every run."""

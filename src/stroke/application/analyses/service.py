@@ -1,113 +1,37 @@
-"""Analyses run on an engine, from a source of changes to a store of results."""
+"""Runs analyses on an engine, from a source of changes to a store of results."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Generic, TypeVar
 
+from stroke.application.analyses.ports import (
+    AnalyticsEngine,
+    CannotContinue,
+    ChangeSource,
+    Progress,
+    ResultStore,
+    SourceRead,
+)
 from stroke.application.analyses.queries import Analysis
+from stroke.application.analyses.runs import AnalyticsRun
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-
-Progress = Callable[[str, int, int | None], None]
-"""Is told what is done, and how much of it, of how much if that is known."""
+Rows = TypeVar("Rows")
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """The last event that was read of a partition: its offset, or its place in a binlog."""
+class AnalyticsService(Generic[Rows]):
+    """Reads ``source`` into ``engine``, and puts the results of analyses into ``results``.
 
-    cluster: str
-    partition: int
-    place: int
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What an engine read: ``events``, up to ``point`` of the source (as JSON takes it).
-
-    Those are the events since the point ``since`` if it went on from there, or else all;
-    ``note`` says why it read all although there was a run before. ``predictions`` is how many there
-    are. A source that has no events (``has_events``) gives the rows themselves.
+    If the engine has a checkpoint, only what came after it is read; where that cannot be told,
+    everything is. The checkpoint of the next run is saved once all results are written. With names
+    there is neither, since a checkpoint has none.
     """
-
-    point: Mapping[str, Any]
-    events: int
-    predictions: int
-    reached: Sequence[Reached] = ()
-    has_events: bool = True
-    since: Mapping[str, Any] | None = None
-    note: str | None = None
-
-
-class AnalyticsEngine(Protocol):
-    """Makes the views of ``change_views`` of what it reads, and queries them."""
-
-    @abstractmethod
-    def load(self, *, with_name: bool, on_progress: Progress) -> Loaded:
-        """Read. Raises ``ReplicaUnavailable``, ``StoreUnavailable`` or ``InvalidData``."""
-
-    @abstractmethod
-    def query(self, analysis: Analysis) -> pa.Table:
-        """Return an analysis's rows in its order."""
-
-    @abstractmethod
-    def keep(self) -> None:
-        """Keep what lets the next run go on from here; the results are written. Comes last."""
-
-
-class ResultStore(Protocol):
-    """Where results go. A reader sees a table as it was, or as it becomes."""
-
-    @abstractmethod
-    def write(self, analysis: Analysis, rows: pa.Table) -> None:
-        """Put the rows in the place of those of the run before.
-
-        Raises ``InvalidData`` or ``ReplicaUnavailable``.
-        """
-
-    @abstractmethod
-    def record(self, run: AnalyticsRun) -> None:
-        """Keep what the run was; comes last."""
-
-
-@dataclass(slots=True)
-class AnalyticsRun:
-    """What was read (see ``Loaded``) and written, and when. Times are aware, in UTC."""
-
-    engine: str
-    source: str
-    began: datetime
-    ended: datetime
-    point: Mapping[str, Any]
-    since: Mapping[str, Any] | None
-    note: str | None
-    reached: Sequence[Reached]
-    events: int
-    predictions: int
-    rows: dict[str, int] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the run as JSON takes it; ``seconds`` is how long it took."""
-        return asdict(self) | {
-            "began": self.began.isoformat(),
-            "ended": self.ended.isoformat(),
-            "seconds": round((self.ended - self.began).total_seconds(), 3),
-        }
-
-
-class AnalyticsService:
-    """Runs analyses on ``engine`` and puts what they say into ``results``."""
 
     def __init__(
         self,
-        engine: AnalyticsEngine,
+        engine: AnalyticsEngine[Rows],
+        source: ChangeSource[Rows],
         results: ResultStore,
         *,
         source_name: str,
@@ -115,6 +39,7 @@ class AnalyticsService:
         now: Callable[[], datetime],
     ) -> None:
         self._engine = engine
+        self._source = source
         self._results = results
         self._names = (engine_name, source_name)
         self._now = now
@@ -124,24 +49,15 @@ class AnalyticsService:
     ) -> AnalyticsRun:
         """Read once, run the analyses, write each result, and record the run.
 
-        Analyses that need events are skipped for a source that has none.
+        Analyses that need events are skipped for a source that has none. Raises what the ports
+        raise.
         """
         began = self._now()
-        loaded = self._engine.load(with_name=with_name, on_progress=on_progress)
-        run = AnalyticsRun(
-            *self._names,
-            began=began,
-            ended=began,
-            point=loaded.point,
-            since=loaded.since,
-            note=loaded.note,
-            reached=loaded.reached,
-            events=loaded.events,
-            predictions=loaded.predictions,
-        )
+        on_progress("reading", 0, None)
+        run, has_events = self._read(began, with_name=with_name, on_progress=on_progress)
         for done, analysis in enumerate(analyses):
             on_progress("analysing", done, len(analyses))
-            if analysis.needs_events and not loaded.has_events:
+            if analysis.needs_events and not has_events:
                 run.skipped.append(analysis.name)
                 continue
             rows = self._engine.query(analysis)
@@ -149,5 +65,35 @@ class AnalyticsService:
             run.rows[analysis.name] = rows.num_rows
         run.ended = self._now()
         self._results.record(run)
-        self._engine.keep()
+        if run.point != run.since:
+            self._engine.save(run.point)
         return run
+
+    def _read(
+        self, began: datetime, *, with_name: bool, on_progress: Progress
+    ) -> tuple[AnalyticsRun, bool]:
+        """Continue from the last checkpoint, or read everything; say whether there are events."""
+        since, note = None, None
+        read: SourceRead[Rows]
+        try:
+            since = None if with_name else self._engine.resume()
+            if since is not None:
+                read = self._source.read(since, with_name=False)
+                loaded = self._engine.extend(read, on_progress=on_progress)
+        except CannotContinue as why:
+            since, note = None, f"everything was read afresh: {why}"
+        if since is None:
+            read = self._source.read(with_name=with_name)
+            loaded = self._engine.load(read, with_name=with_name, on_progress=on_progress)
+        run = AnalyticsRun(
+            *self._names,
+            began=began,
+            ended=began,
+            point=read.position(),
+            since=since,
+            note=note,
+            reached=loaded.reached,
+            events=loaded.events,
+            predictions=loaded.predictions,
+        )
+        return run, read.has_events

@@ -9,6 +9,7 @@ its names (``factor``) by their ``ordinal`` from 1 on.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -60,6 +61,12 @@ older deployment's files the place in the binlog (``binlog_place``) and the row 
 EVENTS: Final = ("op", "prediction_id", "cluster", "kafka_partition", "place", "turn", "ts_us")
 """Columns of ``events``."""
 
+CHECKPOINT_SHAPE: Final = json.dumps([1, *CHANGES.items()])
+"""The version of a checkpoint's tables and their columns: one of another shape is not continued."""
+
+OLDER_THAN_ITS_CLUSTER: Final = "an event is older than the first known of its Kafka cluster"
+"""Why a checkpoint cannot be continued: such an event may order the clusters in another way."""
+
 _DAY_US: Final = 86_400_000_000
 
 
@@ -98,9 +105,33 @@ def words_sql(
     )
 
 
-def latest_sql(*, with_name: bool = False) -> str:
-    """Return the query of ``latest``: the last row of each id, without those deleted."""
-    return f"SELECT * FROM ({words_sql(with_name=with_name)}) AS words WHERE op <> 'd'"  # noqa: S608
+def new_events_sql(*, saved: str) -> str:
+    """Return the query of the events that the table of events ``saved`` does not have yet.
+
+    The sink may have stored an event that it had stored before.
+    """
+    return (
+        f"{events_sql()} EXCEPT SELECT {', '.join(EVENTS)} FROM {saved} "  # noqa: S608
+        "SEMI JOIN changes USING (cluster, kafka_partition, place)"
+    )
+
+
+def changed_ids_sql() -> str:
+    """Return the query of the ids that ``changes`` tells of."""
+    return "SELECT DISTINCT prediction_id FROM changes WHERE prediction_id IS NOT NULL"
+
+
+def changed_words_sql(*, saved: str, clusters: str) -> str:
+    """Return the query of the last change of each id in ``changed_ids``.
+
+    The table ``saved`` has the last change of each id before ``changes``.
+    """
+    columns = ", ".join(CHANGES)
+    return words_sql(
+        of=f"(SELECT {columns} FROM {saved} SEMI JOIN changed_ids USING (prediction_id) "  # noqa: S608
+        f"UNION ALL SELECT {columns} FROM changes)",
+        clusters=clusters,
+    )
 
 
 def snapshot_sql(*, with_name: bool = False) -> str:

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs
 
+from builders.changes import Batches
 from builders.truth import EVENTS
 from builders.truth_as_avro import GARBAGE, TOPIC, avro_file, envelope, write, write_change_log
+from contracts.analyses import ChangeSourceContract
 from stroke.adapters.avro.changes import AvroChanges
 from stroke.domain.errors import InvalidData, ReplicaUnavailable
 
@@ -19,8 +21,8 @@ LOCAL = fs.LocalFileSystem()
 
 def read(folder: str, **options: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     given = AvroChanges(LOCAL, folder, **{"workers": 1, **options}).read(with_name=False)
-    rows = pa.Table.from_batches(given.batches).to_pylist()
-    return rows, dict(given.point)
+    rows = pa.Table.from_batches(given.rows).to_pylist()
+    return rows, dict(given.position())
 
 
 def by_place(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -89,4 +91,14 @@ def test_an_object_that_goes_away_while_it_is_read_ends_the_run(tmp_path: Path) 
     for path in tmp_path.rglob("*.avro"):
         path.unlink()
     with pytest.raises(ReplicaUnavailable, match="is it still there"):
-        list(given.batches)
+        list(given.rows)
+
+
+class TestAvroChanges(ChangeSourceContract[Batches]):
+    @pytest.fixture
+    def source(self, tmp_path: Path) -> AvroChanges:
+        return AvroChanges(LOCAL, write_change_log(LOCAL, str(tmp_path)), workers=1)
+
+    @pytest.fixture
+    def gone(self, tmp_path: Path) -> AvroChanges:
+        return AvroChanges(LOCAL, f"{tmp_path}/nowhere")

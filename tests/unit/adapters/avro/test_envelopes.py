@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from builders.truth import EVENTS
 from builders.truth_as_avro import MICROS, MILLIS, NEWER, envelope, schema_of
-from stroke.adapters.avro.envelopes import EnvelopeReader
+from contracts.analyses import EnvelopeFormatContract, EnvelopesContract
+from stroke.adapters.avro.envelopes import AvroEnvelopes, EnvelopeReader
 from stroke.application.analyses.changes import Counts, changes_schema
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC)
@@ -158,3 +159,15 @@ def test_nothing_in_a_record_ends_the_reading(
     rows, counts = read({**an_envelope(), field: value}, an_envelope(**{column: cell}), value)
     assert counts.events + counts.strange_records + counts.tombstones == 3
     assert len(rows) == counts.events >= 1
+
+
+class TestAvroEnvelopes(EnvelopeFormatContract):
+    @pytest.fixture
+    def format_(self) -> AvroEnvelopes:
+        return AvroEnvelopes()
+
+
+class TestEnvelopeReader(EnvelopesContract):
+    @pytest.fixture
+    def envelopes(self) -> EnvelopeReader:
+        return EnvelopeReader(schema_of(NEWER), changes_schema(with_name=True), partition=3)

@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders.changes import Batches, a_change, loaded, reading
 from builders.truth import EVENTS, NEW, OLD, TRUTH, Change, latest_of
+from contracts.analyses import EngineInThisProcessContract
+from fakes.analyses import FakeCheckpoints
 from stroke.adapters.duckdb.engine import DuckDbEngine
-from stroke.application.analyses.changes import changes_schema
+from stroke.application.analyses.ports import SourceRead
 from stroke.application.analyses.queries import Analysis, analyses
-from stroke.application.analyses.views import CHANGES
 
 ANALYSES = {each.name: each for each in analyses(top=2, minimum=1)}
-
-
-def batches(
-    changes: Sequence[Change], *, size: int = 4, with_name: bool = False
-) -> Iterator[pa.RecordBatch]:
-    schema = changes_schema(with_name=with_name)
-    for start in range(0, len(changes), size):
-        rows = [{name: c.get(name) for name in schema.names} for c in changes[start : start + size]]
-        yield pa.RecordBatch.from_pylist(rows, schema)
 
 
 @pytest.fixture
@@ -48,7 +40,7 @@ def test_an_analysis_gives_the_rows_that_were_checked_by_hand(
     engine: DuckDbEngine, name: str
 ) -> None:
     shuffled = random.Random(name).sample(EVENTS, len(EVENTS))  # noqa: S311
-    assert engine.load(batches(shuffled), with_name=False) == 6
+    assert loaded(engine, shuffled).predictions == 6
 
     found = rows_of(engine, ANALYSES[name])
 
@@ -59,10 +51,10 @@ def test_an_analysis_gives_the_rows_that_were_checked_by_hand(
 
 
 def test_names_are_there_only_on_request(engine: DuckDbEngine) -> None:
-    engine.load(batches(EVENTS), with_name=False)
+    loaded(engine, EVENTS)
     assert all("name" not in engine.query(each).column_names for each in ANALYSES.values())
 
-    engine.load(batches(EVENTS, with_name=True), with_name=True)
+    loaded(engine, EVENTS, with_name=True)
     named = {each.name: each for each in analyses(with_name=True)}
     for each in named.values():
         assert ("name" in engine.query(each).column_names) == each.patient_level
@@ -71,7 +63,7 @@ def test_names_are_there_only_on_request(engine: DuckDbEngine) -> None:
 def test_a_rate_has_wilson_s_interval(engine: DuckDbEngine) -> None:
     """Of 10 among 100 it is 5.52 % to 17.44 %."""
     changes = [a_change(n, 1, risk_category="High" if n < 10 else "Low") for n in range(100)]
-    engine.load(batches(changes), with_name=False)
+    loaded(engine, changes)
 
     (row,) = engine.query(ANALYSES["model-versions"]).to_pylist()
 
@@ -84,7 +76,7 @@ def test_a_rate_has_wilson_s_interval(engine: DuckDbEngine) -> None:
 def test_of_a_small_group_nothing_but_its_size_is_told(engine: DuckDbEngine) -> None:
     few = [a_change(n, 1, gender="Other", risk_category="High", probability=0.9) for n in range(9)]
     many = [a_change(n, 1, gender="Male", risk_category="High") for n in range(20, 30)]
-    engine.load(batches(few + many), with_name=False)
+    loaded(engine, few + many)
     (by_gender,) = [each for each in analyses() if each.name == "risk-by-gender"]
 
     male, other = engine.query(by_gender).to_pylist()
@@ -97,31 +89,16 @@ def test_of_a_small_group_nothing_but_its_size_is_told(engine: DuckDbEngine) -> 
 
 @pytest.mark.parametrize("stored", ["null", "{}", '"age"', "age, bmi", "[", '[["age"]]', ""])
 def test_factors_that_are_no_list_of_names_stop_nothing(engine: DuckDbEngine, stored: str) -> None:
-    engine.load(batches([a_change(1, 1, contributing_factors=stored)]), with_name=False)
+    loaded(engine, [a_change(1, 1, contributing_factors=stored)])
 
     assert engine.query(ANALYSES["contributing-factors"]).num_rows <= 1
     assert engine.query(ANALYSES["risk-distribution"]).num_rows == 1
 
 
 def test_no_events_give_empty_tables(engine: DuckDbEngine) -> None:
-    assert engine.load(batches([]), with_name=False) == 0
+    assert loaded(engine, []).predictions == 0
     assert engine.query(ANALYSES["operations"]).num_rows == 0
     assert sum(engine.query(ANALYSES["probability-histogram"])["predictions"].to_pylist()) == 0
-
-
-def a_change(number: int, place: int, op: str = "c", cluster: str = OLD, **row: Any) -> Change:
-    began = {OLD: 1_000, NEW: 2_000}[cluster]
-    told = {
-        "op": op,
-        "prediction_id": number,
-        "ts_us": began + place,
-        "cluster": cluster,
-        "kafka_partition": 0,
-        "place": place,
-        "turn": 0,
-        **row,
-    }
-    return {name: told.get(name) for name in CHANGES}
 
 
 OFFSETS = st.tuples(st.sampled_from([OLD, NEW]), st.integers(0, 20))
@@ -145,7 +122,7 @@ def test_the_snapshot_is_the_last_word_on_each_id(
     order.shuffle(stored)
 
     with DuckDbEngine(memory_mib=128, threads=1) as engine:
-        engine.load(batches(stored, size=3), with_name=False)
+        loaded(engine, stored, size=3)
         found = engine.query(ANALYSES["latest-snapshot"]).to_pylist()
         events = engine.query(ANALYSES["operations"]).to_pylist()
 
@@ -153,3 +130,30 @@ def test_the_snapshot_is_the_last_word_on_each_id(
         number: change["probability"] for number, change in latest_of(changes).items()
     }
     assert sum(row["events"] for row in events) == len(changes)
+
+
+class TestDuckDbEngine(EngineInThisProcessContract):
+    @pytest.fixture
+    def kept(self) -> FakeCheckpoints:
+        return FakeCheckpoints()
+
+    @pytest.fixture
+    def engines(self, kept: FakeCheckpoints) -> Callable[[], DuckDbEngine]:
+        return lambda: DuckDbEngine(memory_mib=128, threads=1, checkpoints=kept)
+
+    @pytest.fixture
+    def damage(self, kept: FakeCheckpoints) -> Callable[[], None]:
+        def damage() -> None:
+            assert kept.kept is not None
+            kept.kept = kept.kept[:5_000]
+
+        return damage
+
+    def reading(self, changes: Sequence[Change], *, with_name: bool = False) -> SourceRead[Batches]:
+        return reading(changes, with_name=with_name)
+
+    def test_without_a_place_for_checkpoints_none_is_saved(self) -> None:
+        with DuckDbEngine(memory_mib=128) as nowhere:
+            loaded(nowhere, EVENTS)
+            nowhere.save({"at": 1})
+            assert nowhere.resume() is None

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import io
-import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
-import fastavro
 import pyarrow as pa
 import pytest
 
-from builders.truth import EVENTS, TRUTH, Change
-from builders.truth_as_avro import NEWER, OLDER, envelope, schema_of
+from builders.changes import silent
+from builders.truth import EVENTS, TRUTH
+from builders.truth_as_avro import envelope, framed, kafka_value, schema_text
 from stroke.adapters.avro.envelopes import EnvelopeReader
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.kafka.changes import PartitionReader, Record
 from stroke.adapters.kafka.wire_format import unframed
 from stroke.application.analyses.changes import Counts, changes_schema
+from stroke.application.analyses.ports import SourceRead
 from stroke.application.analyses.queries import analyses
 from stroke.domain.errors import InvalidData
 
-SCHEMAS = {7: OLDER, 300: NEWER}
 NO_CHANGE = {"op": "t", "before": None, "after": None}
-
-
-def text_of(schema_id: int) -> str:
-    """Stand in for the registry."""
-    return json.dumps(schema_of(SCHEMAS[schema_id]))
-
-
-def framed(record: Mapping[str, Any], schema_id: int) -> bytes:
-    sink = io.BytesIO()
-    fastavro.schemaless_writer(sink, schema_of(SCHEMAS[schema_id]), record)
-    return struct.pack(">bI", 0, schema_id) + sink.getvalue()
-
-
-def event(change: Change) -> bytes:
-    schema_id = 7 if change["op"] == "r" else 300
-    return framed(envelope(change, SCHEMAS[schema_id]), schema_id)
 
 
 def topic() -> list[Record]:
@@ -48,17 +29,22 @@ def topic() -> list[Record]:
     once = {(each["cluster"], each["place"], each["turn"]): each for each in EVENTS}
     values: list[bytes | None] = []
     for change in once.values():
-        values.append(event(change))
+        values.append(kafka_value(change))
         if change["op"] == "d":
             values.append(None)
     source = envelope(EVENTS[0])["source"]
-    values += [b"", b"no frame", event(EVENTS[1])[:20], framed(NO_CHANGE | {"source": source}, 300)]
+    values += [
+        b"",
+        b"no frame",
+        kafka_value(EVENTS[1])[:20],
+        framed(NO_CHANGE | {"source": source}, 300),
+    ]
     return [(offset * 2, value) for offset, value in enumerate(values)]  # markers lie between
 
 
 def reader(*, with_name: bool = False) -> PartitionReader:
     shape = changes_schema(with_name=with_name)
-    return PartitionReader(text_of, partial(EnvelopeReader, shape=shape, partition=3))
+    return PartitionReader(schema_text, partial(EnvelopeReader, shape=shape, partition=3))
 
 
 def batches(read: PartitionReader, *, size: int = 4) -> Iterator[pa.RecordBatch]:
@@ -75,7 +61,8 @@ def engine() -> Iterator[DuckDbEngine]:
 
 def test_every_analysis_of_the_topic_gives_the_truth(engine: DuckDbEngine) -> None:
     read = reader()
-    assert engine.load(batches(read), with_name=False) == 6
+    given = SourceRead(batches(read), dict)
+    assert engine.load(given, with_name=False, on_progress=silent).predictions == 6
 
     for analysis in analyses(top=2, minimum=1):
         truth = TRUTH[analysis.name]
@@ -95,7 +82,7 @@ def test_what_is_no_event_is_counted() -> None:
 
 
 def test_an_event_has_its_offset_and_when_it_was_read() -> None:
-    [batch] = reader(with_name=True).batches([(41, event(EVENTS[1]))])
+    [batch] = reader(with_name=True).batches([(41, kafka_value(EVENTS[1]))])
     [row] = batch.to_pylist()
 
     assert (row["place"], row["turn"], row["kafka_partition"]) == (41, 0, 3)

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders.changes import loaded
 from builders.truth import EVENTS
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.report.analyses import MOST_ROWS, render
 from stroke.adapters.report.plots import MOST_BARS
-from stroke.application.analyses.changes import changes_schema
 from stroke.application.analyses.queries import Analysis, analyses
 
 Results = list[tuple[Analysis, pa.Table]]
@@ -74,10 +74,8 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def results() -> Iterator[Results]:
-    schema = changes_schema()
-    rows = [{name: change.get(name) for name in schema.names} for change in EVENTS]
     with DuckDbEngine(memory_mib=256) as engine:
-        engine.load(iter([pa.RecordBatch.from_pylist(rows, schema)]), with_name=False)
+        loaded(engine, EVENTS)
         wanted = analyses(top=2, minimum=2)
         yield [(each, engine.query(each)) for each in wanted]
 

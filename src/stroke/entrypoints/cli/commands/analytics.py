@@ -27,7 +27,8 @@ from stroke.entrypoints.cli.terminal.options import AsJson, in_utc
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
-    from stroke.application.analyses.service import AnalyticsEngine, AnalyticsRun
+    from stroke.application.analyses.runs import AnalyticsRun
+    from stroke.application.analyses.service import AnalyticsService
     from stroke.config import PipelineSettings
 
 app = typer.Typer(no_args_is_help=True, help="The tables that people report from.")
@@ -122,43 +123,46 @@ def run(
     """  # noqa: D301
     from stroke.application.analyses.queries import analyses, chosen
     from stroke.config import PipelineSettings
-    from stroke.container.analytics import analytics_service
 
     known = analyses(with_name=with_name, top=top, minimum=minimum_count)
     wanted = chosen(names or [], known)
     settings = PipelineSettings.load()
-    options = {"source": source, "as_of": in_utc(as_of), "checkpoint": checkpoint}
+    options = {
+        "source": source,
+        "output": output,
+        "as_of": in_utc(as_of),
+        "checkpoint": checkpoint,
+    }
     if engine is Engine.SPARK:
-        reading = _on_spark(settings, master, options)
+        opened = _on_spark(settings, master, options)
     else:
-        reading = _embedded(settings, memory, options)
-    with ends_on_sigterm(), reading as changes, bar() as told:
-        service = analytics_service(
-            settings, changes, engine_name=engine.value, source=source, output=output
-        )
+        opened = _in_process(settings, memory, options)
+    with ends_on_sigterm(), opened as service, bar() as told:
         done = service.run(wanted, with_name=with_name, on_progress=told)
     _print_run(done, as_json=as_json)
 
 
 @contextmanager
-def _embedded(
+def _in_process(
     settings: PipelineSettings, memory: int, options: Mapping[str, Any]
-) -> Iterator[AnalyticsEngine]:
-    from stroke.adapters.duckdb.engine import DuckDbEngine
-    from stroke.container.analytics import embedded_analytics
+) -> Iterator[AnalyticsService[Any]]:
+    from stroke.container.analytics import duckdb_analytics
 
-    with DuckDbEngine(memory_mib=memory) as engine:
-        yield embedded_analytics(settings, engine, **options)
+    with duckdb_analytics(settings, memory_mib=memory, **options) as service:
+        yield service
 
 
 @contextmanager
 def _on_spark(
     settings: PipelineSettings, master: str | None, options: Mapping[str, Any]
-) -> Iterator[AnalyticsEngine]:
+) -> Iterator[AnalyticsService[Any]]:
     from stroke.container.spark import lake_session, spark_analytics
 
-    with lake_session(settings, "stroke analytics run", master=master) as session:
-        yield spark_analytics(settings, session, **options)
+    with (
+        lake_session(settings, "stroke analytics run", master=master) as session,
+        spark_analytics(settings, session, **options) as service,
+    ):
+        yield service
 
 
 def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,15 +12,6 @@ from stroke.entrypoints.cli.terminal.analytics_options import AsOf, Memory, Mini
 from stroke.entrypoints.cli.terminal.options import in_utc
 from stroke.entrypoints.cli.terminal.output import opened
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    import pyarrow as pa
-
-    from stroke.application.analyses.queries import Analysis
-
-    Results = tuple[dict[str, Any], list[tuple[Analysis, pa.Table]]]
 
 
 def report(
@@ -52,45 +43,24 @@ def report(
     stroke analytics report --html report.html --source db
     stroke analytics report --html report.html --results s3://reports/stroke
     """  # noqa: D301
-    from stroke.adapters.report.analyses import render
+    from stroke.config import PipelineSettings
+    from stroke.container.analytics import page_of_a_run, page_of_results
 
+    if results is not None and as_of is not None:
+        raise InvalidSetting("--as-of is for a run now: --results are what they are")
+    settings = PipelineSettings.load()
     with ends_on_sigterm():
         if results is None:
-            run, tables = _computed(source, in_utc(as_of), minimum_count, memory)
-        elif as_of is not None:
-            raise InvalidSetting("--as-of is for a run now: --results are what they are")
+            with bar() as told:
+                page = page_of_a_run(
+                    settings,
+                    source=source,
+                    as_of=in_utc(as_of),
+                    minimum=minimum_count,
+                    memory_mib=memory,
+                    on_progress=told,
+                )
         else:
-            run, tables = _read(results)
-        page = render(run, tables)
+            page = page_of_results(settings, results)
         with opened(html) as stream:
             stream.write(page.encode())
-
-
-def _computed(source: str, as_of: datetime | None, minimum: int, memory: int) -> Results:
-    from stroke.adapters.duckdb.engine import DuckDbEngine
-    from stroke.adapters.results.memory import KeptResults
-    from stroke.application.analyses.queries import analyses, chosen
-    from stroke.config import PipelineSettings
-    from stroke.container.analytics import analytics_service, embedded_analytics
-
-    kept = KeptResults()
-    with DuckDbEngine(memory_mib=memory) as engine, bar() as told:
-        settings = PipelineSettings.load()
-        reading = embedded_analytics(settings, engine, source=source, as_of=as_of)
-        service = analytics_service(
-            settings, reading, engine_name="duckdb", source=source, output=kept
-        )
-        wanted = chosen([], analyses(minimum=minimum))
-        service.run(wanted, with_name=False, on_progress=told)
-    return kept.run, kept.tables
-
-
-def _read(address: str) -> Results:
-    from stroke.application.analyses.queries import analyses
-    from stroke.config import PipelineSettings
-    from stroke.container.analytics import folder_results
-
-    folder = folder_results(PipelineSettings.load().lake, address)
-    run = folder.read_run()
-    written = [each for each in analyses() if each.name in run["rows"] and not each.patient_level]
-    return run, [(each, folder.read(each)) for each in written]

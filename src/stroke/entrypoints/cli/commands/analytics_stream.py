@@ -12,7 +12,7 @@ from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
-    from stroke.application.analyses.service import AnalyticsRun
+    from stroke.application.analyses.runs import AnalyticsRun
 
 
 def stream(

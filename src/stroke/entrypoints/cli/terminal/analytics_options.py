@@ -14,7 +14,7 @@ from stroke.entrypoints.cli.terminal.options import MOMENTS
 from stroke.entrypoints.cli.terminal.output import progress
 
 if TYPE_CHECKING:
-    from stroke.application.analyses.service import Progress
+    from stroke.application.analyses.ports import Progress
 
 
 class Engine(StrEnum):
