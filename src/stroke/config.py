@@ -66,7 +66,7 @@ class HttpSettings(BaseSettings):
     max_headers: int = Field(100, ge=8)
     max_header_bytes: int = Field(32_768, ge=1024)
     max_header_value_bytes: int = Field(16_384, ge=256)
-    max_connections: int = Field(8192, ge=1)
+    max_connections: int = Field(5000, ge=1)
     max_patient_bytes: int = Field(65_536, ge=1024)
     max_bytes_in_flight: int = Field(32 * 1024 * 1024, ge=64 * 1024)
     max_rows_in_flight: int = Field(20_000, ge=1)

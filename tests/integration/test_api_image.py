@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
+import urllib3
 
+from builders.predictions import patient_json
 from components.confined import CONFINED, LABEL, docker, started
 from components.containers import MySqlServer, build_image, free_port
 from components.load import MARK, Load, reconcile
@@ -116,6 +120,49 @@ def test_no_patient_reaches_the_log_of_a_request_that_is_refused(image: str) -> 
 
     assert [answer.status_code >= 400 for answer in answers] == [True] * 3
     assert MARK not in log
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [8, pytest.param(64, marks=pytest.mark.soak("three rounds of 64 batches of 10,000 rows"))],
+)
+def test_the_largest_batches_at_once_stay_within_the_memory_of_the_platform(
+    image: str, batches: int, figures: Callable[[str], None]
+) -> None:
+    port = free_port()
+    rows = [patient_json(name=f"Patient {number}") for number in range(10_000)]
+    body = json.dumps({"patients": rows}).encode()
+    headers = {"Content-Type": "application/json"}
+    memory = ["--memory=384m", "--memory-swap=384m"]  # the API's limit in deploy/compose.yaml
+    with (
+        started(image, f"--publish=127.0.0.1:{port}:8000", *memory) as container,
+        urllib3.connection_from_url(
+            f"http://127.0.0.1:{port}", maxsize=batches, timeout=120, retries=False
+        ) as service,
+        ThreadPoolExecutor(batches) as callers,
+    ):
+        container.wait_until_healthy()
+
+        def post(_: int) -> urllib3.BaseHTTPResponse:
+            return service.request("POST", "/api/v1/predictions:batch", body=body, headers=headers)
+
+        answers = [
+            answer
+            for _ in range(3 if batches == 64 else 1)
+            for answer in callers.map(post, range(batches))
+        ]
+        health = service.request("GET", "/health/ready").status
+        # Where the engine's host has it: version 2 of control groups, or version 1.
+        files = "memory.peak memory/memory.max_usage_in_bytes"
+        peak = container.execute("sh", "-c", f"cd /sys/fs/cgroup; cat {files} 2> /dev/null; true")
+        state = container.state
+    statuses = Counter(answer.status for answer in answers)
+    figures(f"image: {batches} batches of 10,000 at once: {dict(statuses)}, {int(peak) >> 20} MiB")
+    assert statuses[200] > 0
+    assert statuses.keys() <= {200, 503}
+    assert all(a.headers["Retry-After"] for a in answers if a.status == 503)
+    assert health == 200
+    assert (state["Running"], state["OOMKilled"]) == (True, False)
 
 
 def test_the_unit_tests_pass_on_the_python_and_packages_that_are_shipped(

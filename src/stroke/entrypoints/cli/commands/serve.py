@@ -185,7 +185,7 @@ def _configuration(settings: Settings, app: object, *, workers: int) -> uvicorn.
         app,  # type: ignore[arg-type] # an application, or where its factory is
         factory=isinstance(app, str),
         workers=workers,
-        loop="uvloop",
+        loop="stroke.entrypoints.http.accepting:ServiceLoop",
         http=Protocols(Limits.of(settings.http, open_files=open_files)),  # type: ignore[arg-type] # what makes them
         ws="none",
         lifespan="on",
