@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import uvloop
 
-# So many of a burst are accepted before the others get a turn.
-_AT_ONCE: Final = 256
+# A whole burst: accepting is the cheapest thing that is done for a client.
+_AT_ONCE: Final = 5000
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # Descriptors come back when clients leave.
 _RETRY_SECONDS: Final = 0.5
