@@ -12,8 +12,9 @@ from stroke.adapters.arrow.csv_header import Header
 FIELDS = tuple(patient_json())
 
 
-def header(*names: str) -> Header:
-    return Header.parse(",".join(names).encode(), store=False)
+def header(*names: str, may_be_missing: tuple[str, ...] = ()) -> Header:
+    text = ",".join(names).encode()
+    return Header.parse(text, store=False, may_be_missing=may_be_missing)
 
 
 def csv_row(cells: list[str]) -> str:

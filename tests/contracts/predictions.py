@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -27,7 +28,7 @@ from stroke.domain.prediction import (
     StoredBatch,
     prediction_data,
 )
-from stroke.domain.risk import RiskCategory
+from stroke.domain.risk import Accuracy, RiskCategory
 
 EVERYTHING = PredictionFilter()
 AWKWARD_NAMES = (
@@ -86,6 +87,34 @@ class PredictionRepositoryContract:
             made.patient.avg_glucose_level,
         )
         assert record.prediction_data == prediction_data(made)
+
+    @pytest.mark.parametrize(
+        "missing", [["bmi"], ["avg_glucose_level"], ["avg_glucose_level", "bmi"]]
+    )
+    async def test_a_missing_measurement_is_stored_as_none_and_comes_back_as_none(
+        self, repository: PredictionRepository, missing: list[str]
+    ) -> None:
+        made = prediction()
+        gaps = replace(made, patient=without(made.patient, missing))
+        gaps = replace(
+            gaps,
+            assessment=replace(
+                gaps.assessment,
+                missing=tuple(missing),
+                accuracy=Accuracy(4909, 0.8, 0.81, 0.01, -0.01, 0.03),
+            ),
+        )
+        first, second = await repository.add([gaps, prediction()])
+
+        record, whole = await repository.get(first), await repository.get(second)
+
+        assert [name for name in OPTIONAL if getattr(record, name) is None] == missing
+        assert record.prediction_data == prediction_data(gaps)
+        assert {record.prediction_data[name] for name in missing} == {None}
+        assert record.prediction_data["accuracy"]["patients"] == 4909
+        assert None not in (whole.bmi, whole.avg_glucose_level)
+        assert "accuracy" not in whole.prediction_data
+        assert await repository.page(EVERYTHING, limit=2) == [whole, record]
 
     async def test_a_record_holds_everything_of_its_prediction(
         self, repository: PredictionRepository

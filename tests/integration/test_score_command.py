@@ -91,7 +91,7 @@ def test_a_folder_becomes_a_folder(tmp_path: Path) -> None:
     for number, name in enumerate(("a.csv", "2026/b.csv", "_temporary.csv", ".hidden.csv")):
         simulated(tmp_path, 10 + number, f"patients/{name}")
     with (folder / "a.csv").open("a") as spoilt:
-        spoilt.write("Male,67,0,1,228.69,N/A,smokes,,,\n")
+        spoilt.write("Male,67,0,1,228.69,heavy,smokes,,,\n")
     done = run("score", "patients", "scored", folder=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("22 rows: 21 scored, 1 rejected (see patients.rejects.csv); ")

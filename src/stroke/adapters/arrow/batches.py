@@ -63,7 +63,9 @@ class BatchScoring(BatchScorer):
         self._features = explained_features(model)
         self._contributions = contributions
         added = added_names(self._features if contributions else None)
-        self._header = Header.of(schema.names, added=added)
+        self._header = Header.of(
+            schema.names, added=added, may_be_missing=model.description.may_be_missing
+        )
         for name, at in self._header.positions.items():
             _check_type(name, schema.field(at).type)
         self._factors = _factor_texts(self._features)
@@ -86,7 +88,7 @@ class BatchScoring(BatchScorer):
         for index in np.flatnonzero(read.suspect).tolist():
             cells = {n: batch.column(p)[index].as_py() for n, p in self._header.positions.items()}
             try:
-                read.put(index, patient_of(cells))
+                read.put(index, patient_of(cells, self._header.may_be_missing))
             except InvalidPatient as error:
                 rejects.append(RejectedPlace(index, str(error)))
             else:
@@ -100,9 +102,8 @@ class BatchScoring(BatchScorer):
             return self.nothing
         columns = list(kept.columns)
         for name in self._retyped:
-            columns[self._header.positions[name]] = pa.array(read.numbers[name][fit]).cast(
-                _NUMBER_TYPES[name]
-            )
+            numbers = pa.array(read.numbers[name][fit], from_pandas=True)  # NaN becomes NULL
+            columns[self._header.positions[name]] = numbers.cast(_NUMBER_TYPES[name])
         scores = self._model.score(read.features(fit))
         return pa.record_batch([*columns, *self._added(scores)], schema=self._schema)
 
@@ -138,7 +139,7 @@ def read_batch(batch: pa.RecordBatch, header: Header) -> Columns:
         np.copyto(
             present["age_hypertension"], derived, where=unclaimed.to_numpy(zero_copy_only=False)
         )
-    return screen(present, np.zeros(batch.num_rows, np.bool_))
+    return screen(present, np.zeros(batch.num_rows, np.bool_), header.may_be_missing)
 
 
 def _values(name: str, cells: pa.Array) -> NDArray[Any]:

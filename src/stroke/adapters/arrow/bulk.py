@@ -63,6 +63,7 @@ class BulkScoring:
             self._reader.header.text,
             store=store is not None,
             added=(*self._added, PREDICTION_ID),
+            may_be_missing=model.description.may_be_missing,
         )
         self._model = model
         self._contributions = contributions

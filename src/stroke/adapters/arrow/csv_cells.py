@@ -35,12 +35,16 @@ def number(text: str) -> float | str:
     return cells.number_of(text)
 
 
-def judge(row: bytes, positions: Mapping[str, int], width: int) -> Patient:
+def judge(
+    row: bytes, positions: Mapping[str, int], width: int, may_be_missing: Container[str] = ()
+) -> Patient:
     """Return the patient that ``row`` holds, as ``judged`` does."""
-    return judged(row, positions, width).patient
+    return judged(row, positions, width, may_be_missing).patient
 
 
-def judged(row: bytes, positions: Mapping[str, int], width: int) -> JudgedRow:
+def judged(
+    row: bytes, positions: Mapping[str, int], width: int, may_be_missing: Container[str] = ()
+) -> JudgedRow:
     """Return the patient that ``row`` holds, or raise what is wrong with it.
 
     Raises ``InvalidPatient`` for values and ``InvalidData`` for a row that is no row of such
@@ -52,7 +56,7 @@ def judged(row: bytes, positions: Mapping[str, int], width: int) -> JudgedRow:
         raise InvalidData("is not UTF-8 text") from None
     found = cells.without_surplus(cells.split(text), width)
     values = {name: cells.value_of(name, found[position]) for name, position in positions.items()}
-    return JudgedRow(patient_of(values), found[-1].end)
+    return JudgedRow(patient_of(values, may_be_missing), found[-1].end)
 
 
 def patient_of(values: Mapping[str, object], may_be_missing: Container[str] = ()) -> Patient:

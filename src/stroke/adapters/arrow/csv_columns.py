@@ -52,7 +52,7 @@ def judge_rows(rows: Rows, header: Header, *, patients: bool = False) -> Judged:
     for index in range(len(rows)) if patients else np.flatnonzero(columns.suspect).tolist():
         try:
             row = rows.row(index)
-            patient, length = judged(row, header.positions, header.width)
+            patient, length = judged(row, header.positions, header.width, header.may_be_missing)
         except (InvalidPatient, InvalidData) as error:
             found.rejects.append(RejectedLine(int(rows.lines[index]), str(error)))
             found.fit[index] = False
@@ -75,7 +75,7 @@ def read(rows: Rows, header: Header) -> Columns:
             name: np.full(len(rows), np.nan) if name in NUMBERS else np.full(len(rows), -1)
             for name in header.positions
         }
-    return screen(present, ~rows.regular)
+    return screen(present, ~rows.regular, header.may_be_missing)
 
 
 def _table(rows: Rows, header: Header) -> pa.Table:

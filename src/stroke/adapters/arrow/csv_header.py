@@ -22,14 +22,23 @@ BASELINE: Final = "baseline_log_odds"
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Columns of a file: ``positions`` of those that stroke knows, and ``width`` of them all."""
+    """Columns of a file: ``positions`` of those that stroke knows, and ``width`` of them all.
+
+    ``may_be_missing`` names the measurements that a row may lack.
+    """
 
     width: int
     positions: Mapping[str, int]
+    may_be_missing: Sequence[str] = ()
 
     @classmethod
     def parse(
-        cls, text: bytes, *, store: bool, added: Sequence[str] = (*ADDED, PREDICTION_ID)
+        cls,
+        text: bytes,
+        *,
+        store: bool,
+        added: Sequence[str] = (*ADDED, PREDICTION_ID),
+        may_be_missing: Sequence[str] = (),
     ) -> Header:
         """Read a header row. Raises ``InvalidData`` naming every column that is in the way.
 
@@ -37,7 +46,12 @@ class Header:
         of the engineered features are optional, all others are nobody's business, except the
         names of the columns that scoring adds.
         """
-        return cls.of(names_of(text), needed=PERSONAL if store else (), added=added)
+        return cls.of(
+            names_of(text),
+            needed=PERSONAL if store else (),
+            added=added,
+            may_be_missing=may_be_missing,
+        )
 
     @classmethod
     def of(
@@ -46,6 +60,7 @@ class Header:
         *,
         needed: Sequence[str] = (),
         added: Sequence[str] = (*ADDED, PREDICTION_ID),
+        may_be_missing: Sequence[str] = (),
     ) -> Header:
         """Find the columns by their ``names``; as ``parse`` does, which takes them from a text.
 
@@ -65,7 +80,8 @@ class Header:
         taken = [name for name in added if key_of(name) in keys]
         if taken:
             raise InvalidData(f"columns that scoring would add, rename them: {', '.join(taken)}")
-        return cls(len(names), {name: names.index(name) for name in known if name in names})
+        positions = {name: names.index(name) for name in known if name in names}
+        return cls(len(names), positions, may_be_missing)
 
 
 def names_of(text: bytes) -> list[str]:

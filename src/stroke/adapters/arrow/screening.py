@@ -6,7 +6,7 @@ Vectorised with numpy. A row without a mark is a patient of the domain; a marked
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from stroke.adapters.arrow.csv_rows import Indices, Mask
 from stroke.application.predictions.cells import (
+    BLANKS,
     FLAG_WORDS,
     NO_VALUE,
     NOT_KNOWN,
@@ -64,6 +65,7 @@ NULLS: Final = sorted(
 )
 """Marks for "no value" in the spellings that are read without a second look."""
 
+_MARKS: Final = pa.array(sorted(NO_VALUE), pa.string())
 _FLAG_WORDS: Final = pa.array(FLAG_WORDS, pa.string())
 _FLAG_TEXTS: Final = pa.array([str(flag) for flag in FLAG_WORDS.values()], pa.string())
 _CONTROL: Final = r"[\x{0}-\x{1f}\x{7f}-\x{9f}]"
@@ -74,8 +76,9 @@ _FIRST_PRINTABLE, _DELETE, _LEAD_OF_C1 = 0x20, 0x7F, 0xC2
 class Columns:
     """The raw features of ``len(suspect)`` rows, by name.
 
-    ``numbers`` holds NaN and ``codes`` (indices into ``CHOICES``) -1 where a cell has no
-    usable value; such rows are ``suspect``.
+    ``numbers`` holds NaN where there is no value, infinity where a cell is no number, and
+    ``codes`` (indices into ``CHOICES``) -1 where there is no usable value. Such rows are
+    ``suspect``, but for values that may be missing.
     """
 
     numbers: Mapping[str, Floats]
@@ -85,7 +88,8 @@ class Columns:
     def put(self, index: int, patient: Patient) -> None:
         """Let row ``index`` be ``patient``."""
         for name, values in self.numbers.items():
-            values[index] = getattr(patient, name)
+            value = getattr(patient, name)
+            values[index] = np.nan if value is None else value
         for name, codes in self.codes.items():
             codes[index] = CHOICES[name].index(getattr(patient, name))
 
@@ -101,15 +105,21 @@ class Columns:
         return taken
 
 
-def screen(present: Mapping[str, NDArray[Any]], suspect: Mask) -> Columns:
+def screen(
+    present: Mapping[str, NDArray[Any]], suspect: Mask, may_be_missing: Container[str] = ()
+) -> Columns:
     """Return the columns ``present``, and mark rows beside those that are ``suspect`` already.
 
-    Numbers are floats, NaN for none. Of texts there are the codes in ``CHOICES``, -1 for none; of
+    Numbers are floats, NaN for no value (only those in ``may_be_missing`` need none) and infinity
+    for what is no number. Of texts there are the codes in ``CHOICES``, -1 for none; of
     ``BANDS`` the number of the label, counted from 1, 0 for none; and 1 for a personal text that
     may be unfit.
     """
     for name, plausible in RANGES.items():
-        suspect |= ~((present[name] >= plausible.low) & (present[name] <= plausible.high))
+        fits = (present[name] >= plausible.low) & (present[name] <= plausible.high)
+        if name in may_be_missing:
+            fits |= np.isnan(present[name])
+        suspect |= ~fits
     for name in FLAGS:
         suspect |= ~((present[name] == 0) | (present[name] == 1))
     for name in CHOICES:
@@ -144,9 +154,10 @@ def code_of(name: str, text: str | None) -> int:
 
 
 def numbers_in(name: str, texts: pa.StringArray) -> Floats:
-    """Return the numbers that ``texts`` are, words for flags among them, NaN for all others.
+    """Return the numbers that ``texts`` are, words for flags among them.
 
-    A text of more than one kind of writing (``4.5e1``) may be NaN too: its row is suspect, then.
+    NaN stands for no value, and infinity for all others. A text of more than one kind of writing
+    (``4.5e1``) may be infinity too: its row is suspect, then.
     """
     bare = pc.utf8_trim_whitespace(texts)
     if name in FLAGS:
@@ -154,7 +165,8 @@ def numbers_in(name: str, texts: pa.StringArray) -> Floats:
         flags = _FLAG_TEXTS.take(words)
         bare = pc.coalesce(flags, bare)
     usable = pc.match_substring_regex(bare, NUMERIC_TEXT)
-    numbers = pc.if_else(usable, bare, None).cast(pa.float64())
+    missing = pc.is_in(pc.utf8_lower(pc.utf8_trim(texts, BLANKS)), value_set=_MARKS)
+    numbers = pc.if_else(usable, bare, pc.if_else(missing, None, "inf")).cast(pa.float64())
     found: Floats = numbers.to_numpy(zero_copy_only=False)
     return np.array(found)  # our own, to write to
 
@@ -179,7 +191,8 @@ def _disagree(present: Mapping[str, NDArray[Any]]) -> Mask:
     for name, (source, bands) in BANDS.items():
         if name in present:
             claimed = present[name]  # 0 claims nothing, the labels count from 1
-            wrong |= (claimed != 0) & (claimed != _band(bands, present[source]) + 1)
+            agrees = (claimed == _band(bands, present[source]) + 1) & ~np.isnan(present[source])
+            wrong |= (claimed != 0) & ~agrees
     if "age_hypertension" in present:
         claim = present["age_hypertension"]
         with np.errstate(invalid="ignore", over="ignore"):  # infinities are suspect, like NaN

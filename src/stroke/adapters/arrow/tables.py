@@ -105,7 +105,11 @@ class ScoredCsv(ScoredTable):
     ) -> None:
         self._reader = RowReader(source, first_line=first_line)
         self._names = names_of(self._reader.header.text)
-        self._header = Header.parse(self._reader.header.text, store=False)
+        self._header = Header.parse(
+            self._reader.header.text,
+            store=False,
+            may_be_missing=model.description.may_be_missing,
+        )
         if len(set(self._names)) < len(self._names):
             raise InvalidData("columns of the same name: a table cannot hold them, rename them")
         texts = pa.schema([pa.field(name, pa.string()) for name in self._names])

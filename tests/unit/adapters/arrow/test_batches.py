@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ from stroke.adapters.arrow.csv_header import Header
 from stroke.adapters.arrow.screening import CHOICES
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.features import ENGINEERED_FEATURES
-from stroke.domain.patient import GENDERS, SMOKING_STATUSES
+from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES
 
 TYPES: dict[str, pa.DataType] = {
     **dict.fromkeys(("age", "avg_glucose_level", "bmi", "age_hypertension"), pa.float64()),
@@ -34,10 +35,71 @@ def batch_of(*changes: dict[str, Any], **types: pa.DataType) -> pa.RecordBatch:
     return pa.record_batch(columns, names=list(kinds))
 
 
-def scored(*changes: dict[str, Any], **types: pa.DataType) -> tuple[list[dict[str, Any]], Any]:
+def scored(
+    *changes: dict[str, Any], may_be_missing: tuple[str, ...] = (), **types: pa.DataType
+) -> tuple[list[dict[str, Any]], Any]:
     batch = batch_of(*changes, **types)
-    rows, rejects = BatchScoring(batch.schema, FakeColumnarRiskModel()).score(batch)
+    model = FakeColumnarRiskModel(may_be_missing)
+    rows, rejects = BatchScoring(batch.schema, model).score(batch)
     return rows.to_pylist(), rejects
+
+
+def test_patients_with_gaps_get_the_scores_of_the_companions() -> None:
+    changes: list[dict[str, Any]] = [
+        {"bmi": None, "age": 80.0},
+        {"avg_glucose_level": None},
+        {"bmi": None, "avg_glucose_level": None, "hypertension": 1},
+        {"age": 30.0},
+    ]
+    rows, rejects = scored(*changes, may_be_missing=OPTIONAL)
+    assert rejects == []
+    model = FakeRiskModel(OPTIONAL)
+    for row, change in zip(rows, changes, strict=True):
+        [assessed] = model.assess([patient(**change)])
+        assert row["probability"] == pytest.approx(assessed.probability, abs=1e-12)
+        assert row["risk_category"] == assessed.category
+        assert {name: row[name] for name in PLAIN} == {**PLAIN, **change}
+
+
+@pytest.mark.parametrize("mark", [float("nan"), None])
+def test_no_number_in_a_column_of_numbers_is_a_gap(mark: float | None) -> None:
+    [row], rejects = scored({"bmi": mark}, may_be_missing=("bmi",))
+    assert rejects == []
+    [assessed] = FakeRiskModel(("bmi",)).assess([patient(bmi=None)])
+    assert row["probability"] == pytest.approx(assessed.probability, abs=1e-12)
+
+
+@pytest.mark.parametrize("mark", ["", "N/A", "NULL", " nan ", None])
+def test_a_mark_in_a_column_of_text_is_a_gap(mark: str | None) -> None:
+    text = {name: None if value is None else str(value) for name, value in PLAIN.items()}
+    kinds = dict.fromkeys(PLAIN, pa.string())
+    [row], rejects = scored({**text, "bmi": mark}, may_be_missing=("bmi",), **kinds)
+    assert (row["bmi"], rejects) == (mark, [])
+    [reject] = scored({**text, "bmi": mark}, **kinds)[1]
+    assert reject.reason == "bmi must be a number"
+
+
+def test_measurements_that_become_numbers_are_null_where_they_were_missing() -> None:
+    text = {name: None if value is None else str(value) for name, value in PLAIN.items()}
+    batch = batch_of({**text, "bmi": "N/A"}, text, **dict.fromkeys(PLAIN, pa.string()))
+    scoring = BatchScoring(batch.schema, FakeColumnarRiskModel(("bmi",)), numbers=True)
+    rows = scoring.score(batch).rows
+    assert rows.column("bmi").to_pylist() == [None, PLAIN["bmi"]]
+    assert rows.column("bmi").null_count == 1
+
+
+@pytest.mark.parametrize("may_be_missing", [(), ("bmi",), ("avg_glucose_level",)])
+def test_what_the_model_needs_is_refused_where_it_is_missing(
+    may_be_missing: tuple[str, ...],
+) -> None:
+    rows, rejects = scored(
+        {"bmi": None, "avg_glucose_level": None}, {}, may_be_missing=may_be_missing
+    )
+    assert len(rows) == 1
+    needed = [name for name in OPTIONAL if name not in may_be_missing]
+    assert [reject.reason for reject in rejects] == [
+        "; ".join(f"{name} must be a number" for name in needed)
+    ]
 
 
 def test_each_row_gets_the_score_that_the_model_gives_its_patient() -> None:
@@ -195,18 +257,22 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
     return {name: draw(VALUES.get(name, NUMBERS)) for name in spoilt}
 
 
-@given(st.lists(rows(), min_size=1, max_size=6))
-@example([{"age": float("inf"), "age_hypertension": float("nan")}])
+@given(st.lists(rows(), min_size=1, max_size=6), st.sampled_from([(), ("bmi",), OPTIONAL]))
+@example([{"age": float("inf"), "age_hypertension": float("nan")}], ())
 @settings(max_examples=300)
-def test_the_columns_and_the_domain_agree_on_every_row(changes: list[dict[str, Any]]) -> None:
+def test_the_columns_and_the_domain_agree_on_every_row(
+    changes: list[dict[str, Any]], may_be_missing: tuple[str, ...]
+) -> None:
     batch = batch_of(*changes)
-    columns = read_batch(batch, Header.of(batch.schema.names))
+    header = Header.of(batch.schema.names, may_be_missing=may_be_missing)
+    columns = read_batch(batch, header)
     for index, row in enumerate(batch.to_pylist()):
         if columns.suspect[index]:
             continue
-        judged = patient_of(row)
+        judged = patient_of(row, may_be_missing)
         for name, values in columns.numbers.items():
-            assert values[index] == getattr(judged, name)
+            value = getattr(judged, name)
+            assert math.isnan(values[index]) if value is None else values[index] == value
         for name, codes in columns.codes.items():
             assert CHOICES[name][codes[index]] == getattr(judged, name)
 
@@ -216,6 +282,8 @@ def test_good_rows_are_not_looked_at_twice() -> None:
     batch = batch_of({}, claims, {"name": None}, {"bmi": None})
     suspect = read_batch(batch, Header.of(batch.schema.names)).suspect
     assert suspect.tolist() == [False, False, False, True]
+    tolerant = Header.of(batch.schema.names, may_be_missing=("bmi",))
+    assert not read_batch(batch, tolerant).suspect.any()
 
 
 def test_no_reason_quotes_a_value() -> None:

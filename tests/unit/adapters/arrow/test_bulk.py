@@ -16,7 +16,7 @@ from stroke.adapters.arrow import bulk
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.application.predictions.file_scoring import RejectedLine, ScoringProgress
 from stroke.domain.errors import InvalidData, RowsUnaccounted, StoreUnavailable
-from stroke.domain.patient import Patient
+from stroke.domain.patient import OPTIONAL, Patient
 
 
 class Scored:
@@ -24,7 +24,8 @@ class Scored:
 
     def __init__(self, data: bytes, **options: Any) -> None:
         self.text, self.rejects, self.read = b"", list[RejectedLine](), list[int]()
-        self.bulk = BulkScoring(io.BytesIO(data), model=FakeColumnarRiskModel(), **options)
+        model = FakeColumnarRiskModel(options.pop("may_be_missing", ()))
+        self.bulk = BulkScoring(io.BytesIO(data), model=model, **options)
         self.tally: ScoringProgress = self.bulk.run(
             self._write, self.rejects.append, self.read.append
         )
@@ -55,6 +56,45 @@ def test_each_row_gets_the_score_that_the_model_gives_its_patient() -> None:
         assert row["contributing_factors"] == ";".join(expected.factors)
         assert row["model_version"] == "fake-1"
     assert scored.tally == ScoringProgress(rows=3, scored=3, next_line=5)
+
+
+@pytest.mark.parametrize("storing", [False, True])
+def test_rows_with_gaps_get_the_scores_of_the_companions_and_keep_their_cells(
+    storing: bool,
+) -> None:
+    changes: list[dict[str, Any]] = [
+        {"bmi": "N/A"},
+        {"avg_glucose_level": ""},
+        {"bmi": "NULL", "avg_glucose_level": "-", "age": "80"},
+        {},
+        {"bmi": "heavy"},
+    ]
+    stored: list[Patient] = []
+
+    def store(patients: Sequence[Patient]) -> list[int]:
+        stored.extend(patients)
+        return list(range(1, len(patients) + 1))
+
+    found = Scored(csv_text(*changes), may_be_missing=OPTIONAL, store=store if storing else None)
+    assert [(reject.line, reject.reason) for reject in found.rejects] == [
+        (6, "bmi must be a number")
+    ]
+    people = [
+        patient(bmi=None),
+        patient(avg_glucose_level=None),
+        patient(bmi=None, avg_glucose_level=None, age=80.0),
+        patient(),
+    ]
+    assert [(row["bmi"], row["avg_glucose_level"]) for row in found.rows] == [
+        ("N/A", "95.2"),
+        ("26.8", ""),
+        ("NULL", "-"),
+        ("26.8", "95.2"),
+    ]
+    for row, expected in zip(found.rows, FakeRiskModel(OPTIONAL).assess(people), strict=True):
+        assert float(row["probability"]) == pytest.approx(expected.probability, abs=1e-12)
+        assert row["risk_category"] == expected.category
+    assert stored == (people if storing else [])
 
 
 def test_input_columns_pass_through_as_they_are_written() -> None:

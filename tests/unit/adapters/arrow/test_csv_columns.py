@@ -66,11 +66,16 @@ def rows(draw: st.DrawFn) -> list[str]:
 INFINITE = {**patient_json(age="inf"), **dict.fromkeys(ENGINEERED_FEATURES, "0")}
 
 
-@given(st.lists(rows(), min_size=1, max_size=6))
-@example([[str(INFINITE[field]) for field in ALL_FIELDS]])
+GAPS: list[tuple[str, ...]] = [(), ("avg_glucose_level",), ("bmi",), ("avg_glucose_level", "bmi")]
+
+
+@given(st.lists(rows(), min_size=1, max_size=6), st.sampled_from(GAPS))
+@example([[str(INFINITE[field]) for field in ALL_FIELDS]], ())
 @settings(max_examples=300)
-def test_the_columns_and_the_domain_agree_on_every_row(table: list[list[str]]) -> None:
-    known = header(*ALL_FIELDS)
+def test_the_columns_and_the_domain_agree_on_every_row(
+    table: list[list[str]], may_be_missing: tuple[str, ...]
+) -> None:
+    known = header(*ALL_FIELDS, may_be_missing=may_be_missing)
     data = "".join(csv_row(cells) + "\r\n" for cells in table).encode()
     block, used = cut(data, 2, known.width)
     assert (len(block), used) == (len(table), len(data))
@@ -78,9 +83,10 @@ def test_the_columns_and_the_domain_agree_on_every_row(table: list[list[str]]) -
     for index in range(len(block)):
         if columns.suspect[index]:
             continue
-        patient = judge(block.row(index), known.positions, known.width)
+        patient = judge(block.row(index), known.positions, known.width, known.may_be_missing)
         for name, values in columns.numbers.items():
-            assert values[index] == getattr(patient, name)
+            value = getattr(patient, name)
+            assert np.isnan(values[index]) if value is None else values[index] == value
         for name, codes in columns.codes.items():
             assert CHOICES[name][codes[index]] == getattr(patient, name)
 
@@ -96,6 +102,57 @@ def test_good_rows_are_not_looked_at_twice(spoilt: dict[str, str]) -> None:
     )
     block, _ = cut(text.encode(), 2, known.width)
     assert read(block, known).suspect.tolist() == [False, bool(spoilt)]
+
+
+@pytest.mark.parametrize("mark", ["", "N/A", "NaN", "nan", "NULL", "-", "?", "#N/A", "None"])
+@pytest.mark.parametrize("missing", GAPS[1:])
+@pytest.mark.parametrize("spoilt", [{}, {"age": "old"}])
+def test_gaps_that_may_be_are_not_looked_at_twice(
+    mark: str, missing: tuple[str, ...], spoilt: dict[str, str]
+) -> None:
+    known = header(*FIELDS, may_be_missing=missing)
+    gaps = patient_json(**dict.fromkeys(missing, mark))
+    text = "".join(
+        csv_row([str(row[field]) for field in FIELDS]) + "\n" for row in (gaps, {**gaps, **spoilt})
+    )
+    block, _ = cut(text.encode(), 2, known.width)
+    columns = read(block, known)
+    assert columns.suspect.tolist() == [False, bool(spoilt)]
+    for name in missing:
+        assert np.isnan(columns.numbers[name]).all()
+
+
+@pytest.mark.parametrize("cell", ["", "N/A", "nan", "inf", "x", "1e400", "-1"])
+@pytest.mark.parametrize("field", ["age", "hypertension", "heart_disease"])
+def test_a_gap_that_may_not_be_is_refused_beside_those_that_may(field: str, cell: str) -> None:
+    known = header(*FIELDS, may_be_missing=("avg_glucose_level", "bmi"))
+    row = csv_row([str(value) for value in patient_json(bmi="", **{field: cell}).values()])
+    block, _ = cut(f"{row}\n".encode(), 2, known.width)
+    assert read(block, known).suspect.all()
+    with pytest.raises(InvalidPatient, match=field):
+        judge(block.row(0), known.positions, known.width, known.may_be_missing)
+
+
+@pytest.mark.parametrize("cell", ["x", "inf", "1e400", "-1", "7", "N/A x", "O,5"])
+def test_what_is_neither_a_number_nor_a_gap_is_refused_though_it_may_be_missing(cell: str) -> None:
+    known = header(*FIELDS, may_be_missing=("avg_glucose_level", "bmi"))
+    row = csv_row([str(value) for value in patient_json(bmi=cell).values()])
+    block, _ = cut(f"{row}\n".encode(), 2, known.width)
+    assert read(block, known).suspect.all()
+    with pytest.raises(InvalidPatient, match="bmi"):
+        judge(block.row(0), known.positions, known.width, known.may_be_missing)
+
+
+def test_a_claim_about_a_gap_is_looked_at() -> None:
+    known = header(*ALL_FIELDS, may_be_missing=("bmi",))
+    last = BMI_CATEGORIES.labels[-1]
+    row = {**patient_json(bmi=""), **dict.fromkeys(ENGINEERED_FEATURES, ""), "bmi_category": last}
+    row["age_hypertension"] = "0"
+    text = csv_row([str(row[field]) for field in ALL_FIELDS]) + "\n"
+    block, _ = cut(text.encode(), 2, known.width)
+    assert read(block, known).suspect.all()
+    with pytest.raises(InvalidPatient, match="bmi_category"):
+        judge(block.row(0), known.positions, known.width, known.may_be_missing)
 
 
 @pytest.mark.parametrize("cell", ["", "N/A", "nan", "inf", "x", "1e400", "-1"])

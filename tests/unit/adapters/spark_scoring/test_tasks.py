@@ -73,16 +73,35 @@ def test_a_worker_has_the_very_model_that_was_sent(model: Path) -> None:
 
 
 def test_rows_that_cannot_be_scored_are_counted_and_named() -> None:
-    given = batch({}, {"bmi": None}, {}, {"age": 130.0})
+    given = batch({}, {"gender": "male"}, {}, {"age": 130.0})
     assert told([given, batch({})])[1] == 2
     placed = given.append_column(FILE, pa.array(["a"] * 4)).append_column(
         ROW, pa.array([5, 6, 7, 8])
     )
     [rejects] = rejected(iter([placed]), artefact_of(MODEL), PARTS)
     assert rejects.to_pylist() == [
-        {"file": "a", "row": 6, "reason": "bmi must be a number"},
+        {"file": "a", "row": 6, "reason": "gender must be one of 'Male', 'Female', 'Other'"},
         {"file": "a", "row": 8, "reason": "age must be 0 to 120 years"},
     ]
+
+
+def test_rows_with_gaps_are_scored_by_the_companions_of_the_model_that_was_sent() -> None:
+    gaps: list[dict[str, Any]] = [{"bmi": None}, {"avg_glucose_level": None}, {}]
+    rows, bad = told([batch(*gaps)])
+    assert bad == 0
+    assessed = OnnxRiskModel(MODEL).assess([patient(**gap) for gap in gaps])
+    assert [each.missing for each in assessed] == [("bmi",), ("avg_glucose_level",), ()]
+    for row, expected in zip(rows, assessed, strict=True):
+        assert row["probability"] == pytest.approx(expected.probability, abs=1e-12, rel=0)
+        assert row["risk_category"] == expected.category
+
+
+def test_a_bare_graph_says_which_rows_it_cannot_do() -> None:
+    given = batch({}, {"bmi": None})
+    bad: list[int] = []
+    graph = artefact_of(MODEL / "model.onnx")
+    [rows] = scored(iter([given]), graph, bad.append, ScoringOptions(), PARTS)
+    assert (rows.num_rows, bad) == (1, [1])
 
 
 def test_rows_of_other_cells_than_the_header_are_not_scored() -> None:
