@@ -139,7 +139,9 @@ def test_the_summary_stays_out_of_the_scores(tmp_path: Path) -> None:
     ("given", "message"),
     [
         (b"", "there is no CSV header in the first line"),
-        (b"age;bmi\n1;2\n", "columns missing from the header: gender, age,"),
+        (b"age,bmi\n1,2\n", "columns missing from the header: gender, hypertension,"),
+        (b"age;bmi\n1;2\n", "columns missing from the header: gender, hypertension,"),
+        (b"PK\x03\x04....xl/workbook.xml", "standard input is a workbook"),
         (f'{HEADER}\n"a\n'.encode(), "line 2: the row that starts here does not end"),
     ],
 )
@@ -169,6 +171,25 @@ def test_the_input_is_never_overwritten(tmp_path: Path) -> None:
         done = run("predict", "patients.csv", option, "./patients.csv", folder=tmp_path)
         assert (done.returncode, "must be different files" in done.stderr) == (1, True)
     assert source.read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_the_table_of_a_german_spreadsheet_is_scored_and_said_to_be_one(
+    tmp_path: Path, ending: str
+) -> None:
+    text = f"{HEADER}\n{GOOD}\n".replace(",", ";").replace(".", ",").replace("Ānna", "Jörg")
+    (tmp_path / "patients.csv").write_bytes((text + ";" * 9 + "\n").encode("cp1252"))
+    (tmp_path / "same.csv").write_text(f"{HEADER}\n{GOOD}\n".replace("Ānna", "Jörg"))
+    found = []
+    for source in ("patients.csv", "same.csv"):
+        command = ["predict", source, "-o"] if ending == ".csv" else ["score", source]
+        done = run(*command, f"scored-{source}{ending}", folder=tmp_path)
+        assert done.returncode == 0
+        assert "1 rows: 1 scored, 0 rejected" in done.stderr
+        said = "note: patients.csv is read as a table with Windows-1252 text, semicolons between"
+        assert (said in done.stderr) == (source == "patients.csv")
+        found.append((tmp_path / f"scored-{source}{ending}").read_bytes())
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

@@ -61,9 +61,9 @@ def score_file(
     @contextmanager
     def opened(path: Path) -> Iterator[CsvText]:
         with patients_as_csv(path) as text:
-            for said in text.notes:
-                note(said)
             yield text
+            for said in text.notes:  # of a file that was scored
+                note(said)
 
     return score(
         source,

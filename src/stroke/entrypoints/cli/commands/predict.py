@@ -89,7 +89,6 @@ def predict(
         _storing(container, wanted=store) as storing,
         patients_as_csv(source) as text,
     ):
-        print_notes(text.notes)
         tally = _score(
             container,
             text,
@@ -126,6 +125,7 @@ def _score(
     from stroke.container.scoring import bulk_scoring
 
     bulk = bulk_scoring(container.model(), text, store=store, from_line=from_line)
+    print_notes(text.notes)
     try:
         with (
             progress() as display,
