@@ -18,6 +18,8 @@ from typing import Any, Final, Protocol
 import fastavro
 import pyarrow as pa
 
+from stroke.application.analyses.timestamps import without_time_types
+
 _SYNC_BYTES: Final = 16
 _HEAD_BYTES: Final = (64 * 1024, 4 * 1024 * 1024)
 _MORE_BYTES: Final = 1024 * 1024
@@ -38,9 +40,13 @@ class NotAvro(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a file says of itself: its schema, and where and how its blocks are."""
+    """What a file says of itself: its schema, and where and how its blocks are.
+
+    ``readable`` is the schema by which records are read: times are numbers.
+    """
 
     schema: Any
+    readable: Any
     codec: str
     sync: bytes
     end: int
@@ -54,7 +60,8 @@ def read_head(file: RandomAccess) -> Head:
         stream = io.BytesIO(head)
         try:
             metadata = fastavro.reader(stream).metadata
-            schema = fastavro.parse_schema(json.loads(metadata["avro.schema"]))
+            schema = json.loads(metadata["avro.schema"])
+            readable = fastavro.parse_schema(without_time_types(schema))
         except Exception as error:  # noqa: BLE001 - anything may come of bytes that mean nothing
             broken: Exception = error
             if len(head) < size:
@@ -64,7 +71,7 @@ def read_head(file: RandomAccess) -> Head:
             if codec not in _DECOMPRESS:
                 raise NotAvro(f"the codec {codec} is none of {', '.join(_DECOMPRESS)}")
             end = stream.tell()
-            return Head(schema, codec, head[end - _SYNC_BYTES : end], end)
+            return Head(schema, readable, codec, head[end - _SYNC_BYTES : end], end)
     raise NotAvro("no header of an Avro file") from broken
 
 
@@ -87,7 +94,7 @@ def read_part(
 
 def _records(head: Head, count: int, content: bytes) -> list[Any]:
     stream = io.BytesIO(_DECOMPRESS[head.codec](content))
-    records = [fastavro.schemaless_reader(stream, head.schema) for _ in range(count)]
+    records = [fastavro.schemaless_reader(stream, head.readable) for _ in range(count)]
     if stream.read(1):
         raise NotAvro("more bytes than records")
     return records

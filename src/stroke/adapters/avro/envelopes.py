@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from itertools import repeat
 from typing import Any, Final
 
 import pyarrow as pa
 
-from stroke.application.analyses.changes import Counts
+from stroke.application.analyses.changes import Counts, arrow_column
 from stroke.application.analyses.ports import EnvelopeFormat, Envelopes
 from stroke.application.analyses.timestamps import TimeUnit
 from stroke.application.analyses.views import binlog_place
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _OPERATIONS: Final = frozenset("crud")
 _STORED: Final = {"timestamp_us": "timestamp"}
 _LARGEST: Final = 2**63
-
-Convert = Callable[[Any], Any]
 
 
 @dataclass(slots=True)
@@ -48,7 +44,7 @@ class EnvelopeReader(Envelopes):
     def __init__(self, schema: Any, shape: pa.Schema, *, partition: int) -> None:
         self._shape = shape
         self._partition = partition
-        self._to_micros = _to_micros(TimeUnit.of(schema))
+        self._unit = TimeUnit.of(schema)
         self._binlogs: dict[str, int] = {}
         self.counts = Counts()
 
@@ -78,7 +74,8 @@ class EnvelopeReader(Envelopes):
                 arrays.append(pa.array(given[column.name], column.type))
             else:
                 stored = _STORED.get(column.name, column.name)
-                arrays.append(self._column(column, [row.get(stored) for row in rows.after]))
+                values = [row.get(stored) for row in rows.after]
+                arrays.append(arrow_column(values, column, self.counts, unit=self._unit))
         return pa.record_batch(arrays, schema=self._shape)
 
     def _rows(self, records: Sequence[Any], offsets: Sequence[int] | None) -> _Rows:
@@ -121,61 +118,3 @@ class EnvelopeReader(Envelopes):
             self._binlogs[file] = binlog_place(file, 0)
         place = self._binlogs[file] + source["pos"]
         return place, source.get("row") or 0, source.get("ts_us") or 1_000 * source["ts_ms"]
-
-    def _column(self, column: pa.Field, values: list[Any]) -> pa.Array:
-        if column.name == "timestamp_us":
-            return self._converted(column, values, self._to_micros)
-        try:
-            if pa.types.is_integer(column.type):  # as which it would take 0.5, and cut it
-                return pa.array(values).cast(column.type)
-            return pa.array(values, column.type)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            return self._converted(column, values, _CONVERT[str(column.type)])
-
-    def _converted(self, column: pa.Field, values: list[Any], convert: Convert) -> pa.Array:
-        made = []
-        for value in values:
-            try:
-                made.append(None if value is None else convert(value))
-            except (TypeError, ValueError, OverflowError, ArithmeticError):
-                made.append(None)
-                self.counts.strange_values += 1
-        return pa.array(made, column.type)
-
-
-def _to_micros(unit: TimeUnit) -> Convert:
-    """Return what makes microseconds since 1970 (UTC) of values of a column."""
-
-    def convert(value: Any) -> int:
-        if isinstance(value, str):  # a TIMESTAMP, with its zone
-            value = datetime.fromisoformat(value)
-        if isinstance(value, datetime):  # of a logical type
-            moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-            return (moment - _EPOCH) // timedelta(microseconds=1)
-        if type(value) is not int:
-            raise TypeError
-        return _within(value * unit.times // unit.by)
-
-    return convert
-
-
-def _whole(value: Any) -> int:
-    number = int(value)
-    if number != value:
-        raise ValueError
-    return _within(number)
-
-
-def _within(number: int) -> int:
-    if abs(number) >= _LARGEST:
-        raise OverflowError
-    return number
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
-
-
-_CONVERT: Final[Mapping[str, Convert]] = {"double": float, "int64": _whole, "string": _text}

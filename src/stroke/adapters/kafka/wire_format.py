@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import fastavro
 
+from stroke.application.analyses.timestamps import without_time_types
+
 SchemaOf = Callable[[int], str]
 """Gives a schema's text by its id in the registry. Raises ``LookupError`` for an unknown id."""
 
@@ -37,6 +39,7 @@ class AvroReader:
     def __init__(self, schema_of: SchemaOf) -> None:
         self._schema_of = schema_of
         self._parsed: dict[int, Any] = {}
+        self._readable: dict[int, Any] = {}
 
     def schema(self, schema_id: int) -> Any:
         """Return a schema as JSON. Raises ``LookupError`` where the registry has none of this id.
@@ -46,15 +49,20 @@ class AvroReader:
         if schema_id not in self._parsed:
             text = self._schema_of(schema_id)
             try:
-                self._parsed[schema_id] = fastavro.parse_schema(json.loads(text))
+                schema = json.loads(text)
+                self._readable[schema_id] = fastavro.parse_schema(without_time_types(schema))
+                self._parsed[schema_id] = schema
             except (fastavro.schema.SchemaParseException, ValueError) as error:
                 raise LookupError(f"the schema {schema_id} is none of Avro") from error
         return self._parsed[schema_id]
 
     def read(self, schema_id: int, data: bytes) -> Any:
-        """Return what ``data`` holds. Raises ``Undecodable``, and what ``schema`` raises."""
-        schema = self.schema(schema_id)
+        """Return what ``data`` holds; times are numbers, as they are stored.
+
+        Raises ``Undecodable``, and what ``schema`` raises.
+        """
+        self.schema(schema_id)
         try:
-            return fastavro.schemaless_reader(io.BytesIO(data), schema, None)
+            return fastavro.schemaless_reader(io.BytesIO(data), self._readable[schema_id], None)
         except _UNREADABLE as error:
             raise Undecodable(f"not of the schema {schema_id}") from error

@@ -9,6 +9,7 @@ from typing import Final
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql.avro.functions import from_avro
+from pyspark.sql.types import DataType, IntegerType, LongType, StringType
 
 from stroke.adapters.spark.changes import (
     BESIDE,
@@ -19,7 +20,7 @@ from stroke.adapters.spark.changes import (
 )
 from stroke.adapters.spark.faults import translated
 from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
-from stroke.application.analyses.timestamps import TimeUnit
+from stroke.application.analyses.timestamps import MOMENT, TimeUnit, without_time_types
 from stroke.domain.errors import InvalidData
 
 SchemaOf = Callable[[int], str]
@@ -112,18 +113,47 @@ def _of_one_schema(
             f"the registry does not know the schema {schema_id} that records name: is "
             "SCHEMA_REGISTRY_URL the one that Kafka Connect writes to?"
         ) from error
-    envelope = from_avro(sf.expr(_AVRO), schema, {"mode": "PERMISSIVE"})
+    written = json.loads(schema)
+    readable = json.dumps(without_time_types(written))
+    envelope = from_avro(sf.expr(_AVRO), readable, {"mode": "PERMISSIVE"})
     read = records.select("partition", "offset", envelope.alias("envelope"))
-    unit = TimeUnit.of(json.loads(schema))
-
-    def to_micros(stored: Column) -> Column:
-        return sf.floor(stored * unit.times / unit.by) if unit.by > 1 else stored * unit.times
-
+    types = {field.name: field.dataType for field in read.select("envelope.after.*").schema}
+    unit = TimeUnit.of(written)
+    convert = _to_micros(unit, types.get("timestamp"))
     place = {
         "cluster": sf.lit(""),
         "kafka_partition": sf.col("partition"),
         "place": sf.col("offset"),
     }
-    known = read.select("envelope.after.*").columns
-    columns = events_of("envelope.", known, place, with_name=with_name, to_micros=to_micros)
-    return read.select(*columns, strange("envelope."))
+    columns = events_of("envelope.", types, place, with_name=with_name, to_micros=convert)
+    frame = read.select(*columns, strange("envelope."))
+    if "timestamp" not in types or (unit and not isinstance(types["timestamp"], StringType)):
+        return frame  # whose times are all numbers of that unit
+    stored = sf.col("envelope.after.timestamp")
+    lost = read.where(stored.isNotNull() & convert(stored).isNull())
+    return frame.unionByName(
+        lost.select(sf.lit("strange_values").alias(BESIDE)), allowMissingColumns=True
+    )
+
+
+def _to_micros(unit: TimeUnit | None, kind: DataType | None) -> Callable[[Column], Column]:
+    """Return what makes microseconds of a stored time of the type ``kind``; NULL of what is none.
+
+    It gives what ``application.analyses.changes.micros`` does.
+    """
+    nothing = sf.lit(None).cast("bigint")
+    if isinstance(kind, StringType):
+        return lambda stored: sf.when(
+            stored.rlike(MOMENT), sf.unix_micros(stored.try_cast("timestamp"))
+        ).otherwise(nothing)
+    if unit is None or not isinstance(kind, (IntegerType, LongType)):
+        return lambda _: nothing
+
+    def of_number(stored: Column) -> Column:
+        times = sf.try_multiply(stored.cast("bigint"), sf.lit(unit.times))
+        if unit.by == 1:
+            return times
+        by = sf.lit(unit.by)
+        return sf.call_function("div", sf.try_subtract(times, sf.pmod(times, by)), by)
+
+    return of_number

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pyarrow as pa
 from sqlalchemy import (
-    JSON,
     URL,
     ColumnElement,
     Engine,
     Row,
-    Text,
     create_engine,
     func,
     inspect,
@@ -21,13 +18,13 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.types import NullType
 
 from stroke.adapters.sql.tables import predictions
-from stroke.application.analyses.changes import changes_schema
+from stroke.application.analyses.changes import Counts, arrow_column, changes_schema
 from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
 from stroke.domain.errors import StoreUnavailable
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SYNCHRONOUS: Final = {"mysql": "mysql+pymysql", "sqlite": "sqlite"}
 _ROWS: Final = 10_000
 
@@ -58,18 +55,26 @@ class SqlChanges(ChangeSource[Iterator[pa.RecordBatch]]):
                 "(`stroke db status`)?"
             ) from error
         known = {column["name"] for column in found}
-        position = {"table": predictions.name, "backend": self._url.get_backend_name()}
-        rows = _batches(engine, schema, known)
-        return SourceRead(rows, lambda: position, total, has_events=False)
+        place = {"table": predictions.name, "backend": self._url.get_backend_name()}
+        counts = Counts()
+        rows = _batches(engine, schema, known, counts)
+        return SourceRead(rows, lambda: place | _beside(counts), total, has_events=False)
 
 
-def _batches(engine: Engine, schema: pa.Schema, known: set[str]) -> Iterator[pa.RecordBatch]:
+def _beside(counts: Counts) -> dict[str, Any]:
+    """Return what was no value of its column, if there was any."""
+    return {"strange_values": counts.strange_values} if counts.strange_values else {}
+
+
+def _batches(
+    engine: Engine, schema: pa.Schema, known: set[str], counts: Counts
+) -> Iterator[pa.RecordBatch]:
     wanted = {name: stored for name in schema.names if (stored := _stored(name)) in known}
     query = select(*(_as_stored(stored) for stored in wanted.values()))
     try:
         with engine.connect().execution_options(yield_per=_ROWS) as connection:
             for rows in connection.execute(query).partitions():
-                yield _batch(rows, list(wanted), schema)
+                yield _batch(rows, list(wanted), schema, counts)
     except SQLAlchemyError as error:
         raise StoreUnavailable("the database went away while it was read: run it again") from error
     finally:
@@ -81,14 +86,17 @@ def _stored(name: str) -> str:
 
 
 def _as_stored(name: str) -> ColumnElement[Any]:
-    column = predictions.c[name]
-    # Documents as their text.
-    return type_coerce(column, Text) if isinstance(column.type, JSON) else column
+    """Return a column as its driver gives it: an adopted table may hold what its type here has not.
+
+    Documents come as their text.
+    """
+    return type_coerce(predictions.c[name], NullType)
 
 
-def _batch(rows: Sequence[Row[Any]], names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
+def _batch(
+    rows: Sequence[Row[Any]], names: Sequence[str], schema: pa.Schema, counts: Counts
+) -> pa.RecordBatch:
     given = dict(zip(names, zip(*rows, strict=True), strict=True))
-    given["timestamp_us"] = tuple(map(_micros, given["timestamp_us"]))
     count = len(rows)
     constant = {"op": "r", "ts_us": 0, "cluster": "", "kafka_partition": 0, "place": 0, "turn": 0}
     arrays = []
@@ -96,13 +104,7 @@ def _batch(rows: Sequence[Row[Any]], names: Sequence[str], schema: pa.Schema) ->
         if field.name in constant:
             arrays.append(pa.repeat(pa.scalar(constant[field.name], field.type), count))
         elif field.name in given:
-            arrays.append(pa.array(given[field.name], field.type))
+            arrays.append(arrow_column(given[field.name], field, counts, unit=None))
         else:  # of an older schema
             arrays.append(pa.nulls(count, field.type))
     return pa.record_batch(arrays, schema=schema)
-
-
-def _micros(moment: datetime | None) -> int | None:
-    if moment is None:
-        return None
-    return (moment.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import pyarrow as pa
 
+from stroke.application.analyses.timestamps import MOMENT, TimeUnit
 from stroke.application.analyses.views import CHANGES
 
 _OF_SQL: Final = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.string()}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENT: Final = re.compile(MOMENT, re.ASCII)
+_LARGEST: Final = 2**63
 
 
 def changes_schema(*, with_name: bool = False) -> pa.Schema:
@@ -32,3 +39,78 @@ class Counts:
         self.tombstones += other.tombstones
         self.strange_records += other.strange_records
         self.strange_values += other.strange_values
+
+
+def arrow_column(
+    values: Sequence[Any], field: pa.Field, counts: Counts, *, unit: TimeUnit | None
+) -> pa.Array:
+    """Return values of a database's column as the column ``field`` of ``changes``.
+
+    A value of another kind counts as NULL, and is counted. Numbers that are times are of ``unit``;
+    where that is not known, they are of another kind.
+    """
+    if field.name == "timestamp_us":
+        return _converted(values, field, counts, lambda value: micros(value, unit))
+    try:
+        if pa.types.is_integer(field.type):  # as which it would take 0.5, and cut it
+            return pa.array(values).cast(field.type)
+        return pa.array(values, field.type)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return _converted(values, field, counts, _CONVERT[str(field.type)])
+
+
+def micros(value: Any, unit: TimeUnit | None) -> int:
+    """Return a time as microseconds since 1970 (UTC); one without a zone is UTC.
+
+    Raises ``TypeError``, ``ValueError`` or ``OverflowError`` for what is none.
+    """
+    if isinstance(value, str):
+        if _MOMENT.fullmatch(value) is None:
+            raise ValueError
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(microseconds=1)
+    if type(value) is not int or unit is None:
+        raise TypeError
+    return _within(value * unit.times // unit.by)
+
+
+def _converted(
+    values: Sequence[Any], field: pa.Field, counts: Counts, convert: Callable[[Any], Any]
+) -> pa.Array:
+    made = []
+    for value in values:
+        try:
+            made.append(None if value is None else convert(value))
+        except (TypeError, ValueError, OverflowError, ArithmeticError):
+            made.append(None)
+            counts.strange_values += 1
+    return pa.array(made, field.type)
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if number != value:
+        raise ValueError
+    return _within(number)
+
+
+def _within(number: int) -> int:
+    if not -_LARGEST <= number < _LARGEST:
+        raise OverflowError
+    return number
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    value.encode()  # no half of a pair of surrogates, which Arrow does not take
+    return value
+
+
+_CONVERT: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "double": float,
+    "int64": _whole,
+    "string": _text,
+}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from stroke.application.analyses.views import MISSING
+from stroke.application.analyses.views import MISSING, PROBABILITY
 from stroke.domain.errors import InvalidSetting
 
 MINIMUM_COUNT: Final = 10
@@ -125,7 +125,7 @@ def _grouped(name: str, title: str, *columns: str, minimum: int, by: str | None 
         f"{told('CAST(high_risk AS DOUBLE) / predictions')} AS high_rate, "
         f"{told(_interval('-'))} AS high_rate_low, {told(_interval('+'))} AS high_rate_high "
         f"FROM (SELECT {keys}, {_RATES}, "
-        f"CASE WHEN COUNT(*) >= {minimum} THEN AVG(probability) END AS mean_probability, "
+        f"CASE WHEN COUNT(*) >= {minimum} THEN AVG({PROBABILITY}) END AS mean_probability, "
         f"{order} AS place FROM snapshot GROUP BY {', '.join(columns)}) AS counted "
         f"ORDER BY place NULLS LAST, {named}"
     )
@@ -162,7 +162,7 @@ _RISK_DISTRIBUTION: Final = Analysis(
     "SELECT risk_category, predictions, share, mean_probability FROM ("  # noqa: S608
     f"SELECT {_label('risk_category')}, COUNT(*) AS predictions, "
     "CAST(COUNT(*) AS DOUBLE) / SUM(COUNT(*)) OVER () AS share, "
-    "AVG(probability) AS mean_probability FROM snapshot GROUP BY snapshot.risk_category) "
+    f"AVG({PROBABILITY}) AS mean_probability FROM snapshot GROUP BY snapshot.risk_category) "
     f"AS counted ORDER BY {_ORDER_OF_RISK}, risk_category",
 )
 
@@ -170,15 +170,16 @@ _PROBABILITY_HISTOGRAM: Final = Analysis(
     "probability-histogram",
     "Predicted probabilities",
     f"Predictions by {_BINS} equal bins of their probability, left-closed, the last one closed; "
-    "bounds are NULL for predictions without a probability.",
+    "bounds are NULL for predictions without a probability (from 0 to 1).",
     f"SELECT CAST(bins.bin AS DOUBLE) / {_BINS} AS low, "  # noqa: S608
     f"CAST(bins.bin + 1 AS DOUBLE) / {_BINS} AS high, "
     "COALESCE(counted.predictions, 0) AS predictions "
     f"FROM (VALUES {', '.join(f'({number})' for number in range(_BINS))}) AS bins(bin) LEFT JOIN ("
-    f"SELECT CASE WHEN probability >= 1 THEN {_BINS - 1} "
-    f"ELSE CAST(FLOOR(probability * {_BINS}) AS INT) END AS bin, COUNT(*) AS predictions "
-    "FROM snapshot WHERE probability IS NOT NULL GROUP BY 1) AS counted ON counted.bin = bins.bin "
-    "UNION ALL SELECT NULL, NULL, COUNT(*) FROM snapshot WHERE probability IS NULL "
+    f"SELECT CASE WHEN probability >= 0 AND probability < 1 "
+    f"THEN CAST(FLOOR(probability * {_BINS}) AS INT) "
+    f"WHEN probability = 1 THEN {_BINS - 1} END AS bin, COUNT(*) AS predictions "
+    "FROM snapshot GROUP BY 1) AS counted ON counted.bin = bins.bin "
+    f"UNION ALL SELECT NULL, NULL, COUNT(*) FROM snapshot WHERE {PROBABILITY} IS NULL "
     "ORDER BY low NULLS LAST",
 )
 
@@ -197,9 +198,9 @@ _TREND: Final = Analysis(
     "trend-per-day",
     "Predictions per day",
     "Predictions per day (UTC) that they were made on, and how many of them are High; the day is "
-    "NULL for predictions without a time.",
+    "NULL for predictions without a time of the years 1 to 9999.",
     f"SELECT day, COUNT(*) AS predictions, {_HIGH} AS high_risk, "  # noqa: S608
-    "AVG(probability) AS mean_probability FROM snapshot GROUP BY day "
+    f"AVG({PROBABILITY}) AS mean_probability FROM snapshot GROUP BY day "
     "ORDER BY day NULLS LAST",
 )
 
@@ -230,10 +231,15 @@ def _top(count: int, *, with_name: bool) -> Analysis:
         "top-risks",
         "The highest risks",
         f"The {count} predictions of the highest probability.",
-        f"SELECT {_patient(with_name)}{_SEEN} FROM snapshot WHERE probability IS NOT NULL "  # noqa: S608
+        f"SELECT {_patient(with_name)}{_SEEN} FROM snapshot WHERE {PROBABILITY} IS NOT NULL "  # noqa: S608
         f"ORDER BY probability DESC, id LIMIT {count}",
         patient_level=True,
     )
+
+
+def _above(column: str, limit: int) -> str:
+    """Return the condition that a number is above ``limit``; NaN, the greatest of all, is none."""
+    return f"({column} > {limit} AND {column} <> CAST('NaN' AS DOUBLE))"
 
 
 def _review(*, with_name: bool) -> Analysis:
@@ -243,6 +249,6 @@ def _review(*, with_name: bool) -> Analysis:
         "Predictions in the category Low with a BMI over 35 or an average glucose over 150 mg/dL. "
         "No outcome is known of them: they are not misclassified, they merit a look.",
         f"SELECT {_patient(with_name)}{_SEEN} FROM snapshot WHERE risk_category = 'Low' "  # noqa: S608
-        "AND (bmi > 35 OR avg_glucose_level > 150) ORDER BY id",
+        f"AND ({_above('bmi', 35)} OR {_above('avg_glucose_level', 150)}) ORDER BY id",
         patient_level=True,
     )

@@ -1,15 +1,36 @@
-"""Which unit Debezium counts a row's time in: older schemas of a table have another one."""
+"""What a row's time is written as: its unit is what the Avro schema names, or it is not known."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
+_DAY_US: Final = 86_400_000_000
 _OF_TYPE: Final = {
+    # Debezium's, by its time.precision.mode
+    "io.debezium.time.Date": (_DAY_US, 1),
     "io.debezium.time.Timestamp": (1_000, 1),
     "io.debezium.time.MicroTimestamp": (1, 1),
     "io.debezium.time.NanoTimestamp": (1, 1_000),
+    # Kafka Connect's
+    "org.apache.kafka.connect.data.Date": (_DAY_US, 1),
+    "org.apache.kafka.connect.data.Timestamp": (1_000, 1),
+    # Avro's logical types
+    "date": (_DAY_US, 1),
+    "timestamp-millis": (1_000, 1),
+    "timestamp-micros": (1, 1),
+    "timestamp-nanos": (1, 1_000),
+    "local-timestamp-millis": (1_000, 1),
+    "local-timestamp-micros": (1, 1),
+    "local-timestamp-nanos": (1, 1_000),
 }
+_LOGICAL: Final = "logicalType"
+_NAMES: Final = (_LOGICAL, "connect.name")
+_LOGICAL_TIMES: Final = re.compile(r"date|(local-)?time(stamp)?-(milli|micro|nano)s")
+
+MOMENT: Final = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$"
+"""Texts that are read as times (ISO 8601), as Debezium writes them; without a zone they are UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +41,40 @@ class TimeUnit:
     by: int = 1
 
     @classmethod
-    def of(cls, schema: Any) -> Self:
-        """Return the unit of the column ``timestamp`` in an Avro schema of envelopes."""
-        kind = _timestamp_type(schema)
-        branches = kind if isinstance(kind, list) else [kind]
-        names = [each["connect.name"] for each in branches if "connect.name" in (each or ())]
-        return cls(*_OF_TYPE.get(names[0] if names else "", (1, 1)))
+    def of(cls, schema: Any) -> Self | None:
+        """Return the unit of the column ``timestamp`` in an Avro schema of envelopes.
+
+        None for a type that names no unit, or several: the same number may then be a moment of 2026
+        and of 1970. Texts need none.
+        """
+        units = _units(_timestamp_type(schema))
+        return cls(*units.pop()) if len(units) == 1 else None
+
+
+def without_time_types(schema: Any) -> Any:
+    """Return an Avro schema that reads times as the numbers that are stored.
+
+    As moments, numbers that no calendar has would end the reading.
+    """
+    if isinstance(schema, list):
+        return [without_time_types(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: without_time_types(value)
+        for key, value in schema.items()
+        if not (key == _LOGICAL and _LOGICAL_TIMES.fullmatch(str(value)))
+    }
+
+
+def _units(kind: Any) -> set[tuple[int, int]]:
+    """Return the units that a type and its branches name."""
+    if isinstance(kind, list):
+        return set().union(*map(_units, kind))
+    if not isinstance(kind, dict):
+        return set()
+    named = {_OF_TYPE[name] for key in _NAMES if (name := kind.get(key)) in _OF_TYPE}
+    return named | _units(kind.get("type"))
 
 
 def _timestamp_type(schema: Any) -> Any:

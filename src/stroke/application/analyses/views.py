@@ -67,7 +67,13 @@ CHECKPOINT_SHAPE: Final = json.dumps([1, *CHANGES.items()])
 OLDER_THAN_ITS_CLUSTER: Final = "an event is older than the first known of its Kafka cluster"
 """Why a checkpoint cannot be continued: such an event may order the clusters in another way."""
 
+PROBABILITY: Final = "CASE WHEN probability >= 0 AND probability <= 1 THEN probability END"
+"""SQL of a probability; NULL where an adopted table has a number that is none."""
+
 _DAY_US: Final = 86_400_000_000
+# 0001-01-01 00:00:00 and 9999-12-31 23:59:59.999999: what dates of Python and of databases hold
+_FIRST_US: Final = -62_135_596_800_000_000
+_LAST_US: Final = 253_402_300_799_999_999
 
 
 def binlog_place(file: str, position: int) -> int:
@@ -140,13 +146,23 @@ def snapshot_sql(*, with_name: bool = False) -> str:
     columns = ", ".join(column for column in MEASURED if column != "contributing_factors")
     return (
         f"SELECT prediction_id AS id, {columns}{name}, "  # noqa: S608
-        "DATE '1970-01-01' + "
-        f"CAST(FLOOR(CAST(timestamp_us AS DOUBLE) / {_DAY_US}) AS INT) AS day, "
+        f"{_day('timestamp_us')} AS day, "
         f"{_band('age', AGE_GROUPS)} AS age_group, "
         f"{_band('bmi', BMI_CATEGORIES)} AS bmi_category, "
         f"{_band('avg_glucose_level', GLUCOSE_CATEGORIES)} AS glucose_category "
         "FROM latest"
     )
+
+
+def _day(column: str) -> str:
+    """Return the day of a time; NULL where the time is on no day of the years 1 to 9999.
+
+    Whole numbers throughout: as a fraction, the last microseconds of a far day are the next day.
+    """
+    since = f"({column} - {_FIRST_US})"
+    days = f"CAST(ROUND(CAST({since} - {since} % {_DAY_US} AS DOUBLE) / {_DAY_US}) AS INT)"
+    is_known = f"{column} >= {_FIRST_US} AND {column} <= {_LAST_US}"
+    return f"CASE WHEN {is_known} THEN DATE '0001-01-01' + {days} END"
 
 
 def _band(column: str, bands: Bands) -> str:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pyarrow as pa
 import pytest
 from pyarrow import fs
 
 from builders.changes import Batches
 from builders.truth import EVENTS
-from builders.truth_as_avro import GARBAGE, TOPIC, avro_file, envelope, write, write_change_log
+from builders.truth_as_avro import (
+    GARBAGE,
+    NEWER,
+    TOPIC,
+    avro_file,
+    envelope,
+    schema_of,
+    write,
+    write_change_log,
+)
 from contracts.analyses import ChangeSourceContract
 from stroke.adapters.avro.changes import AvroChanges
+from stroke.application.analyses.timestamps import without_time_types
 from stroke.domain.errors import InvalidData, ReplicaUnavailable
 
 LOCAL = fs.LocalFileSystem()
@@ -92,6 +106,38 @@ def test_an_object_that_goes_away_while_it_is_read_ends_the_run(tmp_path: Path) 
         path.unlink()
     with pytest.raises(ReplicaUnavailable, match="is it still there"):
         list(given.rows)
+
+
+MILLIS_OF_2026 = 1_767_323_045_678
+
+
+def numbers_as_times(records: list[dict[str, Any]], row: Mapping[str, Any]) -> bytes:
+    """Return a file whose schema has logical times, written from their numbers."""
+    schema = schema_of(row)
+    sink = io.BytesIO()
+    head = io.BytesIO()
+    fastavro.writer(head, schema, [], sync_marker=b"m" * 16)
+    numbers = fastavro.parse_schema(without_time_types(json.loads(json.dumps(schema))))
+    fastavro.writer(sink, numbers, records, sync_marker=b"m" * 16)
+    body = sink.getvalue()
+    empty = io.BytesIO()
+    fastavro.writer(empty, numbers, [], sync_marker=b"m" * 16)
+    return head.getvalue() + body[len(empty.getvalue()) :]
+
+
+@pytest.mark.parametrize("stored", [253_402_300_800_000, -(2**62), 2**62, MILLIS_OF_2026])
+def test_a_time_that_no_calendar_has_costs_no_other_row(tmp_path: Path, stored: int) -> None:
+    """A logical type makes moments of numbers, of which some have none."""
+    row = {**NEWER, "timestamp": {"type": "long", "logicalType": "timestamp-millis"}}
+    records = [dict(envelope(event)) for event in EVENTS[:2]]
+    for record, time in zip(records, (stored, MILLIS_OF_2026), strict=True):
+        record["after"] = {**record["after"], "timestamp": time}
+    write(LOCAL, f"{tmp_path}/times.avro", numbers_as_times(records, row))
+
+    rows, point = read(str(tmp_path))
+
+    assert [each["timestamp_us"] for each in rows][1] == 1000 * MILLIS_OF_2026
+    assert (point["events"], point["broken_places"]) == (2, 0)
 
 
 class TestAvroChanges(ChangeSourceContract[Batches]):

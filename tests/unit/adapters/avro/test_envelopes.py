@@ -70,7 +70,42 @@ def test_an_event_that_was_read_twice_is_the_same_event() -> None:
         ),
         ({"type": "long", "logicalType": "timestamp-micros"}, MOMENT, None),
         ({"type": "string", "connect.name": "io.debezium.time.ZonedTimestamp"}, None, None),
-        ("long", MOMENT_US, None),
+        *(
+            ({"type": "long", "logicalType": f"{where}timestamp-{unit}"}, value, micros)
+            for where in ("", "local-")
+            for unit, value, micros in (
+                ("millis", MOMENT_US // 1000, MOMENT_US // 1000 * 1000),
+                ("micros", MOMENT_US, MOMENT_US),
+                ("nanos", MOMENT_US * 1000 + 999, MOMENT_US),
+            )
+        ),
+        (
+            {"type": "long", "connect.name": "org.apache.kafka.connect.data.Timestamp"},
+            MOMENT_US // 1000,
+            MOMENT_US // 1000 * 1000,
+        ),
+        (
+            {
+                "type": "long",
+                "connect.name": "org.apache.kafka.connect.data.Timestamp",
+                "logicalType": "timestamp-millis",
+            },
+            MOMENT_US // 1000,
+            MOMENT_US // 1000 * 1000,
+        ),
+        ({"type": "int", "logicalType": "date"}, 20_455, 20_455 * 86_400_000_000),
+        ({"type": "int", "connect.name": "io.debezium.time.Date"}, -1, -86_400_000_000),
+        ({"type": "string", "connect.name": "io.debezium.time.IsoTimestamp"}, None, None),
+        (
+            {"type": "string", "connect.name": "io.debezium.time.ZonedTimestamp"},
+            "2026-01-02T05:04:05.678901999+02:00",
+            MOMENT_US,
+        ),
+        ("string", "2026-01-02 03:04:05.678901", MOMENT_US),
+        # the last microsecond of the calendar, and what no calendar has
+        (MICROS, 253_402_300_799_999_999, 253_402_300_799_999_999),
+        (MILLIS, 253_402_300_800_000, 253_402_300_800_000_000),
+        (MICROS, -(2**63), -(2**63)),
     ],
 )
 def test_a_time_is_read_in_the_unit_that_its_type_names(
@@ -80,6 +115,39 @@ def test_a_time_is_read_in_the_unit_that_its_type_names(
     [row], counts = read(an_envelope(timestamp=given_value), row={**NEWER, "timestamp": kind})
     assert row["timestamp_us"] == (micros or MOMENT_US)
     assert counts.strange_values == 0
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "long",
+        {"type": "long"},
+        {"type": "long", "connect.name": "com.example.Seconds"},
+        {"type": "long", "logicalType": "seconds"},
+        {
+            "type": "long",
+            "connect.name": "io.debezium.time.Timestamp",
+            "logicalType": "timestamp-micros",
+        },
+    ],
+)
+@pytest.mark.parametrize("value", [MOMENT_US // 1_000_000, MOMENT_US // 1000, MOMENT_US, 0])
+def test_a_time_whose_unit_is_not_named_is_missing_and_counted(kind: Any, value: int) -> None:
+    """As microseconds, milliseconds of 2026 would be a moment of 1970."""
+    [row], counts = read(an_envelope(timestamp=value), row={**NEWER, "timestamp": kind})
+
+    assert row["timestamp_us"] is None
+    assert counts == Counts(events=1, strange_values=1)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "0000-00-00 00:00:00", "2026-13-01T00:00:00Z", "2026", "1767323045"]
+)
+def test_a_text_that_is_no_time_is_missing_and_counted(text: str) -> None:
+    [row], counts = read(an_envelope(timestamp=text), row={**NEWER, "timestamp": "string"})
+
+    assert row["timestamp_us"] is None
+    assert counts == Counts(events=1, strange_values=1)
 
 
 def test_columns_of_another_version_of_the_table_are_null_or_nobody_s_business() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, create_engine, insert
+from sqlalchemy import URL, create_engine, insert, text
 
 from builders.changes import Batches
 from builders.truth import EVENTS, latest_of
@@ -60,3 +60,30 @@ class TestSqlChanges(ChangeSourceContract[Batches]):
 
         with pytest.raises(StoreUnavailable, match="went away while it was read"):
             list(read.rows)
+
+    def test_whatever_a_row_holds_the_others_are_read(self, source: SqlChanges, url: URL) -> None:
+        """SQLite stores any value in any column, and an adopted table may have it."""
+        engine = create_engine(url)
+        odd: list[tuple[str, object]] = [
+            ("timestamp", "0000-00-00 00:00:00"),
+            ("timestamp", "9999-12-31 23:59:59.999999"),
+            ("timestamp", 1_767_323_045),
+            ("age", "old"),
+            ("probability", -1e-300),
+            ("hypertension", 0.5),
+            ("gender", b"\xff"),
+        ]
+        with engine.begin() as connection:
+            for number, (column, value) in enumerate(odd, 100):
+                row = {"id": number, "value": value}
+                query = f"INSERT INTO predictions (id, {column}) VALUES (:id, :value)"  # noqa: S608
+                connection.execute(text(query), row)
+        engine.dispose()
+
+        read = source.read(with_name=False)
+        rows = [row for batch in read.rows for row in batch.to_pylist()]
+
+        assert len(rows) == 13
+        assert [row["timestamp_us"] for row in rows[6:9]] == [None, 253_402_300_799_999_999, None]
+        assert rows[10]["probability"] == -1e-300
+        assert read.position()["strange_values"] == 5

@@ -39,7 +39,7 @@ app.command()(analytics_stream.stream)
 _BESIDE: Final = {
     "tombstones": "tombstones",
     "strange_records": "records that are no change of a row",
-    "strange_values": "values of another kind, which count as missing",
+    "strange_values": "values of another kind, or times of an unknown unit, which count as missing",
     "broken_places": "broken places in files",
     "unreadable_objects": "files that are not of Avro, or of an unknown compression",
 }
