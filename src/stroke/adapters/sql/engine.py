@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, event
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from stroke.adapters.sql.database_file import DatabaseFile
+from stroke.adapters.sql.faults import translated
 from stroke.domain.errors import InvalidSetting
 
 # UTC, because rows hold UTC without saying so. Strict, because
@@ -45,6 +49,24 @@ def verify_file(engine: AsyncEngine) -> None:
     file: DatabaseFile | None = engine.sync_engine.get_execution_options().get(_FILE)
     if file is not None:
         file.verify()
+
+
+@asynccontextmanager
+async def transaction(
+    engine: AsyncEngine, *, seconds: float, writes: bool = False
+) -> AsyncIterator[AsyncConnection]:
+    """Give a connection whose transaction is committed when the block ends without an error.
+
+    With ``writes``, SQLite takes its write lock before the block; MySQL locks row by row. Errors of
+    the database are ``translated``. Raises ``StoreUnavailable`` when all of it, the wait for a
+    connection included, takes longer than ``seconds``, or when SQLite's file has changed.
+    """
+    with translated():
+        async with asyncio.timeout(seconds), engine.begin() as connection:
+            if writes and connection.dialect.name == "sqlite":
+                await connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield connection
+        verify_file(engine)
 
 
 def _mysql(url: URL, pool_size: int, connect_timeout: float) -> AsyncEngine:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Row, Text, delete, func, select, type_coerce
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stroke.adapters.sql.engine import verify_file
-from stroke.adapters.sql.faults import again_after_deadlock, translated
+from stroke.adapters.sql.engine import transaction
+from stroke.adapters.sql.faults import again_after_deadlock
 from stroke.adapters.sql.filters import conditions, storable
 from stroke.adapters.sql.rows import to_utc
 from stroke.adapters.sql.tables import outcomes, predictions
@@ -34,7 +33,7 @@ class SqlOutcomeRepository(OutcomeRepository):
 
     def __init__(self, engine: AsyncEngine, *, statement_timeout: float) -> None:
         self._engine = engine
-        self._statement_timeout = statement_timeout
+        self._transaction = partial(transaction, engine, seconds=statement_timeout)
 
     async def known(self, prediction_ids: Sequence[int]) -> dict[int, KnownPrediction]:
         query = (
@@ -130,19 +129,6 @@ class SqlOutcomeRepository(OutcomeRepository):
         return new.on_conflict_do_update(
             index_elements=["prediction_id"], set_={n: new.excluded[n] for n in _REPLACED}
         )
-
-    @asynccontextmanager
-    async def _transaction(self, *, writes: bool = False) -> AsyncIterator[AsyncConnection]:
-        with translated():
-            async with (
-                asyncio.timeout(self._statement_timeout),
-                self._engine.begin() as connection,
-            ):
-                if writes and connection.dialect.name == "sqlite":
-                    # The write lock before the first look, which MySQL takes row by row.
-                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield connection
-            verify_file(self._engine)
 
 
 def _row(outcome: OutcomeRecord) -> dict[str, Any]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Dialect, Text, delete, insert, select, type_coerce, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stroke.adapters.sql.engine import verify_file
+from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock, translated
 from stroke.adapters.sql.filters import comparable, conditions, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
@@ -58,6 +57,7 @@ class SqlPredictionRepository(PredictionRepository):
     ) -> None:
         self._engine = engine
         self._statement_timeout = statement_timeout
+        self._transaction = partial(transaction, engine, seconds=statement_timeout)
         self._dialect = engine.dialect
         self._on_mysql = engine.dialect.name == "mysql"
         self._listings = asyncio.Semaphore(listing_connections)
@@ -180,16 +180,6 @@ class SqlPredictionRepository(PredictionRepository):
 
     async def check(self) -> None:
         await self._check.run()
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        with translated():
-            async with (
-                asyncio.timeout(self._statement_timeout),
-                self._engine.begin() as connection,
-            ):
-                yield connection
-            verify_file(self._engine)
 
     async def _add_in_one_statement(self, batch: Sequence[Prediction]) -> list[int]:
         with translated():

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from sqlalchemy import column, delete, func, insert, select, table, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from stroke.adapters.sql.faults import mysql_code, translated
+from stroke.adapters.sql.engine import transaction
+from stroke.adapters.sql.faults import mysql_code
 from stroke.application.pipeline.consistency import SourceChunk, runs, table_row_digest
 from stroke.application.pipeline.ports import SourceOfTruth
 from stroke.domain.errors import StoreUnavailable
@@ -55,7 +55,7 @@ class MySqlSource(SourceOfTruth):
         self._engine = engine
         self._name = name
         self._table = table(name, column("id"))
-        self._statement_timeout = statement_timeout
+        self._transaction = partial(transaction, engine, seconds=statement_timeout)
         self._mask = mask
         self._mask_salt = mask_salt
 
@@ -184,15 +184,6 @@ class MySqlSource(SourceOfTruth):
         if self._mask_salt is None:
             return _MASKED
         return hmac.new(self._mask_salt.encode(), str(value).encode(), hashlib.sha256).hexdigest()
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
-        with translated():
-            async with (
-                asyncio.timeout(self._statement_timeout),
-                self._engine.begin() as connection,
-            ):
-                yield connection
 
 
 def _conditions(ids: Sequence[int]) -> Iterator[str]:
