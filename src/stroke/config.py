@@ -506,6 +506,16 @@ def results_url(text: str) -> URL:
     )
 
 
+def database_url(text: str) -> URL:
+    """Return the URL of a database of predictions: a ``mysql://`` or ``sqlite://`` URL, or a file.
+
+    Raises ``InvalidSetting``.
+    """
+    if "://" not in text:
+        return URL.create("sqlite+aiosqlite", database=text)
+    return _async_url(text)
+
+
 def _async_url(text: str) -> URL:
     return _driver_url(
         text, "STROKE_DATABASE_URL", {"mysql": "mysql+asyncmy", "sqlite": "sqlite+aiosqlite"}

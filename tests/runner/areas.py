@@ -22,6 +22,7 @@ AREAS: Final = {
     "service": frozenset(
         {
             "test_database_connections",
+            "test_database_copy",
             "test_drift_command",
             "test_drift_evidently",
             "test_faults",

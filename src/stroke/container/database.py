@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
 from stroke.adapters.sql import schema
-from stroke.config import DatabaseSettings
+from stroke.adapters.sql.copying import CopyTally, DatabaseCopy
+from stroke.adapters.sql.engine import create_engine
+from stroke.config import DatabaseSettings, database_url
+from stroke.domain.errors import InvalidSetting
 
 
 def needed_revision() -> str:
@@ -38,3 +45,30 @@ def downgrade_schema(settings: DatabaseSettings, revision: str) -> bool:
 def downgrade_sql(settings: DatabaseSettings, revision: str) -> str:
     """Return the SQL that ``downgrade_schema`` would run."""
     return schema.downgrade_sql(settings.sqlalchemy_url, revision)
+
+
+def copy_database(
+    source: str, settings: DatabaseSettings, *, dry_run: bool, progress: Callable[[int], None]
+) -> CopyTally:
+    """Copy all rows of the database ``source`` (a URL or a file of SQLite) into that of settings.
+
+    Raises what ``DatabaseCopy`` does, and ``InvalidSetting`` when there is no such source. Not to
+    be called from a running event loop.
+    """
+    url = database_url(source)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise InvalidSetting(f"{url.database} is no file: name the SQLite file to copy from")
+    seconds = settings.connect_timeout_seconds
+
+    async def copied() -> CopyTally:
+        engines = [
+            create_engine(each, pool_size=1, connect_timeout=seconds)
+            for each in (url, settings.sqlalchemy_url)
+        ]
+        try:
+            return await DatabaseCopy(*engines, dry_run=dry_run).run(progress)
+        finally:
+            for engine in engines:
+                await engine.dispose()
+
+    return asyncio.run(copied())

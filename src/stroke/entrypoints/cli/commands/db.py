@@ -105,6 +105,62 @@ def status(*, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def copy(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="The database to copy from: an SQLite file, or a URL."
+        ),
+    ],
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; store nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy all rows of another database into this one, and prove that both hold the same.
+
+    Predictions, outcomes and idempotency keys keep their ids, times and documents. Stop the
+    service first. You may run it again: it copies what is missing, and changes nothing else.
+
+    At the end it compares counts and digests of both databases, range by range. The exit code is 1
+    if they are not equal.
+
+    \b
+    stroke db upgrade
+    stroke db copy stroke.db --dry-run
+    stroke db copy stroke.db
+    """  # noqa: D301
+    from stroke.container.database import copy_database
+
+    with ends_on_sigterm(), progress() as display:
+        bar = display.add_task("copying", total=None)
+        tally = copy_database(
+            source,
+            _database(),
+            dry_run=dry_run,
+            progress=lambda rows: display.advance(bar, rows),
+        )
+    unequal = [each for each in tally.ranges if not each.equal]
+    if as_json:
+        typer.echo(json.dumps({**asdict(tally), "equal": tally.equal, "dry_run": dry_run}))
+    else:
+        said = "would be copied" if dry_run else "copied"
+        for table, count in tally.copied.items():
+            counts = f"{count:,} {said}, {tally.unchanged[table]:,} there already"
+            for kind, rows in (("differing", tally.differing), ("rejected", tally.rejected)):
+                counts += f", {rows[table]:,} {kind}" if rows[table] else ""
+            typer.echo(f"{table}: {counts}")
+        for each in unequal[:20]:
+            typer.echo(
+                f"not equal: {each.table} from {each.first} on: "
+                f"{each.source_rows:,} rows here, {each.target_rows:,} in the target",
+                err=True,
+            )
+        typer.echo(f"{len(tally.ranges) - len(unequal)} of {len(tally.ranges)} ranges are equal")
+    if not tally.equal:
+        raise typer.Exit(1)
+
+
 @app.command("import")
 def import_(
     file: Annotated[
