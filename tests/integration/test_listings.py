@@ -85,7 +85,7 @@ async def test_listings_hold_no_more_connections_than_their_share(url: URL) -> N
         assert max(held) == 2
 
 
-async def test_a_listing_that_mysql_ends_is_said(mysql: MySqlServer) -> None:
+async def test_mysql_gets_the_time_limit_of_a_listing_and_takes_it(mysql: MySqlServer) -> None:
     async with migrated(make_url(mysql.new_database())) as engine:
         slow = SqlPredictionRepository(engine, statement_timeout=30)
         await slow.add([prediction()])

@@ -61,6 +61,8 @@ class Canary:
     async def set_out(self) -> str:
         """Store the canary; before that, erase those that killed examinations left."""
         patient = self._patient()
+        # The service forgets keys after a while: a canary that outlived its key would stay.
+        await self._erase_left_behind()
 
         async def is_stored() -> bool:
             while True:

@@ -268,12 +268,22 @@ def test_a_service_without_a_pipeline_is_well_and_what_is_missing_is_not_configu
     assert stack.source.rows == {}
 
 
-def left_behind(stack: Stack, province: str) -> None:
-    asyncio.run(stack.api.predict(patient(country=COUNTRY, province=province), idempotency_key=KEY))
+def left_behind(stack: Stack, province: str, key: str = KEY) -> None:
+    asyncio.run(stack.api.predict(patient(country=COUNTRY, province=province), idempotency_key=key))
 
 
 def test_a_canary_that_a_killed_doctor_left_is_erased_first(stack: Stack) -> None:
     left_behind(stack, "until 2026-01-01T11:59:59Z")
+
+    found = stack.examined()
+
+    assert is_well(found.values())
+    assert found[checks.STORED].detail == "prediction 2; 1 of an earlier run erased"
+    assert stack.source.rows == {}
+
+
+def test_a_canary_that_outlived_its_key_is_erased_too(stack: Stack) -> None:
+    left_behind(stack, "until 2026-01-01T11:59:59Z", "a key that the service has forgotten")
 
     found = stack.examined()
 
