@@ -16,6 +16,7 @@ from pyarrow import fs
 from pyspark.sql import DataFrame, SparkSession
 
 from builders.changes import loaded, silent
+from builders.extremes import extreme_changes
 from builders.truth import EVENTS, NEW, OLD, TRUTH, Change, latest_of
 from contracts.analyses import AnalyticsEngineContract, ChangeSourceContract
 from fakes.analyses import FakeChangeSource, FakePointer
@@ -118,9 +119,17 @@ def random_changes(seed: int, count: int) -> list[Change]:
     return changes + changes[:: count // 10]
 
 
+def test_both_engines_count_extreme_values_alike(spark: SparkSession) -> None:
+    assert_alike(spark, extreme_changes())
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_both_engines_give_the_same_rows_of_the_same_types(spark: SparkSession, seed: int) -> None:
-    changes = random_changes(seed, 400)
+    assert_alike(spark, random_changes(seed, 400))
+
+
+def assert_alike(spark: SparkSession, changes: Sequence[Change]) -> None:
+    """Run all analyses of the changes on both engines, and compare the rows."""
     engine = SparkEngine(spark)
     found = load(engine, reading(spark, changes))
     with DuckDbEngine(memory_mib=256) as embedded:
