@@ -116,7 +116,7 @@ def _of_one_schema(
     written = json.loads(schema)
     readable = json.dumps(without_time_types(written))
     envelope = from_avro(sf.expr(_AVRO), readable, {"mode": "PERMISSIVE"})
-    read = records.select("partition", "offset", envelope.alias("envelope"))
+    read = _with_moment(records.select("partition", "offset", envelope.alias("envelope")))
     types = {field.name: field.dataType for field in read.select("envelope.after.*").schema}
     unit = TimeUnit.of(written)
     convert = _to_micros(unit, types.get("timestamp"))
@@ -134,6 +134,16 @@ def _of_one_schema(
     return frame.unionByName(
         lost.select(sf.lit("strange_values").alias(BESIDE)), allowMissingColumns=True
     )
+
+
+def _with_moment(read: DataFrame) -> DataFrame:
+    """Add ``ts_us`` to envelopes that have ``ts_ms`` alone, as those of older Debeziums."""
+    known = read.select("envelope.*").columns
+    found = [sf.col("envelope.ts_us")] if "ts_us" in known else []
+    if "ts_ms" in known:
+        found.append(sf.col("envelope.ts_ms") * 1000)
+    moment = sf.coalesce(*found, sf.lit(None).cast("bigint"))
+    return read.withColumn("envelope", sf.col("envelope").withField("ts_us", moment))
 
 
 def _to_micros(unit: TimeUnit | None, kind: DataType | None) -> Callable[[Column], Column]:
