@@ -105,13 +105,18 @@ SCHEMAS: Mapping[int, Mapping[str, Any]] = {7: OLDER, 300: NEWER}
 
 def schema_text(schema_id: int) -> str:
     """Stand in for the registry. Raises ``LookupError`` for an unknown id."""
-    return json.dumps(schema_of(SCHEMAS[schema_id]))
+    return json.dumps(_on_topic(schema_id))
+
+
+def _on_topic(schema_id: int) -> Any:
+    """Return the schema of an envelope alone: on the topic a tombstone has none."""
+    return schema_of(SCHEMAS[schema_id])[1]
 
 
 def framed(record: Record, schema_id: int) -> bytes:
     """Return a record as Kafka Connect's converter frames it."""
     sink = io.BytesIO()
-    fastavro.schemaless_writer(sink, schema_of(SCHEMAS[schema_id]), record)
+    fastavro.schemaless_writer(sink, _on_topic(schema_id), record)
     return struct.pack(">bI", 0, schema_id) + sink.getvalue()
 
 
