@@ -61,6 +61,31 @@ def upgrade_schema(database_url: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+# Linux counts the peak of the process that starts a program into the program's own: pytest's
+# would hide what is measured, so a small process stands between.
+_MEASURE = """
+import os, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, usage = os.wait4(child, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def peak_mib(*arguments: str, folder: Path) -> float:
+    """Return the most memory (MiB) that a ``stroke`` command had."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", "-c", _MEASURE, str(STROKE), *arguments],
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        check=True,
+    )
+    return int(done.stdout.split()[-1]) / 1024
+
+
 @spending("waiting")
 def wait_for(
     url: str, *, status: int = HTTPStatus.OK, within: float = _STARTS_WITHIN, alive: Any = None

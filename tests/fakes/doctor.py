@@ -8,7 +8,6 @@ from fakes.failing import Failing
 from fakes.verification import FakeReplica, FakeSource
 from stroke.application.doctor.ports import Metrics, PredictionApi, Schema, SchemaRegistryProbe
 from stroke.domain.errors import EndpointUnavailable, IdempotencyKeyReused
-from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 
 AWAY = EndpointUnavailable("nothing answers")
@@ -40,8 +39,7 @@ class FakeApi(PredictionApi):
     async def predict(self, patient: Patient, *, idempotency_key: str) -> int:
         self._raise_if_failing("predict")
         if idempotency_key in self.keys:
-            stored = self.patients[self.keys[idempotency_key]]
-            if all(getattr(stored, name) == getattr(patient, name) for name in RAW_FEATURES):
+            if self.patients[self.keys[idempotency_key]] == patient:
                 return self.keys[idempotency_key]
             raise IdempotencyKeyReused("taken")
         number, self._next = self._next, self._next + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import secrets
@@ -12,12 +13,13 @@ from typing import Any
 import fastavro
 import httpx
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
+from confluent_kafka import TopicPartition as KafkaPartition
 
 from builders.changes import Batches
 from builders.truth import EVENTS
 from builders.truth_as_avro import kafka_value, schema_text
-from components.change_events import raw_records
+from components.change_events import raw_records, until
 from components.containers import free_port
 from components.scripted_server import ScriptedServer
 from components.stack import PipelineStack
@@ -77,12 +79,30 @@ def producer(pipeline: PipelineStack) -> Producer:
 
 
 @pytest.fixture
-def write(producer: Producer) -> Write:
-    def write(topic: str, values: Sequence[str | None]) -> None:
+def write(
+    pipeline: PipelineStack, producer: Producer
+) -> Callable[[str, Sequence[str | bytes | None]], None]:
+    """Write records; return when a reader of committed records sees them.
+
+    The coordinator answers before each partition has the marker of the commit.
+    """
+
+    def end_of(topic: str) -> int:
+        settings = {"bootstrap.servers": pipeline.bootstrap_servers, "group.id": topic}
+        consumer = Consumer(settings | {"isolation.level": "read_committed"})
+        try:
+            _, end = consumer.get_watermark_offsets(KafkaPartition(topic, 0), timeout=30)
+        finally:
+            consumer.close()
+        return int(end)
+
+    def write(topic: str, values: Sequence[str | bytes | None]) -> None:
+        before = end_of(topic)
         producer.begin_transaction()
         for value in values:
             producer.produce(topic, value, b"key")
         producer.commit_transaction()
+        until(lambda: end_of(topic) > before + len(values) - 1, within=60, what="the commit")
 
     return write
 
@@ -365,14 +385,15 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
 
 class TestKafkaChanges(ChangeSourceContract[Batches]):
     @pytest.fixture
-    async def source(
-        self, pipeline: PipelineStack, topics: KafkaChangeTopic, topic: str, producer: Producer
+    def source(
+        self,
+        pipeline: PipelineStack,
+        topics: KafkaChangeTopic,
+        topic: str,
+        write: Callable[[str, Sequence[bytes]], None],
     ) -> KafkaChanges:
-        await topics.ensure_topic(topic, {})
-        producer.begin_transaction()
-        for change in EVENTS:
-            producer.produce(topic, kafka_value(change), b"key")
-        producer.commit_transaction()
+        asyncio.run(topics.ensure_topic(topic, {}))
+        write(topic, [kafka_value(change) for change in EVENTS])
         return changes_on(pipeline.bootstrap_servers, topic)
 
     @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import URL
 
-from components.processes import STROKE, environment, run_stroke
+from components.processes import STROKE, environment, peak_mib, run_stroke
 from stroke.adapters.sql import schema
 from stroke.config import Settings
 from stroke.container.service import Container
@@ -234,22 +233,12 @@ def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
         assert process.wait(timeout=60) == 0
 
 
-def peak_mib(folder: Path, source: Path) -> float:
-    process = subprocess.Popen(
-        [str(STROKE), "predict", source.name, "--output", "scored.csv"],
-        cwd=folder,
-        env=environment(),
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss / 1024
-
-
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    small = peak_mib(tmp_path, simulated(tmp_path, 400_000))
-    large = peak_mib(tmp_path, simulated(tmp_path, 1_200_000))
+    def peak(count: int) -> float:
+        source = simulated(tmp_path, count)
+        return peak_mib("predict", source.name, "--output", "scored.csv", folder=tmp_path)
+
+    small, large = peak(400_000), peak(1_200_000)
     assert large - small < 40, (small, large)  # the file alone grows by 60 MiB
 
 

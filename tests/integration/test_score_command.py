@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
 import subprocess
 import time
@@ -18,7 +17,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from components.processes import STROKE, Service, environment, run_stroke, upgrade_schema
+from components.processes import STROKE, Service, environment, peak_mib, run_stroke, upgrade_schema
 
 COUNT = 1_000
 ADDED = ("probability", "risk_category", "contributing_factors", "model_version")
@@ -162,21 +161,13 @@ def test_an_interrupted_run_leaves_no_half_file(tmp_path: Path) -> None:
     assert not list(tmp_path.glob(".*"))
 
 
-def peak_mib(folder: Path, source: Path) -> float:
-    process = subprocess.Popen(
-        [str(STROKE), "score", source.name, "scored.parquet"],
-        cwd=folder,
-        env=environment(),
-        stderr=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss / 1024
-
-
 def test_memory_does_not_grow_with_the_file_nor_with_its_row_groups(tmp_path: Path) -> None:
     source = simulated(tmp_path, 250_000)
-    small = peak_mib(tmp_path, as_parquet(source, times=2, row_group_size=100_000))
-    large = peak_mib(tmp_path, as_parquet(source, times=8, row_group_size=2_000_000))
+
+    def peak(**sizes: int) -> float:
+        rows = as_parquet(source, **sizes)
+        return peak_mib("score", rows.name, "scored.parquet", folder=tmp_path)
+
+    small = peak(times=2, row_group_size=100_000)
+    large = peak(times=8, row_group_size=2_000_000)
     assert large - small < 60, (small, large)  # two million rows in memory take 250 MiB

@@ -24,7 +24,7 @@ class PredictionApi(Protocol):
     async def predict(self, patient: Patient, *, idempotency_key: str) -> int:
         """Return the id of the stored prediction; the same one again for the same key.
 
-        Raises ``IdempotencyKeyReused`` while a prediction with other measurements has the key.
+        Raises ``IdempotencyKeyReused`` while the prediction of another patient has the key.
         """
 
     @abstractmethod
