@@ -387,7 +387,7 @@ class TracesSettings(BaseSettings):
 
 
 class DoctorSettings(BaseSettings):
-    """Where `stroke doctor` finds what answers over HTTP, beside the pipeline's own addresses."""
+    """Where `stroke doctor` finds what answers over HTTP, besides the pipeline's own addresses."""
 
     model_config = _group("DOCTOR")
 

@@ -67,7 +67,7 @@ def test_what_is_no_event_is_told(s3: ObjectStore, tmp_path: Path) -> None:
     done = run(s3, tmp_path, "operations", "--source", f"s3://{place}", "--output", "out")
     assert done.returncode == 0
     assert done.stderr == (
-        "beside the events: tombstones: 3; records that are no change of a row: 2; "
+        "not events: tombstones: 3; records that are no change of a row: 2; "
         "broken places in files: 1; files that are not of Avro, or of an unknown compression: 3\n"
     )
 

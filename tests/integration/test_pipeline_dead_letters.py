@@ -99,7 +99,7 @@ def test_a_value_that_the_sinks_cannot_take_waits_while_the_rest_flows(
         replayed = pipeline.stroke("pipeline", "dlq", "replay")
 
         assert replayed.returncode == 0, replayed.stderr
-        assert replayed.stdout.startswith("1 rows sent again, 0 deletions told")
+        assert replayed.stdout.startswith("1 rows sent again, 0 deletions sent")
         in_sql(pipeline, [poison])
         in_lake(pipeline, [poison])
         assert sink_row(pipeline, poison)["gender"] == "Other"
@@ -193,7 +193,7 @@ def test_the_deletion_of_a_row_that_is_gone_is_told_again(pipeline: PipelineStac
     assert gone in sink_ids(pipeline)
     replayed = pipeline.stroke("pipeline", "dlq", "replay")
 
-    assert replayed.stdout.startswith("0 rows sent again, 1 deletions told"), replayed.stderr
+    assert replayed.stdout.startswith("0 rows sent again, 1 deletions sent"), replayed.stderr
     until(lambda: gone not in sink_ids(pipeline), within=WITHIN, what="the deletion")
 
 

@@ -77,7 +77,7 @@ def test_damage_is_found_exactly_listed_and_repaired(pipeline: PipelineStack) ->
     repaired = pipeline.stroke("pipeline", "repair", "--yes", *WITHIN)
 
     assert repaired.returncode == 1  # MySQL cannot tell of an id that it cannot give
-    assert "53 sent again, 1 deletions told" in repaired.stderr
+    assert "53 sent again, 1 deletions sent" in repaired.stderr
     assert "-1: delete them from the copy by hand" in repaired.stderr
     assert "Zo" not in repaired.stdout + repaired.stderr
     pipeline.sink("DELETE FROM predictions WHERE id = -1")

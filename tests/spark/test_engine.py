@@ -23,7 +23,7 @@ from fakes.analyses import FakeChangeSource, FakePointer
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.results.pointer import FolderPointer
 from stroke.adapters.spark.batches import SparkBatches
-from stroke.adapters.spark.changes import BESIDE, schema_of_changes
+from stroke.adapters.spark.changes import SKIPPED, schema_of_changes
 from stroke.adapters.spark.checkpoint import SparkState
 from stroke.adapters.spark.engine import SparkEngine
 from stroke.application.analyses.ports import SourceRead
@@ -190,7 +190,7 @@ class TestSparkBatches(ChangeSourceContract[DataFrame]):
 
 def rows_of(read: SourceRead[DataFrame]) -> list[dict[str, Any]]:
     """Return the rows of a frame that are no counts of what is beside them."""
-    events = read.rows.where(f"{BESIDE} IS NULL").drop(BESIDE)
+    events = read.rows.where(f"{SKIPPED} IS NULL").drop(SKIPPED)
     return [row.asDict() for row in events.collect()]
 
 

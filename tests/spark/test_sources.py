@@ -18,7 +18,7 @@ from contracts.analyses import ChangeSourceContract, ContinuedSourceContract
 from fakes.analyses import FakeHistory
 from stroke.adapters.avro.changes import AvroChanges
 from stroke.adapters.avro.changes import read as read_avro
-from stroke.adapters.spark.changes import BESIDE
+from stroke.adapters.spark.changes import SKIPPED
 from stroke.adapters.spark.faults import translated
 from stroke.adapters.spark.files import SparkFiles
 from stroke.adapters.spark.kafka import SparkRecords
@@ -45,7 +45,7 @@ class Frames:
     """Takes the frames of a source apart."""
 
     def rows_of(self, read: SourceRead[DataFrame]) -> list[dict[str, Any]]:
-        events = read.rows.where(f"{BESIDE} IS NULL").drop(BESIDE)
+        events = read.rows.where(f"{SKIPPED} IS NULL").drop(SKIPPED)
         with translated("the change events"):  # as the engine does
             return [row.asDict() for row in events.collect()]
 
@@ -55,7 +55,7 @@ def source_of_files(spark: SparkSession, folder: str) -> SparkFiles:
 
     def read(number: int, *, with_name: bool) -> tuple[Sequence[pa.RecordBatch], Mapping[str, int]]:
         found = read_avro(parts[number], with_name=with_name)
-        return found.batches, found.beside()
+        return found.batches, found.skipped()
 
     return SparkFiles(spark, len(parts), read, place)
 

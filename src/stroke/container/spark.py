@@ -169,7 +169,7 @@ def _avro_files(session: SparkSession, changes: AvroChanges) -> SparkFiles:
 
     def read(number: int, *, with_name: bool) -> tuple[Sequence[pa.RecordBatch], Mapping[str, int]]:
         found = read_avro(parts[number], with_name=with_name)
-        return found.batches, found.beside()
+        return found.batches, found.skipped()
 
     return SparkFiles(session, len(parts), read, place)
 

@@ -256,7 +256,7 @@ class InvalidConnector(PipelineError):
 
 
 class ConnectorFailed(PipelineError):
-    """A connector did not reach the state that it was told to, or left it again."""
+    """A connector did not reach the state that was asked for, or left it again."""
 
 
 class BrokerUnavailable(PipelineError):

@@ -25,7 +25,7 @@ PART_BYTES: Final = 32 * 1024 * 1024
 
 _BATCH_RECORDS: Final = 4_000
 _SUFFIX: Final = ".avro"
-_BESIDE: Final = (".keys.avro", ".headers.avro")  # what the sink writes beside its values
+_OTHERS: Final = (".keys.avro", ".headers.avro")  # what the sink writes next to its values
 _PARTITION: Final = re.compile(r"(?:\+(\d+)\+\d+\.avro$)|(?:/partition=(\d+)/)")
 _TOPIC: Final = re.compile(r"(?:^|/)([^/]+)/partition=\d+/")
 _NAMED: Final = 20  # objects that cannot be read
@@ -43,7 +43,7 @@ class Part:
 
 @dataclass(slots=True)
 class Found:
-    """What a part holds: its events, and what is beside them.
+    """What a part holds: its events, and what was skipped.
 
     An object that is no Avro file counts as one of ``unreadable_objects`` in its first part.
     """
@@ -53,7 +53,7 @@ class Found:
     broken_places: int = 0
     unreadable_objects: int = 0
 
-    def beside(self) -> dict[str, int]:
+    def skipped(self) -> dict[str, int]:
         """Return the counts by their names in a position."""
         return asdict(self.counts) | {
             "broken_places": self.broken_places,
@@ -76,7 +76,7 @@ class _Total:
             self.unreadable.append(part.path)
 
     def position(self, place: Mapping[str, Any]) -> dict[str, Any]:
-        return {**place, **self.found.beside(), "unreadable": self.unreadable[:_NAMED]}
+        return {**place, **self.found.skipped(), "unreadable": self.unreadable[:_NAMED]}
 
 
 class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
@@ -130,7 +130,7 @@ class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         objects = [
             found
             for found in sorted(listed, key=lambda found: found.path)
-            if found.is_file and found.path.endswith(_SUFFIX) and not found.path.endswith(_BESIDE)
+            if found.is_file and found.path.endswith(_SUFFIX) and not found.path.endswith(_OTHERS)
         ]
         if not objects:
             raise InvalidData(f"{self._folder} has no {_SUFFIX} files")

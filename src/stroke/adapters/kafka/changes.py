@@ -68,7 +68,7 @@ class KafkaChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         )
 
     def _batches(self, total: Counts, shape: pa.Schema) -> Iterator[pa.RecordBatch]:
-        """Give the batches; add to ``total`` what is beside them."""
+        """Give the batches; add to ``total`` what was skipped."""
         with broken_off(self._servers), committed_consumer(self._servers) as consumer:
             numbers = partitions(consumer, self._topic, self._timeout)
             if not numbers:

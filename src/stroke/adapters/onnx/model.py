@@ -73,14 +73,14 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         strongest = np.argsort(-np.abs(scores.log_odds), axis=1, kind="stable").tolist()
         names = scores.features
         values_of = attrgetter(*names)
-        told = [(variant.missing, variant.accuracy) for variant in self._variants]
+        variants = [(variant.missing, variant.accuracy) for variant in self._variants]
         return [
             RiskAssessment(
                 probability,
                 _CATEGORIES[category],
                 tuple([Contribution(names[i], values[i], parts[i]) for i in order]),
                 baseline,
-                *told[variant],
+                *variants[variant],
             )
             for values, probability, category, parts, order, baseline, variant in zip(
                 map(values_of, patients),

@@ -21,7 +21,7 @@ MOST_BARS: Final = 20
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
-# Okabe and Ito (2008): told apart with any colour vision.
+# Okabe and Ito (2008): distinct with any colour vision.
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#767676"
 _OF_RISK: Final = {"Low": GREEN, "Medium": BLUE, "High": ORANGE}
 _WIDTH, _LOWEST = 8.0, 2.2  # inches
@@ -158,14 +158,14 @@ def _rates(rows: Rows, keys: Sequence[str]) -> Figure:
     counts.barh(range(len(rows)), [row["predictions"] for row in rows], color=BLUE)
     _name_bars(counts, [group_of(row, keys) for row in rows])
     _count(counts, "predictions")
-    told = [(at, row) for at, row in enumerate(rows) if row["high_rate"] is not None]
-    if told:
-        middle = [row["high_rate"] for _, row in told]
+    rated = [(at, row) for at, row in enumerate(rows) if row["high_rate"] is not None]
+    if rated:
+        middle = [row["high_rate"] for _, row in rated]
         beyond = [
-            [max(row["high_rate"] - row["high_rate_low"], 0) for _, row in told],
-            [max(row["high_rate_high"] - row["high_rate"], 0) for _, row in told],
+            [max(row["high_rate"] - row["high_rate_low"], 0) for _, row in rated],
+            [max(row["high_rate_high"] - row["high_rate"], 0) for _, row in rated],
         ]
-        places = [at for at, _ in told]
+        places = [at for at, _ in rated]
         rates.errorbar(middle, places, xerr=beyond, fmt="o", color=ORANGE, capsize=3, clip_on=False)
     rates.set_xlim(left=0)
     rates.tick_params(axis="y", length=0)

@@ -6,7 +6,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
-from stroke.adapters.spark.changes import BESIDE
+from stroke.adapters.spark.changes import SKIPPED
 from stroke.adapters.spark.faults import translated
 from stroke.application.analyses.changes import changes_schema
 from stroke.application.analyses.ports import BatchSource, ChangeSource, Position, SourceRead
@@ -24,5 +24,5 @@ class SparkBatches(ChangeSource[DataFrame]):
         given = self._changes.read(since, with_name=with_name)
         rows = pa.Table.from_batches(given.rows, changes_schema(with_name=with_name))
         frame = self._session.createDataFrame(rows)
-        frame = frame.withColumn(BESIDE, sf.lit(None).cast("string"))
+        frame = frame.withColumn(SKIPPED, sf.lit(None).cast("string"))
         return SourceRead(frame, given.position, rows.num_rows, has_events=given.has_events)

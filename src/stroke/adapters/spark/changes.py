@@ -1,4 +1,4 @@
-"""What Spark reads: change events as a DataFrame of ``CHANGES`` (and ``name``) and ``BESIDE``."""
+"""What Spark reads: change events as a DataFrame of ``CHANGES`` (and ``name``) and ``SKIPPED``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pyspark.sql import functions as sf
 
 from stroke.application.analyses.views import CHANGES, MEASURED
 
-BESIDE: Final = "beside"
-"""A column that is NULL in a change event; in other rows it says what was found beside those."""
+SKIPPED: Final = "skipped"
+"""A column that is NULL in a change event; in other rows it says what was skipped."""
 
 _OPERATIONS: Final = ("c", "r", "u", "d")
 _STORED: Final = {"timestamp_us": "timestamp"}
@@ -22,7 +22,7 @@ def schema_of_changes(*, with_name: bool) -> str:
     """Return the schema of a frame, as Spark writes schemas."""
     columns = {**CHANGES, **({"name": "VARCHAR"} if with_name else {})}
     named = [f"{name} {_OF_SQL[kind]}" for name, kind in columns.items()]
-    return ", ".join([*named, f"{BESIDE} string"])
+    return ", ".join([*named, f"{SKIPPED} string"])
 
 
 def events_of(
@@ -58,10 +58,10 @@ def events_of(
 
 
 def strange(envelope: str) -> Column:
-    """Return the column ``BESIDE`` that marks what is no change of a row."""
+    """Return the column ``SKIPPED`` that marks what is no change of a row."""
     op, read = sf.col(f"{envelope}op"), sf.col(f"{envelope}ts_us")
     whole = op.isin(*_OPERATIONS) & _number(envelope).isNotNull() & read.isNotNull()
-    return sf.when(whole, sf.lit(None)).otherwise(sf.lit("strange_records")).alias(BESIDE)
+    return sf.when(whole, sf.lit(None)).otherwise(sf.lit("strange_records")).alias(SKIPPED)
 
 
 def _number(envelope: str) -> Column:
@@ -69,9 +69,9 @@ def _number(envelope: str) -> Column:
 
 
 def counted_beside(frame: DataFrame) -> dict[str, int]:
-    """Return the number of rows by what is beside the events.
+    """Return the number of rows by what was skipped.
 
     Reads the frame once more where it is not cached.
     """
-    others = frame.where(f"{BESIDE} IS NOT NULL").groupBy(BESIDE).count()
+    others = frame.where(f"{SKIPPED} IS NOT NULL").groupBy(SKIPPED).count()
     return {row[0]: row[1] for row in others.collect()}

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame, SparkSession
 
-from stroke.adapters.spark.changes import BESIDE
+from stroke.adapters.spark.changes import SKIPPED
 from stroke.adapters.spark.checkpoint import SparkState
 from stroke.adapters.spark.faults import translated
 from stroke.application.analyses.ports import (
@@ -56,7 +56,7 @@ _WORDS_NOW: Final = (
 
 
 class SparkEngine(AnalyticsEngine[DataFrame]):
-    """Runs analyses of frames of ``changes`` with the column ``BESIDE``.
+    """Runs analyses of frames of ``changes`` with the column ``SKIPPED``.
 
     Results pass through the driver, which must hold each one. With a ``state`` a run continues from
     the last one.
@@ -120,7 +120,7 @@ class SparkEngine(AnalyticsEngine[DataFrame]):
         """Make the view ``changes``; return how many events it has. Reads everything once."""
         frame = read.rows.persist(StorageLevel.MEMORY_AND_DISK)
         self._cached.append(frame)
-        changes = frame.where(f"{BESIDE} IS NULL")
+        changes = frame.where(f"{SKIPPED} IS NULL")
         changes.createOrReplaceTempView("changes")
         events = int(changes.count())
         on_progress("reading", events, read.total)

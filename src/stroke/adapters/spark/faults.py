@@ -25,7 +25,7 @@ _MISSING_CLASS: Final = ("ClassNotFoundException", "NoClassDefFoundError")
 def translated(what: str) -> Iterator[None]:
     """Translate what goes wrong while Spark works on ``what``.
 
-    Spark's messages may quote values: only the kind of trouble is told, and the log of the driver
+    Spark's messages may quote values: only the kind of error is reported, and the log of the driver
     has the rest.
     """
     try:

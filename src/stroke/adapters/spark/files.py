@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from stroke.adapters.spark.changes import BESIDE, counted_beside, schema_of_changes
+from stroke.adapters.spark.changes import SKIPPED, counted_beside, schema_of_changes
 from stroke.adapters.spark.faults import translated
 from stroke.application.analyses.changes import changes_schema
 from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
 
 ReadPart = Callable[[int], tuple[Sequence[pa.RecordBatch], Mapping[str, int]]]
-"""Reads a part, by its number: its events, and how much of what is beside them."""
+"""Reads a part, by its number: its events, and the counts of what it skipped."""
 
 
 class SparkFiles(ChangeSource[DataFrame]):
@@ -45,11 +45,11 @@ class SparkFiles(ChangeSource[DataFrame]):
         def read_parts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             for batch in batches:
                 for part in batch.column("id").to_pylist():
-                    events, beside = read(part, with_name=with_name)
+                    events, skipped = read(part, with_name=with_name)
                     for found in events:
                         nothing = pa.nulls(found.num_rows, pa.string())
-                        yield found.append_column(BESIDE, nothing)
-                    yield _told(part, beside, shape)
+                        yield found.append_column(SKIPPED, nothing)
+                    yield _skipped_row(part, skipped, shape)
 
         numbers = self._session.range(0, self._parts, 1, self._parts)
         frame = numbers.mapInArrow(read_parts, schema_of_changes(with_name=with_name))
@@ -61,15 +61,15 @@ class SparkFiles(ChangeSource[DataFrame]):
         return SourceRead(frame, position)
 
 
-def _told(part: int, beside: Mapping[str, int], schema: pa.Schema) -> pa.RecordBatch:
-    """Return a row that says what is beside the events; ``part`` keeps it from being another's."""
+def _skipped_row(part: int, skipped: Mapping[str, int], schema: pa.Schema) -> pa.RecordBatch:
+    """Return a row that says what was skipped; ``part`` keeps it from being another's."""
     row = dict.fromkeys(schema.names)
-    row[BESIDE] = json.dumps([part, dict(beside)])
-    return pa.RecordBatch.from_pylist([row], schema.append(pa.field(BESIDE, pa.string())))
+    row[SKIPPED] = json.dumps([part, dict(skipped)])
+    return pa.RecordBatch.from_pylist([row], schema.append(pa.field(SKIPPED, pa.string())))
 
 
-def _summed(told: Mapping[str, int]) -> dict[str, int]:
+def _summed(counted: Mapping[str, int]) -> dict[str, int]:
     total = Counter[str]()
-    for each in told:
+    for each in counted:
         total.update(json.loads(each)[1])
     return dict(total)

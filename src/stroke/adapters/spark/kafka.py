@@ -12,7 +12,7 @@ from pyspark.sql.avro.functions import from_avro
 from pyspark.sql.types import DataType, IntegerType, LongType, StringType
 
 from stroke.adapters.spark.changes import (
-    BESIDE,
+    SKIPPED,
     counted_beside,
     events_of,
     schema_of_changes,
@@ -76,28 +76,28 @@ class SparkRecords(ChangeSource[DataFrame]):
 
 
 def decoded(records: DataFrame, schema_of: SchemaOf, *, with_name: bool) -> DataFrame:
-    """Return the change events among Kafka's ``records``; tombstones are beside them.
+    """Return the change events among Kafka's ``records``; tombstones are skipped.
 
     Raises ``InvalidData`` for a schema that the registry does not know: its events must not be
     passed over.
     """
     session = records.sparkSession
     is_marked = sf.expr(_MARKED)
-    beside = sf.when(sf.col("value").isNull(), sf.lit("tombstones")).when(
+    skipped = sf.when(sf.col("value").isNull(), sf.lit("tombstones")).when(
         ~is_marked, sf.lit("strange_records")
     )
     marked = records.select(
         "partition",
         "offset",
         "value",
-        beside.alias(BESIDE),
+        skipped.alias(SKIPPED),
         sf.when(is_marked, sf.expr(_SCHEMA_ID)).alias("schema_id"),
     )
     shape = schema_of_changes(with_name=with_name)
     frame = session.createDataFrame([], shape)
-    others = marked.where(f"{BESIDE} IS NOT NULL").select(BESIDE)
+    others = marked.where(f"{SKIPPED} IS NOT NULL").select(SKIPPED)
     frame = frame.unionByName(others, allowMissingColumns=True)
-    for row in marked.where(f"{BESIDE} IS NULL").select("schema_id").distinct().collect():
+    for row in marked.where(f"{SKIPPED} IS NULL").select("schema_id").distinct().collect():
         of_schema = marked.where(sf.col("schema_id") == row.schema_id)
         frame = frame.unionByName(_of_one_schema(of_schema, row.schema_id, schema_of, with_name))
     return frame
@@ -132,7 +132,7 @@ def _of_one_schema(
     stored = sf.col("envelope.after.timestamp")
     lost = read.where(stored.isNotNull() & convert(stored).isNull())
     return frame.unionByName(
-        lost.select(sf.lit("strange_values").alias(BESIDE)), allowMissingColumns=True
+        lost.select(sf.lit("strange_values").alias(SKIPPED)), allowMissingColumns=True
     )
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from stroke.adapters.spark.bucket import S3Access
-from stroke.adapters.spark.changes import BESIDE, events_of, schema_of_changes
+from stroke.adapters.spark.changes import SKIPPED, events_of, schema_of_changes
 from stroke.adapters.spark.faults import translated
 from stroke.application.analyses.ports import ChangeHistory, ChangeSource, Position, SourceRead
 from stroke.domain.errors import InvalidSetting
@@ -46,7 +46,7 @@ class SparkLake(ChangeSource[DataFrame]):
         }
         known = stored.select("after.*").columns
         columns = events_of("", known, place, with_name=with_name)
-        nothing = sf.lit(None).cast("string").alias(BESIDE)
+        nothing = sf.lit(None).cast("string").alias(SKIPPED)
         return SourceRead(stored.select(*columns, nothing), lambda: now)
 
 

@@ -75,7 +75,7 @@ def score_files(
         found = spark.createDataFrame([], _REJECTS)
         if bad.value:  # A task that is tried again counts twice: this only says if there are any.
             found = _placed(given).mapInArrow(reject, _REJECTS)
-        told = _write_rejects(found, rejects)
+        rejections = _write_rejects(found, rejects)
         rows = given.count()
     except PySparkException as error:
         raise InvalidData(f"{source} cannot be scored into {output}: {_why(error)}") from error
@@ -83,9 +83,9 @@ def score_files(
         shared.destroy()
     return {
         "rows": rows,
-        "scored": rows - told,
-        "rejected": told,
-        "rejects": rejects if told else None,
+        "scored": rows - rejections,
+        "rejected": rejections,
+        "rejects": rejects if rejections else None,
         "model_version": served.description.version,
     }
 

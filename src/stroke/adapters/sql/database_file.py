@@ -12,7 +12,7 @@ from typing import Final
 from stroke.domain.errors import StoreUnavailable
 
 # The journal and its index: SQLite keeps both beside the file as long as a connection is open.
-_BESIDE: Final = ("-wal", "-shm")
+_COMPANION_FILES: Final = ("-wal", "-shm")
 _REMEDY: Final = (
     "nothing is stored any more; put it back where it was, or stop the service and follow "
     "docs/operations.md, 'The SQLite file is gone'"
@@ -41,7 +41,7 @@ class DatabaseFile:
             if (found := _identity(path)) is not None:
                 self._file = path, found
         if self._connections == 1:
-            named = (f"{real_path}{suffix}" for suffix in _BESIDE)
+            named = (f"{real_path}{suffix}" for suffix in _COMPANION_FILES)
             self._beside = {path: found for path in named if (found := _identity(path))}
 
     def closed(self) -> None:

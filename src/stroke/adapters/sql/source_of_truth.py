@@ -135,15 +135,15 @@ class MySqlSource(SourceOfTruth):
         bounds = await self.bounds()
         highest = (bounds[1] if bounds else 0) + _REACH
         possible = [number for number in sorted(set(ids)) if 1 <= number <= highest]
-        told: list[int] = []
+        deleted: list[int] = []
         for start in range(0, len(possible), _DELETES_PER_TRANSACTION):
             async with self._transaction() as connection:
-                told += [
+                deleted += [
                     number
                     for number in possible[start : start + _DELETES_PER_TRANSACTION]
                     if await self._insert_and_delete(connection, number)
                 ]
-        return told
+        return deleted
 
     async def _insert_and_delete(self, connection: AsyncConnection, number: int) -> bool:
         try:

@@ -54,7 +54,7 @@ class Pickled:
 
     @property
     def options(self) -> dict[str, str | None]:
-        """What the converter is told."""
+        """The options of the converter."""
         before = self.preprocessor
         return {
             "positive": self.positive,

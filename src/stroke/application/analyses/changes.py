@@ -1,4 +1,4 @@
-"""The columns of ``changes`` as Arrow has them, and what sources find beside events."""
+"""The columns of ``changes`` as Arrow has them, and the records that sources skip."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def changes_schema(*, with_name: bool = False) -> pa.Schema:
 
 @dataclass(slots=True)
 class Counts:
-    """What was found beside events."""
+    """What was found that is no event."""
 
     events: int = 0
     tombstones: int = 0

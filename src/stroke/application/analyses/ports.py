@@ -23,7 +23,7 @@ Rows_co = TypeVar("Rows_co", covariant=True)
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
 
 Position = Mapping[str, Any]
-"""Where a source was read to, as JSON takes it. A run is told from another by it."""
+"""Where a source was read to, as JSON takes it. It tells one run from another."""
 
 Progress = Callable[[str, int, int | None], None]
 """Takes what is being done, how much of it is done, and of how much, if that is known."""
@@ -57,7 +57,7 @@ class ChangeSource(Protocol[Rows_co]):
     def read(self, since: Position | None = None, *, with_name: bool) -> SourceRead[Rows_co]:
         """Begin to read what came after the position ``since``, or everything for None.
 
-        Raises ``CannotContinue`` when what came after ``since`` cannot be told. This call and the
+        Raises ``CannotContinue`` when it is not known what came after ``since``. This call and the
         rows raise ``ReplicaUnavailable``, ``BrokerUnavailable`` or ``StoreUnavailable`` while the
         source cannot be read, and ``InvalidData`` for what is no source.
         """
@@ -192,7 +192,7 @@ class ChangeHistory(Protocol):
 
     @abstractmethod
     def check_follows(self, since: Position, now: Position) -> None:
-        """Raise ``CannotContinue`` when what was added between two positions cannot be told."""
+        """Raise ``CannotContinue`` when it is not known what was added between two positions."""
 
 
 class Envelopes(Protocol):

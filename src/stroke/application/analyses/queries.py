@@ -14,7 +14,7 @@ from stroke.application.analyses.views import MISSING, PROBABILITY
 from stroke.domain.errors import InvalidSetting
 
 MINIMUM_COUNT: Final = 10
-"""Of fewer predictions only the number is told: a rate says little, and may point at a person."""
+"""Fewer predictions show only their number: a rate says little, and may point at a person."""
 
 TOP: Final = 100
 _BINS: Final = 20
@@ -117,13 +117,13 @@ def _grouped(name: str, title: str, *columns: str, minimum: int, by: str | None 
     named = ", ".join(columns)
     order = f"MIN({by})" if by else "0"
 
-    def told(value: str) -> str:
+    def shown(value: str) -> str:
         return f"CASE WHEN predictions >= {minimum} THEN {value} END"
 
     sql = (
-        f"SELECT {named}, predictions, share, mean_probability, {told('high_risk')} AS high_risk, "  # noqa: S608
-        f"{told('CAST(high_risk AS DOUBLE) / predictions')} AS high_rate, "
-        f"{told(_interval('-'))} AS high_rate_low, {told(_interval('+'))} AS high_rate_high "
+        f"SELECT {named}, predictions, share, mean_probability, {shown('high_risk')} AS high_risk, "  # noqa: S608
+        f"{shown('CAST(high_risk AS DOUBLE) / predictions')} AS high_rate, "
+        f"{shown(_interval('-'))} AS high_rate_low, {shown(_interval('+'))} AS high_rate_high "
         f"FROM (SELECT {keys}, {_RATES}, "
         f"CASE WHEN COUNT(*) >= {minimum} THEN AVG({PROBABILITY}) END AS mean_probability, "
         f"{order} AS place FROM snapshot GROUP BY {', '.join(columns)}) AS counted "
@@ -132,7 +132,7 @@ def _grouped(name: str, title: str, *columns: str, minimum: int, by: str | None 
     groups = " and ".join(columns).replace("_", " ").replace("bmi", "BMI")
     about = (
         f"Predictions by {groups}, and the share of High among them (95 % Wilson interval; not "
-        f"told below {minimum} predictions)."
+        f"shown below {minimum} predictions)."
     )
     return Analysis(name, title, about, sql)
 

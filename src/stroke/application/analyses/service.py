@@ -23,7 +23,7 @@ Rows = TypeVar("Rows")
 class AnalyticsService(Generic[Rows]):
     """Reads ``source`` into ``engine``, and puts the results of analyses into ``results``.
 
-    If the engine has a checkpoint, only what came after it is read; where that cannot be told,
+    If the engine has a checkpoint, only what came after it is read; where that is not known,
     everything is. The checkpoint of the next run is saved once all results are written. With names
     there is neither, since a checkpoint has none.
     """

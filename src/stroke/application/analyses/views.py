@@ -104,9 +104,9 @@ def words_sql(
     """
     columns = ", ".join((*CHANGES, *(("name",) if with_name else ())))
     return (
-        f"SELECT {columns} FROM (SELECT told.*, ROW_NUMBER() OVER ("  # noqa: S608
+        f"SELECT {columns} FROM (SELECT events.*, ROW_NUMBER() OVER ("  # noqa: S608
         "PARTITION BY prediction_id ORDER BY began DESC, place DESC, turn DESC) AS recency "
-        f"FROM {of} AS told JOIN {clusters} AS clusters ON each = cluster "
+        f"FROM {of} AS events JOIN {clusters} AS clusters ON each = cluster "
         "WHERE prediction_id IS NOT NULL) AS ordered WHERE recency = 1"
     )
 

@@ -38,7 +38,7 @@ class OutcomeTally:
 class OutcomeImport:
     """Records outcomes, the last one of a prediction being the one that stays.
 
-    ``refuse`` is told the line of each row that was not taken, and why; no reason quotes a cell.
+    ``refuse`` gets the line of each row that was not taken, and why; no reason quotes a cell.
     """
 
     def __init__(
@@ -60,13 +60,13 @@ class OutcomeImport:
         and the import can be run again.
         """
         for batch in self._batches(rows):
-            told = await self._outcomes.record_many(list(batch.values()), dry_run=self._dry_run)
+            recorded = await self._outcomes.record_many(list(batch.values()), dry_run=self._dry_run)
             lines = list(batch)
-            for place, reason in told.refused.items():
+            for place, reason in recorded.refused.items():
                 self._reject(lines[place], reason)
-            self.tally.new += told.new
-            self.tally.changed += told.changed
-            self.tally.unchanged += told.unchanged
+            self.tally.new += recorded.new
+            self.tally.changed += recorded.changed
+            self.tally.unchanged += recorded.unchanged
             progress()
         tally = self.tally
         kept = tally.new + tally.changed + tally.unchanged

@@ -55,14 +55,14 @@ class OutcomeService:
         """
         while True:
             known = await self._repository.known([each.prediction_id for each in outcomes])
-            told, records = self._sorted(outcomes, known)
+            recorded, records = self._sorted(outcomes, known)
             if dry_run:
-                return told
+                return recorded
             try:
                 await self._repository.put(records)
             except PredictionNotFound:  # erased since: look again
                 continue
-            return told
+            return recorded
 
     async def find(self, prediction_id: int) -> OutcomeRecord:
         """Return an outcome. Raises ``PredictionNotFound`` or ``OutcomeNotFound``."""
@@ -85,24 +85,24 @@ class OutcomeService:
         self, outcomes: Sequence[Outcome], known: dict[int, KnownPrediction]
     ) -> tuple[RecordedOutcomes, list[OutcomeRecord]]:
         now = self._now()
-        told, records = RecordedOutcomes(), []
+        recorded, records = RecordedOutcomes(), []
         for place, outcome in enumerate(outcomes):
             prediction = known.get(outcome.prediction_id)
             if prediction is None:
-                told.refused[place] = "no prediction has this id"
+                recorded.refused[place] = "no prediction has this id"
                 continue
             try:
                 outcome.check_date(made_at=prediction.made_at, now=now)
             except InvalidOutcome as error:
-                told.refused[place] = str(error)
+                recorded.refused[place] = str(error)
                 continue
             if prediction.outcome is not None and prediction.outcome.says(outcome):
-                told.unchanged += 1
+                recorded.unchanged += 1
                 continue
-            told.new += prediction.outcome is None
-            told.changed += prediction.outcome is not None
+            recorded.new += prediction.outcome is None
+            recorded.changed += prediction.outcome is not None
             records.append(_recorded(outcome, now))
-        return told, records
+        return recorded, records
 
 
 def _recorded(outcome: Outcome, now: datetime) -> OutcomeRecord:

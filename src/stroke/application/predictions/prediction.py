@@ -37,8 +37,8 @@ from stroke.domain.risk import (
 
 # From this many patients on, scoring leaves the event loop: about 1 ms of it.
 _THREAD_FROM: Final = 64
-# What a request says beside the measurements; the columns hold it as it was sent.
-_BESIDE_FEATURES: Final = tuple(each for each in Patient.__slots__ if each not in RAW_FEATURES)
+# What a request holds besides the measurements; the columns hold it as it was sent.
+_OTHER_FIELDS: Final = tuple(each for each in Patient.__slots__ if each not in RAW_FEATURES)
 
 _Request = tuple[Patient, str | None]  # and its idempotency key
 _Answer = TypeVar("_Answer")
@@ -198,7 +198,7 @@ class PredictionService:
         if stored is None:
             try:
                 return await store()
-            except IdempotencyKeyTaken:  # by a request that ran beside this one
+            except IdempotencyKeyTaken:  # by a request that ran at the same time
                 stored = await self._holder(key)
                 if stored is None:  # ... and was erased since
                     raise
@@ -262,7 +262,7 @@ def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
         raise PredictionNotReplayable(record.id)
     if any(data[feature] != getattr(patient, feature) for feature in RAW_FEATURES):
         raise _reused()
-    if any(getattr(record, each) != getattr(patient, each) for each in _BESIDE_FEATURES):
+    if any(getattr(record, each) != getattr(patient, each) for each in _OTHER_FIELDS):
         raise _reused()
     if record.probability is None or not record.model_version:
         raise PredictionNotReplayable(record.id)

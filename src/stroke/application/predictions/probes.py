@@ -20,7 +20,7 @@ Probes = dict[str, NDArray[Any]]
 """The raw features, ``(N,)`` each: text as objects, numbers as float64."""
 
 PROBES: Final = 5_000
-"""How many random patients a verification takes, beside those at boundaries."""
+"""How many random patients a verification takes, in addition to those at boundaries."""
 
 _SEED: Final = 7
 _MEASUREMENTS: Final = {

@@ -8,7 +8,7 @@ from typing import Final
 
 from stroke.config import HttpSettings
 
-# What a head has beside its URL and its headers: method, version, colons, line ends.
+# What a head has besides its URL and its headers: method, version, colons, line ends.
 _PUNCTUATION_OF_A_HEADER: Final = 4
 _REQUEST_LINE: Final = 64
 # Half of them for connections to the database, files and the like, half for connections that are

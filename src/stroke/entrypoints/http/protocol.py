@@ -97,7 +97,7 @@ class ServiceProtocol(HttpToolsProtocol):
             self._wait_for(Phase.BETWEEN, self._limits.idle_seconds)
         elif excess <= self._limits.refused_at_once:
             self._answer(refusals.too_many_connections(self._limits))
-        else:  # even those who are told so are too many
+        else:  # even those that get this answer are too many
             self._count(refusals.too_many_connections(self._limits))
             self._deaf = True
             transport.abort()
@@ -173,7 +173,7 @@ class ServiceProtocol(HttpToolsProtocol):
     def _go_on_without_offer(self, rest: bytes) -> None:
         """Serve a request that offers another protocol (h2c, websocket) as plain HTTP/1.1.
 
-        The parser stops behind the head and cannot be told to go on, so another one reads the
+        The parser stops behind the head and cannot go on, so another one reads the
         head again, without the offer, and then the ``rest``.
         """
         lines = [b"%s %s HTTP/%s\r\n" % (self.parser.get_method(), self.url, self._version())]

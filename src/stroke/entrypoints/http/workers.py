@@ -1,4 +1,4 @@
-"""The processes of one service: what is left of a worker that ended is cleared away, and told."""
+"""The processes of one service: clears away what a worker leaves behind, and logs its end."""
 
 from __future__ import annotations
 

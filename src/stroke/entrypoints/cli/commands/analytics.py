@@ -36,7 +36,7 @@ app.command()(analytics_report.report)
 app.command()(analytics_stream.stream)
 
 
-_BESIDE: Final = {
+_SKIPPED: Final = {
     "tombstones": "tombstones",
     "strange_records": "records that are no change of a row",
     "strange_values": "values of another kind, or times of an unknown unit, which count as missing",
@@ -137,8 +137,8 @@ def run(
         opened = _on_spark(settings, master, options)
     else:
         opened = _in_process(settings, memory, options)
-    with ends_on_sigterm(), opened as service, bar() as told:
-        done = service.run(wanted, with_name=with_name, on_progress=told)
+    with ends_on_sigterm(), opened as service, bar() as show_progress:
+        done = service.run(wanted, with_name=with_name, on_progress=show_progress)
     _print_run(done, as_json=as_json)
 
 
@@ -172,11 +172,11 @@ def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
         return
     for name in done.skipped:
         typer.echo(f"{name}: left out, the database keeps no events", err=True)
-    beside = [
-        f"{words}: {found:,}" for key, words in _BESIDE.items() if (found := done.point.get(key))
+    skipped = [
+        f"{words}: {found:,}" for key, words in _SKIPPED.items() if (found := done.point.get(key))
     ]
-    if beside:
-        typer.echo(f"beside the events: {'; '.join(beside)}", err=True)
+    if skipped:
+        typer.echo(f"not events: {'; '.join(skipped)}", err=True)
     if done.note:
         typer.echo(done.note, err=True)
     read = "rows" if done.source == "db" else "new events" if done.since else "events"

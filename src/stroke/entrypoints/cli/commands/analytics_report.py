@@ -51,14 +51,14 @@ def report(
     settings = PipelineSettings.load()
     with ends_on_sigterm():
         if results is None:
-            with bar() as told:
+            with bar() as show_progress:
                 page = page_of_a_run(
                     settings,
                     source=source,
                     as_of=in_utc(as_of),
                     minimum=minimum_count,
                     memory_mib=memory,
-                    on_progress=told,
+                    on_progress=show_progress,
                 )
         else:
             page = page_of_results(settings, results)

@@ -59,7 +59,7 @@ def stream(
     wanted = chosen(names or [], analyses(minimum=minimum_count))
     settings = PipelineSettings.load()
 
-    def told(run: AnalyticsRun) -> None:
+    def print_run(run: AnalyticsRun) -> None:
         said = run.as_json()
         typer.echo(
             json.dumps(said)
@@ -79,5 +79,5 @@ def stream(
             output=output,
             checkpoint=checkpoint,
             records_at_once=records,
-            on_run=told,
+            on_run=print_run,
         ).run(every_seconds=None if once else every)

@@ -94,18 +94,18 @@ def replay(
         if dry_run:
             _print(chosen)
             return True
-        told = await service.replay(chosen, skip_unreadable=skip_unreadable)
+        replay = await service.replay(chosen, skip_unreadable=skip_unreadable)
         typer.echo(
-            f"{len(told.sent):,} rows sent again, {len(told.deleted):,} deletions told, "
-            f"{len(told.skipped):,} unreadable letters skipped"
+            f"{len(replay.sent):,} rows sent again, {len(replay.deleted):,} deletions sent, "
+            f"{len(replay.skipped):,} unreadable letters skipped"
         )
-        if told.unreadable:
+        if replay.unreadable:
             typer.echo(
-                f"{len(told.unreadable):,} letters have no readable id, so no row can be sent: "
+                f"{len(replay.unreadable):,} letters have no readable id, so no row can be sent: "
                 "look at them with `stroke pipeline dlq list`, then --skip-unreadable",
                 err=True,
             )
-        return not told.unreadable
+        return not replay.unreadable
 
     if not _run(work):
         raise typer.Exit(1)

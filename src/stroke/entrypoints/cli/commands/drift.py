@@ -107,13 +107,13 @@ def _print(found: DriftReport, *, threshold: float, minimum: int, as_json: bool)
             }
             for each in found.drifts
         ]
-        told = {
+        summary = {
             "model_version": found.model_version,
             "predictions": found.predictions,
             "first_made_at": found.made.first.isoformat() if found.made else None,
             "last_made_at": found.made.last.isoformat() if found.made else None,
         }
-        typer.echo(json.dumps(told | {"features": features}))
+        typer.echo(json.dumps(summary | {"features": features}))
         return
     typer.echo(f"model {found.model_version}: {counted(found.predictions, 'prediction')}")
     for each in found.drifts:

@@ -76,8 +76,8 @@ def verify(model: ModelPlace = None, as_json: AsJson = False) -> None:
     found = soundness(served, verification_patients())
     if as_json:
         report = {"version": version, "sound": found.is_sound, "largest_gap": found.largest_gap}
-        told = {"patients": found.patients, "variants": list(found.variants)}
-        typer.echo(json.dumps(report | told))
+        counts = {"patients": found.patients, "variants": list(found.variants)}
+        typer.echo(json.dumps(report | counts))
     if not found.is_sound:
         raise InvalidModel(
             f"contributions miss the logit by {found.largest_gap:.3g} (allowed {TOLERANCE:g})"

@@ -91,20 +91,20 @@ def evaluate(data: Data, model: ModelPlace = None, as_json: AsJson = False) -> N
     from stroke.container.models import load_model
 
     served, labelled = load_model(Settings.load().model, model), _labelled(data)
-    told = served.description
-    needed = [name for name in OPTIONAL if name not in told.may_be_missing]
+    description = served.description
+    needed = [name for name in OPTIONAL if name not in description.may_be_missing]
     kept = labelled.who_have(needed)
     scores = served.score(kept.columns())
-    counts = np.bincount(scores.variant, minlength=len(told.variants)).tolist()
-    variants = {each.name: n for each, n in zip(told.variants, counts, strict=True) if n}
+    counts = np.bincount(scores.variant, minlength=len(description.variants)).tolist()
+    variants = {each.name: n for each, n in zip(description.variants, counts, strict=True) if n}
     with steps_bar("bootstrap", BOOTSTRAP_SAMPLES) as advance:
         metrics = measure(kept.outcome, [scores.probability], progress=advance)
     left_out = len(labelled) - len(kept)
     if as_json:
-        summary = {"version": told.version, "rows": len(kept), "left_out": left_out}
+        summary = {"version": description.version, "rows": len(kept), "left_out": left_out}
         typer.echo(json.dumps({**summary, "variants": variants, "metrics": metrics}, indent=2))
         return
-    print_metrics(metrics, f"{told.version} on {len(kept):,} patients")
+    print_metrics(metrics, f"{description.version} on {len(kept):,} patients")
     for name, count in variants.items():
         if name != FULL:
             typer.echo(f"{count:,} of them {name}")

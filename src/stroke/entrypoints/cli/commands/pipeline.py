@@ -222,10 +222,10 @@ def _end(comparisons: Sequence[Comparison]) -> None:
 
 
 def _print_repair(done: Repair) -> None:
-    typer.echo(f"{done.sent:,} sent again, {done.deleted:,} deletions told", err=True)
+    typer.echo(f"{done.sent:,} sent again, {done.deleted:,} deletions sent", err=True)
     if done.passed_over:
         typer.echo(
-            f"not told, because they are stored, or beyond what MySQL can have given: "
+            f"not sent, because they are stored, or beyond what MySQL can have given: "
             f"{ranges(done.passed_over)}: delete them from the copy by hand",
             err=True,
         )

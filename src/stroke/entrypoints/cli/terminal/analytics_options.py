@@ -86,7 +86,7 @@ def bar() -> Iterator[Progress]:
     with progress() as display:
         shown = display.add_task("reading", total=None)
 
-        def told(what: str, done: int, total: int | None) -> None:
+        def show(what: str, done: int, total: int | None) -> None:
             display.update(shown, description=what, completed=done, total=total)
 
-        yield told
+        yield show

@@ -31,10 +31,10 @@ def as_dict(report: PerformanceReport) -> dict[str, Any]:
     return {
         "model_version": report.model_version,
         "made_at": report.made_at.isoformat(),
-        "since": _told(report.within.since),
-        "until": _told(report.within.until),
-        "first_made_at": _told(report.made.first if report.made else None),
-        "last_made_at": _told(report.made.last if report.made else None),
+        "since": _iso(report.within.since),
+        "until": _iso(report.within.until),
+        "first_made_at": _iso(report.made.first if report.made else None),
+        "last_made_at": _iso(report.made.last if report.made else None),
         "other_versions": dict(report.others),
         "passed_over": report.passed_over,
         "references": dict(report.references),
@@ -55,7 +55,7 @@ def _group(group: GroupPerformance) -> dict[str, Any]:
     }
 
 
-def _told(moment: datetime | None) -> str | None:
+def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
