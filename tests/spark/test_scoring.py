@@ -107,7 +107,8 @@ def test_csv_gets_them_too_and_numbers_where_there_are_measurements(
     spark: Any, tmp_path: Path
 ) -> None:
     source = tmp_path / "patients.csv"
-    source.write_bytes(csv_text(*ROWS, extra=("note",)) + b"too,short\n")
+    blank = b"," * 10 + b"\n" + b" ,,\n" + b"," * 12 + b"\n"
+    source.write_bytes(csv_text(*ROWS, extra=("note",)) + b"too,short\n" + blank)
     done = score_files(
         spark,
         str(source),

@@ -30,6 +30,7 @@ from stroke.application.predictions.batch_scoring import ScoringOptions
 from stroke.domain.errors import InvalidData
 
 _REJECTS: Final = "file STRING, row BIGINT, reason STRING"
+_BLANK: Final = '[,"\\s\u00a0\u202f\u2007\ufeff]'
 _CSV: Final = {"header": True, "multiLine": True, "escape": '"', "mode": "PERMISSIVE"}
 
 
@@ -98,9 +99,16 @@ def _read(spark: SparkSession, source: str) -> DataFrame:
         # One more column, which holds the rows that have more or fewer cells than the header.
         schema = StructType([*columns, StructField(TORN, StringType())])
         options = {**_CSV, "columnNameOfCorruptRecord": TORN}
-        return spark.read.options(**options).schema(schema).csv(source)
+        return _filled(spark.read.options(**options).schema(schema).csv(source))
     except PySparkException as error:
         raise InvalidData(f"{source} cannot be read: {_why(error)}") from error
+
+
+def _filled(given: DataFrame) -> DataFrame:
+    """Return the rows of a CSV without those of blank cells, which are none."""
+    texts = [sf.coalesce(sf.col(f"`{name}`"), sf.lit("")) for name in given.columns]
+    # A torn row has no cells: its text must be more than separators and blanks.
+    return given.where(sf.regexp_replace(sf.concat(*texts), _BLANK, "") != "")
 
 
 def _write(rows: DataFrame, output: str) -> None:
