@@ -17,6 +17,8 @@ from runner import areas, seconds, workers
 # may skip, and CI fails on it, so that a missing part is never mistaken for a passing test.
 MAY_BE_MISSING = ("needs a SQL Server", "needs a cloud account", "needs the public data set")
 _FIGURES = "figures"
+# What a property test draws that does not set a number of its own: 100 in the gate.
+_SOAK_EXAMPLES = 500
 _TABLE = seconds.Table()
 
 
@@ -49,6 +51,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "soak(reason): not in the gate (tests/runner/areas.py)")
+    if config.getoption("--soak") is not None:
+        from hypothesis import settings  # noqa: PLC0415 - Spark's image runs without it
+
+        settings.register_profile("soak", parent=settings(), max_examples=_SOAK_EXAMPLES)
+        settings.load_profile("soak")
 
     # SIGTERM ends a run as Ctrl-C does: fixtures are torn down and their containers removed.
     def stop(_signal: int, _frame: FrameType | None) -> None:
