@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Literal, TypeVar
+from datetime import date
+from typing import Any, Final, Literal, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -70,16 +71,28 @@ class SinkDatabase:
 
 def _engine(url: URL) -> AsyncEngine | Engine:
     if url.drivername == _ASYNCHRONOUS:
-        return create_async_engine(
+        engine = create_async_engine(
             url,
             pool_size=1,
             pool_pre_ping=True,
             hide_parameters=True,
             json_deserializer=str,  # documents stay text, numbers with every digit
         )
+        event.listen(engine.sync_engine, "connect", _dates_as_text)
+        return engine
     if url.drivername == _THREADED:
         return create_engine(url, pool_size=1, pool_pre_ping=True, hide_parameters=True)
     raise InvalidSetting(f"the SQL sink is one of {_ASYNCHRONOUS}:// and {_THREADED}://")
+
+
+def _dates_as_text(connection: Any, _: object) -> None:
+    """Write the calendar's first and last day as they are: asyncpg takes them for infinity."""
+    codec = {"encoder": date.isoformat, "decoder": _date_of, "schema": "pg_catalog"}
+    connection.run_async(lambda driver: driver.set_type_codec("date", format="text", **codec))
+
+
+def _date_of(text: str) -> date:
+    return {"-infinity": date.min, "infinity": date.max}.get(text) or date.fromisoformat(text)
 
 
 @contextmanager
