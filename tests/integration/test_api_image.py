@@ -170,8 +170,10 @@ def test_the_unit_tests_pass_on_the_python_and_packages_that_are_shipped(
 ) -> None:
     tests = build_image("api", "test")
 
+    # --init: pytest as the first process would leave orphans that have ended in the table.
+    options = ["--rm", "--init", "--read-only", "--tmpfs=/tmp", *LABEL]
     ran = subprocess.run(
-        ["docker", "run", "--rm", *LABEL, "--read-only", "--tmpfs=/tmp", tests, "tests/unit", "-q"],
+        ["docker", "run", *options, tests, "tests/unit", "-q"],
         capture_output=True,
         text=True,
         check=False,
