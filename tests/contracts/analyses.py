@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -186,14 +187,15 @@ class ChangeHistoryContract:
                 history.check_follows(each, now)
 
 
-class AnalyticsEngineContract(Generic[Rows]):
+class AnalyticsEngineContract(ABC, Generic[Rows]):
     """Provide ``engines``, which makes engines with one place for their checkpoints.
 
     ``reading`` makes of changes what a source gives, ``damage`` damages the checkpoint.
     """
 
+    @abstractmethod
     def reading(self, changes: Sequence[Change], *, with_name: bool = False) -> SourceRead[Rows]:
-        raise NotImplementedError
+        """Return ``changes`` as a source of this engine gives them."""
 
     @pytest.fixture
     def engine(

@@ -11,6 +11,7 @@ from typing import Any
 
 import docker
 import pytest
+from sqlalchemy import URL, make_url
 
 from components.containers import ROOT, MySqlServer, PostgreSqlServer, mysql_image
 from components.helm_chart import Chart
@@ -56,6 +57,15 @@ def mysql(docker_engine: None) -> Iterator[MySqlServer]:
     server.launch()
     yield server
     server.remove()
+
+
+@pytest.fixture(params=["sqlite", "mysql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+    """Return an empty database of the service, on SQLite and on MySQL."""
+    if request.param == "sqlite":
+        return URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+    server: MySqlServer = request.getfixturevalue("mysql")
+    return make_url(server.new_database())
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, make_url
 
 from builders.predictions import NOON, outcome, prediction
 from components.containers import MySqlServer
+from components.databases import run_statements
 from components.processes import run_stroke
 from contracts.predictions import AWKWARD_NAMES, AWKWARD_NUMBERS
 from stroke.adapters.sql import schema
@@ -50,7 +51,9 @@ def source(tmp_path: Path) -> URL:
         await engine.dispose()
 
     asyncio.run(fill())
-    run(url, "INSERT INTO predictions (id, timestamp) VALUES (5000, '2026-01-02 12:00:00')")
+    run_statements(
+        url, "INSERT INTO predictions (id, timestamp) VALUES (5000, '2026-01-02 12:00:00')"
+    )
     return url
 
 
@@ -63,19 +66,6 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
         url = make_url(server.new_database())
     schema.upgrade(url)
     return url
-
-
-def run(url: URL, *statements: str) -> list[Any]:
-    async def connected() -> list[Any]:
-        engine = create_engine(url, pool_size=1, connect_timeout=5)
-        async with engine.begin() as connection:
-            for statement in statements:
-                result = await connection.execute(text(statement))
-            rows = result.fetchall() if result.returns_rows else []
-        await engine.dispose()
-        return [tuple(row) for row in rows]
-
-    return asyncio.run(connected())
 
 
 def copy(source: URL, target: URL, *options: str) -> subprocess.CompletedProcess[str]:
@@ -102,7 +92,7 @@ def everything(url: URL) -> tuple[list[PredictionRecord], list[Any], Any, Any]:
 def test_a_copy_holds_every_row_as_it_was_and_says_so(source: URL, target: URL) -> None:
     tried = copy(source, target, "--dry-run", "--json")
     assert (tried.returncode, json.loads(tried.stdout)["copied"]["predictions"]) == (1, ROWS)
-    assert run(target, "SELECT * FROM predictions") == []
+    assert run_statements(target, "SELECT * FROM predictions") == []
 
     done = copy(source, target, "--json")
 
@@ -121,7 +111,9 @@ def test_a_copy_that_was_ended_half_way_goes_on_and_a_second_one_has_nothing_to_
     source: URL, target: URL
 ) -> None:
     assert copy(source, target).returncode == 0
-    run(target, "DELETE FROM outcomes", "DELETE FROM predictions WHERE id > 300 AND id < 900")
+    run_statements(
+        target, "DELETE FROM outcomes", "DELETE FROM predictions WHERE id > 300 AND id < 900"
+    )
 
     again = json.loads(copy(source, target, "--json").stdout)
     third = json.loads(copy(source, target, "--json").stdout)
@@ -148,7 +140,7 @@ def test_a_target_that_holds_anything_else_is_not_equal_and_is_left_alone(
     source: URL, target: URL, change: str
 ) -> None:
     assert copy(source, target).returncode == 0
-    run(target, change)
+    run_statements(target, change)
     changed = everything(target)
 
     again = copy(source, target)
@@ -160,16 +152,16 @@ def test_a_target_that_holds_anything_else_is_not_equal_and_is_left_alone(
 
 
 def test_the_target_gives_no_id_that_the_source_has_given(source: URL, target: URL) -> None:
-    run(source, "DELETE FROM predictions WHERE id = 5000")
+    run_statements(source, "DELETE FROM predictions WHERE id = 5000")
     assert copy(source, target).returncode == 0
-    run(target, "INSERT INTO predictions (name) VALUES ('next')")
-    assert run(target, "SELECT MAX(id) FROM predictions") == [(5001,)]
+    run_statements(target, "INSERT INTO predictions (name) VALUES ('next')")
+    assert run_statements(target, "SELECT MAX(id) FROM predictions") == [(5001,)]
 
 
 def test_a_row_that_the_target_cannot_hold_is_counted_and_the_others_are_copied(
     source: URL, target: URL
 ) -> None:
-    run(source, "UPDATE predictions SET prediction_data = 'no JSON' WHERE id = 40")
+    run_statements(source, "UPDATE predictions SET prediction_data = 'no JSON' WHERE id = 40")
     done = copy(source, target, "--json")
     told = json.loads(done.stdout)
     refused = int(target.get_backend_name() == "mysql")

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, make_url
 
 from builders.predictions import outcome, prediction
 from components.containers import MySqlServer, free_port
+from components.databases import run_statements
 from contracts.doctor import OLDEST, SchemaContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
@@ -39,29 +40,6 @@ _OLD_ROWS = (
     " VALUES (5, '2025-01-02 03:04:05', 45.5, 1, 'Zoë', 0.25, '{\"age\": 45.5}'),"
     " (9, NULL, NULL, NULL, NULL, NULL, NULL)"
 )
-
-
-@pytest.fixture(params=["sqlite", "mysql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    if request.param == "sqlite":
-        return URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
-    server: MySqlServer = request.getfixturevalue("mysql")
-    return make_url(server.new_database())
-
-
-def run(url: URL, *statements: str) -> list[Any]:
-    """Run ``statements``; return the rows of the last."""
-
-    async def connected() -> list[Any]:
-        engine = create_engine(url, pool_size=1, connect_timeout=5)
-        async with engine.begin() as connection:
-            for statement in statements:
-                result = await connection.execute(text(statement))
-            rows = result.fetchall() if result.returns_rows else []
-        await engine.dispose()
-        return [tuple(row) for row in rows]
-
-    return asyncio.run(connected())
 
 
 def add(url: URL, **changes: Any) -> int:
@@ -130,7 +108,7 @@ def test_up_down_and_up_again_keeps_the_rows(url: URL) -> None:
 
     assert schema.downgrade(url, "0001")
     assert schema.revision(url) == "0001"
-    assert run(url, "SELECT id, name, probability, age FROM predictions") == [
+    assert run_statements(url, "SELECT id, name, probability, age FROM predictions") == [
         (first, "Zoë", 0.25, 45.5)
     ]
     assert schema.upgrade(url)
@@ -152,7 +130,7 @@ def test_down_to_base_removes_the_table_and_up_makes_it_anew(url: URL) -> None:
     assert schema.downgrade(url, "base")
     assert schema.revision(url) is None
     assert schema.upgrade(url)
-    assert run(url, "SELECT * FROM predictions") == []
+    assert run_statements(url, "SELECT * FROM predictions") == []
 
 
 def test_a_second_upgrade_has_nothing_to_do(url: URL) -> None:
@@ -162,7 +140,7 @@ def test_a_second_upgrade_has_nothing_to_do(url: URL) -> None:
 
 
 def test_an_existing_table_is_adopted_with_its_rows(url: URL) -> None:
-    run(url, _OLD_TABLE[url.get_backend_name()], _OLD_ROWS)
+    run_statements(url, _OLD_TABLE[url.get_backend_name()], _OLD_ROWS)
 
     schema.upgrade(url)
 
@@ -173,12 +151,12 @@ def test_an_existing_table_is_adopted_with_its_rows(url: URL) -> None:
     assert adopted.timestamp.isoformat() == "2025-01-02T03:04:05+00:00"
     assert record(url, 9) == PredictionRecord(id=9)
     assert add(url) == 10
-    run(url, "INSERT INTO predictions (name) VALUES ('by hand')")
+    run_statements(url, "INSERT INTO predictions (name) VALUES ('by hand')")
     assert record(url, 11).timestamp is not None  # the column's default
 
 
 def test_a_column_of_the_owners_own_survives_adoption(url: URL) -> None:
-    run(
+    run_statements(
         url,
         _OLD_TABLE[url.get_backend_name()],
         "ALTER TABLE predictions ADD COLUMN ward VARCHAR(20) DEFAULT 'A'",
@@ -187,12 +165,12 @@ def test_a_column_of_the_owners_own_survives_adoption(url: URL) -> None:
 
     schema.upgrade(url)
 
-    assert run(url, "SELECT id, ward FROM predictions") == [(5, "A"), (9, "A")]
+    assert run_statements(url, "SELECT id, ward FROM predictions") == [(5, "A"), (9, "A")]
     assert add(url) == 10
 
 
 def test_an_existing_table_that_is_not_ours_is_refused_and_left_alone(url: URL) -> None:
-    run(
+    run_statements(
         url,
         _OLD_TABLE[url.get_backend_name()],
         "ALTER TABLE predictions DROP COLUMN bmi",
@@ -203,11 +181,11 @@ def test_an_existing_table_that_is_not_ours_is_refused_and_left_alone(url: URL) 
         schema.upgrade(url)
 
     assert schema.revision(url) is None
-    assert run(url, "SELECT * FROM predictions") == []
+    assert run_statements(url, "SELECT * FROM predictions") == []
 
 
 def test_an_existing_table_without_generated_ids_is_refused(url: URL) -> None:
-    run(url, f"CREATE TABLE predictions (id VARCHAR(40) PRIMARY KEY, {_COLUMNS})")
+    run_statements(url, f"CREATE TABLE predictions (id VARCHAR(40) PRIMARY KEY, {_COLUMNS})")
 
     with pytest.raises(InvalidData, match="needs id"):
         schema.upgrade(url)
@@ -215,10 +193,12 @@ def test_an_existing_table_without_generated_ids_is_refused(url: URL) -> None:
 
 def test_an_adopted_sqlite_table_gives_no_id_twice_either(tmp_path: Path) -> None:
     url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "old.db"))
-    run(url, f"CREATE TABLE predictions (id INTEGER NOT NULL PRIMARY KEY, {_COLUMNS})", _OLD_ROWS)
+    run_statements(
+        url, f"CREATE TABLE predictions (id INTEGER NOT NULL PRIMARY KEY, {_COLUMNS})", _OLD_ROWS
+    )
 
     schema.upgrade(url)
-    run(url, "DELETE FROM predictions WHERE id = 9")
+    run_statements(url, "DELETE FROM predictions WHERE id = 9")
 
     assert add(url) == 10
     assert record(url, 5).name == "Zoë"
@@ -227,7 +207,7 @@ def test_an_adopted_sqlite_table_gives_no_id_twice_either(tmp_path: Path) -> Non
 def test_an_adopted_mysql_table_takes_every_name(mysql: MySqlServer) -> None:
     url = make_url(mysql.new_database())
     old = f"{_OLD_TABLE['mysql']} ENGINE = MyISAM DEFAULT CHARACTER SET latin1"
-    run(url, old, _OLD_ROWS)
+    run_statements(url, old, _OLD_ROWS)
 
     schema.upgrade(url)
     added = add(url, name="山田 😀")
@@ -238,24 +218,24 @@ def test_an_adopted_mysql_table_takes_every_name(mysql: MySqlServer) -> None:
         "SELECT engine FROM information_schema.tables"
         " WHERE table_schema = DATABASE() AND table_name = 'predictions'"
     )
-    assert run(url, engine) == [("InnoDB",)]  # MyISAM knows neither commit nor rollback
+    assert run_statements(url, engine) == [("InnoDB",)]  # MyISAM knows neither commit nor rollback
 
 
 def test_an_upgrade_that_died_before_it_said_so_is_done_again(url: URL) -> None:
     schema.upgrade(url)
     added = add(url, name="Zoë")
-    run(url, "UPDATE stroke_alembic_version SET version_num = '0001'")
+    run_statements(url, "UPDATE stroke_alembic_version SET version_num = '0001'")
 
     assert schema.upgrade(url)
     assert record(url, added).name == "Zoë"
 
-    run(url, "DELETE FROM stroke_alembic_version")
+    run_statements(url, "DELETE FROM stroke_alembic_version")
     assert schema.upgrade(url)
     assert record(url, added).name == "Zoë"
 
 
 def test_several_replicas_may_upgrade_at_once(url: URL) -> None:
-    run(url, _OLD_TABLE[url.get_backend_name()], _OLD_ROWS)
+    run_statements(url, _OLD_TABLE[url.get_backend_name()], _OLD_ROWS)
     code = (
         "import sys; from sqlalchemy import make_url; from stroke.adapters.sql import schema;"
         "print(schema.upgrade(make_url(sys.argv[1])))"
@@ -287,7 +267,7 @@ def test_mysql_gets_debezium_s_signal_table_and_gives_it_back(mysql: MySqlServer
 
     schema.upgrade(url)
     added = add(url, name="Zoë")
-    made = run(url, signals)
+    made = run_statements(url, signals)
     schema.downgrade(url, "0002")
 
     assert made == [
@@ -295,15 +275,15 @@ def test_mysql_gets_debezium_s_signal_table_and_gives_it_back(mysql: MySqlServer
         ("type", "varchar(32)", "NO"),
         ("data", "text", "YES"),
     ]
-    assert run(url, signals) == []
+    assert run_statements(url, signals) == []
     assert schema.upgrade(url)
-    assert run(url, signals) == made
+    assert run_statements(url, signals) == made
     assert record(url, added).name == "Zoë"
 
 
 def test_a_signal_table_that_is_there_already_stays(mysql: MySqlServer) -> None:
     url = make_url(mysql.new_database())
-    run(
+    run_statements(
         url,
         "CREATE TABLE debezium_signal"
         " (id VARCHAR(42) PRIMARY KEY, type VARCHAR(32) NOT NULL, data TEXT NULL)",
@@ -312,7 +292,7 @@ def test_a_signal_table_that_is_there_already_stays(mysql: MySqlServer) -> None:
 
     schema.upgrade(url)
 
-    assert run(url, "SELECT id FROM debezium_signal") == [("kept",)]
+    assert run_statements(url, "SELECT id FROM debezium_signal") == [("kept",)]
 
 
 def put_outcome(url: URL, prediction_id: int) -> None:
@@ -333,30 +313,32 @@ def test_the_table_of_outcomes_comes_and_goes_and_the_predictions_stay(url: URL)
     assert schema.downgrade(url, "0003")
     assert record(url, added).name == "Zoë"
     assert schema.upgrade(url)
-    assert run(url, "SELECT * FROM outcomes") == []
+    assert run_statements(url, "SELECT * FROM outcomes") == []
     put_outcome(url, added)
-    assert run(url, "SELECT prediction_id, source FROM outcomes") == [(added, "register")]
+    assert run_statements(url, "SELECT prediction_id, source FROM outcomes") == [
+        (added, "register")
+    ]
 
 
 def test_outcomes_survive_an_upgrade_that_died_before_it_said_so(url: URL) -> None:
     schema.upgrade(url)
     added = add(url)
     put_outcome(url, added)
-    run(url, "UPDATE stroke_alembic_version SET version_num = '0003'")
+    run_statements(url, "UPDATE stroke_alembic_version SET version_num = '0003'")
 
     assert schema.upgrade(url)
-    assert run(url, "SELECT prediction_id FROM outcomes") == [(added,)]
+    assert run_statements(url, "SELECT prediction_id FROM outcomes") == [(added,)]
 
 
 def test_outcomes_hang_on_their_predictions(url: URL) -> None:
     schema.upgrade(url)
     if url.get_backend_name() == "sqlite":
-        found = run(
+        found = run_statements(
             url, 'SELECT "table", "to", on_delete FROM pragma_foreign_key_list(\'outcomes\')'
         )
         assert found == [("predictions", "id", "CASCADE")]
     else:
-        found = run(
+        found = run_statements(
             url,
             "SELECT referenced_table_name, unique_constraint_name, delete_rule"
             " FROM information_schema.referential_constraints"

@@ -6,13 +6,12 @@ import asyncio
 import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL
 
 from builders.predictions import prediction
-from components.containers import MySqlServer
+from components.databases import run_statements
 from components.processes import run_stroke
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
@@ -21,29 +20,6 @@ from stroke.domain.errors import InvalidData, SchemaForeign, SchemaNewer
 
 OWN = "stroke_alembic_version"
 FOREIGN = "a1b2c3d4e5f6"
-
-
-@pytest.fixture(params=["sqlite", "mysql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
-    if request.param == "sqlite":
-        return URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
-    server: MySqlServer = request.getfixturevalue("mysql")
-    return make_url(server.new_database())
-
-
-def run(url: URL, *statements: str) -> list[Any]:
-    """Run ``statements``; return the rows of the last."""
-
-    async def connected() -> list[Any]:
-        engine = create_engine(url, pool_size=1, connect_timeout=5)
-        async with engine.begin() as connection:
-            for statement in statements:
-                result = await connection.execute(text(statement))
-            rows = result.fetchall() if result.returns_rows else []
-        await engine.dispose()
-        return [tuple(row) for row in rows]
-
-    return asyncio.run(connected())
 
 
 def add(url: URL) -> int:
@@ -57,7 +33,7 @@ def add(url: URL) -> int:
 
 
 def ids(url: URL) -> list[int]:
-    return [row[0] for row in run(url, "SELECT id FROM predictions ORDER BY id")]
+    return [row[0] for row in run_statements(url, "SELECT id FROM predictions ORDER BY id")]
 
 
 def versions(url: URL) -> dict[str, list[str]]:
@@ -67,9 +43,9 @@ def versions(url: URL) -> dict[str, list[str]]:
         if url.get_backend_name() == "mysql"
         else "SELECT name FROM sqlite_master WHERE type = 'table'"
     )
-    there = {row[0] for row in run(url, names)}
+    there = {row[0] for row in run_statements(url, names)}
     return {
-        table: [row[0] for row in run(url, f"SELECT version_num FROM {table}")]  # noqa: S608
+        table: [row[0] for row in run_statements(url, f"SELECT version_num FROM {table}")]  # noqa: S608
         for table in (OWN, "alembic_version")
         if table in there
     }
@@ -78,7 +54,7 @@ def versions(url: URL) -> dict[str, list[str]]:
 def leave_as_the_release_before(url: URL, revision: str = "0004") -> None:
     """Bring the database to where the release before, which ended at 0004, left it."""
     schema.upgrade(url, target=revision)
-    run(
+    run_statements(
         url,
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL,"
         " CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))",
@@ -88,7 +64,7 @@ def leave_as_the_release_before(url: URL, revision: str = "0004") -> None:
 
 
 def of_another_application(url: URL, *revisions: str) -> None:
-    run(
+    run_statements(
         url,
         "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
         *(f"INSERT INTO alembic_version VALUES ('{each}')" for each in revisions),  # noqa: S608
@@ -103,13 +79,13 @@ def stroke(url: URL, folder: Path, *arguments: str) -> subprocess.CompletedProce
 @pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
 def test_the_revision_of_the_release_before_is_taken_over_in_place(url: URL, revision: str) -> None:
     leave_as_the_release_before(url, revision)
-    run(url, "INSERT INTO predictions (name) VALUES ('Zoë')")
+    run_statements(url, "INSERT INTO predictions (name) VALUES ('Zoë')")
     assert schema.revision(url) == revision
 
     assert schema.upgrade(url)
 
     assert versions(url) == {OWN: [schema.head()]}
-    assert run(url, "SELECT name FROM predictions") == [("Zoë",)]
+    assert run_statements(url, "SELECT name FROM predictions") == [("Zoë",)]
     assert add(url)
     assert not schema.upgrade(url)
 
@@ -121,7 +97,7 @@ def test_a_take_over_that_was_killed_half_way_is_done_again(url: URL) -> None:
         ("CREATE TABLE {} (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",),
         ("INSERT INTO {} VALUES ('0004')",),
     ):
-        run(url, *(statement.format(OWN) for statement in state))
+        run_statements(url, *(statement.format(OWN) for statement in state))
         assert schema.revision(url) == "0004"
 
     assert schema.upgrade(url)
@@ -159,7 +135,7 @@ def test_the_table_of_another_application_is_in_nobody_s_way(
 
 def test_a_table_of_predictions_beside_another_application_s_revision_is_adopted(url: URL) -> None:
     leave_as_the_release_before(url, "0001")
-    run(
+    run_statements(
         url,
         "INSERT INTO predictions (name) VALUES ('Zoë')",
         f"UPDATE alembic_version SET version_num = '{FOREIGN}'",  # noqa: S608
@@ -169,7 +145,7 @@ def test_a_table_of_predictions_beside_another_application_s_revision_is_adopted
     assert schema.upgrade(url)
 
     assert versions(url) == {OWN: [schema.head()], "alembic_version": [FOREIGN]}
-    assert run(url, "SELECT name FROM predictions") == [("Zoë",)]
+    assert run_statements(url, "SELECT name FROM predictions") == [("Zoë",)]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +159,7 @@ def test_a_revision_that_no_script_knows_is_said_in_its_own_words_everywhere(
     url: URL, tmp_path: Path, revision: str, error: type[Exception], said: str
 ) -> None:
     schema.upgrade(url)
-    run(url, f"UPDATE {OWN} SET version_num = '{revision}'")  # noqa: S608
+    run_statements(url, f"UPDATE {OWN} SET version_num = '{revision}'")  # noqa: S608
 
     assert schema.revision(url) == revision
     with pytest.raises(error, match=said):

@@ -32,8 +32,8 @@ class TableImport:
     """Puts rows into the table by their ids.
 
     A row whose id is stored already with the same values is passed over; with other values it is
-    reported, or with ``replace`` overwritten. ``dry_run`` counts and writes nothing. ``refuse`` is
-    told of each row that was not stored.
+    reported, or with ``replace`` overwritten. ``dry_run`` counts and writes nothing. ``refuse``
+    gets each row that was not stored.
     """
 
     def __init__(

@@ -2,8 +2,8 @@
 
 A dump is read in the dialect of the database that it is from: that of MySQL and MariaDB (of
 mysqldump, mydumper, Workbench, DataGrip), or SQLite's. The others are refused by name, because a
-string may mean something else there. Where a row is broken, reading goes on with the next row
-that can be told for sure.
+string may mean something else there. Where a row is broken, reading goes on with the next
+place that is certainly the beginning of a row.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which letters the bytes of a text file are.
 
-UTF-8, UTF-16 with a byte-order mark and Windows-1252 are told apart by what only one of them can
-be. What could be anything is refused: a name that is read wrongly is worse than no name.
+The reader recognises UTF-8, UTF-16 with a byte-order mark and Windows-1252 by content that only
+one of them can have. Ambiguous text is refused: a name that is read wrongly is worse than none.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from stroke.entrypoints.api.state import REFUSED
 from stroke.entrypoints.http import refusals
 from stroke.entrypoints.http.exchange import Exchange
 from stroke.entrypoints.http.limits import Limits
-from stroke.entrypoints.http.refusals import Refusal, Tally
+from stroke.entrypoints.http.refusals import Refusal, RefusalTally
 
 _HIGH_WATER: Final = 64 * 1024
 # Requests that arrive in one piece are parsed in parts of this size.
@@ -58,7 +58,7 @@ class ServiceProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: Limits,
-        tally: Tally,
+        tally: RefusalTally,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self.ws_protocol_class = None
@@ -509,7 +509,7 @@ class Protocols:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._tally = Tally()
+        self._tally = RefusalTally()
 
     def __call__(self, **given: Any) -> ServiceProtocol:
         """Return a protocol for a new connection."""

@@ -120,7 +120,7 @@ def too_many_unfinished() -> Refusal:
     )
 
 
-class Tally:
+class RefusalTally:
     """What one process refuses, in its log once a minute at most: a flood must not fill a disk.
 
     It also counts the bytes of heads that are not complete, over all connections.

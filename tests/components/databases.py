@@ -1,0 +1,25 @@
+"""SQL statements on the service's database, whichever it is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from sqlalchemy import URL, text
+
+from stroke.adapters.sql.engine import create_engine
+
+
+def run_statements(url: URL, *statements: str) -> list[Any]:
+    """Run ``statements`` in one transaction; return the rows of the last."""
+
+    async def connected() -> list[Any]:
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        async with engine.begin() as connection:
+            for statement in statements:
+                result = await connection.execute(text(statement))
+            rows = result.fetchall() if result.returns_rows else []
+        await engine.dispose()
+        return [tuple(row) for row in rows]
+
+    return asyncio.run(connected())
