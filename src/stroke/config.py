@@ -1,7 +1,7 @@
 """Settings: the only reader of the environment.
 
 Every setting has a name with the prefix ``STROKE_``; the names of an existing ``.env`` stay valid
-beside them. Secrets have no defaults and show as ``**********``. docs/settings.md lists them.
+next to them. Secrets have no defaults and show as ``**********``. docs/settings.md lists them.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ from sklearn.preprocessing import (
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from stroke.application.predictions.probes import probe_patients
+from stroke.application.predictions.trial_patients import trial_patients
 from stroke.domain.features import RAW_FEATURES
 
 NUMBERS = ["age", "avg_glucose_level", "bmi"]
@@ -89,7 +89,7 @@ class OwnStep(TransformerMixin, BaseEstimator):  # type: ignore[misc] # no types
 def patients() -> tuple[Any, Any]:
     """Return patients, a frame with an id, and outcomes of 0 and 1 that depend on them."""
     stream = np.random.default_rng(1)
-    table = pd.DataFrame(probe_patients(1_000)).iloc[:1_000]
+    table = pd.DataFrame(trial_patients(1_000)).iloc[:1_000]
     table = table.astype(dict.fromkeys(FLAGS, int))
     table.insert(0, "id", np.arange(len(table)))
     risk = 1 / (1 + np.exp(-(table["age"] + 30 * table["hypertension"] - 80) / 15))

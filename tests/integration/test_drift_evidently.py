@@ -16,7 +16,7 @@ import pytest
 from components.containers import ROOT
 from components.processes import environment, run_stroke
 from stroke.adapters.training.histograms import reference_histograms
-from stroke.domain.drift import SCORE, WATCHED, ReferenceHistogram, Tally, drift
+from stroke.domain.drift import SCORE, WATCHED, BinCounts, ReferenceHistogram, drift
 from stroke.domain.features import RAW_FEATURES
 
 pytestmark = pytest.mark.soak("a second implementation, with a .venv of its own")
@@ -77,7 +77,7 @@ def manifest_histograms(data: pd.DataFrame) -> dict[str, ReferenceHistogram]:
 
 
 def index(histogram: ReferenceHistogram, values: pd.Series) -> float:
-    tally = Tally.of(histogram)
+    tally = BinCounts.of(histogram)
     tally.add(histogram, values.tolist())
     found = drift("one", histogram, tally).psi
     assert found is not None

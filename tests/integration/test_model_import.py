@@ -27,7 +27,7 @@ from components.processes import run_stroke
 from contracts.predictions import RiskModelContract
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
-from stroke.adapters.training.verification import probe_patients, with_engineered
+from stroke.adapters.training.verification import trial_patients, with_engineered
 
 TEXT = ["gender", "smoking_status", "age_group", "bmi_category", "glucose_category"]
 NUMBERS = ["age", "hypertension", "heart_disease", "avg_glucose_level", "bmi", "age_hypertension"]
@@ -48,7 +48,7 @@ def preprocessing() -> ColumnTransformer:
 
 @pytest.fixture(scope="module")
 def fitted_on() -> tuple[Any, Any]:
-    patients = with_engineered(probe_patients(1_500))
+    patients = with_engineered(trial_patients(1_500))
     patients = patients.astype({"hypertension": int, "heart_disease": int})
     risk = 1 / (1 + np.exp(-(patients["age"] + 30 * patients["hypertension"] - 110) / 15))
     return patients, (np.random.default_rng(2).random(len(risk)) < risk).astype(int)

@@ -21,7 +21,7 @@ from stroke.adapters.onnx.graph import Graph
 from stroke.adapters.training.importing import TOLERANCE
 from stroke.adapters.training.pickle_converter import __main__ as converter
 from stroke.adapters.training.pickle_converter.refusals import Refused
-from stroke.adapters.training.verification import probe_patients as probe_frame
+from stroke.adapters.training.verification import trial_patients as probe_frame
 from stroke.adapters.training.verification import with_engineered
 from stroke.domain.errors import InvalidModel
 

@@ -19,11 +19,12 @@ from onnx import TensorProto, helper
 
 from builders.predictions import patient
 from contracts.predictions import PATIENTS, ColumnarRiskModelContract, RiskModelContract
+from runner.examples import examples
 from stroke.adapters.onnx.graph import Graph
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore
-from stroke.adapters.training.verification import probe_patients
+from stroke.adapters.training.verification import trial_patients
 from stroke.domain.errors import InvalidModel, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import GENDERS, SMOKING_STATUSES, Patient
@@ -120,7 +121,7 @@ class TestShippedModel(RiskModelContract, ColumnarRiskModelContract):
         self, model: OnnxRiskModel
     ) -> None:
         before, now = Graph(BEFORE.read_bytes()), Graph((SHIPPED / DEFAULT / GRAPH).read_bytes())
-        probes = probe_patients(20_000)
+        probes = trial_patients(20_000)
         columns = {name: probes[name].to_numpy() for name in RAW_FEATURES}
         wanted, of_wanted = before.run(columns)
         found, of_found = now.run(columns)
@@ -129,7 +130,7 @@ class TestShippedModel(RiskModelContract, ColumnarRiskModelContract):
         assert of_wanted is not None
         assert of_found.tobytes() == of_wanted.tobytes()
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=examples(60), deadline=None)
     @given(st.lists(patients_with_gaps(), min_size=1, max_size=20))
     def test_whatever_is_missing_one_patient_a_batch_and_columns_give_the_same(
         self, people: list[Patient]

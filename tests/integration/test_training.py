@@ -19,7 +19,7 @@ from stroke.adapters.training.artefact import library_versions, write_artefact
 from stroke.adapters.training.data import LabelledPatients, read_labelled
 from stroke.adapters.training.graph import Line, to_onnx
 from stroke.adapters.training.spline_regression import FittedModel, fit, pipeline
-from stroke.adapters.training.verification import probe_patients
+from stroke.adapters.training.verification import trial_patients
 from stroke.container.imports import labelled_rows
 from stroke.domain.errors import ConversionMismatch, InvalidData, InvalidModel
 from stroke.domain.features import RAW_FEATURES
@@ -32,7 +32,7 @@ def read_csv(path: Path) -> LabelledPatients:
 
 
 def labelled(count: int = 600) -> LabelledPatients:
-    patients = probe_patients(count)
+    patients = trial_patients(count)
     stream = np.random.default_rng(5)
     risk = 1 / (1 + np.exp(-(patients["age"].to_numpy() - 90) / 15))
     return LabelledPatients(patients, (stream.random(len(risk)) < risk).astype(np.int64), "0" * 64)

@@ -9,7 +9,7 @@ import numpy as np
 
 from stroke.adapters.simulation.patients import simulate
 from stroke.adapters.simulation.writing import Format, text
-from stroke.application.predictions.probes import Probes, extreme_patients
+from stroke.application.predictions.trial_patients import TrialPatients, extreme_patients
 
 _PLAUSIBLE: Final = 5_000
 
@@ -25,7 +25,7 @@ def simulated_patients(
     return text(count, seed, Format(form), missing=missing)
 
 
-def verification_patients() -> Probes:
+def verification_patients() -> TrialPatients:
     """Return 5,000 plausible patients, then every combination of extremes: always the same."""
     [plausible] = simulate(_PLAUSIBLE, seed=0, at_a_time=_PLAUSIBLE)
     return {

@@ -25,7 +25,7 @@ def score_on_spark(
 ) -> dict[str, Any]:
     """Score the files at ``source`` into ``output`` with the model that ``parts`` serve.
 
-    All three addresses are folders, files or ``s3://`` prefixes; ``rejects`` is by default beside
+    All three addresses are folders, files or ``s3://`` prefixes; ``rejects`` is by default next to
     ``output``. Returns what was done. Raises ``InvalidData``, ``InvalidSetting`` and
     ``ModelError``.
     """

@@ -121,15 +121,15 @@ def stability_index(
 
 
 @dataclass(slots=True)
-class Tally:
-    """How many values fell into each bin of a histogram. Tallies of parts add up."""
+class BinCounts:
+    """How many values fell into each bin of a histogram. The counts of parts add up."""
 
     counts: list[int]
     unknown: int = 0
     """Values that were missing, or no numbers."""
 
     @classmethod
-    def of(cls, histogram: ReferenceHistogram) -> Tally:
+    def of(cls, histogram: ReferenceHistogram) -> BinCounts:
         """Return an empty one."""
         return cls([0] * len(histogram.shares))
 
@@ -141,9 +141,9 @@ class Tally:
             else:
                 self.counts[histogram.place(value)] += 1
 
-    def __add__(self, other: Tally) -> Tally:
+    def __add__(self, other: BinCounts) -> BinCounts:
         summed = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
-        return Tally(summed, self.unknown + other.unknown)
+        return BinCounts(summed, self.unknown + other.unknown)
 
     @property
     def samples(self) -> int:
@@ -161,18 +161,18 @@ class Drift:
 
     feature: str
     histogram: ReferenceHistogram
-    tally: Tally
+    observed: BinCounts
     psi: float | None
 
     @property
     def samples(self) -> int:
         """How many values are in bins."""
-        return sum(self.tally.by_bin(self.histogram))
+        return sum(self.observed.by_bin(self.histogram))
 
     @property
     def shares(self) -> list[float]:
         """The actual shares; zeros of nothing."""
-        counts = self.tally.by_bin(self.histogram)
+        counts = self.observed.by_bin(self.histogram)
         return [count / max(self.samples, 1) for count in counts]
 
     def is_beyond(self, threshold: float, minimum: int) -> bool:
@@ -180,8 +180,8 @@ class Drift:
         return self.psi is not None and self.psi > threshold and self.samples >= minimum
 
 
-def drift(feature: str, histogram: ReferenceHistogram, tally: Tally) -> Drift:
-    """Return how far ``tally`` is from ``histogram``."""
-    counts = tally.by_bin(histogram)
-    floors = [FLOOR] * len(tally.counts) + [MISSING_FLOOR] * (len(counts) - len(tally.counts))
-    return Drift(feature, histogram, tally, stability_index(histogram.expected, counts, floors))
+def drift(feature: str, histogram: ReferenceHistogram, observed: BinCounts) -> Drift:
+    """Return how far ``observed`` is from ``histogram``."""
+    counts = observed.by_bin(histogram)
+    floors = [FLOOR] * len(observed.counts) + [MISSING_FLOOR] * (len(counts) - len(observed.counts))
+    return Drift(feature, histogram, observed, stability_index(histogram.expected, counts, floors))

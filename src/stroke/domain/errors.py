@@ -28,7 +28,7 @@ StrokeError
 │   ├── BrokerUnavailable      Kafka (or its schema registry) cannot be reached
 │   ├── ReplicaUnavailable     a sink database, catalog or bucket cannot be read
 │   ├── ReplicaBehind          a replica did not catch up within the time given
-│   └── LineageBroken          Kafka was made anew beside surviving copies: a sink would lose rows
+│   └── LineageBroken          Kafka was made anew while copies survive: a sink would lose rows
 ├── InvalidSetting             a setting that cannot be served with
 ├── InvalidData                a file that is not what it should be
 └── RowsUnaccounted            a command lost count of a file's rows: a fault of stroke itself

@@ -61,7 +61,7 @@ class Contribution(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """How well a companion ranks patients, beside the full model on the same patients.
+    """How well a companion ranks patients, next to the full model on the same patients.
 
     Both were cross-validated on the same folds over ``patients`` who lacked nothing, so that
     neither had seen whom it scored. ``auc_lost`` is ``auc_of_full_model`` less ``auc``, with its

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stroke.domain.drift import FLOOR, ReferenceHistogram, Tally, drift, stability_index
+from stroke.domain.drift import FLOOR, BinCounts, ReferenceHistogram, drift, stability_index
 
 AGES = ReferenceHistogram((0.25, 0.5, 0.25), cuts=(40.0, 60.0))
 GENDERS = ReferenceHistogram((0.6, 0.4, 0.0), labels=("Female", "Male"))
@@ -75,36 +75,36 @@ def test_equal_shares_have_an_index_of_zero(times: int) -> None:
 
 
 @given(COUNTS, COUNTS, COUNTS)
-def test_tallies_of_parts_add_up_in_any_order(a: list[int], b: list[int], c: list[int]) -> None:
-    one, two, three = Tally(a, 1), Tally(b, 2), Tally(c, 3)
+def test_counts_of_parts_add_up_in_any_order(a: list[int], b: list[int], c: list[int]) -> None:
+    one, two, three = BinCounts(a, 1), BinCounts(b, 2), BinCounts(c, 3)
     assert (one + two) + three == one + (two + three) == three + two + one
 
 
 def test_what_is_missing_is_counted_apart() -> None:
-    tally = Tally.of(AGES)
-    tally.add(AGES, [30.0, None, 50.0, math.nan, 70.0, 41.0])
-    assert (tally.counts, tally.unknown, tally.samples) == ([1, 2, 1], 2, 4)
+    counted = BinCounts.of(AGES)
+    counted.add(AGES, [30.0, None, 50.0, math.nan, 70.0, 41.0])
+    assert (counted.counts, counted.unknown, counted.samples) == ([1, 2, 1], 2, 4)
 
 
 def test_few_predictions_say_nothing() -> None:
-    found = drift("age", AGES, Tally([100, 0, 0]))
+    found = drift("age", AGES, BinCounts([100, 0, 0]))
     assert found.is_beyond(0.25, 100)
     assert not found.is_beyond(0.25, 101)
     assert not found.is_beyond(100.0, 100)
-    assert not drift("age", AGES, Tally([0, 0, 0])).is_beyond(0, 0)
+    assert not drift("age", AGES, BinCounts([0, 0, 0])).is_beyond(0, 0)
 
 
 WITH_GAPS = ReferenceHistogram((0.25, 0.5, 0.25), cuts=(40.0, 60.0), missing=0.04)
 
 
 def gaps(missing: int, *, of: ReferenceHistogram = WITH_GAPS, known: int = 1000) -> float:
-    psi = drift("bmi", of, Tally([known // 4, known // 2, known // 4], missing)).psi
+    psi = drift("bmi", of, BinCounts([known // 4, known // 2, known // 4], missing)).psi
     assert psi is not None
     return psi
 
 
 def test_missing_values_are_a_bin_of_their_own_where_a_patient_may_lack_them() -> None:
-    found = drift("bmi", WITH_GAPS, Tally([250, 500, 250], 250))
+    found = drift("bmi", WITH_GAPS, BinCounts([250, 500, 250], 250))
     assert found.histogram.names[-1] == "missing"
     assert found.histogram.expected == pytest.approx([0.24, 0.48, 0.24, 0.04])
     assert found.shares == pytest.approx([0.2, 0.4, 0.2, 0.2])
@@ -135,7 +135,7 @@ def test_more_gaps_than_in_training_never_count_for_less(one: int, other: int) -
 
 
 def test_where_no_patient_may_lack_it_a_missing_value_is_in_no_bin() -> None:
-    found = drift("age", AGES, Tally([25, 50, 25], 900))
+    found = drift("age", AGES, BinCounts([25, 50, 25], 900))
     assert found.samples == 100
     assert found.psi == pytest.approx(0, abs=1e-12)
     assert "missing" not in AGES.names

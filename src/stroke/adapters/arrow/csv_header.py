@@ -64,7 +64,7 @@ class Header:
     ) -> Header:
         """Find the columns by their ``names``; as ``parse`` does, which takes them from a text.
 
-        ``needed`` ones must be there beside the raw features; ``added`` ones must not.
+        ``needed`` ones must be there in addition to the raw features; ``added`` ones must not.
         """
         known = RAW_FEATURES + PERSONAL + ENGINEERED_FEATURES
         names = known_names(names, known)

@@ -108,7 +108,7 @@ class Columns:
 def screen(
     present: Mapping[str, NDArray[Any]], suspect: Mask, may_be_missing: Container[str] = ()
 ) -> Columns:
-    """Return the columns ``present``, and mark rows beside those that are ``suspect`` already.
+    """Return the columns ``present``, and mark rows next to the already ``suspect``.
 
     Numbers are floats, NaN for no value (only those in ``may_be_missing`` need none) and infinity
     for what is no number. Of texts there are the codes in ``CHOICES``, -1 for none; of

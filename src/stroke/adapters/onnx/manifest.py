@@ -1,4 +1,4 @@
-"""The manifest of a model artefact: what the graph beside it is, and how it was made."""
+"""The manifest of a model artefact: what the graph next to it is, and how it was made."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class Metric(_Part):
 
 
 class Compared(_Part):
-    """A companion beside the full model, cross-validated on the same patients.
+    """A companion of the full model, cross-validated on the same patients.
 
     ``auc_lost`` is the full model's AUC less the companion's, with a paired bootstrap interval.
     """

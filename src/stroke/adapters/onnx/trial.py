@@ -20,7 +20,11 @@ from numpy.typing import NDArray
 
 from stroke.adapters.onnx.graph import Columns, GraphLimits
 from stroke.adapters.onnx.model import OnnxRiskModel
-from stroke.application.predictions.probes import PROBES, extreme_patients, probe_patients
+from stroke.application.predictions.trial_patients import (
+    TRIAL_PATIENTS,
+    extreme_patients,
+    trial_patients,
+)
 from stroke.domain.errors import InvalidModel, StrokeError
 
 _ALONE: Final = 16
@@ -33,7 +37,7 @@ RunConfined = Callable[[Sequence[str], Path], str]
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """A graph that scores every probe; ``probability`` ``(N,)`` is in the probes' order."""
+    """A graph that scores every trial patient; ``probability`` ``(N,)`` is in their order."""
 
     features: tuple[str, ...]
     probability: NDArray[np.float64]
@@ -69,15 +73,15 @@ class GraphTrial:
                 raise InvalidModel("the trial of the graph gave no result") from None
 
 
-def score_probes(model: OnnxRiskModel) -> NDArray[np.float64]:
-    """Return the probabilities ``(N,)`` of the probes. Raises as ``GraphTrial`` says."""
-    extremes, probes = extreme_patients(), probe_patients(PROBES)
+def score_trial_patients(model: OnnxRiskModel) -> NDArray[np.float64]:
+    """Return the probabilities ``(N,)`` of the trial patients. Raises as ``GraphTrial`` says."""
+    extremes, patients = extreme_patients(), trial_patients(TRIAL_PATIENTS)
     model.score(_rows(extremes, slice(None, None, len(extremes["age"]) // _EXPLAINED)))
-    probability = model.probability(probes)
-    if not np.array_equal(probability, model.probability(probes)):
+    probability = model.probability(patients)
+    if not np.array_equal(probability, model.probability(patients)):
         raise InvalidModel("the graph gives the same patients another answer each time")
     for row in range(0, len(probability), len(probability) // _ALONE):
-        alone = model.probability(_rows(probes, slice(row, row + 1)))
+        alone = model.probability(_rows(patients, slice(row, row + 1)))
         if abs(float(alone[0]) - probability[row]) > _SAME:
             raise InvalidModel("the graph's answer depends on the other patients of the batch")
     return probability
@@ -94,7 +98,7 @@ def main() -> None:
     try:
         # The process as a whole has a limit of time.
         served = OnnxRiskModel(graph, GraphLimits(file_bytes, memory_bytes, 1e9))
-        np.save(folder / "probability.npy", score_probes(served))
+        np.save(folder / "probability.npy", score_trial_patients(served))
         said: dict[str, Any] = {"features": served.description.features}
     except MemoryError:
         said = {"error": "the graph needs too much memory (STROKE_MODEL_IMPORT_MEMORY_BYTES)"}

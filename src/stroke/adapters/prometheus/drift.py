@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from stroke.domain.drift import SCORE, Drift, References, Tally, drift
+from stroke.domain.drift import SCORE, BinCounts, Drift, References, drift
 from stroke.domain.prediction import Prediction
 
 SLOTS: Final = 24
@@ -73,16 +73,16 @@ class DriftWindow:
 
     def drifts(self) -> list[Drift]:
         """Return the counts of all workers within the window."""
-        tallies = {name: Tally.of(histogram) for name, histogram in self._references.items()}
+        totals = {name: BinCounts.of(histogram) for name, histogram in self._references.items()}
         latest = self._number()
         for words in self._rings():
             for start in range(0, len(words), self._width):
                 if latest - SLOTS <= words[start] <= latest and words[start]:
-                    for name, tally in tallies.items():
+                    for name, total in totals.items():
                         first = start + self._offsets[name]
-                        *counts, missing = words[first : first + len(tally.counts) + 1]
-                        tallies[name] = tally + Tally(counts, missing)
-        return [drift(name, self._references[name], tally) for name, tally in tallies.items()]
+                        *counts, missing = words[first : first + len(total.counts) + 1]
+                        totals[name] = total + BinCounts(counts, missing)
+        return [drift(name, self._references[name], total) for name, total in totals.items()]
 
     def _number(self) -> int:
         return int(self._now() // self._seconds)

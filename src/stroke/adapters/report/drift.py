@@ -61,7 +61,7 @@ def _row(each: Drift, threshold: float, minimum: int) -> list[Cell]:
         Cell(each.feature, is_header=True),
         Cell(decimal(each.psi, "no predictions"), is_number=True),
         Cell(f"{each.samples:,}", is_number=True),
-        Cell(f"{each.tally.unknown:,}", is_number=True),
+        Cell(f"{each.observed.unknown:,}", is_number=True),
         Cell(drifted),
     ]
 

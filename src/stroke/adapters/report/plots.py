@@ -151,7 +151,7 @@ def _bars(rows: Rows, keys: Sequence[str], what: str) -> Figure:
 
 
 def _rates(rows: Rows, keys: Sequence[str]) -> Figure:
-    """Bars of the counts, and beside them the rates with their intervals."""
+    """Bars of the counts, and next to them the rates with their intervals."""
     rows = drawn(rows)
     figure = _figure(len(rows))
     counts, rates = figure.subplots(1, 2, sharey=True)

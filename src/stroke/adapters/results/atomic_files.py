@@ -18,7 +18,7 @@ _OWNER: Final = 0o700
 
 
 class WholeFiles:
-    """The files of ``folder`` of ``system``, each written beside its place and moved there.
+    """The files of ``folder`` of ``system``, each written next to its place and moved there.
 
     A reader has the old one or the new one. Object stores have no moves, and need none: an object
     appears whole. A ``private`` folder on disk is made for its owner alone.

@@ -1,4 +1,4 @@
-"""FolderCheckpoints: what a run keeps for the next one, beside its results."""
+"""FolderCheckpoints: what a run keeps for the next one, next to its results."""
 
 from __future__ import annotations
 

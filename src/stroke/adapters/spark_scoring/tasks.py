@@ -23,7 +23,7 @@ Artefact = tuple[tuple[str, bytes], ...]
 Batches = Iterator[pa.RecordBatch]
 
 FILE, ROW, TORN = "_stroke_file", "_stroke_row", "_stroke_torn"
-"""Columns beside those of the input: a row's file, its number in it, and what was wrong with it."""
+"""Columns that the input has not: a row's file, its number in it, and what was wrong with it."""
 
 _WILDCARD: Final = re.compile(r"[*?\[{]")
 _OTHER_CELLS: Final = "has other cells than the header"

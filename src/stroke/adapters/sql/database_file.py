@@ -11,7 +11,7 @@ from typing import Final
 
 from stroke.domain.errors import StoreUnavailable
 
-# The journal and its index: SQLite keeps both beside the file as long as a connection is open.
+# The journal and its index: SQLite keeps both next to the file as long as a connection is open.
 _COMPANION_FILES: Final = ("-wal", "-shm")
 _REMEDY: Final = (
     "nothing is stored any more; put it back where it was, or stop the service and follow "

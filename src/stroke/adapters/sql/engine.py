@@ -142,7 +142,7 @@ def _check_writable(database: str | None) -> None:
     path = Path(database).absolute()
     if not path.parent.is_dir():
         raise InvalidSetting(f"the database's folder {path.parent} does not exist: create it")
-    # SQLite writes its journal beside the file: the folder must be writable as well.
+    # SQLite writes its journal next to the file: the folder must be writable as well.
     for needed in (path.parent, path):
         if needed.exists() and not os.access(needed, os.W_OK):
             raise InvalidSetting(

@@ -1,4 +1,4 @@
-"""Outcomes in an SQL database, beside the predictions that they belong to."""
+"""Outcomes in an SQL database, next to the predictions that they belong to."""
 
 from __future__ import annotations
 

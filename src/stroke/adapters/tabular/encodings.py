@@ -22,7 +22,7 @@ _MARKS: Final = (  # the longer ones first
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _LETTERS: Final = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff"
-# What text in Windows-1252 has: a letter with an accent beside a plain one, or a curved apostrophe.
+# What text in Windows-1252 has: accented letters next to plain ones, or a curved apostrophe.
 _EVIDENCE: Final = re.compile(
     "[A-Za-z][\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff]"
     "|[\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u00ff][A-Za-z]|[A-Za-z]\u2019[A-Za-z]"

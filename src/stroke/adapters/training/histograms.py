@@ -26,7 +26,7 @@ def reference_histograms(
     ``features`` is ``(N, 7)``, ``probability`` ``(N,)`` what the fitted model gives for them (in
     sample: it is the distribution that counts, not how right it is). Numbers have ten bins of
     equal count, fewer where values are equal. The bins are of the known values; the share of
-    missing ones is beside them where a patient may lack the measurement.
+    missing ones stands next to them where a patient may lack the measurement.
     """
     found: dict[str, dict[str, Any]] = {}
     for name in RAW_FEATURES:

@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stroke.adapters.training import pickle_converter
-from stroke.adapters.training.verification import compare, probe_patients, with_engineered
-from stroke.application.predictions.probes import PROBES
+from stroke.adapters.training.verification import compare, trial_patients, with_engineered
+from stroke.application.predictions.trial_patients import TRIAL_PATIENTS
 from stroke.domain.errors import ConversionMismatch, InvalidModel, ModelError
 
 TOLERANCE: Final = 1e-6
@@ -82,11 +82,11 @@ def import_pickle(
     """Convert the fitted model in a pickle, which runs the code that the pickle carries.
 
     ``run`` runs it within limits; ``score`` returns a graph's probabilities ``(N,)`` of
-    ``probe_patients()``. Raises ``InvalidModel`` when there is nothing to convert, when a step
+    ``trial_patients()``. Raises ``InvalidModel`` when there is nothing to convert, when a step
     cannot be converted (it is named) or a limit is passed, and ``ConversionMismatch``, naming the
     worst case, when no graph is within 1e-6 of the original.
     """
-    patients = with_engineered(probe_patients(PROBES))
+    patients = with_engineered(trial_patients(TRIAL_PATIENTS))
     refusals: list[ModelError] = []
     for first, last in _CANDIDATES:
         said, original, graphs = _converted(pickled, patients, (first, last), run)

@@ -21,8 +21,8 @@ from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES
 from stroke.adapters.training.graph import Line, to_onnx
 from stroke.adapters.training.histograms import reference_histograms
 from stroke.adapters.training.spline_regression import MODEL_TYPE, FittedModel, fit, risk
-from stroke.adapters.training.verification import compare, probe_patients, run_graph
-from stroke.application.predictions.probes import PROBES
+from stroke.adapters.training.verification import compare, run_graph, trial_patients
+from stroke.application.predictions.trial_patients import TRIAL_PATIENTS
 from stroke.application.quality.calibration import Floats, logit
 from stroke.domain.errors import ConversionMismatch
 from stroke.domain.features import RAW_FEATURES
@@ -50,7 +50,7 @@ def train(
     fitted = fit(data, samples=samples, progress=progress)
     companions = {missing: each.line for missing, each in fitted.companions.items()}
     graph = to_onnx(fitted.pipeline[0], fitted.full, companions, name)
-    verify_export(fitted, graph, pd.concat([data.features, probe_patients(PROBES)]))
+    verify_export(fitted, graph, pd.concat([data.features, trial_patients(TRIAL_PATIENTS)]))
     manifest = _manifest(name, data, fitted, graph)
     write_artefact(folder, artefact_files(graph, manifest), replace=replace)
     return manifest

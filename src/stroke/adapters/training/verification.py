@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pandas as pd
 from numpy.typing import NDArray
 
-from stroke.application.predictions import probes
+from stroke.application.predictions import trial_patients as patients
 from stroke.domain.errors import ConversionMismatch
 from stroke.domain.features import (
     AGE_GROUPS,
@@ -27,9 +27,9 @@ _DTYPES: Final[dict[str, Any]] = {
 }
 
 
-def probe_patients(count: int) -> pd.DataFrame:
+def trial_patients(count: int) -> pd.DataFrame:
     """Return ``count`` random patients and those at boundaries, as the application makes them."""
-    return pd.DataFrame(probes.probe_patients(count))
+    return pd.DataFrame(patients.trial_patients(count))
 
 
 def compare(

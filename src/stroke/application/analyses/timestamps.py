@@ -78,7 +78,7 @@ def _units(kind: Any) -> set[tuple[int, int]]:
 
 
 def _timestamp_type(schema: Any) -> Any:
-    """Return the Avro type of the column ``timestamp``, beside ``id``; None for none."""
+    """Return the Avro type of the column ``timestamp`` next to ``id``; None for none."""
     if isinstance(schema, list):
         return next((found for each in schema if (found := _timestamp_type(each))), None)
     if not isinstance(schema, dict):

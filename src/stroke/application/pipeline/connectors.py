@@ -212,7 +212,7 @@ class ConnectorService:
     ) -> str:
         """Return what a new Kafka cluster means for the table, or raise if rows would be lost.
 
-        A control topic made anew beside a table that survives loses rows silently, while the
+        A control topic made anew while the table survives loses rows silently, while the
         sink is RUNNING (apache/iceberg #15293): each Kafka cluster has one of its own.
         """
         control_topic = spec.config[CONTROL_TOPIC]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from stroke.application.predictions.ports import PredictionRepository
-from stroke.domain.drift import Drift, Tally, drift
+from stroke.domain.drift import BinCounts, Drift, drift
 from stroke.domain.errors import InvalidModel
 from stroke.domain.prediction import PredictionFilter, Span
 from stroke.domain.risk import ModelDescription
@@ -49,7 +49,7 @@ class DriftService:
                 "train it again, or serve one that was trained by `stroke model train`"
             )
         within = replace(within, model_version=self._served.version)
-        tallies = {name: Tally.of(histogram) for name, histogram in references.items()}
+        counts = {name: BinCounts.of(histogram) for name, histogram in references.items()}
         read, before = 0, None
         made: Span | None = None
         while page := await self._repository.page(within, limit=_PAGE, before=before):
@@ -57,10 +57,10 @@ class DriftService:
             read += len(page)
             made = Span.over((record.timestamp for record in page), made)
             for name, histogram in references.items():
-                tallies[name].add(histogram, (getattr(record, name) for record in page))
+                counts[name].add(histogram, (getattr(record, name) for record in page))
             on_progress(read)
         found = tuple(
-            drift(name, histogram, tallies[name]) for name, histogram in references.items()
+            drift(name, histogram, counts[name]) for name, histogram in references.items()
         )
         return DriftReport(self._served.version, within, read, found, made)
 

@@ -195,7 +195,7 @@ class ContributionOut(BaseModel):
 
 
 class AccuracyOut(BaseModel):
-    """How well the companion ranks patients, beside the full model on the same patients.
+    """How well the companion ranks patients, next to the full model on the same patients.
 
     Both are cross-validated: neither had seen whom it scored.
     """

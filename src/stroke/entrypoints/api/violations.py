@@ -15,7 +15,7 @@ from stroke.entrypoints.api.schemas import PRINTABLE
 # A client that gets everything wrong learns no more from the hundred-and-first problem.
 MOST_PROBLEMS: Final = 100
 
-# How pydantic's sentences begin; the field is named beside them.
+# How pydantic's sentences begin; the field is named next to them.
 _SUBJECT: Final = re.compile(r"^(Input|String|List|Value) should\b")
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from builders.predictions import patient, patient_json
 from fakes.predictions import FakeColumnarRiskModel, FakeRiskModel
+from runner.examples import examples
 from stroke.adapters.arrow.batches import BatchScoring, read_batch
 from stroke.adapters.arrow.csv_cells import patient_of
 from stroke.adapters.arrow.csv_header import Header
@@ -259,7 +260,7 @@ def rows(draw: st.DrawFn) -> dict[str, Any]:
 
 @given(st.lists(rows(), min_size=1, max_size=6), st.sampled_from([(), ("bmi",), OPTIONAL]))
 @example([{"age": float("inf"), "age_hypertension": float("nan")}], ())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_the_columns_and_the_domain_agree_on_every_row(
     changes: list[dict[str, Any]], may_be_missing: tuple[str, ...]
 ) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from builders.columnar import csv_text
 from builders.predictions import patient
 from fakes.predictions import FakeColumnarRiskModel, FakeRiskModel
+from runner.examples import examples
 from stroke.adapters.arrow import bulk
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.application.predictions.file_scoring import RejectedLine, ScoringProgress
@@ -142,7 +143,7 @@ def test_no_reason_quotes_a_value() -> None:
 
 
 @given(st.integers(1, 2000), st.integers(1, 4), st.integers(0, 60))
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 def test_blocks_and_threads_change_nothing(block_bytes: int, workers: int, count: int) -> None:
     data = csv_text(*ages(count), {"bmi": ""}, *ages(3))
     whole = Scored(data)

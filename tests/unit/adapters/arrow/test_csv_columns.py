@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from builders.columnar import FIELDS, csv_row, header
 from builders.predictions import patient_json
+from runner.examples import examples
 from stroke.adapters.arrow.csv_cells import judge
 from stroke.adapters.arrow.csv_columns import read
 from stroke.adapters.arrow.csv_rows import cut
@@ -71,7 +72,7 @@ GAPS: list[tuple[str, ...]] = [(), ("avg_glucose_level",), ("bmi",), ("avg_gluco
 
 @given(st.lists(rows(), min_size=1, max_size=6), st.sampled_from(GAPS))
 @example([[str(INFINITE[field]) for field in ALL_FIELDS]], ())
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 def test_the_columns_and_the_domain_agree_on_every_row(
     table: list[list[str]], may_be_missing: tuple[str, ...]
 ) -> None:

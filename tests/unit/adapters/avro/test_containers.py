@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.examples import examples
 from stroke.adapters.avro.containers import NotAvro, read_head, read_part
 
 SCHEMA = {
@@ -60,7 +61,7 @@ def test_what_other_libraries_compress_is_read() -> None:
 
 
 @given(st.integers(0, 80), st.integers(1, 400), st.integers(1, 400))
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_parts_that_join_give_each_record_once(count: int, block: int, part: int) -> None:
     content = a_file(count, block=block)
     found = [numbers(content, start, start + part) for start in range(0, len(content), part)]
@@ -69,7 +70,7 @@ def test_parts_that_join_give_each_record_once(count: int, block: int, part: int
 
 
 @given(st.data())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_what_is_broken_costs_its_block_alone(data: st.DataObject) -> None:
     content = bytearray(a_file(60, block=100))
     whole = bytes(content)
@@ -88,7 +89,7 @@ def test_what_is_broken_costs_its_block_alone(data: st.DataObject) -> None:
 
 
 @given(st.integers(0, 2000))
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 def test_a_file_that_was_cut_off_gives_what_is_whole(length: int) -> None:
     whole = a_file(100, block=100)
     cut = whole[:length]

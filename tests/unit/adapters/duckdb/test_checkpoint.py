@@ -16,6 +16,7 @@ from pyarrow.fs import LocalFileSystem
 
 from builders.changes import a_change, loaded, reading, silent
 from builders.truth import EVENTS, NEW, OLD, TRUTH, Change
+from runner.examples import examples
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.results.checkpoints import NAME, FolderCheckpoints
 from stroke.application.analyses.ports import CannotContinue, Loaded
@@ -79,7 +80,7 @@ def test_a_run_that_goes_on_gives_the_rows_that_were_checked_by_hand(
 PROBABILITIES = st.integers(0, 1024).map(lambda parts: parts / 1024)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     st.lists(
         st.tuples(OFFSETS, st.integers(1, 5), st.sampled_from("crud"), PROBABILITIES),

@@ -14,6 +14,7 @@ from builders.changes import Batches, a_change, loaded, reading
 from builders.truth import EVENTS, NEW, OLD, TRUTH, Change, latest_of
 from contracts.analyses import EngineInThisProcessContract
 from fakes.analyses import FakeCheckpoints
+from runner.examples import examples
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.application.analyses.ports import SourceRead
 from stroke.application.analyses.queries import Analysis, analyses
@@ -104,7 +105,7 @@ def test_no_events_give_empty_tables(engine: DuckDbEngine) -> None:
 OFFSETS = st.tuples(st.sampled_from([OLD, NEW]), st.integers(0, 20))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     st.dictionaries(
         OFFSETS, st.tuples(st.integers(1, 5), st.sampled_from("crud"), st.floats(0, 1)), max_size=25

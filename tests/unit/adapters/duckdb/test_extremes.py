@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from builders.changes import a_change, loaded
 from builders.extremes import ANY_ROW, extreme_changes
 from builders.truth import Change
+from runner.examples import examples
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.report.analyses import render
 from stroke.application.analyses.queries import Analysis, analyses
@@ -59,7 +60,7 @@ def test_each_extreme_value_is_counted_and_shown(engine: DuckDbEngine) -> None:
     assert render(RUN, found).count("<figure>") == 14
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(ANY_ROW, min_size=1, max_size=6))
 def test_any_row_is_counted_once_in_every_table(
     engine: DuckDbEngine, rows: list[dict[str, Any]]
@@ -67,7 +68,7 @@ def test_any_row_is_counted_once_in_every_table(
     results(engine, [a_change(number, number, **row) for number, row in enumerate(rows)])
 
 
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(st.lists(ANY_ROW, min_size=1, max_size=4))
 def test_any_row_can_be_shown(engine: DuckDbEngine, rows: list[dict[str, Any]]) -> None:
     changes = [a_change(number, number, **row) for number, row in enumerate(rows)]

@@ -30,7 +30,7 @@ def window(clock: Clock, *, folder: Path | None = None, worker: int = 1) -> Drif
 
 
 def counts(found: list[Drift]) -> dict[str, list[int]]:
-    return {each.feature: each.tally.counts for each in found}
+    return {each.feature: each.observed.counts for each in found}
 
 
 def test_each_value_is_counted_in_its_bin() -> None:
@@ -55,7 +55,7 @@ def test_a_missing_measurement_is_counted_apart_by_each_worker(tmp_path: Path) -
     one.count([prediction(bmi=None), prediction(bmi=20.0), prediction(bmi=None)])
     two.count([prediction(bmi=30.0), prediction(bmi=None)])
     [found] = two.drifts()
-    assert (found.tally.counts, found.tally.unknown, found.samples) == ([1, 1], 3, 5)
+    assert (found.observed.counts, found.observed.unknown, found.samples) == ([1, 1], 3, 5)
 
 
 @pytest.mark.parametrize(("hours", "left"), [(0, 3), (23, 3), (24, 2), (26, 0), (24 * 30, 0)])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from builders.changes import loaded
 from builders.truth import EVENTS
+from runner.examples import examples
 from stroke.adapters.duckdb.engine import DuckDbEngine
 from stroke.adapters.report.analyses import MOST_ROWS, render
 from stroke.adapters.report.plots import MOST_BARS
@@ -174,7 +175,7 @@ def test_of_many_groups_the_largest_are_drawn_and_the_table_has_an_end() -> None
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_any_text_from_the_data_is_text_on_the_page(name: str) -> None:
     rows = [{"country": name, "predictions": 12}, {"country": "<script>$a$", "predictions": 11}]
     page = Page(render(RUN, grouped(rows)))

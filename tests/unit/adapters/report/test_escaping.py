@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from builders.predictions import NOON
+from runner.examples import examples
 from stroke.adapters.report import analyses, drift, model_quality
 from stroke.adapters.report.plots import as_svg
 from stroke.adapters.report.templating import environment, fill
 from stroke.application.analyses.queries import Analysis
 from stroke.application.quality.drift import DriftReport
-from stroke.domain.drift import ReferenceHistogram, Tally
+from stroke.domain.drift import BinCounts, ReferenceHistogram
 from stroke.domain.drift import drift as drift_of
 from stroke.domain.performance import (
     CalibrationPoint,
@@ -83,7 +84,7 @@ def page_of_analyses(text: str) -> str:
 
 def page_of_drift(text: str) -> str:
     histogram = ReferenceHistogram((0.5, 0.3, 0.2), labels=(text[:20], text[:20] + "2"))
-    found = drift_of(text, histogram, Tally([5, 3, 2]))
+    found = drift_of(text, histogram, BinCounts([5, 3, 2]))
     report = DriftReport(text, PredictionFilter(), 10, (found,))
     return drift.render(report, threshold=0.25, minimum=1)
 
@@ -129,7 +130,7 @@ def test_hostile_text_comes_out_escaped_wherever_a_report_shows_it(
 @example(text='" onload="x')
 @example(text="&amp;")
 @example(text="${x}{% raw %}")
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 def test_any_text_leaves_the_elements_of_a_page_as_they_are(
     page_of: Callable[[str], str], at_least: int, text: str
 ) -> None:
@@ -140,7 +141,7 @@ def test_any_text_leaves_the_elements_of_a_page_as_they_are(
 
 def test_text_in_a_plot_is_escaped_by_what_draws_it() -> None:
     histogram = ReferenceHistogram((0.5, 0.5), labels=("<b>&</b>",))
-    found = drift_of("age", histogram, Tally([1, 1]))
+    found = drift_of("age", histogram, BinCounts([1, 1]))
     svg = as_svg(lambda: drift.drift_plot(found), "m")
     assert "&lt;b&gt;&amp;&lt;/b&gt;" in svg.content
     assert "<b>" not in svg.content

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.examples import examples
 from stroke.adapters.simulation.patients import SMOKING_STATUSES, simulate
 from stroke.domain.patient import OPTIONAL, Patient
 
@@ -27,13 +28,13 @@ def drawn(field: str, count: int = 50_000) -> np.ndarray:
 
 
 @given(SEEDS)
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_every_simulated_patient_is_a_patient_of_the_domain(seed: int) -> None:
     assert len([Patient(**row) for row in rows(100, seed)]) == 100
 
 
 @given(seed=SEEDS, count=st.integers(0, 40), at_a_time=st.integers(1, 50))
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_drawing_fewer_at_a_time_changes_no_patient(seed: int, count: int, at_a_time: int) -> None:
     assert rows(count, seed, at_a_time=at_a_time) == rows(count, seed)
 
@@ -86,7 +87,7 @@ def test_patients_come_from_many_countries_and_are_named_in_their_scripts() -> N
 
 
 @given(seed=SEEDS, share=st.floats(0, 1), at_a_time=st.integers(1, 50))
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 def test_gaps_change_no_other_value_whatever_their_share(
     seed: int, share: float, at_a_time: int
 ) -> None:

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from builders.predictions import patient_json
 from fakes.predictions import FakeColumnarRiskModel
+from runner.examples import examples
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.tabular.files import STDIN, opened_csv, opened_import, opened_rows
 from stroke.application.predictions.cells import BLANKS, NO_VALUE, NUMERIC, PATIENT_COLUMNS
@@ -44,7 +45,9 @@ PACKINGS: dict[str, Any] = {
     ".zst": lambda data: bytes(pa.compress(data, "zstd", asbytes=True)),
 }
 quick = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(80),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 

@@ -13,6 +13,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
+from runner.examples import examples
 from stroke.adapters.training.pickle_converter.assembling import listed_names
 from stroke.adapters.training.pickle_converter.columns import (
     convertible,
@@ -42,7 +43,7 @@ selections = st.one_of(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(selections)
 def test_however_columns_are_named_they_are_those_that_scikit_learn_takes(chosen: Any) -> None:
     fitted = ColumnTransformer([("some", StandardScaler(), chosen)]).fit(TABLE)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stroke.adapters.training.splines import SplineDesign, restricted_cubic_basis
-from stroke.adapters.training.verification import probe_patients
+from stroke.adapters.training.verification import trial_patients
 from stroke.domain.patient import OPTIONAL
 
 KNOTS = np.array([1.0, 2.0, 4.0, 7.0])
@@ -40,7 +40,7 @@ def test_slopes_do_not_jump_at_a_knot(knot: float) -> None:
 
 
 def test_the_design_is_standardised_and_each_column_belongs_to_a_feature() -> None:
-    patients = probe_patients(2_000)
+    patients = trial_patients(2_000)
     design = SplineDesign().fit(patients)
     matrix = design.transform(patients)
     assert matrix.shape == (len(patients), len(design.groups_)) == (len(patients), 15)
@@ -50,7 +50,7 @@ def test_the_design_is_standardised_and_each_column_belongs_to_a_feature() -> No
 
 @pytest.mark.parametrize("name", OPTIONAL)
 def test_a_missing_measurement_counts_as_the_median_and_is_not_marked(name: str) -> None:
-    patients = probe_patients(500)
+    patients = trial_patients(500)
     design = SplineDesign().fit(patients)
     missing, median = patients.head(1).copy(), patients.head(1).copy()
     missing[name] = np.nan

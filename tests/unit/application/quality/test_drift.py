@@ -36,7 +36,7 @@ async def test_every_page_is_read_and_only_of_the_served_model() -> None:
 
     assert (found.model_version, found.predictions, seen[-1]) == ("test-1", 2400, 2400)
     [age] = found.drifts
-    assert age.tally.counts == [1200, 1200]
+    assert age.observed.counts == [1200, 1200]
     assert age.psi == pytest.approx(0)
     assert beyond(found, threshold=0.1, minimum=1) == []
 

@@ -99,7 +99,7 @@ def _print(found: DriftReport, *, threshold: float, minimum: int, as_json: bool)
                 "feature": each.feature,
                 "psi": each.psi,
                 "samples": each.samples,
-                "unknown": each.tally.unknown,
+                "unknown": each.observed.unknown,
                 "drifted": each.is_beyond(threshold, minimum),
                 "bins": each.histogram.names,
                 "expected": each.histogram.expected,
@@ -119,8 +119,8 @@ def _print(found: DriftReport, *, threshold: float, minimum: int, as_json: bool)
     for each in found.drifts:
         psi = "     -" if each.psi is None else f"{each.psi:z6.4f}"
         line = f"  {each.feature:20} PSI {psi}  of {each.samples:,}"
-        if each.tally.unknown:
-            line += f", {each.tally.unknown:,} unknown"
+        if each.observed.unknown:
+            line += f", {each.observed.unknown:,} unknown"
         if each.is_beyond(threshold, minimum):
             line += "  DRIFTED"
         elif each.samples < minimum:

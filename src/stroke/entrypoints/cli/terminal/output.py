@@ -36,7 +36,7 @@ def print_notes(notes: Iterable[str]) -> None:
 def opened(path: Path) -> Iterator[BinaryIO]:
     """Give a stream whose content is at ``path`` once the block ends well; ``-`` is stdout.
 
-    A file is written beside its place and renamed, so an interrupted run leaves what was there
+    A file is written next to its place and renamed, so an interrupted run leaves what was there
     before. When the reader of stdout goes away (``| head``) the command ends quietly.
     """
     if path == STDOUT:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from stroke.domain.features import AGE_GROUPS, BMI_CATEGORIES, GLUCOSE_CATEGORIES, RAW_FEATURES
 from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, SMOKING_STATUSES, Range
 
-Probes = dict[str, NDArray[Any]]
+TrialPatients = dict[str, NDArray[Any]]
 """The raw features, ``(N,)`` each: text as objects, numbers as float64."""
 
-PROBES: Final = 5_000
+TRIAL_PATIENTS: Final = 5_000
 """How many random patients a verification takes, in addition to those at boundaries."""
 
 _SEED: Final = 7
@@ -44,7 +44,7 @@ _EXTREMES: Final[dict[str, tuple[Any, ...]]] = {
 }
 
 
-def extreme_patients() -> Probes:
+def extreme_patients() -> TrialPatients:
     """Return every combination of each measurement's two ends, both flags and all categories."""
     rows = list(product(*(_EXTREMES[name] for name in RAW_FEATURES)))
     return {
@@ -53,7 +53,7 @@ def extreme_patients() -> Probes:
     }
 
 
-def probe_patients(count: int) -> Probes:
+def trial_patients(count: int) -> TrialPatients:
     """Return ``count`` random patients over all plausible values, then those at boundaries.
 
     Those are all combinations of extremes, and for each measurement both ends of its range, each
@@ -87,7 +87,7 @@ def _values(
     yield from map(float, range(int(plausible.low), int(plausible.high) + 1))
 
 
-def _random(stream: np.random.Generator, count: int) -> Probes:
+def _random(stream: np.random.Generator, count: int) -> TrialPatients:
     return {
         "gender": stream.choice(np.array(GENDERS, dtype=object), count),
         "age": np.round(stream.uniform(AGE.low, AGE.high, count), 1),

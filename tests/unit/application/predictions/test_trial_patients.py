@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from stroke.application.predictions.probes import extreme_patients, probe_patients
+from stroke.application.predictions.trial_patients import extreme_patients, trial_patients
 from stroke.domain.features import AGE_GROUPS, BMI_CATEGORIES, GLUCOSE_CATEGORIES, RAW_FEATURES
 from stroke.domain.patient import (
     AGE,
@@ -27,7 +27,7 @@ MEASURED = [
 
 
 def people(count: int) -> list[Patient]:
-    rows = zip(*(values.tolist() for values in probe_patients(count).values()), strict=True)
+    rows = zip(*(values.tolist() for values in trial_patients(count).values()), strict=True)
     patients = [dict(zip(RAW_FEATURES, row, strict=True)) for row in rows]
     flags = ("hypertension", "heart_disease")
     return [Patient(**{**one, **{name: int(one[name]) for name in flags}}) for one in patients]
@@ -35,8 +35,8 @@ def people(count: int) -> list[Patient]:
 
 def test_every_probe_is_a_plausible_patient_and_the_same_each_time() -> None:
     assert len(people(100)) > 100  # a patient that is not plausible cannot be made
-    again = probe_patients(100)
-    for name, values in probe_patients(100).items():
+    again = trial_patients(100)
+    for name, values in trial_patients(100).items():
         np.testing.assert_array_equal(values, again[name])
 
 
@@ -46,15 +46,15 @@ def test_every_combination_of_extremes_is_among_them() -> None:
     extremes = extreme_patients()
     made = set(zip(*(extremes[name].tolist() for name in RAW_FEATURES), strict=True))
     assert made == wanted
-    probed = probe_patients(1)
-    assert made <= set(zip(*(probed[name].tolist() for name in RAW_FEATURES), strict=True))
+    tried = trial_patients(1)
+    assert made <= set(zip(*(tried[name].tolist() for name in RAW_FEATURES), strict=True))
 
 
 @pytest.mark.parametrize(("name", "plausible", "cuts"), MEASURED)
 def test_each_whole_number_and_each_cut_with_its_neighbours_is_among_them(
     name: str, plausible: Range, cuts: tuple[float, ...]
 ) -> None:
-    values = set(probe_patients(0)[name].tolist())
+    values = set(trial_patients(0)[name].tolist())
     assert {plausible.low, plausible.high} <= values
     assert set(map(float, range(int(plausible.low), int(plausible.high) + 1))) <= values
     for cut in cuts:
