@@ -354,6 +354,9 @@ class LakeSettings(BaseSettings):
     )
     format: Literal["parquet", "avro"] = "parquet"
     commit_seconds: int = Field(10, ge=1, le=3600)
+    glue_retries: int = Field(
+        10, ge=0, le=100, description="how often a call of Glue that fails is repeated"
+    )
 
     @property
     def warehouse(self) -> str:

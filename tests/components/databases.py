@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, text
+from sqlalchemy.ext.asyncio import AsyncEngine
 
+from components.containers import free_port
 from stroke.adapters.sql.engine import create_engine
 
 
@@ -23,3 +26,18 @@ def run_statements(url: URL, *statements: str) -> list[Any]:
         return [tuple(row) for row in rows]
 
     return asyncio.run(connected())
+
+
+def without_server(url: URL) -> URL:
+    """Return ``url`` on a port where no server listens."""
+    return url.set(port=free_port())
+
+
+async def without_file(engine: AsyncEngine) -> AsyncEngine:
+    """Return ``engine``, whose SQLite file was deleted while a connection to it was open."""
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT COUNT(*) FROM predictions"))
+    path = Path(str(engine.url.database))
+    for beside in path.parent.glob(f"{path.name}*"):
+        beside.unlink()
+    return engine

@@ -9,7 +9,7 @@ import pytest
 
 from builders.predictions import NOON, outcome, prediction
 from stroke.application.predictions.ports import OutcomeRepository, PredictionRepository
-from stroke.domain.errors import OutcomeNotFound, PredictionNotFound
+from stroke.domain.errors import OutcomeNotFound, PredictionNotFound, StoreUnavailable
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction
 from stroke.domain.prediction import PredictionFilter
 
@@ -25,7 +25,18 @@ class Repositories(NamedTuple):
 
 @pytest.mark.anyio
 class OutcomeRepositoryContract:
-    """Provide a fixture ``stores``: empty, and new for each test."""
+    """Provide fixtures ``stores``: empty, and new for each test; ``away``: without a store."""
+
+    async def test_a_store_that_is_away_is_said_to_be(self, away: OutcomeRepository) -> None:
+        for call in (
+            lambda: away.known([1]),
+            lambda: away.put([outcome(1)]),
+            lambda: away.remove(1),
+            lambda: away.judged(EVERYTHING, limit=1),
+            lambda: away.judged_versions(EVERYTHING),
+        ):
+            with pytest.raises(StoreUnavailable):
+                await call()
 
     async def test_an_outcome_comes_back_as_it_was(self, stores: Repositories) -> None:
         one, other = await stores.predictions.add([prediction(), prediction()])

@@ -19,7 +19,12 @@ import pytest
 from builders.predictions import NOON, patient, prediction, without
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.predictions.ports import PredictionRepository, RiskModel
-from stroke.domain.errors import IdempotencyKeyTaken, InvalidPatient, PredictionNotFound
+from stroke.domain.errors import (
+    IdempotencyKeyTaken,
+    InvalidPatient,
+    PredictionNotFound,
+    StoreUnavailable,
+)
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import OPTIONAL, Patient
 from stroke.domain.prediction import (
@@ -45,7 +50,22 @@ AWKWARD_NUMBERS = (1 / 3, 0.1 + 0.2, 5e-324, 1 - 2**-53, 0.0, 1.0, 0.07, 2 / 3 *
 
 @pytest.mark.anyio
 class PredictionRepositoryContract:
-    """Provide a fixture ``repository``: empty, and new for each test."""
+    """Provide fixtures ``repository``: empty, and new for each test; ``away``: without a store."""
+
+    async def test_a_store_that_is_away_is_said_to_be(self, away: PredictionRepository) -> None:
+        for call in (
+            lambda: away.add([prediction()]),
+            lambda: away.add([prediction(), prediction()], batch_key="k"),
+            lambda: away.get(1),
+            lambda: away.get_many([1]),
+            lambda: away.find_by_key("k"),
+            lambda: away.release_key("k", made_before=NOON),
+            lambda: away.page(EVERYTHING, limit=1),
+            lambda: away.remove(1),
+            away.check,
+        ):
+            with pytest.raises(StoreUnavailable):
+                await call()
 
     async def test_each_id_names_its_own_prediction(self, repository: PredictionRepository) -> None:
         first = await repository.add([prediction(name=f"a{i}") for i in range(5)])

@@ -311,10 +311,10 @@ async def test_a_glue_catalog_holds_the_table_as_well(glue_lake: Lake) -> None:
 
 
 async def test_a_glue_that_does_not_answer_is_said(
-    glue_lake: Lake, monkeypatch: pytest.MonkeyPatch
+    catalog: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_GLUE", f"http://127.0.0.1:{free_port()}")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    lake = Lake("glue", **{**catalog, "uri": None}, glue_retries=0)
 
     with pytest.raises(ReplicaUnavailable, match="Glue"):
-        glue_lake.load()
+        lake.load()

@@ -12,11 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.predictions import outcome, prediction
 from components.containers import MySqlServer
+from components.databases import without_file, without_server
 from contracts.outcomes import EVERYTHING, OutcomeRepositoryContract, Repositories
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.application.predictions.ports import OutcomeRepository
 from stroke.domain.errors import PredictionNotFound, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -54,11 +56,22 @@ class TestOnSqlite(OutcomeRepositoryContract):
     async def stores(self, sqlite_engine: AsyncEngine) -> Repositories:
         return _stores(sqlite_engine)
 
+    @pytest.fixture
+    async def away(self, sqlite_engine: AsyncEngine) -> OutcomeRepository:
+        return _stores(await without_file(sqlite_engine)).outcomes
+
 
 class TestOnMySql(OutcomeRepositoryContract):
     @pytest.fixture
     async def stores(self, mysql_engine: AsyncEngine) -> Repositories:
         return _stores(mysql_engine)
+
+    @pytest.fixture
+    async def away(self, mysql: MySqlServer) -> AsyncIterator[OutcomeRepository]:
+        url = without_server(make_url(mysql.url("stroke")))
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        yield _stores(engine).outcomes
+        await engine.dispose()
 
 
 @pytest.fixture(params=["sqlite_engine", "mysql_engine"])

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.predictions import prediction
 from components.containers import MySqlServer
+from components.databases import without_file, without_server
 from contracts.predictions import PredictionRepositoryContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
@@ -61,11 +62,21 @@ class TestOnSqlite(PredictionRepositoryContract):
     async def repository(self, sqlite_engine: AsyncEngine) -> SqlPredictionRepository:
         return _repository(sqlite_engine)
 
+    @pytest.fixture
+    async def away(self, sqlite_engine: AsyncEngine) -> SqlPredictionRepository:
+        return _repository(await without_file(sqlite_engine))
+
 
 class TestOnMySql(PredictionRepositoryContract):
     @pytest.fixture
     async def repository(self, mysql_engine: AsyncEngine) -> SqlPredictionRepository:
         return _repository(mysql_engine)
+
+    @pytest.fixture
+    async def away(self, mysql_url: URL) -> AsyncIterator[SqlPredictionRepository]:
+        engine = create_engine(without_server(mysql_url), pool_size=1, connect_timeout=5)
+        yield _repository(engine)
+        await engine.dispose()
 
 
 async def _execute(engine: AsyncEngine, statement: str) -> None:

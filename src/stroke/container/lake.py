@@ -21,6 +21,7 @@ def lake_of(settings: LakeSettings) -> Lake:
         path_style=settings.path_style,
         access_key_id=settings.access_key_id,
         secret_access_key=revealed(settings.secret_access_key),
+        glue_retries=settings.glue_retries,
     )
 
 

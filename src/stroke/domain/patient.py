@@ -101,6 +101,7 @@ class Patient:
             and 0 <= self.heart_disease <= 1
             and self.gender in GENDERS
             and self.smoking_status in SMOKING_STATUSES
+            and type(self.name) is type(self.country) is type(self.province) is str
             and len(self.name) <= NAME_LENGTH
             and len(self.country) <= COUNTRY_LENGTH
             and len(self.province) <= PROVINCE_LENGTH
@@ -165,7 +166,7 @@ def _flag(field: str, value: object) -> list[Violation]:
 
 
 def _choice(field: str, value: object, choices: tuple[str, ...]) -> list[Violation]:
-    if value in choices:
+    if isinstance(value, str) and value in choices:
         return []
     return [Violation(field, f"must be one of {', '.join(map(repr, choices))}")]
 

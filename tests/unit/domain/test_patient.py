@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from decimal import Decimal
 from fractions import Fraction
 
@@ -19,6 +20,7 @@ from stroke.domain.patient import (
     NAME_LENGTH,
     PROVINCE_LENGTH,
     SMOKING_STATUSES,
+    Patient,
     Range,
     flag_of,
     lacking,
@@ -127,6 +129,38 @@ def test_text_may_fill_its_column_in_code_points_but_not_overflow_it(field: str)
 @pytest.mark.parametrize("value", ["a\x00", "a\nb", "\x7f", "\x85", "\ud800"])
 def test_control_characters_and_lone_surrogates_are_refused(field: str, value: str) -> None:
     assert violated(**{field: value}) == [field]
+
+
+@pytest.mark.parametrize("field", LENGTHS)
+@pytest.mark.parametrize("value", [None, 0, b"Ada", ["Ada"], 1.5, True])
+def test_a_personal_field_that_is_no_text_is_refused(field: str, value: object) -> None:
+    assert violated(**{field: value}) == [field]
+
+
+ANYTHING = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.decimals()
+    | st.text()
+    | st.binary()
+    | st.lists(st.text(), max_size=2)
+    | st.dictionaries(st.text(), st.none(), max_size=1)
+    | st.complex_numbers()
+    | st.fractions()
+)
+
+
+@given(st.sampled_from([field.name for field in fields(Patient)]), ANYTHING)
+def test_whatever_a_field_holds_it_is_taken_or_refused_by_name(field: str, value: object) -> None:
+    try:
+        made = patient(**{field: value})
+    except InvalidPatient as error:
+        named = [violation.field for violation in error.violations]
+    else:
+        named = [field] if getattr(made, field) == value else []
+    assert named == [field]
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,14 @@ from fakes.predictions import (
     FakePredictionRepository,
     FakeRiskModel,
 )
+from stroke.domain.errors import StoreUnavailable
 from stroke.domain.patient import OPTIONAL
+
+
+def _away() -> FakePredictionRepository:
+    repository = FakePredictionRepository()
+    repository.failing = StoreUnavailable("it went away")
+    return repository
 
 
 class TestFakePredictionRepository(PredictionRepositoryContract):
@@ -26,12 +33,20 @@ class TestFakePredictionRepository(PredictionRepositoryContract):
     def repository(self) -> FakePredictionRepository:
         return FakePredictionRepository()
 
+    @pytest.fixture
+    def away(self) -> FakePredictionRepository:
+        return _away()
+
 
 class TestFakeOutcomeRepository(OutcomeRepositoryContract):
     @pytest.fixture
     def stores(self) -> Repositories:
         predictions = FakePredictionRepository()
         return Repositories(predictions, FakeOutcomeRepository(predictions))
+
+    @pytest.fixture
+    def away(self) -> FakeOutcomeRepository:
+        return FakeOutcomeRepository(_away())
 
 
 class TestFakeRiskModel(RiskModelContract):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import ValidationError
 from pyiceberg.catalog import Catalog
@@ -24,7 +24,8 @@ class Lake:
     """One Iceberg table in a bucket, opened on first use.
 
     ``name`` is the catalog's name: a JDBC catalog keeps its tables under it, so that another name
-    finds none. Safe to use from several threads.
+    finds none. ``glue_retries`` is how often a call of Glue is repeated that fails or is throttled.
+    Safe to use from several threads.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Lake:
         path_style: bool = False,
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
+        glue_retries: int = 10,
     ) -> None:
         self.identifier = table
         self._kind = kind
@@ -55,6 +57,7 @@ class Lake:
             "s3.force-virtual-addressing": "false" if path_style else None,
         }
         self._properties = {key: value for key, value in given.items() if value is not None}
+        self._glue_retries = glue_retries
         self._catalog: Catalog | None = None
         self._opening = threading.Lock()
 
@@ -84,7 +87,13 @@ class Lake:
         if self._kind == "glue":
             from pyiceberg.catalog.glue import GlueCatalog  # noqa: PLC0415 -- needs boto3
 
-            return GlueCatalog(self._name, **self._properties)
+            # pyiceberg hands the number to botocore as it is, which does not read texts; it says
+            # nothing of AWS_MAX_ATTEMPTS.
+            properties: dict[str, Any] = {
+                **self._properties,
+                "glue.max-retries": self._glue_retries,
+            }
+            return GlueCatalog(self._name, **properties)
         if self._uri is None:
             raise InvalidSetting(f"a {self._kind} catalog needs STROKE_LAKE_CATALOG_URI")
         if self._kind == "rest":

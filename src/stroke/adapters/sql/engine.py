@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from stroke.adapters.sql.database_file import DatabaseFile
 from stroke.adapters.sql.faults import translated
-from stroke.domain.errors import InvalidSetting
+from stroke.domain.errors import InvalidSetting, StrokeError
 
 # UTC, because rows hold UTC without saying so. Strict, because
 # a value that does not fit must be refused and never cut; without NO_BACKSLASH_ESCAPES, because
@@ -62,10 +62,16 @@ async def transaction(
     connection included, takes longer than ``seconds``, or when SQLite's file has changed.
     """
     with translated():
-        async with asyncio.timeout(seconds), engine.begin() as connection:
-            if writes and connection.dialect.name == "sqlite":
-                await connection.exec_driver_sql("BEGIN IMMEDIATE")
-            yield connection
+        try:
+            async with asyncio.timeout(seconds), engine.begin() as connection:
+                if writes and connection.dialect.name == "sqlite":
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+        except (
+            StrokeError
+        ):  # such as "not found": true of the open file, perhaps not of the new one
+            verify_file(engine)
+            raise
         verify_file(engine)
 
 

@@ -35,7 +35,7 @@ class RiskModel(Protocol):
 
 
 class PredictionRepository(Protocol):
-    """Stores predictions. Each call is one transaction."""
+    """Stores predictions. Each call is one transaction, and raises ``StoreUnavailable``."""
 
     @abstractmethod
     async def add(
