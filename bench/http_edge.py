@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.service import (
     Round,
     Server,
+    all_served,
     options,
     ratios,
     stroke_server,
@@ -38,6 +39,7 @@ from bench.service import (
 )
 
 from components.containers import MySqlServer, mysql_image
+from components.figures import read
 
 FEW, MANY = 1_000, 4_000
 OURS = "from stroke.entrypoints.cli.main import main; main()"
@@ -51,7 +53,7 @@ main()
 """
 
 
-def compare_protocols(server: MySqlServer, rounds: int, connections: int, seconds: float) -> None:
+def compare_protocols(server: MySqlServer, rounds: int, connections: int, seconds: float) -> bool:
     with ExitStack() as running:
         both = [
             running.enter_context(
@@ -67,6 +69,7 @@ def compare_protocols(server: MySqlServer, rounds: int, connections: int, second
     single = sorted(a.rate / b.rate for a, b in zip(seen["ours"], seen["uvicorn"], strict=True))
     print(f"ratio    {rate:>8.2f}{p50:>9.2f}{p99:>9.2f}{cpu:>12.2f}   goal: rate >= 1")
     print(f"single rounds: {single[0]:.2f} to {single[-1]:.2f} of the rate")
+    return all_served(seen)
 
 
 @contextmanager
@@ -92,7 +95,8 @@ def asking(server: Server) -> Iterator[list[float]]:
 
 
 def accepted(seen: Round) -> float:
-    return seen.rate * (seen.requests - seen.failed) / seen.requests
+    """Return the answers with 2xx per second."""
+    return read("accepted predictions", seen.rate * (seen.requests - seen.failed) / seen.requests)
 
 
 def compare_crowds(server: MySqlServer, rounds: int, seconds: float) -> bool:
@@ -130,11 +134,11 @@ def main() -> int:
     server = MySqlServer(mysql_image(), on_host_network=True)
     server.launch()
     try:
-        compare_protocols(server, chosen.rounds, chosen.connections, chosen.seconds)
+        served = compare_protocols(server, chosen.rounds, chosen.connections, chosen.seconds)
         kept = compare_crowds(server, max(3, chosen.rounds // 3), 2 * chosen.seconds)
     finally:
         server.remove()
-    return 0 if kept else 1
+    return 0 if served and kept else 1
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import Pipeline
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from components.figures import read
 from stroke.adapters.training.data import LabelledPatients, read_labelled
 from stroke.adapters.training.evaluation import METRICS
 from stroke.adapters.training.spline_regression import FOLDS, REPEATS, pipeline
@@ -70,7 +73,7 @@ def measure(make: Callable[[], Any], data: LabelledPatients) -> dict[str, float]
         scored = model.predict_proba(data.features.iloc[unseen])[:, 1]
         repeats[number // FOLDS][unseen] = scored
     return {
-        name: float(np.mean([METRICS[name](data.outcome, each) for each in repeats]))
+        name: read(name, float(np.mean([METRICS[name](data.outcome, each) for each in repeats])))
         for name in SHOWN
     }
 

@@ -4,6 +4,7 @@
 
 All figures come from one run on one machine, of whole processes with their start. The baseline
 reads the Parquet file with pyarrow and writes it again, compressed alike: no check, no score.
+Exit code 1 when a file comes out with other rows than went in.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from typing import NamedTuple
 
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from components.figures import counted, read
 
 STROKE = str(Path(sys.executable).with_name("stroke"))
 RUNS = 3
@@ -50,7 +55,11 @@ def timed(command: list[str]) -> Cost:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command[0]} ended with {process.returncode}")
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Cost(
+        seconds,
+        read("CPU time", usage.ru_utime + usage.ru_stime),
+        read("memory", usage.ru_maxrss / 1024),
+    )
 
 
 def write_patients(folder: str, count: int) -> str:
@@ -74,6 +83,7 @@ def main() -> None:
         for _ in range(RUNS):  # in turn, so that noise falls on both
             baseline.append(timed([sys.executable, "-c", BASELINE, source, target]))
             scored.append(timed([STROKE, "score", source, target]))
+            counted("scored rows", pq.read_metadata(target).num_rows, count)
     fastest, plain = min(scored), min(baseline)
     cpu = min(cost.cpu for cost in scored), min(cost.cpu for cost in baseline)
     figures = {

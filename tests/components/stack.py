@@ -19,6 +19,7 @@ import docker
 
 from components.containers import LABELS, ROOT, build_image, free_port, mysql_image
 from components.processes import environment, run_stroke
+from components.usage import Usage, of_container
 from runner.seconds import spending
 
 TOPIC = "dbserver1.stroke_predictions.predictions"
@@ -205,31 +206,27 @@ class PipelineStack:
         return self.compose("logs", "--no-color", *services)
 
     def memory_bytes(self) -> dict[str, int]:
-        """Return what each service's processes use now, without what the kernel can take back."""
-        listed = self.compose("ps", "--format", "{{.ID}} {{.Service}}")
-        services = dict(line.split() for line in listed.splitlines())
-        stats = subprocess.run(
-            ["docker", "stats", "--no-stream", "--format", "{{.ID}} {{.MemUsage}}", *services],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        used = {}
-        for line in stats.stdout.splitlines():
-            container, amount, *_ = line.split()
-            used[services[container]] = _bytes(amount)
-        return used
+        """Return what each service's processes use now, without what the kernel can take back.
+
+        Raises:
+            UnreadError: nobody tells of one of them.
+        """
+        return {service: used.memory_bytes for service, used in self._usage().items()}
 
     def cpu_seconds(self) -> dict[str, float]:
-        """Return the CPU time that each service's container has had since it was started."""
+        """Return the CPU time that each service's container has had since it was started.
+
+        Raises:
+            UnreadError: nobody tells of one of them.
+        """
+        return {service: used.cpu_seconds for service, used in self._usage().items()}
+
+    def _usage(self) -> dict[str, Usage]:
         listed = self.compose("ps", "--format", "{{.Service}} {{.ID}}").splitlines()
         engine = docker.from_env()
         try:
             return {
-                service: engine.api.stats(container, stream=False, one_shot=True)["cpu_stats"][
-                    "cpu_usage"
-                ]["total_usage"]
-                / 1e9
+                service: of_container(engine.api, container)
                 for service, container in map(str.split, listed)
             }
         finally:
@@ -398,13 +395,6 @@ def _images() -> dict[str, str]:
         "STROKE_POSTGRESQL_IMAGE": build_image("postgresql"),
         "STROKE_PROMETHEUS_IMAGE": build_image("prometheus"),
     }
-
-
-def _bytes(text: str) -> int:
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1)):
-        if text.endswith(unit):
-            return int(float(text.removesuffix(unit)) * size)
-    raise ValueError(f"no size: {text!r}")
 
 
 def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
