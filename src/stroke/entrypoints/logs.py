@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from opentelemetry import trace
 
+from stroke.entrypoints.request_id import CURRENT
+
 # What uvicorn configures in every worker. The access log stays off: /metrics counts requests.
 CONFIG: Final[dict[str, Any]] = {
     "version": 1,
@@ -33,7 +35,8 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as JSON with time (UTC), level, logger, message and error.
 
-        Within a request that is traced also with the trace's id, as OpenTelemetry writes it.
+        Within a request also with the request's id; if the request is traced, also with the
+        trace's id, as OpenTelemetry writes it.
         """
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -43,6 +46,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = outline(record.exc_info[1])
+        if (request := CURRENT.get()) is not None:
+            line["request_id"] = request
         if (span := trace.get_current_span().get_span_context()).is_valid:
             line["trace_id"] = trace.format_trace_id(span.trace_id)
         return json.dumps(line, ensure_ascii=False)

@@ -30,6 +30,7 @@ ALLOWED: Final = frozenset(
         "http.status_code",
         "network.protocol.version",
         "stroke.connect.request",
+        "stroke.request_id",
         "url.scheme",
     }
 )

@@ -29,6 +29,7 @@ from stroke.entrypoints.api import (
 )
 from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.causes import CauseLog
+from stroke.entrypoints.api.envelope import Envelope
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.proxies import BehindProxies
@@ -82,8 +83,8 @@ def create_app(container: Container | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=http.cors_origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-            allow_headers=["Content-Type", "Content-Encoding", "Idempotency-Key"],
-            expose_headers=["Retry-After"],
+            allow_headers=["Content-Type", "Content-Encoding", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID"],
         )
     metrics.instrument(
         app,
@@ -94,6 +95,7 @@ def create_app(container: Container | None = None) -> FastAPI:
     app.add_middleware(HeadAsGet)
     if http.root_path or http.trusted_proxies:
         app.add_middleware(BehindProxies, root_path=http.root_path, trusted=http.trusted_networks)
+    app.add_middleware(Envelope)
     return app
 
 

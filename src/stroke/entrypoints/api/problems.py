@@ -43,6 +43,7 @@ from stroke.entrypoints.api.violations import (
     of_domain,
     of_parameters,
 )
+from stroke.entrypoints.request_id import CURRENT
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -55,6 +56,7 @@ class Problem(BaseModel):
     status: int
     detail: str | None = None
     errors: list[FieldProblem] | None = Field(None, description="each wrong field")
+    request_id: str | None = Field(None, description="the answer's X-Request-ID")
     checks: dict[str, str] | None = Field(None, description="readiness of each part")
 
 
@@ -152,13 +154,17 @@ def problem_document(
     detail: str | None = None,
     **members: Any,
 ) -> bytes:
-    """Return a problem document. Without a ``name`` it means no more than its status."""
+    """Return a problem document. Without a ``name`` it means no more than its status.
+
+    It names the request that is being served, if there is one.
+    """
     document = {
         "type": f"urn:stroke:problem:{name}" if name else "about:blank",
         "title": title or HTTPStatus(status).phrase,
         "status": status,
         "detail": detail,
         **members,
+        "request_id": CURRENT.get(),
     }
     return orjson.dumps({key: value for key, value in document.items() if value is not None})
 

@@ -21,6 +21,7 @@ from stroke.entrypoints.http import refusals
 from stroke.entrypoints.http.exchange import Exchange
 from stroke.entrypoints.http.limits import Limits
 from stroke.entrypoints.http.refusals import Refusal, RefusalTally
+from stroke.entrypoints.request_id import CURRENT, request_id_of
 
 _HIGH_WATER: Final = 64 * 1024
 # Requests that arrive in one piece are parsed in parts of this size.
@@ -383,8 +384,14 @@ class ServiceProtocol(HttpToolsProtocol):
             self._running = None
 
     def _answer(self, refusal: Refusal) -> None:
-        self._count(refusal)
-        self.transport.write(refusal.answer(self.server_state.default_headers))
+        # Between requests, the headers are those of a request that has its answer.
+        request_id = request_id_of(() if self._phase is Phase.BETWEEN else self.headers)
+        token = CURRENT.set(request_id)
+        try:
+            self._count(refusal)
+            self.transport.write(refusal.answer(self.server_state.default_headers))
+        finally:
+            CURRENT.reset(token)
         self._linger()
 
     def _count(self, refusal: Refusal) -> None:

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 
+from stroke.entrypoints.api.envelope import SECURITY
 from stroke.entrypoints.api.problems import MEDIA_TYPE, problem_document
 from stroke.entrypoints.http.limits import Limits
+from stroke.entrypoints.request_id import CURRENT, HEADER
 
 _LOG_SECONDS: Final = 60.0
 _log = logging.getLogger("stroke.http")
@@ -36,10 +38,16 @@ class Refusal(Exception):
         self.logged = logged or detail
 
     def answer(self, default_headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-        """Return the whole answer, head and body. It announces the end of the connection."""
+        """Return the whole answer, head and body. It announces the end of the connection.
+
+        It carries what ``Envelope`` gives every other answer.
+        """
         body = problem_document(self.status, name=self.name, detail=self.detail)
         lines = [b"HTTP/1.1 %d %s\r\n" % (self.status, self.status.phrase.encode())]
         lines += [b"%s: %s\r\n" % header for header in default_headers]
+        lines += [b"%s: %s\r\n" % header for header in SECURITY]
+        if (request_id := CURRENT.get()) is not None:
+            lines.append(b"%s: %s\r\n" % (HEADER, request_id.encode()))
         if self.retry is not None:
             lines.append(b"retry-after: %d\r\n" % self.retry)
         lines.append(

@@ -107,12 +107,13 @@ async def test_companions_change_nothing_for_what_is_there_or_must_be(
     tolerant: httpx.AsyncClient, client: httpx.AsyncClient, changes: dict[str, Any], code: str
 ) -> None:
     body = patient_json(**changes)
-    answer = await tolerant.post("/predict", json=body)
+    same = {"X-Request-ID": "the-same-id"}
+    answer = await tolerant.post("/predict", json=body, headers=same)
     assert answer.status_code == 422
     assert [(e["pointer"], e["code"]) for e in answer.json()["errors"]] == [
         (f"/{next(iter(changes))}", code)
     ]
-    assert answer.content == (await client.post("/predict", json=body)).content
+    assert answer.content == (await client.post("/predict", json=body, headers=same)).content
 
 
 async def test_a_category_of_a_missing_measurement_cannot_be_claimed(

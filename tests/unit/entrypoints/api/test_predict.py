@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from builders.predictions import patient_json
+from builders.problems import problem_of
 from fakes.predictions import FakePredictionRepository
 from stroke.domain.patient import flag_of
 from stroke.entrypoints.api.schemas import PatientIn
@@ -205,7 +206,7 @@ async def test_a_stored_row_without_a_risk_is_a_conflict_and_no_risk_of_zero(
     answer = await client.post("/predict", json=patient_json(), headers=headers)
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json() == {
+    assert problem_of(answer) == {
         "type": "urn:stroke:problem:not-replayable",
         "title": "The stored prediction cannot be answered again",
         "status": 409,

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from builders.predictions import patient_json
+from builders.problems import problem_of
 from stroke.domain import errors
 from stroke.domain.errors import (
     PredictionRejected,
@@ -94,7 +95,7 @@ async def test_a_chunked_body_is_cut_off_at_the_limit(client: httpx.AsyncClient)
 async def test_an_unknown_path_is_404(client: httpx.AsyncClient) -> None:
     answer = await client.get("/nowhere")
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
+    assert problem_of(answer) == {"type": "about:blank", "title": "Not Found", "status": 404}
 
 
 async def test_a_trailing_slash_is_another_path(client: httpx.AsyncClient) -> None:
@@ -126,6 +127,7 @@ async def test_options_tells_the_allowed_methods(client: httpx.AsyncClient) -> N
 
 
 async def test_head_answers_as_get_does_without_the_body(client: httpx.AsyncClient) -> None:
+    client.headers["x-request-id"] = "the-same-id"
     head, get = await client.head("/model_info"), await client.get("/model_info")
     assert (head.status_code, head.content) == (200, b"")
     assert head.headers == get.headers
@@ -186,7 +188,7 @@ async def test_an_unforeseen_error_is_500_and_tells_nobody_its_text(
     refused[CANARY] = ValueError(f"cannot encode {CANARY}")
     answer = await client.post("/predict", json=patient_json(name=CANARY))
     assert answer.status_code == 500
-    assert answer.json() == {
+    assert problem_of(answer) == {
         "type": "about:blank",
         "title": "Internal Server Error",
         "status": 500,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from builders.edge import LIMITS, Edge, listening
+from stroke.entrypoints.api.envelope import SECURITY
 
 pytestmark = pytest.mark.anyio
 
@@ -132,3 +133,26 @@ async def test_a_connection_too_many_gets_a_quick_503() -> None:
         later = await edge.connect()
         await later.send(get())
         assert (await later.answer()).status == 200
+
+
+async def test_a_refusal_has_the_id_of_its_request_or_a_new_one(edge: Edge) -> None:
+    named = get("/", "X-Request-ID: visit-1", *[f"h{n}: v" for n in range(LIMITS.headers)])
+    [answer] = await edge.exchange(named)
+    assert answer.headers["x-request-id"] == "visit-1" == answer.problem["request_id"]
+    [answer] = await edge.exchange(b"\0\0\0\0\r\n\r\n")
+    assert len(answer.headers["x-request-id"]) == 32
+    assert answer.problem["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_bytes_behind_a_request_are_not_refused_under_its_id(edge: Edge) -> None:
+    wire = await edge.connect()
+    await wire.send(get("/", "X-Request-ID: visit-1"))
+    assert (await wire.answer()).status == 200
+    await wire.send(b"\0\0\0\0\r\n\r\n")
+    assert (await wire.answer()).headers["x-request-id"] != "visit-1"
+
+
+async def test_a_refusal_has_the_security_headers_of_every_answer(edge: Edge) -> None:
+    [answer] = await edge.exchange(b"\0\r\n\r\n")
+    for name, value in SECURITY:
+        assert answer.headers[name.decode()] == value.decode().lower()
