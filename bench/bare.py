@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from stroke.entrypoints.api.schemas import ContributionOut, PatientIn, PredictionOut
-from stroke.entrypoints.logs import CONFIG
+from stroke.entrypoints.logs import configuration
 
 FEATURES = (
     "age",
@@ -50,7 +50,7 @@ if __name__ == "__main__":
         loop="uvloop",
         http="httptools",
         ws="none",
-        log_config=CONFIG,
+        log_config=configuration(),
         access_log=False,
         server_header=False,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -25,6 +25,8 @@ from sqlalchemy import URL, make_url
 
 from stroke.domain.errors import InvalidSetting
 from stroke.domain.performance import MEASURES
+
+_Group = TypeVar("_Group", bound=BaseSettings)
 
 
 def _group(prefix: str) -> SettingsConfigDict:
@@ -389,6 +391,19 @@ class TracesSettings(BaseSettings):
     )
 
 
+class LogSettings(BaseSettings):
+    """How log lines look: the service writes JSON, and commands write text, if nothing is set."""
+
+    model_config = _group("LOG")
+
+    format: Literal["json", "text"] | None = None
+
+    @classmethod
+    def load(cls) -> LogSettings:
+        """Read the environment and ``.env``. Raises ``InvalidSetting`` naming what is wrong."""
+        return _loaded_group(cls)
+
+
 class DoctorSettings(BaseSettings):
     """Where `stroke doctor` finds what answers over HTTP, besides the pipeline's own addresses."""
 
@@ -437,6 +452,7 @@ class PipelineSettings(BaseModel):
     database: DatabaseSettings
     spark: SparkSettings
     doctor: DoctorSettings
+    log: LogSettings
     traces: TracesSettings
 
     @property
@@ -462,6 +478,7 @@ class Settings(BaseModel):
     idempotency: IdempotencySettings
     performance: PerformanceSettings
     traces: TracesSettings
+    log: LogSettings
     drift: DriftSettings
     files: FilesSettings
 
@@ -472,14 +489,16 @@ class Settings(BaseModel):
 
 
 def _loaded(settings: type[BaseModel]) -> dict[str, Any]:
-    loaded: dict[str, Any] = {}
-    for name, field in settings.model_fields.items():
-        group: Any = field.annotation  # each field is a group of settings
-        try:
-            loaded[name] = group()
-        except ValidationError as error:
-            raise InvalidSetting(_explain(group, error)) from None
-    return loaded
+    # Each field is a group of settings.
+    fields: dict[str, Any] = {n: field.annotation for n, field in settings.model_fields.items()}
+    return {name: _loaded_group(group) for name, group in fields.items()}
+
+
+def _loaded_group(group: type[_Group]) -> _Group:
+    try:
+        return group()
+    except ValidationError as error:
+        raise InvalidSetting(_explain(group, error)) from None
 
 
 def _explain(group: type[BaseSettings], error: ValidationError) -> str:

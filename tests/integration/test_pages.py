@@ -17,6 +17,7 @@ from stroke.config import (
     FilesSettings,
     HttpSettings,
     IdempotencySettings,
+    LogSettings,
     ModelSettings,
     PerformanceSettings,
     QueueSettings,
@@ -35,12 +36,17 @@ SERVICE: Final[list[type[BaseSettings]]] = [
     HttpSettings,
     QueueSettings,
     IdempotencySettings,
+    LogSettings,
     PerformanceSettings,
     DriftSettings,
     TracesSettings,
 ]
 # What the code leaves open until it is needed: the page shows what is then taken.
-TAKEN_WHEN_UNSET: Final = {"MYSQL_HOST": "127.0.0.1", "SAVED_MODEL": "the shipped one"}
+TAKEN_WHEN_UNSET: Final = {
+    "MYSQL_HOST": "127.0.0.1",
+    "SAVED_MODEL": "the shipped one",
+    "STROKE_LOG_FORMAT": "json",
+}
 SET_BY_STROKE_ITSELF: Final = {"PROMETHEUS_MULTIPROC_DIR"}
 _FENCE: Final = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 

@@ -6,27 +6,33 @@ import json
 import logging
 import traceback
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Literal
 
 from opentelemetry import trace
 
 from stroke.entrypoints.request_id import CURRENT
 
-# What uvicorn configures in every worker. The access log stays off: /metrics counts requests.
-CONFIG: Final[dict[str, Any]] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "stroke.entrypoints.logs.JsonFormatter"}},
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": "json",
-            "stream": "ext://sys.stderr",
-        }
-    },
-    "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"stroke": {"level": "INFO"}, "uvicorn": {"level": "WARNING"}},
-}
+
+def configuration(form: Literal["json", "text"] = "json") -> dict[str, Any]:
+    """Return what uvicorn configures in every worker: lines of ``form`` on stderr.
+
+    The access log stays off: /metrics counts requests.
+    """
+    formatter = {"json": "JsonFormatter", "text": "TextFormatter"}[form]
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"lines": {"()": f"{__name__}.{formatter}"}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": "lines",
+                "stream": "ext://sys.stderr",
+            }
+        },
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {"stroke": {"level": "INFO"}, "uvicorn": {"level": "WARNING"}},
+    }
 
 
 class JsonFormatter(logging.Formatter):
@@ -38,6 +44,10 @@ class JsonFormatter(logging.Formatter):
         Within a request also with the request's id; if the request is traced, also with the
         trace's id, as OpenTelemetry writes it.
         """
+        return json.dumps(self._fields(record), ensure_ascii=False)
+
+    @staticmethod
+    def _fields(record: logging.LogRecord) -> dict[str, str]:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -50,7 +60,18 @@ class JsonFormatter(logging.Formatter):
             line["request_id"] = request
         if (span := trace.get_current_span().get_span_context()).is_valid:
             line["trace_id"] = trace.format_trace_id(span.trace_id)
-        return json.dumps(line, ensure_ascii=False)
+        return line
+
+
+class TextFormatter(JsonFormatter):
+    """Formats a record as one line for people, with what the JSON line has."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as: time, LEVEL, logger, message, then the other fields."""
+        line = self._fields(record)
+        known = (line.pop("time"), line.pop("level").upper(), line.pop("logger"))
+        message = line.pop("message").replace("\n", "\\n")
+        return " ".join([*known, message, *(f"{name}={value}" for name, value in line.items())])
 
 
 def outline(error: BaseException) -> str:

@@ -3,11 +3,13 @@ from __future__ import annotations
 import io
 import json
 import logging
+from typing import Literal
 
 import pytest
 from opentelemetry import trace
 
-from stroke.entrypoints.logs import JsonFormatter, outline
+from stroke.entrypoints.logs import JsonFormatter, TextFormatter, configuration, outline
+from stroke.entrypoints.request_id import CURRENT
 
 CANARY = "Canary Q. Patient"
 
@@ -76,3 +78,28 @@ def test_a_line_of_a_traced_request_names_its_trace() -> None:
 
     assert "trace_id" not in untraced
     assert traced["trace_id"] == f"{0xABC:032x}"
+
+
+def test_a_line_within_a_request_names_it() -> None:
+    record = logging.LogRecord("stroke", logging.INFO, "", 1, "said", None, None)
+    assert "request_id" not in json.loads(JsonFormatter().format(record))
+    token = CURRENT.set("visit-1")
+    try:
+        assert json.loads(JsonFormatter().format(record))["request_id"] == "visit-1"
+        assert TextFormatter().format(record).endswith(" INFO stroke said request_id=visit-1")
+    finally:
+        CURRENT.reset(token)
+
+
+def test_a_text_line_is_one_line_and_tells_no_text_of_an_exception(error: BaseException) -> None:
+    failure = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("stroke", logging.ERROR, "", 1, "two\nlines", None, failure)
+    [line] = TextFormatter().format(record).splitlines()
+    assert "ERROR stroke two\\nlines error=builtins.ValueError at" in line
+    assert CANARY not in line
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_the_configuration_makes_lines_of_the_form(form: Literal["json", "text"]) -> None:
+    told = configuration(form)["formatters"]["lines"]["()"]
+    assert told == f"stroke.entrypoints.logs.{form.capitalize()}Formatter"

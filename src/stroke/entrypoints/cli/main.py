@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import typer
@@ -24,6 +25,7 @@ from stroke.entrypoints.cli.commands import (
     serve,
     simulate,
 )
+from stroke.entrypoints.cli.terminal.said import Lines, say
 
 app = typer.Typer(
     name="stroke",
@@ -65,20 +67,21 @@ def _options(
 
 def main() -> None:
     """Run the command line; an expected error is one line on stderr and exit code 1."""
+    logging.lastResort = Lines(logging.WARNING)  # where nothing else is configured
     try:
         app()
     except StrokeError as error:
-        typer.echo(f"stroke: {error}", err=True)
+        say(str(error), "error")
         sys.exit(1)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package in {"", "stroke"}:
             raise
-        typer.echo(
-            f"stroke: this command needs the package {package}: install requirements/pipeline.txt "
+        say(
+            f"this command needs the package {package}: install requirements/pipeline.txt "
             "(connectors, pipeline, lake), requirements/analytics.txt (analytics), "
             "requirements/spark.txt (--engine spark) or requirements/train.txt (model)",
-            err=True,
+            "error",
         )
         sys.exit(1)
 

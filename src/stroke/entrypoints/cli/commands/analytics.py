@@ -24,6 +24,7 @@ from stroke.entrypoints.cli.terminal.analytics_options import (
     bar,
 )
 from stroke.entrypoints.cli.terminal.options import AsJson, in_utc
+from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
@@ -171,14 +172,14 @@ def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
         typer.echo(json.dumps(said))
         return
     for name in done.skipped:
-        typer.echo(f"{name}: left out, the database keeps no events", err=True)
+        say(f"{name}: left out, the database keeps no events")
     skipped = [
         f"{words}: {found:,}" for key, words in _SKIPPED.items() if (found := done.point.get(key))
     ]
     if skipped:
-        typer.echo(f"not events: {'; '.join(skipped)}", err=True)
+        say(f"not events: {'; '.join(skipped)}")
     if done.note:
-        typer.echo(done.note, err=True)
+        say(done.note)
     read = "rows" if done.source == "db" else "new events" if done.since else "events"
     typer.echo(
         f"{len(done.rows)} analyses of {done.predictions:,} predictions "

@@ -16,6 +16,7 @@ from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
 from stroke.entrypoints.cli.terminal.output import progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
+from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import stops_on_sigterm
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ async def _apply_or_go_on(service: ConnectorService, within: float) -> None:
     try:
         await _apply(service, [], within, dry_run=False, migrate=False)
     except ConnectorFailed as error:
-        typer.echo(f"stroke: {error}", err=True)
+        say(str(error), "error")
 
 
 async def _apply(

@@ -12,6 +12,7 @@ import typer
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes, rejects_option
 from stroke.entrypoints.cli.terminal.output import print_notes, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
+from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def status(*, as_json: AsJson = False) -> None:
         if found != needed:
             wrong = wrong_schema(found, needed)
             mends = type(wrong) is SchemaOutdated
-            typer.echo("run `stroke db upgrade`" if mends else str(wrong), err=True)
+            say("run `stroke db upgrade`" if mends else str(wrong))
     if found != needed:
         raise typer.Exit(1)
 
@@ -151,10 +152,9 @@ def copy(
                 counts += f", {rows[table]:,} {kind}" if rows[table] else ""
             typer.echo(f"{table}: {counts}")
         for each in unequal[:20]:
-            typer.echo(
+            say(
                 f"not equal: {each.table} from {each.first} on: "
                 f"{each.source_rows:,} rows here, {each.target_rows:,} in the target",
-                err=True,
             )
         typer.echo(f"{len(tally.ranges) - len(unequal)} of {len(tally.ranges)} ranges are equal")
     if not tally.equal:

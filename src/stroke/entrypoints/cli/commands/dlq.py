@@ -12,6 +12,7 @@ import typer
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
+from stroke.entrypoints.cli.terminal.said import say
 
 if TYPE_CHECKING:
     from stroke.application.pipeline.consistency import DeadLetter
@@ -100,10 +101,9 @@ def replay(
             f"{len(replay.skipped):,} unreadable letters skipped"
         )
         if replay.unreadable:
-            typer.echo(
+            say(
                 f"{len(replay.unreadable):,} letters have no readable id, so no row can be sent: "
                 "look at them with `stroke pipeline dlq list`, then --skip-unreadable",
-                err=True,
             )
         return not replay.unreadable
 

@@ -13,6 +13,7 @@ import typer
 
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import progress
+from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def _print_orphans(found: list[Orphan], *, deleted: bool) -> None:
         typer.echo(f"s3://{each.path}")
     said = "deleted" if deleted else "could be deleted (--yes)" if found else ""
     size = _bytes(sum(each.size for each in found))
-    typer.echo(f"{len(found):,} orphans, {size} {said}".rstrip(), err=True)
+    say(f"{len(found):,} orphans, {size} {said}".rstrip())
 
 
 def _bytes(count: int) -> str:

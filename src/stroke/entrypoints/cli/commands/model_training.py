@@ -21,6 +21,7 @@ from stroke.domain.risk import FULL
 from stroke.entrypoints.cli.terminal.model_text import ModelPlace, print_metrics, steps_bar
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import print_notes
+from stroke.entrypoints.cli.terminal.said import say
 
 if TYPE_CHECKING:
     from stroke.adapters.training.data import LabelledPatients
@@ -205,7 +206,7 @@ def _convert(
         )
     if known.python is None:
         _needs_training_packages()
-    typer.echo(f"warning: {file.name} is unpickled now, which runs the code it carries", err=True)
+    say(f"{file.name} is unpickled now, which runs the code it carries", "warning")
     from stroke.adapters.training.importing import Pickled, import_pickle
     from stroke.container.models import confined_process, graph_trial
 
@@ -218,7 +219,7 @@ def _convert(
         )
         advance()
     for note in imported.notes:
-        typer.echo(f"note: {note}", err=True)
+        say(note, "note")
     said = (
         f"differs from the original by {imported.difference:.1e} at the most "
         f"over {imported.patients:,} patients"

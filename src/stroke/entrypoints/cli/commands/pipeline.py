@@ -16,6 +16,7 @@ from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
 from stroke.entrypoints.cli.terminal.output import progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
+from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
@@ -222,12 +223,11 @@ def _end(comparisons: Sequence[Comparison]) -> None:
 
 
 def _print_repair(done: Repair) -> None:
-    typer.echo(f"{done.sent:,} sent again, {done.deleted:,} deletions sent", err=True)
+    say(f"{done.sent:,} sent again, {done.deleted:,} deletions sent")
     if done.passed_over:
-        typer.echo(
+        say(
             f"not sent, because they are stored, or beyond what MySQL can have given: "
             f"{ranges(done.passed_over)}: delete them from the copy by hand",
-            err=True,
         )
     if any(comparison.duplicates for comparison in done.comparisons):
-        typer.echo("events that are stored twice cannot be repaired by sending more", err=True)
+        say("events that are stored twice cannot be repaired by sending more")

@@ -15,6 +15,7 @@ import typer
 from stroke.entrypoints.cli.terminal.options import rejects_option
 from stroke.entrypoints.cli.terminal.output import STDOUT, opened, print_notes, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
+from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.scoring_options import (
     ModelName,
     container_of,
@@ -138,10 +139,10 @@ def _score(
             )
     except BaseException:
         if store is not None:
-            typer.echo(
-                f"stroke: {bulk.tally.stored} rows are stored; to store the others, "
+            say(
+                f"{bulk.tally.stored} rows are stored; to store the others, "
                 f"run again with --from-line {bulk.tally.next_line}",
-                err=True,
+                "error",
             )
         raise
 

@@ -177,7 +177,7 @@ def _configuration(settings: Settings, app: object, *, workers: int) -> uvicorn.
 
     from stroke.entrypoints.http.limits import Limits, files_for
     from stroke.entrypoints.http.protocol import Protocols
-    from stroke.entrypoints.logs import CONFIG
+    from stroke.entrypoints.logs import configuration
 
     # Before the workers, which inherit it.
     open_files = files_for(settings.http.max_connections)
@@ -189,7 +189,7 @@ def _configuration(settings: Settings, app: object, *, workers: int) -> uvicorn.
         http=Protocols(Limits.of(settings.http, open_files=open_files)),  # type: ignore[arg-type] # what makes them
         ws="none",
         lifespan="on",
-        log_config=CONFIG,
+        log_config=configuration(settings.log.format or "json"),
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing here asks for the client's address or scheme

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Never, TypeVar
 
-import typer
-
 from stroke.domain.errors import StrokeError
+from stroke.entrypoints.cli.terminal.said import say
 
 T = TypeVar("T")
 
@@ -26,7 +25,7 @@ async def regularly(
         try:
             found = await look()
         except StrokeError as error:
-            typer.echo(f"stroke: {error}", err=True)
+            say(str(error), "error")
         else:
             show(found)
         await asyncio.sleep(every)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import typer
 
 from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import end_if_asked
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def counted(count: int, noun: str) -> str:
 def print_notes(notes: Iterable[str]) -> None:
     """Say on stderr how a file is read that is not as stroke writes one."""
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        say(note, "note")
 
 
 @contextmanager
