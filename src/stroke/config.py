@@ -79,6 +79,7 @@ class HttpSettings(BaseSettings):
     min_bytes_per_second: int = Field(1024, ge=1)
     refusal_pause_seconds: float = Field(1, ge=0)
     log_seconds: float = Field(60, ge=0, description="how often at most one cause of 503 is logged")
+    request_seconds: float = Field(120, gt=0, description="from its head to the end of its answer")
     shutdown_seconds: int = Field(20, ge=1)
     root_path: str = Field("", pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")
     trusted_proxies: Annotated[
@@ -86,6 +87,11 @@ class HttpSettings(BaseSettings):
     ] = ()
     cors_origins: Annotated[
         tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s*]+)$")], ...],
+        NoDecode,
+        BeforeValidator(_parted),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9._-]+$|^\[[0-9A-Fa-f:.]+\]$")], ...],
         NoDecode,
         BeforeValidator(_parted),
     ] = ()
@@ -99,6 +105,26 @@ class HttpSettings(BaseSettings):
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
         """The proxies whose X-Forwarded- headers are believed."""
         return [ip_network(each) for each in self.trusted_proxies]
+
+
+def _rate(text: str) -> str:
+    from limits import parse_many  # noqa: PLC0415 -- slow to import, and seldom wanted
+
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ValueError("write a rate such as 600/minute, or several with ;") from None
+    return text
+
+
+class RateSettings(BaseSettings):
+    """How many requests one caller may send."""
+
+    model_config = _group("RATE")
+
+    per_address: Annotated[str, AfterValidator(_rate)] | None = Field(
+        None, description="of one client, as `limits` writes it: 600/minute;50/second"
+    )
 
 
 class DatabaseSettings(BaseSettings):
@@ -472,6 +498,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     http: HttpSettings
+    rate: RateSettings
     database: DatabaseSettings
     model: ModelSettings
     queue: QueueSettings

@@ -21,6 +21,7 @@ from stroke.config import (
     ModelSettings,
     PerformanceSettings,
     QueueSettings,
+    RateSettings,
     TracesSettings,
 )
 
@@ -34,6 +35,7 @@ SERVICE: Final[list[type[BaseSettings]]] = [
     FilesSettings,
     ModelSettings,
     HttpSettings,
+    RateSettings,
     QueueSettings,
     IdempotencySettings,
     LogSettings,

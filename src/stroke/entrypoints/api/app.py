@@ -29,10 +29,13 @@ from stroke.entrypoints.api import (
 )
 from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.causes import CauseLog
+from stroke.entrypoints.api.deadline import Deadline
 from stroke.entrypoints.api.envelope import Envelope
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
+from stroke.entrypoints.api.hosts import AllowedHosts
 from stroke.entrypoints.api.proxies import BehindProxies
+from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, by_address
 from stroke.entrypoints.api.schemas import wire_of
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.logs import outline
@@ -71,20 +74,26 @@ def create_app(container: Container | None = None) -> FastAPI:
             *outcomes.router.routes,
         ],
     )
-    causes.install(app, CauseLog(parts.settings().http.log_seconds))
+    http = parts.settings().http
+    logged = CauseLog(http.log_seconds)
+    causes.install(app, logged)
     problems.install(app)
     openapi.install(app, lambda: parts.served().may_be_missing)
     docs.install(app)
     # The last one added is the outermost.
+    app.add_middleware(Deadline, seconds=http.request_seconds, causes=logged)
+    if (rate := parts.settings().rate.per_address) is not None:
+        app.add_middleware(RateLimit, rates={"address": rate}, callers=by_address)
+    if http.allowed_hosts:
+        app.add_middleware(AllowedHosts, allowed=http.allowed_hosts)
     app.add_middleware(FaultBarrier)
-    http = parts.settings().http
     if http.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=http.cors_origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
             allow_headers=["Content-Type", "Content-Encoding", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["Retry-After", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Request-ID", *RATE_HEADERS],
         )
     metrics.instrument(
         app,

@@ -23,6 +23,7 @@ _MEANINGS: Final = {
     413: "The body is too long",
     415: "The body is not application/json in UTF-8, or has an encoding other than gzip",
     422: "The request is not valid: `errors` names each wrong field",
+    429: "Too many requests: try again after Retry-After seconds",
     503: "The service cannot store predictions now: try again after Retry-After seconds",
 }
 
@@ -35,7 +36,7 @@ def json_body(wire: type[BaseModel]) -> dict[str, Any]:
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the responses of an operation that may answer problems with ``statuses``."""
-    return {status: _problem(status) for status in (*statuses, 500)}
+    return {status: _problem(status) for status in (*statuses, 429, 500)}
 
 
 def _problem(status: int) -> dict[str, Any]:
@@ -44,7 +45,7 @@ def _problem(status: int) -> dict[str, Any]:
         "description": _MEANINGS.get(status, HTTPStatus(status).phrase),
         "content": {MEDIA_TYPE: {"schema": schema}},
     }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         response["headers"] = {
             "Retry-After": {"description": "seconds", "schema": {"type": "integer"}}
         }

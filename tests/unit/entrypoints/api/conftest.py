@@ -56,16 +56,19 @@ def tolerant_parts() -> Parts:
 
 @pytest.fixture
 def parts_with() -> Callable[..., Parts]:
-    """Return a function that makes the application with other settings of HTTP."""
+    """Return a function that makes the application with other settings of HTTP and rates."""
     return _parts
 
 
-def _parts(may_be_missing: tuple[str, ...] = (), **http: Any) -> Parts:
+def _parts(
+    may_be_missing: tuple[str, ...] = (), rate: dict[str, str] | None = None, **http: Any
+) -> Parts:
     repository, engine = FakePredictionRepository(), FakeEngine()
     model = FakeRiskModel(may_be_missing)
     loaded = Settings.load()
     small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES, **http})
-    container = Container(settings=loaded.model_copy(update={"http": small}))
+    changed = {"http": small, "rate": loaded.rate.model_copy(update=rate or {})}
+    container = Container(settings=loaded.model_copy(update=changed))
     container.repository.override(providers.Object(repository))
     outcomes = FakeOutcomeRepository(repository)
     container.outcome_repository.override(providers.Object(outcomes))

@@ -1,0 +1,57 @@
+"""How long the service may take to answer one request."""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stroke.domain.errors import StrokeError
+from stroke.entrypoints.api.causes import CauseLog
+from stroke.entrypoints.api.problems import problem_response
+
+
+class DeadlinePassed(StrokeError):
+    """A request took longer than any may."""
+
+
+class Deadline:
+    """Answers 503 to a request that takes longer than ``seconds``, and stops working on it."""
+
+    def __init__(self, app: ASGIApp, *, seconds: float, causes: CauseLog) -> None:
+        self._app = app
+        self._seconds = seconds
+        self._causes = causes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self._seconds) as deadline:
+                await self._app(scope, receive, watched)
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            passed = DeadlinePassed(f"a request took longer than {self._seconds:g} seconds")
+            passed.__cause__ = error
+            self._causes.answered(passed)
+            if started:
+                # Half an answer is out: only a broken connection tells the client so.
+                raise ConnectionAbortedError("the answer broke off") from None
+            answer = problem_response(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "The request took too long",
+                name="deadline-passed",
+                detail="The outcome is unknown. An Idempotency-Key makes it safe to try again.",
+                headers={"Retry-After": "1"},
+            )
+            await answer(scope, receive, send)
