@@ -151,6 +151,12 @@ class Service:
             error.add_note(self.log[-2000:])
             raise
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        assert self._process is not None
+        return self._process.pid
+
     def children(self, named: str) -> list[int]:
         """Return the ids of its child processes with ``named`` in their command line."""
         assert self._process is not None

@@ -18,11 +18,14 @@ from stroke.entrypoints.api.schemas import BATCH_SIZE
 
 # A patient with the shortest values that are valid, and the comma behind it.
 _SHORTEST_ROW: Final = 120
+SLOT: Final = "stroke.slot"
+"""Under it the scope of a request has the ``Slot`` that it waited for before its route."""
 
 
 class _Waiting(NamedTuple):
     weight: int
-    turn: asyncio.Future[None]
+    turn: asyncio.Future[bool]  # false: it came too late
+    until: float
 
 
 class Gate:
@@ -36,6 +39,9 @@ class Gate:
         self._seconds = seconds
         self._inside = 0
         self._waiting: deque[_Waiting] = deque()
+        # One for all: whoever came first has to go first. Under thousands of clients every
+        # request waits here, and a timer for each would cost a tenth of its time.
+        self._timer: asyncio.TimerHandle | None = None
 
     async def enter(self, weight: int = 1) -> None:
         """Return when there is room; ``leave`` gives it back.
@@ -45,19 +51,27 @@ class Gate:
         if not self._waiting and self._fits(weight):
             self._inside += weight
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(weight, turn))
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[bool] = loop.create_future()
+        until = loop.time() + self._seconds
+        self._waiting.append(_Waiting(weight, turn, until))
+        if self._timer is None:
+            self._timer = loop.call_at(until, self._expire, loop)
         try:
-            async with asyncio.timeout(self._seconds):
-                await turn
-        except BaseException as error:
+            in_time = await turn
+        except BaseException:
             if turn.cancelled():
                 self._let_in()  # whoever waits behind it may be lighter
-            else:
+            elif turn.result():
                 self.leave(weight)  # its turn came as it gave up
-            if isinstance(error, TimeoutError):
-                raise ServiceOverloaded("no request was let in for too long") from None
             raise
+        if not in_time:
+            raise ServiceOverloaded("no request was let in for too long")
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the lightest request has to wait now."""
+        return bool(self._waiting) or not self._fits(1)
 
     def leave(self, weight: int = 1) -> None:
         """Make room for others."""
@@ -72,9 +86,22 @@ class Gate:
             elif self._fits(first.weight):
                 self._waiting.popleft()
                 self._inside += first.weight
-                first.turn.set_result(None)
+                first.turn.set_result(True)
             else:
                 return
+
+    def _expire(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        while self._waiting:
+            first = self._waiting[0]
+            if not first.turn.done():
+                if first.until > now:
+                    self._timer = loop.call_at(first.until, self._expire, loop)
+                    break
+                first.turn.set_result(False)
+            self._waiting.popleft()
+        self._let_in()  # those behind may be lighter
 
     def _fits(self, weight: int) -> bool:
         return self._inside == 0 or self._inside + weight <= self._capacity
@@ -103,18 +130,36 @@ class Budget:
 
 
 class Slot:
-    """One request's place: ``async with`` waits for it and gives back whatever it held."""
+    """One request's place: ``async with`` waits for it and gives back whatever it held.
 
-    __slots__ = ("_budget", "_gate", "_held", "_weight")
+    ``wait`` does the waiting beforehand.
+    """
+
+    __slots__ = ("_budget", "_gate", "_held", "_inside", "_refusal", "_weight")
 
     def __init__(self, gate: Gate, budget: Budget, weight: int = 1) -> None:
         self._gate = gate
         self._budget = budget
         self._weight = weight
         self._held = 0
+        self._inside = False
+        self._refusal: ServiceOverloaded | None = None
+
+    async def wait(self) -> None:
+        """Wait for the turn, in vain perhaps: ``async with`` raises then, and waits no more."""
+        try:
+            await self._gate.enter(self._weight)
+        except ServiceOverloaded as refusal:
+            self._refusal = refusal
+        else:
+            self._inside = True
 
     async def __aenter__(self) -> Self:
-        await self._gate.enter(self._weight)
+        if self._refusal is not None:
+            raise self._refusal
+        if not self._inside:
+            await self._gate.enter(self._weight)
+            self._inside = True
         return self
 
     async def __aexit__(
@@ -123,13 +168,20 @@ class Slot:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._budget.release(self._held)
-        self._gate.leave(self._weight)
+        self.leave()
 
     def hold(self, size: int) -> None:
         """Hold that many bytes more. Raises ``ServiceOverloaded`` when they are too many."""
         self._budget.hold(size)
         self._held += size
+
+    def leave(self) -> None:
+        """Give back the place and the bytes, if they were not given back yet."""
+        if self._inside:
+            self._inside = False
+            self._budget.release(self._held)
+            self._held = 0
+            self._gate.leave(self._weight)
 
 
 class Admission:
@@ -144,9 +196,19 @@ class Admission:
         self._bytes = Budget(most_bytes // 4)
         self.batch_bytes = Budget(most_bytes - most_bytes // 4)
 
-    def one(self) -> Slot:
-        """Return the place of a request with one patient."""
+    def one(self, request: Request) -> Slot:
+        """Return the place of a request with one patient: the one it waited for, if it did."""
+        slot: Slot | None = request.scope.get(SLOT)
+        return self.place() if slot is None else slot
+
+    def place(self) -> Slot:
+        """Return a new place for a request with one patient."""
         return Slot(self._requests, self._bytes)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a request with one patient has to wait now."""
+        return self._requests.crowded
 
     def batch(self, request: Request) -> Slot:
         """Return the place of a batch, by the most rows that a body of its length can have."""

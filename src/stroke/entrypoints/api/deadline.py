@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
+from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stroke.domain.errors import StrokeError
 from stroke.entrypoints.api.causes import CauseLog
 from stroke.entrypoints.api.problems import problem_response
+
+BEGAN: Final = "stroke.began"
+"""Under it the scope of a request that had to wait has the loop's time at its begin."""
 
 
 class DeadlinePassed(StrokeError):
@@ -36,7 +40,8 @@ class Deadline:
             await send(message)
 
         try:
-            async with asyncio.timeout(self._seconds) as deadline:
+            began = scope.get(BEGAN) or asyncio.get_running_loop().time()
+            async with asyncio.timeout_at(began + self._seconds) as deadline:
                 await self._app(scope, receive, watched)
         except TimeoutError as error:
             if not deadline.expired():

@@ -32,7 +32,7 @@ _CREATED: dict[int | str, dict[str, Any]] = {
 async def record(request: Request, prediction_id: PredictionId) -> Response:
     """Safe to repeat: the same outcome changes nothing, a different one replaces it."""
     state = api_state(request)
-    async with state.admission.one() as slot:
+    async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
         outcome = parse(OutcomeIn, body).to_domain(prediction_id)
         stored, new = await state.outcomes.record(outcome)

@@ -73,9 +73,13 @@ _PREDICTS: Final[dict[str, Any]] = {
 }
 
 
-@router.post("/api/v1/predict", summary="Assess one patient and store the prediction", **_PREDICTS)
+_ONE, _ONE_OLDER = "/api/v1/predict", "/predict"
+PATHS_OF_ONE_PATIENT: Final = frozenset({_ONE, _ONE_OLDER})
+
+
+@router.post(_ONE, summary="Assess one patient and store the prediction", **_PREDICTS)
 @router.post(
-    "/predict",
+    _ONE_OLDER,
     summary="Assess one patient and store the prediction (the older address)",
     **_PREDICTS,
 )
@@ -83,7 +87,7 @@ async def predict(request: Request) -> Response:
     """The answer comes after the commit, never before."""
     state = api_state(request)
     key = _idempotency_key(request)
-    async with state.admission.one() as slot:
+    async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
         patient = parse(state.patient_wire, body).to_domain()
         stored = await state.predictions.predict(patient, idempotency_key=key)

@@ -114,6 +114,9 @@ class ServiceProtocol(HttpToolsProtocol):
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
+        # They refer to this connection: Python would keep all of them until it looks for cycles.
+        self.cycle = self._running = None
+        self.pipeline.clear()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Keep the connection of a client that has sent its request and closed only its side."""

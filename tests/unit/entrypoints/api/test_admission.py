@@ -69,6 +69,57 @@ async def test_whoever_gives_up_as_its_turn_comes_gives_the_turn_back() -> None:
     await asyncio.wait_for(gate.enter(), 1)
 
 
+async def test_those_who_wait_too_long_go_in_their_order_and_lighter_ones_pass() -> None:
+    gate = Gate(10, seconds=0.05)
+    await gate.enter(6)
+    refused = []
+
+    async def wait(name: str, weight: int) -> None:
+        try:
+            await gate.enter(weight)
+        except ServiceOverloaded:
+            refused.append(name)
+
+    heavy = asyncio.create_task(wait("heavy", 9))
+    await asyncio.sleep(0.03)
+    light = asyncio.create_task(wait("light", 4))
+    await heavy
+    await asyncio.wait_for(light, 0.02)  # at once, and not at the end of its own time
+    assert refused == ["heavy"]
+    later = [asyncio.create_task(wait(name, 1)) for name in ("first", "second")]
+    await asyncio.gather(*later)
+    assert refused == ["heavy", "first", "second"]
+    gate.leave(10)
+    await gate.enter(10)
+
+
+async def test_a_slot_that_waited_beforehand_is_entered_once_and_left_once() -> None:
+    gate, budget = Gate(1, seconds=60), Budget(100)
+    slot = Slot(gate, budget)
+    await slot.wait()
+    assert gate.crowded
+    async with slot:
+        slot.hold(100)
+    slot.leave()
+    assert not gate.crowded
+    budget.hold(100)
+    await gate.enter()
+    assert gate.crowded
+
+
+async def test_a_slot_that_waited_in_vain_refuses_and_takes_no_place() -> None:
+    gate = Gate(1, seconds=0.01)
+    await gate.enter()
+    slot = Slot(gate, Budget(100))
+    await slot.wait()
+    with pytest.raises(ServiceOverloaded):
+        await slot.__aenter__()
+    slot.leave()
+    assert gate.crowded
+    gate.leave()
+    assert not gate.crowded
+
+
 async def test_a_slot_gives_back_its_bytes_whatever_happens() -> None:
     budget = Budget(100)
     gate = Gate(1, seconds=1)
@@ -157,3 +208,70 @@ async def test_a_crowd_of_single_patients_waits_instead_of_being_refused(
         parts.repository.held.set()
         statuses = [each.status_code for each in await asyncio.gather(*posts)]
     assert statuses == [200] * 1500
+
+
+@pytest.mark.parametrize("root", ["", "/stroke"])
+async def test_single_patients_who_wait_too_long_are_503_of_their_route(
+    parts_with: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    monkeypatch.setenv("STROKE_QUEUE_CAPACITY", "2")
+    parts = parts_with(admission_seconds=0.05, root_path=root)
+    parts.repository.held = asyncio.Event()
+    async with connected(parts.app) as client:
+        paths = [f"{root}/predict", f"{root}/api/v1/predict"] * 4
+        posts = [asyncio.create_task(client.post(path, json=patient_json())) for path in paths]
+        done, waiting = await asyncio.wait(posts, timeout=1)
+        assert len(waiting) == 2
+        assert {each.result().status_code for each in done} == {503}
+        assert {each.result().headers["retry-after"] for each in done} == {"1"}
+        shown = (await client.get("/metrics")).text
+        assert 'http_requests_total{handler="/predict",method="POST",status="503"} 3.0' in shown
+        parts.repository.held.set()
+        assert {(await each).status_code for each in waiting} == {200}
+        answer = await client.post(f"{root}/predict", json=patient_json())
+        assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]"])
+async def test_a_wrong_patient_who_waited_gives_the_place_back(
+    parts_with: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    monkeypatch.setenv("STROKE_QUEUE_CAPACITY", "1")
+    parts = parts_with(admission_seconds=60)
+    parts.repository.held = asyncio.Event()
+    async with connected(parts.app) as client:
+        first = asyncio.create_task(client.post("/predict", json=patient_json()))
+        await asyncio.sleep(0.02)
+        head = {"content-type": "application/json"}
+        wrong = [
+            asyncio.create_task(client.post("/predict", content=body, headers=head))
+            for _ in range(3)
+        ]
+        given_up = asyncio.create_task(client.post("/predict", json=patient_json()))
+        await asyncio.sleep(0.02)
+        given_up.cancel()
+        parts.repository.held.set()
+        assert (await first).status_code == 200
+        assert {(await each).status_code for each in wrong} <= {400, 422}
+        assert (await client.post("/predict", json=patient_json())).status_code == 200
+
+
+async def test_the_wait_for_a_turn_counts_in_the_deadline(
+    parts_with: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STROKE_QUEUE_CAPACITY", "1")
+    parts = parts_with(admission_seconds=60, request_seconds=0.5)
+    parts.repository.held = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    async with connected(parts.app) as client:
+        first = asyncio.create_task(client.post("/predict", json=patient_json()))
+        await asyncio.sleep(0.3)
+        began = loop.time()
+        # Let in when the first one gives up, in 0.2 seconds; then it waits for its commit.
+        second = await client.post("/predict", json=patient_json())
+        assert second.status_code == 503
+        assert loop.time() - began == pytest.approx(0.5, abs=0.15)
+        assert (await first).status_code == 503
+        parts.repository.held.set()
+        await asyncio.sleep(0.02)  # those who gave up leave the queue
+        assert (await client.post("/predict", json=patient_json())).status_code == 200
