@@ -18,6 +18,7 @@ from stroke.adapters.onnx.graph import GraphLimits
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
 from stroke.adapters.spark_scoring.files import score_files
+from stroke.application.predictions.cells import neutral
 from stroke.application.predictions.file_scoring import Format
 from stroke.container.batch_scoring import worker_parts
 from stroke.domain.errors import InvalidData
@@ -160,3 +161,31 @@ def test_what_cannot_be_scored_is_one_error_without_a_value(spark: Any, tmp_path
     with pytest.raises(InvalidData, match="columns missing"):
         score_files(spark, str(other), out, rejects=bad, model=MODEL, parts=PARTS)
     assert not Path(out).exists()
+
+
+def test_formulas_are_neutral_in_csv_and_come_back_in_parquet(spark: Any, tmp_path: Path) -> None:
+    notes = ["=1+1", "+x", "@SUM(A1)", "'=1", "-5", "\uff1d1", "Jean-Luc", "-"]
+    source = tmp_path / "patients.parquet"
+    rows = [{**patient_json(age=40 + at), "note": note} for at, note in enumerate(notes)]
+    pq.write_table(pa.Table.from_pylist(rows), source)
+
+    def run(read: str, written: str) -> Path:
+        output = tmp_path / written
+        bad = str(tmp_path / "rejects")
+        score_files(spark, read, str(output), rejects=bad, model=MODEL, parts=PARTS)
+        return output
+
+    text = [path.read_text() for path in run(str(source), "once.csv").glob("*.csv")]
+    found = [row for part in text for row in csv.DictReader(io.StringIO(part))]
+    found.sort(key=lambda row: float(row["age"]))
+    assert [row["note"] for row in found] == [neutral(note) for note in notes]
+    plain = tmp_path / "plain.csv"
+    with plain.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*rows[0]], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(found)
+    back = by_age(pq.read_table(run(str(plain), "back")).to_pylist())
+    assert [row["note"] for row in back] == notes
+    again = [path.read_text() for path in run(str(plain), "again.csv").glob("*.csv")]
+    copies = [row["note"] for part in again for row in csv.DictReader(io.StringIO(part))]
+    assert sorted(copies) == sorted(neutral(note) for note in notes)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from stroke.adapters.arrow.csv_columns import judge_rows
 from stroke.adapters.arrow.csv_header import PREDICTION_ID, Header, added_names
 from stroke.adapters.arrow.csv_rows import BLOCK_BYTES, Indices, RowReader, Rows
+from stroke.adapters.arrow.formulas import copied_header
 from stroke.adapters.arrow.ordered_map import map_ahead
 from stroke.adapters.arrow.scoring import explained_features, lines
 from stroke.application.predictions.cells import check_account
@@ -87,7 +88,8 @@ class BulkScoring:
         """
         newline = self._reader.header.newline
         added = [*self._added, *([PREDICTION_ID] if self._store is not None else [])]
-        write(self._reader.header.text + b"".join(b"," + n.encode() for n in added) + newline)
+        header = copied_header(self._reader.header.text)
+        write(header + b"".join(b"," + n.encode() for n in added) + newline)
         for block in self._assessed():
             self.tally.rows += len(block.rows)
             self._keep(block, write)

@@ -8,7 +8,7 @@ from typing import Final
 
 from stroke.adapters.arrow.csv_cells import split
 from stroke.adapters.arrow.csv_rows import BOM
-from stroke.application.predictions.cells import PERSONAL, key_of, known_names, trimmed
+from stroke.application.predictions.cells import PERSONAL, key_of, known_names, restored, trimmed
 from stroke.domain.errors import InvalidData
 from stroke.domain.features import ENGINEERED_FEATURES, RAW_FEATURES
 
@@ -87,7 +87,7 @@ class Header:
 def names_of(text: bytes) -> list[str]:
     """Return the names in a header row. Raises ``InvalidData``."""
     try:
-        return [trimmed(name) for name in split(text.removeprefix(BOM).decode())]
+        return [restored(trimmed(name)) for name in split(text.removeprefix(BOM).decode())]
     except UnicodeDecodeError:
         raise InvalidData("the header is not UTF-8 text: save the file as UTF-8 CSV") from None
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from stroke.adapters.arrow.bulk import BulkScoring
+from stroke.adapters.arrow.formulas import neutral_batch, neutral_names
 from stroke.adapters.arrow.parquet_batches import MAX_DECODED_BYTES
 from stroke.adapters.arrow.tables import ScoredCsv, ScoredParquet, ScoredTable
 from stroke.application.predictions.cells import check_account
@@ -171,9 +170,7 @@ class _CsvSink(_Sink):
             raise InvalidData(
                 "the input has columns that CSV cannot hold: write to a name in .parquet"
             ) from error
-        header = io.StringIO()
-        csv.writer(header, lineterminator="\n").writerow(schema.names)
-        sink.write(header.getvalue().encode())
+        sink.write(neutral_names(schema.names).encode())
         self._writer = pacsv.CSVWriter(pa.PythonFile(sink, "w"), schema, write_options=options)
 
     def __enter__(self) -> Self:
@@ -183,4 +180,4 @@ class _CsvSink(_Sink):
         self._writer.close()
 
     def write(self, batch: pa.RecordBatch) -> None:
-        self._writer.write_batch(batch)
+        self._writer.write_batch(neutral_batch(batch))

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stroke.adapters.arrow.csv_rows import Indices, Rows
+from stroke.adapters.arrow.formulas import copied_rows
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
@@ -46,7 +47,7 @@ def lines(
     ids: list[int] | None = None,
     contributions: bool = False,
 ) -> pa.Buffer:
-    """Return the ``kept`` rows' text, as it came, each followed by its score and ``newline``.
+    """Return the ``kept`` rows' text with neutral cells, each with its score and ``newline``.
 
     The cells added are probability (shortest text that reads back as the same number), risk
     category, the names of the strongest factors joined by ``;``, the model's version, with
@@ -55,7 +56,7 @@ def lines(
     last = ids is None and not contributions
     endings = _endings(scores.features, model.version, newline if last else b"")
     cells = [
-        _texts(rows).take(pa.array(2 * kept)),
+        copied_rows(_texts(rows).take(pa.array(2 * kept)), rows, kept),
         _shortest(scores.probability),
         endings.take(pa.array(factor_codes(scores, scores.categories(model)))),
     ]

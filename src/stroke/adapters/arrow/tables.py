@@ -20,6 +20,7 @@ from stroke.adapters.arrow.csv_cells import split
 from stroke.adapters.arrow.csv_columns import judge_rows
 from stroke.adapters.arrow.csv_header import Header, names_of
 from stroke.adapters.arrow.csv_rows import Mask, RowReader, Rows
+from stroke.adapters.arrow.formulas import restored_batch
 from stroke.adapters.arrow.ordered_map import map_ahead
 from stroke.adapters.arrow.parquet_batches import (
     BATCH_ROWS,
@@ -136,7 +137,7 @@ class ScoredCsv(ScoredTable):
                 column_types=dict.fromkeys(self._names, pa.string()), check_utf8=False
             ),
         ).combine_chunks()
-        kept = table.to_batches()[0]
+        kept = restored_batch(table.to_batches()[0])
         return rows, self._scoring.add_scores(kept, read, fit), rejects
 
 

@@ -6,12 +6,13 @@ broadcast to them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType
 
@@ -26,7 +27,9 @@ from stroke.adapters.spark_scoring.tasks import (
     rejected,
     scored,
 )
+from stroke.application.predictions import cells
 from stroke.application.predictions.batch_scoring import ScoringOptions
+from stroke.application.predictions.cells import FORMULA, NO_VALUE, NUMBER_CELL
 from stroke.domain.errors import InvalidData
 
 _REJECTS: Final = "file STRING, row BIGINT, reason STRING"
@@ -72,7 +75,8 @@ def score_files(
         return rejected(batches, shared.value, parts)
 
     try:
-        _write(given.mapInArrow(score, StructType(fields)), output)
+        texts = _restored(given) if typed else given
+        _write(texts.mapInArrow(score, StructType(fields)), output, copied=_is_csv(source))
         found = spark.createDataFrame([], _REJECTS)
         if bad.value:  # A task that is tried again counts twice: this only says if there are any.
             found = _placed(given).mapInArrow(reject, _REJECTS)
@@ -111,9 +115,10 @@ def _filled(given: DataFrame) -> DataFrame:
     return given.where(sf.regexp_replace(sf.concat(*texts), _BLANK, "") != "")
 
 
-def _write(rows: DataFrame, output: str) -> None:
+def _write(rows: DataFrame, output: str, *, copied: bool) -> None:
     writer = rows.write.mode("overwrite")
     if _is_csv(output):
+        writer = _neutral(rows, copied=copied).write.mode("overwrite")
         writer.options(header=True, escape='"').csv(output)
     else:
         writer.parquet(output)
@@ -128,9 +133,44 @@ def _placed(given: DataFrame) -> DataFrame:
 
 def _write_rejects(found: DataFrame, output: str) -> int:
     options = {"header": True, "escape": '"'}
-    found.write.mode("overwrite").options(**options).csv(output)
+    _neutral(found, copied=False).write.mode("overwrite").options(**options).csv(output)
     written = found.sparkSession.read.schema(_REJECTS).options(**options).csv(output)
     return int(written.count())
+
+
+def _neutral(rows: DataFrame, *, copied: bool) -> DataFrame:
+    """Return ``rows`` as CSV has them: texts that begin like a formula get an apostrophe.
+
+    Cells that are ``copied`` from CSV have theirs already, if they need it.
+    """
+    begins = f"^{FORMULA}" if copied else f"^'*{FORMULA}"
+
+    def written(column: Column) -> Column:
+        harmless = column.rlike(NUMBER_CELL) | sf.lower(sf.trim(column)).isin(*NO_VALUE)
+        marked = sf.concat(sf.lit("'"), column)
+        return sf.when(column.rlike(begins) & ~harmless, marked).otherwise(column)
+
+    named = [cells.copied(name) if copied else cells.neutral(name) for name in rows.columns]
+    return _texts_changed(rows, written).toDF(*named)
+
+
+def _restored(rows: DataFrame) -> DataFrame:
+    """Return ``rows`` of CSV with the texts that ``_neutral`` was given."""
+
+    def read(column: Column) -> Column:
+        return sf.when(column.rlike(f"^'+{FORMULA}"), sf.substr(column, sf.lit(2))).otherwise(
+            column
+        )
+
+    return _texts_changed(rows, read)
+
+
+def _texts_changed(rows: DataFrame, change: Callable[[Column], Column]) -> DataFrame:
+    texts = {field.name for field in rows.schema if isinstance(field.dataType, StringType)}
+    columns = [(name, sf.col(f"`{name}`")) for name in rows.columns]
+    return rows.select(
+        *[(change(column) if name in texts else column).alias(name) for name, column in columns]
+    )
 
 
 def _field(field: pa.Field) -> StructField:

@@ -200,10 +200,56 @@ def value_of(name: str, cell: Cell) -> str | None:
     A text column keeps what stands in quotes as it is, a mark for "no value" too. Blanks around
     anything else do not count.
     """
+    text = restored(cell.text)
     if cell.quoted and (name in TEXTS or name not in _KNOWN):
-        return cell.text
-    bare = trimmed(cell.text)
+        return text
+    bare = trimmed(text)
     return None if bare.casefold() in NO_VALUE else bare
 
 
 _KNOWN: Final = NUMERIC | TEXTS | {*RAW_FEATURES, *ENGINEERED_FEATURES, "timestamp", "date"}
+
+
+# --- texts that a spreadsheet would run ---
+#
+# A cell that begins with =, +, -, @, a tab or a carriage return can make a spreadsheet call a
+# program or a web address when somebody opens the file. So every export writes an apostrophe before
+# it, which spreadsheets read as "this is text", and every reader takes that apostrophe away again.
+# A text that has such apostrophes already gets one more: what was written is what is read. Numbers
+# and marks for "no value" are no formulas.
+
+FORMULA: Final = "(?:[ \\t\\r\\n]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\\t\\r\\n])"
+"""How a formula begins, as a regular expression of Python, RE2 and Java.
+
+Blanks before it count, and so do the wide characters of East Asian keyboards.
+"""
+
+NUMBER_CELL: Final = f"(?i)^[{BLANKS}]*{_NUMBER.pattern}[{BLANKS}]*$"
+"""A cell that is a number, as a regular expression of Python and Java."""
+
+_BARE: Final = re.compile(FORMULA)
+_MARKED: Final = re.compile(f"'*{FORMULA}")
+_RESTORABLE: Final = re.compile(f"'+{FORMULA}")
+
+
+def neutral(text: str) -> str:
+    """Return ``text`` as a file has it: with one more apostrophe where it begins like a formula."""
+    if _MARKED.match(text) is None or _is_harmless(text):
+        return text
+    return f"'{text}"
+
+
+def restored(text: str) -> str:
+    """Return the text that ``neutral`` was given, for what it returned."""
+    return text[1:] if _RESTORABLE.match(text) else text
+
+
+def copied(text: str) -> str:
+    """Return the text of one file's cell as another file has it: not changed a second time."""
+    if _BARE.match(text) is None or _is_harmless(text):
+        return text
+    return f"'{text}"
+
+
+def _is_harmless(text: str) -> bool:
+    return is_no_value(text) or isinstance(number_of(text), float)

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from stroke.application.predictions.cells import neutral
 from stroke.entrypoints.cli.terminal.output import opened
 
 
@@ -38,5 +39,7 @@ class RejectFile:
 
 def _line(cells: Iterable[object]) -> bytes:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    csv.writer(text, lineterminator="\n").writerow(
+        neutral(cell) if isinstance(cell, str) else cell for cell in cells
+    )
     return text.getvalue().encode()
