@@ -1,14 +1,17 @@
 """Settings: the only reader of the environment.
 
 Every setting has a name with the prefix ``STROKE_``; the names of an existing ``.env`` stay valid
-next to them. Secrets have no defaults and show as ``**********``. docs/settings.md lists them.
+next to them. ``NAME_FILE`` names a file that holds the value of NAME, which then counts, and so does
+a file NAME in the folder STROKE_SECRET_FILES. Secrets have no defaults and show as ``**********``.
+docs/settings.md lists all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +23,14 @@ from pydantic import (
     SecretStr,
     ValidationError,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 from sqlalchemy import URL, make_url
 
 from stroke.domain.errors import InvalidSetting
@@ -41,6 +51,77 @@ def _group(prefix: str) -> SettingsConfigDict:
     )
 
 
+_LONGEST_VALUE: Final = 65_536
+_FOLDER: Final = "STROKE_SECRET_FILES"
+
+
+class _Group(BaseSettings):
+    """Settings that are read from files that NAME_FILE names, the environment, and ``.env``."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        files = _NamedFiles(settings_cls, dotenv_settings, env_settings)
+        return init_settings, files, env_settings, dotenv_settings, file_secret_settings
+
+
+class _NamedFiles(EnvSettingsSource):
+    """The values of the files that NAME_FILE names, in one of ``sources``; the last one counts."""
+
+    def __init__(
+        self, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource
+    ) -> None:
+        self._sources = sources
+        super().__init__(settings_cls)
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        known: dict[str, str | None] = {}
+        for source in self._sources:
+            if isinstance(source, EnvSettingsSource | DotEnvSettingsSource):
+                known |= source.env_vars
+        folder = known.get(_FOLDER.lower())
+        found: dict[str, str | None] = {}
+        for name in _names(self.settings_cls):
+            setting, path = f"{name}_FILE", known.get(f"{name}_file".lower())
+            if path is None and folder and Path(folder, name).is_file():
+                setting, path = _FOLDER, str(Path(folder, name))
+            if path and (value := _content(setting, path)):
+                found[name.lower()] = value
+        return found
+
+
+def _names(group: type[BaseSettings]) -> Iterator[str]:
+    """Yield each name that a setting of the group has in the environment."""
+    prefix = group.model_config.get("env_prefix", "")
+    for name, field in group.model_fields.items():
+        alias = field.validation_alias
+        if isinstance(alias, AliasChoices):
+            yield from (str(choice) for choice in alias.choices)
+        else:
+            yield f"{prefix}{name}".upper()
+
+
+def _content(name: str, path: str | Path) -> str:
+    """Return what the file holds, without one line break at its end.
+
+    Raises ``InvalidSetting`` where it cannot be read, or can be no value.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            text = file.read(_LONGEST_VALUE + 1)
+    except (OSError, UnicodeDecodeError, ValueError):
+        raise InvalidSetting(f"{name}: {path} cannot be read as a file of text") from None
+    if len(text) > _LONGEST_VALUE or "\0" in text:
+        raise InvalidSetting(f"{name}: {path} is too long, or no text, to be a value")
+    return text.removesuffix("\n").removesuffix("\r")
+
+
 def _parted(text: object) -> object:
     if not isinstance(text, str):
         return text
@@ -55,7 +136,7 @@ def _network(text: str) -> str:
     return text
 
 
-class HttpSettings(BaseSettings):
+class HttpSettings(_Group):
     """Where the service listens and what it accepts."""
 
     model_config = _group("HTTP")
@@ -117,7 +198,7 @@ def _rate(text: str) -> str:
     return text
 
 
-class RateSettings(BaseSettings):
+class RateSettings(_Group):
     """How many requests one caller may send."""
 
     model_config = _group("RATE")
@@ -127,7 +208,7 @@ class RateSettings(BaseSettings):
     )
 
 
-class DatabaseSettings(BaseSettings):
+class DatabaseSettings(_Group):
     """Where predictions are stored: MySQL when any of its names is set, else a SQLite file."""
 
     model_config = _group("DATABASE")
@@ -148,6 +229,11 @@ class DatabaseSettings(BaseSettings):
     )
     mysql_password: SecretStr | None = Field(
         None, validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_PASSWORD", "MYSQL_PASSWORD")
+    )
+    mysql_password_file: Path | None = Field(
+        None,
+        validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_PASSWORD_FILE", "MYSQL_PASSWORD_FILE"),
+        description="a file that holds the password; it is read again for each new connection",
     )
     mysql_database: str = Field(
         "stroke_predictions",
@@ -190,8 +276,22 @@ class DatabaseSettings(BaseSettings):
             )
         return URL.create("sqlite+aiosqlite", database=str(self.sqlite_path))
 
+    def current_password(self) -> str | None:
+        """Return MySQL's password as its file has it now, so that it can be rotated.
 
-class ModelSettings(BaseSettings):
+        It is None where the password comes from no file. A file that cannot be read, or is empty
+        for the moment, changes nothing.
+        """
+        if self.url is not None or self.mysql_password_file is None or self.mysql_password is None:
+            return None
+        try:
+            now = _content("MYSQL_PASSWORD_FILE", self.mysql_password_file)
+        except InvalidSetting:
+            now = ""
+        return now or self.mysql_password.get_secret_value()
+
+
+class ModelSettings(_Group):
     """Which model is served."""
 
     model_config = _group("MODEL")
@@ -215,7 +315,7 @@ class ModelSettings(BaseSettings):
     )
 
 
-class QueueSettings(BaseSettings):
+class QueueSettings(_Group):
     """How predictions are grouped into commits."""
 
     model_config = _group("QUEUE")
@@ -224,7 +324,7 @@ class QueueSettings(BaseSettings):
     commit_size: int = Field(512, ge=1, le=10_000)
 
 
-class IdempotencySettings(BaseSettings):
+class IdempotencySettings(_Group):
     """How long the key of a request is remembered."""
 
     model_config = _group("IDEMPOTENCY")
@@ -232,7 +332,7 @@ class IdempotencySettings(BaseSettings):
     hours: float = Field(24, gt=0, le=87_600, description="after these a key is a new one")
 
 
-class FilesSettings(BaseSettings):
+class FilesSettings(_Group):
     """What the files that commands read may take."""
 
     model_config = _group("FILES")
@@ -242,7 +342,7 @@ class FilesSettings(BaseSettings):
     )
 
 
-class KafkaSettings(BaseSettings):
+class KafkaSettings(_Group):
     """The broker and the schema registry, as this process reaches them."""
 
     model_config = _group("KAFKA")
@@ -264,7 +364,7 @@ class KafkaSettings(BaseSettings):
         return self.retention_hours * 3_600_000 if self.retention_hours >= 0 else -1
 
 
-class ConnectSettings(BaseSettings):
+class ConnectSettings(_Group):
     """Kafka Connect, and the connectors that are kept as files."""
 
     model_config = _group("CONNECT")
@@ -277,7 +377,7 @@ class ConnectSettings(BaseSettings):
     folder: Path = Field(Path("connectors"), description="the connectors' JSON files")
 
 
-class CdcSettings(BaseSettings):
+class CdcSettings(_Group):
     """What change-data capture reads from MySQL, and the names it gives."""
 
     model_config = _group("CDC")
@@ -301,7 +401,7 @@ class CdcSettings(BaseSettings):
     )
 
 
-class SqlSinkSettings(BaseSettings):
+class SqlSinkSettings(_Group):
     """The SQL database that predictions are replicated to: SQL Server, or PostgreSQL."""
 
     model_config = _group("SINK")
@@ -349,7 +449,7 @@ class SqlSinkSettings(BaseSettings):
         )
 
 
-class LakeSettings(BaseSettings):
+class LakeSettings(_Group):
     """The Iceberg table of change events in the S3 bucket, and the catalog that knows it."""
 
     model_config = _group("LAKE")
@@ -392,7 +492,7 @@ class LakeSettings(BaseSettings):
         return f"s3://{self.bucket}/{self.prefix}"
 
 
-class DriftSettings(BaseSettings):
+class DriftSettings(_Group):
     """Whether the service counts what it is asked, and over how long."""
 
     model_config = _group("DRIFT")
@@ -401,7 +501,7 @@ class DriftSettings(BaseSettings):
     window_hours: float = Field(24, gt=0, le=24 * 366)
 
 
-class TracesSettings(BaseSettings):
+class TracesSettings(_Group):
     """Where spans go; nowhere, and none are made, without an endpoint."""
 
     model_config = _group("TRACES")
@@ -417,7 +517,7 @@ class TracesSettings(BaseSettings):
     )
 
 
-class LogSettings(BaseSettings):
+class LogSettings(_Group):
     """How log lines look: the service writes JSON, and commands write text, if nothing is set."""
 
     model_config = _group("LOG")
@@ -430,7 +530,7 @@ class LogSettings(BaseSettings):
         return _loaded_group(cls)
 
 
-class DoctorSettings(BaseSettings):
+class DoctorSettings(_Group):
     """Where `stroke doctor` finds what answers over HTTP, besides the pipeline's own addresses."""
 
     model_config = _group("DOCTOR")
@@ -441,7 +541,7 @@ class DoctorSettings(BaseSettings):
     verify_metrics_url: str = "http://127.0.0.1:9402/metrics"
 
 
-class PerformanceSettings(BaseSettings):
+class PerformanceSettings(_Group):
     """When a model counts as worse than it was."""
 
     model_config = _group("PERFORMANCE")
@@ -454,7 +554,7 @@ class PerformanceSettings(BaseSettings):
     ] = ("auc", "sensitivity_medium", "sensitivity_high", "calibration_slope", "oe_ratio")
 
 
-class SparkSettings(BaseSettings):
+class SparkSettings(_Group):
     """The cluster that analyses and scores may run on."""
 
     model_config = _group("SPARK")

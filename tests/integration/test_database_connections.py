@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -11,7 +12,7 @@ from sqlalchemy import URL, make_url, text
 
 from components.containers import MySqlServer
 from stroke.adapters.prometheus.connections import observe_connections
-from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.engine import create_engine, create_sibling
 
 
 def connections(registry: CollectorRegistry) -> dict[str, float | None]:
@@ -68,4 +69,38 @@ async def _lose(mysql: MySqlServer) -> None:
         assert (await another.execute(text("SELECT CONNECTION_ID()"))).scalar_one() != number
         assert connections(registry) == {"idle": 0, "in_use": 1}
     assert connections(registry) == {"idle": 1, "in_use": 0}
+    await engine.dispose()
+
+
+def test_new_connections_log_in_with_the_password_of_the_moment(mysql: MySqlServer) -> None:
+    asyncio.run(_rotate(mysql))
+
+
+async def _rotate(mysql: MySqlServer) -> None:
+    url = make_url(mysql.new_database())
+    name = f"rotated_{token_hex(4)}"
+    mysql.execute(f"CREATE USER {name}@'%%' IDENTIFIED BY 'first'")
+    mysql.execute(f"GRANT ALL ON `{url.database}`.* TO {name}@'%%'")
+    current = ["first"]
+    engine = create_engine(
+        url.set(username=name, password="first"),
+        pool_size=2,
+        connect_timeout=5,
+        password=lambda: current[0],
+    )
+    async with engine.connect() as kept:
+        await kept.execute(text("SELECT 1"))
+        mysql.execute(f"ALTER USER {name}@'%%' IDENTIFIED BY 'second' RETAIN CURRENT PASSWORD")
+        async with engine.connect() as still_with_the_old_one:
+            await still_with_the_old_one.execute(text("SELECT 1"))
+            await still_with_the_old_one.invalidate()
+        current[0] = "second"
+        mysql.execute(f"ALTER USER {name}@'%%' DISCARD OLD PASSWORD")
+        async with engine.connect() as new:
+            await new.execute(text("SELECT 1"))
+        sibling = create_sibling(engine, pool_size=1, connect_timeout=5)
+        async with sibling.connect() as of_the_sibling:
+            await of_the_sibling.execute(text("SELECT 1"))
+        await sibling.dispose()
+        await kept.execute(text("SELECT 1"))
     await engine.dispose()

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import SecretStr, ValidationError
 
-from stroke.config import Settings
+from stroke.config import PipelineSettings, Settings
 from stroke.domain.errors import InvalidSetting
 
 
@@ -109,3 +112,117 @@ def test_a_password_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_settings_cannot_be_changed_after_the_start() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings.load().http.port = 1
+
+
+def given_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str | bytes
+) -> Path:
+    file = tmp_path / f"{name}.secret"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    monkeypatch.setenv(f"{name}_FILE", str(file))
+    return file
+
+
+def test_a_file_gives_the_value_of_the_setting_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYSQL_USER", "app")
+    given_by_file(tmp_path, monkeypatch, "MYSQL_PASSWORD", "p w\n")
+    given_by_file(tmp_path, monkeypatch, "STROKE_HTTP_PORT", "9002")
+    assert url().startswith("mysql+asyncmy://app:p w@")
+    assert Settings.load().http.port == 9002
+
+
+@pytest.mark.parametrize("group", [*Settings.model_fields, *PipelineSettings.model_fields])
+def test_every_setting_can_come_from_a_file_by_every_name_of_it(
+    group: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    field = {**Settings.model_fields, **PipelineSettings.model_fields}[group]
+    for name in names_of(field.annotation):
+        with monkeypatch.context() as patched:
+            given_by_file(tmp_path, patched, name, "\t~no value of any setting~\t")
+            try:
+                loaded = (field.annotation or object)()
+            except (ValidationError, InvalidSetting):
+                continue
+            assert "~no value of any setting~" in revealed(loaded), name
+
+
+def names_of(group: Any) -> Iterator[str]:
+    prefix = group.model_config["env_prefix"]
+    for name, field in group.model_fields.items():
+        alias = field.validation_alias
+        yield from (map(str, alias.choices) if alias else [f"{prefix}{name}".upper()])
+
+
+def revealed(group: Any) -> str:
+    values = [getattr(group, name) for name in type(group).model_fields]
+    return str([v.get_secret_value() if isinstance(v, SecretStr) else str(v) for v in values])
+
+
+def test_a_file_wins_over_the_environment_and_the_environment_over_an_empty_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAVED_MODEL", "of-the-environment")
+    file = given_by_file(tmp_path, monkeypatch, "SAVED_MODEL", "of-the-file")
+    assert Settings.load().model.saved_model == "of-the-file"
+    file.write_text("")
+    assert Settings.load().model.saved_model == "of-the-environment"
+
+
+def test_the_env_file_may_name_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").write_text("named\r\n")
+    (tmp_path / ".env").write_text(f"SAVED_MODEL_FILE={tmp_path / 'model'}\n")
+    assert Settings.load().model.saved_model == "named"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a\x00b", b"x" * 70_000])
+def test_a_file_that_can_be_no_value_is_refused_and_not_quoted(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_by_file(tmp_path, monkeypatch, "MYSQL_PASSWORD", content)
+    with pytest.raises(InvalidSetting, match="MYSQL_PASSWORD_FILE") as refused:
+        Settings.load()
+    assert "xxx" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYSQL_PASSWORD_FILE", str(tmp_path / "nowhere"))
+    with pytest.raises(InvalidSetting, match=r"MYSQL_PASSWORD_FILE: .*nowhere cannot be read"):
+        Settings.load()
+
+
+def test_a_password_that_changes_in_its_file_is_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYSQL_USER", "app")
+    file = given_by_file(tmp_path, monkeypatch, "MYSQL_PASSWORD", "first")
+    database = Settings.load().database
+    assert database.current_password() == "first"
+    file.write_text("second\n")
+    assert database.current_password() == "second"
+    for gone in ("", None):
+        file.write_text("") if gone == "" else file.unlink()
+        assert database.current_password() == "first"
+
+
+def test_a_password_of_the_environment_does_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYSQL_USER", "app")
+    monkeypatch.setenv("MYSQL_PASSWORD", "first")
+    assert Settings.load().database.current_password() is None
+
+
+def test_a_folder_gives_the_settings_that_its_files_are_called_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    for name, value in {"MYSQL_USER": "app", "MYSQL_PASSWORD": "p\n", "OTHER": "x"}.items():
+        (folder / name).write_text(value)
+    monkeypatch.setenv("STROKE_SECRET_FILES", str(folder))
+    monkeypatch.setenv("SAVED_MODEL", "of-the-environment")
+    assert url().startswith("mysql+asyncmy://app:p@")
+    assert Settings.load().model.saved_model == "of-the-environment"
+
+    given_by_file(tmp_path, monkeypatch, "MYSQL_USER", "by-its-own-name")
+    assert url().startswith("mysql+asyncmy://by-its-own-name:p@")

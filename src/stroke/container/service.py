@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from dependency_injector import containers, providers
 from prometheus_client import CollectorRegistry
-from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.onnx.model import OnnxRiskModel
@@ -20,7 +19,7 @@ from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
-from stroke.config import Settings
+from stroke.config import DatabaseSettings, Settings
 from stroke.container.models import load_model
 from stroke.container.tracing import around_commits, traced, tracing_of
 from stroke.domain.risk import ModelDescription
@@ -31,10 +30,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _observed_engine(
-    url: URL, registry: CollectorRegistry, *, pool_size: int, connect_timeout: float
-) -> AsyncEngine:
-    engine = create_engine(url, pool_size=pool_size, connect_timeout=connect_timeout)
+def _observed_engine(database: DatabaseSettings, registry: CollectorRegistry) -> AsyncEngine:
+    engine = create_engine(
+        database.sqlalchemy_url,
+        pool_size=database.pool_size,
+        connect_timeout=database.connect_timeout_seconds,
+        password=database.current_password,
+    )
     observe_connections(engine.sync_engine, registry)
     return engine
 
@@ -70,10 +72,8 @@ class Container(containers.DeclarativeContainer):
         traced,
         providers.Singleton(
             _observed_engine,
-            settings.provided.database.sqlalchemy_url,
+            settings.provided.database,
             metrics_registry,
-            pool_size=settings.provided.database.pool_size,
-            connect_timeout=settings.provided.database.connect_timeout_seconds,
         ),
         tracing,
     )

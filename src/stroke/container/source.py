@@ -17,7 +17,12 @@ def source_engine(settings: DatabaseSettings) -> AsyncEngine:
     if url.get_backend_name() != "mysql":
         raise InvalidSetting("the pipeline starts at MySQL: set MYSQL_HOST, MYSQL_USER and so on")
     # A replica asks for the columns while a chunk is read.
-    return create_engine(url, pool_size=2, connect_timeout=settings.connect_timeout_seconds)
+    return create_engine(
+        url,
+        pool_size=2,
+        connect_timeout=settings.connect_timeout_seconds,
+        password=settings.current_password,
+    )
 
 
 def mysql_source(engine: AsyncEngine, settings: PipelineSettings) -> MySqlSource:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -27,11 +27,20 @@ _MYSQL_SESSION: Final = (
 # Well under MySQL's wait_timeout of 8 hours and the idle limits of common proxies.
 _RECYCLE_SECONDS: Final = 1800
 _FILE: Final = "stroke_database_file"
+_PASSWORD: Final = "stroke_password"  # noqa: S105 -- the name of an option
 _CONNECTION_LOST: Final = 2013  # CR_SERVER_LOST
 
 
-def create_engine(url: URL, *, pool_size: int, connect_timeout: float) -> AsyncEngine:
+def create_engine(
+    url: URL,
+    *,
+    pool_size: int,
+    connect_timeout: float,
+    password: Callable[[], str | None] = lambda: None,
+) -> AsyncEngine:
     """Return an engine; nothing is connected yet.
+
+    Each new connection to MySQL asks ``password`` for the password; None means that of ``url``.
 
     At most ``pool_size`` connections are open at a time, and one more that the repository keeps
     for its inserts. ``info["id_step"]`` of a MySQL connection is the step of generated ids. A
@@ -41,7 +50,15 @@ def create_engine(url: URL, *, pool_size: int, connect_timeout: float) -> AsyncE
     """
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, pool_size, connect_timeout)
-    return _mysql(url, pool_size, connect_timeout)
+    return _mysql(url, pool_size, connect_timeout, password)
+
+
+def create_sibling(engine: AsyncEngine, *, pool_size: int, connect_timeout: float) -> AsyncEngine:
+    """Return another engine for the same database, which asks for the same current password."""
+    password = engine.sync_engine.get_execution_options().get(_PASSWORD, lambda: None)
+    return create_engine(
+        engine.url, pool_size=pool_size, connect_timeout=connect_timeout, password=password
+    )
 
 
 def verify_file(engine: AsyncEngine) -> None:
@@ -75,7 +92,9 @@ async def transaction(
         verify_file(engine)
 
 
-def _mysql(url: URL, pool_size: int, connect_timeout: float) -> AsyncEngine:
+def _mysql(
+    url: URL, pool_size: int, connect_timeout: float, password: Callable[[], str | None]
+) -> AsyncEngine:
     engine = create_async_engine(
         url.update_query_dict({"charset": "utf8mb4"}),
         pool_size=pool_size,
@@ -84,7 +103,14 @@ def _mysql(url: URL, pool_size: int, connect_timeout: float) -> AsyncEngine:
         pool_recycle=_RECYCLE_SECONDS,
         hide_parameters=True,
         connect_args={"connect_timeout": connect_timeout, "async_creator_fn": _connect_to_mysql},
+        execution_options={_PASSWORD: password},
     )
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _log_in(_dialect: Any, _record: Any, _arguments: Any, named: dict[str, Any]) -> None:
+        current = password()
+        if current is not None:
+            named["password"] = current
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, record: Any) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from sqlalchemy import delete, event, false, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from stroke.adapters.sql.engine import create_engine, verify_file
+from stroke.adapters.sql.engine import create_sibling, verify_file
 from stroke.adapters.sql.faults import translated
 from stroke.adapters.sql.rows import WRITTEN
 from stroke.adapters.sql.schema import HEAD, current_revision
@@ -117,8 +117,8 @@ class WriteCheck:
     def _engine(self) -> AsyncEngine:
         if self._own is None:
             # SQLite's wait for a lock ends before ours does: it can say then what it waits for.
-            self._own = create_engine(
-                self._watched.url, pool_size=1, connect_timeout=self._seconds / 2
+            self._own = create_sibling(
+                self._watched, pool_size=1, connect_timeout=self._seconds / 2
             )
             if self._own.dialect.name == "mysql":
                 event.listen(self._own.sync_engine, "connect", self._shorten_waits)
