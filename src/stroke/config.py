@@ -1,8 +1,8 @@
 """Settings: the only reader of the environment.
 
 Every setting has a name with the prefix ``STROKE_``; the names of an existing ``.env`` stay valid
-next to them. ``NAME_FILE`` names a file that holds the value of NAME, which then counts, and so does
-a file NAME in the folder STROKE_SECRET_FILES. Secrets have no defaults and show as ``**********``.
+next to them. ``NAME_FILE`` names a file that holds the value of NAME, which then counts. So does a
+file NAME in the folder STROKE_SECRET_FILES. Secrets have no defaults and show as ``**********``.
 docs/settings.md lists all.
 """
 
@@ -55,7 +55,7 @@ _LONGEST_VALUE: Final = 65_536
 _FOLDER: Final = "STROKE_SECRET_FILES"
 
 
-class _Group(BaseSettings):
+class _Settings(BaseSettings):
     """Settings that are read from files that NAME_FILE names, the environment, and ``.env``."""
 
     @classmethod
@@ -136,7 +136,7 @@ def _network(text: str) -> str:
     return text
 
 
-class HttpSettings(_Group):
+class HttpSettings(_Settings):
     """Where the service listens and what it accepts."""
 
     model_config = _group("HTTP")
@@ -198,7 +198,7 @@ def _rate(text: str) -> str:
     return text
 
 
-class RateSettings(_Group):
+class RateSettings(_Settings):
     """How many requests one caller may send."""
 
     model_config = _group("RATE")
@@ -208,7 +208,7 @@ class RateSettings(_Group):
     )
 
 
-class DatabaseSettings(_Group):
+class DatabaseSettings(_Settings):
     """Where predictions are stored: MySQL when any of its names is set, else a SQLite file."""
 
     model_config = _group("DATABASE")
@@ -291,7 +291,7 @@ class DatabaseSettings(_Group):
         return now or self.mysql_password.get_secret_value()
 
 
-class ModelSettings(_Group):
+class ModelSettings(_Settings):
     """Which model is served."""
 
     model_config = _group("MODEL")
@@ -315,7 +315,7 @@ class ModelSettings(_Group):
     )
 
 
-class QueueSettings(_Group):
+class QueueSettings(_Settings):
     """How predictions are grouped into commits."""
 
     model_config = _group("QUEUE")
@@ -324,7 +324,7 @@ class QueueSettings(_Group):
     commit_size: int = Field(512, ge=1, le=10_000)
 
 
-class IdempotencySettings(_Group):
+class IdempotencySettings(_Settings):
     """How long the key of a request is remembered."""
 
     model_config = _group("IDEMPOTENCY")
@@ -332,7 +332,7 @@ class IdempotencySettings(_Group):
     hours: float = Field(24, gt=0, le=87_600, description="after these a key is a new one")
 
 
-class FilesSettings(_Group):
+class FilesSettings(_Settings):
     """What the files that commands read may take."""
 
     model_config = _group("FILES")
@@ -342,7 +342,7 @@ class FilesSettings(_Group):
     )
 
 
-class KafkaSettings(_Group):
+class KafkaSettings(_Settings):
     """The broker and the schema registry, as this process reaches them."""
 
     model_config = _group("KAFKA")
@@ -364,7 +364,7 @@ class KafkaSettings(_Group):
         return self.retention_hours * 3_600_000 if self.retention_hours >= 0 else -1
 
 
-class ConnectSettings(_Group):
+class ConnectSettings(_Settings):
     """Kafka Connect, and the connectors that are kept as files."""
 
     model_config = _group("CONNECT")
@@ -377,7 +377,7 @@ class ConnectSettings(_Group):
     folder: Path = Field(Path("connectors"), description="the connectors' JSON files")
 
 
-class CdcSettings(_Group):
+class CdcSettings(_Settings):
     """What change-data capture reads from MySQL, and the names it gives."""
 
     model_config = _group("CDC")
@@ -401,7 +401,7 @@ class CdcSettings(_Group):
     )
 
 
-class SqlSinkSettings(_Group):
+class SqlSinkSettings(_Settings):
     """The SQL database that predictions are replicated to: SQL Server, or PostgreSQL."""
 
     model_config = _group("SINK")
@@ -449,7 +449,7 @@ class SqlSinkSettings(_Group):
         )
 
 
-class LakeSettings(_Group):
+class LakeSettings(_Settings):
     """The Iceberg table of change events in the S3 bucket, and the catalog that knows it."""
 
     model_config = _group("LAKE")
@@ -492,7 +492,7 @@ class LakeSettings(_Group):
         return f"s3://{self.bucket}/{self.prefix}"
 
 
-class DriftSettings(_Group):
+class DriftSettings(_Settings):
     """Whether the service counts what it is asked, and over how long."""
 
     model_config = _group("DRIFT")
@@ -501,7 +501,7 @@ class DriftSettings(_Group):
     window_hours: float = Field(24, gt=0, le=24 * 366)
 
 
-class TracesSettings(_Group):
+class TracesSettings(_Settings):
     """Where spans go; nowhere, and none are made, without an endpoint."""
 
     model_config = _group("TRACES")
@@ -517,7 +517,7 @@ class TracesSettings(_Group):
     )
 
 
-class LogSettings(_Group):
+class LogSettings(_Settings):
     """How log lines look: the service writes JSON, and commands write text, if nothing is set."""
 
     model_config = _group("LOG")
@@ -530,7 +530,7 @@ class LogSettings(_Group):
         return _loaded_group(cls)
 
 
-class DoctorSettings(_Group):
+class DoctorSettings(_Settings):
     """Where `stroke doctor` finds what answers over HTTP, besides the pipeline's own addresses."""
 
     model_config = _group("DOCTOR")
@@ -541,7 +541,7 @@ class DoctorSettings(_Group):
     verify_metrics_url: str = "http://127.0.0.1:9402/metrics"
 
 
-class PerformanceSettings(_Group):
+class PerformanceSettings(_Settings):
     """When a model counts as worse than it was."""
 
     model_config = _group("PERFORMANCE")
@@ -554,7 +554,7 @@ class PerformanceSettings(_Group):
     ] = ("auc", "sensitivity_medium", "sensitivity_high", "calibration_slope", "oe_ratio")
 
 
-class SparkSettings(_Group):
+class SparkSettings(_Settings):
     """The cluster that analyses and scores may run on."""
 
     model_config = _group("SPARK")

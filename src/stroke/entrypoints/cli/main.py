@@ -77,12 +77,9 @@ def main() -> None:
         package = (error.name or "").partition(".")[0]
         if package in {"", "stroke"}:
             raise
-        say(
-            f"this command needs the package {package}: install requirements/pipeline.txt "
-            "(connectors, pipeline, lake), requirements/analytics.txt (analytics), "
-            "requirements/spark.txt (--engine spark) or requirements/train.txt (model)",
-            "error",
-        )
+        from stroke.entrypoints.cli.terminal.extras import what_to_install
+
+        say(what_to_install(package, *sys.argv[1:2]), "error")
         sys.exit(1)
 
 

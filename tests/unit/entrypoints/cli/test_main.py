@@ -5,6 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
+from stroke.entrypoints.cli.terminal.extras import extras_with, what_to_install
+
 WITHOUT = """
 import sys
 sys.modules[{package!r}] = None  # as if it were not installed
@@ -43,7 +47,29 @@ def test_a_command_whose_packages_are_missing_says_which_to_install() -> None:
 
     assert done.returncode == 1
     assert done.stderr == (
-        "stroke: this command needs the package confluent_kafka: install "
-        "requirements/pipeline.txt (connectors, pipeline, lake), requirements/analytics.txt "
-        "(analytics), requirements/spark.txt (--engine spark) or requirements/train.txt (model)\n"
+        "stroke: this command needs the package confluent_kafka, of the extra pipeline: "
+        "pip install --require-hashes -r requirements/pipeline.txt\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "extras"),
+    [
+        ("matplotlib", ["analytics"]),
+        ("jinja2", ["analytics"]),
+        ("mssql_python", ["analytics", "pipeline"]),
+        ("pyspark", ["spark"]),
+        ("skl2onnx", ["train"]),
+        ("jupyterlab", ["notebook"]),
+        ("uvicorn", []),
+        ("no_such_package", []),
+    ],
+)
+def test_the_extras_of_a_package_are_those_of_the_project(module: str, extras: list[str]) -> None:
+    assert extras_with(module) == extras
+
+
+def test_a_package_is_named_as_it_is_installed() -> None:
+    assert "the package scikit-learn, of the extra train" in what_to_install("sklearn")
+    assert "of the extra analytics or pipeline: " in what_to_install("httpx", "another")
+    assert "install requirements/app.txt again" in what_to_install("uvicorn")

@@ -252,6 +252,6 @@ def _valid_name(name: str) -> str:
 def _needs_training_packages() -> None:
     if any(importlib.util.find_spec(name) is None for name in ("sklearn", "skl2onnx", "pandas")):
         raise InvalidSetting(
-            "this needs the training packages: "
+            "this needs the training packages, the extra train: "
             "pip install --require-hashes -r requirements/train.txt"
         )
