@@ -32,11 +32,13 @@ from stroke.domain.errors import (
     ConnectUnavailable,
     InvalidConnector,
     LineageBroken,
+    ReplicaUnavailable,
 )
 
 # A status can be that of tasks which are gone: RUNNING and FAILED count once they stay.
 _RUNS_FOR: Final = 2.0
 _FAILS_FOR: Final = 10.0
+_ANOTHER_TRY_AFTER: Final = 3.0
 _HALTED: Final = (ConnectorState.PAUSED, ConnectorState.STOPPED)
 
 
@@ -113,6 +115,25 @@ class ConnectorService:
         for plan in plans:
             await self._wait_until_running(plan, within)
             on_running(plan.spec.name)
+
+    async def once_reachable(
+        self, work: Callable[[], Awaitable[None]], waiting: Callable[[str], None]
+    ) -> None:
+        """Run ``work``, and again while a copy that it needs cannot be reached.
+
+        ``waiting`` gets each new cause once. All other errors of ``work`` are raised.
+        """
+        told = ""
+        while True:
+            try:
+                await work()
+            except ReplicaUnavailable as error:
+                if told != str(error):
+                    told = str(error)
+                    waiting(told)
+                await self._sleep(_ANOTHER_TRY_AFTER)
+            else:
+                return
 
     async def statuses(self) -> list[ConnectorStatus]:
         """Return the status of every connector of Connect."""

@@ -21,6 +21,7 @@ from stroke.domain.errors import (
     ConnectUnavailable,
     InvalidConnector,
     LineageBroken,
+    ReplicaUnavailable,
 )
 
 SOURCE = {
@@ -342,3 +343,39 @@ def test_a_control_topic_of_another_cluster_is_refused_without_connect() -> None
     lake = LAKE | {"iceberg.control.topic": "control-cluster-0"}
     with pytest.raises(InvalidConnector, match=r"iceberg\.control\.topic"):
         checked(FakeSpecs(**{**ALL, "b-lake": ("lake", lake)}), "cluster-1")
+
+
+@pytest.mark.anyio
+async def test_a_lake_that_comes_late_is_waited_for_and_its_cause_told_once(
+    stage: Stage,
+) -> None:
+    told: list[str] = []
+    stage.lake.failing = ReplicaUnavailable("the bucket is not there")
+
+    def meanwhile() -> None:
+        if stage.clock.seconds > 30:
+            stage.lake.failing = None
+        elif stage.clock.seconds > 15:
+            stage.lake.failing = ReplicaUnavailable("the bucket refuses the key")
+
+    stage.clock.meanwhile = meanwhile
+
+    async def apply() -> None:
+        assert len(await stage.apply()) == 3
+
+    await stage.service.once_reachable(apply, told.append)
+
+    assert told == ["the bucket is not there", "the bucket refuses the key"]
+    assert stage.lake.is_there
+
+
+@pytest.mark.anyio
+async def test_what_waiting_does_not_mend_is_raised_at_once(stage: Stage) -> None:
+    stage.lake.failing = LineageBroken("another cluster")
+
+    async def apply() -> None:
+        await stage.apply()
+
+    with pytest.raises(LineageBroken):
+        await stage.service.once_reachable(apply, pytest.fail)
+    assert stage.clock.seconds == 0

@@ -230,9 +230,16 @@ async def _watch(
 
 
 async def _apply_or_go_on(service: ConnectorService, within: float) -> None:
-    """Apply all; one that does not come to run is the watch's business."""
+    """Apply all; one that does not come to run is the watch's business.
+
+    A copy that cannot be reached yet, such as a bucket that comes back later, is waited for: its
+    cause is told once.
+    """
     try:
-        await _apply(service, [], within, dry_run=False, migrate=False)
+        await service.once_reachable(
+            lambda: _apply(service, [], within, dry_run=False, migrate=False),
+            waiting=lambda cause: say(f"waiting: {cause}", "warning"),
+        )
     except ConnectorFailed as error:
         say(str(error), "error")
 
