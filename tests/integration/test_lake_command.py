@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from components.containers import free_port
-from components.lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created
+from components.lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created, deleted
 from components.object_store import ObjectStore
 from components.processes import RunStroke
 from stroke.adapters.iceberg.catalog import Lake
@@ -80,6 +81,41 @@ async def test_young_files_are_no_orphans(
     assert listed.stderr == "0 orphans, 0 bytes\n"
     assert said(run("orphans", "--yes", "--json")) == {"files": [], "deleted": True}
     assert path in s3.paths(path.rpartition("/")[0])
+
+
+async def test_erased_predictions_are_taken_out_with_the_history(
+    sink: Sink, run: RunStroke, tmp_path: Path
+) -> None:
+    sink.commit(deleted(1), deleted(11))
+    ids = tmp_path / "ids.txt"
+    ids.write_text("1\n11\n", encoding="utf-8-sig")
+
+    planned = said(run("erase", "--file", str(ids), "--dry-run", "--json"))
+    assert planned == {"ids": 2, "events": 4, "files": 2, "snapshots": 0, "dry_run": True}
+    assert run("erase", "1").returncode != 0  # nobody said yes
+    assert run("erase", "1", "11", "--yes").stdout.startswith("4 events of 2 files removed")
+    assert said(run("status", "--json"))["snapshots"] == 1
+    again = run("erase", "--file", str(ids), "--yes").stdout
+    assert again == "0 events of 0 files removed; 0 snapshots forgotten\n"
+
+
+async def test_an_erasure_that_makes_no_sense_is_refused(
+    sink: Sink, run: RunStroke, tmp_path: Path
+) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("1\nJane Roe\n")
+    wrong = {
+        ("2", "--yes"): "holds 1 of these predictions as present (2)",
+        ("--yes",): "name the ids of the predictions",
+        ("--file", str(ids), "--yes"): "entry 2 is no id of a prediction",
+        ("--file", str(tmp_path / "none"), "--yes"): "cannot be read as text",
+    }
+    for arguments, reason in wrong.items():
+        ended = run("erase", *arguments)
+        assert ended.returncode == 1
+        assert reason in ended.stderr
+        assert ended.stderr.count("\n") == 1
+        assert "Jane" not in ended.stderr
 
 
 async def test_what_is_wrong_is_said_in_one_line(run: RunStroke, catalog: dict[str, Any]) -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from stroke.application.pipeline.lake_upkeep import Compaction, Expiry, LakeState, Orphan
+from stroke.application.pipeline.lake_upkeep import (
+    Compaction,
+    Expiry,
+    LakeErasure,
+    LakeState,
+    Orphan,
+)
 from stroke.config import PipelineSettings
 from stroke.container.lake import lake_of
 
@@ -56,6 +62,20 @@ def expire_snapshots(
         now=_now,
         dry_run=dry_run,
         on_progress=on_progress,
+    )
+
+
+def erase_from_lake(
+    settings: PipelineSettings, ids: Collection[int], *, dry_run: bool, on_progress: Progress
+) -> LakeErasure:
+    """Take the events of these erased predictions out of the table and its history.
+
+    ``on_progress`` gets files. Raises ``InvalidData`` while the table holds one as present.
+    """
+    from stroke.adapters.iceberg.erasure import erase_events  # noqa: PLC0415 -- start-up time
+
+    return erase_events(
+        lake_of(settings.lake), ids, now=_now, dry_run=dry_run, on_progress=on_progress
     )
 
 

@@ -8,15 +8,15 @@ from datetime import UTC, date, datetime
 from itertools import chain
 from typing import Final, TypeAlias
 
-from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.manifest import DataFile
-from pyiceberg.table import FileScanTask, Table, TableProperties
+from pyiceberg.table import FileScanTask, Table, TableProperties, Transaction
 from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update.snapshot import _OverwriteFiles
 from pyiceberg.typedef import EMPTY_DICT, Record
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.event_schema import PARTITION_DAY
+from stroke.adapters.iceberg.replacing import replace_files
 from stroke.adapters.iceberg.rewriting import discard, rewrite
 from stroke.adapters.iceberg.statistics import cluster_bound, first_offset, is_avro
 from stroke.application.pipeline.lake_upkeep import Compaction
@@ -25,7 +25,6 @@ from stroke.domain.errors import ReplicaUnavailable
 # A file of less than this share of the target size is small. One file's rows are in memory at a
 # time, so that large files are left as they are.
 _SMALL: Final = 0.25
-_ATTEMPTS: Final = 20
 _EPOCH: Final = date(1970, 1, 1)
 
 Bin: TypeAlias = Sequence[FileScanTask]
@@ -83,6 +82,10 @@ class _Replace(_OverwriteFiles):
     def _summary(self, snapshot_properties: dict[str, str] = EMPTY_DICT) -> Summary:
         summary = super()._summary(snapshot_properties)
         return Summary(Operation.REPLACE, **summary.additional_properties)
+
+
+def _replacing(table: Table, transaction: Transaction) -> _Replace:
+    return _Replace(Operation.OVERWRITE, transaction, table.io)
 
 
 def _plan(table: Table, today: date | None) -> list[list[Bin]]:
@@ -144,44 +147,5 @@ def _compact_day(lake: Lake, bins: Sequence[Bin]) -> list[DataFile]:
     except BaseException:
         discard(table, *made)
         raise
-    try:
-        _replace(lake, list(chain(*bins)), made)
-    except _Unchanged as error:
-        discard(table, *made)
-        raise ReplicaUnavailable(
-            f"files of {lake.identifier} were changed by something else meanwhile: run it once more"
-        ) from error
+    replace_files(lake, list(chain(*bins)), made, _replacing)
     return made
-
-
-class _Unchanged(Exception):
-    """Nothing was committed, for certain."""
-
-
-def _replace(lake: Lake, tasks: Sequence[FileScanTask], made: Sequence[DataFile]) -> None:
-    """Commit, on top of what was committed meanwhile.
-
-    An error that leaves open whether it was committed keeps the new files.
-    """
-    old = {task.file.file_path: _deletes(task) for task in tasks}
-    for _ in range(_ATTEMPTS):
-        table = lake.load()
-        found = {task.file.file_path: _deletes(task) for task in table.scan().plan_files()}
-        if any(found.get(path) != deletes for path, deletes in old.items()):
-            break
-        try:
-            with table.transaction() as transaction:
-                replacing = _Replace(Operation.OVERWRITE, transaction, table.io)
-                for task in tasks:
-                    replacing.delete_data_file(task.file)
-                for file in made:
-                    replacing.append_data_file(file)
-                replacing.commit()
-        except (CommitFailedException, ValidationException):
-            continue  # pyiceberg takes any append for a conflict
-        return
-    raise _Unchanged
-
-
-def _deletes(task: FileScanTask) -> frozenset[str]:
-    return frozenset(file.file_path for file in task.delete_files)

@@ -46,6 +46,18 @@ class Expiry:
 
 
 @dataclass(frozen=True, slots=True)
+class LakeErasure:
+    """How many events of erased rows went, or would go, of how many files; and how many snapshots.
+
+    ``snapshots`` is 0 when planned.
+    """
+
+    events: int
+    files: int
+    snapshots: int
+
+
+@dataclass(frozen=True, slots=True)
 class Orphan:
     """A file that nothing in the table refers to. ``path`` begins with the bucket."""
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from stroke.entrypoints.cli.terminal.options import AsJson
-from stroke.entrypoints.cli.terminal.output import progress
+from stroke.domain.errors import InvalidData
+from stroke.entrypoints.cli.terminal.options import AsJson, Yes
+from stroke.entrypoints.cli.terminal.output import counted, progress
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from stroke.config import LakeSettings, PipelineSettings
 
 app = typer.Typer(no_args_is_help=True, help="The Iceberg table of change events: its upkeep.")
+
+_ID: Final = re.compile(r"\d{1,18}")
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count; change nothing.")]
 
@@ -133,6 +138,52 @@ def expire(
 
 
 @app.command()
+def erase(
+    ids: Annotated[
+        list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of erased predictions.")
+    ] = None,
+    *,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="A file with an id on each line.")
+    ] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what the table holds of erased predictions: all of their events, and the history.
+
+    An event tells the row before and after a change, so the table still has every value of a row
+    that was deleted. Erase the prediction in the service first (DELETE), and wait until the lake
+    has heard of it. What stays is that the id was deleted. All older snapshots go, with their
+    files: afterwards nobody can read the table as of an earlier time.
+
+    You may run it while the sink runs, interrupt it, and run it again.
+
+    \b
+    stroke lake erase 17 23 --dry-run
+    stroke lake erase --file ids.txt --yes
+    """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
+    from stroke.container.lake_upkeep import erase_from_lake
+
+    wanted = _ids(ids or [], file)
+    if not (yes or dry_run):
+        typer.confirm(
+            f"Remove {counted(len(wanted), 'prediction')} and all older snapshots for good?",
+            abort=True,
+        )
+    with ends_on_sigterm(), _bar("rewriting files") as advance:
+        done = erase_from_lake(_settings(), wanted, dry_run=dry_run, on_progress=advance)
+    if as_json:
+        typer.echo(json.dumps({"ids": len(wanted), **asdict(done), "dry_run": dry_run}))
+        return
+    counts = f"{counted(done.events, 'event')} of {counted(done.files, 'file')}"
+    if dry_run:
+        typer.echo(f"would be: {counts} removed")
+    else:
+        typer.echo(f"{counts} removed; {counted(done.snapshots, 'snapshot')} forgotten")
+
+
+@app.command()
 def orphans(
     *,
     older_than_hours: Annotated[
@@ -168,6 +219,22 @@ def orphans(
         typer.echo(json.dumps({"files": files, "deleted": yes}))
     else:
         _print_orphans(found, deleted=yes)
+
+
+def _ids(given: list[int], file: Path | None) -> set[int]:
+    found = list(given)
+    if file is not None:
+        try:
+            lines = file.read_text("utf-8-sig").split()
+        except (OSError, UnicodeDecodeError):
+            raise InvalidData(f"{file} cannot be read as text") from None
+        for number, line in enumerate(lines, start=1):
+            if not _ID.fullmatch(line):
+                raise InvalidData(f"{file}: entry {number} is no id of a prediction")
+            found.append(int(line))
+    if not found:
+        raise InvalidData("name the ids of the predictions, or a --file with them")
+    return set(found)
 
 
 def _settings() -> PipelineSettings:
