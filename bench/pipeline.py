@@ -72,7 +72,8 @@ class Result:
 
     def show(self) -> None:
         end = "" if self.reached else "   MISSED"
-        print(f"{self.what:<46}{self.figure:>16}   goal {self.goal}{end}", flush=True)
+        goal = f"   goal {self.goal}{end}" if self.goal else ""
+        print(f"{self.what:<46}{self.figure:>16}{goal}", flush=True)
 
 
 def say(text: str) -> None:
@@ -317,7 +318,7 @@ async def sustained(
     ]
     kept = held[-1]
     results += [
-        Result(f"  lag of {copy} at {kept.taken:,.0f} rows/s", f"{lag:.1f} s", "is said", True)
+        Result(f"  lag of {copy} at {kept.taken:,.0f} rows/s", f"{lag:.1f} s", "", reached=True)
         for copy, lag in kept.lags.items()
     ]
     return results
