@@ -33,6 +33,7 @@ from pydantic_settings import (
 )
 from sqlalchemy import URL, make_url
 
+from stroke.application.predictions.file_rows import TextLimits
 from stroke.domain.errors import InvalidSetting
 from stroke.domain.performance import MEASURES
 
@@ -340,6 +341,29 @@ class FilesSettings(_Settings):
     max_decoded_bytes: int = Field(
         256 * 1024 * 1024, ge=1024 * 1024, description="of a Parquet file, at once"
     )
+    max_row_bytes: int = Field(
+        1024 * 1024, ge=1024, description="of a table of text; a longer row has an open quote"
+    )
+    max_dump_row_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, description="of a dump; a longer row has an open quote"
+    )
+    max_statement_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="of a dump's statement that is passed over"
+    )
+
+    @property
+    def text_limits(self) -> TextLimits:
+        """The limits of tables of text and of dumps."""
+        return TextLimits(self.max_row_bytes, self.max_dump_row_bytes, self.max_statement_bytes)
+
+    @classmethod
+    def load(cls) -> FilesSettings:
+        """Read these settings alone. Raises ``InvalidSetting`` naming what is wrong."""
+        return _Files(**_loaded(_Files)).files
+
+
+class _Files(BaseModel):
+    files: FilesSettings
 
 
 class KafkaSettings(_Settings):

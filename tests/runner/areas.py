@@ -26,6 +26,7 @@ AREAS: Final = {
             "test_drift_command",
             "test_drift_evidently",
             "test_faults",
+            "test_files_between_commands",
             "test_http_crowds",
             "test_http_edge",
             "test_http_probes",

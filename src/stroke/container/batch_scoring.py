@@ -37,4 +37,4 @@ def batch_scorer(
 
     Raises ``InvalidData`` for a schema that has no patients.
     """
-    return BatchScoring(schema, model, contributions=options.contributions, numbers=options.numbers)
+    return BatchScoring(schema, model, **options._asdict())

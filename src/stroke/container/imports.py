@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stroke.adapters.arrow.parquet_rows import opened_parquet_rows
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.table_import import TableImport
 from stroke.adapters.sql.tables import COLUMNS as TABLE_COLUMNS
 from stroke.adapters.tabular.files import opened_import, opened_rows
+from stroke.adapters.tabular.packing import is_parquet_file
 from stroke.application.predictions.cells import PATIENT_COLUMNS
-from stroke.application.predictions.file_rows import RejectedRow, RowFile
+from stroke.application.predictions.file_rows import DumpKind, RejectedRow, RowFile
 from stroke.application.predictions.outcome_import import COLUMNS, OutcomeImport
-from stroke.config import DatabaseSettings
+from stroke.config import DatabaseSettings, FilesSettings
 from stroke.domain.features import RAW_FEATURES
 
 if TYPE_CHECKING:
     from stroke.container.service import Container
 
 
-def prediction_rows(path: Path) -> AbstractContextManager[RowFile]:
-    """Open a dump or a CSV of the table ``predictions``. Raises ``InvalidData``."""
-    return opened_import(path, TABLE_COLUMNS)
+def prediction_rows(path: Path, dump_of: DumpKind | None = None) -> AbstractContextManager[RowFile]:
+    """Open a dump or a table of the table ``predictions``.
+
+    ``dump_of`` is the database that wrote a dump which does not say it. Raises ``InvalidData``, and
+    ``InvalidSetting``.
+    """
+    if is_parquet_file(path):
+        return _table_rows(path, TABLE_COLUMNS, ("id",))
+    return opened_import(path, TABLE_COLUMNS, FilesSettings.load().text_limits, dump_of)
 
 
 @asynccontextmanager
@@ -48,16 +56,16 @@ async def table_import(
 
 
 def outcome_rows(path: Path) -> AbstractContextManager[RowFile]:
-    """Open a CSV of outcomes. Raises ``InvalidData``, also where a column is missing."""
-    return opened_rows(path, COLUMNS, COLUMNS)
+    """Open a table of outcomes. Raises ``InvalidData``, also where a column is missing."""
+    return _table_rows(path, COLUMNS, COLUMNS)
 
 
 def labelled_rows(path: Path) -> AbstractContextManager[RowFile]:
-    """Open a CSV of patients with their outcome ``stroke``.
+    """Open a table of patients with their outcome ``stroke``.
 
     Raises ``InvalidData``, also where a column is missing.
     """
-    return opened_rows(path, (*PATIENT_COLUMNS, "stroke"), (*RAW_FEATURES, "stroke"))
+    return _table_rows(path, (*PATIENT_COLUMNS, "stroke"), (*RAW_FEATURES, "stroke"))
 
 
 def outcome_import(
@@ -65,3 +73,12 @@ def outcome_import(
 ) -> OutcomeImport:
     """Return what stores outcomes; ``refuse`` gets line and reason of each row that is not."""
     return OutcomeImport(parts.outcomes(), dry_run=dry_run, refuse=refuse)
+
+
+def _table_rows(
+    path: Path, known: Sequence[str], needed: Sequence[str]
+) -> AbstractContextManager[RowFile]:
+    files = FilesSettings.load()
+    if is_parquet_file(path):
+        return opened_parquet_rows(path, known, needed, max_decoded_bytes=files.max_decoded_bytes)
+    return opened_rows(path, known, needed, files.text_limits)

@@ -22,20 +22,33 @@ from stroke.application.predictions.file_scoring import (
 from stroke.config import FilesSettings
 
 
-def patients_as_csv(path: Path) -> AbstractContextManager[CsvText]:
+def patients_as_csv(path: Path, settings: FilesSettings) -> AbstractContextManager[CsvText]:
     """Open a table of patients as CSV; ``-`` is standard input. Raises ``InvalidData``."""
-    return opened_csv(path, PATIENT_COLUMNS)
+    return opened_csv(path, PATIENT_COLUMNS, settings.text_limits)
 
 
 def bulk_scoring(
-    model: ColumnarRiskModel, source: CsvText, *, store: Store | None, from_line: int
+    model: ColumnarRiskModel,
+    source: CsvText,
+    *,
+    store: Store | None,
+    from_line: int,
+    variants: bool,
+    settings: FilesSettings,
 ) -> BulkScoring:
     """Return what scores the CSV ``source`` once, and stores the rows if there is a ``store``.
 
-    Rows before ``from_line`` are passed over. Raises ``InvalidData`` for a header without patients.
+    Rows before ``from_line`` are passed over; ``variants`` adds the name of the model's variant
+    that scored each row. Raises ``InvalidData`` for a header without patients.
     """
     return BulkScoring(
-        source.stream, model=model, store=store, from_line=from_line, first_line=source.line
+        source.stream,
+        model=model,
+        store=store,
+        from_line=from_line,
+        variants=variants,
+        first_line=source.line,
+        row_bytes=settings.max_row_bytes,
     )
 
 
@@ -46,6 +59,7 @@ def score_file(
     into: Format,
     *,
     contributions: bool,
+    variants: bool,
     reject: Callable[[RejectedLine], object],
     advance: Callable[[int], object],
     note: Callable[[str], object],
@@ -60,7 +74,7 @@ def score_file(
 
     @contextmanager
     def opened(path: Path) -> Iterator[CsvText]:
-        with patients_as_csv(path) as text:
+        with patients_as_csv(path, settings) as text:
             yield text
             for said in text.notes:  # of a file that was scored
                 note(said)
@@ -71,8 +85,11 @@ def score_file(
         into,
         model,
         contributions=contributions,
+        variants=variants,
         reject=reject,
         advance=advance,
+        note=note,
         open_csv=opened,
         max_decoded_bytes=settings.max_decoded_bytes,
+        row_bytes=settings.max_row_bytes,
     )

@@ -21,6 +21,7 @@ def score_on_spark(
     *,
     rejects: str | None,
     contributions: bool,
+    variants: bool,
     master: str | None,
 ) -> dict[str, Any]:
     """Score the files at ``source`` into ``output`` with the model that ``parts`` serve.
@@ -41,4 +42,5 @@ def score_on_spark(
             model=model_store(models).locate(models.saved_model),
             parts=worker_parts(graph_limits(models)),
             contributions=contributions,
+            variants=variants,
         )

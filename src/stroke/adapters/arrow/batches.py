@@ -14,13 +14,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stroke.adapters.arrow.csv_cells import patient_of
-from stroke.adapters.arrow.csv_header import ADDED, Header, added_names
+from stroke.adapters.arrow.csv_header import Header
 from stroke.adapters.arrow.csv_rows import Mask
 from stroke.adapters.arrow.scoring import (
     CATEGORIES,
     FACTOR_SEPARATOR,
     explained_features,
     factor_codes,
+    variant_names,
 )
 from stroke.adapters.arrow.screening import (
     FLAGS,
@@ -36,6 +37,7 @@ from stroke.adapters.arrow.screening import (
 from stroke.application.predictions.batch_scoring import BatchScorer, RejectedPlace, ScoredBatch
 from stroke.application.predictions.cells import PERSONAL
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
+from stroke.application.predictions.scored_columns import ADDED, VARIANT, added_names
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.risk import TOP_FACTORS
 
@@ -46,9 +48,9 @@ class BatchScoring(BatchScorer):
     """Scores batches of ``schema``. Safe to use from several threads.
 
     The columns of the input stay as they are; probability, risk_category, contributing_factors
-    and model_version come after them, and with ``contributions`` the log-odds of each feature and
-    their baseline. With ``numbers`` measurements become numbers, whatever they were. Raises
-    ``InvalidData`` for a schema that has no patients.
+    and model_version come after them, with ``variants`` model_variant, and with ``contributions``
+    the log-odds of each feature and their baseline. With ``numbers`` measurements become numbers,
+    whatever they were. Raises ``InvalidData`` for a schema that has no patients.
     """
 
     def __init__(
@@ -58,11 +60,13 @@ class BatchScoring(BatchScorer):
         *,
         contributions: bool = False,
         numbers: bool = False,
+        variants: bool = False,
     ) -> None:
         self._model = model
         self._features = explained_features(model)
         self._contributions = contributions
-        added = added_names(self._features if contributions else None)
+        self._variants = variants
+        added = added_names(self._features if contributions else None, variants=variants)
         self._header = Header.of(
             schema.names, added=added, may_be_missing=model.description.may_be_missing
         )
@@ -82,6 +86,10 @@ class BatchScoring(BatchScorer):
 
     def score(self, batch: pa.RecordBatch) -> ScoredBatch:
         """Score the rows of ``batch``."""
+        return self.score_and_count(batch)[0]
+
+    def score_and_count(self, batch: pa.RecordBatch) -> tuple[ScoredBatch, dict[str, int]]:
+        """Score the rows of ``batch``; say how many of them each variant of the model scored."""
         read = read_batch(batch, self._header)
         fit = ~read.suspect
         rejects = []
@@ -94,18 +102,25 @@ class BatchScoring(BatchScorer):
             else:
                 fit[index] = True
         kept = batch if fit.all() else batch.filter(pa.array(fit))
-        return ScoredBatch(self.add_scores(kept, read, fit), rejects)
+        rows, variants = self.add_scores(kept, read, fit)
+        return ScoredBatch(rows, rejects), variants
 
-    def add_scores(self, kept: pa.RecordBatch, read: Columns, fit: Mask) -> pa.RecordBatch:
-        """Return the rows ``kept``, which are the ``fit`` ones of those ``read``, with scores."""
+    def add_scores(
+        self, kept: pa.RecordBatch, read: Columns, fit: Mask
+    ) -> tuple[pa.RecordBatch, dict[str, int]]:
+        """Return the rows ``kept``, which are the ``fit`` ones of those ``read``, with scores.
+
+        The counts are those of the variants that scored them.
+        """
         if not kept.num_rows:
-            return self.nothing
+            return self.nothing, {}
         columns = list(kept.columns)
         for name in self._retyped:
             numbers = pa.array(read.numbers[name][fit], from_pandas=True)  # NaN becomes NULL
             columns[self._header.positions[name]] = numbers.cast(_NUMBER_TYPES[name])
         scores = self._model.score(read.features(fit))
-        return pa.record_batch([*columns, *self._added(scores)], schema=self._schema)
+        rows = pa.record_batch([*columns, *self._added(scores)], schema=self._schema)
+        return rows, scores.by_variant(self._model.description)
 
     def _added(self, scores: Scores) -> list[pa.Array]:
         description = self._model.description
@@ -117,6 +132,8 @@ class BatchScoring(BatchScorer):
             self._factors.take(pa.array(factors)),
             pa.repeat(pa.scalar(description.version), len(factors)),
         ]
+        if self._variants:
+            added.append(variant_names(scores, description))
         if self._contributions:
             added += [pa.array(np.ascontiguousarray(part)) for part in scores.log_odds.T]
             added.append(pa.array(scores.baseline_log_odds))
@@ -124,7 +141,7 @@ class BatchScoring(BatchScorer):
 
 
 def _field(name: str) -> pa.Field:
-    text = name in ADDED and name != "probability"
+    text = name in (*ADDED, VARIANT) and name != "probability"
     return pa.field(name, pa.string() if text else pa.float64())
 
 

@@ -14,14 +14,20 @@ import numpy as np
 import pyarrow as pa
 
 from stroke.adapters.arrow.csv_columns import judge_rows
-from stroke.adapters.arrow.csv_header import PREDICTION_ID, Header, added_names
-from stroke.adapters.arrow.csv_rows import BLOCK_BYTES, Indices, RowReader, Rows
+from stroke.adapters.arrow.csv_header import Header
+from stroke.adapters.arrow.csv_rows import BLOCK_BYTES, ROW_BYTES, Indices, RowReader, Rows
 from stroke.adapters.arrow.formulas import copied_header
 from stroke.adapters.arrow.ordered_map import map_ahead
 from stroke.adapters.arrow.scoring import explained_features, lines
 from stroke.application.predictions.cells import check_account
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
-from stroke.application.predictions.file_scoring import RejectedLine, ScoringProgress, Store
+from stroke.application.predictions.file_scoring import (
+    RejectedLine,
+    ScoringProgress,
+    Store,
+    add_counts,
+)
+from stroke.application.predictions.scored_columns import PREDICTION_ID, added_names
 from stroke.domain.patient import Patient
 
 STORE_AT_A_TIME: Final = 1000
@@ -38,11 +44,11 @@ class _Assessed(NamedTuple):
 class BulkScoring:
     """Scores the rows of ``source``, once.
 
-    The output has the input's columns, as they came, and the scores, with ``contributions`` those
-    too; with ``store``, called with up to ``STORE_AT_A_TIME`` patients for one transaction each,
-    the stored ids too. The header is on ``first_line``; rows before ``from_line`` are passed over.
-    Memory is bounded by
-    ``block_bytes`` and ``workers``.
+    The output has the input's columns, as they came, and the scores, with ``variants`` the name of
+    the variant that gave each, and with ``contributions`` those too; with ``store``, called with up
+    to ``STORE_AT_A_TIME`` patients for one transaction each, the stored ids too. The header is on
+    ``first_line``; rows before ``from_line`` are passed over. Memory is bounded by ``block_bytes``,
+    ``row_bytes`` (the longest row) and ``workers``.
     Raises ``InvalidData`` for a file that cannot be scored at all.
     """
 
@@ -54,20 +60,27 @@ class BulkScoring:
         store: Store | None = None,
         from_line: int = 1,
         contributions: bool = False,
+        variants: bool = False,
         workers: int = 2,
         block_bytes: int = BLOCK_BYTES,
         first_line: int = 1,
+        row_bytes: int = ROW_BYTES,
     ) -> None:
-        self._reader = RowReader(source, block_bytes=block_bytes, first_line=first_line)
-        self._added = added_names(explained_features(model) if contributions else None)
+        self._reader = RowReader(
+            source, block_bytes=block_bytes, first_line=first_line, row_bytes=row_bytes
+        )
+        self._added = added_names(
+            explained_features(model) if contributions else None, variants=variants
+        )
         self._header = Header.parse(
             self._reader.header.text,
             store=store is not None,
-            added=(*self._added, PREDICTION_ID),
+            added=(*self._added, *([PREDICTION_ID] if store is not None else [])),
             may_be_missing=model.description.may_be_missing,
         )
         self._model = model
         self._contributions = contributions
+        self._variants = variants
         self._store = store
         self._from_line = from_line
         self._workers = workers
@@ -124,9 +137,11 @@ class BulkScoring:
                 newline=newline,
                 ids=ids,
                 contributions=self._contributions,
+                variants=self._variants,
             )
         )
         self.tally.scored += len(block.kept)
+        add_counts(self.tally.variants, block.scores.by_variant(description))
 
     def _assessed(self) -> Iterator[_Assessed]:
         blocks = (block.since_line(self._from_line) for block in self._reader)

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from stroke.adapters.arrow.csv_cells import split
 from stroke.adapters.arrow.csv_rows import BOM
 from stroke.application.predictions.cells import PERSONAL, key_of, known_names, restored, trimmed
+from stroke.application.predictions.scored_columns import ADDED, PREDICTION_ID
 from stroke.domain.errors import InvalidData
 from stroke.domain.features import ENGINEERED_FEATURES, RAW_FEATURES
-
-ADDED: Final = ("probability", "risk_category", "contributing_factors", "model_version")
-PREDICTION_ID: Final = "prediction_id"
-CONTRIBUTION: Final = "log_odds_"
-"""What stands before a feature's name in the name of the column of its contributions."""
-
-BASELINE: Final = "baseline_log_odds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +72,7 @@ class Header:
         keys = {key_of(name) for name in names}
         taken = [name for name in added if key_of(name) in keys]
         if taken:
-            raise InvalidData(f"columns that scoring would add, rename them: {', '.join(taken)}")
+            raise InvalidData(_in_the_way(taken))
         positions = {name: names.index(name) for name in known if name in names}
         return cls(len(names), positions, may_be_missing)
 
@@ -92,8 +85,7 @@ def names_of(text: bytes) -> list[str]:
         raise InvalidData("the header is not UTF-8 text: save the file as UTF-8 CSV") from None
 
 
-def added_names(contributions_of: Sequence[str] | None = None) -> list[str]:
-    """Return the names of the columns that scoring adds, with those of contributions if wanted."""
-    if contributions_of is None:
-        return list(ADDED)
-    return [*ADDED, *(f"{CONTRIBUTION}{feature}" for feature in contributions_of), BASELINE]
+def _in_the_way(taken: Sequence[str]) -> str:
+    stored = PREDICTION_ID in taken
+    hint = " (the rows that have a prediction_id are stored already)" if stored else ""
+    return f"columns that scoring would add, rename them: {', '.join(taken)}{hint}"

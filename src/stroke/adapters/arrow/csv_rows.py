@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stroke.application.predictions.cells import split, trimmed
+from stroke.application.predictions.file_rows import TextLimits
 from stroke.domain.errors import InvalidData
 
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 BLOCK_BYTES: Final = 2 * 1024 * 1024
-ROW_BYTES: Final = 1024 * 1024  # a longer row is a quote that nobody closed
+ROW_BYTES: Final = TextLimits().row  # a longer row is a quote that nobody closed
 BOM: Final = b"\xef\xbb\xbf"
 
 _NEWLINE, _RETURN, _QUOTE, _COMMA = b'\n\r",'
@@ -101,14 +102,20 @@ class RowReader:
     """Reads a CSV stream once: first its header, then its rows, a block at a time.
 
     Its first line is number ``first_line``. Holds at most a block and one row. Raises
-    ``InvalidData`` for a stream without a header, and for a row over ``ROW_BYTES``.
+    ``InvalidData`` for a stream without a header, and for a row over ``row_bytes``.
     """
 
     def __init__(
-        self, source: BufferedIOBase, *, block_bytes: int = BLOCK_BYTES, first_line: int = 1
+        self,
+        source: BufferedIOBase,
+        *,
+        block_bytes: int = BLOCK_BYTES,
+        first_line: int = 1,
+        row_bytes: int = ROW_BYTES,
     ) -> None:
         self._source = source
         self._block_bytes = block_bytes
+        self._row_bytes = row_bytes
         self._line = first_line
         self._rest = b""
         self.bytes_read = 0
@@ -123,7 +130,7 @@ class RowReader:
             rows, used = cut(self._rest, self._line, self.header.cells)
             self._line += self._rest.count(b"\n", 0, used)
             self._rest = self._rest[used:]
-            if len(self._rest) > ROW_BYTES or (at_end and self._rest):
+            if len(self._rest) > self._row_bytes or (at_end and self._rest):
                 raise InvalidData(
                     f"line {self._line}: the row that starts here does not end: "
                     "is a quote opened and never closed?"
@@ -133,7 +140,7 @@ class RowReader:
 
     def _header(self) -> HeaderRow:
         while (row := _walk_row(self._rest, len(BOM) * self._rest.startswith(BOM))) is None:
-            if len(self._rest) > ROW_BYTES:
+            if len(self._rest) > self._row_bytes:
                 raise InvalidData("the first line is no CSV header: it does not end")
             if not self._fill():
                 if not self._rest.removeprefix(BOM).strip() or self._rest.endswith(b"\n"):

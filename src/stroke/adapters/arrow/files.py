@@ -13,6 +13,7 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
 from stroke.adapters.arrow.bulk import BulkScoring
+from stroke.adapters.arrow.csv_rows import ROW_BYTES
 from stroke.adapters.arrow.formulas import neutral_batch, neutral_names
 from stroke.adapters.arrow.parquet_batches import MAX_DECODED_BYTES
 from stroke.adapters.arrow.tables import ScoredCsv, ScoredParquet, ScoredTable
@@ -24,6 +25,7 @@ from stroke.application.predictions.file_scoring import (
     OpenCsv,
     RejectedLine,
     ScoringTally,
+    add_counts,
 )
 from stroke.domain.errors import InvalidData
 
@@ -38,18 +40,22 @@ def score_file(
     model: ColumnarRiskModel,
     *,
     contributions: bool,
+    variants: bool = False,
     reject: Callable[[RejectedLine], object],
     advance: Callable[[int], object],
+    note: Callable[[str], object] = lambda _: None,
     open_csv: OpenCsv | None = None,
     max_decoded_bytes: int = MAX_DECODED_BYTES,
+    row_bytes: int = ROW_BYTES,
     workers: int = 2,
 ) -> ScoringTally:
     """Score the file ``source`` and write it to ``sink``, in its order.
 
     ``reject`` gets every row that is not scored, by the line it starts on, of Parquet by its
-    number from 1; ``advance`` how many bytes of the file are done. ``open_csv`` opens a file that
-    is not Parquet; without it, that must be plain CSV. ``max_decoded_bytes`` bounds what Parquet
-    may unpack to at once. Raises ``InvalidData``.
+    number from 1; ``advance`` how many bytes of the file are done; ``note`` what of a Parquet file
+    is read in a way that its owner may not expect. ``open_csv`` opens a file that is not Parquet;
+    without it, that must be plain CSV. ``max_decoded_bytes`` bounds what Parquet may unpack to at
+    once, and ``row_bytes`` a row of CSV. Raises ``InvalidData``.
     """
     open_csv = open_csv or plain_csv
 
@@ -58,27 +64,41 @@ def score_file(
         return _write(table, writer, reject=reject, advance=advance, workers=workers)
 
     if Format.of_input(source) is Format.PARQUET:
-        return write(
-            ScoredParquet(
-                source, model, contributions=contributions, max_decoded_bytes=max_decoded_bytes
-            )
+        parquet = ScoredParquet(
+            source,
+            model,
+            contributions=contributions,
+            variants=variants,
+            max_decoded_bytes=max_decoded_bytes,
         )
+        for said in parquet.notes:
+            note(said)
+        return write(parquet)
     with open_csv(source) as text:
         # What is read here may be another text than the file: how far that is, the file says.
         read = advance
         advance = lambda _: read(text.position())  # noqa: E731
         if into is Format.PARQUET:
-            table = ScoredCsv(text.stream, model, contributions=contributions, first_line=text.line)
+            table = ScoredCsv(
+                text.stream,
+                model,
+                contributions=contributions,
+                variants=variants,
+                first_line=text.line,
+                row_bytes=row_bytes,
+            )
             return write(table)
         bulk = BulkScoring(
             text.stream,
             model=model,
             contributions=contributions,
+            variants=variants,
             workers=workers,
             first_line=text.line,
+            row_bytes=row_bytes,
         )
         tally = bulk.run(sink.write, reject, advance)
-        return ScoringTally(tally.rows, tally.scored, tally.rejected)
+        return ScoringTally(tally.rows, tally.scored, tally.rejected, tally.variants)
 
 
 @contextmanager
@@ -107,6 +127,7 @@ def _write(
             counts.rows += piece.rows
             counts.scored += piece.scored.num_rows
             counts.rejected += len(piece.rejects)
+            add_counts(counts.variants, piece.variants)
             for rejected in piece.rejects:
                 reject(rejected)
             advance(piece.end)

@@ -8,6 +8,7 @@ so few rows at a time that a batch stays small.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -37,6 +38,15 @@ class _Chunk(NamedTuple):
     longest: float
     average: float
     total: float
+
+
+@contextmanager
+def readable_parquet(path: Path) -> Iterator[None]:
+    """Raise ``InvalidData`` where what is done inside finds that the file cannot be read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidData(f"{path} cannot be read as a Parquet file: is it one, whole?") from error
 
 
 def opened_parquet(path: Path) -> pq.ParquetFile:

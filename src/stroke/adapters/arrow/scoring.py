@@ -46,28 +46,38 @@ def lines(
     newline: bytes,
     ids: list[int] | None = None,
     contributions: bool = False,
+    variants: bool = False,
 ) -> pa.Buffer:
     """Return the ``kept`` rows' text with neutral cells, each with its score and ``newline``.
 
     The cells added are probability (shortest text that reads back as the same number), risk
     category, the names of the strongest factors joined by ``;``, the model's version, with
-    ``contributions`` those and their baseline, and with ``ids`` the stored prediction's id.
+    ``variants`` the name of its variant, with ``contributions`` those and their baseline, and with
+    ``ids`` the stored prediction's id.
     """
-    last = ids is None and not contributions
+    last = not (ids is not None or contributions or variants)
     endings = _endings(scores.features, model.version, newline if last else b"")
     cells = [
         copied_rows(_texts(rows).take(pa.array(2 * kept)), rows, kept),
         _shortest(scores.probability),
         endings.take(pa.array(factor_codes(scores, scores.categories(model)))),
     ]
+    if variants:
+        cells.append(variant_names(scores, model))
     if contributions:
         cells += [_shortest(np.ascontiguousarray(part)) for part in scores.log_odds.T]
         cells.append(_shortest(scores.baseline_log_odds))
-        if ids is None:
-            cells[-1] = pc.binary_join_element_wise(cells[-1], newline.decode(), "")
     if ids is not None:
-        cells.append(pa.array([f"{number}{newline.decode()}" for number in ids], pa.string()))
+        cells.append(pa.array([str(number) for number in ids], pa.string()))
+    if not last:
+        cells[-1] = pc.binary_join_element_wise(cells[-1], newline.decode(), "")
     return _content(pc.binary_join_element_wise(*cells, ","))
+
+
+def variant_names(scores: Scores, model: ModelDescription) -> pa.StringArray:
+    """Return the name of the variant that scored each patient."""
+    names = pa.array([variant.name for variant in model.variants], pa.string())
+    return names.take(pa.array(scores.variant))
 
 
 def strongest(log_odds: Floats) -> list[Indices]:

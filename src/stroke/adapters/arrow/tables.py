@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
@@ -19,7 +18,7 @@ from stroke.adapters.arrow.batches import BatchScoring
 from stroke.adapters.arrow.csv_cells import split
 from stroke.adapters.arrow.csv_columns import judge_rows
 from stroke.adapters.arrow.csv_header import Header, names_of
-from stroke.adapters.arrow.csv_rows import Mask, RowReader, Rows
+from stroke.adapters.arrow.csv_rows import ROW_BYTES, Mask, RowReader, Rows
 from stroke.adapters.arrow.formulas import restored_batch
 from stroke.adapters.arrow.ordered_map import map_ahead
 from stroke.adapters.arrow.parquet_batches import (
@@ -27,28 +26,38 @@ from stroke.adapters.arrow.parquet_batches import (
     MAX_DECODED_BYTES,
     bounded_batches,
     opened_parquet,
+    readable_parquet,
 )
 from stroke.application.predictions.batch_scoring import ScoredBatch
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.predictions.file_scoring import RejectedLine
+from stroke.application.predictions.scored_columns import earlier_scores, replaced
 from stroke.domain.errors import InvalidData
 
 _BATCH_ROWS: Final = BATCH_ROWS
 
 
 class Piece(NamedTuple):
-    """A part of a file: its scored rows, how many it had, and where it ends in the file's bytes."""
+    """A part of a file: its scored rows, how many it had, and where it ends in the file's bytes.
+
+    ``variants`` says how many of the rows each variant of the model scored.
+    """
 
     scored: pa.RecordBatch
     rows: int
     rejects: Sequence[RejectedLine]
     end: int
+    variants: Mapping[str, int]
 
 
 class ScoredTable(Protocol):
-    """Scores a file's rows. ``schema`` is that of the scored ones."""
+    """Scores a file's rows. ``schema`` is that of the scored ones.
+
+    ``notes`` say what of the file is read in a way that its owner may not expect.
+    """
 
     schema: pa.Schema
+    notes: Sequence[str] = ()
 
     @abstractmethod
     def pieces(self, *, workers: int) -> Iterator[Piece]:
@@ -64,30 +73,37 @@ class ScoredParquet(ScoredTable):
         model: ColumnarRiskModel,
         *,
         contributions: bool,
+        variants: bool = False,
         max_decoded_bytes: int = MAX_DECODED_BYTES,
     ) -> None:
         self._path = path
         self._max_decoded_bytes = max_decoded_bytes
-        with _readable(path):
+        with readable_parquet(path):
             self._file = opened_parquet(path)
             schema = self._file.schema_arrow
-        self._scoring = BatchScoring(schema, model, contributions=contributions)
+        self._earlier = [schema.field(at).name for at in earlier_scores(schema.names)]
+        for name in self._earlier:
+            schema = schema.remove(schema.get_field_index(name))
+        if self._earlier:
+            self.notes = (replaced(str(path)),)
+        self._scoring = BatchScoring(schema, model, contributions=contributions, variants=variants)
         self.schema = self._scoring.schema
 
     def pieces(self, *, workers: int) -> Iterator[Piece]:
         size, total, first = self._path.stat().st_size, self._file.metadata.num_rows, 0
-        with _readable(self._path), self._file:
+        with readable_parquet(self._path), self._file:
             batches = bounded_batches(
                 self._path, self._file, max_decoded_bytes=self._max_decoded_bytes, rows=_BATCH_ROWS
             )
 
-            def scored(batch: pa.RecordBatch) -> tuple[int, ScoredBatch]:
-                return batch.num_rows, self._scoring.score(batch)
+            def scored(batch: pa.RecordBatch) -> tuple[int, ScoredBatch, dict[str, int]]:
+                kept = batch.drop_columns(self._earlier) if self._earlier else batch
+                return batch.num_rows, *self._scoring.score_and_count(kept)
 
-            for count, (rows, bad) in map_ahead(scored, batches, workers=workers):
+            for count, (rows, bad), variants in map_ahead(scored, batches, workers=workers):
                 named = [RejectedLine(first + row.place + 1, row.reason) for row in bad]
                 first += count
-                yield Piece(rows, count, named, size * first // total)
+                yield Piece(rows, count, named, size * first // total, variants)
 
 
 class ScoredCsv(ScoredTable):
@@ -102,30 +118,39 @@ class ScoredCsv(ScoredTable):
         model: ColumnarRiskModel,
         *,
         contributions: bool,
+        variants: bool = False,
         first_line: int = 1,
+        row_bytes: int = ROW_BYTES,
     ) -> None:
-        self._reader = RowReader(source, first_line=first_line)
+        self._reader = RowReader(source, first_line=first_line, row_bytes=row_bytes)
         self._names = names_of(self._reader.header.text)
         self._header = Header.parse(
             self._reader.header.text,
             store=False,
+            added=(),  # the scoring of its batches says what is in the way
             may_be_missing=model.description.may_be_missing,
         )
         if len(set(self._names)) < len(self._names):
             raise InvalidData("columns of the same name: a table cannot hold them, rename them")
         texts = pa.schema([pa.field(name, pa.string()) for name in self._names])
-        self._scoring = BatchScoring(texts, model, contributions=contributions, numbers=True)
+        self._scoring = BatchScoring(
+            texts, model, contributions=contributions, numbers=True, variants=variants
+        )
         self.schema = self._scoring.schema
 
     def pieces(self, *, workers: int) -> Iterator[Piece]:
         # The reader is ahead of what is scored by some blocks; that is near enough for a bar.
-        for rows, scored, rejects in map_ahead(self._score, self._reader, workers=workers):
-            yield Piece(scored, len(rows), rejects, self._reader.bytes_read)
+        for rows, rejects, (scored, by_variant) in map_ahead(
+            self._score, self._reader, workers=workers
+        ):
+            yield Piece(scored, len(rows), rejects, self._reader.bytes_read, by_variant)
 
-    def _score(self, rows: Rows) -> tuple[Rows, pa.RecordBatch, Sequence[RejectedLine]]:
+    def _score(
+        self, rows: Rows
+    ) -> tuple[Rows, Sequence[RejectedLine], tuple[pa.RecordBatch, dict[str, int]]]:
         read, fit, _, rejects = judge_rows(rows, self._header)
         if not fit.any():
-            return rows, self._scoring.nothing, rejects
+            return rows, rejects, (self._scoring.nothing, {})
         text = _text(rows, fit)
         table = pacsv.read_csv(
             pa.BufferReader(text),
@@ -138,15 +163,7 @@ class ScoredCsv(ScoredTable):
             ),
         ).combine_chunks()
         kept = restored_batch(table.to_batches()[0])
-        return rows, self._scoring.add_scores(kept, read, fit), rejects
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidData(f"{path} cannot be read as a Parquet file: is it one, whole?") from error
+        return rows, rejects, self._scoring.add_scores(kept, read, fit)
 
 
 def _text(rows: Rows, fit: Mask) -> bytes:

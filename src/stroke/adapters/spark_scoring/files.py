@@ -30,6 +30,7 @@ from stroke.adapters.spark_scoring.tasks import (
 from stroke.application.predictions import cells
 from stroke.application.predictions.batch_scoring import ScoringOptions
 from stroke.application.predictions.cells import FORMULA, NO_VALUE, NUMBER_CELL
+from stroke.application.predictions.scored_columns import earlier_scores
 from stroke.domain.errors import InvalidData
 
 _REJECTS: Final = "file STRING, row BIGINT, reason STRING"
@@ -46,6 +47,7 @@ def score_files(
     model: Path,
     parts: WorkerParts,
     contributions: bool = False,
+    variants: bool = False,
 ) -> dict[str, Any]:
     """Score Parquet files, or CSV if the name ends in ``.csv``, from ``source`` into ``output``.
 
@@ -58,9 +60,10 @@ def score_files(
     check_apart(source, output, rejects)
     served = parts.load(model)
     given = _read(spark, source)
+    given = given.drop(*[given.columns[at] for at in earlier_scores(given.columns)])
     plain = given.drop(TORN)
     typed = _is_csv(source) and not _is_csv(output)
-    options = ScoringOptions(contributions, numbers=typed)
+    options = ScoringOptions(contributions, numbers=typed, variants=variants)
     scoring = parts.scorer(plain.limit(0).toArrow().schema, served, options)
     fields = [_field(field) for field in scoring.schema]
     if not typed:

@@ -7,11 +7,18 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from stroke.application.predictions.cells import NUMERIC, key_of, known_names, trimmed
+from stroke.application.predictions.cells import (
+    NUMERIC,
+    check_columns,
+    key_of,
+    known_names,
+    trimmed,
+)
+from stroke.application.predictions.file_rows import TextLimits
 from stroke.domain.errors import InvalidData
 
 DELIMITERS: Final = ",;\t|"
-ROW_CHARACTERS: Final = 1024 * 1024  # a longer row is a quote that nobody closed
+ROW: Final = TextLimits().row
 
 _SEP: Final = re.compile(r'"?sep=(?P<delimiter>.)"?[,;\t|]*', re.IGNORECASE)
 _INSIDE: Final = re.compile(r'((?:[^"]|"")*+)"')
@@ -47,27 +54,36 @@ class Dialect:
     line: int
 
 
-def lines_of(pieces: Iterable[str], newline: str) -> Iterator[str]:
-    """Yield the lines of a text that comes in ``pieces``, without their ends."""
+def lines_of(pieces: Iterable[str], newline: str, *, longest: int = ROW) -> Iterator[str]:
+    """Yield the lines of a text that comes in ``pieces``, without their ends.
+
+    Raises ``InvalidData`` where a line has more than ``longest`` characters.
+    """
     rest = ""
     for piece in pieces:
         *lines, rest = (rest + piece).split(newline)
         yield from lines
-        if len(rest) > ROW_CHARACTERS:
-            raise InvalidData("a line of the file does not end: is it a text file?")
+        if len(rest) > longest:
+            raise InvalidData(
+                f"a line of the file is longer than {longest:,} characters "
+                "(STROKE_FILES_MAX_ROW_BYTES): is it a text file?"
+            )
     if rest:
         yield rest
 
 
-def rows_of(lines: Iterator[str], delimiter: str, *, line: int = 1) -> Iterator[RowText]:
+def rows_of(
+    lines: Iterator[str], delimiter: str, *, line: int = 1, longest: int = ROW
+) -> Iterator[RowText]:
     """Yield the rows of ``lines``, the first of which has the number ``line``.
 
     A quote opens at the start of a cell and nowhere else; what follows a closing quote belongs to
-    the cell. Raises ``InvalidData`` for a quote that nobody closes.
+    the cell. Raises ``InvalidData`` for a quote that nobody closes, or not within ``longest``
+    characters.
     """
     for text in lines:
         if '"' in text:
-            row = _quoted_row(text, lines, delimiter, line)
+            row = _quoted_row(text, lines, delimiter, line, longest)
         else:
             bare = text.removesuffix("\r")
             problem = "has a carriage return outside quotes" if "\r" in bare else None
@@ -76,7 +92,9 @@ def rows_of(lines: Iterator[str], delimiter: str, *, line: int = 1) -> Iterator[
         line += row.lines
 
 
-def _quoted_row(text: str, lines: Iterator[str], delimiter: str, line: int) -> RowText:
+def _quoted_row(
+    text: str, lines: Iterator[str], delimiter: str, line: int, longest: int
+) -> RowText:
     cells: list[str] = []
     quoted: set[int] = set()
     position, taken, outside = 0, 1, []
@@ -90,7 +108,7 @@ def _quoted_row(text: str, lines: Iterator[str], delimiter: str, line: int) -> R
                 pieces.append(text[position:])
                 size += len(pieces[-1])
                 following = next(lines, None)
-                if following is None or size > ROW_CHARACTERS:
+                if following is None or size > longest:
                     raise InvalidData(
                         f"line {line}: the row that starts here does not end: "
                         "is a quote opened and never closed?"
@@ -161,12 +179,7 @@ class Header:
 
     def check(self, needed: Iterable[str], known: Iterable[str]) -> None:
         """Raise ``InvalidData`` if a ``needed`` column is missing, or a ``known`` one twice."""
-        missing = [name for name in needed if name not in self.names]
-        if missing:
-            raise InvalidData(f"columns missing from the header: {', '.join(missing)}")
-        twice = [name for name in known if self.names.count(name) > 1]
-        if twice:
-            raise InvalidData(f"columns that stand twice in the header: {', '.join(twice)}")
+        check_columns(self.names, needed, known)
 
     def fitted(self, row: RowText) -> RowText:
         """Return ``row`` with as many cells as there are columns, and decimal points in numbers.

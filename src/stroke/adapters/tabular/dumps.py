@@ -4,6 +4,10 @@ A dump is read in the dialect of the database that it is from: that of MySQL and
 mysqldump, mydumper, Workbench, DataGrip), or SQLite's. The others are refused by name, because a
 string may mean something else there. Where a row is broken, reading goes on with the next
 place that is certainly the beginning of a row.
+
+A dump may say nothing of its database: editors write bare INSERTs. MySQL and SQLite then differ
+only where a backslash stands. Such a row is read both ways. The right way always reads it, so a row
+that can be read in one way only is read so; a row that means two things is refused.
 """
 
 from __future__ import annotations
@@ -23,16 +27,20 @@ from stroke.adapters.tabular.sql_text import (
     Short,
     bare_name,
 )
+from stroke.application.predictions.file_rows import DumpKind, TextLimits
 from stroke.domain.errors import InvalidData
 
 # Line of the statement, place in it, and the cells by column or what is wrong with them.
 DumpRow = tuple[int, int, "dict[str, object] | str"]
 
+LIMITS: Final = TextLimits()
+
 _TABLE: Final = "predictions"
+_Values = list[str | type[NotLiteral] | None]
+
+_DIALECTS: Final = {DumpKind.MYSQL: MYSQL, DumpKind.SQLITE: SQLITE}
 _HEAD: Final = 256 * 1024
 _CHUNK: Final = 1024 * 1024
-_ROW_CHARACTERS: Final = 16 * 1024 * 1024  # a longer row is a string that does not end
-_SKIPPED_CHARACTERS: Final = 64 * 1024 * 1024  # of a statement that is none of ours
 _RESUME_WITHIN: Final = 2 * 1024 * 1024
 _SURE: Final = 20  # rows that are read to be sure that reading can go on with them
 
@@ -64,7 +72,7 @@ _AFTER_ROWS: Final = re.compile(r"(?:ON|AS|RETURNING)\b", re.IGNORECASE)
 _NEXT_ROW: Final = re.compile(r"\)\s*,\s*(?=\()")
 _NAMES: Final = re.compile(NAME)
 
-# What only one kind of dump has, before its first row.
+# What only one kind of dump has, before its first row. What several have comes last.
 _SIGNS: Final = (
     (
         "PostgreSQL",
@@ -72,7 +80,19 @@ _SIGNS: Final = (
     ),
     ("SQL Server", r"^SET IDENTITY_INSERT|^GO\s*$|^USE \[|^SET ANSI_NULLS|^INSERT (INTO )?\["),
     ("Oracle", r"^REM INSERTING|^SET DEFINE OFF|\bVARCHAR2\b"),
-    ("SQLite", r"^PRAGMA |^BEGIN TRANSACTION;|\bAUTOINCREMENT\b|\bsqlite_sequence\b"),
+    (DumpKind.SQLITE, r"^PRAGMA |^BEGIN TRANSACTION;|\bAUTOINCREMENT\b|\bsqlite_sequence\b"),
+    ("PostgreSQL", r"^[ \t]*INSERT INTO public\."),
+    ("SQL Server", r"^[ \t]*INSERT INTO dbo\."),
+    (DumpKind.SQLITE, r"^[ \t]*INSERT INTO (?:main|temp)\."),
+    (
+        DumpKind.MYSQL,
+        r"`|/\*M?!|^-- (?:MySQL|MariaDB|Dumping)|^SET NAMES|^LOCK TABLES|\bENGINE\s*=|INTO \w+\.",
+    ),
+)
+_BOTH: Final = MYSQL._replace(name="MySQL or SQLite")
+_AMBIGUOUS: Final = (
+    "has a backslash, which MySQL and SQLite read differently, and the dump does not say which of "
+    "them wrote it: say it with --dump-of"
 )
 _REFUSED: Final = (
     "{name} is a dump of {kind}, whose strings stroke does not read: export the table "
@@ -80,15 +100,23 @@ _REFUSED: Final = (
 )
 
 
-def rows_of_dump(pieces: Iterable[str], *, name: str = "the dump") -> Iterator[DumpRow]:
+def rows_of_dump(
+    pieces: Iterable[str],
+    *,
+    name: str = "the dump",
+    limits: TextLimits = LIMITS,
+    kind: DumpKind | None = None,
+) -> Iterator[DumpRow]:
     """Return the rows that the dump inserts into ``predictions``, in its order.
 
     ``pieces`` are its text. An INSERT without a list of columns has those of the dump's CREATE
-    TABLE. What is not a literal is a problem of its row, and so is a row that is broken. Raises
-    ``InvalidData`` for a dump of a database whose dialect is not known here.
+    TABLE. What is not a literal is a problem of its row, and so is a row that is broken, or that
+    means two things. ``kind`` is the database that wrote the dump; without it, the dump says it
+    itself. Raises ``InvalidData`` for a dump of a database whose dialect is not known here, and
+    where nobody can say where a row ends.
     """
-    source = _Source(pieces)
-    dialect = _dialect_of(source.head(), name)
+    source = _Source(pieces, limits, name)
+    dialect = _DIALECTS[kind] if kind else _dialect_of(source.head(), name)
     columns: list[str] = []
     while (start := source.seek()) is not None:
         line = source.cut(start)
@@ -118,7 +146,7 @@ def _rows_of_insert(
     while True:
         place += 1
         try:
-            values, end, more = _row(source, dialect, position)
+            values, end, more = _row_in(source, dialect, position, len(names))
         except Broken:
             yield line, place, _BROKEN
             resumed = _resumed(source, dialect, position, len(names))
@@ -127,7 +155,9 @@ def _rows_of_insert(
                 return
             position = resumed
             continue
-        if not names:
+        if values is None:
+            yield line, place, _AMBIGUOUS
+        elif not names:
             yield line, place, "names no columns, and the dump has no CREATE TABLE before it"
         elif len(values) != len(names):
             yield line, place, f"has {len(values)} values for {len(names)} columns"
@@ -142,9 +172,32 @@ def _rows_of_insert(
             position = 0
 
 
-def _row(
-    source: _Source, dialect: Dialect, position: int
-) -> tuple[list[str | type[NotLiteral] | None], int, bool]:
+def _row_in(
+    source: _Source, dialect: Dialect, position: int, width: int
+) -> tuple[_Values | None, int, bool]:
+    """Return what ``_row`` does, in the one dialect that fits; no values where two of them do.
+
+    Raises ``Broken``, and ``InvalidData`` where it ends at two places.
+    """
+    if dialect is not _BOTH:
+        return _row(source, dialect, position)
+    found = []
+    for each in (MYSQL, SQLITE):
+        try:
+            row = _row(source, each, position)
+        except Broken:
+            continue
+        if width in (0, len(row[0])):
+            found.append(row)
+    if not found:
+        return _row(source, MYSQL, position)
+    (values, end, more), *others = found
+    if any((end, more) != other[1:] for other in others):
+        raise InvalidData(f"{source.name}: a row {_AMBIGUOUS}")
+    return None if any(values != other[0] for other in others) else values, end, more
+
+
+def _row(source: _Source, dialect: Dialect, position: int) -> tuple[_Values, int, bool]:
     """Return the values of the row at ``position``, where it ends, and if a row follows.
 
     Raises ``Broken`` where it is none, and where the dump ends inside it.
@@ -159,7 +212,7 @@ def _row(
                 return values, cursor.position, False
             return values, *_after(cursor)
         except Short:
-            too_long = len(source.text) - position > _ROW_CHARACTERS
+            too_long = len(source.text) - position > source.limits.dump_row
             if too_long or not source.read():
                 raise Broken from None
 
@@ -197,9 +250,7 @@ def _is_sure(source: _Source, dialect: Dialect, position: int, width: int) -> bo
     return True
 
 
-def _cells(
-    names: list[str], values: list[str | type[NotLiteral] | None]
-) -> dict[str, object] | str:
+def _cells(names: list[str], values: _Values) -> dict[str, object] | str:
     row: dict[str, object] = {}
     for name, value in zip(names, values, strict=True):
         if value is NotLiteral:
@@ -238,7 +289,7 @@ def _is_ours(table: str) -> bool:
 
 
 def _dialect_of(head: str, name: str) -> Dialect:
-    """Return the dialect that the text before the first row gives away; MySQL's if nothing does.
+    """Return the dialect that the text before the first row gives away, or ``_BOTH``.
 
     Only that text counts: what patients are called decides nothing.
     """
@@ -246,20 +297,22 @@ def _dialect_of(head: str, name: str) -> Dialect:
     before = head[: first.end()] if first else head
     for kind, signs in _SIGNS:
         if re.search(signs, before, re.MULTILINE):
-            if kind == "SQLite":
-                return SQLITE
+            if isinstance(kind, DumpKind):
+                return _DIALECTS[kind]
             raise InvalidData(_REFUSED.format(name=name, kind=kind))
     if first and re.search(r'INTO\s+"', first.group(), re.IGNORECASE):
         if "." in first.group():
             raise InvalidData(_REFUSED.format(name=name, kind="PostgreSQL"))
         return SQLITE
-    return MYSQL
+    return _BOTH
 
 
 class _Source:
     """The text of a dump: the part that is held, and on which line that part begins."""
 
-    def __init__(self, pieces: Iterable[str]) -> None:
+    def __init__(self, pieces: Iterable[str], limits: TextLimits, name: str) -> None:
+        self.name = name
+        self.limits = limits
         self._pieces = iter(pieces)
         self._line = 1
         self.text = ""
@@ -305,7 +358,7 @@ class _Source:
                     return found.start("start")
             opened = self.text.rfind("/*")
             keep = opened if opened > self.text.rfind("*/") else self.text.rfind("\n") + 1
-            if len(self.text) - keep > _SKIPPED_CHARACTERS:
+            if len(self.text) - keep > self.limits.statement:
                 keep = len(self.text)
             self.cut(keep)
             if not self.read():
@@ -314,7 +367,7 @@ class _Source:
     def statement_end(self, dialect: Dialect) -> int | None:
         """Return where the statement at the start of the text ends; None where it does not."""
         while (found := dialect.rest.match(self.text)) is None:
-            if len(self.text) > _SKIPPED_CHARACTERS or not self.read():
+            if len(self.text) > self.limits.statement or not self.read():
                 return None
         return found.end()
 

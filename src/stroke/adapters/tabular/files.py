@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BufferedIOBase
 from pathlib import Path
@@ -20,7 +20,7 @@ from stroke.adapters.tabular.delimited import (
     lines_of,
     rows_of,
 )
-from stroke.adapters.tabular.dumps import rows_of_dump
+from stroke.adapters.tabular.dumps import LIMITS, rows_of_dump
 from stroke.adapters.tabular.encodings import UTF8, decoded, encoding_of, is_torn
 from stroke.adapters.tabular.packing import (
     HEAD_BYTES,
@@ -30,8 +30,9 @@ from stroke.adapters.tabular.packing import (
     unpacked,
 )
 from stroke.application.predictions.cells import Cell, value_of
-from stroke.application.predictions.file_rows import FileRow, RowFile
+from stroke.application.predictions.file_rows import DumpKind, FileRow, RowFile, TextLimits
 from stroke.application.predictions.file_scoring import CsvText, without_packing
+from stroke.application.predictions.scored_columns import earlier_scores, replaced
 from stroke.domain.errors import InvalidData
 
 STDIN: Final = Path("-")
@@ -43,39 +44,44 @@ _DELIMITER_NAMES: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"
 
 
 @contextmanager
-def opened_csv(path: Path, known: Sequence[str]) -> Iterator[CsvText]:
+def opened_csv(path: Path, known: Sequence[str], limits: TextLimits = LIMITS) -> Iterator[CsvText]:
     """Open the table at ``path`` (``-`` is standard input) as CSV.
 
-    The ``known`` columns tell its dialect. Raises ``InvalidData`` for what is no table of text, by
-    its name, and where its encoding could be several.
+    The ``known`` columns tell its dialect. The scores of an earlier run are left out. Raises
+    ``InvalidData`` for what is no table of text, by its name, and where its encoding could be
+    several.
     """
-    with _opened(path) as text:
+    with _opened(path, limits) as text:
         dialect, header = text.header(known)
+        earlier = frozenset(earlier_scores(header.texts))
         plain = (
             text.encoding.codec == "utf-8"
             and dialect == Dialect(",", "\n", 1)
             and not header.has_surplus
             and not text.has_quoted_commas
+            and not earlier
         )
         if plain:
             yield CsvText(text.raw(), 1, text.size, text.position)
         else:
             pieces = (
                 piece.encode("utf-8", "surrogateescape")
-                for piece in _translated(text, dialect, known)
+                for piece in _translated(text, dialect, known, earlier)
             )
-            notes = text.notes(dialect)
+            notes = (*text.notes(dialect), *([replaced(text.name)] if earlier else []))
             stream = text_stream(pieces)
             yield CsvText(stream, dialect.line, text.size, text.position, notes)
 
 
 @contextmanager
-def opened_rows(path: Path, known: Sequence[str], needed: Sequence[str]) -> Iterator[RowFile]:
+def opened_rows(
+    path: Path, known: Sequence[str], needed: Sequence[str], limits: TextLimits = LIMITS
+) -> Iterator[RowFile]:
     """Open the table at ``path`` row by row; its header must have the ``needed`` columns.
 
     Raises ``InvalidData`` where it has not, and for files that cannot be read.
     """
-    with _opened(path) as text:
+    with _opened(path, limits) as text:
         dialect, header = text.header(known)
         header.check(needed, known)
         rows = _file_rows(text, dialect, known)
@@ -83,20 +89,26 @@ def opened_rows(path: Path, known: Sequence[str], needed: Sequence[str]) -> Iter
 
 
 @contextmanager
-def opened_import(path: Path, known: Sequence[str]) -> Iterator[RowFile]:
+def opened_import(
+    path: Path,
+    known: Sequence[str],
+    limits: TextLimits = LIMITS,
+    dump_of: DumpKind | None = None,
+) -> Iterator[RowFile]:
     """Open rows of the table ``predictions`` by the file's name: a dump (``.sql``) or a table.
 
-    Both may be packed. Raises ``InvalidData`` for other names, and as ``opened_rows`` does.
+    Both may be packed. ``dump_of`` is the database that wrote a dump which does not say it. Raises
+    ``InvalidData`` for other names, and as ``opened_rows`` does.
     """
     kind = without_packing(path).suffix.lower()
     if kind == ".sql":
-        with _opened(path) as text:
-            yield RowFile(_dump_rows(text), text.size, text.position)
+        with _opened(path, limits) as text:
+            yield RowFile(_dump_rows(text, dump_of), text.size, text.position)
     elif kind in _DELIMITED:
-        with opened_rows(path, known, ("id",)) as rows:
+        with opened_rows(path, known, ("id",), limits) as rows:
             yield rows
     else:
-        with _opened(path):  # a workbook or the like is named, whatever its name is
+        with _opened(path, limits):  # a workbook or the like is named, whatever its name is
             raise InvalidData(
                 f"{path.name} is neither .sql nor .csv: the end of its name says what a file is"
             )
@@ -105,7 +117,10 @@ def opened_import(path: Path, known: Sequence[str]) -> Iterator[RowFile]:
 class _Text:
     """An open text file: what it begins with, its encoding, and its bytes (once)."""
 
-    def __init__(self, path: Path, head: bytes, stream: Replayed, raw: BinaryIO) -> None:
+    def __init__(
+        self, path: Path, head: bytes, stream: Replayed, raw: BinaryIO, limits: TextLimits
+    ) -> None:
+        self.limits = limits
         self.name = "standard input" if path == STDIN else str(path)
         self._stream = stream
         whole: Iterable[bytes] = [head]
@@ -124,7 +139,7 @@ class _Text:
 
     def header(self, known: Sequence[str]) -> tuple[Dialect, Header]:
         dialect = dialect_of(self.head, known)
-        lines = lines_of([self.head], dialect.newline)
+        lines = lines_of([self.head], dialect.newline, longest=self.limits.row)
         for _ in range(dialect.line - 1):
             next(lines)
         return dialect, Header(next(rows_of(lines, dialect.delimiter)).cells, known)
@@ -189,7 +204,7 @@ class _Again:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Text]:
+def _opened(path: Path, limits: TextLimits) -> Iterator[_Text]:
     name = "standard input" if path == STDIN else str(path)
     try:
         with ExitStack() as stack:
@@ -198,7 +213,7 @@ def _opened(path: Path) -> Iterator[_Text]:
             else:
                 raw = stack.enter_context(path.open("rb"))
             head, stream = stack.enter_context(unpacked(name, raw))
-            yield _Text(path, head, stream, raw)
+            yield _Text(path, head, stream, raw, limits)
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
@@ -207,10 +222,11 @@ def _opened(path: Path) -> Iterator[_Text]:
 
 def _rows(text: _Text, dialect: Dialect, known: Sequence[str]) -> tuple[Header, Iterator[RowText]]:
     """Return the header, and the rows below it as the file has them."""
-    lines = lines_of(text.pieces(), dialect.newline)
+    longest = text.limits.row
+    lines = lines_of(text.pieces(), dialect.newline, longest=longest)
     for _ in range(dialect.line - 1):
         next(lines)
-    rows = rows_of(lines, dialect.delimiter, line=dialect.line)
+    rows = rows_of(lines, dialect.delimiter, line=dialect.line, longest=longest)
     return Header(next(rows).cells, known), rows
 
 
@@ -234,10 +250,16 @@ def _file_rows(text: _Text, dialect: Dialect, known: Sequence[str]) -> Iterator[
         yield FileRow(row.line, 1, cells)
 
 
-def _translated(text: _Text, dialect: Dialect, known: Sequence[str]) -> Iterator[str]:
-    """Yield the file as CSV: each row on the line that it was on, blank ones as empty lines."""
+def _translated(
+    text: _Text, dialect: Dialect, known: Sequence[str], without: Collection[int]
+) -> Iterator[str]:
+    """Yield the file as CSV: each row on the line that it was on, blank ones as empty lines.
+
+    The columns at the places ``without`` are left out.
+    """
     header, rows = _rows(text, dialect, known)
-    yield as_csv(header.texts) + "\n"
+    kept = [at for at in range(header.width) if at not in without]
+    yield as_csv([header.texts[at] for at in kept]) + "\n"
     gathered: list[str] = []
     for row in rows:
         if row.is_blank:
@@ -245,15 +267,29 @@ def _translated(text: _Text, dialect: Dialect, known: Sequence[str]) -> Iterator
         else:
             # What has a problem is written as it is, and refused where the CSV is read.
             fitted = header.fitted(row)
-            gathered.append(as_csv(fitted.cells, fitted.quoted) + "\n")
+            gathered.append(as_csv(*_only(fitted, kept, header.width)) + "\n")
         if len(gathered) >= 4096:  # noqa: PLR2004 -- rows at a time
             yield "".join(gathered)
             gathered = []
     yield "".join(gathered)
 
 
-def _dump_rows(text: _Text) -> Iterator[FileRow]:
-    for line, place, cells in rows_of_dump(text.pieces(), name=text.name):
+def _only(row: RowText, kept: Sequence[int], width: int) -> tuple[list[str], Collection[int]]:
+    """Return the cells of ``row`` at the places ``kept`` of ``width``, and which are quoted.
+
+    A torn row stays torn: it must not fit because columns are left out.
+    """
+    if len(kept) == width:
+        return row.cells, row.quoted
+    if len(row.cells) != width:
+        return [*row.cells, *["?"] * (len(row.cells) == len(kept))], row.quoted
+    quoted = [place for place, at in enumerate(kept) if at in row.quoted]
+    return [row.cells[at] for at in kept], quoted
+
+
+def _dump_rows(text: _Text, kind: DumpKind | None) -> Iterator[FileRow]:
+    found = rows_of_dump(text.pieces(), name=text.name, limits=text.limits, kind=kind)
+    for line, place, cells in found:
         if isinstance(cells, str):
             yield FileRow(line, place, problem=cells)
         elif text.encoding.codec != "utf-8" and not _is_ascii(cells.values()):

@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedIOBase
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 HEAD_BYTES: Final = 256 * 1024
 """So much of a file is looked at to tell what it is."""
 
+_PARQUET: Final = b"PAR1"
 _BLOCK: Final = 1024 * 1024
 _GZIP, _ZSTD, _BZIP2, _XZ, _ZIP = (
     b"\x1f\x8b",
@@ -40,7 +42,7 @@ _SAVE_AS: Final = "save the sheet as CSV (UTF-8)"
 # The first bytes of what people take for a table of text, what it is, and what to do.
 _OTHERS: Final = (
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook (.xls)", _SAVE_AS),
-    (b"PAR1", "a Parquet file", "`stroke score` reads it"),
+    (_PARQUET, "a Parquet file", "`stroke score` reads it"),
     (b"SQLite format 3\x00", "a SQLite database", "export the table as CSV"),
     (b"ARROW1", "an Arrow file", "write it as Parquet or CSV"),
     (b"Obj\x01", "an Avro file", "write it as Parquet or CSV"),
@@ -147,9 +149,13 @@ def unpacked(name: str, stream: BufferedIOBase | BinaryIO) -> Iterator[tuple[byt
         raise
 
 
-def is_parquet(head: bytes) -> bool:
-    """Return whether a file that begins with ``head`` is a Parquet file."""
-    return head.startswith(b"PAR1")
+def is_parquet_file(path: Path) -> bool:
+    """Return whether there is a Parquet file at ``path``, whatever its name is."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(len(_PARQUET)) == _PARQUET
+    except OSError:
+        return False
 
 
 def _damaged(name: str) -> InvalidData:

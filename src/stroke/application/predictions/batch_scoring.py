@@ -9,10 +9,14 @@ import pyarrow as pa
 
 
 class ScoringOptions(NamedTuple):
-    """``contributions`` adds those of each feature; ``numbers`` makes measurements numbers."""
+    """``contributions`` adds those of each feature; ``numbers`` makes measurements numbers.
+
+    ``variants`` adds the name of the model's variant that scored each row.
+    """
 
     contributions: bool = False
     numbers: bool = False
+    variants: bool = False
 
 
 class RejectedPlace(NamedTuple):

@@ -163,6 +163,16 @@ def known_names(names: Sequence[str], known: Iterable[str]) -> list[str]:
     return [spelled.get(key_of(name), name) for name in names]
 
 
+def check_columns(names: Sequence[str], needed: Iterable[str], known: Iterable[str]) -> None:
+    """Raise ``InvalidData`` if a ``needed`` column is not there, or a ``known`` one is twice."""
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise InvalidData(f"columns missing from the header: {', '.join(missing)}")
+    twice = [name for name in known if names.count(name) > 1]
+    if twice:
+        raise InvalidData(f"columns that stand twice in the header: {', '.join(twice)}")
+
+
 def split(row: str) -> list[Cell]:
     """Return the cells of ``row``, separated by commas; raises ``InvalidData``.
 

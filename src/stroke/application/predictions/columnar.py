@@ -35,6 +35,11 @@ class Scores:
         counted: NDArray[np.int64] = above.sum(axis=1)
         return counted
 
+    def by_variant(self, model: ModelDescription) -> dict[str, int]:
+        """Return how many patients each variant scored, by its name; those that scored none too."""
+        counts = np.bincount(self.variant, minlength=len(model.variants)).tolist()
+        return {each.name: n for each, n in zip(model.variants, counts, strict=True)}
+
 
 class ColumnarRiskModel(Protocol):
     """A risk model that takes columns. Safe to call from several threads."""

@@ -4,6 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class DumpKind(StrEnum):
+    """The databases whose dumps are read."""
+
+    MYSQL = "mysql"
+    SQLITE = "sqlite"
+
+
+class TextLimits(NamedTuple):
+    """What a text may have, in characters: more is taken for a quote that nobody closes.
+
+    ``row`` is a row of a table, ``dump_row`` one of a dump, ``statement`` a statement of a dump
+    that is passed over.
+    """
+
+    row: int = 1024 * 1024
+    dump_row: int = 16 * 1024 * 1024
+    statement: int = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from io import BufferedIOBase
 from pathlib import Path
@@ -89,17 +89,19 @@ def without_packing(path: Path) -> Path:
 
 @dataclass(slots=True)
 class ScoringTally:
-    """How many rows were read, scored, and rejected."""
+    """How many rows were read, scored (by which ``variants`` of the model), and rejected."""
 
     rows: int = 0
     scored: int = 0
     rejected: int = 0
+    variants: dict[str, int] = field(default_factory=dict)
 
     def __add__(self, other: ScoringTally) -> ScoringTally:
         return ScoringTally(
             self.rows + other.rows,
             self.scored + other.scored,
             self.rejected + other.rejected,
+            add_counts(dict(self.variants), other.variants),
         )
 
 
@@ -112,3 +114,11 @@ class ScoringProgress:
     rejected: int = 0
     stored: int = 0
     next_line: int = 1
+    variants: dict[str, int] = field(default_factory=dict)
+
+
+def add_counts(counts: dict[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    """Add ``more`` to ``counts``, name by name, and return them."""
+    for name, count in more.items():
+        counts[name] = counts.get(name, 0) + count
+    return counts

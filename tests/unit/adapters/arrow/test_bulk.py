@@ -56,7 +56,7 @@ def test_each_row_gets_the_score_that_the_model_gives_its_patient() -> None:
         assert row["risk_category"] == expected.category
         assert row["contributing_factors"] == ";".join(expected.factors)
         assert row["model_version"] == "fake-1"
-    assert scored.tally == ScoringProgress(rows=3, scored=3, next_line=5)
+    assert scored.tally == ScoringProgress(rows=3, scored=3, next_line=5, variants={"full": 3})
 
 
 @pytest.mark.parametrize("storing", [False, True])
@@ -193,7 +193,9 @@ def test_stored_rows_are_the_patients_in_order_and_carry_their_ids() -> None:
     assert [person.age for person in stored] == [0, 1, 2, 3, 4, 11]
     assert [row["prediction_id"] for row in scored.rows] == list("123456")
     assert [row["name"] for row in scored.rows] == [person.name for person in stored]
-    assert scored.tally == ScoringProgress(rows=7, scored=6, rejected=1, stored=6, next_line=9)
+    assert scored.tally == ScoringProgress(
+        rows=7, scored=6, rejected=1, stored=6, next_line=9, variants={"full": 6}
+    )
 
 
 def test_each_transaction_takes_a_batch_of_bounded_size() -> None:

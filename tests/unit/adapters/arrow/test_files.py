@@ -60,7 +60,7 @@ def test_parquet_goes_to_parquet_with_its_columns_as_they_were(tmp_path: Path) -
     assert table.select(given.schema.names) == given
     assert table.schema.names == [*given.schema.names, *ADDED]
     assert table.column("probability").null_count == 0
-    assert (done.counts, done.rejects) == (ScoringTally(100, 100, 0), [])
+    assert (done.counts, done.rejects) == (ScoringTally(100, 100, 0, {"full": 100}), [])
     assert done.done[-1] == source.stat().st_size
 
 
@@ -76,7 +76,7 @@ def test_rejected_rows_are_named_by_their_number_in_the_file(
         (3, "bmi must be a number"),
         (8, "age must be 0 to 120 years"),
     ]
-    assert done.counts == ScoringTally(10, 8, 2)
+    assert done.counts == ScoringTally(10, 8, 2, {"full": 8})
     assert done.table.column("age").to_pylist() == [40, 41, 43, 44, 45, 46, 48, 49]
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stroke.adapters.tabular.dumps import DumpRow, rows_of_dump
+from stroke.application.predictions.file_rows import DumpKind, TextLimits
 from stroke.domain.errors import InvalidData
 
 CREATE = """\
@@ -22,6 +23,9 @@ CREATE TABLE `predictions` (
 ) ENGINE=InnoDB AUTO_INCREMENT=9 DEFAULT CHARSET=utf8mb4;
 LOCK TABLES `predictions` WRITE;
 """
+
+
+MYSQL = "/*!40101 SET NAMES utf8mb4 */;\n"
 
 
 def rows(dump: str) -> list[DumpRow]:
@@ -79,7 +83,7 @@ def test_a_column_list_of_the_insert_counts_more() -> None:
 def test_a_literal_is_what_mysql_would_read(literal: str, value: str) -> None:
     insert = "INSERT INTO predictions (id, name) VALUES (1, {});\n"
 
-    assert names(insert.format(literal)) == [value]
+    assert names(MYSQL + insert.format(literal)) == [value]
 
 
 def test_a_statement_may_go_over_lines_and_a_text_too() -> None:
@@ -285,3 +289,119 @@ def test_warnings_and_triggers_in_a_dump_are_passed_over() -> None:
         "INSERT INTO predictions (id) VALUES (2);\n"
     )
     assert [cells for _, _, cells in rows(dump)] == [{"id": "1"}, {"id": "2"}]
+
+
+BARE = "INSERT INTO predictions (id, name, age) VALUES "
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        MYSQL,
+        "-- MySQL dump 10.13\n",
+        "-- MariaDB dump 10.19\n",
+        "SET NAMES utf8mb4;\n",
+        "LOCK TABLES predictions WRITE;\n",
+        "CREATE TABLE predictions (id int, name text, age double) ENGINE=InnoDB;\n",
+    ],
+)
+def test_a_dump_that_gives_mysql_away_is_read_as_mysql_reads_it(head: str) -> None:
+    assert names(head + BARE + r"(1,'C:\\new',2);") == [r"C:\new"]
+
+
+@pytest.mark.parametrize("table", ["`predictions`", "stroke_predictions.predictions"])
+def test_so_does_how_the_table_is_named(table: str) -> None:
+    assert names(BARE.replace("predictions", table) + r"(1,'C:\\new',2);") == [r"C:\new"]
+
+
+@pytest.mark.parametrize("table", ["main.predictions", '"predictions"'])
+def test_a_name_of_sqlite_makes_it_sqlites(table: str) -> None:
+    assert names(BARE.replace("predictions", table) + r"(1,'C:\\new',2);") == [r"C:\\new"]
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"), [("public.predictions", "PostgreSQL"), ("dbo.predictions", "SQL Server")]
+)
+def test_the_schemas_of_other_databases_are_refused_by_name(table: str, kind: str) -> None:
+    with pytest.raises(InvalidData, match=f"dump of {kind}"):
+        rows(BARE.replace("predictions", table) + "(1,'a',2);")
+
+
+def test_bare_inserts_without_a_backslash_mean_the_same_everywhere() -> None:
+    assert names(BARE + "(1,'O''Brien',2),(2,NULL,3);") == ["O'Brien", None]
+
+
+def test_a_row_that_only_one_database_can_have_written_is_read_as_that_one_reads_it() -> None:
+    assert names(BARE + r"(1,'it\'s',2);") == ["it's"]
+    assert names(BARE + "(1,'C:\\',2);\n" + BARE + "(2,'a',2);") == ["C:\\", "a"]
+
+
+@pytest.mark.parametrize("text", [r"C:\new", r"back\\slash", r"{\"a\": 1}"])
+def test_a_row_that_means_two_things_is_refused_by_name_and_its_neighbours_are_read(
+    text: str,
+) -> None:
+    found = names(BARE + f"(1,'a',1),(2,'{text}',2),(3,'b',3);")
+
+    assert found[::2] == ["a", "b"]
+    assert "--dump-of" in str(found[1])
+    assert text not in str(found[1])
+
+
+def test_a_row_that_ends_at_two_places_ends_the_run() -> None:
+    with pytest.raises(InvalidData, match="--dump-of"):
+        names(BARE + "(1,'a\\',2),(2,',3);")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [(DumpKind.MYSQL, r"C:\new"), (DumpKind.SQLITE, r"C:\\new")]
+)
+def test_who_says_the_database_is_believed(kind: DumpKind, name: str) -> None:
+    [(_, _, cells)] = rows_of_dump([BARE + r"(1,'C:\\new',2);"], kind=kind)
+    assert isinstance(cells, dict)
+    assert cells["name"] == name
+
+
+@given(st.lists(st.text("',();\\\"`\n -ax", max_size=12), min_size=1, max_size=4), st.booleans())
+def test_no_row_of_bare_inserts_is_read_as_anything_but_what_was_written(
+    texts: list[str], of_mysql: bool
+) -> None:
+    def literal(text: str) -> str:
+        escaped = text.replace("\\", "\\\\") if of_mysql else text
+        return "'" + escaped.replace("'", "''") + "'"
+
+    dump = "".join(f"{BARE}({at},{literal(text)},{at});\n" for at, text in enumerate(texts))
+    try:
+        found = rows(dump)
+    except InvalidData:
+        return
+    for cells in cells_of(found):
+        assert cells["name"] == texts[int(str(cells["id"]))]
+        assert cells["age"] == cells["id"]
+
+
+def test_a_longer_row_than_the_setting_allows_is_rejected_and_the_next_one_is_read() -> None:
+    dump = BARE + f"(1,'{'x' * 4_000_000}',2);\n" + BARE + "(2,'a',2);\n"
+    limits = TextLimits(dump_row=1_000_000)
+
+    found = list(rows_of_dump(_pieces(dump), limits=limits))
+
+    assert [cells["id"] for cells in cells_of(found)] == ["2"]
+    assert found[0][2] == "is not a complete SQL statement"
+    assert len(cells_of(list(rows_of_dump(_pieces(dump))))) == 2
+
+
+def test_a_longer_statement_than_the_setting_allows_is_not_passed_over_as_a_whole() -> None:
+    other = "INSERT INTO other VALUES ('" + "x" * 2_000_000 + "\n"
+    dump = other + BARE + "(2,'a',2);\n" + "');\n"
+
+    assert rows_of_ids(dump, TextLimits(statement=1_000_000)) == ["2"]
+    assert rows_of_ids(dump, TextLimits()) == []
+
+
+def _pieces(dump: str) -> list[str]:
+    return [dump[at : at + 65_536] for at in range(0, len(dump), 65_536)]
+
+
+def rows_of_ids(dump: str, limits: TextLimits) -> list[object]:
+    found = list(rows_of_dump(_pieces(dump), limits=limits))
+    return [cells["id"] for cells in cells_of(found)]

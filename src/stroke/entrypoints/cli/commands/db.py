@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stroke.application.predictions.file_rows import DumpKind
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes, rejects_option
 from stroke.entrypoints.cli.terminal.output import print_notes, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
@@ -164,13 +165,20 @@ def copy(
 @app.command("import")
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A dump (.sql) or a CSV, also packed (.gz).")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A dump (.sql), a CSV, also packed (.gz), or a Parquet file."
+        ),
     ],
     *,
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite stored rows that differ.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count; store nothing.")] = False,
+    dump_of: Annotated[
+        DumpKind | None,
+        typer.Option(help="The database that wrote the dump, if the dump does not say it."),
+    ] = None,
     rejects: Annotated[
         Path | None, rejects_option("line, row, id and reason of each", "FILE.rejects.csv")
     ] = None,
@@ -190,7 +198,7 @@ def import_(
     stroke db import old.sql
     """  # noqa: D301
     rejects = rejects or file.with_suffix(".rejects.csv")
-    tally = _import(file, rejects, replace=replace, dry_run=dry_run)
+    tally = _import(file, rejects, dump_of, replace=replace, dry_run=dry_run)
     refused = tally.differing + tally.rejected
     summary = {**asdict(tally), "rejects": str(rejects) if refused else None, "dry_run": dry_run}
     typer.echo(json.dumps(summary) if as_json else _sentence(summary))
@@ -198,7 +206,9 @@ def import_(
         raise typer.Exit(1)
 
 
-def _import(file: Path, rejects: Path, *, replace: bool, dry_run: bool) -> ImportTally:
+def _import(
+    file: Path, rejects: Path, dump_of: DumpKind | None, *, replace: bool, dry_run: bool
+) -> ImportTally:
     import asyncio
 
     from stroke.container.imports import prediction_rows, table_import
@@ -206,7 +216,7 @@ def _import(file: Path, rejects: Path, *, replace: bool, dry_run: bool) -> Impor
     database = _database()
     with (
         ends_on_sigterm(),
-        prediction_rows(file) as source,
+        prediction_rows(file, dump_of) as source,
         RejectFile(rejects, ("line", "row", "id", "reason")) as refused,
         progress() as display,
     ):

@@ -18,6 +18,7 @@ from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.scoring_options import (
     ModelName,
+    Variants,
     container_of,
     refuse_same_file,
     sentence,
@@ -50,6 +51,7 @@ def predict(
         bool, typer.Option("--store", help="Also store the predictions in the database.")
     ] = False,
     model: ModelName = None,
+    variants: Variants = False,
     from_line: Annotated[
         int, typer.Option(min=1, metavar="LINE", help="Skip the rows before this line.")
     ] = 1,
@@ -64,7 +66,8 @@ def predict(
 
     The output (CSV in UTF-8) has the input's columns, untouched, and probability,
     risk_category, contributing_factors (up to three names, strongest first, joined by ";") and
-    model_version; with --store also prediction_id. The input needs the columns gender, age,
+    model_version; with --variants also model_variant, and with --store also prediction_id. The
+    scores of an earlier run are replaced. The input needs the columns gender, age,
     hypertension, heart_disease, avg_glucose_level, bmi and smoking_status; with --store also
     name, country and province. Other columns are copied. It may have semicolons or tabs, decimal
     commas, another encoding, and be packed (.gz): docs/files.md shows what is read.
@@ -88,7 +91,7 @@ def predict(
     with (
         ends_on_sigterm(),
         _storing(container, wanted=store) as storing,
-        patients_as_csv(source) as text,
+        patients_as_csv(source, container.settings().files) as text,
     ):
         tally = _score(
             container,
@@ -97,6 +100,7 @@ def predict(
             rejects=rejects,
             store=storing,
             from_line=from_line,
+            variants=variants,
         )
         version = container.model().description.version
     seconds = perf_counter() - started
@@ -122,10 +126,18 @@ def _score(
     rejects: Path,
     store: Store | None,
     from_line: int,
+    variants: bool,
 ) -> ScoringProgress:
     from stroke.container.scoring import bulk_scoring
 
-    bulk = bulk_scoring(container.model(), text, store=store, from_line=from_line)
+    bulk = bulk_scoring(
+        container.model(),
+        text,
+        store=store,
+        from_line=from_line,
+        variants=variants,
+        settings=container.settings().files,
+    )
     print_notes(text.notes)
     try:
         with (

@@ -20,6 +20,7 @@ from stroke.entrypoints.cli.terminal.output import opened, print_notes, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import (
     ModelName,
+    Variants,
     container_of,
     refuse_same_file,
     sentence,
@@ -47,6 +48,7 @@ class _Plan:
     folder: bool
     rejects: Path
     contributions: bool
+    variants: bool
 
 
 def score(
@@ -74,6 +76,7 @@ def score(
     contributions: Annotated[
         bool, typer.Option("--contributions", help="Add the contribution of each feature.")
     ] = False,
+    variants: Variants = False,
     model: ModelName = None,
     master: Master = None,
     as_json: AsJson = False,
@@ -82,10 +85,11 @@ def score(
 
     The output has the input's columns and, like that of `stroke predict`, probability,
     risk_category, contributing_factors (up to three names, joined by ";") and model_version; with
-    --contributions also log_odds_FEATURE for each feature, and baseline_log_odds: they sum to the
-    probability's logit. The input needs the columns gender, age, hypertension, heart_disease,
-    avg_glucose_level, bmi and smoking_status; other columns are copied. docs/files.md shows which
-    dialects and encodings of CSV are read.
+    --variants also model_variant, and with --contributions also log_odds_FEATURE for each feature,
+    and baseline_log_odds: they sum to the probability's logit. The input needs the columns gender,
+    age, hypertension, heart_disease, avg_glucose_level, bmi and smoking_status; other columns are
+    copied, and the scores of an earlier run are replaced. docs/files.md shows which dialects and
+    encodings of CSV are read.
 
     Bad rows are left out, and a side file lists them with reasons; the exit code is then 1. An
     output file is either complete or absent.
@@ -100,10 +104,18 @@ def score(
     with ends_on_sigterm():
         if engine is Engine.SPARK:
             summary = _with_spark(
-                source, output, rejects, model, master, contributions=contributions
+                source,
+                output,
+                rejects,
+                model,
+                master,
+                contributions=contributions,
+                variants=variants,
             )
         else:
-            plan = _plan(Path(source), Path(output), rejects, contributions=contributions)
+            plan = _plan(
+                Path(source), Path(output), rejects, contributions=contributions, variants=variants
+            )
             parts = container_of(model)
             summary = _here(plan, parts.model(), parts.settings().files)
     seconds = perf_counter() - started
@@ -125,6 +137,7 @@ def _with_spark(
     master: str | None,
     *,
     contributions: bool,
+    variants: bool,
 ) -> dict[str, object]:
     from stroke.config import PipelineSettings
     from stroke.container.spark_scoring import score_on_spark
@@ -136,11 +149,14 @@ def _with_spark(
         output,
         rejects=rejects,
         contributions=contributions,
+        variants=variants,
         master=master,
     )
 
 
-def _plan(source: Path, output: Path, rejects: str | None, *, contributions: bool) -> _Plan:
+def _plan(
+    source: Path, output: Path, rejects: str | None, *, contributions: bool, variants: bool
+) -> _Plan:
     side = Path(rejects) if rejects else source.with_suffix(".rejects.csv")
     if not source.exists():
         raise InvalidData(f"{source} is not there")
@@ -150,7 +166,7 @@ def _plan(source: Path, output: Path, rejects: str | None, *, contributions: boo
     formats = {Format.of_input(path) for path in files}
     if len(formats) > 1:
         raise InvalidData(f"{source} holds CSV and Parquet files: score them in turn")
-    return _Plan(files, formats.pop(), source.is_dir(), side, contributions)
+    return _Plan(files, formats.pop(), source.is_dir(), side, contributions, variants)
 
 
 def _of_folder(folder: Path, output: Path) -> dict[Path, Path]:
@@ -220,6 +236,7 @@ def _score_one(
             sink,
             into,
             contributions=plan.contributions,
+            variants=plan.variants,
             reject=lambda row: bad.add((path, *row)),
             advance=advance,
             note=lambda said: print_notes([said]),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stroke.domain.errors import InvalidData
+from stroke.domain.risk import FULL
 from stroke.entrypoints.cli.terminal.output import STDOUT
 
 if TYPE_CHECKING:
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 ModelName = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="A model's name, folder or .onnx file; see SAVED_MODEL."),
+]
+
+Variants = Annotated[
+    bool,
+    typer.Option(
+        "--variants", help="Add model_variant: which variant of the model scored the row."
+    ),
 ]
 
 
@@ -45,6 +53,15 @@ def sentence(summary: Mapping[str, object]) -> str:
     parts = [f"{summary['rows']:,} rows: {summary['scored']:,} scored"]
     if summary.get("stored"):
         parts.append(f"{summary['stored']:,} stored")
+    parts += [
+        f"{count:,} {name}"
+        for name, count in _variants(summary.get("variants")).items()
+        if count and name != FULL
+    ]
     rejected = f"{summary['rejected']:,} rejected"
     parts.append(rejected + (f" (see {summary['rejects']})" if summary["rejects"] else ""))
     return f"{', '.join(parts)}; {summary['rows_per_second']:,} rows/s"
+
+
+def _variants(counts: object) -> dict[str, int]:
+    return counts if isinstance(counts, dict) else {}
