@@ -70,7 +70,7 @@ def _text(name: str, value: object) -> str | None:
     if value is None or value != value:  # noqa: PLR0124 -- NaN is no value
         return None
     if isinstance(value, str):
-        # Only CSV has apostrophes before what a spreadsheet would run: here they are the text's own.
+        # Only CSV has apostrophes before what a spreadsheet would run: here they are text.
         return value_of(name, Cell(neutral(value), quoted=True, end=0))
     found = (text for kind, text in _TEXTS.items() if isinstance(value, kind))
     return next(found, str)(value)

@@ -53,14 +53,15 @@ def sentence(summary: Mapping[str, object]) -> str:
     parts = [f"{summary['rows']:,} rows: {summary['scored']:,} scored"]
     if summary.get("stored"):
         parts.append(f"{summary['stored']:,} stored")
-    parts += [
+    rejected = f"{summary['rejected']:,} rejected"
+    parts.append(rejected + (f" (see {summary['rejects']})" if summary["rejects"] else ""))
+    companions = ", ".join(
         f"{count:,} {name}"
         for name, count in _variants(summary.get("variants")).items()
         if count and name != FULL
-    ]
-    rejected = f"{summary['rejected']:,} rejected"
-    parts.append(rejected + (f" (see {summary['rejects']})" if summary["rejects"] else ""))
-    return f"{', '.join(parts)}; {summary['rows_per_second']:,} rows/s"
+    )
+    gaps = f"; {companions}" if companions else ""
+    return f"{', '.join(parts)}{gaps}; {summary['rows_per_second']:,} rows/s"
 
 
 def _variants(counts: object) -> dict[str, int]:
