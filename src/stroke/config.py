@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -242,7 +243,10 @@ class DatabaseSettings(_Settings):
     )
     pool_size: int = Field(5, ge=1, le=100)
     listing_connections: int = Field(
-        2, ge=1, le=100, description="how many connections listings may hold at a time"
+        2,
+        ge=1,
+        le=100,
+        description="how many connections of the pool listings may hold at a time: fewer than all",
     )
     connect_timeout_seconds: float = Field(5, gt=0)
     statement_timeout_seconds: float = Field(30, gt=0)
@@ -255,6 +259,22 @@ class DatabaseSettings(_Settings):
     trial_seconds: float = Field(
         10, ge=0, description="/health/ready writes a row and removes it when none was stored since"
     )
+
+    @model_validator(mode="after")
+    def _leave_connections(self) -> Self:
+        chosen = "listing_connections" in self.model_fields_set
+        if chosen and self.listing_connections > self.most_listings:
+            raise ValueError(
+                f"STROKE_DATABASE_LISTING_CONNECTIONS is {self.listing_connections}, and "
+                f"STROKE_DATABASE_POOL_SIZE is {self.pool_size}: with this pool, listings may hold "
+                f"{self.most_listings} at the most, and predictions need the others"
+            )
+        return self
+
+    @property
+    def most_listings(self) -> int:
+        """How many connections listings may be given: a pool of one is shared."""
+        return max(1, self.pool_size - 1)
 
     @property
     def sqlalchemy_url(self) -> URL:
@@ -659,7 +679,8 @@ def _explain(group: type[BaseSettings], error: ValidationError) -> str:
         field = str(problem["loc"][0]) if problem["loc"] else ""
         known_by_field = field in group.model_fields
         name = f"{prefix}{field}".upper() if known_by_field else field
-        problems.append(f"{name}: {problem['msg']}")
+        said = problem["msg"].removeprefix("Value error, ") if not name else problem["msg"]
+        problems.append(f"{name}: {said}" if name else said)
     return "; ".join(problems)
 
 

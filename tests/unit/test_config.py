@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from stroke.config import PipelineSettings, Settings
+from stroke.container.service import Container
 from stroke.domain.errors import InvalidSetting
 
 
@@ -226,3 +227,35 @@ def test_a_folder_gives_the_settings_that_its_files_are_called_after(
 
     given_by_file(tmp_path, monkeypatch, "MYSQL_USER", "by-its-own-name")
     assert url().startswith("mysql+asyncmy://by-its-own-name:p@")
+
+
+@pytest.mark.parametrize(("pool", "listings"), [(5, 5), (5, 100), (2, 2), (1, 2)])
+def test_listings_that_would_leave_predictions_no_connection_are_refused(
+    monkeypatch: pytest.MonkeyPatch, pool: int, listings: int
+) -> None:
+    monkeypatch.setenv("STROKE_DATABASE_POOL_SIZE", str(pool))
+    monkeypatch.setenv("STROKE_DATABASE_LISTING_CONNECTIONS", str(listings))
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.load()
+    assert str(caught.value) == (
+        f"STROKE_DATABASE_LISTING_CONNECTIONS is {listings}, and STROKE_DATABASE_POOL_SIZE is "
+        f"{pool}: with this pool, listings may hold {max(1, pool - 1)} at the most, and "
+        "predictions need the others"
+    )
+
+
+@pytest.mark.parametrize(("pool", "listings"), [(5, 4), (100, 99), (2, 1), (1, 1)])
+def test_listings_that_leave_a_connection_are_taken(
+    monkeypatch: pytest.MonkeyPatch, pool: int, listings: int
+) -> None:
+    monkeypatch.setenv("STROKE_DATABASE_POOL_SIZE", str(pool))
+    monkeypatch.setenv("STROKE_DATABASE_LISTING_CONNECTIONS", str(listings))
+    assert Settings.load().database.listing_connections == listings
+
+
+@pytest.mark.parametrize(("pool", "share"), [(1, 1), (2, 1), (3, 2), (100, 2)])
+def test_a_pool_of_any_size_is_taken_alone_and_leaves_what_it_can(
+    monkeypatch: pytest.MonkeyPatch, pool: int, share: int
+) -> None:
+    monkeypatch.setenv("STROKE_DATABASE_POOL_SIZE", str(pool))
+    assert Container(settings=Settings.load()).repository()._listings._value == share

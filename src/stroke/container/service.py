@@ -41,6 +41,11 @@ def _observed_engine(database: DatabaseSettings, registry: CollectorRegistry) ->
     return engine
 
 
+def _listing_connections(database: DatabaseSettings) -> int:
+    # Whoever made the pool smaller, and chose nothing here, means no more than all but one.
+    return min(database.listing_connections, database.most_listings)
+
+
 def _description(model: OnnxRiskModel) -> ModelDescription:
     return model.description
 
@@ -83,7 +88,7 @@ class Container(containers.DeclarativeContainer):
         statement_timeout=settings.provided.database.statement_timeout_seconds,
         check_timeout=settings.provided.database.ready_seconds,
         trial_interval=settings.provided.database.trial_seconds,
-        listing_connections=settings.provided.database.listing_connections,
+        listing_connections=providers.Callable(_listing_connections, settings.provided.database),
     )
     outcome_repository = providers.Singleton(
         SqlOutcomeRepository,
