@@ -1,4 +1,7 @@
-"""The service behind Debian's nginx, under a prefix: page, schema, and what "Try it out" sends."""
+"""The service behind Debian's nginx, under a prefix: page, schema, and what "Try it out" sends.
+
+Over HTTP step by step, and as Debian's Chromium does it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ import pytest
 import urllib3
 
 from builders.predictions import patient_json
+from components.browser import Page, browser
 from components.containers import free_port
 from components.processes import Service, wait_for
 from components.programs import program
@@ -101,6 +105,60 @@ def _the_page_works(page: str) -> None:
     answer = urllib3.request("POST", predict, json=patient_json(), retries=False)
     assert answer.status == 200
     assert answer.json()["prediction_id"] >= 1
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browser(tmp_path_factory.mktemp("browser")) as page:
+        yield page
+
+
+_PREDICT = "[id$='-predict_api_v1_predict_post']"
+_ANSWER = "document.querySelector('.live-responses-table tbody {}')?.innerText"
+
+
+def _try_it_out(page: Page, address: str) -> int:
+    """Send the example patient from the docs page at ``address``; return the prediction's id."""
+    page.open(f"{address}/docs")
+    page.click(f"{_PREDICT} .opblock-summary-control")
+    page.wait_for(f"document.querySelector(\"{_PREDICT} textarea\")?.value.includes('bmi')")
+    page.click(f"{_PREDICT} .execute")
+    status = page.wait_for(_ANSWER.format(".response-col_status"))
+    answer = page.run(_ANSWER.format(".response-col_description"))
+    assert status.split()[0] == "200", answer
+    asked = page.run("document.querySelector('.request-url pre').innerText")
+    assert asked == f"{address}/api/v1/predict"
+    assert page.faults == []
+    [stored] = re.findall(r'"prediction_id": (\d+)', answer)
+    return int(stored)
+
+
+@pytest.mark.parametrize("prefix", ["stroke", "kept"])
+def test_a_browser_tries_it_out_behind_a_prefix_that_a_trusted_proxy_names(
+    page: Page, trusting: str, prefix: str
+) -> None:
+    stored = _try_it_out(page, f"{trusting}/{prefix}")
+    row = urllib3.request("GET", f"{trusting}/{prefix}/api/v1/predictions/{stored}")
+    assert row.status == 200
+
+
+def test_a_browser_tries_it_out_behind_a_prefix_that_is_set(page: Page, tmp_path: Path) -> None:
+    with (
+        Service(tmp_path, STROKE_HTTP_ROOT_PATH="/stroke") as service,
+        nginx(tmp_path, service, forwards=False) as address,
+    ):
+        assert _try_it_out(page, f"{address}/stroke") == 1
+        assert _try_it_out(page, f"{service.url}/stroke") == 2
+
+
+def test_a_browser_finds_nothing_to_try_out_behind_a_prefix_that_nobody_names(
+    page: Page, tmp_path: Path
+) -> None:
+    with Service(tmp_path) as service, nginx(tmp_path, service, forwards=False) as address:
+        page.open(f"{address}/stroke/docs")
+        page.wait_for("document.readyState === 'complete'")
+        assert page.faults != []
+        assert page.run("document.querySelector('.opblock')") is None
 
 
 @pytest.mark.parametrize("prefix", ["stroke", "kept"])
