@@ -66,6 +66,10 @@ choose_images() {
     STROKE_PYSPARK_IMAGE=$(images/build.sh spark pyspark)
     export STROKE_SPARK_IMAGE STROKE_PYSPARK_IMAGE
   fi
+  if [[ $(setting COMPOSE_PROFILES) == *edge* ]]; then
+    STROKE_EDGE_IMAGE=$(images/build.sh edge)
+    export STROKE_EDGE_IMAGE
+  fi
   if [[ $(setting COMPOSE_PROFILES) == *monitoring* ]]; then
     STROKE_PROMETHEUS_IMAGE=$(setting STROKE_PROMETHEUS_IMAGE)
     : "${STROKE_PROMETHEUS_IMAGE:=$(images/build.sh prometheus)}"

@@ -25,6 +25,7 @@ AREAS: Final = {
             "test_database_copy",
             "test_drift_command",
             "test_drift_evidently",
+            "test_edge",
             "test_faults",
             "test_files_between_commands",
             "test_http_crowds",
