@@ -41,6 +41,7 @@ from stroke.domain.prediction import (
 from stroke.domain.risk import (
     Accuracy,
     Contribution,
+    Lacked,
     ModelDescription,
     ModelVariant,
     RiskAssessment,
@@ -48,6 +49,7 @@ from stroke.domain.risk import (
 )
 
 BASELINE = -3.0
+LACKED = Lacked(201, 40, 17.1)
 ACCURACY = Accuracy(100, 0.8, 0.81, 0.01, -0.01, 0.03)
 
 
@@ -76,6 +78,7 @@ class FakeRiskModel(RiskModel):
                     RiskBands(medium=0.03, high=0.3),
                     {"auc": {"value": 0.8, "low": 0.7, "high": 0.9}},
                     ACCURACY,
+                    LACKED if missing == ("bmi",) else None,
                 )
                 for count in range(len(self.may_be_missing))
                 for missing in combinations(self.may_be_missing, count + 1)
@@ -268,6 +271,7 @@ class FakeOutcomeRepository(OutcomeRepository):
                 row.gender,
                 row.age,
                 row.timestamp,
+                tuple(name for name in OPTIONAL if getattr(row, name) is None),
             )
             for row in rows[:limit]
         ]

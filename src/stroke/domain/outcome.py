@@ -80,7 +80,11 @@ class KnownPrediction(NamedTuple):
 
 
 class JudgedPrediction(NamedTuple):
-    """What judging a model needs of a stored prediction with an outcome."""
+    """What judging a model needs of a stored prediction with an outcome.
+
+    ``missing`` names the measurements that the patient lacked, which say what variant of the model
+    made the prediction.
+    """
 
     prediction_id: int
     probability: float | None
@@ -89,3 +93,4 @@ class JudgedPrediction(NamedTuple):
     gender: str | None
     age: float | None
     made_at: dt.datetime | None = None
+    missing: tuple[str, ...] = ()

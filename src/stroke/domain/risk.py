@@ -77,6 +77,18 @@ class Accuracy:
 
 
 @dataclass(frozen=True, slots=True)
+class Lacked:
+    """What became of the ``patients`` of the training data who really lacked a measurement.
+
+    The companion that is for them did not learn from their gap; it ``expected`` so many strokes.
+    """
+
+    patients: int
+    strokes: int
+    expected: float
+
+
+@dataclass(frozen=True, slots=True)
 class RiskAssessment:
     """A probability of stroke and why.
 
@@ -116,13 +128,15 @@ def variant_name(missing: Sequence[str]) -> str:
 class ModelVariant:
     """What assesses the patients who lack exactly ``missing``.
 
-    ``metrics`` and ``accuracy`` are of cross-validation, and empty where nobody measured them.
+    ``metrics`` and ``accuracy`` are of cross-validation, and empty where nobody measured them;
+    ``lacked`` is None where the training data had no such patient.
     """
 
     missing: tuple[str, ...]
     bands: RiskBands
     metrics: Mapping[str, Any] = field(default_factory=dict)
     accuracy: Accuracy | None = None
+    lacked: Lacked | None = None
 
     @property
     def name(self) -> str:

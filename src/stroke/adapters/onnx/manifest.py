@@ -12,7 +12,7 @@ from stroke.domain.drift import WATCHED, ReferenceHistogram
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import DERIVED_FROM, FEATURES, RAW_FEATURES
 from stroke.domain.patient import OPTIONAL, Patient
-from stroke.domain.risk import Accuracy, ModelDescription, ModelVariant, RiskBands
+from stroke.domain.risk import Accuracy, Lacked, ModelDescription, ModelVariant, RiskBands
 
 GRAPH: Final = "model.onnx"
 MANIFEST: Final = "manifest.json"
@@ -223,6 +223,7 @@ class Manifest(_Part):
                     (each.bands or self.bands).value,
                     _dumped(each.metrics),
                     None if each.compared is None else each.compared.value,
+                    None if each.lacking is None else Lacked(**each.lacking.model_dump()),
                 )
                 for each in self.companions
             ),

@@ -18,7 +18,12 @@ from stroke.domain.performance import (
     PerformanceReport,
 )
 
-_GROUPS: Final = {"all": "Everybody", "gender": "Gender", "age_group": "Age group"}
+_GROUPS: Final = {
+    "all": "Everybody",
+    "gender": "Gender",
+    "age_group": "Age group",
+    "model_variant": "Model variant",
+}
 _MEASURE_COLUMNS: Final = (
     Cell("measure"),
     *(Cell(name, is_number=True) for name in ("value", "from", "to")),
@@ -48,12 +53,17 @@ def _facts(report: PerformanceReport) -> dict[str, str]:
     whole = report.groups[0]
     return {
         "Judged": f"{report.made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-        "Predictions made": period(report.made),
+        "Predictions made": _made(report),
         "With an outcome": f"{whole.samples:,}",
         **_others(report),
         "Strokes": "too few to tell" if whole.events is None else f"{whole.events:,}",
         "Passed over": f"{report.passed_over:,} without a usable probability",
     }
+
+
+def _made(report: PerformanceReport) -> str:
+    rows = report.groups[0].samples + report.passed_over
+    return "at times that are not known" if report.made is None and rows else period(report.made)
 
 
 def _others(report: PerformanceReport) -> dict[str, str]:

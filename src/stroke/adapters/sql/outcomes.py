@@ -19,6 +19,7 @@ from stroke.adapters.sql.tables import outcomes, predictions
 from stroke.application.predictions.ports import OutcomeRepository
 from stroke.domain.errors import OutcomeNotFound, PredictionNotFound
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction, OutcomeRecord
+from stroke.domain.patient import OPTIONAL
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 
 _TOGETHER: Final = predictions.join(outcomes, predictions.c.id == outcomes.c.prediction_id)
@@ -92,6 +93,7 @@ class SqlOutcomeRepository(OutcomeRepository):
                 predictions.c.gender,
                 predictions.c.age,
                 type_coerce(predictions.c.timestamp, Text).label("made_at"),
+                *[predictions.c[name].is_(None).label(f"no_{name}") for name in OPTIONAL],
             )
             .select_from(_TOGETHER)
             .where(
@@ -102,10 +104,7 @@ class SqlOutcomeRepository(OutcomeRepository):
             .limit(limit)
         )
         async with self._transaction() as connection:
-            return [
-                JudgedPrediction(*row)._replace(made_at=to_utc(row.made_at))
-                for row in await connection.execute(query)
-            ]
+            return [_judged(row) for row in await connection.execute(query)]
 
     async def judged_versions(self, narrowed: PredictionFilter) -> dict[str, int]:
         query = (
@@ -129,6 +128,12 @@ class SqlOutcomeRepository(OutcomeRepository):
         return new.on_conflict_do_update(
             index_elements=["prediction_id"], set_={n: new.excluded[n] for n in _REPLACED}
         )
+
+
+def _judged(row: Row[Any]) -> JudgedPrediction:
+    told, gaps = row[: -len(OPTIONAL)], row[-len(OPTIONAL) :]
+    missing = tuple(name for name, gap in zip(OPTIONAL, gaps, strict=True) if gap)
+    return JudgedPrediction(*told)._replace(made_at=to_utc(row.made_at), missing=missing)
 
 
 def _row(outcome: OutcomeRecord) -> dict[str, Any]:

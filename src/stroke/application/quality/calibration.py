@@ -21,6 +21,7 @@ _HALVINGS: Final = 30
 _CERTAIN: Final = 1e-12
 _CONVERGED: Final = 1e-10  # far below any reported digit
 _DRAWS: Final = 5_000
+_NO_SPREAD: Final = 1e-10  # of squares: log-odds that differ by a hundred-thousandth
 
 
 def logit(probability: Floats) -> Floats:
@@ -49,7 +50,7 @@ def calibration_intervals(
     probability parts strokes from the rest.
     """
     line, information, settled = _fitted(outcome, probability)
-    if not settled or np.linalg.matrix_rank(information, hermitian=True) < len(line):
+    if not settled or _is_open(information):
         return None, None
     errors = np.sqrt(np.diag(np.linalg.inv(information)))
     slope, intercept = (
@@ -57,6 +58,16 @@ def calibration_intervals(
         for at, error in zip(line, errors, strict=True)
     )
     return slope, intercept
+
+
+def _is_open(information: Floats) -> bool:
+    """Return whether predictions differ so little that they say nothing of the slope.
+
+    The determinant is the spread of the log-odds; rounding leaves some where they are all equal.
+    """
+    (of_slope, both), (_, of_intercept) = information
+    product = of_slope * of_intercept
+    return bool(product - both**2 <= _NO_SPREAD * product)
 
 
 def _fitted(outcome: Labels, probability: Floats) -> tuple[Floats, Floats, bool]:

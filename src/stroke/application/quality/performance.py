@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import combinations
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -27,7 +29,7 @@ from stroke.application.quality.discrimination import (
 )
 from stroke.domain.features import AGE_GROUPS
 from stroke.domain.outcome import JudgedPrediction
-from stroke.domain.patient import GENDERS
+from stroke.domain.patient import GENDERS, OPTIONAL
 from stroke.domain.performance import (
     ALL,
     MEASURES,
@@ -39,17 +41,24 @@ from stroke.domain.performance import (
     has_dropped,
 )
 from stroke.domain.prediction import PredictionFilter, Span
-from stroke.domain.risk import ModelDescription, RiskCategory
+from stroke.domain.risk import ModelDescription, RiskCategory, variant_name
 
 Mask = NDArray[np.bool_]
 
 MISSING: Final = "(missing)"
 GENDER_LEVELS: Final = (*GENDERS, MISSING)
 AGE_LEVELS: Final = (*AGE_GROUPS.labels, MISSING)
+VARIANT_LEVELS: Final = tuple(
+    variant_name(gaps)
+    for count in range(len(OPTIONAL) + 1)
+    for gaps in combinations(OPTIONAL, count)
+)
 
 _PAGE: Final = 5_000
 _BINS: Final = 10
 _THRESHOLDS: Final = 40
+# Over a smaller sum of probabilities, observed / expected is a number with no meaning.
+_FEWEST_EXPECTED: Final = 1e-6
 _CATEGORIES: Final = frozenset(RiskCategory)
 
 
@@ -58,8 +67,8 @@ class Sample:
     """Judged predictions as arrays ``(N,)``.
 
     ``medium`` marks answers of Medium or High, ``high`` answers of High: the category of the
-    answer counts, whatever bands its model had. ``gender`` and ``age_group`` are indexes into
-    ``GENDER_LEVELS`` and ``AGE_LEVELS``.
+    answer counts, whatever bands its model had. ``gender``, ``age_group`` and ``variant`` are
+    indexes into ``GENDER_LEVELS``, ``AGE_LEVELS`` and ``VARIANT_LEVELS``.
     """
 
     outcome: Labels
@@ -68,6 +77,7 @@ class Sample:
     high: Mask
     gender: NDArray[np.int8]
     age_group: NDArray[np.int8]
+    variant: NDArray[np.int8]
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -197,15 +207,22 @@ def sample_of(rows: Sequence[JudgedPrediction]) -> Sample:
             [AGE_LEVELS.index(MISSING if r.age is None else AGE_GROUPS.label(r.age)) for r in rows],
             dtype=np.int8,
         ),
+        variant=np.array(
+            [VARIANT_LEVELS.index(variant_name(r.missing)) for r in rows], dtype=np.int8
+        ),
     )
 
 
 def parts(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
-    """Return everybody, and then each group that has patients: its name, level and patients."""
+    """Return everybody, and then each group that has patients: its name, level and patients.
+
+    Variants of the model are groups where more than one of them made predictions.
+    """
     yield ALL, ALL, sample
     for group, values, levels in (
         ("gender", sample.gender, GENDER_LEVELS),
         ("age_group", sample.age_group, AGE_LEVELS),
+        ("model_variant", sample.variant, VARIANT_LEVELS if sample.variant.any() else ()),
     ):
         for place, level in enumerate(levels):
             chosen = values == place
@@ -237,7 +254,8 @@ def judge(sample: Sample, group: str, level: str, *, minimums: Minimums) -> Grou
 def measures(sample: Sample) -> dict[str, Estimate]:
     """Return every measure that the outcomes decide.
 
-    There must be 20 patients, and two of either kind.
+    There must be 20 patients, and two of either kind. A measure that has no finite value, or no
+    finite interval, is left out.
     """
     outcome, probability = sample.outcome, sample.probability
     slope, intercept = calibration_intervals(outcome, probability)
@@ -247,7 +265,7 @@ def measures(sample: Sample) -> dict[str, Estimate]:
         "calibration_slope": slope,
         "calibration_intercept": intercept,
         "oe_ratio": observed_to_expected_interval(outcome, probability)
-        if probability.any()
+        if probability.sum() >= _FEWEST_EXPECTED
         else None,
         "ece": calibration_error_interval(outcome, probability),
     }
@@ -256,7 +274,7 @@ def measures(sample: Sample) -> dict[str, Estimate]:
         hits, rejections = int((positive & struck).sum()), int((~positive & ~struck).sum())
         found[f"sensitivity_{band}"] = proportion_interval(hits, int(struck.sum()))
         found[f"specificity_{band}"] = proportion_interval(rejections, int((~struck).sum()))
-    return {name: each for name, each in found.items() if each is not None}
+    return {n: each for n, each in found.items() if each is not None and all(map(isfinite, each))}
 
 
 def expected_measures(sample: Sample) -> Mapping[str, float]:

@@ -333,6 +333,18 @@ class BandsOut(BaseModel):
     high: float
 
 
+class LackedOut(BaseModel):
+    """The patients of the training data who really lacked the measurements.
+
+    Whoever is not measured may be sicker than the other measurements say: the companion does not
+    count that.
+    """
+
+    patients: int
+    strokes: int = Field(description="how many of them had a stroke")
+    expected: float = Field(description="how many strokes the companion expected")
+
+
 class CompanionOut(BaseModel):
     """What assesses the patients who lack exactly the ``missing`` measurements."""
 
@@ -341,6 +353,7 @@ class CompanionOut(BaseModel):
     bands: BandsOut
     metrics: dict[str, Any] = Field(description="cross-validated, each with its 95 % interval")
     accuracy: AccuracyOut | None
+    lacked: LackedOut | None = Field(description="null where the training data had none")
 
 
 class ModelOut(BaseModel):

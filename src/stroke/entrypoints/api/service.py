@@ -27,6 +27,7 @@ from stroke.entrypoints.api.schemas import (
     BandsOut,
     CompanionOut,
     HealthOut,
+    LackedOut,
     MessageOut,
     ModelOut,
 )
@@ -119,6 +120,7 @@ def _companion(variant: ModelVariant) -> CompanionOut:
         bands=_bands(variant.bands),
         metrics=dict(variant.metrics),
         accuracy=None if accuracy is None else AccuracyOut(**asdict(accuracy)),
+        lacked=None if variant.lacked is None else LackedOut(**asdict(variant.lacked)),
     )
 
 

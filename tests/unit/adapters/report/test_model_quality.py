@@ -90,7 +90,10 @@ def test_the_page_says_when_its_predictions_were_made_and_what_other_models_have
     page = render([report({})])
     assert "<dd>2026-01-02 12:00 to 2026-02-11 12:00 UTC</dd>" in page
     assert "<dd>2,600 of m-0</dd>" in page
-    assert "<dd>no prediction was made</dd>" in render([report({}, made=None)])
+    assert "<dd>at times that are not known</dd>" in render([report({}, made=None)])
+    nobody = [GroupPerformance("all", "all", 0, 0)]
+    empty = replace(report({}, made=None), groups=nobody, passed_over=0)
+    assert "<dd>no prediction was made</dd>" in render([empty])
 
 
 def test_no_number_is_shown_as_minus_nothing() -> None:

@@ -159,6 +159,8 @@ async def test_model_info_says_what_may_be_missing_and_how_good_the_companions_a
         assert each["bands"] == {"medium": 0.03, "high": 0.3}
         assert each["accuracy"] == ACCURACY
         assert each["metrics"]["auc"]["value"] == 0.8
+        lacked = {"patients": 201, "strokes": 40, "expected": 17.1}
+        assert each["lacked"] == (lacked if each["missing"] == ["bmi"] else None)
     strict = (await client.get("/model_info")).json()
     assert (strict["may_be_missing"], strict["companions"]) == ([], [])
 

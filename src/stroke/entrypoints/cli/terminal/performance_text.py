@@ -10,7 +10,6 @@ from typing import Any
 import typer
 
 from stroke.domain.performance import MEASURES, GroupPerformance, PerformanceReport
-from stroke.domain.prediction import Span
 from stroke.entrypoints.cli.terminal.output import counted
 
 _NO_OUTCOME = "no prediction of this model has an outcome"
@@ -59,9 +58,11 @@ def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
 
 
-def _period(made: Span | None) -> str:
+def _period(report: PerformanceReport) -> str:
+    made = report.made
     if made is None:
-        return ""
+        rows = report.groups[0].samples + report.passed_over
+        return ": the times of its predictions are not known" if rows else ""
     first, last = (f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" for moment in made)
     return f": predictions made from {first} to {last} UTC"
 
@@ -74,7 +75,7 @@ def _without_outcomes(report: PerformanceReport) -> str:
 
 
 def _lines(report: PerformanceReport) -> list[str]:
-    lines = [f"model {report.model_version}{_period(report.made)}"]
+    lines = [f"model {report.model_version}{_period(report)}"]
     for group in report.groups:
         name = "all" if group.group == group.level else f"{group.group} {group.level}"
         events = "" if group.events is None else f", {counted(group.events, 'stroke')}"
