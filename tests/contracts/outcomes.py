@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
 
 import pytest
 
-from builders.predictions import NOON, outcome, prediction
+from builders.predictions import NOON, outcome, prediction, without
 from stroke.application.predictions.ports import OutcomeRepository, PredictionRepository
 from stroke.domain.errors import OutcomeNotFound, PredictionNotFound, StoreUnavailable
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction
@@ -124,6 +125,21 @@ class OutcomeRepositoryContract:
         assert first[1] == JudgedPrediction(ids[2], 0.2, "High", True, "Female", 42.0, NOON)
         assert first[0].stroke is False
         assert await stores.outcomes.judged(EVERYTHING, limit=3, after=2**70) == []
+
+    @pytest.mark.parametrize(
+        "missing", [(), ("bmi",), ("avg_glucose_level",), ("avg_glucose_level", "bmi")]
+    )
+    async def test_what_a_patient_lacked_is_known_where_a_model_is_judged(
+        self, stores: Repositories, missing: tuple[str, ...]
+    ) -> None:
+        made = prediction()
+        gaps = replace(made, patient=without(made.patient, missing))
+        [stored] = await stores.predictions.add([gaps])
+        await stores.outcomes.put([outcome(stored)])
+
+        [judged] = await stores.outcomes.judged(EVERYTHING, limit=9)
+
+        assert judged.missing == missing
 
     async def test_what_judges_a_model_is_narrowed_like_a_listing(
         self, stores: Repositories
