@@ -167,6 +167,9 @@ async def test_a_registry_that_hangs_is_ended_and_started_again(
 
     load, since = await loaded(pipeline, hang, comes_back)
 
+    told = await asyncio.to_thread(pipeline.logs, "schema-registry")
+    assert "run: the registry has not been alive for 6 looks" in told
+    assert "State:\tT (stopped)" in told  # what the kernel says of a JVM that cannot
     await proven(pipeline, load, since, figures, "registry hung")
 
 

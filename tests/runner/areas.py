@@ -87,6 +87,7 @@ AREAS: Final = {
             "test_pipeline_verify",
             "test_pipeline_with_faults",
             "test_pipeline_with_incidents",
+            "test_registry_watch",
             "test_sql_sink",
             "test_sql_source",
         }
