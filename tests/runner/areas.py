@@ -46,6 +46,7 @@ AREAS: Final = {
             "test_readiness",
             "test_readme",
             "test_schema_versions",
+            "test_security",
             "test_serve",
             "test_simulate_command",
             "test_sql_outcomes",
