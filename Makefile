@@ -24,7 +24,7 @@ soak:   ## everything, for hours; AREA="pipeline spark" runs all tests of these 
 unit: setup ## the fast tests: fakes, no I/O
 	@$(BIN)/pytest -q tests/unit
 
-check:  ## ruff, formatting, mypy, import contracts, shellcheck
+check:  ## ruff (bandit's rules among its own), formatting, mypy, import contracts, secrets, shellcheck
 	@./test.sh --only-check
 
 fmt: setup ## format the code and fix what ruff can fix

@@ -6,7 +6,7 @@ usage() {
 Usage: ./test.sh [--only-check | --soak [AREA]...] [PYTEST ARGUMENT]...
 
 Install what the tests need (development pins into .venv; a Docker engine and `docker compose` where
-they are missing and can be installed), check the code (ruff, mypy, import contracts) and run the gate:
+they are missing and can be installed), check the code (ruff, mypy, import contracts, secrets) and run the gate:
 the tests that every change must pass, in half an hour. The soak adds what takes longer: recoveries
 from faults, a second platform, whole hosts, large sizes.
 
@@ -46,6 +46,7 @@ check() {
   }
   "$bin/mypy" --no-error-summary
   "$bin/lint-imports" > .venv/lint-imports.log || { cat .venv/lint-imports.log >&2; return 1; }
+  deploy/python/scan-secrets.sh
   if command -v shellcheck > /dev/null; then
     git ls-files -z '*.sh' .ci/run | xargs -0 shellcheck --external-sources
   fi

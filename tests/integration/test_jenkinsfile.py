@@ -23,6 +23,7 @@ import pytest
 from components.containers import ROOT, build_image, free_port
 from components.processes import wait_for
 from components.ssh_host import script
+from stroke import __version__
 
 STAGES = ROOT / "deploy" / "jenkins" / "stages"
 SCRIPTS = sorted(
@@ -159,6 +160,8 @@ def test_a_bill_of_materials_names_what_is_in_an_image(tmp_path: Path) -> None:
     script("deploy/jenkins/stages/sbom.sh", *files)
 
     of_python = json.loads((tmp_path / "python.cdx.json").read_text())
+    wheel = of_python["metadata"]["component"]
+    assert (wheel["name"], wheel["version"]) == ("stroke", __version__)
     pinned = (ROOT / "requirements" / "app.txt").read_text()
     pins = set(re.findall(r"^([\w.-]+)==", pinned, re.MULTILINE))
     assert {each["name"] for each in of_python["components"]} == pins

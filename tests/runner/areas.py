@@ -47,6 +47,7 @@ AREAS: Final = {
             "test_readme",
             "test_schema_versions",
             "test_security",
+            "test_security_page",
             "test_serve",
             "test_simulate_command",
             "test_sql_outcomes",

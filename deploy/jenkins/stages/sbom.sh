@@ -5,8 +5,8 @@ usage() {
   cat << 'HELP'
 Usage: deploy/jenkins/stages/sbom.sh [--images FILE] [--output FOLDER] [--dry-run]
 
-Write bills of materials (CycloneDX, JSON) into FOLDER (build/sbom): one of the pinned Python packages,
-with their hashes, and one for each image that FILE (build/release/images.env) names, with its Debian
+Write bills of materials (CycloneDX, JSON) into FOLDER (build/sbom): one of the wheel with the pinned
+Python packages and their hashes (python.cdx.json), and one for each image that FILE (build/release/images.env) names, with its Debian
 packages, Python distributions and jars as they are in the image.
 HELP
 }
@@ -31,8 +31,16 @@ fi
 deploy/python/set-up.sh infrastructure
 mkdir -p "$output"
 python=.venv-infrastructure/bin/python
-"$python" -m cyclonedx_py requirements --output-reproducible --of JSON \
-  -o "$output/python.cdx.json" requirements/app.txt
+# Of the wheel: stroke itself with what its pins install.
+version=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' src/stroke/__init__.py)
+"$python" -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --mc-type library \
+  --output-reproducible --of JSON -o "$output/python.cdx.json" requirements/app.txt
+"$python" -c '
+import json, pathlib, sys
+file = pathlib.Path(sys.argv[1])
+bill = json.loads(file.read_text())
+bill["metadata"]["component"]["version"] = sys.argv[2]
+file.write_text(json.dumps(bill, indent=2) + "\n")' "$output/python.cdx.json" "${version:?}"
 while IFS= read -r image; do
   "$python" deploy/jenkins/sbom_of_image.py "$image" > "$output/${image//[:\/]/-}.cdx.json"
   echo "sbom.sh: $output/${image//[:\/]/-}.cdx.json"

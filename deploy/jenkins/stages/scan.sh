@@ -41,19 +41,7 @@ scan_dockerfiles() {
 }
 
 scan_secrets() {
-  local found
-  # Pins and hashes of jars are random on purpose; so are the tests' own passwords.
-  found=$(git ls-files -z -- ':!requirements' ':!*.sha256' ':!deploy/images/moto/requirements.txt' \
-    ':!tests' ':!*.ipynb' | xargs -0 "$tools/detect-secrets" scan --no-verify \
-    --exclude-lines '(pragma: allowlist secret|//me:secret@)' --disable-plugin HexHighEntropyString \
-    --disable-plugin Base64HighEntropyString --disable-plugin KeywordDetector)
-  python3 -c '
-import json, sys
-found = json.load(sys.stdin)["results"]
-for name, hits in sorted(found.items()):
-    for hit in hits:
-        print(name + ":" + str(hit["line_number"]) + ": " + hit["type"], file=sys.stderr)
-sys.exit(bool(found))' <<< "$found"
+  deploy/python/scan-secrets.sh "$tools"
 }
 
 scan_dependencies() {
