@@ -17,12 +17,18 @@ KINDS = {
     "xgboost_early": ("`XGBClassifier` with early stopping", ""),
     "xgboost_raw": ("`XGBClassifier` of numbers alone, without a pipeline", ""),
     "xgboost_calibrated": ("`CalibratedClassifierCV` (isotonic) of `XGBClassifier`", ""),
-    "xgboost_dart": ("`XGBClassifier(booster='dart')`", "another booster than gbtree"),
+    "xgboost_dart": ("`XGBClassifier(booster='dart')`", "fit it with booster='gbtree'"),
     "lightgbm": ("`LGBMClassifier`", ""),
     "lightgbm_yes_no": ("`LGBMClassifier` with labels No and Yes", ""),
-    "lightgbm_categories": ("`LGBMClassifier` that splits categories", "splits categories"),
+    "lightgbm_categories": (
+        "`LGBMClassifier` that splits categories",
+        "splits categories: one-hot encode them before it",
+    ),
     "catboost": ("`CatBoostClassifier`", ""),
-    "catboost_categories": ("`CatBoostClassifier(cat_features=...)`", "takes categories itself"),
+    "catboost_categories": (
+        "`CatBoostClassifier(cat_features=...)`",
+        "takes categories itself: one-hot encode them before it",
+    ),
     "voting": ("`VotingClassifier` of all three", ""),
     "stacking": ("`StackingClassifier` of all three", ""),
 }

@@ -251,7 +251,8 @@ SCIKIT_LEARN = [
     Kind("labels false and true", labelled(False, True)),
     Kind("labels of other words, with `--positive-label`", labelled("healthy", "apoplexy"),
          options={"positive": "apoplexy"}),
-    Kind("labels of other words", labelled("healthy", "apoplexy"), "--positive-label"),
+    Kind("labels of other words", labelled("healthy", "apoplexy"),
+         "say which one is a stroke with --positive-label"),
     Kind("`SimpleImputer` for text and numbers", fitted(lambda: make_pipeline(
         columns(step=make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
                 encoder=make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder())),
@@ -268,10 +269,15 @@ SCIKIT_LEARN = [
     Kind("`QuantileTransformer`", after(QuantileTransformer(n_quantiles=10))),
     Kind("`FunctionTransformer(np.log1p)`", after(FunctionTransformer(np.log1p))),
     Kind("`FunctionTransformer` of another function", after(FunctionTransformer(np.cbrt)),
-         "numbers (FunctionTransformer)"),
-    Kind("`SplineTransformer`", after(SplineTransformer()), "numbers (SplineTransformer)"),
-    Kind("`KNNImputer`", after(KNNImputer()), "numbers (KNNImputer)"),
-    Kind("a step of your own", after(OwnStep()), "numbers (OwnStep)"),
+         "numbers (FunctionTransformer) cannot be converted: numpy's log, log1p, exp, expm1, sqrt, "
+         "square and abs are converted"),
+    Kind("`SplineTransformer`", after(SplineTransformer()),
+         "numbers (SplineTransformer) cannot be converted: use PolynomialFeatures"),
+    Kind("`KNNImputer`", after(KNNImputer()),
+         "numbers (KNNImputer) cannot be converted: use SimpleImputer"),
+    Kind("a step of your own", after(OwnStep()),
+         "numbers (OwnStep) cannot be converted: it is a class of your own: use scikit-learn's "
+         "steps"),
     Kind("`SelectKBest`", fitted(lambda: make_pipeline(columns(), SelectKBest(k=4), logistic()))),
     Kind("SMOTE (imbalanced-learn)", fitted(lambda: make_resampling_pipeline(
         columns(), SMOTE(random_state=0), logistic()))),
@@ -288,7 +294,8 @@ SCIKIT_LEARN = [
         make_pipeline(columns(), LinearSVC()), cv=2))),
     Kind("`VotingClassifier` (soft) of pipelines", fitted(lambda: VotingClassifier(
         pair(), voting="soft", weights=[2, 1]))),
-    Kind("`VotingClassifier` (hard)", fitted(lambda: VotingClassifier(pair())), "voting='soft'"),
+    Kind("`VotingClassifier` (hard)", fitted(lambda: VotingClassifier(pair())),
+         "votes hard: set voting='soft'"),
     Kind("`StackingClassifier` of pipelines", fitted(lambda: StackingClassifier(pair(), cv=2))),
     Kind("`StackingClassifier` within a pipeline, `passthrough`", with_classifier(
         StackingClassifier([("nb", GaussianNB()), ("lr", logistic())], cv=2, passthrough=True))),
@@ -311,12 +318,16 @@ SCIKIT_LEARN = [
     Kind("a dict with label encoders, a scaler and a model", encoders_beside),
     Kind("a list with a preprocessor and a model", preprocessor_beside),
     Kind("a dict with a model and the names of its columns", named_array),
-    Kind("a dict with a scaler that does not fit the model", misfit, "scaler (StandardScaler)"),
+    Kind("a dict with a scaler that does not fit the model", misfit,
+         "put it and the classifier into one Pipeline"),
     Kind("a dict with two models, with `--part`", two_models, options={"part": "forest"}),
-    Kind("a dict with two models", two_models, "--part"),
+    Kind("a dict with two models", two_models, "choose one with --part"),
     Kind("a model of columns that were encoded elsewhere", encoded_elsewhere,
-         "gender and smoking_status as numbers"),
-    Kind("an encoder that does not know a gender", without_other, "handle_unknown='ignore'"),
+         "gender and smoking_status as numbers: they were encoded outside of it. Put a "
+         "ColumnTransformer with OneHotEncoder or OrdinalEncoder and the classifier "
+         "into one Pipeline"),
+    Kind("an encoder that does not know a gender", without_other,
+         "fit it with handle_unknown='ignore', or on patients of every category"),
     Kind("a model fitted on an array", lambda table, outcome: small_forest().fit(
-        table[NUMBERS].to_numpy(), outcome), "which columns"),
+        table[NUMBERS].to_numpy(), outcome), "fit it on a DataFrame"),
 ]  # fmt: skip

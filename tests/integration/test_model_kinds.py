@@ -15,16 +15,19 @@ from typing import Any
 import joblib
 import numpy as np
 import pytest
+from sklearn.impute import KNNImputer
+from sklearn.linear_model import LogisticRegression
 
-from builders.pickled_models import SCIKIT_LEARN, Kind, patients
+from builders.pickled_models import SCIKIT_LEARN, Kind, OwnStep, patients
 from stroke.adapters.onnx.graph import Graph
 from stroke.adapters.training.importing import TOLERANCE
 from stroke.adapters.training.pickle_converter import __main__ as converter
-from stroke.adapters.training.pickle_converter.refusals import Refused
+from stroke.adapters.training.pickle_converter.refusals import Refused, refused_step
 from stroke.adapters.training.verification import trial_patients as probe_frame
 from stroke.adapters.training.verification import with_engineered
 from stroke.domain.errors import InvalidModel
 
+REFUSED = [kind for kind in SCIKIT_LEARN if kind.refused]
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
 CANDIDATES = ([0, 1], [1, 4])
 
@@ -108,3 +111,18 @@ def test_the_page_lists_what_was_tried_with_the_versions() -> None:
     )
     assert named == {name: version(name) for name in named}
     assert len(named) == 4
+
+
+@pytest.mark.parametrize("kind", REFUSED, ids=lambda kind: kind.tried)
+def test_the_page_says_of_each_refused_kind_what_to_use_instead(kind: Kind) -> None:
+    advice = r"\b(?:use|fit it|set|put|choose|say|are converted)\b"
+    assert re.search(advice, kind.refused, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "step", [LogisticRegression(), OwnStep(), KNNImputer()], ids=lambda step: type(step).__name__
+)
+def test_no_step_is_refused_without_advice(step: Any) -> None:
+    bare, told = str(refused_step("a", step, "is odd")), str(refused_step("a", step, "is odd: x"))
+    assert re.search(r" is odd: (?:it is a class of your own: )?use ", bare)
+    assert told.endswith("is odd: x")

@@ -167,7 +167,9 @@ def _with_plain_columns(made, step, names, path):
 
 def _find_nothing(made, step, path):
     if step.add_indicator:
-        raise refused_step(path, step, "adds an indicator of missing text")
+        raise refused_step(
+            path, step, "adds an indicator of missing text: fit it with add_indicator=False"
+        )
     if not isinstance(step.missing_values, str):
         made.missing_values = NEVER
 

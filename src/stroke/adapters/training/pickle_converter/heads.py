@@ -113,7 +113,7 @@ class Heads:
 
     def _averaged_trees(self, model, given, path):
         if getattr(model, "n_outputs_", 1) != 1:
-            raise refused_step(path, model, "has several outcomes")
+            raise refused_step(path, model, "has several outcomes: fit it on the stroke alone")
         return trees.averaged_trees(model)(self._writer, self._tensor(given))
 
     def _xgboost(self, model, given, path):
@@ -218,7 +218,7 @@ class Heads:
 
     def _encoded(self, name, encoder):
         if encoder.classes_.dtype.kind not in "OUS":
-            raise refused_step(name, encoder, "encodes numbers")
+            raise refused_step(name, encoder, "encodes numbers: leave numbers as they are")
         numbers = self._writer.node(
             "LabelEncoder",
             [name],
@@ -271,7 +271,11 @@ class Heads:
                 value = w.node("Sub", logs)
                 return w.node("Sigmoid", [w.affine(value, calibrator.beta_, 0.0)])
             return w.node("Sigmoid", [w.affine(value, 2.0 * calibrator.beta_, 0.0)])
-        raise refused_step(path, calibrator, "is no way of calibration that is known")
+        raise refused_step(
+            path,
+            calibrator,
+            "is no way of calibration that is known: use sigmoid, isotonic or temperature",
+        )
 
     def _interpolated(self, value, x, y):
         """Interpolate linearly between the points, and stay level beyond them."""
@@ -291,7 +295,9 @@ class Heads:
 
         made = copy.copy(model)
         if len(getattr(model, "classes_", ())) != len(("no stroke", "stroke")):
-            raise refused_step(path, model, "has other than two classes")
+            raise refused_step(
+                path, model, "has other than two classes: fit it on stroke and no stroke"
+            )
         try:
             made.classes_ = np.array([0, 1])  # converters know no labels of true and false
         except AttributeError:

@@ -15,19 +15,22 @@ OWN_CLASS = (
 )
 
 
+LISTED = "use another one that docs/models.md lists as imported"
+
+
 class Refused(Exception):
     """The pickle holds nothing that can be converted; the message says why."""
 
 
 def refused_step(path, step, reason):
-    """Return the refusal of one step, which names it and says what to use instead."""
-    instead = INSTEAD.get(type(step).__name__)
-    if instead is None and not is_known(step):
-        instead = OWN_CLASS
-    return Refused(
-        "the step %s (%s) %s%s"
-        % (path or "model", type(step).__name__, reason, "" if instead is None else ": " + instead)
-    )
+    """Return the refusal of one step, which names it and says what to use instead.
+
+    A ``reason`` that says it already has it behind a colon.
+    """
+    if ": " not in reason:
+        unknown = LISTED if is_known(step) else OWN_CLASS
+        reason += ": " + INSTEAD.get(type(step).__name__, unknown)
+    return Refused("the step %s (%s) %s" % (path or "model", type(step).__name__, reason))
 
 
 def is_known(step):

@@ -121,7 +121,7 @@ def _add_sklearn(forest, tree, value):
 def boosted_trees(model, path):
     """Return the log-odds of scikit-learn's GradientBoostingClassifier."""
     if type(model.init_).__name__ not in {"DummyClassifier", "str"} and model.init_ != "zero":
-        raise refused_step(path, model, "starts from another model (init)")
+        raise refused_step(path, model, "starts from another model: fit it without init")
     forest = Forest("BRANCH_LEQ")
     for each in model.estimators_[:, 0]:
         _add_sklearn(forest, each.tree_, model.learning_rate * each.tree_.value[:, 0, 0])
@@ -159,9 +159,13 @@ def xgboost_trees(model, path):
     learner = json.loads(bytes(model.get_booster().save_raw("json")))["learner"]
     booster = learner["gradient_booster"]
     if learner["objective"]["name"] not in {"binary:logistic", "reg:logistic"}:
-        raise refused_step(path, model, "has another objective than binary:logistic")
+        raise refused_step(
+            path, model, "has another objective: fit it with objective='binary:logistic'"
+        )
     if booster["name"] != "gbtree":
-        raise refused_step(path, model, "has another booster than gbtree")
+        raise refused_step(
+            path, model, "has another booster than gbtree: fit it with booster='gbtree'"
+        )
     trees = booster["model"]["trees"]
     best = learner["attributes"].get("best_iteration")
     if best is not None:
@@ -204,7 +208,11 @@ def lightgbm_trees(model, path):
     dumped = booster.dump_model()
     objective = dumped["objective"].split()
     if objective[0] != "binary" or dumped.get("average_output"):
-        raise refused_step(path, model, "has another objective than binary, or averages (rf)")
+        raise refused_step(
+            path,
+            model,
+            "has another objective, or averages (rf): fit it with objective='binary' and boosting",
+        )
     forest = Forest("BRANCH_LEQ")
     for tree in dumped["tree_info"]:
         _add_lightgbm(forest, tree["tree_structure"], model, path)
@@ -244,10 +252,12 @@ def catboost_trees(model, path):
         with open(file, encoding="utf-8") as saved:  # noqa: PTH123
             dumped = json.load(saved)
     if "oblivious_trees" not in dumped:
-        raise refused_step(path, model, "has trees that are not symmetric (grow_policy)")
+        raise refused_step(
+            path, model, "has trees that are not symmetric: fit it with grow_policy='SymmetricTree'"
+        )
     loss = dumped["model_info"]["params"]["loss_function"]["type"]
     if loss not in {"Logloss", "CrossEntropy"}:
-        raise refused_step(path, model, "has another loss than Logloss")
+        raise refused_step(path, model, "has another loss: fit it with loss_function='Logloss'")
     trees = dumped["oblivious_trees"]
     splits = [split for tree in trees for split in (tree.get("splits") or ())]
     if any(split["split_type"] != "FloatFeature" for split in splits):
