@@ -353,6 +353,19 @@ class IdempotencySettings(_Settings):
     hours: float = Field(24, gt=0, le=87_600, description="after these a key is a new one")
 
 
+class AccessSettings(_Settings):
+    """How soon a change of the API keys holds in every process of the service."""
+
+    model_config = _group("ACCESS")
+
+    cache_seconds: float = Field(
+        2, gt=0, le=4, description="after these the keys are read again: a revoked one ends"
+    )
+    pause_seconds: float = Field(
+        0.2, ge=0, le=2, description="between two readings that unknown keys ask for"
+    )
+
+
 class FilesSettings(_Settings):
     """What the files that commands read may take."""
 
@@ -652,6 +665,7 @@ class Settings(BaseModel):
     log: LogSettings
     drift: DriftSettings
     files: FilesSettings
+    access: AccessSettings
 
     @classmethod
     def load(cls) -> Settings:

@@ -10,7 +10,7 @@ from stroke.adapters.sql import schema
 from stroke.adapters.sql.copying import CopyTally, DatabaseCopy
 from stroke.adapters.sql.engine import create_engine
 from stroke.config import DatabaseSettings, database_url
-from stroke.domain.errors import InvalidSetting
+from stroke.domain.errors import InvalidSetting, wrong_schema
 
 
 def needed_revision() -> str:
@@ -45,6 +45,21 @@ def downgrade_schema(settings: DatabaseSettings, revision: str) -> bool:
 def downgrade_sql(settings: DatabaseSettings, revision: str) -> str:
     """Return the SQL that ``downgrade_schema`` would run."""
     return schema.downgrade_sql(settings.sqlalchemy_url, revision)
+
+
+def prepare_schema(settings: DatabaseSettings, *, migrate: bool | None = None) -> None:
+    """Wait for the database and bring its schema up to date, or refuse one that is not.
+
+    ``migrate`` says whether to upgrade; without it, SQLite is upgraded and MySQL is not. Raises
+    what ``upgrade_schema`` does, and ``SchemaOutdated``.
+    """
+    embedded = settings.sqlalchemy_url.get_backend_name() == "sqlite"
+    if not embedded:
+        wait_for_database(settings)
+    if embedded if migrate is None else migrate:
+        upgrade_schema(settings)
+    elif (found := schema_revision(settings)) != needed_revision():
+        raise wrong_schema(found, needed_revision())
 
 
 def copy_database(

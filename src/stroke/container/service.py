@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -15,8 +16,11 @@ from stroke.adapters.prometheus.connections import observe_connections
 from stroke.adapters.prometheus.drift import DriftMetrics, DriftWindow
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.application.access.callers import Callers
+from stroke.application.access.keys import KeyService
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.config import DatabaseSettings, Settings
@@ -97,6 +101,21 @@ class Container(containers.DeclarativeContainer):
     )
     outcomes = providers.Singleton(
         OutcomeService, outcome_repository, now=providers.Object(utc_now)
+    )
+    key_store = providers.Singleton(
+        SqlKeyStore,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    keys = providers.Singleton(KeyService, key_store, now=providers.Object(utc_now))
+    callers = providers.Singleton(
+        Callers,
+        key_store,
+        now=providers.Object(utc_now),
+        clock=providers.Object(time.monotonic),
+        sleep=providers.Object(asyncio.sleep),
+        max_age=settings.provided.access.cache_seconds,
+        pause=settings.provided.access.pause_seconds,
     )
     model_store = providers.Singleton(ModelStore, settings.provided.model.store)
     model = providers.Singleton(load_model, settings.provided.model)

@@ -9,6 +9,10 @@ StrokeError
 ├── IdempotencyKeyTaken        the key already names a stored prediction
 ├── IdempotencyKeyReused       ... and that one belongs to another request
 ├── PredictionNotReplayable    ... and that one lacks part of the answer that a replay would repeat
+├── NotAuthenticated           a request without credentials that name a caller
+├── ScopeMissing               a caller that may not do this
+├── InvalidAccess              a name, site, scope or lifetime that no key can have, by field
+├── KeyNotFound                no API key has this id or name
 ├── ServiceOverloaded          the queue of predictions waiting for a commit is full
 ├── StoreUnavailable           the database cannot be reached, or does not answer
 │   └── StoreRefusesWrites     ... or answers, and stores nothing
@@ -121,6 +125,37 @@ class PredictionNotReplayable(StrokeError):
             else "has this idempotency key and was stored without a complete answer"
         )
         super().__init__(f"prediction {prediction_id} {fault}: send the request with another key")
+
+
+class NotAuthenticated(StrokeError):
+    """The request has no credentials that name a caller; ``presented`` says whether it has any.
+
+    The text says what is wrong with them as far as a stranger may know.
+    """
+
+    def __init__(self, message: str, *, presented: bool) -> None:
+        self.presented = presented
+        super().__init__(message)
+
+
+class ScopeMissing(StrokeError):
+    """The caller is known and lacks ``scope``."""
+
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        super().__init__(f"this needs the scope {scope}")
+
+
+class InvalidAccess(StrokeError):
+    """What no API key can have. ``violations`` names every field."""
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        self.violations = violations
+        super().__init__("; ".join(f"{v.field} {v.reason}" for v in violations))
+
+
+class KeyNotFound(StrokeError):
+    """No API key in force has this id or name."""
 
 
 class ServiceOverloaded(StrokeError):

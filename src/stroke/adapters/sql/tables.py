@@ -62,4 +62,19 @@ batches: Final = Table(
     implicit_returning=False,
 )
 
+api_keys: Final = Table(
+    "api_keys",
+    MetaData(),
+    Column("id", String(32), primary_key=True),
+    Column("name", String(100)),
+    Column("site", String(64)),
+    Column("scopes", String(255)),  # with commas
+    Column("secret_hash", String(64)),
+    Column("created_at", DateTime),  # UTC, microseconds, without a time zone, like the next two
+    Column("expires_at", DateTime),
+    Column("revoked_at", DateTime),
+    Column("replaced_by", String(32)),
+    implicit_returning=False,
+)
+
 COLUMNS: Final = tuple(column.name for column in predictions.columns)

@@ -15,6 +15,7 @@ from stroke.entrypoints.cli.commands import (
     db,
     doctor,
     drift,
+    keys,
     lake,
     model,
     outcomes,
@@ -42,6 +43,7 @@ app.command()(doctor.doctor)
 app.command()(performance.performance)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(drift.app, name="drift")
 app.add_typer(connectors.app, name="connectors")

@@ -101,24 +101,14 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _prepare_database(settings: Settings, *, migrate: bool | None) -> None:
-    """Wait for the database and bring its schema up to date, or refuse one that is not."""
-    from stroke.container.database import (
-        needed_revision,
-        schema_revision,
-        upgrade_schema,
-        wait_for_database,
-    )
-    from stroke.domain.errors import wrong_schema
+def _say_if_open(settings: Settings) -> None:
+    from stroke.container.access import is_open
 
-    database = settings.database
-    embedded = database.sqlalchemy_url.get_backend_name() == "sqlite"
-    if not embedded:
-        wait_for_database(database)
-    if embedded if migrate is None else migrate:
-        upgrade_schema(database)
-    elif (found := schema_revision(database)) != needed_revision():
-        raise wrong_schema(found, needed_revision())
+    if is_open(settings.database):
+        typer.echo(
+            "  open     there is no API key: everybody who reaches this address may call. "
+            "Make the first key with `stroke keys create`"
+        )
 
 
 def _serve_here(
@@ -126,15 +116,17 @@ def _serve_here(
 ) -> None:
     import uvicorn
 
+    from stroke.container.database import prepare_schema
     from stroke.container.service import Container
     from stroke.entrypoints.api.app import create_app
 
     container = Container(settings=settings)
     container.model()  # a model that cannot be served is reported in one line, not in a traceback
-    _prepare_database(settings, migrate=migrate)
+    prepare_schema(settings.database, migrate=migrate)
     server = uvicorn.Server(_configuration(settings, create_app(container), workers=1))
     if banner:
         _print_banner(listener)
+    _say_if_open(settings)
     with survives_signals():
         server.run(sockets=[listener])
     if not server.started:
@@ -155,15 +147,17 @@ def _serve_in_workers(
     if own:
         os.environ[_MULTIPROC] = tempfile.mkdtemp(prefix="stroke-metrics-")
     try:
+        from stroke.container.database import prepare_schema
         from stroke.container.service import Container
         from stroke.entrypoints.http.workers import Workers
 
         Container(settings=settings).model()
-        _prepare_database(settings, migrate=migrate)
+        prepare_schema(settings.database, migrate=migrate)
         configuration = _configuration(settings, _APP, workers=workers)
         configuration.configure_logging()
         if banner:
             _print_banner(listener)
+        _say_if_open(settings)
         listener.set_inheritable(True)
         with survives_signals():
             Workers(configuration, sockets=[listener]).run()

@@ -1,0 +1,102 @@
+"""Who a request comes from: a key's owner, or anybody while nobody has made a key."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from stroke.application.access.keys import matches, parsed
+from stroke.application.access.ports import KeyStore
+from stroke.domain.access import ANYBODY, ApiKey, Principal
+from stroke.domain.errors import NotAuthenticated
+
+_UNKNOWN: Final = "these credentials are not valid (any more)"
+# What a secret is compared with when no key has its id.
+_NO_HASH: Final = "0" * 64
+
+
+class Callers:
+    """Tells who calls, by keys that are read from ``store`` again after ``max_age`` seconds.
+
+    A request costs no query but the first after that time. A key that was revoked ends after
+    ``max_age`` seconds at the latest, and one that expires at its very time. Credentials that are
+    not known make a new look at the store, ``pause`` seconds after the one before: so a new key is
+    known at once, and whoever tries keys out costs the database little. ``clock`` counts seconds.
+
+    While the store has no key at all, not even one that ended, everybody may call.
+    """
+
+    def __init__(
+        self,
+        store: KeyStore,
+        *,
+        now: Callable[[], datetime],
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[object]],
+        max_age: float,
+        pause: float,
+    ) -> None:
+        self._store = store
+        self._now = now
+        self._clock = clock
+        self._sleep = sleep
+        self._max_age = max_age
+        self._pause = pause
+        self._keys: dict[str, tuple[ApiKey, Principal]] = {}
+        self._read_at = self._began_at = float("-inf")
+        self._look: asyncio.Task[None] | None = None
+
+    async def is_open(self) -> bool:
+        """Return whether everybody may call. Raises ``StoreUnavailable``."""
+        await self._have_read_since(self._clock() - self._max_age)
+        return not self._keys
+
+    @property
+    def was_open(self) -> bool:
+        """Whether everybody might call when the store was last looked at."""
+        return not self._keys
+
+    async def caller(self, credentials: Sequence[str]) -> Principal:
+        """Return who sends ``credentials``: all that one request has, none or several.
+
+        Raises ``NotAuthenticated``, and ``StoreUnavailable`` when the keys cannot be read.
+        """
+        asked_at = self._clock()
+        if asked_at - self._read_at > self._max_age:
+            await self._have_read_since(asked_at - self._max_age)
+        if not self._keys:
+            return ANYBODY
+        if not credentials:
+            raise NotAuthenticated("this needs an API key", presented=False)
+        if len(set(credentials)) > 1:
+            raise NotAuthenticated("two different keys were sent: send one", presented=True)
+        parts = parsed(credentials[0])
+        if parts is None:
+            raise NotAuthenticated(_UNKNOWN, presented=True)
+        key_id, secret = parts
+        if key_id not in self._keys:
+            await self._have_read_since(asked_at)
+        known = self._keys.get(key_id)
+        key, principal = known or (None, None)
+        right = matches(secret, key.secret_hash if key else _NO_HASH)
+        if key is None or principal is None or not right or not key.in_force(self._now()):
+            raise NotAuthenticated(_UNKNOWN, presented=True)
+        return principal
+
+    async def _have_read_since(self, instant: float) -> None:
+        """Return once a look at the store began after ``instant``."""
+        while self._read_at <= instant:
+            if self._look is None or self._look.done():
+                # One look for all who wait: its result is theirs, and so is its error.
+                self._look = asyncio.create_task(self._read())
+            await asyncio.shield(self._look)
+
+    async def _read(self) -> None:
+        if (wait := self._began_at + self._pause - self._clock()) > 0:
+            await self._sleep(wait)
+        self._began_at = began = self._clock()
+        keys = await self._store.all()
+        self._keys = {key.id: (key, Principal("key", key.id, key.site, key.scopes)) for key in keys}
+        self._read_at = began

@@ -1,0 +1,157 @@
+"""API keys: how they look, and making, listing, revoking and replacing them.
+
+A key is ``stroke_ID_SECRET``. The secret has 256 random bits. One round of SHA-256 keeps it well: a
+slow hash protects what can be guessed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from stroke.application.access.ports import KeyStore
+from stroke.domain.access import ApiKey, checked_name, checked_scopes, checked_site
+from stroke.domain.errors import InvalidAccess, KeyNotFound, Violation
+
+_KEY: Final = re.compile(r"stroke_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+_ID_BYTES: Final = 8
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made. Its ``text``, with the secret, exists nowhere else."""
+
+    key: ApiKey
+    text: str = field(repr=False)
+
+
+def parsed(text: str) -> tuple[str, str] | None:
+    """Return the id and the secret of a key, or None if ``text`` is none."""
+    found = _KEY.fullmatch(text)
+    return None if found is None else (found[1], found[2])
+
+
+def hashed(secret: str) -> str:
+    """Return what is kept of a secret: SHA-256, in 64 hexadecimal digits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def matches(secret: str, secret_hash: str) -> bool:
+    """Return whether the secret has this hash; how long it takes says nothing of either."""
+    return hmac.compare_digest(hashed(secret), secret_hash)
+
+
+class KeyService:
+    """What an operator does with keys. Every call may raise ``StoreUnavailable``."""
+
+    def __init__(self, store: KeyStore, *, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
+
+    async def create(
+        self, *, name: str, site: str, scopes: Iterable[str], lifetime: timedelta | None = None
+    ) -> NewKey:
+        """Make a key that ends after ``lifetime``, or never.
+
+        Raises ``InvalidAccess`` for a name, site, scope or lifetime that no key can have.
+        """
+        key, text = self._made(
+            name=checked_name(name),
+            site=checked_site(site),
+            scopes=checked_scopes(scopes),
+            lifetime=lifetime,
+        )
+        await self._store.add(key)
+        return NewKey(key, text)
+
+    async def all(self) -> Sequence[ApiKey]:
+        """Return all keys, the oldest first: also those that were revoked or have expired."""
+        return await self._store.all()
+
+    async def revoke(self, which: str) -> list[ApiKey]:
+        """Take back the key with the id ``which``, or all keys in force of that name.
+
+        A key that was revoked before stays as it is. Raises ``KeyNotFound``.
+        """
+        now = self._now()
+        found = [
+            key
+            for key in await self._store.all()
+            if key.id == which or (key.name == which and key.in_force(now))
+        ]
+        if not found:
+            raise KeyNotFound(
+                f"no key in force has the id or name {which!r}: see `stroke keys list`"
+            )
+        for key in found:
+            await self._store.revoke(key.id, now)
+        return [replace(key, revoked_at=key.revoked_at or now) for key in found]
+
+    async def rotate(
+        self, which: str, *, overlap: timedelta, lifetime: timedelta | None = None
+    ) -> tuple[NewKey, ApiKey]:
+        """Make a key with the same name, site and scopes; the former one ends after ``overlap``.
+
+        ``which`` is the id of a key in force, or the name of one that no key has replaced. Without
+        a ``lifetime`` the new key lives as long as the former one was to. Returns the new key, and
+        the former one as it is now. Raises ``KeyNotFound`` and ``InvalidAccess``.
+        """
+        now = self._now()
+        former = self._one(await self._store.all(), which, now)
+        if lifetime is None and former.expires_at is not None:
+            lifetime = former.expires_at - former.created_at
+        key, text = self._made(
+            name=former.name, site=former.site, scopes=former.scopes, lifetime=lifetime
+        )
+        until = _later(now, overlap, "overlap", least=timedelta(0))
+        await self._store.replace(former.id, key, until=until)
+        ends = until if former.expires_at is None else min(until, former.expires_at)
+        return NewKey(key, text), replace(former, expires_at=ends, replaced_by=key.id)
+
+    def _one(self, keys: Sequence[ApiKey], which: str, now: datetime) -> ApiKey:
+        usable = [key for key in keys if key.in_force(now) and key.replaced_by is None]
+        named = [key for key in usable if key.id == which]
+        named = named or [key for key in usable if key.name == which]
+        if len(named) > 1:
+            ids = ", ".join(key.id for key in named)
+            raise KeyNotFound(f"{len(named)} keys have this name: give one of their ids, {ids}")
+        if not named:
+            raise KeyNotFound(
+                "no key in force that was not replaced has this id or name: see `stroke keys list`"
+            )
+        return named[0]
+
+    def _made(
+        self, *, name: str, site: str, scopes: Iterable[str], lifetime: timedelta | None
+    ) -> tuple[ApiKey, str]:
+        now = self._now()
+        key_id = secrets.token_hex(_ID_BYTES)
+        secret = secrets.token_urlsafe(_SECRET_BYTES)
+        key = ApiKey(
+            id=key_id,
+            name=name,
+            site=site,
+            scopes=checked_scopes(scopes),
+            secret_hash=hashed(secret),
+            created_at=now,
+            expires_at=None
+            if lifetime is None
+            else _later(now, lifetime, "expires", least=timedelta(microseconds=1)),
+        )
+        return key, f"stroke_{key_id}_{secret}"
+
+
+def _later(now: datetime, by: timedelta, what: str, *, least: timedelta) -> datetime:
+    if by < least:
+        raise InvalidAccess((Violation(what, "must be a time to come"),))
+    try:
+        return now + by
+    except OverflowError:
+        raise InvalidAccess((Violation(what, "is after the year 9999"),)) from None

@@ -1,0 +1,40 @@
+"""What the use cases of access call."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from stroke.domain.access import ApiKey
+
+
+class KeyStore(Protocol):
+    """Keeps API keys. Every call may raise ``StoreUnavailable``.
+
+    A key is never forgotten: one that was revoked, or has expired, stays as a record.
+    """
+
+    @abstractmethod
+    async def all(self) -> Sequence[ApiKey]:
+        """Return every key, the oldest first."""
+
+    @abstractmethod
+    async def add(self, key: ApiKey) -> None:
+        """Keep a new key."""
+
+    @abstractmethod
+    async def revoke(self, key_id: str, at: datetime) -> None:
+        """Note that the key was taken back ``at`` that time; an earlier note stays.
+
+        Raises ``KeyNotFound``.
+        """
+
+    @abstractmethod
+    async def replace(self, key_id: str, new: ApiKey, *, until: datetime) -> None:
+        """Keep ``new`` in place of a key, which ends at ``until`` unless it ends before.
+
+        Both in one step, or neither. Raises ``KeyNotFound`` when the key is not there, was revoked,
+        or has been replaced.
+        """
