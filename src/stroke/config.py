@@ -596,6 +596,9 @@ class DoctorSettings(_Settings):
     connect_metrics_url: str = "http://127.0.0.1:9400/metrics"
     watch_metrics_url: str = "http://127.0.0.1:9401/metrics"
     verify_metrics_url: str = "http://127.0.0.1:9402/metrics"
+    api_key: SecretStr | None = Field(
+        None, description="of the service, with the scopes predict, read, erase and metrics"
+    )
 
 
 class PerformanceSettings(_Settings):

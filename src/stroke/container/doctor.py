@@ -117,8 +117,9 @@ def _parts(
         urls[WATCH_METRICS] = at.watch_metrics_url
         urls[VERIFY_METRICS] = at.verify_metrics_url
     timeout = database.statement_timeout_seconds
+    key = None if at.api_key is None else at.api_key.get_secret_value()
     return StackParts(
-        api=HttpPredictionApi(at.api_url, seconds=timeout),
+        api=HttpPredictionApi(at.api_url, seconds=timeout, api_key=key),
         schema=SqlSchema(engine, seconds=timeout) if engine is not None else None,
         source=mysql_source(engine, settings) if engine is not None else None,
         change_topic=pipeline.change_topic() if pipeline and _has_kafka(settings) else None,
@@ -127,5 +128,8 @@ def _parts(
         connectors=pipeline.connectors() if pipeline and _has_connect(settings) else None,
         sql=sql,
         lake=copies.lake_replica() if copies and _has_lake(settings) else None,
-        metrics={name: ScrapedMetrics(url, seconds=_ANSWER) for name, url in urls.items()},
+        metrics={
+            name: ScrapedMetrics(url, seconds=_ANSWER, api_key=key if name == API_METRICS else None)
+            for name, url in urls.items()
+        },
     )

@@ -45,6 +45,11 @@ class Answer:
         return f": {detail}" if isinstance(detail, str) else ""
 
 
+def with_key(api_key: str | None) -> dict[str, str]:
+    """Return the headers that show an API key, if there is one."""
+    return {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+
+
 async def exchange(
     url: str,
     *,

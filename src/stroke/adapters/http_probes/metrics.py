@@ -6,20 +6,23 @@ from http import HTTPStatus
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from stroke.adapters.http_probes.exchange import exchange
+from stroke.adapters.http_probes.exchange import exchange, with_key
 from stroke.application.doctor.ports import Metrics
 from stroke.domain.errors import EndpointUnavailable
 
 
 class ScrapedMetrics(Metrics):
-    """What ``url`` exposes; an answer may take ``seconds``."""
+    """What ``url`` exposes; an answer may take ``seconds``. ``api_key`` is sent if given."""
 
-    def __init__(self, url: str, *, seconds: float) -> None:
+    def __init__(self, url: str, *, seconds: float, api_key: str | None = None) -> None:
         self._url = url
         self._seconds = seconds
+        self._headers = with_key(api_key)
 
     async def names(self) -> frozenset[str]:
-        answer = (await exchange(self._url, seconds=self._seconds)).expect(HTTPStatus.OK)
+        answer = (await exchange(self._url, seconds=self._seconds, headers=self._headers)).expect(
+            HTTPStatus.OK
+        )
         try:
             families = text_string_to_metric_families(answer.content.decode())
             return frozenset(family.name for family in families)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from http import HTTPStatus
 from urllib.parse import quote
 
-from stroke.adapters.http_probes.exchange import Answer, exchange
+from stroke.adapters.http_probes.exchange import Answer, exchange, with_key
 from stroke.application.doctor.ports import PredictionApi
 from stroke.domain.errors import EndpointUnavailable, IdempotencyKeyReused
 from stroke.domain.patient import Patient
@@ -15,11 +15,12 @@ from stroke.domain.prediction import LARGEST_ID
 
 
 class HttpPredictionApi(PredictionApi):
-    """The service at ``url``; an answer may take ``seconds``."""
+    """The service at ``url``; an answer may take ``seconds``. ``api_key`` is sent if given."""
 
-    def __init__(self, url: str, *, seconds: float) -> None:
+    def __init__(self, url: str, *, seconds: float, api_key: str | None = None) -> None:
         self._url = url.rstrip("/")
         self._seconds = seconds
+        self._headers = with_key(api_key)
 
     async def live(self) -> None:
         (await self._get("/health/live")).expect(HTTPStatus.OK)
@@ -37,7 +38,7 @@ class HttpPredictionApi(PredictionApi):
             seconds=self._seconds,
             method="POST",
             body=asdict(patient),
-            headers={"Idempotency-Key": idempotency_key},
+            headers={**self._headers, "Idempotency-Key": idempotency_key},
         )
         if answer.status == HTTPStatus.CONFLICT:
             raise IdempotencyKeyReused("this idempotency key is taken")
@@ -61,6 +62,7 @@ class HttpPredictionApi(PredictionApi):
             f"{self._url}/api/v1/predictions/{prediction_id}",
             seconds=self._seconds,
             method="DELETE",
+            headers=self._headers,
         )
         if (
             answer.expect(HTTPStatus.NO_CONTENT, HTTPStatus.NOT_FOUND).status
@@ -70,7 +72,7 @@ class HttpPredictionApi(PredictionApi):
         return answer.status == HTTPStatus.NO_CONTENT
 
     async def _get(self, path: str) -> Answer:
-        return await exchange(f"{self._url}{path}", seconds=self._seconds)
+        return await exchange(f"{self._url}{path}", seconds=self._seconds, headers=self._headers)
 
     def _require_problem(self, answer: Answer) -> None:
         """Any server answers 404; the service does with a problem document that says so too."""

@@ -18,14 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from stroke.adapters.sql.faults import translated
 from stroke.adapters.sql.rows import to_utc, utc_text
 from stroke.adapters.sql.schema import HEAD, current_revision
-from stroke.adapters.sql.tables import batches, outcomes, predictions
+from stroke.adapters.sql.tables import api_keys, batches, outcomes, predictions
 from stroke.domain.errors import IdempotencyKeyTaken, InvalidData, PredictionRejected, wrong_schema
 
 # Predictions first: outcomes refer to them.
-_TABLES: Final = (predictions, outcomes, batches)
+_TABLES: Final = (predictions, outcomes, batches, api_keys)
 _AT_A_TIME: Final = 500
 _RANGE: Final = 10_000
-_TIMES: Final = frozenset({"timestamp", "recorded_at", "made_at"})
+_TIMES: Final = frozenset(
+    {"timestamp", "recorded_at", "made_at", "created_at", "expires_at", "revoked_at"}
+)
 _DOCUMENTS: Final = frozenset({"contributing_factors", "prediction_data", "ids"})
 _AS_TEXT: Final = _TIMES | _DOCUMENTS | {"date"}
 
@@ -150,19 +152,26 @@ class DatabaseCopy:
                     await connection.execute(text(_CONTINUE[connection.dialect.name](following)))
 
     async def _prove(self, table: Table) -> None:
-        """Compare ranges of keys, the rows before the first and after the last included."""
+        """Compare ranges of keys, the rows before the first and after the last included.
+
+        The target may have API keys of its own: whoever prepares it needs one.
+        """
         key = _key(table)
         bounds: list[Any] = []
-        for engine in (self._source, self._target):
+        known = key.is_not(None)
+        for engine in self._both:
             with translated():
                 async with engine.connect() as connection:
                     keys = select(key).order_by(key)
                     found = list((await connection.execute(keys)).scalars())
-                    bounds += found[::_RANGE] + found[-1:]
+            if table is api_keys and engine is self._source:
+                known = key.in_(found)
+            if table is not api_keys or engine is self._source:
+                bounds += found[::_RANGE] + found[-1:]
         bounds = sorted(set(bounds))
         for first, following in zip(bounds, [*bounds[1:], None], strict=True):
             within = key >= first if following is None else (key >= first) & (key < following)
-            counted = [await _summary(engine, table, within) for engine in self._both]
+            counted = [await _summary(engine, table, within & known) for engine in self._both]
             (rows, digest), (other_rows, other_digest) = counted
             self.tally.ranges.append(
                 RangeProof(table.name, str(first), rows, other_rows, digest, other_digest)

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 from stroke import __version__
 from stroke.config import Settings
 from stroke.container.service import Container
+from stroke.domain.errors import StoreUnavailable
 from stroke.entrypoints.api import (
     causes,
     docs,
@@ -27,6 +28,7 @@ from stroke.entrypoints.api import (
     records,
     service,
 )
+from stroke.entrypoints.api.access import GuardedRoute
 from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.causes import CauseLog
 from stroke.entrypoints.api.deadline import Deadline
@@ -75,11 +77,12 @@ def create_app(container: Container | None = None) -> FastAPI:
             *outcomes.router.routes,
         ],
     )
+    app.router.route_class = GuardedRoute
     http = parts.settings().http
     logged = CauseLog(http.log_seconds)
     causes.install(app, logged)
     problems.install(app)
-    openapi.install(app, lambda: parts.served().may_be_missing)
+    openapi.install(app, lambda: parts.served().may_be_missing, lambda: parts.callers().was_open)
     docs.install(app)
     # The last one added is the outermost.
     app.add_middleware(Deadline, seconds=http.request_seconds, causes=logged)
@@ -94,8 +97,15 @@ def create_app(container: Container | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=http.cors_origins,
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-            allow_headers=["Content-Type", "Content-Encoding", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["Retry-After", "X-Request-ID", *RATE_HEADERS],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Content-Encoding",
+                "Idempotency-Key",
+                "X-API-Key",
+                "X-Request-ID",
+            ],
+            expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID", *RATE_HEADERS],
         )
     metrics.instrument(
         app,
@@ -132,6 +142,9 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         asyncio.get_running_loop().set_exception_handler(_log_outline)
         predictions = parts.predictions()  # loads the model
+        # A service whose database is away starts, and asks again with the first request.
+        with suppress(StoreUnavailable):
+            await parts.callers().is_open()
         try:
             with _collector_at_ease():
                 yield {
@@ -163,6 +176,7 @@ def _state(parts: Container) -> ApiState:
         http.max_body_bytes,
         wire_of(predictions.model.may_be_missing)[0],
         min(http.max_patient_bytes, http.max_body_bytes),
+        parts.callers(),
     )
 
 

@@ -21,6 +21,9 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stroke.domain import access
+from stroke.entrypoints.api.access import needs
+
 # A lone prediction takes 2 to 20 ms (one fsync); the rest is for a database under strain.
 _LATENCY: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _MULTIPROC: Final = "PROMETHEUS_MULTIPROC_DIR"  # the client library looks at it itself
@@ -50,6 +53,7 @@ def instrument(
         summary="Metrics in Prometheus' text format",
         response_class=PlainTextResponse,
     )
+    @needs(access.Scope.METRICS)
     def metrics() -> Response:
         """What Prometheus scrapes; with several workers of all of them."""
         served = registry

@@ -8,9 +8,12 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from stroke.domain.access import Scope
+from stroke.entrypoints.api.access import needed_by
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
 from stroke.entrypoints.api.schemas import OutcomeIn, wire_of
 
@@ -18,6 +21,8 @@ _REFERENCE: Final = "#/components/schemas/{model}"
 
 _MEANINGS: Final = {
     400: "The body is not JSON",
+    401: "No key, or one that is not valid (any more)",
+    403: "The key lacks the scope that this needs",
     404: "The prediction, or its outcome, does not exist",
     409: "Another request used this idempotency key before, or its stored row lacks its risk",
     413: "The body is too long",
@@ -25,6 +30,12 @@ _MEANINGS: Final = {
     422: "The request is not valid: `errors` names each wrong field",
     429: "Too many requests: try again after Retry-After seconds",
     503: "The service cannot store predictions now: try again after Retry-After seconds",
+}
+
+
+_SCHEMES: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
 
@@ -49,24 +60,37 @@ def _problem(status: int) -> dict[str, Any]:
         response["headers"] = {
             "Retry-After": {"description": "seconds", "schema": {"type": "integer"}}
         }
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        response["headers"] = {
+            "WWW-Authenticate": {"description": "what is missing", "schema": {"type": "string"}}
+        }
     return response
 
 
-def install(app: FastAPI, may_be_missing: Callable[[], tuple[str, ...]]) -> None:
+def install(
+    app: FastAPI,
+    may_be_missing: Callable[[], tuple[str, ...]],
+    is_open: Callable[[], bool],
+) -> None:
     """Make ``app`` describe itself completely. The document is built on first use.
 
-    ``may_be_missing`` names the measurements that the served model can do without.
+    ``may_be_missing`` names the measurements that the served model can do without. While
+    ``is_open``, the document says that a key is not required.
     """
+    documents: dict[bool, dict[str, Any]] = {}
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app, may_be_missing())
-        return app.openapi_schema
+        without_key = is_open()
+        if without_key not in documents:
+            documents[without_key] = _document(app, may_be_missing(), without_key=without_key)
+        return documents[without_key]
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
 
 
-def _document(app: FastAPI, may_be_missing: tuple[str, ...]) -> dict[str, Any]:
+def _document(
+    app: FastAPI, may_be_missing: tuple[str, ...], *, without_key: bool
+) -> dict[str, Any]:
     patient, batch = wire_of(may_be_missing)
     document = get_openapi(
         title=app.title,
@@ -85,4 +109,27 @@ def _document(app: FastAPI, may_be_missing: tuple[str, ...]) -> dict[str, Any]:
         ref_template=_REFERENCE,
     )
     document["components"]["schemas"].update(definitions["$defs"])
+    document["components"]["securitySchemes"] = _SCHEMES
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            for method in route.methods or ():
+                _secure(
+                    document["paths"][route.path_format][method.lower()],
+                    needed_by(route.endpoint),
+                    without_key=without_key,
+                )
     return document
+
+
+def _secure(operation: dict[str, Any], scope: Scope | None, *, without_key: bool) -> None:
+    """Say of an operation which scope it needs, and how a request shows that it has it."""
+    if scope is None:
+        operation["security"] = []
+        return
+    operation["security"] = [{name: [scope.value]} for name in _SCHEMES]
+    if without_key:
+        operation["security"].append({})
+    said = operation.get("description", "")
+    operation["description"] = f"{said}\n\nNeeds the scope `{scope}`.".strip()
+    for status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        operation["responses"].setdefault(str(int(status)), _problem(status))

@@ -7,6 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from stroke.domain.access import Scope
+from stroke.entrypoints.api.access import GuardedRoute, needs
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.records import PredictionId
@@ -14,7 +16,7 @@ from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas import OutcomeIn, OutcomeOut
 from stroke.entrypoints.api.state import api_state
 
-router = APIRouter(tags=["outcomes"])
+router = APIRouter(tags=["outcomes"], route_class=GuardedRoute)
 
 _PATH = "/api/v1/predictions/{prediction_id}/outcome"
 _CREATED: dict[int | str, dict[str, Any]] = {
@@ -29,6 +31,7 @@ _CREATED: dict[int | str, dict[str, Any]] = {
     openapi_extra=json_body(OutcomeIn),
     summary="Record the outcome of a prediction",
 )
+@needs(Scope.OUTCOMES)
 async def record(request: Request, prediction_id: PredictionId) -> Response:
     """Safe to repeat: the same outcome changes nothing, a different one replaces it."""
     state = api_state(request)
@@ -45,6 +48,7 @@ async def record(request: Request, prediction_id: PredictionId) -> Response:
     responses=problems(404, 422, 503),
     summary="Read the outcome of a prediction",
 )
+@needs(Scope.OUTCOMES)
 async def find(request: Request, prediction_id: PredictionId) -> Response:
     """The outcome that was recorded last."""
     return json_response(await api_state(request).outcomes.find(prediction_id))
@@ -56,6 +60,7 @@ async def find(request: Request, prediction_id: PredictionId) -> Response:
     responses=problems(404, 422, 503),
     summary="Delete a mistaken outcome",
 )
+@needs(Scope.OUTCOMES)
 async def withdraw(request: Request, prediction_id: PredictionId) -> Response:
     """The prediction stays. Erasing the prediction erases its outcome too."""
     await api_state(request).outcomes.withdraw(prediction_id)

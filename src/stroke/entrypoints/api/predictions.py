@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import Receive, Scope, Send
 
 from stroke.application.predictions.prediction import StoredPrediction
+from stroke.domain import access
 from stroke.domain.errors import InvalidPatient
 from stroke.domain.patient import Patient
+from stroke.entrypoints.api.access import DirectRoute, needs
 from stroke.entrypoints.api.admission import Budget
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
@@ -35,18 +35,6 @@ _MOST_CONTAINERS: Final = 2 * BATCH_SIZE + 100
 _MOST_VALUES: Final = 40 * BATCH_SIZE
 # What is written at once of a long answer.
 _PART: Final = 256 * 1024
-
-
-class DirectRoute(APIRoute):
-    """Calls its endpoint with the request, and nothing in between.
-
-    FastAPI's own handler looks for parameters, dependencies and a body; the routes here have
-    none of them (see body.py), and it takes as long as their own work.
-    """
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the endpoint itself."""
-        return self.endpoint
 
 
 router = APIRouter(tags=["predictions"], route_class=DirectRoute)
@@ -83,6 +71,7 @@ PATHS_OF_ONE_PATIENT: Final = frozenset({_ONE, _ONE_OLDER})
     summary="Assess one patient and store the prediction (the older address)",
     **_PREDICTS,
 )
+@needs(access.Scope.PREDICT)
 async def predict(request: Request) -> Response:
     """The answer comes after the commit, never before."""
     state = api_state(request)
@@ -102,6 +91,7 @@ async def predict(request: Request) -> Response:
     openapi_extra={**json_body(BatchIn), "parameters": [_KEY_PARAMETER]},
     summary="Assess up to 10,000 patients; all predictions are stored, or none",
 )
+@needs(access.Scope.PREDICT)
 async def predict_batch(request: Request) -> Response:
     """One transaction for all. The predictions have the order of the patients."""
     state = api_state(request)

@@ -23,6 +23,7 @@ from stroke.domain.errors import (
     IdempotencyKeyTaken,
     InvalidOutcome,
     InvalidPatient,
+    NotAuthenticated,
     OutcomeNotFound,
     PredictionNotFound,
     PredictionNotReplayable,
@@ -30,6 +31,7 @@ from stroke.domain.errors import (
     SchemaForeign,
     SchemaNewer,
     SchemaOutdated,
+    ScopeMissing,
     ServiceOverloaded,
     StoreRefusesWrites,
     StoreUnavailable,
@@ -46,6 +48,7 @@ from stroke.entrypoints.api.violations import (
 from stroke.entrypoints.request_id import CURRENT
 
 MEDIA_TYPE: Final = "application/problem+json"
+_CHALLENGE: Final = 'Bearer realm="stroke"'
 
 
 class Problem(BaseModel):
@@ -80,6 +83,8 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     InvalidPatient: _INVALID,
     InvalidOutcome: _INVALID,
     InvalidRequest: _INVALID,
+    NotAuthenticated: Kind(HTTPStatus.UNAUTHORIZED, "not-authenticated", "Who calls is not known"),
+    ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The caller may not do this"),
     PredictionNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such prediction"),
     OutcomeNotFound: Kind(
         HTTPStatus.NOT_FOUND, "outcome-not-found", "The prediction has no outcome"
@@ -207,8 +212,21 @@ async def _stroke_error(request: Request, error: Exception) -> Response:
         kind.title,
         name=kind.name,
         detail=kind.detail or str(error),
-        headers={"Retry-After": str(kind.retry_after)} if kind.retry_after else None,
+        headers=_headers(kind, error),
     )
+
+
+def _headers(kind: Kind, error: Exception) -> dict[str, str]:
+    """Return what a client is told beside the document, by RFC 9110 and RFC 6750."""
+    if kind.retry_after:
+        return {"Retry-After": str(kind.retry_after)}
+    if isinstance(error, NotAuthenticated):
+        wrong = ', error="invalid_token"' if error.presented else ""
+        return {"WWW-Authenticate": _CHALLENGE + wrong}
+    if isinstance(error, ScopeMissing):
+        wanted = f', error="insufficient_scope", scope="{error.scope}"'
+        return {"WWW-Authenticate": _CHALLENGE + wanted}
+    return {}
 
 
 async def _parameters(_: Request, error: Exception) -> Response:

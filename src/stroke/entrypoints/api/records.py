@@ -11,13 +11,15 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from stroke.domain.access import Scope
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
+from stroke.entrypoints.api.access import GuardedRoute, needs
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas import PRINTABLE, Country, PageOut, Province, RecordOut
 from stroke.entrypoints.api.state import api_state
 
-router = APIRouter(tags=["stored predictions"])
+router = APIRouter(tags=["stored predictions"], route_class=GuardedRoute)
 
 _ISO_8601: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 
@@ -52,6 +54,7 @@ Cursor = Annotated[
     responses=problems(422, 503),
     summary="List the newest predictions",
 )
+@needs(Scope.READ)
 async def newest(request: Request, limit: Limit = 100) -> Response:
     """For existing clients; `GET /api/v1/predictions` pages through all of them."""
     page = await api_state(request).predictions.page(PredictionFilter(), limit=limit)
@@ -64,6 +67,7 @@ async def newest(request: Request, limit: Limit = 100) -> Response:
     responses=problems(422, 503),
     summary="List stored predictions, page by page",
 )
+@needs(Scope.READ)
 async def page(  # noqa: PLR0917 - FastAPI passes them by name
     request: Request,
     limit: Limit = 100,
@@ -93,6 +97,7 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
     responses=problems(404, 422, 503),
     summary="Read one stored prediction",
 )
+@needs(Scope.READ)
 async def find(request: Request, prediction_id: PredictionId) -> Response:
     """The row, column by column, as the table holds it."""
     return json_response(await api_state(request).predictions.find(prediction_id))
@@ -104,6 +109,7 @@ async def find(request: Request, prediction_id: PredictionId) -> Response:
     responses=problems(404, 422, 503),
     summary="Erase one stored prediction permanently",
 )
+@needs(Scope.ERASE)
 async def erase(request: Request, prediction_id: PredictionId) -> Response:
     """The pipeline removes the row from every copy, too."""
     await api_state(request).predictions.erase(prediction_id)

@@ -382,3 +382,9 @@ class HealthOut(BaseModel):
 
     status: Literal["live", "ready"]
     checks: dict[str, str] = Field(default_factory=dict)
+
+
+class ReadyOut(HealthOut):
+    """That predictions can be stored now, and whether callers need a key."""
+
+    access: Literal["open", "keys"]

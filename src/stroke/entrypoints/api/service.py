@@ -9,6 +9,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from stroke.domain.access import Scope
 from stroke.domain.errors import (
     SchemaForeign,
     SchemaNewer,
@@ -18,6 +19,7 @@ from stroke.domain.errors import (
     StrokeError,
 )
 from stroke.domain.risk import ModelVariant, RiskBands
+from stroke.entrypoints.api.access import GuardedRoute, for_everybody, needs
 from stroke.entrypoints.api.causes import log_of
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.problems import problem_response
@@ -30,22 +32,25 @@ from stroke.entrypoints.api.schemas import (
     LackedOut,
     MessageOut,
     ModelOut,
+    ReadyOut,
 )
 from stroke.entrypoints.api.state import api_state
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=GuardedRoute)
 
 # Longer than a slow answer, shorter than an orchestrator waits for one.
 _CHECK_SECONDS: Final = 5
 
 
 @router.get("/", summary="Greet the caller")
+@for_everybody
 async def greet() -> MessageOut:
     """Existing clients use it to check that they reached the right service."""
     return MessageOut(message="Stroke Prediction API")
 
 
 @router.get("/health/live", summary="Check that the process answers")
+@for_everybody
 async def live() -> HealthOut:
     """Does not look at the database: restarting the process would not bring it back."""
     return HealthOut(status="live")
@@ -53,20 +58,23 @@ async def live() -> HealthOut:
 
 @router.get(
     "/health/ready",
-    response_model=HealthOut,
+    response_model=ReadyOut,
     responses=problems(503),
     summary="Check that predictions can be stored now",
 )
+@for_everybody
 async def ready(request: Request) -> Response:
     """200 if model, database and schema are ready; otherwise 503 with the failing part.
 
     Looks at what a write needs, so that a read-only, locked or full database is not ready.
+    `access` is `open` while there is no API key, so that everybody may call; then `keys`.
     """
     checks = {"model": "ok", "database": "ok", "schema": "ok"}
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             await api_state(request).predictions.check_store()
-        return json_response({"status": "ready", "checks": checks})
+            access = "open" if await api_state(request).callers.is_open() else "keys"
+        return json_response({"status": "ready", "checks": checks, "access": access})
     except TimeoutError:
         cause: StrokeError = StoreUnavailable("the database did not answer in time")
     except StrokeError as error:
@@ -95,6 +103,7 @@ async def ready(request: Request) -> Response:
 
 
 @router.get("/model_info", summary="Describe the served model")
+@needs(Scope.MODELS)
 async def model_info(request: Request) -> ModelOut:
     """The content of the model's manifest."""
     model = api_state(request).predictions.model

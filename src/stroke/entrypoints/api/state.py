@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, cast
 
 from fastapi import Request
 
+from stroke.application.access.callers import Callers
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.entrypoints.api.admission import Admission
@@ -26,6 +27,7 @@ class ApiState(NamedTuple):
     patient_wire: type[PatientIn]
     """What the served model's clients send of a patient."""
     most_patient_bytes: int
+    callers: Callers
 
 
 def api_state(request: Request) -> ApiState:

@@ -12,6 +12,7 @@ from dependency_injector import providers
 from fastapi import FastAPI
 
 from builders.asgi import connected
+from fakes.access import FakeKeyStore
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.config import Settings
 from stroke.container.service import Container
@@ -19,6 +20,7 @@ from stroke.domain.patient import OPTIONAL
 from stroke.entrypoints.api.app import create_app
 
 MOST_BYTES = 40_000
+KEYS_FOR = 0.05
 
 
 class FakeEngine:
@@ -36,6 +38,7 @@ class Parts:
     repository: FakePredictionRepository
     model: FakeRiskModel
     engine: FakeEngine
+    keys: FakeKeyStore
 
 
 @pytest.fixture
@@ -67,14 +70,21 @@ def _parts(
     model = FakeRiskModel(may_be_missing)
     loaded = Settings.load()
     small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES, **http})
-    changed = {"http": small, "rate": loaded.rate.model_copy(update=rate or {})}
+    quick = loaded.access.model_copy(update={"cache_seconds": KEYS_FOR, "pause_seconds": 0.001})
+    changed = {
+        "http": small,
+        "rate": loaded.rate.model_copy(update=rate or {}),
+        "access": quick,
+    }
     container = Container(settings=loaded.model_copy(update=changed))
     container.repository.override(providers.Object(repository))
     outcomes = FakeOutcomeRepository(repository)
     container.outcome_repository.override(providers.Object(outcomes))
+    keys = FakeKeyStore()
+    container.key_store.override(providers.Object(keys))
     container.model.override(providers.Object(model))
     container.engine.override(providers.Object(engine))
-    return Parts(create_app(container), repository, model, engine)
+    return Parts(create_app(container), repository, model, engine, keys)
 
 
 @pytest.fixture

@@ -67,7 +67,9 @@ async def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) 
                     statuses.add(status)
                     schema = response["content"]["application/problem+json"]["schema"]
                     assert schema == {"$ref": "#/components/schemas/Problem"}
-    assert statuses == {"400", "404", "409", "413", "415", "422", "429", "500", "503"}
+    assert statuses == {
+        *("400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503")
+    }
 
 
 async def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

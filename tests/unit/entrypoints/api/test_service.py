@@ -29,6 +29,7 @@ async def test_ready_names_what_it_checked(client: httpx.AsyncClient) -> None:
     assert answer.json() == {
         "status": "ready",
         "checks": {"model": "ok", "database": "ok", "schema": "ok"},
+        "access": "open",
     }
 
 

@@ -1,0 +1,103 @@
+"""Who may call which route: each says what it needs, and asks once per request who calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final, TypeVar, cast
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from stroke.domain.access import Principal, Scope
+from stroke.entrypoints.api.state import api_state
+
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
+_Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+_NEEDS: Final = "__stroke_scope__"
+_CALLER: Final = "stroke.caller"
+_BEARER: Final = "bearer"
+
+
+def needs(scope: Scope) -> Callable[[_Endpoint], _Endpoint]:
+    """Mark an endpoint: only a caller with ``scope`` may call it."""
+
+    def marked(endpoint: _Endpoint) -> _Endpoint:
+        setattr(endpoint, _NEEDS, scope)
+        return endpoint
+
+    return marked
+
+
+def for_everybody(endpoint: _Endpoint) -> _Endpoint:
+    """Mark an endpoint: strangers may call it, too."""
+    setattr(endpoint, _NEEDS, None)
+    return endpoint
+
+
+def needed_by(endpoint: Callable[..., Any]) -> Scope | None:
+    """Return the scope that an endpoint needs, or None if it is for everybody.
+
+    Raises ``TypeError`` for an endpoint that says neither.
+    """
+    try:
+        return cast("Scope | None", getattr(endpoint, _NEEDS))
+    except AttributeError:
+        name = getattr(endpoint, "__qualname__", endpoint)
+        raise TypeError(f"{name} is marked neither `needs` nor `for_everybody`") from None
+
+
+class GuardedRoute(APIRoute):
+    """A route of FastAPI that answers only callers with the scope that its endpoint needs."""
+
+    def get_route_handler(self) -> _Handler:
+        """Return the handler, which looks at the caller before anything else of the request."""
+        return _guarded(self.endpoint, super().get_route_handler())
+
+
+class DirectRoute(APIRoute):
+    """A guarded route that calls its endpoint with the request, and nothing in between.
+
+    FastAPI's own handler looks for parameters, dependencies and a body; such a route has none of
+    them (see body.py), and it takes as long as the route's own work.
+    """
+
+    def get_route_handler(self) -> _Handler:
+        """Return the endpoint itself, behind its guard."""
+        return _guarded(self.endpoint, self.endpoint)
+
+
+def caller_of(request: Request) -> Principal:
+    """Return who sent ``request``, on a route that needs a scope."""
+    return cast("Principal", request.scope[_CALLER])
+
+
+def _guarded(endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
+    scope = needed_by(endpoint)
+    if scope is None:
+        return handler
+
+    async def guarded(request: Request) -> Response:
+        callers = api_state(request).callers
+        caller = await callers.caller(_credentials(request.scope["headers"]))
+        request.scope[_CALLER] = caller
+        caller.require(scope)
+        return await handler(request)
+
+    return guarded
+
+
+def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """Return what the headers have of keys and tokens.
+
+    A proxy in front may have its own use for Authorization with another scheme, such as Basic.
+    """
+    found = []
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, rest = value.decode("latin-1").partition(" ")
+            if scheme.lower() == _BEARER:
+                found.append(rest.strip())
+        elif name == b"x-api-key":
+            found.append(value.decode("latin-1").strip())
+    return found
