@@ -9,6 +9,9 @@ function init(args)
   math.randomseed(7)
   wrk.method = "POST"
   wrk.headers["Content-Type"] = "application/json"
+  if os.getenv("STROKE_BENCH_KEY") then
+    wrk.headers["Authorization"] = "Bearer " .. os.getenv("STROKE_BENCH_KEY")
+  end
   for n = 1, 1000 do
     local place = places[math.random(#places)]
     requests[n] = wrk.format(nil, "/predict", nil, string.format(

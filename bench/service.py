@@ -53,6 +53,7 @@ class Server:
     name: str
     address: str
     pid: int
+    key: str = ""
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -64,6 +65,7 @@ class Server:
         shown = subprocess.run(
             [*command, "bench/patients.lua", self.address],
             cwd=ROOT,
+            env=os.environ | ({"STROKE_BENCH_KEY": self.key} if self.key else {}),
             capture_output=True,
             text=True,
             check=True,

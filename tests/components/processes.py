@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -59,6 +60,17 @@ def upgrade_schema(database_url: str, folder: Path) -> None:
         "db", "upgrade", folder=folder, settings={"STROKE_DATABASE_URL": database_url}
     )
     assert done.returncode == 0, done.stderr
+
+
+def new_key(folder: Path, database_url: str, scopes: str) -> str:
+    """Make an API key with ``stroke keys create``; return it."""
+    done = run_stroke(
+        *("keys", "create", "--name", "test", "--site", "north", "--scope", scopes, "--json"),
+        folder=folder,
+        settings={"STROKE_DATABASE_URL": database_url},
+    )
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["key"])
 
 
 # Linux counts the peak of the process that starts a program into the program's own: pytest's

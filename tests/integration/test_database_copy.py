@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, make_url
 
+from builders.access import api_key
 from builders.predictions import NOON, outcome, prediction
 from components.containers import MySqlServer
 from components.databases import run_statements
@@ -19,8 +21,10 @@ from components.processes import run_stroke
 from contracts.predictions import AWKWARD_NAMES, AWKWARD_NUMBERS
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.domain.access import ApiKey
 from stroke.domain.prediction import PredictionFilter, PredictionRecord, StoredBatch
 
 ROWS = 1200
@@ -48,6 +52,10 @@ def source(tmp_path: Path) -> URL:
         erased = await store.add([prediction()] * 5)
         for each in (*erased, ids[7]):
             await store.remove(each)
+        keys = SqlKeyStore(engine, statement_timeout=30)
+        await keys.add(api_key("1" * 16, name="Ünïcödé 山田", site="north-1"))
+        ended = {"expires_at": NOON, "revoked_at": NOON + timedelta(microseconds=7)}
+        await keys.add(api_key("2" * 16, replaced_by="1" * 16, **ended))
         await engine.dispose()
 
     asyncio.run(fill())
@@ -89,6 +97,38 @@ def everything(url: URL) -> tuple[list[PredictionRecord], list[Any], Any, Any]:
     return asyncio.run(read())
 
 
+def add_keys(url: URL, *keys: ApiKey) -> None:
+    async def added() -> None:
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        for key in keys:
+            await SqlKeyStore(engine, statement_timeout=30).add(key)
+        await engine.dispose()
+
+    asyncio.run(added())
+
+
+def api_keys(url: URL) -> Sequence[ApiKey]:
+    async def read() -> Sequence[ApiKey]:
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        found = await SqlKeyStore(engine, statement_timeout=30).all()
+        await engine.dispose()
+        return found
+
+    return asyncio.run(read())
+
+
+def test_keys_that_the_target_has_already_are_no_difference(source: URL, target: URL) -> None:
+    own = api_key("a" * 16, name="of the target")
+    add_keys(target, own)
+
+    assert copy(source, target).returncode == 0
+    assert {key.id for key in api_keys(target)} == {own.id, *(k.id for k in api_keys(source))}
+    assert copy(source, target).returncode == 0
+
+    run_statements(target, "UPDATE api_keys SET site = 'elsewhere' WHERE site = 'north-1'")
+    assert "not equal: api_keys" in copy(source, target).stderr
+
+
 def test_a_copy_holds_every_row_as_it_was_and_says_so(source: URL, target: URL) -> None:
     tried = copy(source, target, "--dry-run", "--json")
     assert (tried.returncode, json.loads(tried.stdout)["copied"]["predictions"]) == (1, ROWS)
@@ -101,6 +141,8 @@ def test_a_copy_holds_every_row_as_it_was_and_says_so(source: URL, target: URL) 
     assert told["equal"] is True
     assert told["copied"]["predictions"] == ROWS
     assert told["copied"]["batches_by_idempotency_key"] == 1
+    assert told["copied"]["api_keys"] == 2
+    assert api_keys(target) == api_keys(source)
     assert everything(target) == everything(source)
     single, batch = everything(target)[2:]
     assert isinstance(single, PredictionRecord)

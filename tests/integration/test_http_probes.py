@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from components.containers import free_port
-from components.processes import Service, upgrade_schema
+from components.processes import Service, new_key, upgrade_schema
 from components.scripted_server import ScriptedServer
 from contracts.doctor import PredictionApiContract
+from stroke.adapters.http_probes.metrics import ScrapedMetrics
 from stroke.adapters.http_probes.service import HttpPredictionApi
+from stroke.domain.errors import EndpointUnavailable
 
 ANSWERS = {
     "a problem": (503, {"status": 503, "detail": "The database is not ready."}),
@@ -28,6 +30,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     upgrade_schema(database, folder)
     with Service(folder, STROKE_DATABASE_URL=database) as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
+    """Return a service that asks for a key, and a key that the doctor's work needs."""
+    folder = tmp_path_factory.mktemp("closed")
+    database = f"sqlite:///{folder / 'stroke.db'}"
+    text = new_key(folder, database, "predict,read,erase,metrics")
+    with Service(folder, STROKE_DATABASE_URL=database) as service:
+        yield service, text
 
 
 class TestHttpPredictionApi(PredictionApiContract):
@@ -51,3 +63,33 @@ class TestHttpPredictionApi(PredictionApiContract):
     def other(self, request: pytest.FixtureRequest) -> Iterator[HttpPredictionApi]:
         with ScriptedServer((200, request.param)) as server:
             yield HttpPredictionApi(server.url, seconds=30)
+
+
+class TestHttpPredictionApiWithKey(PredictionApiContract):
+    @pytest.fixture
+    def api(self, closed: tuple[Service, str]) -> HttpPredictionApi:
+        service, text = closed
+        return HttpPredictionApi(service.url, seconds=30, api_key=text)
+
+    @pytest.fixture
+    def away(self) -> HttpPredictionApi:
+        return HttpPredictionApi(f"http://127.0.0.1:{free_port()}", seconds=30, api_key="none")
+
+    @pytest.fixture
+    def other(self) -> Iterator[HttpPredictionApi]:
+        with ScriptedServer((200, b"<html>")) as server:
+            yield HttpPredictionApi(server.url, seconds=30, api_key="none")
+
+
+@pytest.mark.anyio
+async def test_without_its_key_the_doctor_says_what_is_missing(
+    closed: tuple[Service, str],
+) -> None:
+    service, text = closed
+
+    with pytest.raises(EndpointUnavailable, match="401: this needs an API key"):
+        await HttpPredictionApi(service.url, seconds=30).provinces("Canada")
+    with pytest.raises(EndpointUnavailable, match="401"):
+        await ScrapedMetrics(f"{service.url}/metrics", seconds=30).names()
+    names = await ScrapedMetrics(f"{service.url}/metrics", seconds=30, api_key=text).names()
+    assert "http_requests" in names

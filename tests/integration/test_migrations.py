@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 from sqlalchemy import URL, make_url
 
+from builders.access import api_key
 from builders.predictions import outcome, prediction
 from components.containers import MySqlServer, free_port
 from components.databases import run_statements
 from contracts.doctor import OLDEST, SchemaContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.schema import SqlSchema
+from stroke.domain.access import ApiKey
 from stroke.domain.errors import InvalidData, StoreUnavailable
 from stroke.domain.prediction import PredictionRecord
 
@@ -328,6 +331,48 @@ def test_outcomes_survive_an_upgrade_that_died_before_it_said_so(url: URL) -> No
 
     assert schema.upgrade(url)
     assert run_statements(url, "SELECT prediction_id FROM outcomes") == [(added,)]
+
+
+def add_key(url: URL) -> ApiKey:
+    async def connected() -> ApiKey:
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        key = api_key("1" * 16)
+        await SqlKeyStore(engine, statement_timeout=30).add(key)
+        await engine.dispose()
+        return key
+
+    return asyncio.run(connected())
+
+
+def api_keys(url: URL) -> list[ApiKey]:
+    async def connected() -> list[ApiKey]:
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        found = await SqlKeyStore(engine, statement_timeout=30).all()
+        await engine.dispose()
+        return list(found)
+
+    return asyncio.run(connected())
+
+
+def test_the_table_of_keys_comes_and_goes_and_the_rows_stay(url: URL) -> None:
+    schema.upgrade(url, target="0006")
+    added = add(url, name="Zoë")
+    assert schema.upgrade(url)
+    add_key(url)
+
+    assert schema.downgrade(url, "0006")
+    assert record(url, added).name == "Zoë"
+    assert schema.upgrade(url)
+    assert api_keys(url) == []
+
+
+def test_keys_survive_an_upgrade_that_died_before_it_said_so(url: URL) -> None:
+    schema.upgrade(url)
+    key = add_key(url)
+    run_statements(url, "UPDATE stroke_alembic_version SET version_num = '0006'")
+
+    assert schema.upgrade(url)
+    assert api_keys(url) == [key]
 
 
 def test_outcomes_hang_on_their_predictions(url: URL) -> None:

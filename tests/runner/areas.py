@@ -21,6 +21,7 @@ _TESTS: Final = Path(__file__).resolve().parents[1]
 AREAS: Final = {
     "service": frozenset(
         {
+            "test_access",
             "test_database_connections",
             "test_database_copy",
             "test_drift_command",

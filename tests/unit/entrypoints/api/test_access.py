@@ -198,7 +198,7 @@ async def test_a_stranger_hears_the_same_of_a_row_that_is_there_and_of_one_that_
     made = (await closed.post("/predict", json=patient_json(), headers=bearer)).json()
 
     there, not_there = [
-        await closed.get(f"/api/v1/predictions/{prediction_id}")
+        await closed.get(f"/api/v1/predictions/{prediction_id}", headers={"X-Request-ID": "same"})
         for prediction_id in (made["prediction_id"], made["prediction_id"] + 1)
     ]
 

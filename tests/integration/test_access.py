@@ -1,0 +1,93 @@
+"""API keys on services that are really served, with several processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import urllib3
+from sqlalchemy import URL
+
+from builders.predictions import patient_json
+from components.processes import Service, new_key, run_stroke, upgrade_schema
+
+# What a user is promised: STROKE_ACCESS_CACHE_SECONDS can be 4 at most.
+HOLDS_WITHIN = 5.0
+
+
+class Site:
+    """A service with three processes, and its database."""
+
+    def __init__(self, folder: Path, url: URL) -> None:
+        self.database = url.render_as_string(hide_password=False)
+        self._folder = folder
+        upgrade_schema(self.database, folder)
+        self.service = Service(folder, STROKE_DATABASE_URL=self.database, STROKE_HTTP_WORKERS="3")
+
+    def key(self, scopes: str) -> str:
+        return new_key(self._folder, self.database, scopes)
+
+    def keys(self, *arguments: str) -> str:
+        done = run_stroke(
+            "keys",
+            *arguments,
+            folder=self._folder,
+            settings={"STROKE_DATABASE_URL": self.database},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def statuses(self, key: str | None, *, times: int = 60) -> set[int]:
+        """Call on new connections, which the processes share; return the statuses."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+        def call(_: int) -> int:
+            answer = urllib3.request(
+                "POST", f"{self.service.url}/predict", json=patient_json(), headers=headers
+            )
+            return answer.status
+
+        with ThreadPoolExecutor(8) as callers:
+            return set(callers.map(call, range(times)))
+
+
+@pytest.fixture
+def site(tmp_path: Path, url: URL) -> Iterator[Site]:
+    site = Site(tmp_path, url)
+    with site.service:
+        yield site
+
+
+def test_the_first_key_closes_all_processes_and_a_revoked_one_ends_in_all_within_5_s(
+    site: Site,
+) -> None:
+    assert "there is no API key: everybody" in site.service.log
+    assert site.statuses(None) == {200}
+    key, other = site.key("predict"), site.key("predict,admin")
+    time.sleep(HOLDS_WITHIN)
+    assert site.statuses(None) == {401}
+    assert site.statuses(key) == site.statuses(other) == {200}
+
+    site.keys("revoke", key.split("_")[1])
+    time.sleep(HOLDS_WITHIN)
+    assert site.statuses(key) == {401}
+    assert site.statuses(other) == {200}
+
+    assert site.service.stop() == 0
+    site.service.start()
+    assert site.service.log.count("there is no API key") == 1
+    for secret in (key, other):
+        assert secret[-43:] not in site.service.log
+
+
+def test_a_key_that_was_just_made_is_known_to_all_processes_at_once(site: Site) -> None:
+    site.key("admin")
+    time.sleep(HOLDS_WITHIN)
+    assert site.statuses(None) == {401}
+
+    made = site.key("predict")
+    assert site.statuses(made) == {200}
+    assert site.statuses(site.key("read")) == {403}
