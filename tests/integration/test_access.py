@@ -19,13 +19,13 @@ HOLDS_WITHIN = 5.0
 
 
 class Site:
-    """A service with three processes, and its database."""
+    """A service with two processes, and its database."""
 
     def __init__(self, folder: Path, url: URL) -> None:
         self.database = url.render_as_string(hide_password=False)
         self._folder = folder
         upgrade_schema(self.database, folder)
-        self.service = Service(folder, STROKE_DATABASE_URL=self.database, STROKE_HTTP_WORKERS="3")
+        self.service = Service(folder, STROKE_DATABASE_URL=self.database, STROKE_HTTP_WORKERS="2")
 
     def key(self, scopes: str) -> str:
         return new_key(self._folder, self.database, scopes)

@@ -15,6 +15,7 @@ from stroke.domain.errors import NotAuthenticated
 _UNKNOWN: Final = "these credentials are not valid (any more)"
 # What a secret is compared with when no key has its id.
 _NO_HASH: Final = "0" * 64
+_MOST_STRANGERS: Final = 10_000
 
 
 class Callers:
@@ -47,6 +48,7 @@ class Callers:
         self._keys: dict[str, tuple[ApiKey, Principal]] = {}
         self._read_at = self._began_at = float("-inf")
         self._look: asyncio.Task[None] | None = None
+        self._strangers: set[str] = set()
 
     async def is_open(self) -> bool:
         """Return whether everybody may call. Raises ``StoreUnavailable``."""
@@ -66,24 +68,37 @@ class Callers:
         asked_at = self._clock()
         if asked_at - self._read_at > self._max_age:
             await self._have_read_since(asked_at - self._max_age)
+        sent = set(credentials)
+        parts = parsed(credentials[0]) if len(sent) == 1 else None
+        if parts is not None:
+            await self._look_for(parts[0], asked_at)
         if not self._keys:
             return ANYBODY
-        if not credentials:
+        if not sent:
             raise NotAuthenticated("this needs an API key", presented=False)
-        if len(set(credentials)) > 1:
+        if len(sent) > 1:
             raise NotAuthenticated("two different keys were sent: send one", presented=True)
-        parts = parsed(credentials[0])
         if parts is None:
             raise NotAuthenticated(_UNKNOWN, presented=True)
         key_id, secret = parts
-        if key_id not in self._keys:
-            await self._have_read_since(asked_at)
-        known = self._keys.get(key_id)
-        key, principal = known or (None, None)
+        key, principal = self._keys.get(key_id, (None, None))
         right = matches(secret, key.secret_hash if key else _NO_HASH)
         if key is None or principal is None or not right or not key.in_force(self._now()):
             raise NotAuthenticated(_UNKNOWN, presented=True)
         return principal
+
+    async def _look_for(self, key_id: str, asked_at: float) -> None:
+        """Read the keys again if this one may have been made since, and only once for each id.
+
+        Also while everybody may call: who has just made the first key must be known by it.
+        """
+        if key_id in self._keys or key_id in self._strangers:
+            return
+        await self._have_read_since(asked_at)
+        if key_id not in self._keys:
+            if len(self._strangers) >= _MOST_STRANGERS:
+                self._strangers.clear()
+            self._strangers.add(key_id)
 
     async def _have_read_since(self, instant: float) -> None:
         """Return once a look at the store began after ``instant``."""

@@ -57,7 +57,40 @@ async def test_while_there_is_no_key_everybody_may_call(access: Access) -> None:
     assert await access.callers.is_open()
     for credentials in ([], [STRANGERS], ["nonsense", STRANGERS]):
         assert await access.callers.caller(credentials) is ANYBODY
-    assert access.store.looks == 1
+    assert access.store.looks == 2
+
+
+async def test_who_has_just_made_the_first_key_is_known_by_it_at_once(access: Access) -> None:
+    assert await access.callers.caller([]) is ANYBODY
+    made = await access.make()
+
+    assert (await access.callers.caller([made.text])).id == made.key.id
+    with pytest.raises(NotAuthenticated):
+        await access.callers.caller([])
+
+
+async def test_an_unknown_key_that_comes_again_makes_no_new_look(access: Access) -> None:
+    await access.make()
+    for _ in range(20):
+        with pytest.raises(NotAuthenticated):
+            await access.callers.caller([STRANGERS])
+
+    assert access.store.looks <= 2
+
+
+async def test_a_key_that_came_before_it_was_kept_is_known_when_the_keys_are_read_again(
+    access: Access,
+) -> None:
+    elsewhere = Access()
+    made = await elsewhere.make()
+    await access.make()
+    with pytest.raises(NotAuthenticated):
+        await access.callers.caller([made.text])
+
+    await access.store.add(made.key)  # as a copy of another database does
+    access.seconds += 2.01
+
+    assert (await access.callers.caller([made.text])).id == made.key.id
 
 
 async def test_the_first_key_closes_the_service_and_no_revocation_opens_it_again(
