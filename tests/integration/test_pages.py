@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings
 
 from stroke.application.predictions.cells import FLAG_WORDS, NO_VALUE
 from stroke.config import (
+    AccessSettings,
     DatabaseSettings,
     DriftSettings,
     FilesSettings,
@@ -31,6 +32,7 @@ PAGES: Final = sorted(
 )
 GLOSSARY: Final = ROOT / "docs" / "glossary.md"
 SERVICE: Final[list[type[BaseSettings]]] = [
+    AccessSettings,
     DatabaseSettings,
     FilesSettings,
     ModelSettings,
