@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from components.containers import ROOT
+from components.edge_proxy import defaults
 from components.helm_chart import CHART, Chart, Refused, Resource, containers, of_kind, only, pods
 from stroke import __version__
 from stroke.entrypoints.api import service
@@ -265,3 +266,51 @@ def test_the_readme_tells_the_values_as_they_are() -> None:
 
 def test_the_chart_is_of_the_version_of_the_service() -> None:
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == __version__
+
+
+EDGE = {"edge": {"enabled": True, "image": "registry/stroke-edge:1", "tlsSecret": "stroke-tls"}}
+
+
+def test_the_edge_can_no_more_than_it_has_to_and_reaches_the_service_alone(chart: Chart) -> None:
+    resources = chart.render(MINIMAL, EDGE, {"edge": {"settings": {"EDGE_SECONDS": 5}}})
+    for one in resources:
+        kubernetes_validate.validate(one, KUBERNETES, strict=True)
+    pod = only(resources, "Deployment", "edge")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    [container] = pod["containers"]
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    settings = {one["name"]: one["value"] for one in container["env"]}
+    service = only(resources, "Service", "stroke")
+    port = service["spec"]["ports"][0]["port"]
+    assert settings == {
+        "EDGE_SERVICE": f"{service['metadata']['name']}:{port}",
+        "EDGE_SECONDS": "5",
+    }
+    assert settings.keys() <= defaults().keys()
+    policy = only(resources, "NetworkPolicy", "edge")["spec"]
+    dns, api = policy["egress"]
+    assert {each["port"] for each in dns["ports"]} == {53}
+    labels = only(resources, "Deployment", "stroke")["spec"]["selector"]["matchLabels"]
+    assert api["to"] == [{"podSelector": {"matchLabels": labels}}]
+    [let_in] = only(resources, "NetworkPolicy", "stroke")["spec"]["ingress"]
+    chosen = only(resources, "Deployment", "edge")["spec"]["selector"]["matchLabels"]
+    assert {"podSelector": {"matchLabels": chosen}} in let_in["from"]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"edge": {"image": ""}}, "'/edge/image': minLength"),
+        ({"edge": {"tlsSecret": ""}}, "'/edge/tlsSecret': minLength"),
+        ({"edge": {"settings": {"EDGE_PORT": 1}}}, "invalid propertyName"),
+        ({"edge": {"settings": {"STROKE_X": 1}}}, "invalid propertyName"),
+    ],
+)
+def test_an_edge_without_a_certificate_or_with_other_settings_is_refused(
+    chart: Chart, values: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        chart.render(MINIMAL, EDGE, values)
+    assert told in str(refused.value)
