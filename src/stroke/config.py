@@ -366,6 +366,16 @@ class AccessSettings(_Settings):
     )
 
 
+class AuditSettings(_Settings):
+    """What is written into the audit trail."""
+
+    model_config = _group("AUDIT")
+
+    refusals_per_minute: int = Field(
+        60, ge=0, description="refused attempts with an entry each; the rest of a minute is counted"
+    )
+
+
 class FilesSettings(_Settings):
     """What the files that commands read may take."""
 
@@ -669,6 +679,7 @@ class Settings(BaseModel):
     drift: DriftSettings
     files: FilesSettings
     access: AccessSettings
+    audit: AuditSettings
 
     @classmethod
     def load(cls) -> Settings:

@@ -18,11 +18,13 @@ def run_statements(url: URL, *statements: str) -> list[Any]:
 
     async def connected() -> list[Any]:
         engine = create_engine(url, pool_size=1, connect_timeout=5)
-        async with engine.begin() as connection:
-            for statement in statements:
-                result = await connection.execute(text(statement))
-            rows = result.fetchall() if result.returns_rows else []
-        await engine.dispose()
+        try:
+            async with engine.begin() as connection:
+                for statement in statements:
+                    result = await connection.execute(text(statement))
+                rows = result.fetchall() if result.returns_rows else []
+        finally:
+            await engine.dispose()
         return [tuple(row) for row in rows]
 
     return asyncio.run(connected())

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings
 from stroke.application.predictions.cells import FLAG_WORDS, NO_VALUE
 from stroke.config import (
     AccessSettings,
+    AuditSettings,
     DatabaseSettings,
     DriftSettings,
     FilesSettings,
@@ -33,6 +34,7 @@ PAGES: Final = sorted(
 GLOSSARY: Final = ROOT / "docs" / "glossary.md"
 SERVICE: Final[list[type[BaseSettings]]] = [
     AccessSettings,
+    AuditSettings,
     DatabaseSettings,
     FilesSettings,
     ModelSettings,

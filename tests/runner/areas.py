@@ -53,6 +53,8 @@ AREAS: Final = {
             "test_serve",
             "test_simulate_command",
             "test_sql_keys",
+            "test_audit_command",
+            "test_sql_audit",
             "test_sql_outcomes",
             "test_sql_repository",
             "test_sqlite_file",

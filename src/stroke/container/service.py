@@ -15,12 +15,14 @@ from stroke.adapters.onnx.store import ModelStore
 from stroke.adapters.prometheus.connections import observe_connections
 from stroke.adapters.prometheus.drift import DriftMetrics, DriftWindow
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
+from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.application.access.callers import Callers
 from stroke.application.access.keys import KeyService
+from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.config import DatabaseSettings, Settings
@@ -116,6 +118,21 @@ class Container(containers.DeclarativeContainer):
         sleep=providers.Object(asyncio.sleep),
         max_age=settings.provided.access.cache_seconds,
         pause=settings.provided.access.pause_seconds,
+    )
+    audit_log = providers.Singleton(
+        SqlAuditLog,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    audit = providers.Singleton(
+        AuditTrail,
+        audit_log,
+        now=providers.Object(utc_now),
+        refusals=providers.Singleton(
+            RefusalSampler,
+            settings.provided.audit.refusals_per_minute,
+            providers.Object(time.monotonic),
+        ),
     )
     model_store = providers.Singleton(ModelStore, settings.provided.model.store)
     model = providers.Singleton(load_model, settings.provided.model)

@@ -77,4 +77,30 @@ api_keys: Final = Table(
     implicit_returning=False,
 )
 
+audit: Final = Table(
+    "audit",
+    MetaData(),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", DateTime),  # UTC, microseconds, without a time zone
+    Column("actor", String(100)),
+    Column("site", String(100)),
+    Column("action", String(40)),
+    Column("target", String(255)),
+    Column("request_id", String(128)),
+    Column("outcome", String(20)),
+    Column("times", BigInteger),
+    Column("previous", String(64)),
+    Column("digest", String(64)),
+    implicit_returning=False,
+)
+
+audit_head: Final = Table(
+    "audit_head",
+    MetaData(),
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),  # 1, and no other
+    Column("number", BigInteger),
+    Column("digest", String(64)),
+    implicit_returning=False,
+)
+
 COLUMNS: Final = tuple(column.name for column in predictions.columns)

@@ -8,7 +8,9 @@ from typing import Any, Final, TypeVar, cast
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from stroke.domain.access import Principal, Scope
+from stroke.domain.access import ANYBODY, Principal, Scope
+from stroke.domain.errors import NotAuthenticated, ScopeMissing
+from stroke.entrypoints.api.auditing import keeping_record, refused, written_of
 from stroke.entrypoints.api.state import api_state
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
@@ -73,16 +75,23 @@ def caller_of(request: Request) -> Principal:
 
 
 def _guarded(endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
-    scope = needed_by(endpoint)
+    scope, written = needed_by(endpoint), written_of(endpoint)
     if scope is None:
         return handler
 
     async def guarded(request: Request) -> Response:
-        callers = api_state(request).callers
-        caller = await callers.caller(_credentials(request.scope["headers"]))
+        state = api_state(request)
+        caller = None
+        try:
+            caller = await state.callers.caller(_credentials(request.scope["headers"]))
+            caller.require(scope)
+        except (NotAuthenticated, ScopeMissing):
+            await refused(state.audit, caller, request)
+            raise
         request.scope[_CALLER] = caller
-        caller.require(scope)
-        return await handler(request)
+        if written is None or caller is ANYBODY:
+            return await handler(request)
+        return await keeping_record(state.audit, caller, written, request, handler)
 
     return guarded
 

@@ -18,6 +18,7 @@ from stroke.config import Settings
 from stroke.container.service import Container
 from stroke.domain.errors import StoreUnavailable
 from stroke.entrypoints.api import (
+    audit,
     causes,
     docs,
     metrics,
@@ -75,6 +76,7 @@ def create_app(container: Container | None = None) -> FastAPI:
             *service.router.routes,
             *records.router.routes,
             *outcomes.router.routes,
+            *audit.router.routes,
         ],
     )
     app.router.route_class = GuardedRoute
@@ -153,6 +155,8 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
                 }
         finally:
             await predictions.close()
+            with suppress(StoreUnavailable):
+                await parts.audit().close()
             await parts.engine().dispose()
             if (tracing := parts.tracing()) is not None:
                 await asyncio.to_thread(tracing.close)
@@ -177,6 +181,7 @@ def _state(parts: Container) -> ApiState:
         wire_of(predictions.model.may_be_missing)[0],
         min(http.max_patient_bytes, http.max_body_bytes),
         parts.callers(),
+        parts.audit(),
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from stroke.domain.access import Scope
+from stroke.domain.audit import AuditAction
 from stroke.entrypoints.api.access import GuardedRoute, needs
+from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.records import PredictionId
@@ -32,6 +34,7 @@ _CREATED: dict[int | str, dict[str, Any]] = {
     summary="Record the outcome of a prediction",
 )
 @needs(Scope.OUTCOMES)
+@written_down(AuditAction.OUTCOME_WRITE, changes=True)
 async def record(request: Request, prediction_id: PredictionId) -> Response:
     """Safe to repeat: the same outcome changes nothing, a different one replaces it."""
     state = api_state(request)
@@ -49,6 +52,7 @@ async def record(request: Request, prediction_id: PredictionId) -> Response:
     summary="Read the outcome of a prediction",
 )
 @needs(Scope.OUTCOMES)
+@written_down(AuditAction.OUTCOME_READ)
 async def find(request: Request, prediction_id: PredictionId) -> Response:
     """The outcome that was recorded last."""
     return json_response(await api_state(request).outcomes.find(prediction_id))
@@ -61,6 +65,7 @@ async def find(request: Request, prediction_id: PredictionId) -> Response:
     summary="Delete a mistaken outcome",
 )
 @needs(Scope.OUTCOMES)
+@written_down(AuditAction.OUTCOME_ERASE, changes=True)
 async def withdraw(request: Request, prediction_id: PredictionId) -> Response:
     """The prediction stays. Erasing the prediction erases its outcome too."""
     await api_state(request).outcomes.withdraw(prediction_id)

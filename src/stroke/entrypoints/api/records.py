@@ -12,8 +12,10 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from stroke.domain.access import Scope
+from stroke.domain.audit import AuditAction
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 from stroke.entrypoints.api.access import GuardedRoute, needs
+from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas import PRINTABLE, Country, PageOut, Province, RecordOut
@@ -55,6 +57,7 @@ Cursor = Annotated[
     summary="List the newest predictions",
 )
 @needs(Scope.READ)
+@written_down(AuditAction.PREDICTION_LIST)
 async def newest(request: Request, limit: Limit = 100) -> Response:
     """For existing clients; `GET /api/v1/predictions` pages through all of them."""
     page = await api_state(request).predictions.page(PredictionFilter(), limit=limit)
@@ -68,6 +71,7 @@ async def newest(request: Request, limit: Limit = 100) -> Response:
     summary="List stored predictions, page by page",
 )
 @needs(Scope.READ)
+@written_down(AuditAction.PREDICTION_LIST)
 async def page(  # noqa: PLR0917 - FastAPI passes them by name
     request: Request,
     limit: Limit = 100,
@@ -98,6 +102,7 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
     summary="Read one stored prediction",
 )
 @needs(Scope.READ)
+@written_down(AuditAction.PREDICTION_READ)
 async def find(request: Request, prediction_id: PredictionId) -> Response:
     """The row, column by column, as the table holds it."""
     return json_response(await api_state(request).predictions.find(prediction_id))
@@ -110,6 +115,7 @@ async def find(request: Request, prediction_id: PredictionId) -> Response:
     summary="Erase one stored prediction permanently",
 )
 @needs(Scope.ERASE)
+@written_down(AuditAction.PREDICTION_ERASE, changes=True)
 async def erase(request: Request, prediction_id: PredictionId) -> Response:
     """The pipeline removes the row from every copy, too."""
     await api_state(request).predictions.erase(prediction_id)

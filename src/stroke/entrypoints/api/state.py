@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, cast
 from fastapi import Request
 
 from stroke.application.access.callers import Callers
+from stroke.application.audit.trail import AuditTrail
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.entrypoints.api.admission import Admission
@@ -28,6 +29,7 @@ class ApiState(NamedTuple):
     """What the served model's clients send of a patient."""
     most_patient_bytes: int
     callers: Callers
+    audit: AuditTrail
 
 
 def api_state(request: Request) -> ApiState:

@@ -11,6 +11,7 @@ from stroke import __version__
 from stroke.domain.errors import StrokeError
 from stroke.entrypoints.cli.commands import (
     analytics,
+    audit,
     connectors,
     db,
     doctor,
@@ -44,6 +45,7 @@ app.command()(performance.performance)
 app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
+app.add_typer(audit.app, name="audit")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(drift.app, name="drift")
 app.add_typer(connectors.app, name="connectors")

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from builders.asgi import connected
 from fakes.access import FakeKeyStore
+from fakes.audit import FakeAuditLog
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.config import Settings
 from stroke.container.service import Container
@@ -39,6 +40,7 @@ class Parts:
     model: FakeRiskModel
     engine: FakeEngine
     keys: FakeKeyStore
+    audit: FakeAuditLog
 
 
 @pytest.fixture
@@ -82,9 +84,11 @@ def _parts(
     container.outcome_repository.override(providers.Object(outcomes))
     keys = FakeKeyStore()
     container.key_store.override(providers.Object(keys))
+    audit = FakeAuditLog()
+    container.audit_log.override(providers.Object(audit))
     container.model.override(providers.Object(model))
     container.engine.override(providers.Object(engine))
-    return Parts(create_app(container), repository, model, engine, keys)
+    return Parts(create_app(container), repository, model, engine, keys, audit)
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ NEEDED: Final = {
     ("PUT", "/api/v1/predictions/{prediction_id}/outcome"): Scope.OUTCOMES,
     ("GET", "/api/v1/predictions/{prediction_id}/outcome"): Scope.OUTCOMES,
     ("DELETE", "/api/v1/predictions/{prediction_id}/outcome"): Scope.OUTCOMES,
+    ("GET", "/api/v1/audit"): Scope.AUDIT,
     ("GET", "/model_info"): Scope.MODELS,
     ("GET", "/metrics"): Scope.METRICS,
 }

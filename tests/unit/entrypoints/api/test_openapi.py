@@ -25,6 +25,7 @@ async def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "GET /metrics",
         "GET /model_info",
         "GET /predictions",
+        "GET /api/v1/audit",
         "GET /api/v1/predictions",
         "GET /api/v1/predictions/{prediction_id}",
         "DELETE /api/v1/predictions/{prediction_id}",

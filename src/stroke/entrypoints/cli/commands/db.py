@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -132,13 +133,17 @@ def copy(
     stroke db copy stroke.db --dry-run
     stroke db copy stroke.db
     """  # noqa: D301
+    from stroke.container.audit import audited
     from stroke.container.database import copy_database
+    from stroke.domain.audit import AuditAction
 
-    with ends_on_sigterm(), progress() as display:
+    database = _database()
+    kept = nullcontext() if dry_run else audited(database, AuditAction.DATA_IMPORT, "database copy")
+    with kept, ends_on_sigterm(), progress() as display:
         bar = display.add_task("copying", total=None)
         tally = copy_database(
             source,
-            _database(),
+            database,
             dry_run=dry_run,
             progress=lambda rows: display.advance(bar, rows),
         )
@@ -211,10 +216,13 @@ def _import(
 ) -> ImportTally:
     import asyncio
 
+    from stroke.container.audit import audited
     from stroke.container.imports import prediction_rows, table_import
+    from stroke.domain.audit import AuditAction
 
     database = _database()
     with (
+        nullcontext() if dry_run else audited(database, AuditAction.DATA_IMPORT, "predictions"),
         ends_on_sigterm(),
         prediction_rows(file, dump_of) as source,
         RejectFile(rejects, ("line", "row", "id", "reason")) as refused,

@@ -64,6 +64,7 @@ def create(
     made = _with_keys(
         lambda keys: keys.create(name=name, site=site, scopes=scopes, lifetime=expires)
     )
+    _write_down("KEY_CREATE", made.key)
     _show(made, as_json=as_json)
 
 
@@ -94,6 +95,7 @@ def revoke(which: Which, *, as_json: AsJson = False) -> None:
     stroke keys revoke ward-3
     """  # noqa: D301
     revoked = _with_keys(lambda keys: keys.revoke(which))
+    _write_down("KEY_REVOKE", *revoked)
     if as_json:
         typer.echo(json.dumps({"revoked": [_as_dict(key) for key in revoked]}))
         return
@@ -119,6 +121,7 @@ def rotate(
     stroke keys rotate ward-3 --overlap 7d
     """  # noqa: D301
     made, former = _with_keys(lambda keys: keys.rotate(which, overlap=overlap, lifetime=expires))
+    _write_down("KEY_ROTATE", former)
     _show(made, as_json=as_json, former=former)
 
 
@@ -141,6 +144,15 @@ def _with_keys(work: Callable[[KeyService], Awaitable[_T]]) -> _T:
             await container.engine().dispose()
 
     return asyncio.run(done())
+
+
+def _write_down(action: str, *keys: ApiKey) -> None:
+    from stroke.config import Settings
+    from stroke.container.audit import write_entry
+    from stroke.domain.audit import AuditAction
+
+    for key in keys:
+        write_entry(Settings.load().database, AuditAction[action], key.id)
 
 
 def _show(made: NewKey, *, as_json: bool, former: ApiKey | None = None) -> None:

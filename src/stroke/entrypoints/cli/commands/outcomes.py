@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,11 +72,17 @@ def _import(file: Path, rejects: Path, *, dry_run: bool) -> OutcomeTally:
     import asyncio
 
     from stroke.config import Settings
+    from stroke.container.audit import audited
     from stroke.container.imports import outcome_import, outcome_rows
     from stroke.container.service import Container
+    from stroke.domain.audit import AuditAction
 
-    container = Container(settings=Settings.load())
+    settings = Settings.load()
+    container = Container(settings=settings)
     with (
+        nullcontext()
+        if dry_run
+        else audited(settings.database, AuditAction.DATA_IMPORT, "outcomes"),
         ends_on_sigterm(),
         outcome_rows(file) as source,
         RejectFile(rejects, ("line", "reason")) as refused,

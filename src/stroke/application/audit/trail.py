@@ -1,0 +1,151 @@
+"""AuditTrail writes down what was done, and checks the chain of what was written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from stroke.application.audit.ports import EVERYTHING, AuditFilter, AuditLog
+from stroke.domain.audit import (
+    AuditAction,
+    AuditEntry,
+    AuditEvent,
+    AuditHead,
+    AuditOutcome,
+    BrokenLink,
+    broken_links,
+)
+
+_PAGE: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a check of the chain found. ``head`` is that of the entries that were read."""
+
+    entries: int
+    head: AuditHead
+    broken: tuple[BrokenLink, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was changed, removed or put in."""
+        return not self.broken
+
+
+class RefusalSampler:
+    """Lets the first refused attempts of each minute be written one by one, and counts the rest.
+
+    An attacker who is refused a million times fills no disk: the rest of a minute becomes one
+    entry, whose ``times`` says how many there were. One for each process; ``clock`` is monotonic
+    seconds.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float]) -> None:
+        self._most = per_minute
+        self._clock = clock
+        self._minute = -1
+        self._written = 0
+        self._held: AuditEvent | None = None
+
+    def take(self, event: AuditEvent) -> list[AuditEvent]:
+        """Return what is to be written now that ``event`` was refused: nothing, or some entries."""
+        due: list[AuditEvent] = []
+        minute = int(self._clock() // 60)
+        if minute != self._minute:
+            due += self.rest()
+            self._minute, self._written = minute, 0
+        if self._written < self._most:
+            self._written += 1
+            due.append(event)
+        elif self._held is None:
+            self._held = replace(event, actor="several", target=None, request_id=None, site=None)
+        else:
+            self._held = replace(self._held, at=event.at, times=self._held.times + 1)
+        return due
+
+    def rest(self) -> list[AuditEvent]:
+        """Return the entry for the attempts that were only counted, if there were any."""
+        held, self._held = self._held, None
+        return [] if held is None else [held]
+
+
+class AuditTrail:
+    """Writes entries, reads them, and verifies their chain."""
+
+    def __init__(
+        self, log: AuditLog, *, now: Callable[[], datetime], refusals: RefusalSampler
+    ) -> None:
+        self._log = log
+        self._now = now
+        self._refusals = refusals
+
+    async def record(
+        self,
+        action: AuditAction,
+        *,
+        actor: str,
+        outcome: AuditOutcome = AuditOutcome.DONE,
+        target: str | None = None,
+        site: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Write one entry; it is durable when this returns. Raises ``StoreUnavailable``."""
+        event = AuditEvent(self._now(), actor, action, outcome, target, site, request_id)
+        due = self._refusals.take(event) if outcome is AuditOutcome.REFUSED else [event]
+        if due:
+            await self._log.append(due)
+
+    async def close(self) -> None:
+        """Write what was only counted so far."""
+        if due := self._refusals.rest():
+            await self._log.append(due)
+
+    async def head(self) -> AuditHead:
+        """Return where the chain ends. Raises ``StoreUnavailable``."""
+        return await self._log.head()
+
+    async def entries(self, narrowed: AuditFilter = EVERYTHING) -> AsyncIterator[AuditEntry]:
+        """Give all entries, the oldest first, a page at a time."""
+        after = 0
+        while page := await self._log.entries(after=after, limit=_PAGE, narrowed=narrowed):
+            for entry in page:
+                yield entry
+            after = page[-1].number
+
+    async def newest(
+        self, narrowed: AuditFilter = EVERYTHING, *, limit: int, before: int = 0
+    ) -> list[AuditEntry]:
+        """Return up to ``limit`` entries below ``before``, or of all if it is 0; newest first."""
+        return await self._log.entries(
+            after=before, limit=limit, narrowed=narrowed, newest_first=True
+        )
+
+    async def verify(
+        self, *, known: AuditHead | None = None, progress: Callable[[int], None] = lambda _: None
+    ) -> Verification:
+        """Read the whole chain and say where it does not hold.
+
+        ``known`` is an end of the chain that was written down elsewhere: entries that were removed
+        from the end of the log, or a chain that was made anew, are found by it only.
+        """
+        end = await self._log.head()  # before the reading: later entries may join
+        broken: list[BrokenLink] = []
+        last, count, met = AuditHead(), 0, known is None or known == AuditHead()
+        after = 0
+        while page := await self._log.entries(after=after, limit=_PAGE):
+            broken += broken_links(page, last)
+            met = met or any(known == AuditHead(e.number, e.digest) for e in page)
+            last, count = AuditHead(page[-1].number, page[-1].digest), count + len(page)
+            after = page[-1].number
+            progress(len(page))
+        if last.number < end.number:
+            missing = end.number - last.number
+            broken.append(BrokenLink(end.number, f"the last {missing} of the chain are missing"))
+        if known is not None and not met:
+            broken.append(
+                BrokenLink(known.number, "the end that was written down is not in the chain")
+            )
+        return Verification(count, last, tuple(broken))

@@ -1,0 +1,87 @@
+"""The audit trail: of the database of settings, and what commands write into it."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from stroke.adapters.sql.audit import SqlAuditLog
+from stroke.adapters.sql.engine import create_engine
+from stroke.application.audit.trail import AuditTrail, RefusalSampler
+from stroke.config import DatabaseSettings
+from stroke.container.service import utc_now
+from stroke.domain.audit import AuditAction, AuditOutcome
+from stroke.domain.errors import StrokeError
+
+_T = TypeVar("_T")
+
+
+def with_audit_trail(settings: DatabaseSettings, work: Callable[[AuditTrail], Awaitable[_T]]) -> _T:
+    """Return what ``work`` does with the trail. Raises ``StoreUnavailable``.
+
+    Not to be called from a running event loop.
+    """
+
+    async def done() -> _T:
+        engine = create_engine(
+            settings.sqlalchemy_url, pool_size=1, connect_timeout=settings.connect_timeout_seconds
+        )
+        try:
+            return await work(_trail(engine, settings))
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(done())
+
+
+@contextmanager
+def audited(
+    settings: DatabaseSettings, action: AuditAction, target: str | None = None
+) -> Iterator[None]:
+    """Write down that the system's user did ``action``, once the block has ended.
+
+    ``target`` is an id or a kind of data, never a value of a patient, and no name of a file, which
+    may be a patient's. An error of the block is raised on, and written down too, unless the
+    database cannot take it. Raises ``StoreUnavailable`` before the block where there is no trail.
+    """
+    with_audit_trail(settings, lambda trail: trail.head())
+    try:
+        yield
+    except StrokeError:
+        with suppress(StrokeError):
+            write_entry(settings, action, target, AuditOutcome.FAILED)
+        raise
+    write_entry(settings, action, target)
+
+
+def write_entry(
+    settings: DatabaseSettings,
+    action: AuditAction,
+    target: str | None,
+    outcome: AuditOutcome = AuditOutcome.DONE,
+) -> None:
+    """Write down what the system's user did. Raises ``StoreUnavailable``."""
+    actor = f"user:{_user()}"
+    with_audit_trail(
+        settings,
+        lambda trail: trail.record(action, actor=actor, target=target, outcome=outcome),
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has a number and no name
+        return str(os.getuid())
+
+
+def _trail(engine: AsyncEngine, settings: DatabaseSettings) -> AuditTrail:
+    log = SqlAuditLog(engine, statement_timeout=settings.statement_timeout_seconds)
+    return AuditTrail(log, now=utc_now, refusals=RefusalSampler(0, time.monotonic))

@@ -1,0 +1,69 @@
+"""The route over the audit trail: who did what."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from stroke.application.audit.ports import AuditFilter
+from stroke.domain.access import Scope
+from stroke.domain.audit import AuditAction, AuditEntry
+from stroke.entrypoints.api.access import GuardedRoute, caller_of, needs
+from stroke.entrypoints.api.auditing import written_down
+from stroke.entrypoints.api.openapi import problems
+from stroke.entrypoints.api.records import Cursor, Instant, Limit
+from stroke.entrypoints.api.rendering import json_response
+from stroke.entrypoints.api.schemas import PRINTABLE, AuditPageOut
+from stroke.entrypoints.api.state import api_state
+
+router = APIRouter(tags=["audit"], route_class=GuardedRoute)
+
+Words = Annotated[str | None, Query(max_length=100, pattern=PRINTABLE)]
+
+
+@router.get(
+    "/api/v1/audit",
+    response_model=AuditPageOut,
+    responses=problems(422, 503),
+    summary="List what was done, page by page",
+)
+@needs(Scope.AUDIT)
+@written_down(AuditAction.AUDIT_READ)
+async def page(  # noqa: PLR0917 - FastAPI passes them by name
+    request: Request,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    since: Annotated[Instant | None, Query(description="only what was done since then")] = None,
+    until: Annotated[Instant | None, Query(description="only what was done before")] = None,
+    actor: Words = None,
+    action: Words = None,
+    target: Words = None,
+) -> Response:
+    """Newest first. A caller without `all-sites` sees what callers of its own site did."""
+    caller = caller_of(request)
+    site = None if caller.may(Scope.ALL_SITES) else caller.site
+    narrowed = AuditFilter(actor, action, site, target, since, until)
+    before = 0 if cursor is None else int(cursor, 16)
+    trail = api_state(request).audit
+    found = await trail.newest(narrowed, limit=limit + 1, before=before)
+    shown = found[:limit]
+    following = f"{shown[-1].number:016x}" if len(found) > limit else None
+    return json_response({"items": [_shown(each) for each in shown], "next_cursor": following})
+
+
+def _shown(entry: AuditEntry) -> dict[str, object]:
+    event = entry.event
+    return {
+        "number": entry.number,
+        "at": event.at,
+        "actor": event.actor,
+        "site": event.site,
+        "action": event.action,
+        "target": event.target,
+        "request_id": event.request_id,
+        "outcome": event.outcome,
+        "times": event.times,
+        "previous": entry.previous,
+        "digest": entry.digest,
+    }

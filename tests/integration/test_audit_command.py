@@ -1,0 +1,105 @@
+"""`stroke audit` as operators run it, and what other commands leave in the trail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL
+
+from components.databases import run_statements
+from components.processes import run_stroke
+
+ROWS = (
+    "id,gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status,name\n"
+    "7,Male,61,0,1,228.7,36.6,never smoked,Jane Roe-Canary\n"
+)
+
+
+class Trail:
+    """Commands on one database, in a folder that holds a file to import."""
+
+    def __init__(self, folder: Path, url: URL) -> None:
+        self.folder = folder
+        self._settings = {"STROKE_DATABASE_URL": url.render_as_string(hide_password=False)}
+        (folder / "rows.csv").write_text(ROWS)
+        self.stroke("db", "upgrade")
+
+    def stroke(self, *arguments: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
+        done = run_stroke(*arguments, folder=self.folder, within=120, settings=self._settings)
+        assert done.returncode == fails, done.stderr
+        return done
+
+    def json(self, *arguments: str, fails: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.stroke(*arguments, "--json", fails=fails).stdout)
+        return found
+
+
+@pytest.fixture
+def trail(tmp_path: Path, url: URL) -> Trail:
+    return Trail(tmp_path, url)
+
+
+def test_commands_that_change_data_are_in_the_trail_without_values(trail: Trail) -> None:
+    trail.stroke("db", "import", "rows.csv")
+    key = trail.json("keys", "create", "--name", "ward", "--site", "north", "--scope", "read")
+    trail.stroke("keys", "rotate", "ward")
+    trail.stroke("keys", "revoke", key["id"])
+    trail.stroke("db", "import", "missing.csv", fails=1)
+
+    entries = trail.json("audit", "list")["entries"]
+
+    assert [(each["action"], each["target"], each["outcome"]) for each in reversed(entries)] == [
+        ("data.import", "predictions", "done"),
+        ("key.create", key["id"], "done"),
+        ("key.rotate", key["id"], "done"),
+        ("key.revoke", key["id"], "done"),
+        ("data.import", "predictions", "failed"),
+    ]
+    assert {each["actor"].partition(":")[0] for each in entries} == {"user"}
+    told = json.dumps(entries)
+    assert "Canary" not in told
+    assert key["key"] not in told
+
+
+def test_a_whole_trail_is_verified_exported_and_its_end_can_be_written_down(
+    trail: Trail, url: URL
+) -> None:
+    for _ in range(3):
+        trail.stroke("db", "import", "rows.csv", "--replace")
+    before = trail.json("audit", "verify")
+    assert (before["holds"], before["entries"], before["broken"]) == (True, 3, [])
+
+    trail.stroke("audit", "export", "-o", "trail.jsonl")
+
+    lines = [json.loads(line) for line in (trail.folder / "trail.jsonl").read_text().splitlines()]
+    assert [each["number"] for each in lines] == [1, 2, 3]
+    assert lines[0]["previous"] == "0" * 64
+    assert [each["previous"] for each in lines[1:]] == [each["digest"] for each in lines[:2]]
+    assert f"3:{lines[2]['digest']}" == before["head"]
+    after = trail.json("audit", "verify", "--known", before["head"])
+    assert (after["holds"], after["entries"]) == (True, 4)  # the export is an entry, too
+
+    drops = ["update", "delete"] if url.get_backend_name() == "sqlite" else []
+    run_statements(
+        url,
+        *(f"DROP TRIGGER audit_refuses_{each}" for each in drops),
+        "DELETE FROM audit WHERE number > 2",
+        "UPDATE audit_head SET number = 2, digest = (SELECT digest FROM audit WHERE number = 2)",
+    )
+
+    assert trail.json("audit", "verify")["holds"]  # nothing in the database tells
+    cut = trail.json("audit", "verify", "--known", before["head"], fails=1)
+    assert [each["number"] for each in cut["broken"]] == [3]
+    run_statements(url, "UPDATE audit SET actor = 'user:nobody' WHERE number = 1")
+    said = trail.stroke("audit", "verify", fails=1).stdout
+    assert "entry 1: its content is not what was written" in said
+    assert "the chain is broken" in said
+
+
+def test_what_verify_does_not_understand_is_said(trail: Trail) -> None:
+    said = trail.stroke("audit", "verify", "--known", "12", fails=1).stderr
+    assert "--known takes NUMBER:DIGEST" in said
