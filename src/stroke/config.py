@@ -208,6 +208,8 @@ class RateSettings(_Settings):
     per_address: Annotated[str, AfterValidator(_rate)] | None = Field(
         None, description="of one client, as `limits` writes it: 600/minute;50/second"
     )
+    per_key: Annotated[str, AfterValidator(_rate)] | None = None
+    per_site: Annotated[str, AfterValidator(_rate)] | None = None
 
 
 class DatabaseSettings(_Settings):

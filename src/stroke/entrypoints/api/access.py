@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 from stroke.domain.access import ANYBODY, Principal, Scope
 from stroke.domain.errors import NotAuthenticated, ScopeMissing
 from stroke.entrypoints.api.auditing import keeping_record, refused, written_of
+from stroke.entrypoints.api.rates import by_principal
 from stroke.entrypoints.api.state import api_state
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
@@ -81,17 +82,25 @@ def _guarded(endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
 
     async def guarded(request: Request) -> Response:
         state = api_state(request)
-        caller = None
+        caller = counted = None
         try:
             caller = await state.callers.caller(_credentials(request.scope["headers"]))
+            if state.rates is not None and scope is not Scope.METRICS:
+                counted = await state.rates.count(by_principal(caller))
+                if not counted.allowed:
+                    return counted.refusal()
             caller.require(scope)
         except (NotAuthenticated, ScopeMissing):
             await refused(state.audit, caller, request)
             raise
         request.scope[_CALLER] = caller
         if written is None or caller is ANYBODY:
-            return await handler(request)
-        return await keeping_record(state.audit, caller, written, request, handler)
+            response = await handler(request)
+        else:
+            response = await keeping_record(state.audit, caller, written, request, handler)
+        if counted is not None:
+            counted.add_to(response.headers)
+        return response
 
     return guarded
 

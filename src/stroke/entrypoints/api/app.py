@@ -38,7 +38,7 @@ from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.hosts import AllowedHosts
 from stroke.entrypoints.api.proxies import BehindProxies
-from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, by_address
+from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address
 from stroke.entrypoints.api.schemas import wire_of
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.api.turnstile import Turnstile
@@ -89,8 +89,8 @@ def create_app(container: Container | None = None) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(Deadline, seconds=http.request_seconds, causes=logged)
     app.add_middleware(Turnstile)
-    if (rate := parts.settings().rate.per_address) is not None:
-        app.add_middleware(RateLimit, rates={"address": rate}, callers=by_address)
+    if (rates := Rates.of(address=parts.settings().rate.per_address)) is not None:
+        app.add_middleware(RateLimit, rates=rates, names=by_address)
     if http.allowed_hosts:
         app.add_middleware(AllowedHosts, allowed=http.allowed_hosts)
     app.add_middleware(FaultBarrier)
@@ -166,6 +166,7 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
 
 def _state(parts: Container) -> ApiState:
     http, queue = parts.settings().http, parts.settings().queue
+    rate = parts.settings().rate
     predictions = parts.predictions()
     return ApiState(
         predictions,
@@ -182,6 +183,7 @@ def _state(parts: Container) -> ApiState:
         min(http.max_patient_bytes, http.max_body_bytes),
         parts.callers(),
         parts.audit(),
+        Rates.of(key=rate.per_key, site=rate.per_site),
     )
 
 

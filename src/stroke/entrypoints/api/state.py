@@ -11,6 +11,7 @@ from stroke.application.audit.trail import AuditTrail
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.entrypoints.api.admission import Admission
+from stroke.entrypoints.api.rates import Rates
 from stroke.entrypoints.api.schemas import PatientIn
 
 KEY: Final = "stroke"
@@ -30,6 +31,8 @@ class ApiState(NamedTuple):
     most_patient_bytes: int
     callers: Callers
     audit: AuditTrail
+    rates: Rates | None
+    """Of keys and sites; None where neither has a rate."""
 
 
 def api_state(request: Request) -> ApiState:

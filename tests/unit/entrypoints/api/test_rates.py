@@ -8,23 +8,27 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Send
+from starlette.types import Scope as Asked
 
 from builders.asgi import connected
 from builders.predictions import patient_json
 from builders.problems import problem_of
+from stroke.application.access.keys import KeyService
 from stroke.config import RateSettings
-from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, by_address
+from stroke.container.service import utc_now
+from stroke.domain.access import ANYBODY, EVERYTHING, Principal, Scope
+from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address, by_principal
 
 pytestmark = pytest.mark.anyio
 
 
-async def _content(scope: Scope, receive: Receive, send: Send) -> None:
+async def _content(scope: Asked, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"content"})
 
 
-def _named(scope: Scope) -> Mapping[str, str]:
+def _named(scope: Asked) -> Mapping[str, str]:
     """Tell the caller as a later application might: a key and its site, from headers."""
     headers = dict(scope["headers"])
     return {
@@ -34,6 +38,13 @@ def _named(scope: Scope) -> Mapping[str, str]:
     }
 
 
+async def _key(parts: Any, site: str, scope: Scope = Scope.READ) -> dict[str, str]:
+    """Make a key for ``site``; return the headers of a request with it."""
+    keys = KeyService(parts.keys, now=utc_now)
+    made = await keys.create(name="ward", site=site, scopes=[scope])
+    return {"X-API-Key": made.text}
+
+
 def client_of(app: Any, address: str = "192.0.2.1") -> httpx.AsyncClient:
     transport = httpx.ASGITransport(app, client=(address, 1))
     return httpx.AsyncClient(transport=transport, base_url="http://stroke")
@@ -41,7 +52,7 @@ def client_of(app: Any, address: str = "192.0.2.1") -> httpx.AsyncClient:
 
 @pytest.fixture
 def limited() -> RateLimit:
-    return RateLimit(_content, rates={"address": "3/minute"}, callers=by_address)
+    return RateLimit(_content, rates=Rates({"address": "3/minute"}), names=by_address)
 
 
 async def test_a_caller_may_send_as_many_as_its_rate_says_and_the_next_is_429(
@@ -73,7 +84,7 @@ async def test_one_caller_does_not_use_up_what_another_may_send(limited: RateLim
 
 
 async def test_a_rate_recovers() -> None:
-    app = RateLimit(_content, rates={"address": "2/second"}, callers=by_address)
+    app = RateLimit(_content, rates=Rates({"address": "2/second"}), names=by_address)
     async with client_of(app) as client:
         for _ in range(10):
             refused = await client.get("/")
@@ -86,7 +97,7 @@ async def test_a_rate_recovers() -> None:
 
 
 async def test_each_kind_of_caller_has_its_rate_and_the_tightest_decides() -> None:
-    app = RateLimit(_content, rates={"key": "5/minute", "site": "3/minute"}, callers=_named)
+    app = RateLimit(_content, rates=Rates({"key": "5/minute", "site": "3/minute"}), names=_named)
     async with client_of(app) as client:
         of_a = [await client.get("/", headers={"key": "a", "site": "north"}) for _ in range(2)]
         of_b = [await client.get("/", headers={"key": "b", "site": "north"}) for _ in range(2)]
@@ -99,8 +110,8 @@ async def test_each_kind_of_caller_has_its_rate_and_the_tightest_decides() -> No
 
 
 async def test_of_several_rates_of_one_kind_the_shorter_may_end_first() -> None:
-    rates = {"address": "1000/hour;2/minute"}
-    app = RateLimit(_content, rates=rates, callers=by_address)
+    rates = Rates({"address": "1000/hour;2/minute"})
+    app = RateLimit(_content, rates=rates, names=by_address)
     async with client_of(app) as client:
         answers = [await client.get("/") for _ in range(3)]
     assert answers[-1].status_code == 429
@@ -165,3 +176,51 @@ async def test_a_trusted_proxys_client_counts_and_not_the_proxy(
 def test_a_rate_that_is_none_is_refused(rate: str) -> None:
     with pytest.raises(ValueError, match="600/minute"):
         RateSettings(per_address=rate)
+
+
+def test_a_key_and_a_token_with_one_id_are_two_callers_and_anybody_is_none() -> None:
+    key = Principal("key", "one", "north", EVERYTHING)
+    token = Principal("token", "one", None, EVERYTHING)
+    assert by_principal(key) == {"key": "key:one", "site": "north"}
+    assert by_principal(token) == {"key": "token:one"}
+    assert by_principal(ANYBODY) == {}
+
+
+async def test_keys_and_sites_have_rates_of_their_own(parts_with: Callable[..., Any]) -> None:
+    parts = parts_with(rate={"per_key": "2/minute", "per_site": "3/minute"})
+    async with connected(parts.app) as client:
+        one, two, other = [await _key(parts, site) for site in ("north", "north", "south")]
+        of_one = [await client.get("/predictions", headers=one) for _ in range(3)]
+        of_two = [await client.get("/predictions", headers=two) for _ in range(2)]
+        elsewhere = await client.get("/predictions", headers=other)
+        unknown = await client.get("/predictions", headers={"X-API-Key": "invented"})
+    assert [answer.status_code for answer in of_one] == [200, 200, 429]
+    assert problem_of(of_one[-1])["type"] == "urn:stroke:problem:rate-limited"
+    assert of_one[0].headers["ratelimit-policy"] == "2;w=60"
+    # The refused one counted for the site as well.
+    assert [answer.status_code for answer in of_two] == [429, 429]
+    assert of_two[0].headers["ratelimit-policy"] == "3;w=60"
+    assert elsewhere.status_code == 200
+    assert unknown.status_code == 401
+
+
+async def test_prometheus_is_not_refused_by_the_rate_of_its_key(
+    parts_with: Callable[..., Any],
+) -> None:
+    parts = parts_with(rate={"per_key": "1/minute"})
+    async with connected(parts.app) as client:
+        scraper = await _key(parts, "north", Scope.METRICS)
+        seen = {(await client.get("/metrics", headers=scraper)).status_code for _ in range(4)}
+    assert seen == {200}
+
+
+async def test_an_answer_speaks_of_its_key_before_its_address(
+    parts_with: Callable[..., Any],
+) -> None:
+    parts = parts_with(rate={"per_key": "9/minute", "per_address": "5/minute"})
+    async with connected(parts.app) as client:
+        key = await _key(parts, "north")
+        answer = await client.get("/predictions", headers=key)
+        stranger = await client.get("/predictions")
+    assert answer.headers.get_list("ratelimit-limit") == ["9"]
+    assert (stranger.status_code, stranger.headers["ratelimit-limit"]) == (401, "5")
