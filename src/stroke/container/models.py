@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from stroke.adapters.confined.process import ConfinedProcess, Limits
@@ -34,13 +35,16 @@ def graph_trial(settings: ModelSettings) -> GraphTrial:
     return GraphTrial(confined_process(settings), graph_limits(settings))
 
 
-def try_graph(settings: ModelSettings, path: Path) -> tuple[bytes, Tried]:
+def try_graph(
+    settings: ModelSettings, path: Path, may_be_missing: Sequence[str] = ()
+) -> tuple[bytes, Tried]:
     """Return the graph in the file ``path``, and what its trial found.
 
-    Raises ``ModelNotFound`` or ``InvalidModel``.
+    Some of the patients that it is tried on lack what ``may_be_missing``. Raises ``ModelNotFound``
+    or ``InvalidModel``.
     """
     content = read_graph(path, graph_limits(settings))
-    return content, graph_trial(settings)(content)
+    return content, graph_trial(settings)(content, may_be_missing)
 
 
 def model_store(settings: ModelSettings) -> ModelStore:

@@ -1,7 +1,8 @@
 """Tries a graph on random and boundary patients, in a process of its own.
 
 The process is this module, run as
-``python -m stroke.adapters.onnx.trial GRAPH FOLDER FILE_BYTES MEMORY_BYTES``. It writes
+``python -m stroke.adapters.onnx.trial GRAPH FOLDER FILE_BYTES MEMORY_BYTES [MISSING...]``: patients
+may lack the measurements MISSING. It writes
 ``probability.npy`` to FOLDER and prints ``{"features": [...]}`` or ``{"error": ...}`` as JSON.
 """
 
@@ -26,6 +27,7 @@ from stroke.application.predictions.trial_patients import (
     trial_patients,
 )
 from stroke.domain.errors import InvalidModel, StrokeError
+from stroke.domain.patient import OPTIONAL
 
 _ALONE: Final = 16
 _EXPLAINED: Final = 128
@@ -50,8 +52,8 @@ class GraphTrial:
         self._run = run
         self._limits = limits
 
-    def __call__(self, content: bytes) -> Tried:
-        """Try the graph that ``content`` is.
+    def __call__(self, content: bytes, may_be_missing: Sequence[str] = ()) -> Tried:
+        """Try the graph that ``content`` is, on patients who lack what ``may_be_missing`` as well.
 
         Raises ``InvalidModel`` when the contract is broken, when the graph fails or gives no
         probability for a plausible patient, when its answer depends on the other patients of a
@@ -64,7 +66,7 @@ class GraphTrial:
             command = [sys.executable, "-I", "-m", __name__, str(graph), name]
             limits = [self._limits.file_bytes, self._limits.memory_bytes]
             try:
-                answer = self._run([*command, *map(str, limits)], folder)
+                answer = self._run([*command, *map(str, limits), *may_be_missing], folder)
                 said: dict[str, Any] = json.loads(answer)
                 if "error" in said:
                     raise InvalidModel(said["error"])
@@ -73,10 +75,21 @@ class GraphTrial:
                 raise InvalidModel("the trial of the graph gave no result") from None
 
 
-def score_trial_patients(model: OnnxRiskModel) -> NDArray[np.float64]:
+def score_trial_patients(
+    model: OnnxRiskModel, may_be_missing: Sequence[str] = ()
+) -> NDArray[np.float64]:
     """Return the probabilities ``(N,)`` of the trial patients. Raises as ``GraphTrial`` says."""
-    extremes, patients = extreme_patients(), trial_patients(TRIAL_PATIENTS)
+    extremes, patients = extreme_patients(), trial_patients(TRIAL_PATIENTS, may_be_missing)
     model.score(_rows(extremes, slice(None, None, len(extremes["age"]) // _EXPLAINED)))
+    lacking = np.isnan([patients[name] for name in OPTIONAL]).any(axis=0)
+    if lacking.any():
+        try:
+            model.probability({name: values[lacking] for name, values in patients.items()})
+        except InvalidModel as refusal:
+            names = " or ".join(may_be_missing)
+            raise InvalidModel(
+                f"{refusal}, where {names} is missing: leave --may-be-missing out"
+            ) from None
     probability = model.probability(patients)
     if not np.array_equal(probability, model.probability(patients)):
         raise InvalidModel("the graph gives the same patients another answer each time")
@@ -95,10 +108,11 @@ def main() -> None:
     """Run as the module's docstring says."""
     graph, folder = map(Path, sys.argv[1:3])
     file_bytes, memory_bytes = map(int, sys.argv[3:5])
+    may_be_missing = sys.argv[5:]
     try:
         # The process as a whole has a limit of time.
         served = OnnxRiskModel(graph, GraphLimits(file_bytes, memory_bytes, 1e9))
-        np.save(folder / "probability.npy", score_trial_patients(served))
+        np.save(folder / "probability.npy", score_trial_patients(served, may_be_missing))
         said: dict[str, Any] = {"features": served.description.features}
     except MemoryError:
         said = {"error": "the graph needs too much memory (STROKE_MODEL_IMPORT_MEMORY_BYTES)"}

@@ -153,13 +153,22 @@ def _metric_table(metrics: dict[str, dict[str, float]]) -> list[str]:
     ]
 
 
+_FITTED: Final = (
+    "A companion assesses the patients who lack it. It was fitted to all patients, by their",
+    "other measurements.",
+)
+_BY_ITSELF: Final = (
+    "The model itself makes something of what is missing. How right it is about these patients is",
+    "not known: `stroke performance` measures it.",
+)
+
+
 def _companion_lines(companion: dict[str, Any]) -> list[str]:
     bands, missing = companion["bands"], " and ".join(companion["missing"])
     lines = [
         f"## Without {missing}",
         "",
-        "A companion assesses the patients who lack it. It was fitted to all patients, by their",
-        "other measurements.",
+        *(_FITTED if companion.get("metrics") else _BY_ITSELF),
         "",
         f"**Bands.** Medium from {bands['medium']}, high from {bands['high']}.",
         "",
@@ -181,4 +190,6 @@ def _companion_lines(companion: dict[str, Any]) -> list[str]:
             "sicker than their other measurements say. The companion does not count that.",
             "",
         ]
-    return [*lines, "Cross-validated as above:", "", *_metric_table(companion["metrics"]), ""]
+    if metrics := companion.get("metrics"):
+        return [*lines, "Cross-validated as above:", "", *_metric_table(metrics), ""]
+    return lines

@@ -77,16 +77,20 @@ class ImportedModel:
 
 
 def import_pickle(
-    pickled: Pickled, *, run: RunConfined, score: Callable[[bytes], Floats]
+    pickled: Pickled,
+    *,
+    run: RunConfined,
+    score: Callable[[bytes], Floats],
+    may_be_missing: Sequence[str] = (),
 ) -> ImportedModel:
     """Convert the fitted model in a pickle, which runs the code that the pickle carries.
 
     ``run`` runs it within limits; ``score`` returns a graph's probabilities ``(N,)`` of
-    ``trial_patients()``. Raises ``InvalidModel`` when there is nothing to convert, when a step
-    cannot be converted (it is named) or a limit is passed, and ``ConversionMismatch``, naming the
-    worst case, when no graph is within 1e-6 of the original.
+    ``trial_patients()``, of whom some lack what ``may_be_missing``. Raises ``InvalidModel`` when
+    there is nothing to convert, when a step cannot be converted (it is named) or a limit is passed,
+    and ``ConversionMismatch``, naming the worst case, when no graph is within 1e-6 of the original.
     """
-    patients = with_engineered(trial_patients(TRIAL_PATIENTS))
+    patients = with_engineered(trial_patients(TRIAL_PATIENTS, may_be_missing))
     refusals: list[ModelError] = []
     for first, last in _CANDIDATES:
         said, original, graphs = _converted(pickled, patients, (first, last), run)

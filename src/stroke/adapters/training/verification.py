@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -27,9 +28,12 @@ _DTYPES: Final[dict[str, Any]] = {
 }
 
 
-def trial_patients(count: int) -> pd.DataFrame:
-    """Return ``count`` random patients and those at boundaries, as the application makes them."""
-    return pd.DataFrame(patients.trial_patients(count))
+def trial_patients(count: int, may_be_missing: Sequence[str] = ()) -> pd.DataFrame:
+    """Return ``count`` random patients and those at boundaries, as the application makes them.
+
+    With ``may_be_missing`` also patients who lack these measurements.
+    """
+    return pd.DataFrame(patients.trial_patients(count, may_be_missing))
 
 
 def compare(
@@ -45,7 +49,8 @@ def compare(
     Raises ``ConversionMismatch`` naming the worst patient when it is over ``tolerance``; these
     patients are made up, so their values may be shown.
     """
-    difference = np.where(np.isfinite(got), np.abs(wanted - got), np.inf)
+    known = np.isfinite(got) & np.isfinite(wanted)
+    difference = np.where(known, np.abs(wanted - got), np.inf)
     worst = int(difference.argmax())
     if difference[worst] > tolerance:
         case = ", ".join(f"{name}={patients.iloc[worst][name]}" for name in patients.columns)
@@ -58,7 +63,10 @@ def compare(
 
 
 def with_engineered(patients: pd.DataFrame) -> pd.DataFrame:
-    """Return ``patients`` with the engineered features added."""
+    """Return ``patients`` with the engineered features added.
+
+    What is derived from a missing measurement has no meaning; a manifest refuses it.
+    """
     return patients.assign(
         age_group=[AGE_GROUPS.label(value) for value in patients["age"]],
         bmi_category=[BMI_CATEGORIES.label(value) for value in patients["bmi"]],

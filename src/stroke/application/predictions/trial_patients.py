@@ -6,15 +6,23 @@ and a loop may count up to an age: where models break is at boundaries, so these
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import product
+from collections.abc import Iterator, Sequence
+from itertools import combinations, product
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stroke.domain.features import AGE_GROUPS, BMI_CATEGORIES, GLUCOSE_CATEGORIES, RAW_FEATURES
-from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, SMOKING_STATUSES, Range
+from stroke.domain.patient import (
+    AGE,
+    AVG_GLUCOSE_LEVEL,
+    BMI,
+    GENDERS,
+    OPTIONAL,
+    SMOKING_STATUSES,
+    Range,
+)
 
 TrialPatients = dict[str, NDArray[Any]]
 """The raw features, ``(N,)`` each: text as objects, numbers as float64."""
@@ -53,13 +61,14 @@ def extreme_patients() -> TrialPatients:
     }
 
 
-def trial_patients(count: int) -> TrialPatients:
+def trial_patients(count: int, may_be_missing: Sequence[str] = ()) -> TrialPatients:
     """Return ``count`` random patients over all plausible values, then those at boundaries.
 
     Those are all combinations of extremes, and for each measurement both ends of its range, each
     cut of its bands with its neighbours in 64 and 32 bits, each whole number, and the values
-    half-way between those that people write down, four patients each. The same call gives the
-    same patients.
+    half-way between those that people write down, four patients each. Last come patients who lack
+    measurements (NaN): for each combination of those that ``may_be_missing``, the extremes and a
+    tenth of ``count``. The same call gives the same patients.
     """
     stream = np.random.default_rng(_SEED)
     parts = [_random(stream, count), extreme_patients()]
@@ -68,7 +77,21 @@ def trial_patients(count: int) -> TrialPatients:
         some = _random(stream, 4 * len(values))
         some[name] = np.repeat(np.array(values, dtype=np.float64), 4)
         parts.append(some)
+    for missing in combinations_of(may_be_missing):
+        parts += [
+            _without(missing, some) for some in (extreme_patients(), _random(stream, count // 10))
+        ]
     return {name: np.concatenate([part[name] for part in parts]) for name in RAW_FEATURES}
+
+
+def _without(missing: Sequence[str], patients: TrialPatients) -> TrialPatients:
+    return patients | {name: np.full(len(patients["age"]), np.nan) for name in missing}
+
+
+def combinations_of(may_be_missing: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return every set of measurements that patients may lack, smaller ones first."""
+    names = [name for name in OPTIONAL if name in may_be_missing]
+    return [each for count in range(len(names)) for each in combinations(names, count + 1)]
 
 
 def _values(

@@ -77,6 +77,11 @@ def original_probabilities(model, names, used, probes, positive):
                 "it fails for categories that patients have (%s): fit it with "
                 "handle_unknown='ignore', or on patients of every category" % error
             ) from None
+        if "NaN" in str(error):
+            raise Refused(
+                "it fails for patients who lack a measurement: put a SimpleImputer before the "
+                "classifier and fit both, or leave --may-be-missing out"
+            ) from None
         text = sorted(TEXT & used)
         if text and "could not convert string to float" in str(error):
             raise Refused(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
@@ -135,6 +136,13 @@ def import_model(
         Path | None,
         typer.Option(exists=True, dir_okay=False, help="Pickle with the steps before the model."),
     ] = None,
+    may_be_missing: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MEASUREMENT",
+            help="Patients may lack it: bmi or avg_glucose_level; say it for each of them.",
+        ),
+    ] = None,
     medium: Annotated[float, typer.Option(help="Where the medium band starts.")] = 0.3,
     high: Annotated[float, typer.Option(help="Where the high band starts.")] = 0.7,
     replace: Replace = False,
@@ -144,19 +152,28 @@ def import_model(
     The model is tried in a process of its own on thousands of random and boundary patients. A
     pickle is converted first and compared with the original: a graph that differs by more than
     1e-6 is not written.
-    """
+
+    With --may-be-missing the graph gets NaN for what a patient lacks. It is tried on such patients
+    as well, and compared with the original: a model with an imputer can do this.
+
+    \b
+    stroke model import best.onnx --name best
+    stroke model import best.pkl --name best --trust-pickle --may-be-missing bmi
+    """  # noqa: D301
     from stroke.adapters.training.artefact import (
         artefact_files,
         check_free,
         content_version,
         write_artefact,
     )
+    from stroke.application.predictions.trial_patients import combinations_of
     from stroke.config import Settings
     from stroke.container.models import load_artefact
 
     if not 0 < medium < high < 1:
         raise InvalidSetting("bands need 0 < medium < high < 1")
     settings = Settings.load().model
+    missing = _valid_missing(may_be_missing or [])
     folder = settings.store / _valid_name(name)
     check_free(folder, replace=replace)  # now, and not after a minute's work
     if file.stat().st_size > settings.max_file_bytes:
@@ -165,10 +182,10 @@ def import_model(
             f"{settings.max_file_bytes:,} that are allowed (STROKE_MODEL_MAX_FILE_BYTES)"
         )
     if file.suffix == ".onnx":
-        content, made, said = _try_graph(file, settings)
+        content, made, said = _try_graph(file, settings, missing)
     else:
         known = _Known(positive_label, part, preprocessor, python)
-        content, made, said = _convert(file, known, settings, trusted=trust_pickle)
+        content, made, said = _convert(file, known, settings, missing, trusted=trust_pickle)
     version, sha256 = content_version(name, content)
     manifest = {
         "manifest_version": 1,
@@ -177,18 +194,21 @@ def import_model(
         "sha256": sha256,
         "bands": {"medium": medium, "high": high},
         **made,
+        **_companions(combinations_of(missing), {"medium": medium, "high": high}),
     }
     files = artefact_files(content, manifest)
     write_artefact(folder, files, replace=replace, accept=partial(load_artefact, settings))
     typer.echo(f"{version}: {said}; serve it with SAVED_MODEL={name}")
 
 
-def _try_graph(file: Path, settings: ModelSettings) -> tuple[bytes, dict[str, Any], str]:
+def _try_graph(
+    file: Path, settings: ModelSettings, missing: Sequence[str]
+) -> tuple[bytes, dict[str, Any], str]:
     from stroke.container.models import try_graph
 
     with steps_bar("trying", 1) as advance:
         try:
-            content, tried = try_graph(settings, file)
+            content, tried = try_graph(settings, file, missing)
         except InvalidModel as refusal:
             raise InvalidModel(f"{file.name}: {refusal}") from None
         advance()
@@ -197,7 +217,7 @@ def _try_graph(file: Path, settings: ModelSettings) -> tuple[bytes, dict[str, An
 
 
 def _convert(
-    file: Path, known: _Known, settings: ModelSettings, *, trusted: bool
+    file: Path, known: _Known, settings: ModelSettings, missing: Sequence[str], *, trusted: bool
 ) -> tuple[bytes, dict[str, Any], str]:
     if not trusted:
         raise InvalidModel(
@@ -215,7 +235,8 @@ def _convert(
         imported = import_pickle(
             Pickled(file, *known),
             run=confined_process(settings),
-            score=lambda graph: trial(graph).probability,
+            score=lambda graph: trial(graph, missing).probability,
+            may_be_missing=missing,
         )
         advance()
     for note in imported.notes:
@@ -239,6 +260,19 @@ def _labelled(path: Path) -> LabelledPatients:
     with labelled_rows(path) as table:
         print_notes(table.notes)
         return read_labelled(path, table.rows)
+
+
+def _companions(
+    gaps: Sequence[tuple[str, ...]], bands: dict[str, float]
+) -> dict[str, list[dict[str, Any]]]:
+    return {"companions": [{"missing": each, "bands": bands} for each in gaps]} if gaps else {}
+
+
+def _valid_missing(names: Sequence[str]) -> tuple[str, ...]:
+    strange = [name for name in names if name not in OPTIONAL]
+    if strange:
+        raise InvalidSetting(f"--may-be-missing is one of {', '.join(OPTIONAL)}")
+    return tuple(name for name in OPTIONAL if name in names)
 
 
 def _valid_name(name: str) -> str:
