@@ -39,6 +39,8 @@ from stroke.domain.errors import InvalidSetting
 from stroke.domain.performance import MEASURES
 
 _Group = TypeVar("_Group", bound=BaseSettings)
+# More than what Kafka puts around a record, and than the headers of a dead letter with its trace.
+_FRAME_BYTES = 1024 * 1024
 
 
 def _group(prefix: str) -> SettingsConfigDict:
@@ -423,6 +425,12 @@ class KafkaSettings(_Settings):
     )
     timeout_seconds: float = Field(10, gt=0)
     replication_factor: int = Field(1, ge=1, le=9, description="of the topics that are made")
+    max_record_bytes: int = Field(
+        16 * 1024 * 1024,
+        ge=1024 * 1024,
+        le=64 * 1024 * 1024,
+        description="the largest change event that goes to Kafka; a larger one is a dead letter",
+    )
     retention_hours: int = Field(
         336, ge=-1, description="how long the change events stay on Kafka; -1: for ever"
     )
@@ -431,6 +439,21 @@ class KafkaSettings(_Settings):
     def retention_ms(self) -> int:
         """The same for Kafka."""
         return self.retention_hours * 3_600_000 if self.retention_hours >= 0 else -1
+
+    @property
+    def max_message_bytes(self) -> int:
+        """What a producer and the topic of change events take: the largest event, framed."""
+        return self.max_record_bytes + _FRAME_BYTES
+
+    @property
+    def max_letter_bytes(self) -> int:
+        """What the topics of dead letters take: an event, and the headers that say why."""
+        return self.max_message_bytes + _FRAME_BYTES
+
+    @property
+    def buffer_bytes(self) -> int:
+        """How many bytes of events a connector may hold at a time."""
+        return max(32 * 1024 * 1024, 4 * self.max_record_bytes)
 
 
 class ConnectSettings(_Settings):

@@ -343,7 +343,31 @@ class ChangeTopicContract:
 
         assert await topics.last_offsets(topic) == {}
 
+    async def test_the_limit_of_a_topic_that_is_there_can_be_raised(
+        self, topics: ChangeTopic, topic: str
+    ) -> None:
+        assert await topics.limit(topic) is None
+        await topics.ensure_topic(topic, {"retention.ms": "-1", "max.message.bytes": "2000000"})
+        assert await topics.limit(topic) == 2_000_000
+
+        await topics.set_limit(topic, 17_000_000)
+
+        assert await topics.limit(topic) == 17_000_000
+
+    async def test_a_topic_that_was_made_without_a_limit_has_the_brokers(
+        self, topics: ChangeTopic, topic: str
+    ) -> None:
+        await topics.ensure_topic(topic, {})
+
+        limit = await topics.limit(topic)
+        assert limit is not None
+        assert limit >= 1_048_588
+
     async def test_a_broker_that_is_away_is_said_to_be(self, away: ChangeTopic) -> None:
+        with pytest.raises(BrokerUnavailable):
+            await away.limit("changes")
+        with pytest.raises(BrokerUnavailable):
+            await away.set_limit("changes", 1)
         with pytest.raises(BrokerUnavailable):
             await away.last_offsets("changes")
         with pytest.raises(BrokerUnavailable):

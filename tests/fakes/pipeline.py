@@ -217,6 +217,15 @@ class FakeTopics(Failing, ChangeTopic):
         self.made.setdefault(topic, dict(config))
         return is_new
 
+    async def limit(self, topic: str) -> int | None:
+        self.raise_if_failing()
+        made = self.made.get(topic)
+        return None if made is None else int(made.get("max.message.bytes", 1_048_588))
+
+    async def set_limit(self, topic: str, most: int) -> None:
+        self.raise_if_failing()
+        self.made[topic]["max.message.bytes"] = str(most)
+
 
 class FakeLake(Failing, ChangeLog):
     """A table that is there once it was ensured, or ``written`` says up to where it was written."""

@@ -62,6 +62,10 @@ def connector_files(settings: PipelineSettings) -> ConnectorFiles:
         "columns": required_columns(predictions),
         "replication_factor": str(kafka.replication_factor),
         "retention_ms": str(kafka.retention_ms),
+        "max_record_bytes": str(kafka.max_record_bytes),
+        "max_message_bytes": str(kafka.max_message_bytes),
+        "max_letter_bytes": str(kafka.max_letter_bytes),
+        "buffer_bytes": str(kafka.buffer_bytes),
         "sink_table": settings.sink.table,
         "lake_table": f"{lake.namespace}.{lake.table}",
         "catalog_name": lake.catalog_name,
@@ -159,6 +163,7 @@ class PipelineContainer(containers.DeclarativeContainer):
         settings.provided.kafka.registry_url,
         timeout=settings.provided.kafka.timeout_seconds,
         replication_factor=settings.provided.kafka.replication_factor,
+        max_letter_bytes=settings.provided.kafka.max_letter_bytes,
     )
     schema_registry = providers.Singleton(
         SchemaRegistry,

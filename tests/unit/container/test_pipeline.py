@@ -8,12 +8,16 @@ import os
 import re
 from pathlib import Path
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from stroke.application.pipeline.connector_rules import violations
+from stroke.application.pipeline.connector_topics import own_topics
 from stroke.application.pipeline.kafka_connect_model import ConnectorConfig
 from stroke.config import PipelineSettings
 from stroke.container.pipeline import PipelineContainer, connector_files
+from stroke.domain.errors import InvalidSetting
 
 FOLDER = Path(__file__).resolve().parents[3] / "connectors"
 NAMES = {
@@ -120,6 +124,43 @@ def test_retention_is_told_to_kafka_in_milliseconds(monkeypatch: pytest.MonkeyPa
     assert configs()["mysql-source"][key] == str(14 * 24 * 3600 * 1000)
     monkeypatch.setenv("STROKE_KAFKA_RETENTION_HOURS", "-1")
     assert configs()["mysql-source"][key] == "-1"
+
+
+@hypothesis.given(most=st.integers(2**20, 2**26))
+@hypothesis.settings(max_examples=20, deadline=None)
+def test_what_one_part_may_send_the_next_one_takes(most: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STROKE_KAFKA_MAX_RECORD_BYTES", str(most))
+        made = configs()
+
+    source, topics = made["mysql-source"], own_topics(made["mysql-source"])
+    assert int(source["transforms.large.max.bytes"]) == most
+    sent = int(source["producer.override.max.request.size"])
+    assert most < sent <= int(source["producer.override.buffer.memory"])
+    assert int(source["topic.creation.default.max.message.bytes"]) == sent
+    assert {int(settings["max.message.bytes"]) for settings in topics.values()} == {sent}
+    assert set(topics) == {
+        "dbserver1.stroke_predictions.predictions",
+        "dlq.stroke-predictions-connector",
+    }
+    for sink in ("s3-sink", "sqlserver-sink"):
+        config = made[sink]
+        letter = int(config["producer.override.max.request.size"])
+        assert letter > sent, "the headers of a letter come on top"
+        assert int(config["consumer.override.max.partition.fetch.bytes"]) == sent
+        assert int(config["consumer.override.fetch.max.bytes"]) >= sent
+        letters = own_topics(config)[config["errors.deadletterqueue.topic.name"]]
+        assert int(letters["max.message.bytes"]) == letter
+
+
+@pytest.mark.parametrize("most", [2**20 - 1, 2**26 + 1])
+def test_a_limit_that_no_broker_serves_is_refused(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STROKE_KAFKA_MAX_RECORD_BYTES", str(most))
+
+    with pytest.raises(InvalidSetting, match="STROKE_KAFKA_MAX_RECORD_BYTES"):
+        PipelineSettings.load()
 
 
 def test_the_watch_waits_longer_than_a_commit_of_the_lake(monkeypatch: pytest.MonkeyPatch) -> None:

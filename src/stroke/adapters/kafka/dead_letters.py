@@ -38,8 +38,6 @@ _STAGE: Final = "TASK_PUT"
 # A letter is its offset, so a queue has this partition only. Connect makes it so, too.
 _PARTITION: Final = 0
 _IN_FLIGHT: Final = 10_000  # records; the client holds ten times as many at most
-# Headers are added to records that may be as large as a producer's default allows.
-_LARGEST_BYTES: Final = 2_000_000
 
 _Record = tuple[Any, Any, list[tuple[str, Any]]]  # key, value, headers: as loose as their types
 
@@ -48,7 +46,8 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
     """Reads and writes dead-letter topics of the cluster at ``bootstrap_servers``.
 
     ``registry_url`` is the schema registry, which tells how to read a letter's key. Calls raise
-    ``BrokerUnavailable`` when either does not answer for ``timeout`` seconds.
+    ``BrokerUnavailable`` when either does not answer for ``timeout`` seconds. A letter has up to
+    ``max_letter_bytes`` with its headers: more than a record that may be parked.
     """
 
     def __init__(
@@ -58,9 +57,11 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
         *,
         timeout: float = 10.0,
         replication_factor: int = 1,
+        max_letter_bytes: int = 2_000_000,
     ) -> None:
         self._servers = bootstrap_servers
         self._timeout = timeout
+        self._max_letter_bytes = max_letter_bytes
         self._keys = AvroKeys(registry_url, timeout=timeout)
         self._topics = KafkaChangeTopic(
             bootstrap_servers, timeout=timeout, replication_factor=replication_factor
@@ -84,7 +85,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
             return []
         about = _About(source, connector, reason)
         # Whatever can fail comes before the copies are written.
-        await self._topics.ensure_topic(topic, _KEPT)
+        await self._ensure(topic)
         ids = await asyncio.to_thread(self._prediction_ids, records)
         copies = [
             (record.key(), record.value(), _headers(record) + about.headers(offset_of(record)))
@@ -101,6 +102,12 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
             await self._topics.ensure_topic(topic + _SETTLED, _COMPACTED)
             notes: list[_Record] = [(str(letter.letter).encode(), b"1", []) for letter in letters]
             await asyncio.to_thread(self._produce, topic + _SETTLED, notes)
+
+    async def _ensure(self, topic: str) -> None:
+        """Have the topic, which takes letters of the largest size."""
+        await self._topics.ensure_topic(topic, _KEPT)
+        if (await self._topics.limit(topic) or 0) < self._max_letter_bytes:
+            await self._topics.set_limit(topic, self._max_letter_bytes)
 
     def _letters(self, topic: str) -> list[DeadLetter]:
         with broken_off(self._servers):
@@ -156,7 +163,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
                 "acks": "all",
                 "enable.idempotence": True,  # which keeps their order, too
                 "message.timeout.ms": int(self._timeout * 1000),
-                "message.max.bytes": _LARGEST_BYTES,
+                "message.max.bytes": self._max_letter_bytes,
             },
             logger=SILENT,
         )

@@ -19,7 +19,14 @@ from confluent_kafka import (
 from confluent_kafka import (
     TopicPartition as _Position,
 )
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
 
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import ChangeTopic
@@ -27,6 +34,7 @@ from stroke.domain.errors import BrokerUnavailable
 
 _FIRST_STEP: Final = 64  # records to look back for the last one; then ever more
 _POLL_SECONDS: Final = 0.5
+_LIMIT: Final = "max.message.bytes"
 # The client retries by itself, and would say so on stderr, line by line.
 SILENT: Final = logging.getLogger("stroke.kafka")
 SILENT.addHandler(logging.NullHandler())
@@ -51,6 +59,12 @@ class KafkaChangeTopic(ChangeTopic):
 
     async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
         return await asyncio.to_thread(self._ensure_topic, topic, dict(config))
+
+    async def limit(self, topic: str) -> int | None:
+        return await asyncio.to_thread(self._limit, topic)
+
+    async def set_limit(self, topic: str, most: int) -> None:
+        await asyncio.to_thread(self._set_limit, topic, most)
 
     def _last_offsets(self, topic: str) -> dict[TopicPartition, int]:
         with broken_off(self._servers), committed_consumer(self._servers) as consumer:
@@ -78,7 +92,7 @@ class KafkaChangeTopic(ChangeTopic):
 
     def _ensure_topic(self, topic: str, config: dict[str, str]) -> bool:
         with broken_off(self._servers):
-            admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+            admin = self._admin()
             wanted = NewTopic(
                 topic,
                 num_partitions=1,
@@ -93,6 +107,30 @@ class KafkaChangeTopic(ChangeTopic):
                     return False
                 raise
             return True
+
+    def _limit(self, topic: str) -> int | None:
+        with broken_off(self._servers):
+            asked = ConfigResource(ResourceType.TOPIC, topic)
+            answers = self._admin().describe_configs([asked], request_timeout=self._timeout)
+            try:
+                found = answers[asked].result(timeout=self._timeout)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    return None
+                raise
+            return int(found[_LIMIT].value)
+
+    def _set_limit(self, topic: str, most: int) -> None:
+        with broken_off(self._servers):
+            wanted = ConfigEntry(_LIMIT, str(most), incremental_operation=AlterConfigOpType.SET)
+            changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[wanted])
+            answers = self._admin().incremental_alter_configs(
+                [changed], request_timeout=self._timeout
+            )
+            answers[changed].result(timeout=self._timeout)
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
 
 
 @contextmanager

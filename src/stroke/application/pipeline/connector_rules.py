@@ -49,6 +49,8 @@ class _Rules:
 
 _DAY_MS: Final = 24 * 3600 * 1000
 _FOREVER: Final = -1
+# A broker takes requests of 100 MiB (socket.request.max.bytes).
+_LARGEST: Final = 100 * 1024 * 1024
 _COMMON: Final = _Rules(
     one_of={
         "errors.tolerance": ("none", "all"),
@@ -67,6 +69,11 @@ _COMMON: Final = _Rules(
         "consumer.override.max.poll.records": (1, 100_000),
         "consumer.override.session.timeout.ms": (1000, 300_000),
         "consumer.override.heartbeat.interval.ms": (100, 100_000),
+        "consumer.override.max.partition.fetch.bytes": (1, _LARGEST),
+        "consumer.override.fetch.max.bytes": (1, 2**31 - 1),
+        "producer.override.max.request.size": (1, _LARGEST),
+        "producer.override.buffer.memory": (1, 2**31 - 1),
+        "topic.creation.default.max.message.bytes": (1, _LARGEST),
     },
     free=(
         "transforms.",
@@ -119,6 +126,7 @@ _BY_CLASS: Final = {
             "errors.max.retries": (_FOREVER, 1000),
             "max.batch.size": (1, 100_000),
             "max.queue.size": (2, 1_000_000),
+            "max.queue.size.in.bytes": (0, 2**31),
         },
         undeclared=("field.name.adjustment.mode",),
         free=("driver.", "schema.history.internal.", "signal.kafka.", "column.", "datatype."),

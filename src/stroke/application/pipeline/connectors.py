@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stroke.application.pipeline.connector_rules import CLASS, CONTROL_TOPIC, is_lake, violations_of
-from stroke.application.pipeline.connector_topics import own_topics
+from stroke.application.pipeline.connector_topics import LIMIT, own_topics
 from stroke.application.pipeline.kafka_connect_model import (
     Change,
     ConnectorConfig,
@@ -43,16 +43,31 @@ _HALTED: Final = (ConnectorState.PAUSED, ConnectorState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
+class TopicLimit:
+    """A topic whose records may have ``before`` bytes, and are to have up to ``after``."""
+
+    topic: str
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        """``topic NAME: max.message.bytes: before -> after``."""
+        return f"topic {self.topic}: {LIMIT}: {self.before} -> {self.after}"
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What ``apply`` is about to do to one connector.
 
     ``changes`` is empty where Connect has the config already; ``note`` says what else there is.
+    ``limits`` are the topics of the connector that take smaller records than it may send.
     """
 
     spec: ConnectorSpec
     is_new: bool
     changes: list[Change]
     note: str = ""
+    limits: Sequence[TopicLimit] = ()
 
 
 class ConnectorService:
@@ -155,8 +170,12 @@ class ConnectorService:
         for file in self._files(()):
             spec = self._specs.load(file, cluster_id=cluster_id)
             running = await self._registry.config(spec.name)
-            if running is not None and (changes := differences(running, spec.config)):
-                found[spec.name] = [change.key for change in changes]
+            if running is None:
+                continue
+            differing = [change.key for change in differences(running, spec.config)]
+            differing += [f"{LIMIT} of {low.topic}" for low in await self._too_low(spec.config)]
+            if differing:
+                found[spec.name] = differing
         return found
 
     async def restart(self, names: Sequence[str] = (), *, only_failed: bool = False) -> list[str]:
@@ -221,7 +240,8 @@ class ConnectorService:
         note = ""
         if is_lake(spec.config):
             note = await self._lineage_note(spec, running, cluster_id, migrate=migrate)
-        return Plan(spec, running is None, differences(running, spec.config), note)
+        changes = differences(running, spec.config)
+        return Plan(spec, running is None, changes, note, await self._too_low(spec.config))
 
     async def _lineage_note(
         self,
@@ -268,10 +288,25 @@ class ConnectorService:
     async def _carry_out(self, plan: Plan) -> None:
         for topic, config in own_topics(plan.spec.config).items():
             await self._change_topic.ensure_topic(topic, config)
+        for low in plan.limits:
+            await self._change_topic.set_limit(low.topic, low.after)
         if is_lake(plan.spec.config):
             await self._change_log.ensure_table()
         if plan.is_new or plan.changes:
             await self._registry.put(plan.spec.name, plan.spec.config)
+
+    async def _too_low(self, config: ConnectorConfig) -> list[TopicLimit]:
+        """Return the topics that are there and would refuse what the connector may send.
+
+        A higher limit than is needed is left: it refuses nothing.
+        """
+        found = []
+        for topic, settings in own_topics(config).items():
+            wanted = int(settings.get(LIMIT, 0))
+            limit = await self._change_topic.limit(topic) if wanted else None
+            if limit is not None and limit < wanted:
+                found.append(TopicLimit(topic, limit, wanted))
+        return found
 
     async def _wait_until_running(self, plan: Plan, within: float) -> None:
         name = plan.spec.name

@@ -127,6 +127,14 @@ class ChangeTopic(Protocol):
     async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
         """Create ``topic`` with one partition if it is not there; return whether it was made."""
 
+    @abstractmethod
+    async def limit(self, topic: str) -> int | None:
+        """Return how large a record of ``topic`` may be, in bytes; None if it is not there."""
+
+    @abstractmethod
+    async def set_limit(self, topic: str, most: int) -> None:
+        """Let a topic that is there take records of up to ``most`` bytes; the rest of it stays."""
+
 
 class DeadLetterQueue(Protocol):
     """The topics where Connect, or ``park``, puts records that a sink cannot take.

@@ -42,6 +42,19 @@ SQL = {
     "insert.mode": "upsert",
     "primary.key.mode": "record_key",
 }
+LARGE = {
+    **SOURCE,
+    "topic.prefix": "db",
+    "table.include.list": "x.predictions",
+    "transforms": "park",
+    "transforms.park.type": "Park",
+    "transforms.park.topic": "dlq.source",
+    "producer.override.max.request.size": "2000000",
+    "topic.creation.default.partitions": "1",
+    "topic.creation.default.replication.factor": "1",
+    "topic.creation.default.retention.ms": "60000",
+    "topic.creation.default.max.message.bytes": "2000000",
+}
 ALL = {"a-source": ("source", SOURCE), "b-lake": ("lake", LAKE), "c-sql": ("sql", SQL)}
 CONTROL = TopicPartition("control-cluster-1", 0)
 
@@ -50,7 +63,7 @@ class Stage:
     """A service among fakes."""
 
     def __init__(self) -> None:
-        every = frozenset({*SOURCE, *LAKE, *SQL, "batch.size"})
+        every = frozenset({*SOURCE, *LARGE, *LAKE, *SQL, "batch.size"})
         self.connect = FakeConnect(dict.fromkeys((MYSQL_SOURCE, ICEBERG_SINK, JDBC_SINK), every))
         self.specs = FakeSpecs(**ALL)
         self.topics = FakeTopics()
@@ -99,6 +112,50 @@ async def test_applied_twice_nothing_changes(stage: Stage) -> None:
 
     assert [(plan.is_new, plan.changes) for plan in plans] == [(False, [])] * 3
     assert stage.puts() == {"source": 1, "lake": 1, "sql": 1}
+
+
+@pytest.mark.anyio
+async def test_a_topic_that_is_there_takes_what_its_connector_may_send(stage: Stage) -> None:
+    stage.specs.files["a-source"] = ("source", LARGE)
+    stage.topics.made = {"db.x.predictions": {}, "dlq.source": {"max.message.bytes": "2000001"}}
+
+    (plan,) = await stage.service.plan(["a-source"])
+    assert [str(low) for low in plan.limits] == [
+        "topic db.x.predictions: max.message.bytes: 1048588 -> 2000000"
+    ]
+    await stage.service.apply([plan], within=60)
+
+    assert stage.topics.made["db.x.predictions"] == {"max.message.bytes": "2000000"}
+    assert stage.topics.made["dlq.source"] == {"max.message.bytes": "2000001"}, "a higher one stays"
+    assert [plan.limits for plan in await stage.service.plan(["a-source"])] == [[]]
+
+
+@pytest.mark.anyio
+async def test_a_topic_that_takes_less_than_its_connector_sends_differs_from_the_files(
+    stage: Stage,
+) -> None:
+    stage.specs.files["a-source"] = ("source", LARGE)
+    await stage.apply()
+    assert await stage.service.differing() == {}
+
+    stage.topics.made["db.x.predictions"]["max.message.bytes"] = "1048588"
+
+    assert await stage.service.differing() == {"source": ["max.message.bytes of db.x.predictions"]}
+
+
+@pytest.mark.anyio
+async def test_the_topic_of_change_events_is_made_as_connect_would_make_it(stage: Stage) -> None:
+    stage.specs.files["a-source"] = ("source", LARGE)
+    await stage.apply("a-source")
+
+    assert stage.topics.made == {
+        "db.x.predictions": {"retention.ms": "60000", "max.message.bytes": "2000000"},
+        "dlq.source": {
+            "cleanup.policy": "delete",
+            "retention.ms": "-1",
+            "max.message.bytes": "2000000",
+        },
+    }
 
 
 @pytest.mark.anyio

@@ -271,9 +271,10 @@ def _each(done: str, work: Callable[[ConnectorService], Awaitable[list[str]]]) -
 
 
 def _print_plan(plan: Plan) -> None:
-    what = "is new" if plan.is_new else "differs" if plan.changes else "is as it should be"
+    differs = plan.changes or plan.limits
+    what = "is new" if plan.is_new else "differs" if differs else "is as it should be"
     typer.echo(f"{plan.spec.name}: {what}")
-    for change in plan.changes:
+    for change in (*plan.changes, *plan.limits):
         typer.echo(f"  {change}")
     if plan.note:
         typer.echo(f"  note: {plan.note}")

@@ -9,7 +9,6 @@ import org.apache.kafka.connect.data.Field;
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.Struct;
 import org.apache.kafka.connect.errors.DataException;
-import org.apache.kafka.connect.header.Headers;
 import org.apache.kafka.connect.json.JsonConverter;
 import org.apache.kafka.connect.transforms.Transformation;
 import stroke.connect.transforms.ColumnTypes.ColumnType;
@@ -29,23 +28,7 @@ import stroke.connect.transforms.ColumnTypes.ColumnType;
  * @param <R> the kind of record
  */
 public class ParkChangedColumns<R extends ConnectRecord<R>> implements Transformation<R> {
-  private static final String TOPIC = "topic";
-  private static final String CONNECTOR = "connector";
-  private static final String HEADER = "__connect.errors.";
-  private static final ConfigDef SETTINGS =
-      ColumnTypes.settings()
-          .define(
-              TOPIC,
-              ConfigDef.Type.STRING,
-              ConfigDef.NO_DEFAULT_VALUE,
-              ConfigDef.Importance.HIGH,
-              "Where such events go.")
-          .define(
-              CONNECTOR,
-              ConfigDef.Type.STRING,
-              ConfigDef.NO_DEFAULT_VALUE,
-              ConfigDef.Importance.HIGH,
-              "The connector that they are from.");
+  private static final ConfigDef SETTINGS = Letters.settings(ColumnTypes.settings());
 
   private final JsonConverter json = new JsonConverter();
   private Map<String, ColumnType> known = Map.of();
@@ -56,8 +39,8 @@ public class ParkChangedColumns<R extends ConnectRecord<R>> implements Transform
   public void configure(Map<String, ?> settings) {
     AbstractConfig config = new AbstractConfig(SETTINGS, settings, false);
     known = ColumnTypes.of(config.getList(ColumnTypes.COLUMNS));
-    topic = config.getString(TOPIC);
-    connector = config.getString(CONNECTOR);
+    topic = config.getString(Letters.TOPIC);
+    connector = config.getString(Letters.CONNECTOR);
     json.configure(Map.of("schemas.enable", "false"), false);
   }
 
@@ -90,26 +73,14 @@ public class ParkChangedColumns<R extends ConnectRecord<R>> implements Transform
 
   private R letter(R record, String reason) {
     byte[] text = json.fromConnectData(record.topic(), record.valueSchema(), record.value());
-    Headers headers =
-        record
-            .headers()
-            .duplicate()
-            .addString(HEADER + "topic", record.topic())
-            .addString(HEADER + "partition", "0")
-            .addString(HEADER + "connector.name", connector)
-            .addString(HEADER + "stage", "TRANSFORMATION")
-            .addString(HEADER + "class.name", getClass().getName())
-            .addString(HEADER + "exception.class.name", DataException.class.getName())
-            .addString(HEADER + "exception.message", reason);
-    return record.newRecord(
+    return Letters.about(
+        record,
         topic,
-        null,
-        record.keySchema(),
-        record.key(),
-        Schema.STRING_SCHEMA,
-        new String(text, StandardCharsets.UTF_8),
-        record.timestamp(),
-        headers);
+        connector,
+        getClass(),
+        DataException.class,
+        reason,
+        new String(text, StandardCharsets.UTF_8));
   }
 
   @Override
