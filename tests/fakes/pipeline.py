@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from fakes.failing import Failing
 from stroke.application.pipeline.consistency import Comparison, DeadLetter, Lineage
+from stroke.application.pipeline.failure_causes import FailureCause
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
     ConnectorSpec,
@@ -62,6 +63,7 @@ class FakeConnector:
     state: ConnectorState = RUNNING
     task: ConnectorState | None = RUNNING
     reason: str = ""
+    cause: FailureCause | None = None
     cured: bool = True
     offsets: dict[TopicPartition, int] = field(default_factory=dict)
     restarts: list[bool] = field(default_factory=list)
@@ -130,7 +132,7 @@ class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
 
     async def status(self, name: str) -> ConnectorStatus:
         found = self._of(name)
-        tasks = () if found.task is None else (TaskStatus(0, found.task, WORKER, found.reason),)
+        tasks = () if found.task is None else (_task_of(found),)
         if found.state is ConnectorState.STOPPED and self.lingering:
             self.lingering -= 1
             tasks = (TaskStatus(0, RUNNING, WORKER),)
@@ -170,6 +172,11 @@ class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
         if name not in self.connectors:
             raise ConnectorNotFound(name)
         return self.connectors[name]
+
+
+def _task_of(found: FakeConnector) -> TaskStatus:
+    assert found.task is not None
+    return TaskStatus(0, found.task, WORKER, found.reason, found.cause)
 
 
 class FakeSpecs(Failing, ConnectorSpecs):
@@ -323,6 +330,7 @@ class FakePipelineObserver(PipelineObserver):
     def __init__(self) -> None:
         self.running: dict[str, bool] = {}
         self.restarts: list[str] = []
+        self.not_healed: dict[str, int] = {}
         self.sinks: dict[str, tuple[int, bool]] = {}
         self.gap: int | None = None
         self.comparisons: dict[str, Comparison] = {}
@@ -332,6 +340,9 @@ class FakePipelineObserver(PipelineObserver):
 
     def restarted(self, name: str) -> None:
         self.restarts.append(name)
+
+    def unhealed(self, name: str, *, restarts: int) -> None:
+        self.not_healed[name] = restarts
 
     def sink(self, name: str, *, lag: int, stalled: bool) -> None:
         self.sinks[name] = (lag, stalled)

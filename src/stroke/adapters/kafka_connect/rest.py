@@ -17,6 +17,7 @@ import httpx
 
 from stroke.adapters.kafka_connect.refusals import violations_of
 from stroke.adapters.kafka_connect.trace import exception_classes
+from stroke.application.pipeline.failure_causes import cause_of
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
     ConnectorState,
@@ -137,10 +138,12 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
                         state=ConnectorState(task["state"]),
                         worker=task["worker_id"],
                         reason=exception_classes(task.get("trace", "")),
+                        cause=cause_of(task.get("trace", "")),
                     )
                     for task in found["tasks"]
                 ),
                 reason=exception_classes(connector.get("trace", "")),
+                cause=cause_of(connector.get("trace", "")),
             )
 
     async def restart(self, name: str, *, only_failed: bool = True) -> None:

@@ -33,6 +33,11 @@ class PrometheusPipelineObserver(PipelineObserver):
             ("connector",),
             registry=registry,
         )
+        self._unhealed = gauge(
+            "connector_unhealed_restarts",
+            "Restarts in a row that did not heal the same failure; 0 while restarts help.",
+            "connector",
+        )
         self._lag = gauge(
             "sink_lag_records", "Records that the sink has still to read.", "connector"
         )
@@ -61,11 +66,16 @@ class PrometheusPipelineObserver(PipelineObserver):
     def connector(self, name: str, *, running: bool) -> None:
         """The connector, with all of its tasks, runs or does not."""
         self._running.labels(name).set(running)
+        self._unhealed.labels(name)
         self._restarts.labels(name)  # counted from 0 on, so that the first restart is an increase
 
     def restarted(self, name: str) -> None:
         """The connector was restarted because it failed or stood still."""
         self._restarts.labels(name).inc()
+
+    def unhealed(self, name: str, *, restarts: int) -> None:
+        """So many restarts in a row did not heal the same failure; 0 if that is not so (now)."""
+        self._unhealed.labels(name).set(restarts)
 
     def sink(self, name: str, *, lag: int, stalled: bool) -> None:
         """A sink has ``lag`` records to write; ``stalled`` says if it makes no progress."""

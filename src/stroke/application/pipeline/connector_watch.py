@@ -15,6 +15,7 @@ from stroke.application.pipeline.kafka_connect_model import (
     ConnectorState,
     ConnectorStatus,
     TopicPartition,
+    told_of,
 )
 from stroke.application.pipeline.ports import (
     ChangeLog,
@@ -135,21 +136,35 @@ class ConnectorWatch:
             self._running.add(name)
         if status.has_failed:
             self._progress[name].is_well(self._clock())
-            return await self._heal(name, _reasons(status), only_failed=True)
+            why = _reasons(status)
+            advice = "; ".join(cause.advice for cause in status.causes)
+            return await self._heal(name, why, kind=why, only_failed=True, advice=advice)
         if not status.is_running:
             self._progress[name].is_well(self._clock())
             return []
         events = await self._look_at_sink(name) if status.kind == "sink" else []
-        if not self._progress[name].stalled and self._restarts[name].well():
+        if not self._progress[name].stalled and self._restarts[name].well(self._clock()):
+            self._observer.unhealed(name, restarts=0)
             events.append(WatchEvent(WatchEventKind.RECOVERED, name, "it runs"))
         return events
 
-    async def _heal(self, name: str, why: str, *, only_failed: bool) -> list[WatchEvent]:
-        verdict = self._restarts[name].ask(self._clock())
+    async def _heal(
+        self, name: str, why: str, *, kind: str, only_failed: bool, advice: str = ""
+    ) -> list[WatchEvent]:
+        """Restart it, or wait, or say that this does not help; like failures have one ``kind``."""
+        restarts = self._restarts[name]
+        verdict = restarts.ask(self._clock(), kind)
+        self._observer.unhealed(name, restarts=restarts.same if restarts.is_unhealed else 0)
         if verdict is Verdict.WAIT:
             return []
         if verdict is Verdict.GIVE_UP:
             detail = f"{why}; restarts do not help: see its log"
+            if restarts.is_unhealed:
+                detail = (
+                    f"{why}; it fails in the same way after {restarts.same} restarts, and the "
+                    f"next one follows {restarts.pause:.0f} s after the last. "
+                    f"{advice or 'See its log'}"
+                )
             return [WatchEvent(WatchEventKind.GAVE_UP, name, detail)]
         await self._control.restart(name, only_failed=only_failed)
         self._observer.restarted(name)
@@ -183,7 +198,7 @@ class ConnectorWatch:
                 progress.is_well(self._clock())
             else:
                 why = f"nothing committed for {still:.0f} s, {to_go} records to go"
-                events = await self._heal(name, why, only_failed=False)
+                events = await self._heal(name, why, kind="stalled", only_failed=False)
                 progress.was_restarted(self._clock())
         self._observer.sink(name, lag=to_go, stalled=progress.stalled)
         return events
@@ -236,5 +251,6 @@ def _ends(
 
 def _reasons(status: ConnectorStatus) -> str:
     failed = [task for task in status.tasks if task.state is ConnectorState.FAILED]
-    reasons = dict.fromkeys([status.reason, *(task.reason for task in failed)])
-    return ", ".join(filter(None, reasons)) or "it failed"
+    told = [told_of(status.cause, status.reason)]
+    told += [told_of(task.cause, task.reason) for task in failed]
+    return ", ".join(filter(None, dict.fromkeys(told))) or "it failed"

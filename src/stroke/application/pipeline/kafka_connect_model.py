@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from stroke.application.pipeline.failure_causes import FailureCause
+
 ConnectorConfig = Mapping[str, str]
 
 _SECRET_KEY: Final = re.compile(
@@ -56,12 +58,23 @@ class ConnectorState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskStatus:
-    """One task. ``reason`` names the failing exceptions' classes, never their messages."""
+    """One task. ``reason`` names the failing exceptions' classes, never their messages.
+
+    ``cause`` says in words why it failed; None if it did not.
+    """
 
     number: int
     state: ConnectorState
     worker: str
     reason: str = ""
+    cause: FailureCause | None = None
+
+
+def told_of(cause: FailureCause | None, reason: str) -> str:
+    """Return a failure's cause in words, with the exceptions' classes; nothing of no failure."""
+    if cause is None:
+        return reason
+    return f"{cause.words} ({reason})" if reason else cause.words
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,7 @@ class ConnectorStatus:
     worker: str
     tasks: tuple[TaskStatus, ...]
     reason: str = ""
+    cause: FailureCause | None = None
 
     @property
     def is_running(self) -> bool:
@@ -91,10 +105,19 @@ class ConnectorStatus:
         return ConnectorState.FAILED in (self.state, *(task.state for task in self.tasks))
 
     @property
+    def causes(self) -> tuple[FailureCause, ...]:
+        """Why it failed, each cause once."""
+        found = dict.fromkeys([self.cause, *(task.cause for task in self.tasks)])
+        return tuple(cause for cause in found if cause is not None)
+
+    @property
     def summary(self) -> str:
         """The states of the connector and its tasks, with the reasons of failures."""
-        parts = [("the connector", self.state, self.reason)]
-        parts += [(f"task {task.number}", task.state, task.reason) for task in self.tasks]
+        parts = [("the connector", self.state, told_of(self.cause, self.reason))]
+        parts += [
+            (f"task {task.number}", task.state, told_of(task.cause, task.reason))
+            for task in self.tasks
+        ]
         states = ", ".join(
             f"{who} is {state}{f' ({reason})' if reason else ''}" for who, state, reason in parts
         )

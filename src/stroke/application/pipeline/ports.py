@@ -251,6 +251,10 @@ class PipelineObserver(Protocol):
         """The connector was restarted because it failed or stood still."""
 
     @abstractmethod
+    def unhealed(self, name: str, *, restarts: int) -> None:
+        """So many restarts in a row did not heal the same failure; 0 if that is not so (now)."""
+
+    @abstractmethod
     def sink(self, name: str, *, lag: int, stalled: bool) -> None:
         """A sink has ``lag`` records to write; ``stalled`` says if it makes no progress."""
 

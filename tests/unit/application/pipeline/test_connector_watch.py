@@ -13,8 +13,14 @@ from fakes.pipeline import (
     FakeTopics,
 )
 from stroke.application.pipeline.connector_rules import ICEBERG_SINK
-from stroke.application.pipeline.connector_watch import ConnectorWatch, WatchEventKind, WatchPolicy
+from stroke.application.pipeline.connector_watch import (
+    ConnectorWatch,
+    WatchEvent,
+    WatchEventKind,
+    WatchPolicy,
+)
 from stroke.application.pipeline.consistency import Lineage
+from stroke.application.pipeline.failure_causes import Concerns, FailureCause
 from stroke.application.pipeline.kafka_connect_model import ConnectorState, TopicPartition
 from stroke.application.pipeline.restarts import RestartPolicy
 from stroke.domain.errors import ConnectUnavailable
@@ -24,7 +30,7 @@ POLICY = WatchPolicy(
     stalled_seconds=60,
     gap_seconds=60,
     lake_every=0,
-    restarts=RestartPolicy(first_pause=5, longest_pause=20, at_most=3, window=1000),
+    restarts=RestartPolicy(first_pause=5, longest_pause=20, at_most=3, window=1000, steady=60),
 )
 
 
@@ -247,3 +253,64 @@ async def test_events_come_look_after_look(stage: Stage) -> None:
         (5, WatchEventKind.RESTARTED),
         (15, WatchEventKind.RESTARTED),
     ]
+
+
+TOO_LONG = FailureCause("a value is too long", "widen the column", Concerns.RECORD)
+
+
+async def flapping(stage: Stage, seconds: int) -> list[tuple[float, WatchEvent]]:
+    """Look every ten seconds at a sink that fails again five seconds after each restart."""
+    seen = []
+    for _ in range(0, seconds, 10):
+        seen += [(stage.clock.seconds, event) for event in await stage.watch.look()]
+        stage.clock.seconds += 5
+        if stage.sink.task is ConnectorState.RUNNING:
+            # seen to run in between, as the operator saw it
+            seen += [(stage.clock.seconds, event) for event in await stage.watch.look()]
+        stage.sink.task, stage.sink.reason, stage.sink.cause = FAILED, "PSQLException", TOO_LONG
+        stage.clock.seconds += 5
+    return seen
+
+
+@pytest.mark.anyio
+async def test_a_failure_that_three_restarts_do_not_heal_is_told_with_its_cause(
+    stage: Stage,
+) -> None:
+    stage.sink.task, stage.sink.reason, stage.sink.cause = FAILED, "PSQLException", TOO_LONG
+
+    seen = await flapping(stage, 600)
+
+    kinds = [event.kind for _, event in seen]
+    assert kinds[:5] == [WatchEventKind.RESTARTED, WatchEventKind.RECOVERED] * 2 + [
+        WatchEventKind.RESTARTED
+    ]
+    assert WatchEventKind.RECOVERED not in kinds[5:], "it runs for five seconds after each restart"
+    given_up = next(event for _, event in seen if event.kind is WatchEventKind.GAVE_UP)
+    assert given_up.detail.startswith(
+        "a value is too long (PSQLException); it fails in the same way after 3 restarts"
+    )
+    assert given_up.detail.endswith("widen the column")
+    assert stage.observer.not_healed["sink"] >= 3
+    # With pauses of 20 s, there would be thirty.
+    assert len(stage.sink.restarts) <= 5
+
+
+@pytest.mark.anyio
+async def test_one_that_runs_on_after_its_cause_is_mended_has_recovered(stage: Stage) -> None:
+    stage.sink.task, stage.sink.reason, stage.sink.cause = FAILED, "PSQLException", TOO_LONG
+    await flapping(stage, 200)
+    stage.sink.task, stage.sink.reason, stage.sink.cause = ConnectorState.RUNNING, "", None
+
+    seen = [event for _ in range(30) for event in await stage.look(after=10)]
+
+    assert seen == [(WatchEventKind.RECOVERED, "sink")]
+    assert stage.observer.not_healed["sink"] == 0
+
+
+@pytest.mark.anyio
+async def test_other_failures_one_after_the_other_are_each_healed(stage: Stage) -> None:
+    for number in range(3):
+        stage.sink.task, stage.sink.reason = FAILED, f"Failure{number}"
+        assert await stage.look(after=30) == [(WatchEventKind.RESTARTED, "sink")]
+        assert await stage.look(after=30) == [(WatchEventKind.RECOVERED, "sink")]
+    assert stage.observer.not_healed["sink"] == 0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from stroke.application.pipeline.restarts import RestartPolicy, Restarts, Verdict
 
 POLICY = RestartPolicy(first_pause=5, longest_pause=20, at_most=5, window=1000)
@@ -49,3 +51,33 @@ def test_one_that_runs_again_after_it_was_given_up_starts_afresh() -> None:
 
 def test_what_never_failed_did_not_recover() -> None:
     assert Restarts(POLICY).well() is False
+
+
+def test_the_same_failure_after_three_restarts_is_retried_ever_more_slowly() -> None:
+    policy = RestartPolicy(first_pause=5, longest_pause=20, at_most=100, slowest_pause=100)
+    restarts = Restarts(policy)
+    restarted_at = []
+    for now in range(600):
+        if restarts.ask(now, "too long") is Verdict.RESTART:
+            restarted_at.append(now)
+        assert not (restarts.is_unhealed and restarts.well(now)), "it fails a second later"
+    pauses = [b - a for a, b in itertools.pairwise(restarted_at)]
+    assert pauses == [5, 10, 40, 80, 100, 100, 100, 100]
+
+
+def test_another_failure_is_a_new_one() -> None:
+    restarts = Restarts(POLICY)
+    for now in (0, 20, 40):
+        restarts.ask(now, "too long")
+    assert restarts.is_unhealed
+    restarts.ask(60, "read-only")
+    assert not restarts.is_unhealed
+
+
+def test_one_that_has_run_for_long_enough_has_recovered_and_starts_afresh() -> None:
+    restarts = Restarts(POLICY)
+    for now in (0, 20, 40):
+        restarts.ask(now, "too long")
+    assert restarts.well(40 + POLICY.steady - 1) is False
+    assert restarts.well(40 + POLICY.steady) is True
+    assert not restarts.is_unhealed
