@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fakes.failing import Failing
-from stroke.application.pipeline.consistency import Comparison, DeadLetter, Lineage
+from stroke.application.pipeline.consistency import Comparison, DeadLetter, Lineage, NextRecord
 from stroke.application.pipeline.failure_causes import FailureCause
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
@@ -56,7 +56,12 @@ class FakeClock:
 
 @dataclass
 class FakeConnector:
-    """One connector. ``cured`` says whether a restart lets it run."""
+    """One connector. ``cured`` says whether a restart lets it run.
+
+    A sink with ``reads`` takes these offsets, a batch after the other, whenever it runs. It fails
+    on a batch with an offset of ``poison``, for the cause given there, and commits what came
+    before the batch.
+    """
 
     config: dict[str, str]
     kind: str = "sink"
@@ -69,6 +74,22 @@ class FakeConnector:
     restarts: list[bool] = field(default_factory=list)
     puts: int = 0
     position: str | None = None
+    reads: Sequence[int] = ()
+    poison: dict[int, FailureCause | None] = field(default_factory=dict)
+
+    def work(self) -> None:
+        """Take what is before it."""
+        for place, committed in self.offsets.items():
+            size = int(self.config.get("consumer.override.max.poll.records", "500"))
+            todo = [offset for offset in self.reads if offset >= committed]
+            for batch in (todo[i : i + size] for i in range(0, len(todo), size)):
+                bad = [offset for offset in batch if offset in self.poison]
+                if bad:
+                    self.task, self.reason = FAILED, self.reason or "SinkException"
+                    self.cause = self.poison[bad[0]]
+                    self.offsets[place] = batch[0]
+                    return
+                self.offsets[place] = batch[-1] + 1
 
 
 class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
@@ -117,14 +138,16 @@ class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
         found = await self.check(name, config)
         if found:
             raise InvalidConnector(name, tuple(found))
-        before = self.connectors.get(name, FakeConnector({}))
-        self.connectors[name] = replace(
-            self.starts_as,
-            config=dict(config),
-            offsets=before.offsets,
-            restarts=before.restarts,
-            puts=before.puts + 1,
-        )
+        if name not in self.connectors:
+            self.connectors[name] = replace(
+                self.starts_as, config={}, offsets={}, restarts=[], puts=0, poison={}
+            )
+        known = self.connectors[name]
+        known.config, known.puts = dict(config), known.puts + 1
+        if known.state not in {ConnectorState.STOPPED, ConnectorState.PAUSED}:
+            known.state, known.task = self.starts_as.state, self.starts_as.task
+            known.reason, known.cause = self.starts_as.reason, self.starts_as.cause
+            known.cured = self.starts_as.cured
 
     async def remove(self, name: str) -> None:
         self._of(name)
@@ -148,10 +171,17 @@ class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
         self._of(name).state = self._of(name).task = ConnectorState.PAUSED
 
     async def stop(self, name: str) -> None:
-        self._of(name).state, self._of(name).task = ConnectorState.STOPPED, None
+        found = self._of(name)
+        if found.task is FAILED and not found.poison:
+            # It failed on what comes next, and does so again.
+            found.reads = sorted(found.offsets.values())
+            found.poison = dict.fromkeys(found.reads, found.cause)
+        found.state, found.task = ConnectorState.STOPPED, None
 
     async def resume(self, name: str) -> None:
-        self._of(name).state = self._of(name).task = RUNNING
+        found = self._of(name)
+        found.state = found.task = RUNNING
+        found.work()
 
     async def offsets(self, name: str) -> dict[TopicPartition, int]:
         return dict(self._of(name).offsets)
@@ -269,6 +299,7 @@ class FakeDeadLetters(Failing, DeadLetterQueue):
         stage: str = "TRANSFORMATION",
         reason: str = "DataException",
         prediction_id: int | None = None,
+        cause: str = "",
     ) -> DeadLetter:
         found = self.by_topic.setdefault(topic, [])
         letter = DeadLetter(
@@ -281,6 +312,7 @@ class FakeDeadLetters(Failing, DeadLetterQueue):
             reason=reason,
             prediction_id=prediction_id,
             settled=False,
+            cause=cause,
         )
         found.append(letter)
         return letter
@@ -298,6 +330,7 @@ class FakeDeadLetters(Failing, DeadLetterQueue):
         topic: str,
         connector: str,
         reason: str,
+        cause: str = "",
     ) -> list[DeadLetter]:
         self.raise_if_failing()
         records = sorted(x for x in self.records.get(source, {}).items() if x[0] >= first)
@@ -311,9 +344,16 @@ class FakeDeadLetters(Failing, DeadLetterQueue):
                 stage="TASK_PUT",
                 reason=reason,
                 prediction_id=prediction_id,
+                cause=cause,
             )
             for offset, prediction_id in chosen
         ]
+
+    async def next_record(self, source: TopicPartition, first: int) -> NextRecord | None:
+        self.raise_if_failing()
+        records = self.records.get(source, {})
+        offset = min((x for x in records if x >= first), default=None)
+        return None if offset is None else NextRecord(source, offset, records[offset])
 
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
         self.raise_if_failing()

@@ -225,6 +225,8 @@ class PipelineContainer(containers.DeclarativeContainer):
         dead_letters,
         source,
         connect,
+        registry=connect,
+        change_topic=change_topic,
         connectors=providers.Singleton(_names, connector_files),
         topic=settings.provided.topic,
     )

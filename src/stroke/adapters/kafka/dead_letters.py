@@ -8,7 +8,7 @@ as its key, so that letters can be settled in any order.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,8 @@ from stroke.adapters.kafka.topics import (
     partitions,
     read,
 )
-from stroke.application.pipeline.consistency import DeadLetter
+from stroke.application.pipeline.consistency import DeadLetter, NextRecord
+from stroke.application.pipeline.failure_causes import Concerns, cause_of
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import DeadLetterQueue
 from stroke.domain.errors import BrokerUnavailable
@@ -35,6 +36,7 @@ _COMPACTED: Final = {"cleanup.policy": "compact"}
 _SETTLED: Final = ".settled"
 _HEADER: Final = "__connect.errors."
 _STAGE: Final = "TASK_PUT"
+_CAUSE: Final = "cause"
 # A letter is its offset, so a queue has this partition only. Connect makes it so, too.
 _PARTITION: Final = 0
 _IN_FLIGHT: Final = 10_000  # records; the client holds ten times as many at most
@@ -79,11 +81,12 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
         topic: str,
         connector: str,
         reason: str,
+        cause: str = "",
     ) -> list[DeadLetter]:
         records = await asyncio.to_thread(self._records, source, first, last)
         if not records:
             return []
-        about = _About(source, connector, reason)
+        about = _About(source, connector, reason, cause)
         # Whatever can fail comes before the copies are written.
         await self._ensure(topic)
         ids = await asyncio.to_thread(self._prediction_ids, records)
@@ -96,6 +99,13 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
             about.letter(place, offset_of(record), prediction_id)
             for place, record, prediction_id in zip(places, records, ids, strict=True)
         ]
+
+    async def next_record(self, source: TopicPartition, first: int) -> NextRecord | None:
+        records = await asyncio.to_thread(self._records, source, first, None)
+        if not records:
+            return None
+        (number,) = await asyncio.to_thread(self._prediction_ids, records)
+        return NextRecord(source, offset_of(records[0]), number)
 
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
         if letters:
@@ -138,6 +148,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
             reason=headers.get("exception.class.name", ""),
             prediction_id=self._keys.prediction_id(message.key()),
             settled=settled,
+            cause=_cause(headers),
         )
 
     def _records(self, source: TopicPartition, first: int, last: int | None) -> list[Message]:
@@ -196,6 +207,7 @@ class _About:
     source: TopicPartition
     connector: str
     reason: str
+    cause: str
 
     def headers(self, offset: int) -> list[tuple[str, Any]]:
         headers = {
@@ -205,6 +217,7 @@ class _About:
             "connector.name": self.connector,
             "stage": _STAGE,
             "exception.class.name": self.reason,
+            **({_CAUSE: self.cause} if self.cause else {}),
         }
         return [(_HEADER + name, value.encode()) for name, value in headers.items()]
 
@@ -219,7 +232,17 @@ class _About:
             reason=self.reason,
             prediction_id=prediction_id,
             settled=False,
+            cause=self.cause,
         )
+
+
+def _cause(headers: Mapping[str, str]) -> str:
+    """Return a letter's cause in words: as it was parked, or what Connect's headers tell."""
+    if _CAUSE in headers:
+        return headers[_CAUSE]
+    thrown, message = headers.get("exception.class.name", ""), headers.get("exception.message", "")
+    found = cause_of(headers.get("exception.stacktrace") or f"{thrown}: {message}")
+    return found.words if found is not None and found.concerns is not Concerns.UNKNOWN else ""
 
 
 def _number(text: str | None) -> int:

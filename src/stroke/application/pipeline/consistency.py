@@ -183,10 +183,27 @@ class Lineage:
 
 
 @dataclass(frozen=True, slots=True)
+class NextRecord:
+    """Where a record is and which prediction it is about; None where its key cannot be read."""
+
+    at: TopicPartition
+    offset: int
+    prediction_id: int | None
+
+    def __str__(self) -> str:
+        """``TOPIC-0@5120 (prediction 77)``."""
+        about = (
+            "unreadable key" if self.prediction_id is None else f"prediction {self.prediction_id}"
+        )
+        return f"{self.at.topic}-{self.at.partition}@{self.offset} ({about})"
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """One record that a sink could not take; without its value, which may hold a patient.
 
-    ``prediction_id`` is None where the key cannot be read. ``reason`` is an exception's class.
+    ``prediction_id`` is None where the key cannot be read. ``reason`` is an exception's class;
+    ``cause`` is the same in words, where they are known.
     """
 
     letter: int
@@ -199,3 +216,11 @@ class DeadLetter:
     reason: str
     prediction_id: int | None
     settled: bool
+    cause: str = ""
+
+    @property
+    def record(self) -> NextRecord:
+        """Which record it is about."""
+        return NextRecord(
+            TopicPartition(self.topic, self.partition), self.offset, self.prediction_id
+        )

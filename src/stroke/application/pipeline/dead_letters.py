@@ -8,20 +8,30 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from stroke.application.pipeline.consistency import DeadLetter
-from stroke.application.pipeline.kafka_connect_model import (
-    ConnectorState,
-    ConnectorStatus,
-    TopicPartition,
+from stroke.application.pipeline.connector_rules import is_lake
+from stroke.application.pipeline.consistency import DeadLetter, NextRecord
+from stroke.application.pipeline.failing_records import Failure, SinkRuns
+from stroke.application.pipeline.failure_causes import UNKNOWN, Concerns
+from stroke.application.pipeline.kafka_connect_model import ConnectorConfig, TopicPartition
+from stroke.application.pipeline.ports import (
+    ChangeTopic,
+    ConnectorControl,
+    ConnectorRegistry,
+    DeadLetterQueue,
+    SourceOfTruth,
 )
-from stroke.application.pipeline.ports import ConnectorControl, DeadLetterQueue, SourceOfTruth
 from stroke.application.pipeline.waiting import until
 from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidData, PipelineError
 
 # Why a letter was written, where no exception of a sink says so.
 PARKED: Final = "parked by hand"
 
+AT_MOST: Final = 100
+"""How many records one call parks, unless it says so."""
+
 _STOPS_WITHIN: Final = 60.0
+# So many records in a row that fail for a cause that nobody knows are not the cause.
+_UNKNOWN_IN_A_ROW: Final = 3
 
 
 def dead_letter_topic(connector: str) -> str:
@@ -52,6 +62,8 @@ class DeadLetterService:
         source: SourceOfTruth,
         control: ConnectorControl,
         *,
+        registry: ConnectorRegistry,
+        change_topic: ChangeTopic,
         connectors: Mapping[str, str],
         topic: str,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -61,7 +73,10 @@ class DeadLetterService:
         self._source = source
         self._control = control
         self._connectors = dict(connectors)
-        self._beginning = TopicPartition(topic, 0)
+        self._change_topic = change_topic
+        self._runs = SinkRuns(
+            control, registry, beginning=TopicPartition(topic, 0), sleep=sleep, clock=clock
+        )
         self._sleep = sleep
         self._clock = clock
 
@@ -106,60 +121,147 @@ class DeadLetterService:
             replay.unreadable = unreadable
         return replay
 
-    async def park(self, sink: str, *, through: int | None = None) -> list[DeadLetter]:
+    async def park(
+        self,
+        sink: str,
+        *,
+        through: int | None = None,
+        at_most: int = AT_MOST,
+        patience: float = 0.0,
+    ) -> list[DeadLetter]:
         """Copy records that block a sink to the dead-letter topic, and let the sink go on.
 
         For a record that fails in the sink itself, which Connect's own dead-letter queue does not
-        cover. Parked is all that the sink has not committed, up to the offset ``through``; None
-        means the first such record, where the failing batch begins. ``replay`` sends what was
-        good among them. The copies are written before the sink's offset moves, so that an
-        interruption loses nothing. Afterwards the sink runs, whether records were parked or not.
+        cover. Without ``through``, the sink is given one record at a time until it fails: that
+        record is parked, and no other. This goes on until the sink fails no more, or ``at_most``
+        records are parked. Up to ``through``, all is parked that the sink has not committed. Of a
+        sink that does not fail within ``patience`` seconds, the next record is parked.
+        ``replay`` sends what was good.
 
-        Raises ``ConnectorFailed`` when the sink does not stop, ``InvalidData`` when it has passed
-        ``through``, there is no record in its way, or it is no sink.
+        The copies are written before the sink's offset moves, so that an interruption loses
+        nothing. Afterwards the sink runs, whether records were parked or not.
+
+        Raises ``ConnectorFailed`` when the sink does not stop, or when no record is at fault: the
+        cause concerns what the sink writes to, or it is unknown and the sink fails on one record
+        after the other. Raises ``InvalidData`` when the sink has passed ``through``, there is no
+        record in its way, nothing tells which record fails, or it is no sink.
         """
-        (name,) = self._chosen(sink)
-        status = await self._control.status(name)
-        if status.kind != "sink":
-            raise InvalidData(f"{name} is no sink: it has nothing before it to park")
+        name = await self._sink(sink)
+        if through is None and (failure := await self._runs.failure(name, patience)):
+            return await self._park_what_fails(name, failure, at_most)
         try:
-            await self._stop(name)
-            place, committed = await self._place(name)
+            await self._runs.stop(name)
+            place, committed = await self._runs.place(name)
             if through is not None and through < committed:
                 raise InvalidData(f"{name} is at offset {committed} already")
-            letters = await self._queue.park(
-                place,
-                first=committed,
-                last=through,
-                topic=dead_letter_topic(name),
-                connector=name,
-                reason=_reason(status),
-            )
-            if not letters:
-                raise InvalidData(f"{name} has no record before it, from offset {committed} on")
-            # Never past what is copied: with an offset beyond the topic's end it would start over.
-            await self._go_on_at(name, place, letters[-1].offset + 1)
+            failure = Failure(place, committed, PARKED, None)
+            letters = await self._copy(name, failure, through)
         finally:
             await self._control.resume(name)
         return letters
 
-    async def _stop(self, name: str) -> None:
-        """Return once no task can commit any more."""
-        await self._control.stop(name)
+    async def find(self, sink: str, *, patience: float = 0.0) -> tuple[NextRecord, str]:
+        """Return the record on which a sink fails, and why in words. Nothing is parked.
 
-        async def is_stopped() -> bool:
-            return _is_stopped(await self._control.status(name))
+        Raises the same as ``park``.
+        """
+        name = await self._sink(sink)
+        failure = await self._runs.failure(name, patience)
+        if failure is None:
+            raise InvalidData(f"{name} does not fail")
+        config = await self._searchable(name, failure)
+        try:
+            failure = await self._runs.one_at_a_time(name, config)
+        finally:
+            await self._runs.restore(name, config)
+        if failure is None:
+            raise _none_fails(name)
+        _refuse_if_no_record_is_at_fault(name, failure)
+        record = await self._queue.next_record(failure.place, failure.committed)
+        if record is None:
+            raise _no_record(name, failure.committed)
+        return record, failure.cause.words if failure.cause else failure.reason
 
-        if not await self._until(is_stopped):
-            raise ConnectorFailed(f"{name} does not stop within {_STOPS_WITHIN:.0f} s")
+    async def before(self, sink: str) -> NextRecord | None:
+        """Return the record that a sink reads next: it, or one read with it, may be in its way."""
+        (name,) = self._chosen(sink)
+        place, committed = await self._runs.place(name)
+        return await self._queue.next_record(place, committed)
 
-    async def _place(self, name: str) -> tuple[TopicPartition, int]:
-        """Return the next offset that a sink reads: the first of all if it never committed."""
-        offsets = await self._control.offsets(name) or {self._beginning: 0}
-        if len(offsets) > 1:
-            raise ConnectorFailed(f"{name} reads several partitions: its place is not one offset")
-        ((place, committed),) = offsets.items()
-        return place, committed
+    async def _sink(self, sink: str) -> str:
+        (name,) = self._chosen(sink)
+        if (await self._control.status(name)).kind != "sink":
+            raise InvalidData(f"{name} is no sink: it has nothing before it to park")
+        return name
+
+    async def _searchable(self, name: str, failure: Failure) -> ConnectorConfig:
+        """Return the config of a sink that commits what it took before it fails."""
+        _refuse_if_no_record_is_at_fault(name, failure)
+        config = await self._runs.config(name)
+        if is_lake(config):
+            raise InvalidData(
+                f"{name} commits many records at a time, so that nothing tells on which one it "
+                f"fails; it has not committed those from offset {failure.committed} on. With "
+                "--through OFFSET, all up to one of them are parked"
+            )
+        return config
+
+    async def _park_what_fails(self, name: str, failure: Failure, at_most: int) -> list[DeadLetter]:
+        config = await self._searchable(name, failure)
+        last = await self._change_topic.last_offsets(failure.place.topic)
+        end = last.get(failure.place, failure.committed) + 1
+        letters: list[DeadLetter] = []
+        in_a_row: list[DeadLetter] = []
+        try:
+            while len(letters) < at_most:
+                found = await self._runs.one_at_a_time(name, config)
+                if found is None:  # the rest of the batch is good
+                    if await self._runs.as_ever(name, config, end) is None:
+                        break
+                    continue
+                _refuse_if_no_record_is_at_fault(name, found, len(letters))
+                if not in_a_row or found.committed != in_a_row[-1].offset + 1:
+                    in_a_row = []
+                await self._runs.stop(name)
+                letters += (copied := await self._copy(name, found, None))
+                in_a_row += copied if found.concerns is Concerns.UNKNOWN else []
+                if len(in_a_row) >= _UNKNOWN_IN_A_ROW:
+                    await self._take_back(name, found.place, in_a_row)
+                    raise ConnectorFailed(
+                        f"{name} fails on one record after the other ({found.reason}): the "
+                        f"records are hardly at fault, and those from offset "
+                        f"{in_a_row[0].offset} on are not parked. {UNKNOWN.advice}"
+                    )
+        finally:
+            await self._runs.restore(name, config)
+        if not letters:
+            raise _none_fails(name)
+        return letters
+
+    async def _copy(self, name: str, failure: Failure, through: int | None) -> list[DeadLetter]:
+        """Write letters of records of a stopped sink, then set it behind them."""
+        cause = failure.cause
+        letters = await self._queue.park(
+            failure.place,
+            first=failure.committed,
+            last=through,
+            topic=dead_letter_topic(name),
+            connector=name,
+            reason=failure.reason or PARKED,
+            cause=cause.words if cause and cause.concerns is not Concerns.UNKNOWN else "",
+        )
+        if not letters:
+            raise _no_record(name, failure.committed)
+        # Never past what is copied: with an offset beyond the topic's end it would start over.
+        await self._go_on_at(name, failure.place, letters[-1].offset + 1)
+        return letters
+
+    async def _take_back(
+        self, name: str, place: TopicPartition, letters: Sequence[DeadLetter]
+    ) -> None:
+        """Let the sink read records again that were parked; their letters are dealt with."""
+        await self._go_on_at(name, place, letters[0].offset)
+        await self._queue.settle(dead_letter_topic(name), letters)
 
     async def _go_on_at(self, name: str, place: TopicPartition, offset: int) -> None:
         """Connect refuses until the last consumer has left the sink's group."""
@@ -195,9 +297,19 @@ class DeadLetterService:
         return (name,)
 
 
-def _is_stopped(status: ConnectorStatus) -> bool:
-    return status.state is ConnectorState.STOPPED and not status.tasks
+def _refuse_if_no_record_is_at_fault(name: str, failure: Failure, parked: int = 0) -> None:
+    cause = failure.cause
+    if cause is not None and cause.concerns is Concerns.PLACE:
+        so_far = f"; {parked} records were parked before" if parked else ""
+        raise ConnectorFailed(
+            f"{name} fails because {cause.words}: to park records does not help{so_far}. "
+            f"Remedy: {cause.advice}"
+        )
 
 
-def _reason(status: ConnectorStatus) -> str:
-    return next((task.reason for task in status.tasks if task.reason), PARKED)
+def _none_fails(name: str) -> InvalidData:
+    return InvalidData(f"{name} took all records that were in its way, one at a time: it goes on")
+
+
+def _no_record(name: str, committed: int) -> InvalidData:
+    return InvalidData(f"{name} has no record before it, from offset {committed} on")

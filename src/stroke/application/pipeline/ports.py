@@ -10,6 +10,7 @@ from stroke.application.pipeline.consistency import (
     Comparison,
     DeadLetter,
     Lineage,
+    NextRecord,
     ReplicaChunk,
     SourceChunk,
 )
@@ -156,6 +157,7 @@ class DeadLetterQueue(Protocol):
         topic: str,
         connector: str,
         reason: str,
+        cause: str = "",
     ) -> list[DeadLetter]:
         """Copy records of ``source``, bytes and headers, to ``topic``; return their letters.
 
@@ -163,6 +165,10 @@ class DeadLetterQueue(Protocol):
         ``first`` on. Transaction markers have offsets, too: they are passed over. There may be no
         record: then there is no letter.
         """
+
+    @abstractmethod
+    async def next_record(self, source: TopicPartition, first: int) -> NextRecord | None:
+        """Return the first committed record with ``first <= offset``; None if there is none."""
 
     @abstractmethod
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:

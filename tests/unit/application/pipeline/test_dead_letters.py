@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import anyio
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from fakes.pipeline import (
     FAILED,
@@ -11,9 +14,12 @@ from fakes.pipeline import (
     FakeConnect,
     FakeConnector,
     FakeDeadLetters,
+    FakeTopics,
 )
 from fakes.verification import FakeSource
+from stroke.application.pipeline.connector_rules import ICEBERG_SINK
 from stroke.application.pipeline.dead_letters import PARKED, DeadLetterService, dead_letter_topic
+from stroke.application.pipeline.failure_causes import Concerns, FailureCause
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import (
     ConnectorFailed,
@@ -34,15 +40,21 @@ class Parts:
     def __init__(self) -> None:
         self.queue = FakeDeadLetters()
         self.source = FakeSource({number: bytes([number]) for number in range(1, 6)})
-        self.connect = FakeConnect({})
+        self.connect = FakeConnect({"Sink": frozenset()})
+        self.topics = FakeTopics()
+        self.topics.last = {PLACE: 49}
         self.clock = FakeClock()
         for name in (SQL, S3):
-            self.connect.connectors[name] = FakeConnector({}, offsets={PLACE: 40})
+            self.connect.connectors[name] = FakeConnector(
+                {"connector.class": "Sink"}, offsets={PLACE: 40}
+            )
         self.queue.records[PLACE] = {offset: offset * 10 for offset in range(50)}
         self.service = DeadLetterService(
             self.queue,
             self.source,
             self.connect,
+            registry=self.connect,
+            change_topic=self.topics,
             connectors={"sqlserver-sink": SQL, "lake-sink": S3},
             topic=PLACE.topic,
             sleep=self.clock.sleep,
@@ -257,3 +269,150 @@ async def test_a_letter_belongs_to_the_sink_whose_queue_it_is_in(parts: Parts) -
     await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
 
     assert await parts.service.letters() == []
+
+
+TOO_LONG = FailureCause("a value is too long", "widen it", Concerns.RECORD)
+READ_ONLY = FailureCause("the database is read-only", "let it take writes", Concerns.PLACE)
+
+
+def failing(parts: Parts, poison: dict[int, FailureCause | None]) -> FakeConnector:
+    """Let the SQL sink read the topic and fail on the offsets of ``poison``."""
+    sink = parts.connect.connectors[SQL]
+    sink.reads, sink.poison, sink.offsets = range(50), poison, {PLACE: 0}
+    sink.work()
+    assert sink.task is FAILED
+    return sink
+
+
+async def test_the_record_that_fails_is_parked_and_no_other(parts: Parts) -> None:
+    sink = failing(parts, {37: TOO_LONG})
+
+    (letter,) = await parts.service.park(SQL)
+
+    assert (letter.offset, letter.prediction_id) == (37, 370)
+    assert (letter.reason, letter.cause) == ("SinkException", "a value is too long")
+    assert sink_after(parts).offsets == {PLACE: 50}
+    assert sink_after(parts).config == sink.config
+
+
+def sink_after(parts: Parts) -> FakeConnector:
+    found = parts.connect.connectors[SQL]
+    assert found.task is RUNNING
+    return found
+
+
+async def test_several_bad_records_are_parked_in_one_call(parts: Parts) -> None:
+    failing(parts, {3: TOO_LONG, 4: None, 20: TOO_LONG, 49: None})
+
+    letters = await parts.service.park(SQL)
+
+    assert [letter.offset for letter in letters] == [3, 4, 20, 49]
+    assert [letter.cause for letter in letters] == ["a value is too long", ""] * 2
+    assert sink_after(parts).offsets == {PLACE: 50}
+
+
+@hypothesis.given(
+    poison=st.sets(st.integers(0, 49), min_size=1, max_size=8),
+    gaps=st.sets(st.integers(0, 49), max_size=20),
+    batch=st.integers(1, 60),
+)
+@hypothesis.settings(deadline=None)
+def test_whatever_fails_is_parked_and_nothing_else(
+    poison: set[int], gaps: set[int], batch: int
+) -> None:
+    async def park() -> None:
+        parts = Parts()
+        reads = sorted(set(range(50)) - gaps)
+        bad = sorted(poison - gaps)
+        parts.queue.records[PLACE] = {offset: offset * 10 for offset in reads}
+        sink = parts.connect.connectors[SQL]
+        sink.config["consumer.override.max.poll.records"] = str(batch)
+        sink.reads, sink.poison = reads, dict.fromkeys(bad, TOO_LONG)
+        sink.offsets = {PLACE: 0}
+        sink.work()
+        hypothesis.assume(bad)
+
+        letters = await parts.service.park(SQL)
+
+        assert [letter.offset for letter in letters] == bad
+        assert sink_after(parts).config["consumer.override.max.poll.records"] == str(batch)
+        assert sink_after(parts).offsets[PLACE] > reads[-1]
+
+    anyio.run(park)
+
+
+async def test_no_more_is_parked_than_was_allowed(parts: Parts) -> None:
+    failing(parts, {3: TOO_LONG, 20: TOO_LONG, 30: TOO_LONG})
+
+    letters = await parts.service.park(SQL, at_most=2)
+
+    assert [letter.offset for letter in letters] == [3, 20]
+    assert parts.connect.connectors[SQL].task is FAILED
+
+
+async def test_nothing_is_parked_for_what_the_sink_writes_to(parts: Parts) -> None:
+    sink = failing(parts, dict.fromkeys(range(50), READ_ONLY))
+
+    with pytest.raises(ConnectorFailed, match=r"read-only: .* let it take writes"):
+        await parts.service.park(SQL)
+
+    assert await parts.service.letters(SQL) == []
+    assert sink.offsets == {PLACE: 0}
+
+
+async def test_records_that_all_fail_for_an_unknown_cause_are_not_parked(parts: Parts) -> None:
+    failing(parts, {7: TOO_LONG, **dict.fromkeys(range(10, 50))})
+
+    with pytest.raises(ConnectorFailed, match="offset 10 on are not parked"):
+        await parts.service.park(SQL)
+
+    assert [letter.offset for letter in await parts.service.letters(SQL)] == [7]
+    assert parts.connect.connectors[SQL].offsets == {PLACE: 10}
+
+
+async def test_the_record_is_found_without_parking_it(parts: Parts) -> None:
+    sink = failing(parts, {37: TOO_LONG})
+
+    record, why = await parts.service.find(SQL)
+
+    assert str(record) == "topic-0@37 (prediction 370)"
+    assert why == "a value is too long"
+    assert await parts.service.letters(SQL) == []
+    assert sink.config == parts.connect.connectors[SQL].config
+
+
+async def test_a_sink_that_runs_has_nothing_to_find(parts: Parts) -> None:
+    with pytest.raises(InvalidData, match="does not fail"):
+        await parts.service.find(SQL)
+
+
+async def test_of_a_lake_nothing_tells_which_record_fails(parts: Parts) -> None:
+    sink = failing(parts, {37: TOO_LONG})
+    sink.config["connector.class"] = ICEBERG_SINK
+
+    with pytest.raises(InvalidData, match="--through"):
+        await parts.service.park(SQL)
+    assert await parts.service.letters(SQL) == []
+
+    letters = await parts.service.park(SQL, through=37)
+    assert [letter.offset for letter in letters] == list(range(38))
+
+
+async def test_one_that_was_restarted_a_moment_ago_is_waited_for(parts: Parts) -> None:
+    sink = failing(parts, {37: TOO_LONG})
+    sink.task = RUNNING
+
+    def fails_once() -> None:
+        sink.task = FAILED
+        parts.clock.meanwhile = lambda: None
+
+    parts.clock.meanwhile = fails_once
+    (letter,) = await parts.service.park(SQL, patience=15)
+
+    assert letter.offset == 37
+
+
+async def test_the_next_record_of_a_sink_is_named(parts: Parts) -> None:
+    assert str(await parts.service.before(SQL)) == "topic-0@40 (prediction 400)"
+    parts.connect.connectors[SQL].offsets = {PLACE: 50}
+    assert await parts.service.before(SQL) is None

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from stroke.container.pipeline import PipelineContainer
 
 _T = TypeVar("_T")
+# Seconds: the watcher may have restarted a sink that fails a moment ago.
+_PATIENCE = 15.0
 
 app = typer.Typer(no_args_is_help=True, help="Records that a connector could not write.")
 
@@ -121,34 +123,50 @@ def park(
         int | None,
         typer.Option(
             min=0,
-            help="The last offset to park.",
-            show_default="the first one that is not committed",
+            help="Park all records up to this offset that the sink has not committed.",
+            show_default="only the records that fail",
         ),
     ] = None,
+    at_most: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Stop after so many records that fail.")
+    ] = 100,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Name the first record that fails; park nothing.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
-    """Move a failing sink past records that it cannot write, keeping a copy of each.
+    """Find the records on which a sink fails, and move it past them, keeping a copy of each.
 
-    Use it for records that fail in the sink itself; Connect parks those that fail earlier. All
-    records that the sink has not committed, up to --through, are copied to its dead-letter
-    topic, and the sink continues after them. `replay` sends the good ones among them again.
+    Use it for records that fail in the sink itself; Connect parks those that fail earlier. The
+    sink gets one record at a time until it fails: this record is copied to the dead-letter
+    topic, and no other. Then it continues, up to the next one that fails. Nothing is parked if
+    the cause is the database behind the sink, or the sink fails on three records in a row for an
+    unknown cause. The lake's sink cannot be searched in this way: it needs --through. If the sink
+    does not fail, the next record is parked. `replay` sends the rows again.
 
     \b
     stroke connectors status
+    stroke pipeline dlq park sqlserver-sink --dry-run
     stroke pipeline dlq park sqlserver-sink
     stroke pipeline dlq park s3-sink --through 5120
     """  # noqa: D301
+    if dry_run:
+        record, why = _run(lambda service: service.find(connector, patience=_PATIENCE))
+        typer.echo(f"{connector} fails on {record}: {why}")
+        return
     if not yes:
         typer.confirm(f"Move {connector} past records that it has not taken?", abort=True)
 
     async def work(service: DeadLetterService) -> list[DeadLetter]:
-        return await service.park(connector, through=through)
+        return await service.park(connector, through=through, at_most=at_most, patience=_PATIENCE)
 
     letters = _run(work)
     typer.echo(
         f"{len(letters):,} records parked; {letters[-1].connector} goes on after offset "
         f"{letters[-1].offset}"
     )
+    for letter in letters:
+        typer.echo(f"  {letter.record}: {letter.cause or letter.reason}")
 
 
 def _only(waiting: Sequence[DeadLetter], numbers: Sequence[int]) -> list[DeadLetter]:
@@ -176,7 +194,7 @@ def _print(letters: Sequence[DeadLetter]) -> None:
             f"{each.topic}-{each.partition}@{each.offset}",
             "unreadable" if each.prediction_id is None else str(each.prediction_id),
             each.stage,
-            each.reason.rpartition(".")[2],
+            each.cause or each.reason.rpartition(".")[2],
             "yes" if each.settled else "no",
         )
     Console().print(table)
