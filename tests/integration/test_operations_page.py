@@ -14,6 +14,7 @@ from fakes.pipeline import FakeClock
 from fakes.verification import FakeSource
 from stroke.application.doctor.canary import Canary
 from stroke.application.doctor.stack_checks import StackParts, checks_of
+from stroke.application.pipeline.failure_causes import known_causes
 
 
 def remedies() -> dict[str, str]:
@@ -38,6 +39,7 @@ def remedies() -> dict[str, str]:
         connectors=None,
         sql=None,
         lake=None,
+        letters=None,
         metrics={},
     )
     return {check.name: check.remedy for check in checks_of(parts, canary, waits=1)}
@@ -51,6 +53,16 @@ def test_every_command_of_the_page_exists_with_its_options(command: str) -> None
 def test_every_link_of_the_page_leads_to_a_heading() -> None:
     for anchor in re.findall(r"\]\(#([^)]+)\)", PAGE):
         assert anchor in anchors(PAGE)
+
+
+def test_every_page_that_advice_for_a_failure_names_is_a_heading() -> None:
+    named = {
+        page
+        for cause in known_causes()
+        for page in re.findall(r"docs/operations\.md#([a-z0-9-]+)", cause.advice)
+    }
+    assert named
+    assert named <= anchors(PAGE)
 
 
 def test_every_remedy_of_the_doctor_is_a_command_or_a_heading_of_the_page() -> None:

@@ -20,6 +20,7 @@ from stroke.application.doctor.stack_checks import (
     CONNECT_METRICS,
     VERIFY_METRICS,
     WATCH_METRICS,
+    Letters,
     StackParts,
     checks_of,
 )
@@ -99,6 +100,13 @@ def _pipeline(settings: PipelineSettings, engine: AsyncEngine | None) -> Pipelin
     return parts
 
 
+def _letters(settings: PipelineSettings, pipeline: PipelineContainer | None) -> Letters | None:
+    """Return what asks for dead letters, which are on Kafka; ids are read by the registry."""
+    if pipeline is None or not (_has_kafka(settings) and _has_registry(settings)):
+        return None
+    return pipeline.dead_letter_service().letters
+
+
 def _parts(
     settings: PipelineSettings,
     engine: AsyncEngine | None,
@@ -132,4 +140,6 @@ def _parts(
             name: ScrapedMetrics(url, seconds=_ANSWER, api_key=key if name == API_METRICS else None)
             for name, url in urls.items()
         },
+        letters=_letters(settings, copies),
+        metrics={name: ScrapedMetrics(url, seconds=_ANSWER) for name, url in urls.items()},
     )

@@ -185,6 +185,7 @@ class PipelineContainer(containers.DeclarativeContainer):
         specs=connector_files,
         change_topic=change_topic,
         change_log=change_log,
+        dead_letters=dead_letters,
     )
     watch_policy = providers.Singleton(_watch_policy, settings.provided.lake.commit_seconds)
     connector_watch = providers.Singleton(

@@ -294,6 +294,10 @@ class ConnectorFailed(PipelineError):
     """A connector did not reach the state that was asked for, or left it again."""
 
 
+class RowsParked(PipelineError):
+    """Dead letters wait: rows of theirs are not in the copies as MySQL has them."""
+
+
 class BrokerUnavailable(PipelineError):
     """Kafka, or its schema registry, cannot be reached."""
 

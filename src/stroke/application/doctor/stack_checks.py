@@ -11,8 +11,16 @@ from stroke.application.doctor.canary import Canary
 from stroke.application.doctor.doctor import Check
 from stroke.application.doctor.ports import Metrics, PredictionApi, Schema, SchemaRegistryProbe
 from stroke.application.pipeline.connectors import ConnectorService
+from stroke.application.pipeline.consistency import DeadLetter
+from stroke.application.pipeline.kafka_connect_model import ConnectorStatus
 from stroke.application.pipeline.ports import ChangeTopic, Replica, SourceOfTruth
-from stroke.domain.errors import ConnectorFailed, EndpointUnavailable, wrong_schema
+from stroke.domain.errors import (
+    ConnectorFailed,
+    EndpointUnavailable,
+    RowsParked,
+    StrokeError,
+    wrong_schema,
+)
 
 # The names of the checks, as they are printed.
 API: Final = "API"
@@ -24,6 +32,7 @@ REGISTRY: Final = "schema registry"
 CONNECT: Final = "Kafka Connect"
 RUNNING: Final = "connectors run"
 AS_FILED: Final = "connectors as filed"
+LETTERS: Final = "dead letters"
 SQL_SINK: Final = "SQL sink"
 LAKE: Final = "lake"
 STORED: Final = "canary predicted"
@@ -82,11 +91,15 @@ _SETTINGS: Final = {
     **dict.fromkeys((MYSQL, SCHEMA, IN_MYSQL), _MYSQL_SETTING),
     KAFKA: "STROKE_KAFKA_BOOTSTRAP_SERVERS",
     REGISTRY: "SCHEMA_REGISTRY_URL",
-    **dict.fromkeys((CONNECT, RUNNING, AS_FILED, *EXPOSED), _CONNECT_URL),
+    **dict.fromkeys((CONNECT, RUNNING, AS_FILED, LETTERS, *EXPOSED), _CONNECT_URL),
     **dict.fromkeys((SQL_SINK, IN_SQL, GONE_FROM_SQL), _SQL_SETTING),
     **dict.fromkeys((LAKE, IN_LAKE, GONE_FROM_LAKE), _LAKE_SETTING),
 }
 _Part = TypeVar("_Part")
+Letters = Callable[[], Awaitable[Sequence[DeadLetter]]]
+"""Gives the dead letters that wait. Raises ``BrokerUnavailable``."""
+
+_SHOWN: Final = 5
 _PAGE: Final = "docs/operations.md"
 _VERIFY: Final = f"`stroke pipeline verify`; {_PAGE}#a-copy-is-behind-or-wrong"
 
@@ -104,6 +117,7 @@ class StackParts:
     connectors: ConnectorService | None
     sql: Replica | None
     lake: Replica | None
+    letters: Letters | None
     metrics: Mapping[str, Metrics]
 
 
@@ -161,6 +175,14 @@ def _of_pipeline(parts: StackParts) -> list[Check]:
             _as_filed,
             "`stroke connectors apply --dry-run`, then `stroke connectors apply`",
             needs=[CONNECT],
+        ),
+        _check(
+            parts.letters,
+            LETTERS,
+            _none_waits,
+            "`stroke pipeline dlq list`, mend the cause, `stroke pipeline dlq replay`; "
+            f"{_PAGE}#a-connector-does-not-run",
+            needs=[KAFKA],
         ),
         _check(parts.sql, SQL_SINK, _readable, f"{_PAGE}#the-sql-sink-does-not-answer"),
         _check(parts.lake, LAKE, _readable, f"{_PAGE}#the-lake-cannot-be-read"),
@@ -263,11 +285,32 @@ async def _all_run(connectors: ConnectorService) -> str:
     missing = await connectors.missing()
     found = await connectors.statuses()
     faults = [f"{name} is missing" for name in missing]
-    faults += [f"{one.name}: {one.summary}" for one in found if not one.is_running]
+    faults += [await _fault(connectors, one) for one in found if not one.is_running]
     if faults:
         raise ConnectorFailed("; ".join(faults))
     tasks = sum(len(one.tasks) for one in found)
     return f"{len(found)} connectors, {tasks} tasks"
+
+
+async def _fault(connectors: ConnectorService, status: ConnectorStatus) -> str:
+    """Return why one does not run, on which record, and what to do."""
+    told = f"{status.name}: {status.summary}"
+    try:
+        record = await connectors.in_the_way(status)
+    except StrokeError:  # the cause that is known is not lost for what cannot be asked
+        record = None
+    if record is not None:
+        told += f"; it fails on {record} or on one that it reads with it"
+    return "; ".join([told, *(cause.advice for cause in status.causes)])
+
+
+async def _none_waits(letters: Letters) -> str:
+    found = await letters()
+    if not found:
+        return "none waits"
+    named = [f"{one.connector}: {one.record}: {one.cause or one.reason}" for one in found[:_SHOWN]]
+    more = [f"and {len(found) - _SHOWN:,} more"] if len(found) > _SHOWN else []
+    raise RowsParked(f"{len(found):,} wait: {'; '.join(named + more)}")
 
 
 async def _as_filed(connectors: ConnectorService) -> str:

@@ -10,6 +10,8 @@ from typing import Final
 
 from stroke.application.pipeline.connector_rules import CLASS, CONTROL_TOPIC, is_lake, violations_of
 from stroke.application.pipeline.connector_topics import LIMIT, own_topics
+from stroke.application.pipeline.consistency import NextRecord
+from stroke.application.pipeline.failure_causes import Concerns
 from stroke.application.pipeline.kafka_connect_model import (
     Change,
     ConnectorConfig,
@@ -24,6 +26,7 @@ from stroke.application.pipeline.ports import (
     ConnectorControl,
     ConnectorRegistry,
     ConnectorSpecs,
+    DeadLetterQueue,
 )
 from stroke.application.pipeline.waiting import until
 from stroke.domain.errors import (
@@ -81,6 +84,7 @@ class ConnectorService:
         specs: ConnectorSpecs,
         change_topic: ChangeTopic,
         change_log: ChangeLog,
+        dead_letters: DeadLetterQueue | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -89,6 +93,7 @@ class ConnectorService:
         self._specs = specs
         self._change_topic = change_topic
         self._change_log = change_log
+        self._dead_letters = dead_letters
         self._sleep = sleep
         self._clock = clock
 
@@ -153,6 +158,19 @@ class ConnectorService:
     async def statuses(self) -> list[ConnectorStatus]:
         """Return the status of every connector of Connect."""
         return [await self._control.status(name) for name in await self._registry.names()]
+
+    async def in_the_way(self, status: ConnectorStatus) -> NextRecord | None:
+        """Return the next record that a sink which fails has to take: it, or one after it, fails.
+
+        The sink reads many at a time; after `dlq park --dry-run` this is the one. None is returned
+        of a sink that does not fail, or fails for a cause that no record has.
+        """
+        places = {cause.concerns for cause in status.causes} == {Concerns.PLACE}
+        if self._dead_letters is None or status.kind != "sink" or not status.has_failed or places:
+            return None
+        for place, committed in (await self._control.offsets(status.name)).items():
+            return await self._dead_letters.next_record(place, committed)
+        return None
 
     async def missing(self) -> list[str]:
         """Return the connectors that the files want and Connect does not have."""

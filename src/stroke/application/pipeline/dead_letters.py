@@ -182,12 +182,6 @@ class DeadLetterService:
             raise _no_record(name, failure.committed)
         return record, failure.cause.words if failure.cause else failure.reason
 
-    async def before(self, sink: str) -> NextRecord | None:
-        """Return the record that a sink reads next: it, or one read with it, may be in its way."""
-        (name,) = self._chosen(sink)
-        place, committed = await self._runs.place(name)
-        return await self._queue.next_record(place, committed)
-
     async def _sink(self, sink: str) -> str:
         (name,) = self._chosen(sink)
         if (await self._control.status(name)).kind != "sink":

@@ -431,6 +431,14 @@ UNKNOWN: Final = FailureCause(
 )
 
 
+def known_causes() -> list[FailureCause]:
+    """Return the causes of the table; ``?`` stands for the name of a column."""
+    return [
+        FailureCause(entry.words.format(name="?"), entry.advice, entry.concerns)
+        for entry in _TABLE_OF_CAUSES
+    ]
+
+
 def _exceptions(trace: str) -> Iterator[tuple[str, str]]:
     """Give the class and the message's first line of each exception, the outermost first."""
     lines = trace.splitlines()

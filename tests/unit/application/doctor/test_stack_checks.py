@@ -6,12 +6,21 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from builders.predictions import patient
 from fakes.doctor import AWAY, FakeApi, FakeMetrics, FakeRegistry, FakeSchema
-from fakes.pipeline import FAILED, FakeClock, FakeConnect, FakeLake, FakeSpecs, FakeTopics
+from fakes.pipeline import (
+    FAILED,
+    FakeClock,
+    FakeConnect,
+    FakeDeadLetters,
+    FakeLake,
+    FakeSpecs,
+    FakeTopics,
+)
 from fakes.verification import FakeReplica, FakeSource
 from stroke.application.doctor import stack_checks as checks
 from stroke.application.doctor.canary import COUNTRY, KEY, Canary
@@ -19,6 +28,8 @@ from stroke.application.doctor.doctor import Doctor
 from stroke.application.doctor.findings import Finding, State, is_well
 from stroke.application.doctor.stack_checks import EXPOSED, StackParts, checks_of
 from stroke.application.pipeline.connectors import ConnectorService
+from stroke.application.pipeline.failure_causes import Concerns, FailureCause
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import (
     ConnectUnavailable,
     ReplicaUnavailable,
@@ -46,6 +57,7 @@ class Stack:
         self.sql, self.lake = FakeReplica({}), FakeReplica({}, name="s3", lags=True)
         self.api = FakeApi(self.source, [self.sql, self.lake])
         self.schema, self.registry = FakeSchema(), FakeRegistry()
+        self.letters = FakeDeadLetters()
         self.topics, self.clock = FakeTopics(), FakeClock()
         self.connect = FakeConnect({CLASS: frozenset({"connector.class", "topics"})})
         self.metrics = {name: FakeMetrics(wanted) for name, wanted in EXPOSED.items()}
@@ -59,6 +71,7 @@ class Stack:
             connectors=self._connectors(),
             sql=self.sql,
             lake=self.lake,
+            letters=partial(self.letters.letters, "dlq"),
             metrics=self.metrics,
         )
         self.canary = self._canary()
@@ -72,6 +85,7 @@ class Stack:
             specs=FakeSpecs(file=("sink", config)),
             change_topic=self.topics,
             change_log=FakeLake(),
+            dead_letters=self.letters,
         )
 
     def _canary(self) -> Canary:
@@ -131,7 +145,7 @@ BREAKS: list[tuple[Callable[[Stack], object], list[str], list[str]]] = [
         [checks.SCHEMA],
         [name for name in CANARY[1:] if name != checks.ERASED],
     ),
-    (lambda s: setattr(s.topics, "last_offsets", _raising), [checks.KAFKA], []),
+    (lambda s: setattr(s.topics, "last_offsets", _raising), [checks.KAFKA], [checks.LETTERS]),
     (lambda s: setattr(s.registry, "failing", AWAY), [checks.REGISTRY], []),
     (
         lambda s: setattr(s.connect, "failing", ConnectUnavailable("away")),
@@ -321,3 +335,47 @@ def test_the_canary_is_known_by_its_country_and_by_nothing_of_a_patient(stack: S
         "stroke doctor",
         "until 2026-01-01T12:02:00Z",
     )
+
+
+def test_a_dead_letter_that_waits_is_named_with_its_record_and_cause(stack: Stack) -> None:
+    stack.letters.add(
+        "dlq", TopicPartition("changes", 0), 7, prediction_id=77, cause="a value is too long"
+    )
+
+    found = stack.examined()
+
+    assert failed(found) == [checks.LETTERS]
+    assert found[checks.LETTERS].detail == (
+        "1 wait: sink: changes-0@7 (prediction 77): a value is too long"
+    )
+
+
+def test_many_dead_letters_are_counted_and_the_first_ones_named(stack: Stack) -> None:
+    for offset in range(8):
+        stack.letters.add("dlq", TopicPartition("changes", 0), offset)
+
+    detail = stack.examined()[checks.LETTERS].detail
+
+    assert detail.startswith("8 wait: ")
+    assert detail.endswith("; and 3 more")
+    assert "@5" not in detail
+
+
+@pytest.mark.parametrize(
+    ("concerns", "names_a_record"),
+    [(Concerns.RECORD, True), (Concerns.UNKNOWN, True), (Concerns.PLACE, False)],
+)
+def test_a_sink_that_fails_is_told_with_its_cause_and_the_record_before_it(
+    stack: Stack, concerns: Concerns, *, names_a_record: bool
+) -> None:
+    at = TopicPartition("changes", 0)
+    sink = stack.connect.connectors["sink"]
+    sink.task, sink.reason, sink.offsets = FAILED, "PSQLException", {at: 7}
+    sink.cause = FailureCause("it is full of zebras", "count them", concerns)
+    stack.letters.records[at] = {7: 77}
+
+    detail = stack.examined()[checks.RUNNING].detail
+
+    assert "task 0 is FAILED (it is full of zebras (PSQLException))" in detail
+    assert detail.endswith("count them")
+    assert ("changes-0@7 (prediction 77)" in detail) is names_a_record

@@ -410,9 +410,3 @@ async def test_one_that_was_restarted_a_moment_ago_is_waited_for(parts: Parts) -
     (letter,) = await parts.service.park(SQL, patience=15)
 
     assert letter.offset == 37
-
-
-async def test_the_next_record_of_a_sink_is_named(parts: Parts) -> None:
-    assert str(await parts.service.before(SQL)) == "topic-0@40 (prediction 400)"
-    parts.connect.connectors[SQL].offsets = {PLACE: 50}
-    assert await parts.service.before(SQL) is None

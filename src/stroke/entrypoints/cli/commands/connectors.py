@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.domain.errors import ConnectorFailed
+from stroke.application.pipeline.kafka_connect_model import told_of
+from stroke.domain.errors import ConnectorFailed, StrokeError
 from stroke.entrypoints.cli.commands import connectors_render
 from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
-from stroke.entrypoints.cli.terminal.output import progress
+from stroke.entrypoints.cli.terminal.output import print_table, progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import stops_on_sigterm
@@ -85,6 +86,8 @@ def apply(
 def status(*, as_json: AsJson = False) -> None:
     """Show every connector and its tasks. The exit code is 0 only if all of them run.
 
+    Of one that failed, it says why in words, what to do, and which record a sink reads next.
+
     \b
     stroke connectors status
     stroke connectors status --json | jq -r '.connectors[] | select(.state == "FAILED").name'
@@ -92,16 +95,22 @@ def status(*, as_json: AsJson = False) -> None:
 
     async def work(
         parts: PipelineContainer, _: PipelineSettings
-    ) -> tuple[list[ConnectorStatus], list[str]]:
+    ) -> tuple[list[ConnectorStatus], list[str], dict[str, str]]:
         service = parts.connectors()
-        return await service.statuses(), await service.missing()
+        found = await service.statuses()
+        return found, await service.missing(), await _before_those_that_fail(service, found)
 
-    found, missing = run(work)
+    found, missing, before = run(work)
     if as_json:
-        shown = [{**asdict(one), "running": one.is_running} for one in found]
+        shown = [
+            {**asdict(one), "running": one.is_running, "next_record": before.get(one.name)}
+            for one in found
+        ]
         typer.echo(json.dumps({"connectors": shown, "missing": missing}))
     else:
-        _print_table(found, missing)
+        print_table(_table(found, missing))
+        for one in found:
+            _print_failure(one, before.get(one.name))
     if missing or not all(one.is_running for one in found):
         raise typer.Exit(1)
 
@@ -292,20 +301,40 @@ def _print_events(events: list[WatchEvent]) -> bool:
     return all(event.kind is WatchEventKind.RECOVERED for event in events)
 
 
-def _print_table(found: list[ConnectorStatus], missing: list[str]) -> None:
-    from rich.console import Console
+async def _before_those_that_fail(
+    service: ConnectorService, found: list[ConnectorStatus]
+) -> dict[str, str]:
+    """Return the record that each failing sink has to take next, where Kafka can be asked."""
+    before = {}
+    for one in found:
+        with suppress(StrokeError):
+            record = await service.in_the_way(one)
+            if record is not None:
+                before[one.name] = str(record)
+    return before
 
-    Console().print(_table(found, missing))
+
+def _print_failure(status: ConnectorStatus, record: str | None) -> None:
+    if not status.has_failed:
+        return
+    for cause in status.causes:
+        typer.echo(f"{status.name}: {cause.words}. Remedy: {cause.advice}")
+    if record:
+        typer.echo(
+            f"{status.name} fails on {record}, or on one that it reads with it: `stroke pipeline "
+            f"dlq park {status.name} --dry-run` finds out which"
+        )
 
 
 def _table(found: list[ConnectorStatus], missing: list[str]) -> Table:
     from rich.table import Column, Table
 
-    whole = Column("connector", overflow="fold")  # a name that is cut is no name
+    whole = Column("connector", no_wrap=True)  # a name that is cut, or broken, is no name
     table = Table(whole, "kind", "state", "tasks", "worker", "reason")
     for one in found:
         tasks = ", ".join(f"{task.number} {task.state}" for task in one.tasks) or "none"
-        reasons = filter(None, [one.reason, *(task.reason for task in one.tasks)])
+        told = [(one.cause, one.reason), *((task.cause, task.reason) for task in one.tasks)]
+        reasons = filter(None, (told_of(cause, reason) for cause, reason in told))
         style = None if one.is_running else "red"
         table.add_row(
             one.name, one.kind, one.state, tasks, one.worker, ", ".join(reasons), style=style

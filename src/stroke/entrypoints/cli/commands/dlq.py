@@ -11,6 +11,7 @@ import typer
 
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes
+from stroke.entrypoints.cli.terminal.output import print_table
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
 from stroke.entrypoints.cli.terminal.said import say
 
@@ -178,15 +179,18 @@ def _only(waiting: Sequence[DeadLetter], numbers: Sequence[int]) -> list[DeadLet
 
 
 def _print(letters: Sequence[DeadLetter]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     if not letters:
         typer.echo("no dead letters")
         return
-    table = Table()
-    for heading in ("letter", "connector", "from", "prediction", "stage", "reason", "settled"):
-        table.add_column(heading, overflow="fold")  # a name that is cut is no name
+    # A name that is cut, or broken, is no name. The place of a record has no such room.
+    whole = [Column("letter", no_wrap=True), Column("connector", no_wrap=True)]
+    folded = [
+        Column(heading, overflow="fold")
+        for heading in ("from", "prediction", "stage", "reason", "settled")
+    ]
+    table = Table(*whole, *folded)
     for each in letters:
         table.add_row(
             str(each.letter),
@@ -197,7 +201,7 @@ def _print(letters: Sequence[DeadLetter]) -> None:
             each.cause or each.reason.rpartition(".")[2],
             "yes" if each.settled else "no",
         )
-    Console().print(table)
+    print_table(table)
 
 
 def _run(work: Callable[[DeadLetterService], Coroutine[Any, Any, _T]]) -> _T:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.application.pipeline.consistency import Comparison
+from stroke.application.pipeline.consistency import Comparison, DeadLetter
+from stroke.domain.errors import StrokeError
 from stroke.entrypoints.cli.commands import dlq
 from stroke.entrypoints.cli.terminal.comparisons import print_comparisons, print_ids, ranges
 from stroke.entrypoints.cli.terminal.daemon import regularly
@@ -79,6 +80,17 @@ def verify(
         async with _verifier(parts, replica) as verifier:
             return await _compare(verifier, chunk_size, timeout)
 
+    async def once_with_letters(
+        parts: PipelineContainer, settings: PipelineSettings
+    ) -> tuple[list[Comparison], list[DeadLetter]]:
+        comparisons = await once(parts, settings)
+        letters: list[DeadLetter] = []
+        if not all(comparison.is_equal for comparison in comparisons):
+            with suppress(StrokeError):  # the comparison counts, whoever is away meanwhile
+                letters = await parts.dead_letter_service().letters()
+            await parts.source_engine().dispose()
+        return comparisons, letters
+
     async def again(parts: PipelineContainer, settings: PipelineSettings) -> None:
         from stroke.container.metrics import metrics_server
 
@@ -95,8 +107,8 @@ def verify(
         if every is not None:
             run(again)
         else:
-            comparisons = run(once)
-            print_comparisons(comparisons, as_json=as_json)
+            comparisons, letters = run(once_with_letters)
+            print_comparisons(comparisons, as_json=as_json, letters=letters)
             _end(comparisons)
 
 

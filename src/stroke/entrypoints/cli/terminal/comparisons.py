@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from stroke.application.pipeline.consistency import Comparison, Discrepancy, runs
+from stroke.application.pipeline.consistency import Comparison, DeadLetter, Discrepancy, runs
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,15 +18,31 @@ _SHOWN = 5
 
 
 def print_comparisons(
-    comparisons: Sequence[Comparison], *, as_json: bool = False, stderr: bool = False
+    comparisons: Sequence[Comparison],
+    *,
+    as_json: bool = False,
+    stderr: bool = False,
+    letters: Sequence[DeadLetter] = (),
 ) -> None:
-    """Print one JSON object, or a table with the first ids."""
+    """Print one JSON object, or a table with the first ids.
+
+    ``letters`` are dead letters that wait: those of ids that differ say why they do.
+    """
+    differing = {id_ for one in comparisons for kind in Discrepancy for id_ in one.ids(kind)}
+    why = [letter for letter in letters if letter.prediction_id in differing]
     if as_json:
-        typer.echo(json.dumps(_summary(comparisons)))
+        typer.echo(json.dumps({**_summary(comparisons), "dead_letters": list(map(asdict, why))}))
         return
     from rich.console import Console
 
     Console(stderr=stderr).print(_table(comparisons))
+    for letter in why[:_SHOWN]:
+        typer.echo(
+            f"{letter.connector} parked {letter.record}: {letter.cause or letter.reason}",
+            err=stderr,
+        )
+    if len(why) > _SHOWN:
+        typer.echo(f"and {len(why) - _SHOWN:,} more: `stroke pipeline dlq list`", err=stderr)
 
 
 def _summary(comparisons: Sequence[Comparison]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from stroke.entrypoints.cli.terminal.signals import end_if_asked
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+    from rich.table import Table
 
 STDOUT = Path("-")
 
@@ -31,6 +32,20 @@ def print_notes(notes: Iterable[str]) -> None:
     """Say on stderr how a file is read that is not as stroke writes one."""
     for note in notes:
         say(note, "note")
+
+
+def print_table(table: Table) -> None:
+    """Print a table; where no terminal says how wide, as wide as it needs to be.
+
+    A file or a pipe has no edge: whoever searches it finds every name in one piece.
+    """
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=10_000)
+        console = Console(width=max(80, console.measure(table).maximum))
+    console.print(table)
 
 
 @contextmanager
