@@ -81,6 +81,10 @@ class SeenPipeline(ABC):
         """Return how often a connector was restarted."""
 
     @abstractmethod
+    def unhealed(self, name: str) -> int | None:
+        """Return how many restarts in a row did not heal a connector's failure."""
+
+    @abstractmethod
     def sink(self, name: str) -> tuple[int, bool] | None:
         """Return a sink's last lag, and whether it was stalled."""
 
@@ -114,6 +118,13 @@ class PipelineObserverContract:
         seen.observer.restarted("a")
 
         assert (seen.restarts("a"), seen.restarts("b")) == (2, 0)
+
+    def test_restarts_that_do_not_heal_are_counted_until_one_does(self, seen: SeenPipeline) -> None:
+        seen.observer.unhealed("a", restarts=3)
+        seen.observer.unhealed("b", restarts=4)
+        seen.observer.unhealed("a", restarts=0)
+
+        assert (seen.unhealed("a"), seen.unhealed("b")) == (0, 4)
 
     def test_the_last_lag_of_each_sink_counts(self, seen: SeenPipeline) -> None:
         seen.observer.sink("a", lag=7, stalled=True)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pytest
 
-from stroke.application.pipeline.consistency import DeadLetter
+from stroke.application.pipeline.consistency import DeadLetter, NextRecord
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
     ConnectorSpec,
@@ -25,6 +25,7 @@ from stroke.application.pipeline.ports import (
     ConnectorSpecs,
     DeadLetterQueue,
     SourceProgress,
+    TopicRecords,
 )
 from stroke.domain.errors import (
     BrokerUnavailable,
@@ -374,6 +375,48 @@ class ChangeTopicContract:
             await away.ensure_topic("changes", {})
 
 
+@pytest.mark.anyio
+class TopicRecordsContract:
+    """Provide ``reader``, ``away``, and ``topic``: records 0, 2 and 3; 1 and 4 are markers."""
+
+    async def test_the_last_records_are_given_oldest_first(
+        self, reader: TopicRecords, topic: str
+    ) -> None:
+        assert [x.offset for x in await reader.records(topic, start=None, limit=2)] == [2, 3]
+        assert [x.offset for x in await reader.records(topic, start=None, limit=9)] == [0, 2, 3]
+
+    async def test_records_are_given_from_an_offset_on(
+        self, reader: TopicRecords, topic: str
+    ) -> None:
+        assert [x.offset for x in await reader.records(topic, start=0, limit=2)] == [0, 2]
+        assert [x.offset for x in await reader.records(topic, start=1, limit=9)] == [2, 3]
+        assert await reader.records(topic, start=99, limit=9) == []
+
+    async def test_keys_and_values_are_decoded_where_they_can_be(
+        self, reader: TopicRecords, topic: str
+    ) -> None:
+        decoded, text, tombstone = await reader.records(topic, start=0, limit=9)
+
+        assert (decoded.topic, decoded.partition) == (topic, 0)
+        assert decoded.key == {"id": 7}
+        assert decoded.value == {"id": 8}
+        assert (text.key, text.value) == (None, "plain text")
+        assert (tombstone.key, tombstone.value, tombstone.bytes) == ({"id": 7}, None, 0)
+        assert text.bytes == len("plain text")
+
+    async def test_a_topic_that_is_not_there_is_named_with_those_that_are(
+        self, reader: TopicRecords, topic: str
+    ) -> None:
+        with pytest.raises(InvalidData, match=f"no topic {topic}-no; .*{topic}"):
+            await reader.records(f"{topic}-no", start=None, limit=1)
+
+    async def test_a_broker_that_is_away_cannot_be_read(
+        self, away: TopicRecords, topic: str
+    ) -> None:
+        with pytest.raises(BrokerUnavailable):
+            await away.records(topic, start=None, limit=1)
+
+
 PARKABLE = {0: 11, 1: 12, 3: 13, 5: None}
 """What each record to park is about. Between them are transaction markers; 5 has no such key."""
 
@@ -418,6 +461,31 @@ class DeadLetterQueueContract:
             )
         ]
         assert await queue.letters(topic) == letters
+
+    async def test_the_cause_of_a_letter_is_kept_in_words(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        (letter,) = await queue.park(
+            source,
+            first=1,
+            last=1,
+            topic=topic,
+            connector="a-sink",
+            reason="java.Oops",
+            cause="a value is too long",
+        )
+
+        assert letter.cause == "a value is too long"
+        assert await queue.letters(topic) == [letter]
+
+    async def test_the_next_record_is_named_with_its_place_and_its_prediction(
+        self, queue: DeadLetterQueue, source: TopicPartition, topic: str
+    ) -> None:
+        assert await queue.next_record(source, 0) == NextRecord(source, 0, 11)
+        assert await queue.next_record(source, 2) == NextRecord(source, 3, 13)
+        assert await queue.next_record(source, 4) == NextRecord(source, 5, None)
+        assert await queue.next_record(source, 6) is None
+        assert await queue.letters(topic) == []
 
     async def test_without_an_end_the_first_record_from_there_on_is_parked(
         self, queue: DeadLetterQueue, source: TopicPartition, topic: str

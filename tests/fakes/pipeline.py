@@ -6,7 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fakes.failing import Failing
-from stroke.application.pipeline.consistency import Comparison, DeadLetter, Lineage, NextRecord
+from stroke.application.pipeline.consistency import (
+    Comparison,
+    DeadLetter,
+    Lineage,
+    NextRecord,
+    TopicRecord,
+)
 from stroke.application.pipeline.failure_causes import FailureCause
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
@@ -25,6 +31,7 @@ from stroke.application.pipeline.ports import (
     DeadLetterQueue,
     PipelineObserver,
     SourceProgress,
+    TopicRecords,
 )
 from stroke.domain.errors import (
     ConnectorFailed,
@@ -280,6 +287,20 @@ class FakeLake(Failing, ChangeLog):
     async def lineage(self) -> Lineage | None:
         self.raise_if_failing()
         return Lineage(None, {}) if self.is_there and self.written is None else self.written
+
+
+class FakeTopicRecords(Failing, TopicRecords):
+    """Records by topic."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, list[TopicRecord]] = {}
+
+    async def records(self, topic: str, *, start: int | None, limit: int) -> list[TopicRecord]:
+        self.raise_if_failing()
+        if topic not in self.topics:
+            raise InvalidData(f"Kafka has no topic {topic}; there are {', '.join(self.topics)}")
+        found = [x for x in self.topics[topic] if start is None or x.offset >= start]
+        return found[-limit:] if start is None else found[:limit]
 
 
 class FakeDeadLetters(Failing, DeadLetterQueue):

@@ -25,10 +25,17 @@ from components.scripted_server import ScriptedServer
 from components.stack import PipelineStack
 from contracts.analyses import ChangeSourceContract
 from contracts.doctor import RegistryStage, SchemaRegistryProbeContract
-from contracts.pipeline import PARKABLE, ChangeTopicContract, DeadLetterQueueContract, Write
+from contracts.pipeline import (
+    PARKABLE,
+    ChangeTopicContract,
+    DeadLetterQueueContract,
+    TopicRecordsContract,
+    Write,
+)
 from stroke.adapters.avro.envelopes import AvroEnvelopes
 from stroke.adapters.kafka.changes import KafkaChanges
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
+from stroke.adapters.kafka.records import KafkaTopicRecords
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
@@ -216,6 +223,31 @@ class TestKafkaChangeTopic(ChangeTopicContract):
             await away.last_offsets("topic")
         with pytest.raises(BrokerUnavailable, match=address):
             await away.ensure_topic("topic", {})
+
+
+class TestKafkaTopicRecords(TopicRecordsContract):
+    @pytest.fixture
+    def reader(
+        self,
+        pipeline: PipelineStack,
+        topics: KafkaChangeTopic,
+        topic: str,
+        producer: Producer,
+        key_of: Callable[[int], bytes],
+    ) -> KafkaTopicRecords:
+        asyncio.run(topics.ensure_topic(topic, {}))
+        producer.begin_transaction()
+        producer.produce(topic, key_of(8), key_of(7))
+        producer.commit_transaction()
+        producer.begin_transaction()
+        producer.produce(topic, "plain text", None)
+        producer.produce(topic, None, key_of(7))
+        producer.commit_transaction()
+        return KafkaTopicRecords(pipeline.bootstrap_servers, pipeline.registry_url)
+
+    @pytest.fixture
+    def away(self, pipeline: PipelineStack) -> KafkaTopicRecords:
+        return KafkaTopicRecords(f"127.0.0.1:{free_port()}", pipeline.registry_url, timeout=1)
 
 
 class TestKafkaDeadLetterQueue(DeadLetterQueueContract):

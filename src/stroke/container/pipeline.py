@@ -12,6 +12,7 @@ from dependency_injector import containers, providers
 
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
+from stroke.adapters.kafka.records import KafkaTopicRecords
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.adapters.kafka_connect.chart_values import chart_values
@@ -164,6 +165,12 @@ class PipelineContainer(containers.DeclarativeContainer):
         timeout=settings.provided.kafka.timeout_seconds,
         replication_factor=settings.provided.kafka.replication_factor,
         max_letter_bytes=settings.provided.kafka.max_letter_bytes,
+    )
+    topic_records = providers.Singleton(
+        KafkaTopicRecords,
+        settings.provided.kafka.bootstrap_servers,
+        settings.provided.kafka.registry_url,
+        timeout=settings.provided.kafka.timeout_seconds,
     )
     schema_registry = providers.Singleton(
         SchemaRegistry,

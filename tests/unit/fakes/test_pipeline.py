@@ -14,6 +14,7 @@ from contracts.pipeline import (
     ConnectorSpecsContract,
     DeadLetterQueueContract,
     SourceProgressContract,
+    TopicRecordsContract,
     Write,
 )
 from fakes.pipeline import (
@@ -22,10 +23,11 @@ from fakes.pipeline import (
     FakeDeadLetters,
     FakePipelineObserver,
     FakeSpecs,
+    FakeTopicRecords,
     FakeTopics,
 )
 from stroke.application.pipeline.connector_rules import JDBC_SINK
-from stroke.application.pipeline.consistency import Discrepancy
+from stroke.application.pipeline.consistency import Discrepancy, TopicRecord
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import BrokerUnavailable, ConnectUnavailable, InvalidData
 
@@ -85,6 +87,28 @@ class TestFakeTopics(ChangeTopicContract):
         return topics.write
 
 
+class TestFakeTopicRecords(TopicRecordsContract):
+    @pytest.fixture
+    def topic(self) -> str:
+        return "changes"
+
+    @pytest.fixture
+    def reader(self, topic: str) -> FakeTopicRecords:
+        reader = FakeTopicRecords()
+        reader.topics[topic] = [
+            TopicRecord(topic, 0, 0, 5, {"id": 7}, {"id": 8}, 6),
+            TopicRecord(topic, 0, 2, 5, None, "plain text", 10),
+            TopicRecord(topic, 0, 3, 5, {"id": 7}, None, 0),
+        ]
+        return reader
+
+    @pytest.fixture
+    def away(self) -> FakeTopicRecords:
+        away = FakeTopicRecords()
+        away.failing = BrokerUnavailable("away")
+        return away
+
+
 class TestFakeDeadLetters(DeadLetterQueueContract):
     @pytest.fixture
     def source(self) -> TopicPartition:
@@ -122,6 +146,9 @@ class SeenByFake(SeenPipeline):
 
     def restarts(self, name: str) -> int:
         return self.observer.restarts.count(name)
+
+    def unhealed(self, name: str) -> int | None:
+        return self.observer.not_healed.get(name)
 
     def sink(self, name: str) -> tuple[int, bool] | None:
         return self.observer.sinks.get(name)

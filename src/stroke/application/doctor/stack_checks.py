@@ -65,6 +65,7 @@ EXPOSED: Final[Mapping[str, frozenset[str]]] = {
         {
             "stroke_connector_running",
             "stroke_connector_restarts",
+            "stroke_connector_unhealed_restarts",
             "stroke_sink_lag_records",
             "stroke_pipeline_stalled",
             "stroke_lake_gap_records",

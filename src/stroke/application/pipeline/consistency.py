@@ -199,6 +199,23 @@ class NextRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicRecord:
+    """A record of a topic with key and value as they can be shown: it may hold a patient.
+
+    Avro is decoded, other bytes are text where they are UTF-8, and hexadecimal text otherwise.
+    ``timestamp`` is milliseconds since 1970 (UTC), ``bytes`` the size of the value on Kafka.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: object
+    value: object
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """One record that a sink could not take; without its value, which may hold a patient.
 

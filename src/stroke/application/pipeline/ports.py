@@ -13,6 +13,7 @@ from stroke.application.pipeline.consistency import (
     NextRecord,
     ReplicaChunk,
     SourceChunk,
+    TopicRecord,
 )
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
@@ -135,6 +136,17 @@ class ChangeTopic(Protocol):
     @abstractmethod
     async def set_limit(self, topic: str, most: int) -> None:
         """Let a topic that is there take records of up to ``most`` bytes; the rest of it stays."""
+
+
+class TopicRecords(Protocol):
+    """What any topic holds, decoded. Calls raise ``BrokerUnavailable``."""
+
+    @abstractmethod
+    async def records(self, topic: str, *, start: int | None, limit: int) -> list[TopicRecord]:
+        """Return up to ``limit`` committed records from ``start`` on, of each partition in turn.
+
+        ``start`` None means the last ones. Raises ``InvalidData`` for a topic that is not there.
+        """
 
 
 class DeadLetterQueue(Protocol):

@@ -24,6 +24,9 @@ class SeenByPrometheus(SeenPipeline):
     def restarts(self, name: str) -> int:
         return self._value("stroke_connector_restarts_total", connector=name) or 0
 
+    def unhealed(self, name: str) -> int | None:
+        return self._value("stroke_connector_unhealed_restarts", connector=name)
+
     def sink(self, name: str) -> tuple[int, bool] | None:
         lag = self._value("stroke_sink_lag_records", connector=name)
         stalled = self._value("stroke_pipeline_stalled", connector=name)

@@ -12,6 +12,7 @@ import typer
 from stroke.application.pipeline.consistency import Comparison, DeadLetter
 from stroke.domain.errors import StrokeError
 from stroke.entrypoints.cli.commands import dlq
+from stroke.entrypoints.cli.commands.tail import tail
 from stroke.entrypoints.cli.terminal.comparisons import print_comparisons, print_ids, ranges
 from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The copies of the predictions: prove and repair.")
 app.add_typer(dlq.app, name="dlq")
+app.command()(tail)
 
 
 class ReplicaName(StrEnum):
