@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from builders.predictions import patient_json
 from components.change_events import lake_ids, raw_records, sink_ids, sink_row, topic_events, until
 from components.stack import S3_SINK, SOURCE, SQL_SINK, TOPIC, PipelineStack
+from stroke.adapters.kafka.topics import KafkaChangeTopic
 
 WITHIN = 180.0
 CANARY = "Zoë Canary"
@@ -143,6 +145,123 @@ def test_a_record_that_fails_in_the_sink_itself_is_parked_and_sent_later(
 
     assert pipeline.stroke("pipeline", "dlq", "replay", "sqlserver-sink").returncode == 0
     in_sql(pipeline, [*good, poison])
+
+
+@pytest.mark.usefixtures("all_is_well")
+@pytest.mark.soak("a drill: the sink fails on several records, and is mended")
+def test_of_many_records_those_that_fail_are_found_named_and_parked_in_one_call(
+    pipeline: PipelineStack,
+) -> None:
+    in_sql(pipeline, predict(pipeline, 1))
+    pipeline.sink("ALTER TABLE predictions ADD CONSTRAINT picky CHECK (province <> 'Elsewhere')")
+    try:
+        assert pipeline.stroke("connectors", "pause", "sqlserver-sink").returncode == 0
+        good, bad = predict(pipeline, 20), predict(pipeline, 1, province="Elsewhere")
+        good += predict(pipeline, 20)
+        bad += predict(pipeline, 2, province="Elsewhere")
+        good += predict(pipeline, 20)
+        assert pipeline.stroke("connectors", "resume", "sqlserver-sink").returncode == 0
+        until(lambda: has_failed(pipeline, SQL_SINK), within=WITHIN, what="the failure")
+
+        found = pipeline.stroke("pipeline", "dlq", "park", "sqlserver-sink", "--dry-run")
+
+        assert found.returncode == 0, found.stderr
+        assert f"(prediction {bad[0]}): the row breaks a CHECK constraint" in found.stdout
+        assert f"{TOPIC}-0@" in found.stdout
+        parked = pipeline.stroke("pipeline", "dlq", "park", "sqlserver-sink", "--yes")
+
+        assert parked.returncode == 0, parked.stderr
+        assert parked.stdout.startswith("3 records parked"), parked.stdout
+        in_sql(pipeline, good)
+        letters = waiting(pipeline, SQL_SINK)
+        assert [letter["prediction_id"] for letter in letters] == bad
+        assert {letter["cause"] for letter in letters} == {
+            "the row breaks a CHECK constraint of the copy"
+        }
+        verified = pipeline.stroke("pipeline", "verify", "--replica", "sql")
+        assert verified.returncode == 1
+        assert f"(prediction {bad[0]}): the row breaks a CHECK" in verified.stdout
+        assert pipeline.stroke("connectors", "apply", "--dry-run").stdout.count("differs") == 0
+    finally:
+        pipeline.sink("ALTER TABLE predictions DROP CONSTRAINT picky")
+
+    assert pipeline.stroke("pipeline", "dlq", "replay", "sqlserver-sink").returncode == 0
+    in_sql(pipeline, [*good, *bad])
+
+
+@pytest.mark.usefixtures("all_is_well")
+@pytest.mark.soak("a drill: the sink's database takes no writes, and does again")
+def test_for_a_database_that_takes_no_writes_no_record_is_parked(pipeline: PipelineStack) -> None:
+    in_sql(pipeline, predict(pipeline, 1))
+    read_only = "ALTER DATABASE stroke_predictions SET default_transaction_read_only = "
+    pipeline.sink(read_only + "on")
+    try:
+        pipeline.sink(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+        ids = predict(pipeline, 3)
+        until(
+            lambda: "read-only" in pipeline.stroke("connectors", "status").stdout,
+            within=WITHIN,
+            what="the cause in words",
+        )
+
+        parked = pipeline.stroke("pipeline", "dlq", "park", "sqlserver-sink", "--yes")
+
+        assert parked.returncode == 1
+        assert "the SQL sink's database is read-only" in parked.stderr
+        assert waiting(pipeline, SQL_SINK) == []
+        doctor = pipeline.stroke("doctor", "--timeout", "1")
+        assert "the SQL sink's database is read-only" in doctor.stdout
+    finally:
+        pipeline.sink(f"SET default_transaction_read_only = off; {read_only}off")
+    pipeline.stroke("connectors", "restart", "sqlserver-sink")
+    in_sql(pipeline, ids)
+
+
+def insert(stack: PipelineStack, size: int) -> int:
+    """Insert a row by SQL, as other programs do; its document has so many bytes."""
+    document = json.dumps({"note": "x" * size})
+    stack.mysql("INSERT INTO predictions (prediction_data) VALUES (%s)", document)
+    [(made,)] = stack.mysql("SELECT MAX(id) FROM predictions")
+    return int(made)
+
+
+@pytest.mark.usefixtures("all_is_well")
+@pytest.mark.soak("a drill: rows of megabytes, and one that is too large")
+def test_large_rows_arrive_and_one_that_is_too_large_is_named_while_the_rest_flows(
+    pipeline: PipelineStack,
+) -> None:
+    # As an earlier version left the topic.
+    limits = KafkaChangeTopic(pipeline.bootstrap_servers)
+    asyncio.run(limits.set_limit(TOPIC, 1_048_588))
+    planned = pipeline.stroke("connectors", "apply", "--dry-run")
+    assert f"topic {TOPIC}: max.message.bytes: 1048588 -> 17825792" in planned.stdout
+    applied = pipeline.stroke("connectors", "apply")
+    assert applied.returncode == 0, applied.stderr
+
+    passing = [insert(pipeline, size) for size in (2_400_000, 7_900_000, 15_000_000)]
+    pipeline.mysql("UPDATE predictions SET name = 'x' WHERE id = %s", passing[0])
+    too_large = insert(pipeline, 20_000_000)
+    after = predict(pipeline, 3)
+
+    in_sql(pipeline, passing + after)
+    in_lake(pipeline, passing + after)
+    (letter,) = letters_come(pipeline, 1)
+    assert (letter["connector"], letter["prediction_id"]) == (SOURCE, too_large)
+    assert letter["cause"] == "a change event is larger than Kafka takes"
+    assert not has_failed(pipeline, SOURCE)
+    verified = pipeline.stroke("pipeline", "verify")
+    assert verified.returncode == 1
+    assert f"(prediction {too_large}): a change event is larger" in verified.stdout
+
+    # Made smaller, it is still too large as the row before; the replay sends what it is now.
+    pipeline.mysql("UPDATE predictions SET prediction_data = '{}' WHERE id = %s", too_large)
+    letters_come(pipeline, 2)
+    assert pipeline.stroke("pipeline", "dlq", "replay", "mysql-source").returncode == 0
+    in_sql(pipeline, [too_large])
+    in_lake(pipeline, [too_large])
 
 
 @pytest.mark.usefixtures("all_is_well")
