@@ -94,7 +94,8 @@ class FakeConnector:
                 if bad:
                     self.task, self.reason = FAILED, self.reason or "SinkException"
                     self.cause = self.poison[bad[0]]
-                    self.offsets[place] = batch[0]
+                    taken = [offset for offset in self.reads if offset < batch[0]]
+                    self.offsets[place] = max([committed, *(offset + 1 for offset in taken)])
                     return
                 self.offsets[place] = batch[-1] + 1
 

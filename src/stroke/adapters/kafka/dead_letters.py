@@ -25,6 +25,7 @@ from stroke.adapters.kafka.topics import (
     read,
 )
 from stroke.application.pipeline.consistency import DeadLetter, NextRecord
+from stroke.application.pipeline.dead_letters import IN_THE_SINK
 from stroke.application.pipeline.failure_causes import Concerns, cause_of
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import DeadLetterQueue
@@ -35,7 +36,6 @@ _KEPT: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
 _COMPACTED: Final = {"cleanup.policy": "compact"}
 _SETTLED: Final = ".settled"
 _HEADER: Final = "__connect.errors."
-_STAGE: Final = "TASK_PUT"
 _CAUSE: Final = "cause"
 # A letter is its offset, so a queue has this partition only. Connect makes it so, too.
 _PARTITION: Final = 0
@@ -215,7 +215,7 @@ class _About:
             "partition": str(self.source.partition),
             "offset": str(offset),
             "connector.name": self.connector,
-            "stage": _STAGE,
+            "stage": IN_THE_SINK,
             "exception.class.name": self.reason,
             **({_CAUSE: self.cause} if self.cause else {}),
         }
@@ -228,7 +228,7 @@ class _About:
             topic=self.source.topic,
             partition=self.source.partition,
             offset=offset,
-            stage=_STAGE,
+            stage=IN_THE_SINK,
             reason=self.reason,
             prediction_id=prediction_id,
             settled=False,

@@ -25,6 +25,8 @@ from stroke.domain.errors import ConnectorFailed, ConnectorNotFound, InvalidData
 
 # Why a letter was written, where no exception of a sink says so.
 PARKED: Final = "parked by hand"
+IN_THE_SINK: Final = "TASK_PUT"
+"""The stage of letters that ``park`` writes: Connect's own ones come from earlier stages."""
 
 AT_MOST: Final = 100
 """How many records one call parks, unless it says so."""
@@ -177,9 +179,7 @@ class DeadLetterService:
         if failure is None:
             raise _none_fails(name)
         _refuse_if_no_record_is_at_fault(name, failure)
-        record = await self._queue.next_record(failure.place, failure.committed)
-        if record is None:
-            raise _no_record(name, failure.committed)
+        record = await self._culprit(name, failure)
         return record, failure.cause.words if failure.cause else failure.reason
 
     async def _sink(self, sink: str) -> str:
@@ -214,9 +214,11 @@ class DeadLetterService:
                         break
                     continue
                 _refuse_if_no_record_is_at_fault(name, found, len(letters))
-                if not in_a_row or found.committed != in_a_row[-1].offset + 1:
-                    in_a_row = []
                 await self._runs.stop(name)
+                culprit = await self._culprit(name, found)
+                if not in_a_row or found.committed != in_a_row[-1].offset + 1:
+                    in_a_row = []  # it took some since
+                found = replace(found, committed=culprit.offset)
                 letters += (copied := await self._copy(name, found, None))
                 in_a_row += copied if found.concerns is Concerns.UNKNOWN else []
                 if len(in_a_row) >= _UNKNOWN_IN_A_ROW:
@@ -231,6 +233,24 @@ class DeadLetterService:
         if not letters:
             raise _none_fails(name)
         return letters
+
+    async def _culprit(self, name: str, failure: Failure) -> NextRecord:
+        """Return the record on which a sink failed that got one at a time.
+
+        It is the first one that is not committed, but for those that Connect has parked by
+        itself: the sink never saw them, so it did not commit them either.
+        """
+        parked = {
+            (TopicPartition(letter.topic, letter.partition), letter.offset)
+            for letter in await self._queue.letters(dead_letter_topic(name))
+            if letter.stage != IN_THE_SINK
+        }
+        offset = failure.committed
+        while record := await self._queue.next_record(failure.place, offset):
+            if (record.at, record.offset) not in parked:
+                return record
+            offset = record.offset + 1
+        raise _no_record(name, failure.committed)
 
     async def _copy(self, name: str, failure: Failure, through: int | None) -> list[DeadLetter]:
         """Write letters of records of a stopped sink, then set it behind them."""

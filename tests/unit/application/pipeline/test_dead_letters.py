@@ -410,3 +410,16 @@ async def test_one_that_was_restarted_a_moment_ago_is_waited_for(parts: Parts) -
     (letter,) = await parts.service.park(SQL, patience=15)
 
     assert letter.offset == 37
+
+
+async def test_a_record_that_connect_has_parked_already_is_not_the_one_that_fails(
+    parts: Parts,
+) -> None:
+    sink = failing(parts, {37: TOO_LONG})
+    sink.reads = [offset for offset in range(50) if offset not in {35, 36}]
+    for offset in (35, 36):
+        parts.queue.add(dead_letter_topic(SQL), PLACE, offset, connector=SQL)
+
+    letters = await parts.service.park(SQL)
+
+    assert [letter.offset for letter in letters] == [37]
