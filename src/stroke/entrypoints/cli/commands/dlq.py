@@ -16,6 +16,8 @@ from stroke.entrypoints.cli.terminal.pipeline_runner import run
 from stroke.entrypoints.cli.terminal.said import say
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from stroke.application.pipeline.consistency import DeadLetter
     from stroke.application.pipeline.dead_letters import DeadLetterService
     from stroke.config import PipelineSettings
@@ -179,11 +181,15 @@ def _only(waiting: Sequence[DeadLetter], numbers: Sequence[int]) -> list[DeadLet
 
 
 def _print(letters: Sequence[DeadLetter]) -> None:
+    if letters:
+        print_table(_table(letters))
+    else:
+        typer.echo("no dead letters")
+
+
+def _table(letters: Sequence[DeadLetter]) -> Table:
     from rich.table import Column, Table
 
-    if not letters:
-        typer.echo("no dead letters")
-        return
     # A name that is cut, or broken, is no name. The place of a record has no such room.
     whole = [Column("letter", no_wrap=True), Column("connector", no_wrap=True)]
     folded = [
@@ -201,7 +207,7 @@ def _print(letters: Sequence[DeadLetter]) -> None:
             each.cause or each.reason.rpartition(".")[2],
             "yes" if each.settled else "no",
         )
-    print_table(table)
+    return table
 
 
 def _run(work: Callable[[DeadLetterService], Coroutine[Any, Any, _T]]) -> _T:
