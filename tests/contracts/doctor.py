@@ -191,9 +191,19 @@ class MetricsContract:
     ) -> None:
         assert await metrics.names() == EXPOSED
 
+    async def test_the_values_of_a_gauge_are_given_by_those_of_a_label(
+        self, metrics: Metrics
+    ) -> None:
+        assert await metrics.values("stroke_lag", "sink") == {'a "b" \\\n': 3.0}
+        assert await metrics.values("stroke_lag", "source") == {}
+        assert await metrics.values("stroke_unused", "sink") == {}
+        assert await metrics.values("stroke_nothing", "sink") == {}
+
     async def test_a_process_may_expose_nothing(self, silent: Metrics) -> None:
         assert await silent.names() == frozenset()
 
     async def test_a_process_that_is_away_is_said_to_be(self, away: Metrics) -> None:
         with pytest.raises(EndpointUnavailable):
             await away.names()
+        with pytest.raises(EndpointUnavailable):
+            await away.values("stroke_lag", "sink")

@@ -101,6 +101,11 @@ class FakeMetrics(Failing, Metrics):
 
     def __init__(self, exposed: Iterable[str]) -> None:
         self.exposed = frozenset(exposed)
+        self.samples: dict[tuple[str, str], dict[str, float]] = {}
+
+    async def values(self, name: str, label: str) -> dict[str, float]:
+        self.raise_if_failing()
+        return self.samples.get((name, label), {})
 
     async def names(self) -> frozenset[str]:
         self.raise_if_failing()

@@ -77,7 +77,9 @@ class TestFakeRegistry(SchemaRegistryProbeContract):
 class TestFakeMetrics(MetricsContract):
     @pytest.fixture
     def metrics(self) -> FakeMetrics:
-        return FakeMetrics(EXPOSED)
+        metrics = FakeMetrics(EXPOSED)
+        metrics.samples["stroke_lag", "sink"] = {'a "b" \\\n': 3.0}
+        return metrics
 
     @pytest.fixture
     def silent(self) -> FakeMetrics:

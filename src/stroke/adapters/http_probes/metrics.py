@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from stroke.adapters.http_probes.exchange import exchange, with_key
@@ -23,8 +24,20 @@ class ScrapedMetrics(Metrics):
         answer = (await exchange(self._url, seconds=self._seconds, headers=self._headers)).expect(
             HTTPStatus.OK
         )
+        return frozenset(family.name for family in await self._families())
+
+    async def values(self, name: str, label: str) -> dict[str, float]:
+        return {
+            sample.labels[label]: sample.value
+            for family in await self._families()
+            if family.name == name
+            for sample in family.samples
+            if label in sample.labels
+        }
+
+    async def _families(self) -> list[Metric]:
+        answer = (await exchange(self._url, seconds=self._seconds)).expect(HTTPStatus.OK)
         try:
-            families = text_string_to_metric_families(answer.content.decode())
-            return frozenset(family.name for family in families)
+            return list(text_string_to_metric_families(answer.content.decode()))
         except ValueError as error:
             raise EndpointUnavailable(f"{self._url} exposes no metrics of Prometheus") from error

@@ -64,3 +64,7 @@ class Metrics(Protocol):
 
         Names lack the endings of samples: ``_total`` of a counter, ``_bucket`` of a histogram.
         """
+
+    @abstractmethod
+    async def values(self, name: str, label: str) -> dict[str, float]:
+        """Return the values of a gauge by those of its ``label``; none of an unknown gauge."""

@@ -32,6 +32,7 @@ REGISTRY: Final = "schema registry"
 CONNECT: Final = "Kafka Connect"
 RUNNING: Final = "connectors run"
 AS_FILED: Final = "connectors as filed"
+HEALED: Final = "restarts heal"
 LETTERS: Final = "dead letters"
 SQL_SINK: Final = "SQL sink"
 LAKE: Final = "lake"
@@ -47,6 +48,7 @@ CONNECT_METRICS: Final = "metrics of Kafka Connect"
 WATCH_METRICS: Final = "metrics of the watcher"
 VERIFY_METRICS: Final = "metrics of verify"
 
+_UNHEALED: Final = "stroke_connector_unhealed_restarts"
 EXPOSED: Final[Mapping[str, frozenset[str]]] = {
     API_METRICS: frozenset(
         {
@@ -65,7 +67,7 @@ EXPOSED: Final[Mapping[str, frozenset[str]]] = {
         {
             "stroke_connector_running",
             "stroke_connector_restarts",
-            "stroke_connector_unhealed_restarts",
+            _UNHEALED,
             "stroke_sink_lag_records",
             "stroke_pipeline_stalled",
             "stroke_lake_gap_records",
@@ -92,7 +94,7 @@ _SETTINGS: Final = {
     **dict.fromkeys((MYSQL, SCHEMA, IN_MYSQL), _MYSQL_SETTING),
     KAFKA: "STROKE_KAFKA_BOOTSTRAP_SERVERS",
     REGISTRY: "SCHEMA_REGISTRY_URL",
-    **dict.fromkeys((CONNECT, RUNNING, AS_FILED, LETTERS, *EXPOSED), _CONNECT_URL),
+    **dict.fromkeys((CONNECT, RUNNING, AS_FILED, HEALED, LETTERS, *EXPOSED), _CONNECT_URL),
     **dict.fromkeys((SQL_SINK, IN_SQL, GONE_FROM_SQL), _SQL_SETTING),
     **dict.fromkeys((LAKE, IN_LAKE, GONE_FROM_LAKE), _LAKE_SETTING),
 }
@@ -207,7 +209,14 @@ def _of_metrics(parts: StackParts) -> list[Check]:
             after=[IN_SQL, IN_LAKE],
         )
 
-    return [check(name, wanted) for name, wanted in EXPOSED.items()]
+    healed = _check(
+        parts.metrics.get(WATCH_METRICS),
+        HEALED,
+        _restarts_heal,
+        f"`stroke connectors status`; {_PAGE}#a-connector-does-not-run",
+        needs=[WATCH_METRICS],
+    )
+    return [*(check(name, wanted) for name, wanted in EXPOSED.items()), healed]
 
 
 def _of_canary(parts: StackParts, canary: Canary, seconds: float) -> list[Check]:
@@ -303,6 +312,19 @@ async def _fault(connectors: ConnectorService, status: ConnectorStatus) -> str:
     if record is not None:
         told += f"; it fails on {record} or on one that it reads with it"
     return "; ".join([told, *(cause.advice for cause in status.causes)])
+
+
+async def _restarts_heal(watcher: Metrics) -> str:
+    """A connector that fails again after each restart runs in between, whenever one looks."""
+    found = await watcher.values(_UNHEALED, "connector")
+    ailing = [
+        f"{count:.0f} restarts in a row did not heal the same failure of {name}"
+        for name, count in sorted(found.items())
+        if count
+    ]
+    if ailing:
+        raise ConnectorFailed("; ".join(ailing))
+    return "no failure comes back"
 
 
 async def _none_waits(letters: Letters) -> str:

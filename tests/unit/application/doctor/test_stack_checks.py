@@ -189,7 +189,11 @@ BREAKS: list[tuple[Callable[[Stack], object], list[str], list[str]]] = [
         [checks.GONE_FROM_SQL, checks.GONE_FROM_LAKE],
     ),
     *(
-        (lambda s, name=name: setattr(s.metrics[name], "failing", AWAY), [name], [])
+        (
+            lambda s, name=name: setattr(s.metrics[name], "failing", AWAY),
+            [name],
+            [checks.HEALED] if name == checks.WATCH_METRICS else [],
+        )
         for name in EXPOSED
     ),
 ]
@@ -379,3 +383,17 @@ def test_a_sink_that_fails_is_told_with_its_cause_and_the_record_before_it(
     assert "task 0 is FAILED (it is full of zebras (PSQLException))" in detail
     assert detail.endswith("count them")
     assert ("changes-0@7 (prediction 77)" in detail) is names_a_record
+
+
+def test_a_connector_that_fails_again_after_each_restart_is_named_although_it_runs(
+    stack: Stack,
+) -> None:
+    watcher = stack.metrics[checks.WATCH_METRICS]
+    watcher.samples["stroke_connector_unhealed_restarts", "connector"] = {"sink": 3, "source": 0}
+
+    found = stack.examined()
+
+    assert failed(found) == [checks.HEALED]
+    assert found[checks.HEALED].detail == (
+        "3 restarts in a row did not heal the same failure of sink"
+    )
