@@ -111,7 +111,8 @@ class KafkaChangeTopic(ChangeTopic):
     def _limit(self, topic: str) -> int | None:
         with broken_off(self._servers):
             asked = ConfigResource(ResourceType.TOPIC, topic)
-            answers = self._admin().describe_configs([asked], request_timeout=self._timeout)
+            admin = self._admin()  # its answers do not outlive it
+            answers = admin.describe_configs([asked], request_timeout=self._timeout)
             try:
                 found = answers[asked].result(timeout=self._timeout)
             except KafkaException as error:
@@ -124,7 +125,8 @@ class KafkaChangeTopic(ChangeTopic):
         with broken_off(self._servers):
             wanted = ConfigEntry(_LIMIT, str(most), incremental_operation=AlterConfigOpType.SET)
             changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[wanted])
-            answers = self._admin().incremental_alter_configs(
+            admin = self._admin()
+            answers = admin.incremental_alter_configs(
                 [changed], request_timeout=self._timeout
             )
             answers[changed].result(timeout=self._timeout)

@@ -18,6 +18,7 @@ from stroke.application.pipeline.kafka_connect_model import (
     ConnectorSpec,
     ConnectorState,
     ConnectorStatus,
+    TopicPartition,
     differences,
 )
 from stroke.application.pipeline.ports import (
@@ -168,9 +169,12 @@ class ConnectorService:
         places = {cause.concerns for cause in status.causes} == {Concerns.PLACE}
         if self._dead_letters is None or status.kind != "sink" or not status.has_failed or places:
             return None
-        for place, committed in (await self._control.offsets(status.name)).items():
-            return await self._dead_letters.next_record(place, committed)
-        return None
+        offsets = await self._control.offsets(status.name)
+        if not offsets:  # it never committed
+            config = await self._registry.config(status.name) or {}
+            offsets = {TopicPartition(config.get("topics", "").partition(",")[0], 0): 0}
+        place, committed = next(iter(offsets.items()))
+        return await self._dead_letters.next_record(place, committed)
 
     async def missing(self) -> list[str]:
         """Return the connectors that the files want and Connect does not have."""
