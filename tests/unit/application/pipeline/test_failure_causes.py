@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from stroke.application.pipeline.failure_causes import (
 PSQL = "org.postgresql.util.PSQLException"
 MSSQL = "com.microsoft.sqlserver.jdbc.SQLServerException"
 S3 = "software.amazon.awssdk.services.s3.model.S3Exception"
+TRACES = Path(__file__).parent / "traces"
 CANARY = "Zoë Canary"
 
 
@@ -223,6 +226,30 @@ def test_a_failure_is_told_in_words(innermost: str, concerns: Concerns, words: s
     assert (found.concerns, words in found.words) == (concerns, True), found.words
     assert CANARY not in found.words + found.advice
     assert cause_of(innermost) == found, "an exception alone tells the same"
+
+
+@pytest.mark.parametrize(
+    ("trace", "concerns", "words"),
+    [
+        ("nul", Concerns.RECORD, "a text holds a NUL"),
+        ("not_a_number", Concerns.RECORD, "a value is of another type"),
+        ("unique", Concerns.RECORD, "a UNIQUE constraint"),
+        ("trigger", Concerns.UNKNOWN, "does not know"),  # it says what its author wrote
+    ],
+)
+def test_what_real_connectors_left_is_told_in_words(
+    trace: str, concerns: Concerns, words: str
+) -> None:
+    """Traces of the connectors of this project, as Connect's REST API gave them."""
+    found = cause_of((TRACES / f"{trace}.txt").read_text())
+
+    assert found is not None
+    assert (found.concerns, words in found.words) == (concerns, True), found.words
+
+
+def test_every_trace_is_told() -> None:
+    told = {"nul", "not_a_number", "unique", "trigger"}
+    assert {file.stem for file in TRACES.glob("*.txt")} == told
 
 
 def test_what_the_table_does_not_know_is_said_to_be_unknown() -> None:
