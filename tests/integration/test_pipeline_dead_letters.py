@@ -189,17 +189,28 @@ def test_of_many_records_those_that_fail_are_found_named_and_parked_in_one_call(
     in_sql(pipeline, [*good, *bad])
 
 
+def take_writes(stack: PipelineStack, state: str) -> None:
+    """Let the SQL sink's database take writes ("on") or not ("off"), and end its connections."""
+    read_only = {"on": "off", "off": "on"}[state]
+    for statement in (
+        f"ALTER DATABASE stroke_predictions SET default_transaction_read_only = {read_only}",
+        (
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        ),
+    ):
+        # A connection of its own: one that is read-only itself could not end it.
+        command = ["exec", "-T", "-e", "PGOPTIONS=-c default_transaction_read_only=off"]
+        command += ["sql-sink", "psql", "-U", "stroke", "stroke_predictions", "-c", statement]
+        stack.compose(*command)
+
+
 @pytest.mark.usefixtures("all_is_well")
 @pytest.mark.soak("a drill: the sink's database takes no writes, and does again")
 def test_for_a_database_that_takes_no_writes_no_record_is_parked(pipeline: PipelineStack) -> None:
     in_sql(pipeline, predict(pipeline, 1))
-    read_only = "ALTER DATABASE stroke_predictions SET default_transaction_read_only = "
-    pipeline.sink(read_only + "on")
+    take_writes(pipeline, "off")
     try:
-        pipeline.sink(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE pid <> pg_backend_pid() AND datname = current_database()"
-        )
         ids = predict(pipeline, 3)
         until(
             lambda: "read-only" in pipeline.stroke("connectors", "status").stdout,
@@ -215,7 +226,7 @@ def test_for_a_database_that_takes_no_writes_no_record_is_parked(pipeline: Pipel
         doctor = pipeline.stroke("doctor", "--timeout", "1")
         assert "the SQL sink's database is read-only" in doctor.stdout
     finally:
-        pipeline.sink(f"SET default_transaction_read_only = off; {read_only}off")
+        take_writes(pipeline, "on")
     pipeline.stroke("connectors", "restart", "sqlserver-sink")
     in_sql(pipeline, ids)
 

@@ -126,9 +126,7 @@ class KafkaChangeTopic(ChangeTopic):
             wanted = ConfigEntry(_LIMIT, str(most), incremental_operation=AlterConfigOpType.SET)
             changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[wanted])
             admin = self._admin()
-            answers = admin.incremental_alter_configs(
-                [changed], request_timeout=self._timeout
-            )
+            answers = admin.incremental_alter_configs([changed], request_timeout=self._timeout)
             answers[changed].result(timeout=self._timeout)
 
     def _admin(self) -> AdminClient:

@@ -50,8 +50,9 @@ class _Entry:
 # A name as a database writes it in its own sentence. More than 64 characters are no name.
 _COLUMN: Final = r"[\"'](?P<name>\w{1,64})[\"']"
 _PARK: Final = "correct the row in MySQL, or park the record with `stroke pipeline dlq park`"
-_LET_WRITE: Final = "let it take writes again; the connector goes on by itself"
-_START: Final = "start it, and check its address; the connector goes on by itself"
+_GOES_ON: Final = "the watcher restarts the connector, or `stroke connectors restart` at once"
+_LET_WRITE: Final = f"let it take writes again; {_GOES_ON}"
+_START: Final = f"start it, and check its address; {_GOES_ON}"
 _PG: Final = "ERROR: "
 _R, _P = Concerns.RECORD, Concerns.PLACE
 
@@ -161,7 +162,7 @@ _TABLE_OF_CAUSES: Final = (
     _Entry(
         _P,
         "the SQL sink's disk is full",
-        "free space there; the connector goes on by itself",
+        f"free space there; {_GOES_ON}",
         _PG + r"(could not extend file|could not write to file|.*No space left on device)"
         r"|The transaction log for database .* is full|Could not allocate space for object",
     ),
@@ -183,13 +184,13 @@ _TABLE_OF_CAUSES: Final = (
     _Entry(
         _P,
         "the SQL sink's database takes no more connections",
-        "raise its limit, or end others; the connector goes on by itself",
+        f"raise its limit, or end others; {_GOES_ON}",
         r"FATAL: (too many connections|sorry, too many clients|remaining connection slots)",
     ),
     _Entry(
         _P,
         "the SQL sink's database is starting or shutting down",
-        "wait until it is up; the connector goes on by itself",
+        f"wait until it is up; {_GOES_ON}",
         r"FATAL: (the database system is|terminating connection)"
         r"|ERROR: canceling statement due to user request",
     ),
@@ -224,7 +225,7 @@ _TABLE_OF_CAUSES: Final = (
     _Entry(
         _P,
         "the SQL sink's database does not answer within its time limit",
-        "look for locks and for load there; the connector goes on by itself",
+        f"look for locks and for load there; {_GOES_ON}",
         _PG + r"(canceling statement due to (statement|lock) timeout|deadlock detected)"
         r"|The query has timed out|Lock request time out period exceeded"
         r"|Transaction \(Process ID \d+\) was deadlocked|Read timed out",
@@ -263,14 +264,14 @@ _TABLE_OF_CAUSES: Final = (
     _Entry(
         _P,
         "S3 fails, or asks to slow down",
-        "wait, or look at the provider's state; the connector goes on by itself",
+        f"wait, or look at the provider's state; {_GOES_ON}",
         r".*Status Code: (5\d\d|429)\b",
         r"software\.amazon\.awssdk\.\S+",
     ),
     _Entry(
         _P,
         "S3 cannot be reached",
-        "check STROKE_LAKE_ENDPOINT and the network; the connector goes on by itself",
+        f"check STROKE_LAKE_ENDPOINT and the network; {_GOES_ON}",
         r"(Unable to execute HTTP request|Received an UnknownHostException)",
         r"software\.amazon\.awssdk\.core\.exception\.\w+",
     ),
@@ -291,7 +292,7 @@ _TABLE_OF_CAUSES: Final = (
     _Entry(
         _P,
         "another writer keeps changing the table of the lake",
-        "end the other writers, such as a compaction; the connector goes on by itself",
+        f"end the other writers, such as a compaction; {_GOES_ON}",
         "",
         r"org\.apache\.iceberg\.exceptions\.CommitFailedException",
     ),
@@ -396,7 +397,7 @@ _TABLE_OF_CAUSES: Final = (
     _Entry(
         _P,
         "an address to which the connector writes refuses connections, or does not answer",
-        "start what is there, and check the address; the connector goes on by itself",
+        f"start what is there, and check the address; {_GOES_ON}",
         r"(Connection refused|connect timed out|Connection timed out|No route to host"
         r"|Network is unreachable|Connection reset)",
         r"java\.net\.\w+",
