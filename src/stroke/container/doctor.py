@@ -141,5 +141,4 @@ def _parts(
             for name, url in urls.items()
         },
         letters=_letters(settings, copies),
-        metrics={name: ScrapedMetrics(url, seconds=_ANSWER) for name, url in urls.items()},
     )

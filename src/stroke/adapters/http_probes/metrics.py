@@ -21,9 +21,6 @@ class ScrapedMetrics(Metrics):
         self._headers = with_key(api_key)
 
     async def names(self) -> frozenset[str]:
-        answer = (await exchange(self._url, seconds=self._seconds, headers=self._headers)).expect(
-            HTTPStatus.OK
-        )
         return frozenset(family.name for family in await self._families())
 
     async def values(self, name: str, label: str) -> dict[str, float]:
@@ -36,7 +33,9 @@ class ScrapedMetrics(Metrics):
         }
 
     async def _families(self) -> list[Metric]:
-        answer = (await exchange(self._url, seconds=self._seconds)).expect(HTTPStatus.OK)
+        answer = (await exchange(self._url, seconds=self._seconds, headers=self._headers)).expect(
+            HTTPStatus.OK
+        )
         try:
             return list(text_string_to_metric_families(answer.content.decode()))
         except ValueError as error:
