@@ -12,6 +12,7 @@ import typer
 from stroke.entrypoints.cli.terminal.durations import duration
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import counted
+from stroke.entrypoints.cli.terminal.said import say
 
 if TYPE_CHECKING:
     from stroke.application.access.keys import KeyService, NewKey
@@ -164,9 +165,9 @@ def _show(made: NewKey, *, as_json: bool, former: ApiKey | None = None) -> None:
         return
     typer.echo(made.text)
     # On stderr, so that stdout holds the key and nothing else.
-    typer.echo(f"keep it now, it is not shown again: {_line(made.key)}", err=True)
+    say(f"keep it now, it is not shown again: {_line(made.key)}")
     if former is not None:
-        typer.echo(f"the former key lives on for a while: {_line(former)}", err=True)
+        say(f"the former key lives on for a while: {_line(former)}")
 
 
 def _as_dict(key: ApiKey) -> dict[str, Any]:
