@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 import subprocess
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import cached_property
@@ -82,11 +82,14 @@ class PipelineStack:
     """One running stack. Data are gone when it is removed.
 
     What it is called and how it is reached stands in ``folder``, so that a later run can find a
-    stack that was left running.
+    stack that was left running. ``changed`` is one more file of compose, over all others.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, changed: Mapping[str, Any] | None = None) -> None:
         self._folder = folder
+        self._changed = folder / "changed.json"
+        if changed is not None:
+            self._changed.write_text(json.dumps(changed))
         self._override = folder / "override.json"
         self._settings = folder / ".env"
         self._identity = folder / "stack.json"
@@ -157,7 +160,9 @@ class PipelineStack:
         """Run ``docker compose`` on this stack; return what it printed."""
         command = ["docker", "compose", "--project-name", self.project]
         command += ["--env-file", str(self._settings), "-f", str(_COMPOSE)]
-        command += ["-f", str(self._override), *arguments]
+        files = [self._override, *([self._changed] if self._changed.exists() else [])]
+        command += [part for file in files for part in ("-f", str(file))]
+        command += arguments
         with spending("waiting") if "--wait" in arguments else nullcontext():
             done = subprocess.run(
                 command, capture_output=True, text=True, check=False, env=environment()

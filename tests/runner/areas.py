@@ -95,6 +95,7 @@ AREAS: Final = {
             "test_pipeline_verify",
             "test_pipeline_with_faults",
             "test_pipeline_with_incidents",
+            "test_platform_short_of",
             "test_registry_watch",
             "test_sql_sink",
             "test_sql_source",

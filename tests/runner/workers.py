@@ -36,9 +36,9 @@ AT_FAULT: Final = ("test_pipeline_with_incidents", "test_pipeline_with_faults")
 
 # Spark's image takes longest to make, and the tests of the platform want it some time later.
 _FIRST: Final = ("test_spark_image",)
-# It has a platform of its own, as the faults have: side by side, when the images are there and the
-# first platform is gone.
-_LAST: Final = ("test_compose",)
+# Each has a platform of its own, as the faults have: side by side, when the images are there, and
+# the first platform is gone.
+_LAST: Final = ("test_compose", "test_platform_short_of")
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
