@@ -49,6 +49,7 @@ image:  ## the service's image; prints its tag
 
 env:    ## deploy/.env from its example, with random passwords, if it is not there
 	@deploy/make-env.sh
+	@if docker compose version > /dev/null 2>&1; then deploy/secrets.sh; fi
 
 up: env ## the whole platform on this host (deploy/compose.yaml), waiting until it is healthy
 	@deploy/stack.sh up

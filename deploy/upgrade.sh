@@ -119,6 +119,6 @@ try_new_api "$back"
 "${COMPOSE[@]}" up --detach --no-build --no-deps --wait api ||
   fail "the new API did not become healthy (the old image: ${old_image:-none}). $back"
 tell 'starting again what else changed'
-"${COMPOSE[@]}" up --detach --no-build --wait || fail "not all became healthy: deploy/stack.sh ps. $back"
+"$here/stack.sh" up || fail "not all became healthy: deploy/stack.sh ps. $back"
 "$here/stack.sh" exec -T connectors stroke connectors apply || fail "the connectors do not run. $back"
 exec "$here/stack.sh" doctor

@@ -133,6 +133,7 @@ first_bytes() { # COUNT DUMP
 
 # A command in MySQL's container, as root. The password is the container's own, and stays in it.
 in_mysql() { # PROGRAM ARGUMENT...
-  # shellcheck disable=SC2016  # the container's variable
-  docker exec -i "${container:?}" sh -c 'MYSQL_PWD=$MYSQL_ROOT_PASSWORD exec "$0" -uroot "$@"' "$@"
+  # shellcheck disable=SC2016  # the container's variables
+  docker exec -i "${container:?}" sh -c \
+    'MYSQL_PWD=${MYSQL_ROOT_PASSWORD:-$(cat "$MYSQL_ROOT_PASSWORD_FILE")} exec "$0" -uroot "$@"' "$@"
 }

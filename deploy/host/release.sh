@@ -64,6 +64,7 @@ check_release() { # NAME
 }
 
 compose() {
+  export STROKE_SECRETS_FOLDER=$home/.secrets
   [[ -n $dry_run || -e $home/current/compose.yaml ]] ||
     fail "nothing is installed: stroke-release install NAME"
   [[ -n $dry_run || -r $settings ]] || fail "$settings cannot be read: run it as the user that owns it, or as root"
@@ -103,7 +104,21 @@ for name, service in json.load(sys.stdin)["services"].items():
         print(name)' "$home/"
 }
 
+# The files of secrets that a release mounts; one of an older version mounts none. The folder belongs to
+# the account that the settings belong to, whoever runs this.
+secrets() { # [--take-up]
+  [[ -x $home/current/secrets.sh ]] || return 0
+  export STROKE_SECRETS_FOLDER=$home/.secrets
+  if [[ -z $dry_run && ! -d $STROKE_SECRETS_FOLDER ]]; then
+    mkdir -m 700 "$STROKE_SECRETS_FOLDER"
+    if [[ $(id -u) == 0 ]]; then chown --reference="$settings" "$STROKE_SECRETS_FOLDER"; fi
+  fi
+  run "$home/current/secrets.sh" "$@" --project-directory "$home/current" \
+    --env-file "$settings" --env-file "$home/current/images.env"
+}
+
 start() {
+  secrets
   compose up --detach --no-build --remove-orphans --wait
   if [[ -n $dry_run ]]; then return; fi
   local now changed
@@ -118,6 +133,7 @@ start() {
   # Not into a file that root may have written: the service account could not change that.
   echo "$now" > "$home/.mounted.new"
   mv -f "$home/.mounted.new" "$home/.mounted"
+  secrets --take-up
 }
 
 install_release() { # NAME

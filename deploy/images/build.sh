@@ -3,7 +3,7 @@ set -euo pipefail
 
 usage() {
   cat << 'HELP'
-Usage: deploy/images/build.sh NAME [TARGET]
+Usage: deploy/images/build.sh [--tag] NAME [TARGET]
 
 Build the image of the folder deploy/images/NAME (up to the stage TARGET; without one up to the stage
 NAME, or else the last) and print its tag, stroke-NAME[-TARGET]:HASH. HASH covers every file that the
@@ -16,6 +16,9 @@ fails.
 A build removes older images of the same name. Three newest ones stay, and all that were asked for in
 the last STROKE_IMAGE_HOURS hours (3): another checkout or a test run may be using them.
 
+  --tag  print the tag that it has or would get, and build nothing
+
+STROKE_BUILD_LOG names a file for the build's output while it goes on.
 STROKE_BASE_IMAGE names another base image than the Debian of deploy/images/make-base.sh.
 HELP
 }
@@ -24,7 +27,9 @@ case ${1:-} in
   -h | --help) usage; exit 0 ;;
   '') usage >&2; exit 2 ;;
 esac
-name=$1 target=${2:-}
+only_tag=
+if [[ $1 == --tag ]]; then only_tag=yes; shift; fi
+name=${1:?a name} target=${2:-}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 [[ -f $here/$name/Dockerfile ]] || { echo "build.sh: no image is called $name" >&2; exit 2; }
@@ -44,6 +49,7 @@ fi
 hash=$(cd "$context" && find "${inputs[@]}" -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -zu |
   xargs -0 sha256sum | { cat; echo "$target ${STROKE_BASE_IMAGE:-}"; } | sha256sum | cut -c1-16)
 tag=stroke-$name${target:+-$target}:$hash
+if [[ -n $only_tag ]]; then echo "$tag"; exit 0; fi
 
 exec 9> "${TMPDIR:-/tmp}/stroke-image-$name.lock"
 flock 9 # two test runs at once build it once
@@ -52,8 +58,11 @@ if docker image inspect "$tag" > /dev/null 2>&1; then
 else
   suite=$(sed -n 's/^ARG BASE=debian:\([a-z]*\)-slim$/\1/p' "$here/$name/Dockerfile")
   base=${STROKE_BASE_IMAGE:-$("$here/make-base.sh" "$suite" "stroke-base:$suite")}
-  log=$(mktemp)
-  trap 'rm -f "$log"' EXIT
+  log=${STROKE_BUILD_LOG:-}
+  if [[ -z $log ]]; then
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+  fi
   # Without BuildKit the engine builds every stage before the one that is wanted.
   stage=${target:-$(sed -n "s/^FROM .* AS \($name\)$/\1/p" "$here/$name/Dockerfile")}
   echo "build.sh: building $tag" >&2

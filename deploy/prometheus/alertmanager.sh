@@ -5,6 +5,9 @@ set -eu
 
 config=/etc/stroke/alertmanager.yml
 umask 077
+if [ -s "${STROKE_ALERT_WEBHOOK_URL_FILE:-}" ]; then
+  STROKE_ALERT_WEBHOOK_URL=$(cat "$STROKE_ALERT_WEBHOOK_URL_FILE")
+fi
 if [ -n "${STROKE_ALERT_WEBHOOK_URL:-}" ]; then
   printf '%s' "$STROKE_ALERT_WEBHOOK_URL" > /tmp/webhook
 else

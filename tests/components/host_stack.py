@@ -60,8 +60,35 @@ class HostStack:
 
     def mysql(self, statement: str) -> str:
         """Return what root's client prints for a statement, tab between columns."""
-        command = 'MYSQL_PWD=$MYSQL_ROOT_PASSWORD exec mysql -uroot -N -e "$0" stroke_predictions'
-        return self.run("deploy/stack.sh", "exec", "-T", "mysql", "sh", "-c", command, statement)
+        return self.run("deploy/stack.sh", "mysql", "-N", "-e", statement, "stroke_predictions")
+
+    def settings(self) -> dict[str, str]:
+        """Return deploy/.env, by name."""
+        lines = self._settings.read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if re.match(r"[A-Z0-9_]+=", line))
+
+    def configure(self, **settings: str) -> None:
+        """Change lines of deploy/.env."""
+        text = self._settings.read_text()
+        for name, value in settings.items():
+            text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
+        self._settings.write_text(text)
+
+    def logs_in(self, user: str, password: str) -> bool:
+        """Return whether MySQL takes an account's password."""
+        command = ["deploy/stack.sh", "exec", "-T", "-e", f"MYSQL_PWD={password}", "mysql", "mysql"]
+        options = ["--protocol=tcp", "--host=127.0.0.1", f"--user={user}", "-N", "-e", "SELECT 7"]
+        done = subprocess.run(
+            [*command, *options],
+            cwd=self.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        assert done.returncode == 0 or "Access denied" in done.stderr, done.stderr
+        return done.returncode == 0
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """Return what the engine knows of each container that the stack has, by service."""

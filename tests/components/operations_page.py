@@ -20,7 +20,19 @@ PAGE = (ROOT / "docs" / "operations.md").read_text()
 _BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`]+)`")
 _COMMAND = re.compile(r"(make|stroke) \S|deploy/\S+\.sh\b|sudo stroke-")
-_COMPOSE = {"up", "down", "ps", "stop", "start", "restart", "logs", "images", "doctor"}
+_COMPOSE = {
+    "up",
+    "down",
+    "ps",
+    "stop",
+    "start",
+    "restart",
+    "logs",
+    "images",
+    "doctor",
+    "pin",
+    "mysql",
+}
 _FOREIGN = {"git", "df", "docker", "curl"}
 _ON_A_HOST = {
     "stroke-release": "deploy/host/release.sh",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -119,7 +120,8 @@ class SshHost:
         quoted = statement.replace("'", "'\\''")
         return self.run(
             f"printf '%s' '{quoted}' | docker exec -i stroke-mysql-1 sh -c "
-            "'MYSQL_PWD=$MYSQL_ROOT_PASSWORD exec mysql -uroot -N -B stroke_predictions'"
+            "'MYSQL_PWD=$(cat /run/secrets/MYSQL_ROOT_PASSWORD) "
+            "exec mysql -uroot -N -B stroke_predictions'"
         )
 
     def metrics(self) -> str:
@@ -188,8 +190,11 @@ def release(folder: Path, *, api_command: list[str], images: dict[str, str]) -> 
         "ports": ["${STROKE_API_ADDRESS}:${STROKE_PORT_API}:8000"],
         "networks": ["app-network"],
     }
+    mounted = [each["source"] for each in whole["services"]["mysql"]["secrets"]]
     compose = {
         "name": "stroke",
+        "x-secrets": {name: whole["x-secrets"][name] for name in mounted},
+        "secrets": {name: whole["secrets"][name] for name in mounted},
         "services": {"mysql": whole["services"]["mysql"], "api": api},
         "networks": whole["networks"],
         "volumes": {"mysql-data": {}},
@@ -200,6 +205,8 @@ def release(folder: Path, *, api_command: list[str], images: dict[str, str]) -> 
     source = ROOT / "deploy" / "mysql" / "init" / "10-pipeline.sh"
     (init / source.name).write_bytes(source.read_bytes())
     (init / source.name).chmod(0o755)
+    for script_of_release in ("secrets.sh", "secret_files.py"):
+        shutil.copy2(ROOT / "deploy" / script_of_release, folder)
     (folder / "images.env").write_text("".join(f"{key}={tag}\n" for key, tag in images.items()))
     return folder
 

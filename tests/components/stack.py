@@ -45,10 +45,12 @@ _PASSWORDS = (
 _VOLUMES = (
     "mysql-data",
     "kafka-data",
+    "connect-scratch",
     "api-data",
     "sql-sink-data",
     "s3-data",
     "spark-scratch",
+    "jupyter-scratch",
     "jupyter-data",
     "prometheus-data",
     "alertmanager-data",
@@ -92,6 +94,7 @@ class PipelineStack:
             self._changed.write_text(json.dumps(changed))
         self._override = folder / "override.json"
         self._settings = folder / ".env"
+        self._secrets = folder / ".secrets"
         self._identity = folder / "stack.json"
         if self._identity.exists():
             known = json.loads(self._identity.read_text())
@@ -151,6 +154,12 @@ class PipelineStack:
         """Write the stack's .env; containers that are made from now on see it."""
         lines = self._defaults() | settings
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        subprocess.run(
+            [str(ROOT / "deploy" / "secrets.sh"), "--env-file", str(self._settings)],
+            env=environment(STROKE_SECRETS_FOLDER=str(self._secrets)),
+            capture_output=True,
+            check=True,
+        )
 
     def remove(self) -> None:
         self.compose("down", "--volumes", "--timeout", "1", check=False)
@@ -334,6 +343,7 @@ class PipelineStack:
             **{f"STROKE_PORT_{_PORTS[name]}": str(port) for name, port in self.ports.items()},
             **_images(),
             "COMPOSE_PROFILES": "local",
+            "STROKE_SECRETS_FOLDER": str(self._secrets),
             "STROKE_SINK_JDBC_URL": (
                 f"jdbc:postgresql://sql-sink:5432/{DATABASE}"
                 "?stringtype=unspecified&logServerErrorDetail=false"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +25,7 @@ USUAL_URL = "http://127.0.0.1:8000"
 EVERY_ROW = f"SELECT COUNT(*), SUM(CRC32(CONCAT_WS('|', {', '.join(COLUMNS)}))) FROM predictions"  # noqa: S608
 IN_CONNECTORS = ["deploy/stack.sh", "exec", "-T", "connectors"]
 VERIFY = [*IN_CONNECTORS, "stroke", "pipeline", "verify", "--timeout", "180"]
+SECRET = re.compile("PASSWORD|SECRET|TOKEN")
 STATELESS = ["api", "connectors", "verify", "schema-registry"]
 STATEFUL = ["sql-sink", "s3", "mysql", "kafka", "connect"]
 
@@ -58,6 +62,119 @@ def test_a_stop_and_a_start_keep_the_data(host: HostStack) -> None:
     host.run("make", "up")
 
     assert host.mysql(EVERY_ROW) == before
+
+
+def test_no_container_that_runs_may_do_more_than_the_least(host: HostStack) -> None:
+    """tests/integration/test_hardening.py reads what compose is told; this is what came of it."""
+    secrets = {value for name, value in host.settings().items() if SECRET.search(name)}
+    secrets = {value for value in secrets if len(value) == 32}  # as `make env` makes them
+    assert len(secrets) == 8
+    for service, found in host.containers().items():
+        limits = found["HostConfig"]
+        assert limits["CapDrop"] == ["ALL"], service
+        assert not limits["CapAdd"], service
+        assert limits["ReadonlyRootfs"] is True, service
+        assert 0 < limits["PidsLimit"] <= 4096, service
+        status = host.run("docker", "exec", found["Id"], "cat", "/proc/1/status")
+        # No capability, none to gain, and not root.
+        assert set(re.findall(r"^Cap(?:Eff|Prm|Bnd):\t(\w+)$", status, re.MULTILINE)) == {"0" * 16}
+        assert re.search(r"^NoNewPrivs:\t1$", status, re.MULTILINE), service
+        assert re.search(r"^Uid:\t(?!0\t)", status, re.MULTILINE), service
+        unnamed = [
+            one for one in found["Mounts"] if re.fullmatch("[0-9a-f]{64}", one.get("Name", ""))
+        ]
+        assert unnamed == [], service
+        shown = json.dumps(found) + host.run("docker", "top", found["Id"], "-eo", "pid,args")
+        assert not [secret for secret in secrets if secret in shown], service
+        image = host.run("docker", "history", "--no-trunc", found["Image"])
+        assert not [secret for secret in secrets if secret in image], service
+
+
+def test_passwords_are_rotated_under_load_and_no_request_is_refused(host: HostStack) -> None:
+    before = host.settings()
+    names = ["MYSQL_PASSWORD", "STROKE_CDC_PASSWORD", "STROKE_LAKE_JDBC_PASSWORD"]
+    answers: list[int | str] = []
+    ends = threading.Event()
+
+    def ask() -> None:
+        body = {"patients": [patient_json(age=50.0)]}
+        while not ends.is_set():
+            try:
+                # A connection of its own, so that one that breaks is seen.
+                with httpx.Client(timeout=30) as client:
+                    answer = client.post(f"{host.api_url}/api/v1/predictions:batch", json=body)
+                answers.append(answer.status_code)
+            except httpx.HTTPError as error:
+                answers.append(type(error).__name__)
+
+    with ThreadPoolExecutor(4) as clients:
+        asked = [clients.submit(ask) for _ in range(4)]
+        try:
+            said = host.run("deploy/rotate-passwords.sh")
+        finally:
+            ends.set()
+        for each in asked:
+            each.result()
+
+    refused = [one for one in answers if one != 200]
+    assert refused == []
+    assert len(answers) > 100
+    after = host.settings()
+    assert {name for name in after if after[name] != before[name]} == set(names)
+    assert "failed" not in said
+    assert not [
+        secret
+        for secret in (*before.values(), *after.values())
+        if len(secret) == 32 and secret in said
+    ]
+    for name, user in zip(names, ("stroke", "debezium", "iceberg"), strict=True):
+        assert host.logs_in(user, after[name])
+        assert not host.logs_in(user, before[name])
+    host.run(*VERIFY)
+
+
+def test_a_password_that_is_changed_by_hand_reaches_what_runs(host: HostStack) -> None:
+    started = {name: one["State"]["StartedAt"] for name, one in host.containers().items()}
+    key = "another-key-of-the-stand-in"
+
+    host.configure(AWS_SECRET_ACCESS_KEY=key)
+    host.run("make", "up")
+
+    now = {name: one["State"]["StartedAt"] for name, one in host.containers().items()}
+    restarted = {name for name in now if now[name] != started[name]}
+    assert restarted == {"connect", "connectors", "verify"}
+    assert_well(host)
+
+
+def test_what_can_start_starts_where_one_image_cannot_be_had(host: HostStack) -> None:
+    missing = "no.registry.invalid/grafana:1"
+    host.configure(COMPOSE_PROFILES="local,monitoring", STROKE_GRAFANA_IMAGE=missing)
+
+    said = host.run("make", "up", fails=True)
+
+    assert f"grafana does not start: its image {missing} is not here and cannot be pulled" in said
+    assert "STROKE_GRAFANA_IMAGE in deploy/.env" in said
+    assert "the rest runs; without: grafana" in said
+    monitoring = {"prometheus", "alertmanager", "performance"}
+    assert host.containers().keys() == {*STATELESS, *STATEFUL, *monitoring}
+
+
+def test_a_profile_that_is_taken_out_leaves_no_container_running(host: HostStack) -> None:
+    host.configure(COMPOSE_PROFILES="local")
+
+    said = host.run("make", "up")
+
+    assert "no profile of deploy/.env names" in said
+    assert host.containers().keys() == {*STATELESS, *STATEFUL}
+
+    host.configure(
+        COMPOSE_PROFILES="local,monitoring", STROKE_GRAFANA_IMAGE="no.registry.invalid/grafana:1"
+    )
+    host.run("make", "up", fails=True)
+    host.configure(COMPOSE_PROFILES="local")
+    host.run("make", "down")
+    assert host.containers() == {}
+    host.run("make", "up")
 
 
 def test_an_upgrade_whose_api_cannot_start_leaves_the_old_one_serving(host: HostStack) -> None:

@@ -62,7 +62,9 @@ def test_no_pod_can_more_than_it_has_to(sets: dict[str, list[Resource]]) -> None
             assert pod["securityContext"]["runAsUser"] == 10001
             assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
             assert {"hostNetwork", "hostPID", "hostIPC", "hostUsers"}.isdisjoint(pod)
-            assert all(set(one) == {"name", "emptyDir"} for one in pod["volumes"])
+            kinds = {one["name"]: set(one) - {"name"} for one in pod["volumes"]}
+            assert kinds.pop("secrets") == {"secret"}
+            assert all(kind == {"emptyDir"} for kind in kinds.values())
         for container in containers(resources):
             may = container["securityContext"]
             assert may["allowPrivilegeEscalation"] is may["privileged"] is False
@@ -78,8 +80,10 @@ def test_no_secret_is_made_or_spelt_out(sets: dict[str, list[Resource]]) -> None
     for resources in sets.values():
         assert not of_kind(resources, "Secret")
         for container in containers(resources):
+            assert "envFrom" not in container or "secretRef" not in str(container["envFrom"])
             for one in container["env"]:
-                assert "PASSWORD" not in one["name"] or "secretKeyRef" in one["valueFrom"]
+                assert "valueFrom" not in one
+                assert "PASSWORD" not in one["name"] or one["value"].startswith("/run/secrets/")
         for settings in of_kind(resources, "ConfigMap"):
             assert not any("PASSWORD" in name for name in settings["data"])
 
@@ -172,8 +176,10 @@ def test_the_schema_is_brought_up_to_date_before_the_pods(sets: dict[str, list[R
     assert kept == "before-hook-creation,hook-succeeded"
     [container] = job["spec"]["template"]["spec"]["containers"]
     assert container["args"] == ["db", "upgrade"]
-    from_secrets = [one["valueFrom"] for one in container["env"] if "valueFrom" in one]
-    assert {one["secretKeyRef"]["name"] for one in from_secrets} == {"stroke-mysql-schema"}
+    assert account(job["spec"]["template"]["spec"]) == "stroke-mysql-schema"
+    assert account(only(sets["production"], "Deployment")["spec"]["template"]["spec"]) == (
+        "stroke-mysql"
+    )
     # On an install, hooks run before there is a ConfigMap.
     assert "envFrom" not in container
     assert {"MYSQL_HOST", "STROKE_QUEUE_CAPACITY"} <= {one["name"] for one in container["env"]}
@@ -181,6 +187,21 @@ def test_the_schema_is_brought_up_to_date_before_the_pods(sets: dict[str, list[R
     assert api["args"] == ["serve", "--no-migrate"]
     assert api["image"] == container["image"]
     assert "@sha256:" in api["image"]
+
+
+def account(pod: Resource) -> str:
+    """Return the Secret whose user and password a pod's container reads, as files."""
+    [volume] = [one["secret"] for one in pod["volumes"] if one["name"] == "secrets"]
+    files = {one["path"]: one["key"] for one in volume["items"]}
+    [container] = pod["containers"]
+    [folder] = [one for one in container["volumeMounts"] if one["name"] == "secrets"]
+    for name in ("MYSQL_USER", "MYSQL_PASSWORD"):
+        assert files[name] == name
+        assert {"name": f"{name}_FILE", "value": f"{folder['mountPath']}/{name}"} in container[
+            "env"
+        ]
+    found: str = volume["secretName"]
+    return found
 
 
 def test_a_large_number_stays_a_whole_number(chart: Chart) -> None:

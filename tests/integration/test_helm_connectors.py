@@ -48,7 +48,13 @@ def variables(service: str) -> dict[str, str]:
     filled |= {name: "x" for name in filled if re.search(r"(PASSWORD|SECRET|TOKEN)$", name)}
     compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
     found: dict[str, str] = compose["services"][service]["environment"]
-    return {name: expanded(str(value), filled) for name, value in found.items()}
+    given = {name: expanded(str(value), filled) for name, value in found.items()}
+    for name in [name for name in given if name.endswith("_FILE")]:
+        # What the file holds, as deploy/secrets.sh writes it.
+        secret = name.removesuffix("_FILE")
+        assert given.pop(name) == f"/run/secrets/{secret}"
+        given[secret] = expanded(compose["x-secrets"][secret], filled)
+    return given
 
 
 def expanded(text: str, given: Mapping[str, str]) -> str:
@@ -195,9 +201,37 @@ def test_clients_of_the_connectors_own_log_in_as_the_worker_does(
     for name, config in in_kubernetes(found).items():
         added = {prefix + key: value for prefix in clients[name] for key, value in login.items()}
         assert config == {**without[name], **added}
-    env = {one["name"]: one for one in connect["template"]["connectContainer"]["env"]}
-    assert env["KAFKA_SASL_JAAS_CONFIG"]["valueFrom"]["secretKeyRef"]["key"] == "sasl.jaas.config"
-    assert env["KAFKA_CA_CERTIFICATES"]["valueFrom"]["secretKeyRef"]["key"] == "ca.crt"
+    files = mounted(connect)
+    assert files["KAFKA_SASL_JAAS_CONFIG"] == ("stroke-connect", "sasl.jaas.config")
+    assert files["KAFKA_CA_CERTIFICATES"] == ("stroke-cluster-ca-cert", "ca.crt")
+
+
+def mounted(connect: Resource) -> dict[str, tuple[str, str]]:
+    """Return the files that the worker's provider finds: name, then Secret and key."""
+    folders = connect["config"]["config.providers.env.param.folders"].split(",")
+    mounts = {
+        one["name"]: one["mountPath"]
+        for one in connect["template"]["connectContainer"]["volumeMounts"]
+    }
+    found = {}
+    for volume in connect["template"]["pod"]["volumes"]:
+        # Strimzi takes additional volumes below /mnt alone.
+        assert mounts[volume["name"]].startswith("/mnt/")
+        assert mounts[volume["name"]] in folders
+        for item in volume["secret"]["items"]:
+            found[item["path"]] = (volume["secret"]["secretName"], item["key"])
+    return found
+
+
+def test_what_a_library_reads_from_variables_is_named_and_is_no_file(
+    chart: Chart, values: Path
+) -> None:
+    own = {"connect": {"secretNames": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]}}
+    connect = only(chart.render(MONITORED, values, own), "KafkaConnect")["spec"]
+    env = connect["template"]["connectContainer"]["env"]
+    from_secrets = {one["name"] for one in env if "valueFrom" in one}
+    assert from_secrets == {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+    assert from_secrets.isdisjoint(mounted(connect))
 
 
 def test_the_worker_is_set_as_the_one_of_compose(resources: list[Resource]) -> None:
@@ -233,13 +267,16 @@ def test_the_worker_knows_each_name_in_the_connectors_and_no_secret_in_clear(
 ) -> None:
     configs = json.dumps(in_kubernetes(resources))
     named = set(re.findall(r"\$\{env:(\w+)\}", configs))
-    given = only(resources, "KafkaConnect")["spec"]["template"]["connectContainer"]["env"]
-    assert named <= {one["name"] for one in given}
-    assert named <= variables("connect").keys()
-    secrets: list[dict[str, Any]] = [one for one in given if re.search("PASSWORD", one["name"])]
+    connect = only(resources, "KafkaConnect")["spec"]
+    given = connect["template"]["connectContainer"]["env"]
+    files = mounted(connect)
+    assert named <= {one["name"] for one in given} | files.keys()
+    compose = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+    assert named <= variables("connect").keys() | {*compose["services"]["connect"]["secrets"]}
+    assert not [one for one in given if re.search("PASSWORD", one["name"])]
+    secrets = [name for name in files if re.search("PASSWORD", name)]
     assert len(secrets) == 3
-    for one in secrets:
-        assert one["valueFrom"]["secretKeyRef"]["name"] == "stroke-pipeline"
+    assert {files[name] for name in secrets} == {("stroke-pipeline", name) for name in secrets}
 
 
 def test_the_tables_of_both_sinks_are_made_before_their_connectors(

@@ -241,7 +241,8 @@ def test_nobody_gets_in_without_the_token_or_the_secret(cluster: SparkCluster) -
 
     assert workers() == ["ALIVE"]
     stranger = ("spark-worker", "worker", "spark://spark-master:7077")
-    with cluster.driver(*stranger, STROKE_SPARK_SECRET="a secret of its own") as refused:
+    secret = {"STROKE_SPARK_SECRET": "a secret of its own", "STROKE_SPARK_SECRET_FILE": ""}
+    with cluster.driver(*stranger, **secret) as refused:
         until(
             lambda: "Failed to connect to master" in refused.errors(),
             within=180,

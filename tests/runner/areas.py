@@ -122,6 +122,7 @@ AREAS: Final = {
             "test_compose",
             "test_containers",
             "test_dashboards",
+            "test_hardening",
             "test_helm_chart",
             "test_helm_connectors",
             "test_image_builds",

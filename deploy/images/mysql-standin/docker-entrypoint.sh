@@ -85,7 +85,8 @@ initialise() {
 }
 
 read_secrets_from_files
-chown mysql:mysql /var/lib/mysql /var/run/mysqld
+# Another account than root has no right to, and needs none.
+if [[ $(id -u) == 0 ]]; then chown mysql:mysql /var/lib/mysql /var/run/mysqld; fi
 [[ -d /var/lib/mysql/mysql ]] || initialise "$@"
 unset MYSQL_ROOT_PASSWORD MYSQL_PASSWORD
 exec "$@"

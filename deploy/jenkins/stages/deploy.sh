@@ -50,8 +50,9 @@ ship_images() {
 
 ship_files() {
   local folder=/opt/stroke/releases/$release
-  # Secrets of this machine (.env), what builds images and what configures hosts stay here.
-  tar -C "$compose" --exclude=./.env --exclude=./images --exclude=./ansible --exclude=./aws \
+  # Secrets of this machine (.env, .secrets), what builds images and what configures hosts stay here.
+  tar -C "$compose" --exclude=./.env --exclude='./.env.*' --exclude=./.secrets --exclude=./images \
+    --exclude=./ansible --exclude=./aws \
     --exclude=./jenkins --exclude=./helm --exclude=./python --exclude=./host --exclude=./backup \
     --owner=root --group=root --mode=u=rwX,go=rX -cf - . |
     into_host "sudo rm -rf $folder.partial && sudo mkdir -p $folder.partial && sudo tar -xf - -C $folder.partial"

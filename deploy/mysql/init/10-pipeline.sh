@@ -3,10 +3,15 @@
 # and a schema of its own for the Iceberg catalog. Can be run by hand on an existing server:
 #   STROKE_CDC_USER=... STROKE_CDC_PASSWORD=... STROKE_LAKE_JDBC_USER=... \
 #   STROKE_LAKE_JDBC_PASSWORD=... MYSQL_ROOT_PASSWORD=... deploy/mysql/init/10-pipeline.sh
+# Each password can also come from a file: NAME_FILE.
 set -euo pipefail
 
 quoted() { printf "'%s'" "$(printf '%s' "$1" | sed -e 's/\\/\\\\/g' -e "s/'/''/g")"; }
 
+for name in MYSQL_ROOT_PASSWORD STROKE_CDC_PASSWORD STROKE_LAKE_JDBC_PASSWORD; do
+  file=${name}_FILE
+  if [[ -n ${!file:-} ]]; then printf -v "$name" '%s' "$(cat "${!file}")"; fi
+done
 database=${MYSQL_DATABASE:-stroke_predictions}
 cdc_user=$(quoted "${STROKE_CDC_USER:-debezium}")
 cdc_password=$(quoted "${STROKE_CDC_PASSWORD:?the password of the account that Debezium uses}")

@@ -48,15 +48,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- toYaml $settings -}}
 {{- end -}}
 
-{{/* The account at MySQL: context, name of the Secret. */}}
+{{/* The account at MySQL, from files: the environment is shown by whoever may look at the pod. */}}
 {{- define "stroke.account" -}}
+- {name: MYSQL_USER_FILE, value: /run/secrets/MYSQL_USER}
+- {name: MYSQL_PASSWORD_FILE, value: /run/secrets/MYSQL_PASSWORD}
+{{- end -}}
+
+{{/* The volume with these files: context, name of the Secret. */}}
+{{- define "stroke.account.volume" -}}
 {{- $top := index . 0 -}}
-- name: MYSQL_USER
-  valueFrom:
-    secretKeyRef: {name: {{ index . 1 | quote }}, key: {{ $top.Values.database.userKey | quote }}}
-- name: MYSQL_PASSWORD
-  valueFrom:
-    secretKeyRef: {name: {{ index . 1 | quote }}, key: {{ $top.Values.database.passwordKey | quote }}}
+- name: secrets
+  secret:
+    secretName: {{ index . 1 | quote }}
+    defaultMode: 0440
+    items:
+      - {key: {{ $top.Values.database.userKey | quote }}, path: MYSQL_USER}
+      - {key: {{ $top.Values.database.passwordKey | quote }}, path: MYSQL_PASSWORD}
 {{- end -}}
 
 {{/* What every pod of ours has. No value turns any of it off. */}}
@@ -106,6 +113,7 @@ securityContext:
 volumeMounts:
   - {name: tmp, mountPath: /tmp}
   - {name: data, mountPath: /data, readOnly: true}
+  - {name: secrets, mountPath: /run/secrets, readOnly: true}
 {{- end -}}
 
 {{/* Peers of a network policy from [{namespace, podLabels} or {cidr}]. */}}
@@ -139,9 +147,9 @@ volumeMounts:
 {{ include "stroke.name" . }}-connect
 {{- end -}}
 
-{{/* Names in ${env:...} of all connectors, and those that `env` and the Secret add. */}}
-{{- define "stroke.connect.names" -}}
-{{- $names := concat (keys .Values.connect.env) .Values.connect.secretNames -}}
+{{/* Names in ${env:...} of all connectors that `env` does not give: files of the Secret. */}}
+{{- define "stroke.connect.files" -}}
+{{- $names := list -}}
 {{- range .Values.connect.connectors -}}
 {{- range .config -}}
 {{- range regexFindAll "\\$\\{env:[A-Z0-9_]+\\}" . -1 -}}
@@ -149,7 +157,13 @@ volumeMounts:
 {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- $names | uniq | sortAlpha | toJson -}}
+{{- $files := list -}}
+{{- range $name := $names | uniq | sortAlpha -}}
+{{- if not (or (hasKey $.Values.connect.env $name) (has $name $.Values.connect.secretNames)) -}}
+{{- $files = append $files $name -}}
+{{- end -}}
+{{- end -}}
+{{- $files | toJson -}}
 {{- end -}}
 
 {{/* How a client of Kafka logs in; nothing where brokers ask for nothing, as under compose. */}}
