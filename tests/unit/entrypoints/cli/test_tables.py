@@ -7,14 +7,14 @@ import io
 import pytest
 from rich.console import Console
 
-from stroke.application.pipeline.consistency import DeadLetter
+from stroke.application.pipeline.consistency import DeadLetter, TopicRecord
 from stroke.application.pipeline.failure_causes import Concerns, FailureCause
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorState,
     ConnectorStatus,
     TaskStatus,
 )
-from stroke.entrypoints.cli.commands import connectors, dlq
+from stroke.entrypoints.cli.commands import connectors, dlq, tail
 from stroke.entrypoints.cli.terminal.output import print_table
 
 NAME = "s3-sink-stroke-predictions"
@@ -51,3 +51,28 @@ def test_a_pipe_gets_lines_as_long_as_they_need_to_be(capsys: pytest.CaptureFixt
     shown = capsys.readouterr().out
     assert f"{CAUSE.words} (ConnectException)" in shown
     assert f"{LETTER.topic}-0@5120" in shown
+
+
+def test_records_of_a_topic_are_listed_without_what_a_row_holds(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    event = {"op": "u", "before": None, "after": {"id": 77, "name": "Zoë Canary"}}
+    tail._print(
+        [
+            TopicRecord("changes", 0, 5120, 1_767_225_600_123, {"id": 77}, event, 431),
+            TopicRecord("changes", 0, 5121, 1_767_225_600_123, {"id": 77}, None, 0),
+            TopicRecord("changes", 0, 5123, 1_767_225_600_123, None, "Zoë Canary", 11),
+        ]
+    )
+
+    shown = capsys.readouterr().out
+    assert "0@5120" in shown
+    assert "2026-01-01T00:00:00.123000Z" in shown
+    assert "tombstone" in shown
+    assert "Canary" not in shown
+
+
+def test_where_there_are_no_records_this_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    tail._print([])
+
+    assert capsys.readouterr().out == "no records\n"
