@@ -195,6 +195,19 @@ class TestSqlResults(PlacedResultsContract):
         return SqlResults(make_url("postgresql+asyncpg://me:secret@127.0.0.1:1/nowhere"))
 
 
+def test_texts_that_a_result_table_cannot_hold_do_not_stop_a_run(
+    postgresql: PostgreSqlServer,
+) -> None:
+    url = postgresql.new_database()
+    analysis = replace(analyses()[0], name="texts")
+    texts = ["Québec", "x" * 300, "a\0b", None]
+
+    SqlResults(make_url(url)).write(analysis, pa.table({"country": texts}))
+
+    found = postgresql.rows(url, "SELECT country FROM stroke_analytics_texts")
+    assert [row[0] for row in found] == ["Québec", "x" * 254 + "\u2026", "a\ufffdb", None]
+
+
 def test_a_reader_sees_all_of_one_run_or_all_of_another(
     postgresql: PostgreSqlServer,
 ) -> None:

@@ -33,6 +33,9 @@ from stroke.application.analyses.runs import AnalyticsRun
 RUNS: Final = "stroke_analytics_runs"
 """The table that keeps every run."""
 
+TEXT_UNITS: Final = 255
+"""The length of text columns, in UTF-16 code units."""
+
 _ROWS: Final = 1_000
 _TIMEOUT: Final = 600.0  # seconds for one table
 
@@ -41,7 +44,8 @@ class SqlResults(ResultStore):
     """Writes tables ``stroke_analytics_*`` at ``url``, each in one transaction.
 
     A reader sees all rows of one run or of the other. A table of other columns, as another version
-    left it, is made anew. Trouble of the database raises ``ReplicaUnavailable``.
+    left it, is made anew. Texts are ``storable``. Trouble of the database raises
+    ``ReplicaUnavailable``.
     """
 
     def __init__(self, url: URL) -> None:
@@ -58,7 +62,7 @@ class SqlResults(ResultStore):
                 table.create(connection)
             connection.execute(delete(table))
             for batch in rows.to_batches(max_chunksize=_ROWS):
-                connection.execute(insert(table), batch.to_pylist())
+                connection.execute(insert(table), [_storable(row) for row in batch.to_pylist()])
 
         self._call(replace)
 
@@ -95,7 +99,27 @@ def _column(field: pa.Field) -> Column[Any]:
         return Column(field.name, Double)
     if pa.types.is_date(field.type):
         return Column(field.name, Date)
-    return Column(field.name, Unicode(255))
+    return Column(field.name, Unicode(TEXT_UNITS))
+
+
+def storable(text: str) -> str:
+    """Return ``text`` as every database can hold it in a column of ``TEXT_UNITS``.
+
+    Adopted tables hold longer texts, and NUL, which PostgreSQL refuses. NUL becomes U+FFFD, and
+    a longer text is cut and ends with an ellipsis. SQL Server counts 16-bit units, so that a
+    character beyond the first 65,536 counts twice.
+    """
+    text = text.replace("\0", "\ufffd")
+    if len(text) * 2 <= TEXT_UNITS or len(text.encode("utf-16-le")) // 2 <= TEXT_UNITS:
+        return text
+    cut = text.encode("utf-16-le")[: (TEXT_UNITS - 1) * 2].decode("utf-16-le", "ignore")
+    return f"{cut}\u2026"
+
+
+def _storable(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: storable(value) if isinstance(value, str) else value for name, value in row.items()
+    }
 
 
 def _names(connection: Connection, table: str) -> list[str]:
