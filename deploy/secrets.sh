@@ -27,8 +27,8 @@ take_up=
 if [[ ${1:-} == --take-up ]]; then take_up=yes; shift; fi
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 command -v python3 > /dev/null || { echo "secrets.sh: python3 is missing: apt install python3" >&2; exit 1; }
-options=(-f "$here/compose.yaml" --profile '*' "$@")
-compose() { docker compose "${options[@]}" "$@"; }
+options=(-f "$here/compose.yaml" "$@")
+compose() { docker compose "${options[@]}" --profile '*' "$@"; }
 
 # Compose says what each value is, with quotes, defaults and the caller's environment as it reads them.
 rendered=$(compose config --format json)
@@ -44,6 +44,7 @@ done
 if ((${#restarted[@]})); then
   echo "secrets.sh: a secret changed; restarting ${restarted[*]}" >&2
   compose restart "${restarted[@]}"
-  compose up --detach --no-build --no-deps --wait "${restarted[@]}"
+  # Of their own profiles alone: `up` makes the volumes of every profile that is on.
+  docker compose "${options[@]}" up --detach --no-build --no-deps --wait "${restarted[@]}"
 fi
 python3 "$here/secret_files.py" taken-up <<< "$rendered"

@@ -154,8 +154,17 @@ class PipelineStack:
         """Write the stack's .env; containers that are made from now on see it."""
         lines = self._defaults() | settings
         self._settings.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
+        self._secret_files("--env-file", str(self._settings))
+
+    def _take_up_secrets(self) -> None:
+        """Restart what read a secret that was configured anew, as ``deploy/stack.sh up`` does."""
+        if (self._secrets / ".changed").exists():
+            options = ["--project-name", self.project, "--env-file", str(self._settings)]
+            self._secret_files("--take-up", *options, "-f", str(self._override))
+
+    def _secret_files(self, *options: str) -> None:
         subprocess.run(
-            [str(ROOT / "deploy" / "secrets.sh"), "--env-file", str(self._settings)],
+            [str(ROOT / "deploy" / "secrets.sh"), *options],
             env=environment(STROKE_SECRETS_FOLDER=str(self._secrets)),
             capture_output=True,
             check=True,
@@ -180,6 +189,8 @@ class PipelineStack:
             raise RuntimeError(
                 f"docker compose {arguments[0]} failed:\n{self.redacted(done.stderr)}"
             )
+        if "up" in arguments:
+            self._take_up_secrets()
         return done.stdout
 
     def kill(self, service: str) -> None:
