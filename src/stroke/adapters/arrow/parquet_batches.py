@@ -60,13 +60,40 @@ def bounded_batches(
     """Yield the rows of ``file``, which is at ``path``, up to ``rows`` at a time (BATCH_ROWS).
 
     A batch takes about 16 MB decoded. Raises ``InvalidData`` where one row could take more than
-    ``max_decoded_bytes``, or where a column is so tightly packed that it must be a trap.
+    ``max_decoded_bytes``, where a column is so tightly packed that it must be a trap, and where the
+    file holds something else than its metadata say: other rows, or values that take more.
     """
+    _check_counts(path, file)
     most = BATCH_ROWS if rows is None else rows
     groups = range(file.metadata.num_row_groups)
     sizes = [min(_rows_at_a_time(path, file, group, max_decoded_bytes), most) for group in groups]
     for size, same in groupby(groups, key=sizes.__getitem__):
-        yield from file.iter_batches(batch_size=size, row_groups=list(same))
+        members = list(same)
+        said = sum(file.metadata.row_group(group).num_rows for group in members)
+        read = 0
+        for batch in file.iter_batches(batch_size=size, row_groups=members):
+            read += batch.num_rows
+            if batch.nbytes > max_decoded_bytes:
+                raise _too_large(path, batch.nbytes, max_decoded_bytes)
+            yield batch
+        if read != said:
+            raise _lies(path, read, said)
+
+
+def _check_counts(path: Path, file: pq.ParquetFile) -> None:
+    """Raise ``InvalidData`` where the numbers of rows in the metadata contradict each other.
+
+    pyarrow believes the number of a row group, and would leave out the rows beyond it.
+    """
+    groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
+    flat = [at for at in range(file.metadata.num_columns) if not _is_nested(file, at)]
+    for group in groups:
+        for column in flat:
+            if (values := group.column(column).num_values) != group.num_rows:
+                raise _lies(path, values, group.num_rows)
+    rows = sum(group.num_rows for group in groups)
+    if rows != file.metadata.num_rows:
+        raise _lies(path, rows, file.metadata.num_rows)
 
 
 def _rows_at_a_time(path: Path, file: pq.ParquetFile, group: int, limit: int) -> int:
@@ -119,6 +146,12 @@ def _longest_in_dictionary(path: Path, file: pq.ParquetFile, group: int, column:
 def _is_nested(file: pq.ParquetFile, column: int) -> bool:
     schema = file.schema.column(column)
     return bool(schema.max_repetition_level) or "." in schema.path
+
+
+def _lies(path: Path, found: int, said: int) -> InvalidData:
+    return InvalidData(
+        f"{path} has {found:,} rows where its metadata say {said:,}: it is damaged, write it anew"
+    )
 
 
 def _too_large(path: Path, size: float, limit: int) -> InvalidData:

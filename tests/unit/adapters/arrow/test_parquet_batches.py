@@ -17,6 +17,7 @@ from stroke.adapters.arrow.parquet_batches import (
     MAX_DECODED_BYTES,
     bounded_batches,
     opened_parquet,
+    readable_parquet,
 )
 from stroke.application.predictions.file_scoring import Format
 from stroke.domain.errors import InvalidData
@@ -64,6 +65,61 @@ def repeated(value: str, rows: int) -> pa.DictionaryArray:
 def batches(path: Path, limit: int = MAX_DECODED_BYTES) -> list[pa.RecordBatch]:
     with opened_parquet(path) as file:
         return list(bounded_batches(path, file, max_decoded_bytes=limit))
+
+
+def varint(number: int) -> bytes:
+    """Return a number as the footer of a Parquet file has it (Thrift's compact protocol)."""
+    left, found = number * 2, []
+    while left > 0x7F:
+        found.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([*found, left])
+
+
+def footers(path: Path, number: int, other: int) -> list[bytes]:
+    """Return the file with ``other`` in the place of ``number``, for each place in its footer."""
+    content = path.read_bytes()
+    size = int.from_bytes(content[-8:-4], "little")
+    before, footer = content[: -8 - size], content[-8 - size : -8]
+    old, new = varint(number), varint(other)
+    found = []
+    for at in range(len(footer)):
+        if footer.startswith(old, at):
+            changed = footer[:at] + new + footer[at + len(old) :]
+            found.append(before + changed + len(changed).to_bytes(4, "little") + b"PAR1")
+    return found
+
+
+@pytest.mark.parametrize("told", [10, 999, 1001, 100_000, 10_000_000])
+def test_a_number_of_rows_that_is_wrong_anywhere_in_the_metadata_loses_no_row(
+    tmp_path: Path, told: int
+) -> None:
+    path = write(tmp_path / "whole.parquet", 1000)
+    places = footers(path, 1000, told)
+    refusals = []
+    for content in places:
+        path.write_bytes(content)
+        try:
+            with readable_parquet(path):
+                found = batches(path)
+        except InvalidData as refusal:
+            refusals.append(str(refusal))
+        else:  # what was changed is no number of rows: a size, or a statistic
+            assert sum(batch.num_rows for batch in found) == 1000
+    assert len(refusals) >= 2 + len(patient_json())
+    assert all("it is damaged" in each or "is it one, whole" in each for each in refusals)
+
+
+def test_a_file_whose_rows_take_more_than_its_metadata_say_is_refused(tmp_path: Path) -> None:
+    texts = pa.array([f"{at:06}" * 2_000 for at in range(1000)])
+    path = write(tmp_path / "p.parquet", 1000, dictionary=False, note=texts)
+    true_size = pq.read_metadata(path).row_group(0).column(len(patient_json()))
+    [*lies] = footers(path, true_size.total_uncompressed_size, 3)
+    assert lies
+    for content in lies:
+        path.write_bytes(content)
+        with pytest.raises(InvalidData), readable_parquet(path):
+            batches(path, 4 * MEGABYTE)
 
 
 def test_a_small_file_of_large_values_is_read_a_few_rows_at_a_time(tmp_path: Path) -> None:
