@@ -18,7 +18,7 @@ import urllib3
 from builders.predictions import patient_json
 from components.containers import MySqlServer
 from components.otlp_collector import Collector
-from components.processes import Service, upgrade_schema
+from components.processes import Service, run_stroke, upgrade_schema, wait_for
 
 WORD = "Zyxwvut"  # nothing else of the project contains it
 CANARY = f"{WORD} Q. Patient"
@@ -39,8 +39,11 @@ def _processes_of(service: Service) -> str:
     return "\n".join(path.read_bytes().decode(errors="replace") for path in read)
 
 
-def _strange_requests(url: str) -> list[urllib3.BaseHTTPResponse]:
-    """Send a patient's values wherever a request has a place for them; return what is answered."""
+def _strange_requests(url: str, key: str = WORD) -> list[urllib3.BaseHTTPResponse]:
+    """Send a patient's values wherever a request has a place for them; return what is answered.
+
+    The ``key`` is shown with each request.
+    """
     patient = patient_json(name=CANARY, country=CANARY, province=CANARY, age=AGE)
     wrong: list[dict[str, Any]] = [{**patient, name: CANARY} for name in patient if name != "name"]
     headers = {
@@ -48,21 +51,22 @@ def _strange_requests(url: str) -> list[urllib3.BaseHTTPResponse]:
         "X-Request-ID": CANARY,
         "Referer": CANARY,
         "User-Agent": CANARY,
-        "Authorization": f"Bearer {WORD}",
-        "X-API-Key": WORD,
+        "X-API-Key": key,
         "X-Forwarded-For": CANARY,
         "Cookie": f"name={WORD}",
     }
-    with urllib3.PoolManager(retries=False, timeout=30) as client:
+    shown = {"X-API-Key": key}
+    with urllib3.PoolManager(retries=False, timeout=30, headers=shown) as client:
         answers = [client.request("POST", f"{url}/predict", json=patient, headers=headers | JSON)]
         for body in [*wrong, {**patient, CANARY: CANARY}, {**patient, "name": CANARY * 20}]:
-            answers.append(client.request("POST", f"{url}/predict", json=body))
+            answers.append(client.request("POST", f"{url}/predict", json=body, headers=shown))
             batch = {"patients": [body, patient]}
-            answers.append(client.request("POST", f"{url}/api/v1/predictions:batch", json=batch))
+            path = f"{url}/api/v1/predictions:batch"
+            answers.append(client.request("POST", path, json=batch, headers=shown))
         other = {**patient, "age": 50.0}  # another request with the key of the first
         answers.append(client.request("POST", f"{url}/predict", json=other, headers=headers | JSON))
         broken = f'{{"name": "{CANARY}" oops'.encode()
-        answers.append(client.request("POST", f"{url}/predict", body=broken, headers=JSON))
+        answers.append(client.request("POST", f"{url}/predict", body=broken, headers=shown | JSON))
         quoted = WORD.lower()
         for method, path in (
             ("GET", f"/{quoted}"),
@@ -113,6 +117,47 @@ def test_nothing_that_a_client_sends_is_written_down_anywhere(
         assert text, place
         assert WORD.lower() not in text.lower(), place
         assert str(AGE) not in text, place
+
+
+def test_nothing_of_a_patient_or_of_a_key_is_in_the_trail_of_a_caller_with_a_key(
+    tmp_path: Path,
+) -> None:
+    with Service(tmp_path, STROKE_HTTP_LOG_SECONDS="0") as service:
+        made = run_stroke(
+            *("keys", "create", "--name", "ward", "--site", "north", "--scope", "admin"),
+            folder=tmp_path,
+        )
+        assert made.returncode == 0, made.stderr
+        key = made.stdout.strip()
+        wait_for(f"{service.url}/predictions", status=401)
+        refused = _strange_requests(service.url)
+        assert {answer.status for answer in refused} <= {400, 401, 404, 405}
+        answers = _strange_requests(service.url, key)
+        assert answers[0].status == 200
+        first = answers[0].json()["prediction_id"]
+        asked = {"headers": {"X-API-Key": key}, "retries": False}
+        row = f"{service.url}/api/v1/predictions/{first}"
+        for query in (f"?country={WORD}", f"?province={WORD}&limit=1"):
+            path = f"{service.url}/api/v1/predictions{query}"
+            assert urllib3.request("GET", path, **asked).status == 200  # type: ignore[arg-type]
+        assert urllib3.request("GET", row, **asked).status == 200  # type: ignore[arg-type]
+        assert urllib3.request("DELETE", row, **asked).status == 204  # type: ignore[arg-type]
+        problems = [a for a in [*refused, *answers] if a.status >= 400]
+        processes = _processes_of(service)
+        assert service.stop() == 0
+        log = service.log
+    with closing(sqlite3.connect(tmp_path / "stroke.db")) as file:
+        trail = file.execute("SELECT * FROM audit").fetchall()
+    assert len(trail) > 4
+    for place, text in {
+        "trail": str(trail),
+        "log": log,
+        "processes": processes,
+        "problems": "\n".join(f"{a.headers}\n{a.data.decode()}" for a in problems),
+    }.items():
+        assert WORD.lower() not in text.lower(), place
+        assert str(AGE) not in text, place
+        assert key.rpartition("_")[2] not in text, place
 
 
 def test_64_duplicates_of_a_key_at_once_over_two_workers_are_one_row(

@@ -5,6 +5,7 @@ Only callers who are known are written down: where everybody may call, there is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeVar
@@ -24,6 +25,7 @@ from stroke.entrypoints.request_id import CURRENT
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _WRITES: Final = "__stroke_audit__"
+_ID: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _NOT_FOUND: Final = (PredictionNotFound, OutcomeNotFound)
 
 
@@ -114,7 +116,8 @@ def _target(request: Request) -> str:
     Values may be a patient's, and so may a name that no route knows.
     """
     if (found := request.path_params.get("prediction_id")) is not None:
-        return str(found)
+        # It has not been looked at yet: what is no number may be a name.
+        return found if _ID.fullmatch(found) else "an id that is none"
     known = {each.alias for each in request.scope["route"].dependant.query_params}
     return " ".join(sorted(known.intersection(request.query_params))) or "everything"
 

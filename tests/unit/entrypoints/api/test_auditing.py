@@ -118,6 +118,15 @@ async def test_names_of_parameters_that_no_route_knows_are_not_written(stage: St
     assert stage.entries == [("prediction.list", "limit", "done")]
 
 
+@pytest.mark.parametrize("path", ["CANARY", "John%20Doe", "1e5", "9" * 30, "\u0661"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_what_stands_for_an_id_and_is_none_is_not_written(
+    stage: Stage, method: str, path: str
+) -> None:
+    await stage.client.request(method, f"/api/v1/predictions/{path}")
+    assert {target for _, target, _ in stage.entries} <= {"an id that is none"}
+
+
 async def test_what_cannot_be_written_down_is_not_shown_and_not_done(stage: Stage) -> None:
     number = await stored(stage)
     stage.parts.audit.failing = StoreUnavailable("away")
