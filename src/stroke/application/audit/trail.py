@@ -103,10 +103,6 @@ class AuditTrail:
         if due := self._refusals.rest():
             await self._log.append(due)
 
-    async def head(self) -> AuditHead:
-        """Return where the chain ends. Raises ``StoreUnavailable``."""
-        return await self._log.head()
-
     async def entries(self, narrowed: AuditFilter = EVERYTHING) -> AsyncIterator[AuditEntry]:
         """Give all entries, the oldest first, a page at a time."""
         after = 0
