@@ -33,7 +33,8 @@ def main(command: str, platform: dict[str, Any]) -> None:
         changed = [
             name
             for name, value in sorted(platform["x-secrets"].items())
-            if _write(files[name], _unescaped(value or ""))
+            # Compose leaves out what no service mounts.
+            if name in files and _write(files[name], _unescaped(value or ""))
         ]
         if changed:
             # Kept until the services have taken it up: whoever restarts them may be another run.

@@ -210,7 +210,7 @@ def written(tmp_path: Path) -> Callable[..., list[str]]:
 
     def run(command: str, **values: str) -> list[str]:
         platform = {
-            "x-secrets": values,
+            "x-secrets": {**values, "OF_NO_SERVICE": "x"},
             "secrets": {name: {"file": str(tmp_path / "secrets" / name)} for name in values},
             "services": {
                 "api": {"secrets": [{"source": "MYSQL_PASSWORD"}]},
