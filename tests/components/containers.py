@@ -34,6 +34,7 @@ OFFICIAL_MYSQL = "mysql:9.7"
 # test.sh removes what carries its run's label, should pytest itself be killed.
 LABELS = {"stroke.test-run": os.environ.get("STROKE_TEST_RUN", "by-hand")}
 
+_DATA = "/var/lib/mysql"
 _USER = "stroke"
 # What the service needs for its migrations and its work, and nothing that reaches other databases.
 _PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES"
@@ -82,10 +83,13 @@ class MySqlServer:
     """One server. Its port survives ``stop`` and ``start``, and so do its data.
 
     ``on_host_network`` lets it listen on 127.0.0.1 itself, for benchmarks: Docker's proxy for
-    published ports takes its share of the cores under load.
+    published ports takes its share of the cores under load. ``disk_mib`` gives it a disk of that
+    size (in memory) for its data, which ``fill_disk`` can fill.
     """
 
-    def __init__(self, image: str, *, on_host_network: bool = False) -> None:
+    def __init__(
+        self, image: str, *, on_host_network: bool = False, disk_mib: int | None = None
+    ) -> None:
         self.port = free_port()
         self._password = secrets.token_hex(12)
         self._root_password = secrets.token_hex(12)
@@ -94,6 +98,8 @@ class MySqlServer:
             env={"MYSQL_ROOT_PASSWORD": self._root_password},
             labels=LABELS,
         )
+        if disk_mib is not None:
+            self._container.with_kwargs(tmpfs={_DATA: f"size={disk_mib}m,mode=1777"})
         if on_host_network:
             self._container.with_kwargs(network_mode="host").with_command(
                 f"mysqld --port={self.port} --bind-address=127.0.0.1 --mysqlx=OFF"
@@ -128,6 +134,19 @@ class MySqlServer:
         """Start a stopped or killed server again, with its data and on the same port."""
         self._container.get_wrapped_container().start()
         self._wait_until_it_answers()
+
+    def fill_disk(self) -> None:
+        """Leave no byte on the disk of its data."""
+        for size in ("1M", "512"):
+            self._shell(f"dd if=/dev/zero bs={size} >> {_DATA}/filler 2> /dev/null; true")
+
+    def free_disk(self) -> None:
+        """Give back what ``fill_disk`` took."""
+        self._shell(f"rm {_DATA}/filler")
+
+    def _shell(self, command: str) -> None:
+        code, output = self._container.exec(["sh", "-c", command])
+        assert code == 0, output
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of ``database`` for the service's least-privilege user."""

@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import pytest
+import urllib3
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from builders.predictions import prediction
-from components.containers import MySqlServer
+from builders.predictions import patient_json, prediction
+from components.containers import MySqlServer, mysql_image
+from components.processes import Service, upgrade_schema, wait_for
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
@@ -217,3 +219,48 @@ async def test_a_server_that_is_away_is_said_to_be_away(on_mysql: AsyncEngine) -
         await repository(nobody).check()
     assert not isinstance(away.value, StoreRefusesWrites)
     await nobody.dispose()
+
+
+def _asked(url: str) -> int:
+    """Return the status, over a new connection: after a 503 the old one is paused for a second."""
+    with urllib3.PoolManager(retries=False, timeout=30) as new:
+        return new.request("GET", url).status
+
+
+@pytest.mark.soak("MySQL looks only once a minute whether its full disk has room again")
+def test_the_service_is_not_ready_while_the_disk_of_mysql_is_full(
+    docker_engine: None, tmp_path: Path
+) -> None:
+    server = MySqlServer(mysql_image(), disk_mib=512)
+    server.launch()
+    try:
+        database = server.new_database()
+        upgrade_schema(database, tmp_path)
+        with Service(
+            tmp_path,
+            STROKE_DATABASE_URL=database,
+            STROKE_DATABASE_TRIAL_SECONDS="0",
+            STROKE_DATABASE_STATEMENT_TIMEOUT_SECONDS="5",
+        ) as service:
+            predict = f"{service.url}/predict"
+            answers = [urllib3.request("POST", predict, json=patient_json()) for _ in range(3)]
+            server.fill_disk()
+            # What fits into the last block of MySQL's log is stored still.
+            deadline = time.monotonic() + 60
+            while _asked(f"{service.url}/health/ready") == 200:
+                assert time.monotonic() < deadline
+            for _ in range(3):
+                started = time.monotonic()
+                assert _asked(f"{service.url}/health/ready") == 503
+                assert time.monotonic() - started < SECONDS + 1
+            assert _asked(f"{service.url}/health/live") == 200
+            answers.append(urllib3.request("POST", predict, json=patient_json(), timeout=60))
+            server.free_disk()
+            wait_for(f"{service.url}/health/ready", within=150)
+            answers.append(urllib3.request("POST", predict, json=patient_json()))
+        assert [each.status for each in answers] == [200, 200, 200, 503, 200]
+        acknowledged = {each.json()["prediction_id"] for each in answers if each.status == 200}
+        stored = {row[0] for row in server.rows(database, "SELECT id FROM predictions")}
+        assert acknowledged <= stored
+    finally:
+        server.remove()
