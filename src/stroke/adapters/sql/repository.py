@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock, translated
-from stroke.adapters.sql.filters import comparable, conditions, storable
+from stroke.adapters.sql.filters import comparable, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
+from stroke.adapters.sql.pages import page_query
 from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record, to_utc
 from stroke.adapters.sql.tables import batches, outcomes
 from stroke.adapters.sql.tables import predictions as table
@@ -24,7 +25,6 @@ from stroke.adapters.sql.write_check import WriteCheck
 from stroke.application.predictions.ports import PredictionRepository
 from stroke.domain.errors import PredictionNotFound, StoreUnavailable
 from stroke.domain.prediction import (
-    LARGEST_ID,
     Prediction,
     PredictionFilter,
     PredictionRecord,
@@ -154,18 +154,14 @@ class SqlPredictionRepository(PredictionRepository):
     async def page(
         self, narrowed: PredictionFilter, *, limit: int, before: int | None = None
     ) -> list[PredictionRecord]:
-        wanted = conditions(narrowed, self._dialect)
-        if before is not None:
-            wanted.append(table.c.id < min(before, LARGEST_ID))
-        query = select_records().prefix_with(self._bounded, dialect="mysql").where(*wanted)
-        query = query.order_by(table.c.id.desc()).limit(limit)
         with translated():
             async with (
                 asyncio.timeout(self._statement_timeout),
                 self._listings,
                 self._transaction() as connection,
             ):
-                rows = await connection.execute(query)
+                query = await page_query(connection, narrowed, limit=limit, before=before)
+                rows = await connection.execute(query.prefix_with(self._bounded, dialect="mysql"))
                 return [to_record(row) for row in rows]
 
     @again_after_deadlock
