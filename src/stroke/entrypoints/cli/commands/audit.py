@@ -13,6 +13,7 @@ import typer
 from stroke.domain.errors import InvalidSetting
 from stroke.entrypoints.cli.terminal.options import MOMENTS, AsJson, in_utc
 from stroke.entrypoints.cli.terminal.output import STDOUT, opened, progress
+from stroke.entrypoints.cli.terminal.said import say
 
 if TYPE_CHECKING:
     from stroke.application.audit.ports import AuditFilter
@@ -147,7 +148,7 @@ def export(
     named = "stdout" if output == STDOUT else output.name
     with audited(database, AuditAction.AUDIT_READ, f"export to {named}"), opened(output) as stream:
         count = with_audit_trail(database, lambda trail: _exported(trail, narrowed, stream))
-    typer.echo(_entries(count), err=True)
+    say(_entries(count))
 
 
 async def _exported(trail: AuditTrail, narrowed: AuditFilter, stream: BinaryIO) -> int:
