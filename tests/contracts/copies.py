@@ -82,6 +82,13 @@ class SourceOfTruthContract:
 
         assert await truth.digests() == {7: digest(7, "another"), 8: digest(8, "")}
 
+    async def test_all_columns_of_types_that_are_known_are_compared(
+        self, truth: TruthStage
+    ) -> None:
+        await truth.store(1)
+
+        assert await truth.source.uncompared() == {}
+
     async def test_a_position_includes_earlier_ones_and_no_later_one(
         self, truth: TruthStage
     ) -> None:
@@ -131,6 +138,7 @@ class SourceOfTruthContract:
             away.bounds,
             lambda: away.boundary(1, 1),
             lambda: away.chunk(1, 2),
+            away.uncompared,
             away.position,
             lambda: away.includes("", ""),
             lambda: away.send_again([1]),

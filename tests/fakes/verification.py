@@ -46,6 +46,11 @@ class FakeSource(_Rows, SourceOfTruth):
         self.told: list[int] = []
         self.untold: set[int] = set()
         self.stuck: set[int] = set()
+        self.unknown: dict[str, str] = {}
+
+    async def uncompared(self) -> dict[str, str]:
+        self.raise_if_failing()
+        return dict(self.unknown)
 
     async def boundary(self, first: int, count: int) -> int | None:
         self.raise_if_failing()

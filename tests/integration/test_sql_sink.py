@@ -33,7 +33,8 @@ from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink import schema
 from stroke.adapters.sql_sink.database import SinkDatabase
 from stroke.adapters.sql_sink.replica import SqlReplica
-from stroke.application.pipeline.consistency import RowValue, row_digest
+from stroke.application.pipeline.column_values import RowValue
+from stroke.application.pipeline.consistency import row_digest
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import ReplicaUnavailable
 

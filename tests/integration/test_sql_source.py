@@ -21,7 +21,8 @@ from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.source_of_truth import MySqlSource
-from stroke.application.pipeline.consistency import RowValue, row_digest
+from stroke.application.pipeline.column_values import RowValue
+from stroke.application.pipeline.consistency import row_digest
 from stroke.domain.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio

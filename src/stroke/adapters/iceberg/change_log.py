@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from pyiceberg.exceptions import NamespaceAlreadyExistsError, TableAlreadyExistsError
+from pyiceberg.exceptions import (
+    CommitFailedException,
+    NamespaceAlreadyExistsError,
+    TableAlreadyExistsError,
+)
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
@@ -33,7 +37,25 @@ _PROPERTIES: Final = {
     "write.metadata.previous-versions-max": "50",
     # The sink and the maintenance commit at the same time.
     "commit.retry.num-retries": "10",
+    # Without a mode of its own Iceberg keeps bounds for the first hundred columns only, dropped ones
+    # included: those of the ids and offsets, by which files are found, would be lost with time.
+    "write.metadata.metrics.default": "truncate(16)",
+    **dict.fromkeys(
+        (
+            f"write.metadata.metrics.column.{name}"
+            for name in (
+                "before.id",
+                "after.id",
+                "_kafka_metadata.partition",
+                "_kafka_metadata.offset",
+                "_kafka_metadata.cluster",
+            )
+        ),
+        "full",
+    ),
 }
+_LATER: Final = {name: kept for name, kept in _PROPERTIES.items() if ".metrics." in name}
+"""What tables of earlier versions lack."""
 
 
 class IcebergChangeLog(ChangeLog):
@@ -54,7 +76,9 @@ class IcebergChangeLog(ChangeLog):
         return await asyncio.to_thread(self._lineage)
 
     def _ensure_table(self) -> bool:
-        if self._lake.find() is not None:
+        found = self._lake.find()
+        if found is not None:
+            self._complete(found)
             return False
         catalog = self._lake.catalog
         schema = event_schema(self._columns)
@@ -71,6 +95,15 @@ class IcebergChangeLog(ChangeLog):
             except TableAlreadyExistsError:
                 return False
         return True
+
+    def _complete(self, table: Table) -> None:
+        """Give a table of an earlier version the properties that it lacks; keep what it has."""
+        lacking = {name: kept for name, kept in _LATER.items() if name not in table.properties}
+        if lacking:
+            with unavailable(self._lake.identifier), suppress(CommitFailedException):
+                # Where the sink commits at this moment the next `connectors apply` sets them.
+                with table.transaction() as change:
+                    change.set_properties(lacking)
 
     def _lineage(self) -> Lineage | None:
         table = self._lake.find()

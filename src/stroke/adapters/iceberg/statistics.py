@@ -1,12 +1,21 @@
-"""What is known of data files from the table's metadata, without opening files with bounds."""
+"""What is known of data files from the table's metadata, without opening files with bounds.
+
+The sink writes no bounds for columns beyond the table's first hundred, unless the table says
+otherwise (see ``change_log``). For files from before that, Parquet's own footer tells them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import IO, Any, Final, cast
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from fastavro import reader as avro_reader
 from pyiceberg.conversions import from_bytes
+from pyiceberg.io import FileIO
 from pyiceberg.manifest import DataFile, FileFormat
 from pyiceberg.table import Table
 from pyiceberg.types import PrimitiveType
@@ -71,7 +80,8 @@ def _offsets(table: Table, file: DataFile, cluster: str) -> Iterable[tuple[int, 
     offsets = _bounds(table, file, "_kafka_metadata.offset")
     if cluster_bound(table, file) != cluster[:_BOUND_CHARACTERS]:
         return []
-    return [(partitions[1], offsets[1])]
+    # Both bounds, or one where the table has only lower ones.
+    return [(partitions[-1], offsets[-1])] if partitions and offsets else []
 
 
 def _bounds_or_values(table: Table, file: DataFile, column: str) -> list[int]:
@@ -89,4 +99,40 @@ def _bounds(table: Table, file: DataFile, column: str) -> list[Any]:
         raw = (bounds or {}).get(field.field_id)
         if raw is not None:
             found.append(from_bytes(field.field_type, raw))
-    return found
+    if found or not file.record_count or file.file_format != FileFormat.PARQUET:
+        return found
+    if (file.null_value_counts or {}).get(field.field_id) == file.record_count:
+        return []
+    return list(_in_footer(table.io, file.file_path, column))
+
+
+# A file does not change; the sizes of a footer's answers are those of two ids.
+@lru_cache(maxsize=65_536)
+def _in_footer(io: FileIO, path: str, column: str) -> tuple[Any, ...]:
+    """Return the lowest and the highest value of a Parquet file's column, or nothing if it has none.
+
+    From the statistics of the row groups, or from the values where these are not there.
+    """
+    with io.new_input(path).open() as stream:
+        reading = pq.ParquetFile(stream)
+        found: list[Any] = []
+        for number in range(reading.num_row_groups):
+            group = reading.metadata.row_group(number)
+            for place in range(group.num_columns):
+                part = group.column(place)
+                if part.path_in_schema != column:
+                    continue
+                told = part.statistics
+                if told is not None and told.has_min_max:
+                    found += [told.min, told.max]
+                elif told is None or told.null_count != group.num_rows:
+                    found += _values(reading.read_row_group(number, [column]), column)
+    return (min(found), max(found)) if found else ()
+
+
+def _values(read: pa.Table, column: str) -> list[Any]:
+    values = read.column(0)
+    for name in column.split(".")[1:]:
+        values = pc.struct_field(values, name)
+    bounds = pc.min_max(values).as_py()
+    return [bound for bound in bounds.values() if bound is not None]

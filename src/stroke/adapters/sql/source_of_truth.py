@@ -6,25 +6,44 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import column, delete, func, insert, select, table, text
+from sqlalchemy import (
+    CHAR,
+    ColumnElement,
+    cast,
+    column,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import mysql_code
+from stroke.application.pipeline.column_values import GEOMETRIES, is_compared, type_word
 from stroke.application.pipeline.consistency import SourceChunk, runs, table_row_digest
 from stroke.application.pipeline.ports import SourceOfTruth
 from stroke.domain.errors import StoreUnavailable
 
 _SIGNALS: Final = table("debezium_signal", column("id"), column("type"), column("data"))
 _COLUMNS: Final = text(
-    "SELECT column_name, data_type FROM information_schema.columns"
+    "SELECT column_name, column_type FROM information_schema.columns"
     " WHERE table_schema = DATABASE() AND table_name = :table ORDER BY ordinal_position"
 )
+_EXACT: Final[Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]]] = {
+    "float": lambda stored: stored + literal_column("0e0"),
+    "bit": lambda stored: stored + literal_column("0"),
+    **dict.fromkeys(("date", "datetime", "timestamp", "time"), lambda stored: cast(stored, CHAR)),
+    **dict.fromkeys((*GEOMETRIES, "vector"), func.hex),
+}
 _MASKED: Final = "***"
 _DUPLICATE_ENTRY: Final = 1062
 _DELETES_PER_TRANSACTION: Final = 200
@@ -77,16 +96,25 @@ class MySqlSource(SourceOfTruth):
         number = self._table.c.id
         async with self._transaction() as connection:
             kinds = await self._columns(connection)
-            query = select(number, *(column(name) for name in kinds)).select_from(self._table)
+            wanted = (self._read(name, kind) for name, kind in kinds.items())
+            query = select(number, *wanted).select_from(self._table)
             rows = await connection.execute(query.where(number.between(first, last)))
             return SourceChunk(
                 {row[0]: table_row_digest(self._as_sent(kinds, row[1:]), kinds) for row in rows}
             )
 
     async def columns(self) -> dict[str, str]:
-        """Return the types, in MySQL's lower-case words, by the names that the table has now."""
+        """Return MySQL's types in lower case, as ``datetime(3)``, by the names of the columns.
+
+        Only those that are compared: see ``uncompared``.
+        """
         async with self._transaction() as connection:
             return await self._columns(connection)
+
+    async def uncompared(self) -> dict[str, str]:
+        async with self._transaction() as connection:
+            found = await self._all_columns(connection)
+            return {name: kind for name, kind in found.items() if not is_compared(kind)}
 
     async def position(self) -> str:
         """Return the GTID set, whose last transaction changed a row.
@@ -155,6 +183,16 @@ class MySqlSource(SourceOfTruth):
         await connection.execute(delete(self._table).where(self._table.c.id == number))
         return True
 
+    def _read(self, name: str, kind: str) -> ColumnElement[Any]:
+        """Return an expression that gives every value of a type as it is stored.
+
+        The driver does not know all types, and MySQL prints FLOAT with six digits only. What is
+        masked is masked as the text that the driver gives.
+        """
+        stored: ColumnElement[Any] = column(name)
+        how = _EXACT.get(type_word(kind))
+        return stored if how is None or name == self._mask else how(stored)
+
     def _signal(self, condition: str) -> str:
         collection = f"{self._engine.url.database}.{self._name}"
         return json.dumps(
@@ -166,8 +204,12 @@ class MySqlSource(SourceOfTruth):
         )
 
     async def _columns(self, connection: AsyncConnection) -> dict[str, str]:
+        found = await self._all_columns(connection)
+        return {name: kind for name, kind in found.items() if is_compared(kind)}
+
+    async def _all_columns(self, connection: AsyncConnection) -> dict[str, str]:
         found = await connection.execute(_COLUMNS, {"table": self._name})
-        columns = {row[0]: str(row[1]).lower() for row in found}
+        columns = {row[0]: _as_text(row[1]) for row in found}
         if not columns:
             raise StoreUnavailable(f"there is no table {self._name}: run `stroke db upgrade`")
         return columns
@@ -184,6 +226,11 @@ class MySqlSource(SourceOfTruth):
         if self._mask_salt is None:
             return _MASKED
         return hmac.new(self._mask_salt.encode(), str(value).encode(), hashlib.sha256).hexdigest()
+
+
+def _as_text(column_type: str | bytes) -> str:
+    """Return MySQL's type, which some servers hand over as bytes, in lower case."""
+    return (column_type.decode() if isinstance(column_type, bytes) else column_type).lower()
 
 
 def _conditions(ids: Sequence[int]) -> Iterator[str]:

@@ -7,27 +7,20 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
+from stroke.application.pipeline.column_values import RowValue, column_value
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
-
-RowValue = str | int | float | bool | None
-"""A column's value in canonical form: see ``row_digest``."""
 
 LISTED: Final = 100_000
 """How many ids of a kind a ``Comparison`` lists."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def row_digest(row: Mapping[str, RowValue]) -> bytes:
     """Return 16 bytes that are equal for equal rows, whichever engine stored them.
 
-    Canonical values are those of ``canonical_value``, and ``canonical_json`` for JSON documents.
+    Canonical values are those of ``column_value``, and ``canonical_json`` for JSON documents.
     Columns count by name, whatever their order. A column that is NULL is one that is not there:
     a copy gets a new column with the first row that fills it. A number is its value: flags and
     whole numbers come as booleans, integers or floats, depending on who stored them.
@@ -36,24 +29,6 @@ def row_digest(row: Mapping[str, RowValue]) -> bytes:
     text = _ENCODER.encode(present)
     # surrogatepass: two rows with the same broken text are equal, too
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def canonical_value(value: object) -> RowValue:
-    """Return a driver's value for a column in the form that ``row_digest`` expects.
-
-    Whole numbers (flags too) become int, other numbers float, text stays, moments become int
-    microseconds since 1970 (UTC, unless they say otherwise), bytes hexadecimal text.
-    """
-    if value is None or isinstance(value, (str, int, float)):
-        return value
-    if isinstance(value, datetime):
-        moment = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // _MICROSECOND
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value).hex()
-    return value.isoformat() if isinstance(value, (date, time)) else str(value)
 
 
 def canonical_json(text: str | None) -> str | None:
@@ -70,9 +45,10 @@ def canonical_json(text: str | None) -> str | None:
 def table_row_digest(values: Iterable[tuple[str, object]], kinds: Mapping[str, str]) -> bytes:
     """Return the ``row_digest`` of a row as a driver gave it: names of columns, with values.
 
-    ``kinds`` holds the types, in MySQL's lower-case words, by the names that the source's table
-    has now. Other columns do not count. A text in a "json" column is read as a document, unless
-    it is none: then it differs from every document.
+    ``kinds`` holds MySQL's types in lower case, as ``datetime(3)``, by the names that the source's
+    table has now. Other columns do not count. ``column_value`` says how values of a type compare.
+    A text in a "json" column is read as a document, unless it is none: then it differs from every
+    document.
     """
     return row_digest(
         {name: _canonical(value, kinds[name]) for name, value in values if name in kinds}
@@ -80,7 +56,7 @@ def table_row_digest(values: Iterable[tuple[str, object]], kinds: Mapping[str, s
 
 
 def _canonical(value: object, kind: str) -> RowValue:
-    plain = canonical_value(value)
+    plain = column_value(value, kind)
     if kind != "json" or not isinstance(plain, str):
         return plain
     try:

@@ -203,6 +203,10 @@ class SourceOfTruth(Protocol):
         """Return the digest of each row with ``first <= id <= last``."""
 
     @abstractmethod
+    async def uncompared(self) -> dict[str, str]:
+        """Return the types of the columns that no digest holds, by the columns' names."""
+
+    @abstractmethod
     async def position(self) -> str:
         """Return the GTID set executed so far."""
 

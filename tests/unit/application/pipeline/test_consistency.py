@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stroke.application.pipeline import consistency
+from stroke.application.pipeline.column_values import canonical_value
 from stroke.application.pipeline.consistency import (
     Comparison,
     Discrepancy,
     canonical_json,
-    canonical_value,
     row_digest,
     runs,
     table_row_digest,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -77,10 +77,13 @@ def verify(
     stroke pipeline verify --replica sql --json | jq '.replicas[].missing'
     stroke pipeline verify --every 3600 --metrics-port 9402
     """  # noqa: D301
+    named: set[str] = set()
 
     async def once(parts: PipelineContainer, _: PipelineSettings) -> list[Comparison]:
         async with _verifier(parts, replica) as verifier:
-            return await _compare(verifier, chunk_size, timeout)
+            found = await _compare(verifier, chunk_size, timeout)
+            _name_uncompared(await parts.source().uncompared(), named)
+            return found
 
     async def once_with_letters(
         parts: PipelineContainer, settings: PipelineSettings
@@ -229,6 +232,13 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with progress() as display:
         bar = display.add_task(f"{what}: waiting for the copies", total=None)
         yield lambda done, total: display.update(bar, description=what, completed=done, total=total)
+
+
+def _name_uncompared(columns: Mapping[str, str], named: set[str]) -> None:
+    """Name each column that no comparison covers, once."""
+    for name in sorted(columns.keys() - named):
+        typer.echo(f"not verified: column {name}, of type {columns[name]}", err=True)
+        named.add(name)
 
 
 def _end(comparisons: Sequence[Comparison]) -> None:
