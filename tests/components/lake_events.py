@@ -117,6 +117,24 @@ class Sink:
             files.append(write_file(table, Record(day), [batch]))
         self._append(table, files)
 
+    def commit_without_bounds(self, *events: Event) -> None:
+        """As Java's writer does for columns beyond the first hundred of a table."""
+        table = self._lake.load()
+        rows = self._on_kafka(events, self._next)
+        self._next += len(events)
+        batch = pa.RecordBatch.from_pylist(rows, schema_to_pyarrow(table.schema()))
+        file = write_file(table, Record((rows[0]["ts_ms"] - _EPOCH).days), [batch])
+        bare = DataFile.from_args(
+            content=file.content,
+            file_path=file.file_path,
+            file_format=file.file_format,
+            partition=file.partition,
+            record_count=file.record_count,
+            file_size_in_bytes=file.file_size_in_bytes,
+            spec_id=file.spec_id,
+        )
+        self._append(table, [bare])
+
     def commit_avro(self, *events: Event) -> None:
         """The same as ``commit`` with an Avro file."""
         table = self._lake.load()

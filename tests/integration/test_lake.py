@@ -229,6 +229,34 @@ async def test_the_copy_has_come_as_far_as_its_cluster_says(lake: Lake, sink: Si
     assert not await replica(lake, cluster=RENEWED).reached({PLACE: 0})
 
 
+async def test_files_without_bounds_are_read_too(lake: Lake, sink: Sink) -> None:
+    """So the sink wrote ids and offsets when the table had more than a hundred columns."""
+    sink.commit_without_bounds(created(1), created(2))
+    sink.commit_without_bounds(deleted(1))
+
+    assert await whole(lake) == ReplicaChunk({2: digest(2)})
+    assert await replica(lake).bounds() == (1, 2)
+    assert await replica(lake).reached({PLACE: 2})
+    assert not await replica(lake).reached({PLACE: 3})
+
+
+async def test_a_table_of_an_earlier_version_gets_the_properties_that_keep_bounds(
+    lake: Lake, log: IcebergChangeLog
+) -> None:
+    await log.ensure_table()
+    modes = {name for name in lake.load().properties if ".metrics." in name}
+    with lake.load().transaction() as change:
+        change.remove_properties(*modes)
+        change.set_properties({"write.metadata.metrics.column.after.id": "counts"})
+
+    assert not await log.ensure_table()
+
+    kept = lake.load().properties
+    assert modes <= kept.keys()
+    assert kept["write.metadata.metrics.column.after.id"] == "counts"
+    assert kept["write.metadata.metrics.default"] == "truncate(16)"
+
+
 async def test_a_table_of_avro_files_is_read_too(lake: Lake) -> None:
     log = IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC, file_format="avro")
     await log.ensure_table()

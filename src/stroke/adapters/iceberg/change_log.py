@@ -37,8 +37,8 @@ _PROPERTIES: Final = {
     "write.metadata.previous-versions-max": "50",
     # The sink and the maintenance commit at the same time.
     "commit.retry.num-retries": "10",
-    # Without a mode of its own Iceberg keeps bounds for the first hundred columns only, dropped ones
-    # included: those of the ids and offsets, by which files are found, would be lost with time.
+    # Without a mode of its own Iceberg keeps bounds for the first hundred columns only, dropped
+    # ones included: those of ids and offsets, by which files are found, would be lost with time.
     "write.metadata.metrics.default": "truncate(16)",
     **dict.fromkeys(
         (
@@ -100,10 +100,13 @@ class IcebergChangeLog(ChangeLog):
         """Give a table of an earlier version the properties that it lacks; keep what it has."""
         lacking = {name: kept for name, kept in _LATER.items() if name not in table.properties}
         if lacking:
-            with unavailable(self._lake.identifier), suppress(CommitFailedException):
-                # Where the sink commits at this moment the next `connectors apply` sets them.
-                with table.transaction() as change:
-                    change.set_properties(lacking)
+            # Where the sink commits at this moment the next `connectors apply` sets them.
+            with (
+                unavailable(self._lake.identifier),
+                suppress(CommitFailedException),
+                table.transaction() as change,
+            ):
+                change.set_properties(lacking)
 
     def _lineage(self) -> Lineage | None:
         table = self._lake.find()

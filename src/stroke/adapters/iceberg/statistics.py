@@ -7,7 +7,6 @@ otherwise (see ``change_log``). For files from before that, Parquet's own footer
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from typing import IO, Any, Final, cast
 
 import pyarrow as pa
@@ -22,6 +21,8 @@ from pyiceberg.types import PrimitiveType
 
 # Iceberg cuts the bounds of texts to so many characters.
 _BOUND_CHARACTERS: Final = 16
+# What footers told, by path and column: files do not change, and are asked for at every commit.
+_FOOTERS: Final[dict[tuple[str, str], list[Any]]] = {}
 
 
 def data_files(table: Table) -> Iterator[DataFile]:
@@ -103,31 +104,34 @@ def _bounds(table: Table, file: DataFile, column: str) -> list[Any]:
         return found
     if (file.null_value_counts or {}).get(field.field_id) == file.record_count:
         return []
-    return list(_in_footer(table.io, file.file_path, column))
+    return _in_footer(table.io, file.file_path, column)
 
 
-# A file does not change; the sizes of a footer's answers are those of two ids.
-@lru_cache(maxsize=65_536)
-def _in_footer(io: FileIO, path: str, column: str) -> tuple[Any, ...]:
-    """Return the lowest and the highest value of a Parquet file's column, or nothing if it has none.
+def _in_footer(io: FileIO, path: str, column: str) -> list[Any]:
+    """Return the lowest and the highest value of a Parquet file's column; nothing if it has none.
 
     From the statistics of the row groups, or from the values where these are not there.
     """
-    with io.new_input(path).open() as stream:
-        reading = pq.ParquetFile(stream)
-        found: list[Any] = []
-        for number in range(reading.num_row_groups):
-            group = reading.metadata.row_group(number)
-            for place in range(group.num_columns):
-                part = group.column(place)
-                if part.path_in_schema != column:
-                    continue
-                told = part.statistics
-                if told is not None and told.has_min_max:
-                    found += [told.min, told.max]
-                elif told is None or told.null_count != group.num_rows:
-                    found += _values(reading.read_row_group(number, [column]), column)
-    return (min(found), max(found)) if found else ()
+    known = _FOOTERS.get((path, column))
+    if known is None:
+        with io.new_input(path).open() as stream:
+            known = _FOOTERS[path, column] = _read_footer(pq.ParquetFile(stream), column)
+    return known
+
+
+def _read_footer(reading: pq.ParquetFile, column: str) -> list[Any]:
+    found: list[Any] = []
+    for number in range(reading.num_row_groups):
+        group = reading.metadata.row_group(number)
+        for part in map(group.column, range(group.num_columns)):
+            if part.path_in_schema != column:
+                continue
+            told = part.statistics
+            if told is not None and told.has_min_max:
+                found += [told.min, told.max]
+            elif told is None or told.null_count != group.num_rows:
+                found += _values(reading.read_row_group(number, [column]), column)
+    return [min(found), max(found)] if found else []
 
 
 def _values(read: pa.Table, column: str) -> list[Any]:
