@@ -133,12 +133,33 @@ class SourceOfTruthContract:
 
         assert await truth.source.send_deletes([number, 11]) == [11]
 
+    async def test_to_send_deletions_spends_no_id(self, truth: TruthStage) -> None:
+        await truth.store(10)
+        before = await truth.source.next_id()
+
+        assert await truth.source.send_deletes([5, 11, 9_000]) == [5, 11, 9_000]
+
+        assert before == 11
+        assert await truth.source.next_id() == before
+
+    async def test_a_source_continues_above_the_id_that_it_is_given_and_above_its_own(
+        self, truth: TruthStage
+    ) -> None:
+        await truth.store(10)
+
+        await truth.source.continue_at(500)
+        assert await truth.source.next_id() == 500
+        await truth.source.continue_at(3)
+        assert await truth.source.next_id() == 11
+
     async def test_a_source_that_is_away_is_said_to_be(self, away: SourceOfTruth) -> None:
         calls = (
             away.bounds,
             lambda: away.boundary(1, 1),
             lambda: away.chunk(1, 2),
             away.uncompared,
+            away.next_id,
+            lambda: away.continue_at(1),
             away.position,
             lambda: away.includes("", ""),
             lambda: away.send_again([1]),

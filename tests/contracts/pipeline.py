@@ -364,6 +364,16 @@ class ChangeTopicContract:
         assert limit is not None
         assert limit >= 1_048_588
 
+    async def test_a_topic_whose_keys_are_no_ids_has_no_highest_id(
+        self, topics: ChangeTopic, topic: str, write: Write
+    ) -> None:
+        assert await topics.highest_id(topic) is None
+        await topics.ensure_topic(topic, {})
+        assert await topics.highest_id(topic) is None
+        write(topic, ["a", None])
+
+        assert await topics.highest_id(topic) is None
+
     async def test_a_broker_that_is_away_is_said_to_be(self, away: ChangeTopic) -> None:
         with pytest.raises(BrokerUnavailable):
             await away.limit("changes")
@@ -371,6 +381,8 @@ class ChangeTopicContract:
             await away.set_limit("changes", 1)
         with pytest.raises(BrokerUnavailable):
             await away.last_offsets("changes")
+        with pytest.raises(BrokerUnavailable):
+            await away.highest_id("changes")
         with pytest.raises(BrokerUnavailable):
             await away.ensure_topic("changes", {})
 

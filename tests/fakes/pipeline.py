@@ -242,7 +242,12 @@ class FakeTopics(Failing, ChangeTopic):
     def __init__(self) -> None:
         self.made: dict[str, dict[str, str]] = {}
         self.last: dict[TopicPartition, int] = {}
+        self.ids: dict[str, int] = {}
         self._ends: dict[str, int] = {}
+
+    async def highest_id(self, topic: str) -> int | None:
+        self.raise_if_failing()
+        return self.ids.get(topic)
 
     def write(self, topic: str, values: Sequence[str | None]) -> None:
         """Commit records at once; a marker follows them."""

@@ -47,6 +47,7 @@ class FakeSource(_Rows, SourceOfTruth):
         self.untold: set[int] = set()
         self.stuck: set[int] = set()
         self.unknown: dict[str, str] = {}
+        self.gives: int | None = max(self.rows, default=0) + 1
 
     async def uncompared(self) -> dict[str, str]:
         self.raise_if_failing()
@@ -67,6 +68,14 @@ class FakeSource(_Rows, SourceOfTruth):
     async def includes(self, position: str, wanted: str) -> bool:
         self.raise_if_failing()
         return int(position or 0) >= int(wanted or 0)
+
+    async def next_id(self) -> int | None:
+        self.raise_if_failing()
+        return None if self.gives is None else max(self.gives, max(self.rows, default=0) + 1)
+
+    async def continue_at(self, number: int) -> None:
+        self.raise_if_failing()
+        self.gives = max(number, max(self.rows, default=0) + 1)
 
     async def send_again(self, ids: Sequence[int]) -> None:
         self.raise_if_failing()

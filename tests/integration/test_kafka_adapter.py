@@ -64,7 +64,7 @@ async def dlq(topics: KafkaChangeTopic, topic: str) -> str:
 
 @pytest.fixture
 def topics(pipeline: PipelineStack) -> KafkaChangeTopic:
-    return KafkaChangeTopic(pipeline.bootstrap_servers)
+    return KafkaChangeTopic(pipeline.bootstrap_servers, pipeline.registry_url)
 
 
 @pytest.fixture
@@ -251,6 +251,13 @@ class TestKafkaTopicRecords(TopicRecordsContract):
 
 
 class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
+    async def test_the_keys_of_a_topic_tell_its_highest_id(
+        self, pipeline: PipelineStack, source: TopicPartition
+    ) -> None:
+        topics = KafkaChangeTopic(pipeline.bootstrap_servers, pipeline.registry_url)
+
+        assert await topics.highest_id(source.topic) == max(filter(None, PARKABLE.values()))
+
     @pytest.fixture
     def away(self, pipeline: PipelineStack) -> KafkaDeadLetterQueue:
         return KafkaDeadLetterQueue(f"127.0.0.1:{free_port()}", pipeline.registry_url, timeout=1)

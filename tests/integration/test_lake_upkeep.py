@@ -9,8 +9,10 @@ from functools import partial
 from typing import Any
 
 import pytest
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
 from pyiceberg.table import Table
 from pyiceberg.table.snapshots import Operation
+from sqlalchemy import update
 
 from builders.predictions import NOON
 from components.lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created, updated
@@ -19,7 +21,9 @@ from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog, lineage_of
 from stroke.adapters.iceberg.compaction import compact
 from stroke.adapters.iceberg.expiry import expire
-from stroke.adapters.iceberg.orphans import delete_orphans, find_orphans
+from stroke.adapters.iceberg.orphans import delete_orphans, examine_orphans, find_orphans
+from stroke.adapters.iceberg.roll_forward import find_rewind, is_behind, roll_forward
+from stroke.adapters.iceberg.statistics import data_files
 from stroke.adapters.iceberg.status import state_of
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import ReplicaUnavailable
@@ -376,3 +380,120 @@ async def test_a_file_that_is_young_is_no_orphan(lake: Lake, sink: Sink, s3: Obj
 
     assert find_orphans(lake, older_than=3 * DAY, now=in_years) == []
     assert len(find_orphans(lake, older_than=AT_ONCE, now=in_years)) == 1
+
+
+def pointer(lake: Lake) -> str:
+    return find_rewind(lake).location
+
+
+def restored(lake: Lake, location: str) -> None:
+    """Let the catalog name an older state, as a catalog from a backup does."""
+    assert isinstance(lake.catalog, SqlCatalog)
+    with lake.catalog.engine.begin() as connection:
+        connection.execute(update(IcebergTables).values(metadata_location=location))
+
+
+async def test_a_restored_catalog_is_rolled_forward_to_what_the_sink_committed_since(
+    lake: Lake, sink: Sink
+) -> None:
+    sink.commit(created(1))
+    backup = pointer(lake)
+    for number in (2, 3, 4):
+        sink.commit(created(number))
+    assert not is_behind(lake)
+    newest = pointer(lake)
+    restored(lake, backup)
+    assert offsets(lake) == [0]
+
+    found = find_rewind(lake)
+    assert (found.commits, found.has_diverged) == (3, False)
+    roll_forward(lake, found)
+
+    assert pointer(lake) == newest
+    assert sorted(offsets(lake)) == [0, 1, 2, 3]
+    sink.commit(created(5))
+    assert sorted(offsets(lake)) == [0, 1, 2, 3, 4]
+
+
+async def test_a_restored_catalog_whose_metadata_is_gone_is_rolled_forward_too(
+    lake: Lake, sink: Sink, s3: ObjectStore
+) -> None:
+    """Writers keep the newest 50 metadata files: those of an old backup are not there any more."""
+    sink.commit(created(1))
+    backup = pointer(lake)
+    sink.commit(created(2))
+    restored(lake, backup)
+    s3.files.delete_file(backup.removeprefix("s3://"))
+
+    roll_forward(lake, find_rewind(lake))
+
+    assert sorted(offsets(lake)) == [0, 1]
+
+
+async def test_a_catalog_that_was_changed_meanwhile_is_not_rolled_forward(
+    lake: Lake, sink: Sink
+) -> None:
+    sink.commit(created(1))
+    backup = pointer(lake)
+    sink.commit(created(2))
+    restored(lake, backup)
+    found = find_rewind(lake)
+    sink.commit(created(3))
+
+    with pytest.raises(ReplicaUnavailable, match="changed meanwhile"):
+        roll_forward(lake, found)
+
+
+async def test_nothing_that_a_newer_state_knows_is_an_orphan(lake: Lake, sink: Sink) -> None:
+    sink.commit(created(1))
+    backup = pointer(lake)
+    sink.commit(created(2))
+    sink.commit(created(3))
+    await a_second()
+    restored(lake, backup)
+
+    found = examine_orphans(lake, older_than=AT_ONCE, now=in_years)
+
+    assert found.files == []
+    assert found.catalog_is_behind
+    roll_forward(lake, find_rewind(lake))
+    assert sorted(offsets(lake)) == [0, 1, 2]
+
+
+async def test_events_that_only_an_orphan_holds_are_kept_for_ever(lake: Lake, sink: Sink) -> None:
+    """The sink went on from the restored state, until this was the newest."""
+    sink.commit(created(1))
+    backup = pointer(lake)
+    sink.commit(created(2))
+    await a_second()
+    restored(lake, backup)
+    for number in (3, 4, 5):
+        await a_second()
+        sink.commit(created(number))
+    assert sorted(offsets(lake)) == [0, 2, 3, 4]
+
+    found = examine_orphans(lake, older_than=AT_ONCE, now=in_years)
+
+    assert not found.catalog_is_behind
+    assert found.files == []
+    assert [one.path for one in found.kept if one.path.endswith(".parquet")]
+    assert any(one.path.endswith(".metadata.json") for one in found.kept)
+
+
+async def test_an_orphan_whose_events_the_table_holds_may_go(
+    lake: Lake, sink: Sink, s3: ObjectStore
+) -> None:
+    """A killed sink reads its records once more, and writes them into another file."""
+    some_days(sink)
+    table = lake.load()
+    [file, *_] = data_files(table)
+    path = file.file_path.removeprefix("s3://")
+    left = f"{path.rpartition('/')[0]}/00001-killed.parquet"
+    s3.files.copy_file(path, left)
+    await a_second()
+    sink.commit(created(50))
+
+    found = examine_orphans(lake, older_than=AT_ONCE, now=in_years)
+
+    assert [one.path for one in found.files] == [left]
+    assert found.kept == []

@@ -9,8 +9,10 @@ from stroke.application.pipeline.lake_upkeep import (
     Compaction,
     Expiry,
     LakeErasure,
+    LakeRewind,
     LakeState,
     Orphan,
+    Orphans,
 )
 from stroke.config import PipelineSettings
 from stroke.container.lake import lake_of
@@ -79,11 +81,25 @@ def erase_from_lake(
     )
 
 
-def lake_orphans(settings: PipelineSettings, *, older_than: timedelta) -> list[Orphan]:
+def lake_orphans(settings: PipelineSettings, *, older_than: timedelta) -> Orphans:
     """Return the files in the table's folder that no snapshot has."""
-    from stroke.adapters.iceberg.orphans import find_orphans  # noqa: PLC0415 -- start-up time
+    from stroke.adapters.iceberg.orphans import examine_orphans  # noqa: PLC0415 -- start-up time
 
-    return find_orphans(lake_of(settings.lake), older_than=older_than, now=_now)
+    return examine_orphans(lake_of(settings.lake), older_than=older_than, now=_now)
+
+
+def lake_rewind(settings: PipelineSettings) -> LakeRewind:
+    """Return whether the catalog is behind the table's folder. May raise ``InvalidSetting``."""
+    from stroke.adapters.iceberg.roll_forward import find_rewind  # noqa: PLC0415 -- start-up time
+
+    return find_rewind(lake_of(settings.lake))
+
+
+def roll_lake_forward(settings: PipelineSettings, rewind: LakeRewind) -> None:
+    """Let the catalog name the newest state that ``lake_rewind`` found."""
+    from stroke.adapters.iceberg.roll_forward import roll_forward  # noqa: PLC0415 -- start-up time
+
+    roll_forward(lake_of(settings.lake), rewind)
 
 
 def delete_lake_orphans(

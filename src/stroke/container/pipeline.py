@@ -29,6 +29,7 @@ from stroke.application.pipeline.connector_topics import own_topics
 from stroke.application.pipeline.connector_watch import ConnectorWatch, WatchPolicy
 from stroke.application.pipeline.connectors import ConnectorService, checked
 from stroke.application.pipeline.dead_letters import DeadLetterService
+from stroke.application.pipeline.next_id import NextIds
 from stroke.application.pipeline.verification import PipelineVerifier
 from stroke.config import PipelineSettings
 from stroke.container.lake import lake_of
@@ -155,6 +156,7 @@ class PipelineContainer(containers.DeclarativeContainer):
     change_topic = providers.Singleton(
         KafkaChangeTopic,
         settings.provided.kafka.bootstrap_servers,
+        settings.provided.kafka.registry_url,
         timeout=settings.provided.kafka.timeout_seconds,
         replication_factor=settings.provided.kafka.replication_factor,
     )
@@ -228,6 +230,14 @@ class PipelineContainer(containers.DeclarativeContainer):
         sleep=providers.Object(asyncio.sleep),
     )
     verifier = providers.Factory(PipelineVerifier, source, catching_up=catching_up)
+    next_ids = providers.Singleton(
+        NextIds,
+        source,
+        change_topic,
+        name=settings.provided.topic,
+        logs=providers.Dict({"the lake": lake_replica}),
+        copies=providers.Dict({"the SQL copy": sql_replica}),
+    )
     dead_letter_service = providers.Singleton(
         DeadLetterService,
         dead_letters,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from fastavro import reader as avro_reader
 from pyarrow.fs import FileSelector, FileType
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.table import Table
@@ -14,16 +18,27 @@ from pyiceberg.table.snapshots import ancestors_of
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.change_log import committing_cluster
-from stroke.application.pipeline.lake_upkeep import Orphan
+from stroke.adapters.iceberg.roll_forward import is_behind
+from stroke.adapters.iceberg.statistics import cluster_bound, data_files
+from stroke.application.pipeline.lake_upkeep import Orphan, Orphans, Place, lost_files
 from stroke.domain.errors import ReplicaUnavailable
 
 
 def find_orphans(lake: Lake, *, older_than: timedelta, now: Callable[[], datetime]) -> list[Orphan]:
+    """Return the orphans that may be deleted: see ``examine_orphans``."""
+    return examine_orphans(lake, older_than=older_than, now=now).files
+
+
+def examine_orphans(lake: Lake, *, older_than: timedelta, now: Callable[[], datetime]) -> Orphans:
     """Return the files that no snapshot has and that were written before the sink's last commit.
 
     Older by ``older_than``, that is, than now and than that commit: a file that the sink has
     written waits in Kafka for its commit, and while Connect is down that may be for long. Without
-    a commit of the sink there are none. Raises ``ReplicaUnavailable``.
+    a commit of the sink there are none.
+
+    Kept are files with events that the table lacks, and then the metadata, too: a catalog that was
+    restored does not know what was committed since its backup. Where the folder holds a newer
+    state than the catalog names, all are kept. Raises ``ReplicaUnavailable``.
     """
     with unavailable(lake.identifier):
         # Listed first: what is committed while the metadata is read was not listed as old.
@@ -31,13 +46,70 @@ def find_orphans(lake: Lake, *, older_than: timedelta, now: Callable[[], datetim
         table = lake.load()
         committed = _last_commit(table)
         if committed is None:
-            return []
+            return Orphans()
         before = min(now(), committed) - older_than
         old = [file for file in present if file.modified < before]
         if not old:
-            return []
+            return Orphans()
         known = {_place(path) for path in _known(table)}
-    return [file for file in old if file.path not in known]
+        found = [file for file in old if file.path not in known]
+        if found and is_behind(lake):
+            return Orphans(kept=found, catalog_is_behind=True)
+        return _sorted_out(table, found)
+
+
+def _sorted_out(table: Table, found: Sequence[Orphan]) -> Orphans:
+    events = {file.path: _places(table, file.path) for file in found if _holds_rows(file.path)}
+    lost = lost_files(events, _held(table, events))
+    folder = f"{_place(table.location())}/metadata/"
+    kept = [one for one in found if one.path in lost or (lost and one.path.startswith(folder))]
+    return Orphans([one for one in found if one not in kept], kept)
+
+
+def _holds_rows(path: str) -> bool:
+    return "/metadata/" not in path and path.endswith((".parquet", ".avro"))
+
+
+def _places(table: Table, path: str) -> dict[Place, set[int]]:
+    """Return where on Kafka a file's events stood; none of a file that a writer did not finish."""
+    scheme = PyArrowFileIO.parse_location(table.location())[0]
+    with table.io.new_input(f"{scheme}://{path}").open() as stream:
+        try:
+            rows = _avro_places(stream) if path.endswith(".avro") else _parquet_places(stream)
+        except (pa.ArrowInvalid, ValueError, KeyError, EOFError):
+            return {}
+    found: dict[Place, set[int]] = {}
+    for cluster, partition, offset in rows:
+        found.setdefault((cluster, partition), set()).add(offset)
+    return found
+
+
+def _parquet_places(stream: Any) -> list[tuple[str, int, int]]:
+    wanted = [f"_kafka_metadata.{name}" for name in ("cluster", "partition", "offset")]
+    read = pq.ParquetFile(stream).read(columns=wanted).column("_kafka_metadata").combine_chunks()
+    columns = (
+        pc.struct_field(read, name).to_pylist() for name in ("cluster", "partition", "offset")
+    )
+    return list(zip(*columns, strict=True))
+
+
+def _avro_places(stream: Any) -> list[tuple[str, int, int]]:
+    places = (event["_kafka_metadata"] for event in avro_reader(stream) if isinstance(event, dict))
+    return [(place["cluster"], place["partition"], place["offset"]) for place in places]
+
+
+def _held(
+    table: Table, orphans: Mapping[str, Mapping[Place, set[int]]]
+) -> Iterator[tuple[Place, set[int]]]:
+    """Yield where the events of those files of the table stood that may hold the orphans' ones."""
+    wanted = {place for places in orphans.values() for place in places}
+    if not wanted:
+        return
+    for file in data_files(table):
+        clusters = {cluster for cluster, _ in wanted}
+        told = cluster_bound(table, file)
+        if told is None or any(cluster.startswith(told) for cluster in clusters):
+            yield from _places(table, _place(file.file_path)).items()
 
 
 def delete_orphans(

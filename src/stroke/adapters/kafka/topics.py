@@ -28,6 +28,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from stroke.adapters.kafka.avro_keys import AvroKeys
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import ChangeTopic
 from stroke.domain.errors import BrokerUnavailable
@@ -44,13 +45,20 @@ SILENT.propagate = False
 class KafkaChangeTopic(ChangeTopic):
     """Reads and makes topics of the cluster at ``bootstrap_servers``.
 
-    No call takes much longer than ``timeout`` seconds.
+    The registry at ``registry_url`` tells how to read keys. No call takes much longer than
+    ``timeout`` seconds, but ``highest_id``, which reads a whole topic.
     """
 
     def __init__(
-        self, bootstrap_servers: str, *, timeout: float = 10.0, replication_factor: int = 1
+        self,
+        bootstrap_servers: str,
+        registry_url: str = "",
+        *,
+        timeout: float = 10.0,
+        replication_factor: int = 1,
     ) -> None:
         self._servers = bootstrap_servers
+        self._registry_url = registry_url
         self._timeout = timeout
         self._replication_factor = replication_factor
 
@@ -65,6 +73,24 @@ class KafkaChangeTopic(ChangeTopic):
 
     async def set_limit(self, topic: str, most: int) -> None:
         await asyncio.to_thread(self._set_limit, topic, most)
+
+    async def highest_id(self, topic: str) -> int | None:
+        return await asyncio.to_thread(self._highest_id, topic)
+
+    def _highest_id(self, topic: str) -> int | None:
+        keys = AvroKeys(self._registry_url, timeout=self._timeout)
+        highest: int | None = None
+        with broken_off(self._servers), committed_consumer(self._servers) as consumer:
+            for number in partitions(consumer, topic, self._timeout):
+                place = _Position(topic, number)
+                low, high = consumer.get_watermark_offsets(place, timeout=self._timeout)
+                if low == high:
+                    continue
+                for message in read(consumer, topic, number, start=low, timeout=self._timeout):
+                    found = keys.prediction_id(message.key())
+                    if found is not None:
+                        highest = found if highest is None else max(highest, found)
+        return highest
 
     def _last_offsets(self, topic: str) -> dict[TopicPartition, int]:
         with broken_off(self._servers), committed_consumer(self._servers) as consumer:

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +24,7 @@ from sqlalchemy import (
     table,
     text,
 )
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
@@ -45,12 +46,17 @@ _EXACT: Final[Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]]] 
     **dict.fromkeys((*GEOMETRIES, "vector"), func.hex),
 }
 _MASKED: Final = "***"
+_NEXT_ID: Final = text(
+    "SELECT auto_increment FROM information_schema.tables"
+    " WHERE table_schema = DATABASE() AND table_name = :table"
+)
 _DUPLICATE_ENTRY: Final = 1062
+_DENIED: Final = frozenset({1044, 1142})
 _DELETES_PER_TRANSACTION: Final = 200
 # TEXT holds 65,535 bytes; the rest of a signal has 200 or so.
 _CONDITION_BYTES: Final = 60_000
-# An id that is inserted is spent: MySQL goes on above it, whatever becomes of the row. So an id
-# far beyond those in use is not, and least of all the last that there is.
+# Where its counter cannot be set back, MySQL goes on above an id that was inserted. So an id far
+# beyond those in use is not, and least of all the last that there is.
 _REACH: Final = 1_000_000
 
 
@@ -165,13 +171,68 @@ class MySqlSource(SourceOfTruth):
         possible = [number for number in sorted(set(ids)) if 1 <= number <= highest]
         deleted: list[int] = []
         for start in range(0, len(possible), _DELETES_PER_TRANSACTION):
-            async with self._transaction() as connection:
+            async with (
+                self._transaction() as connection,
+                self._same_next_id(connection, possible[start : start + _DELETES_PER_TRANSACTION]),
+            ):
                 deleted += [
                     number
                     for number in possible[start : start + _DELETES_PER_TRANSACTION]
                     if await self._insert_and_delete(connection, number)
                 ]
         return deleted
+
+    @asynccontextmanager
+    async def _same_next_id(
+        self, connection: AsyncConnection, ids: Sequence[int]
+    ) -> AsyncIterator[None]:
+        """Let the ids be inserted in the block, without MySQL going on above them.
+
+        An id that is inserted counts as given. So nobody else inserts meanwhile, and the counter is
+        set back. An account without the right to lock tables spends the ids below.
+        """
+        before = await self._next_id(connection)
+        if before is None or max(ids) < before or not await self._lock(connection):
+            yield
+            return
+        try:
+            before = await self._next_id(connection)
+            yield
+            await connection.commit()
+            await self._continue_at(connection, before or 1)
+        finally:
+            await connection.exec_driver_sql("UNLOCK TABLES")
+
+    async def _lock(self, connection: AsyncConnection) -> bool:
+        try:
+            await connection.exec_driver_sql(f"LOCK TABLES {self._quoted(connection)} WRITE")
+        except DBAPIError as error:
+            if mysql_code(error) not in _DENIED:
+                raise
+            return False
+        return True
+
+    async def next_id(self) -> int | None:
+        async with self._transaction() as connection:
+            return await self._next_id(connection)
+
+    async def continue_at(self, number: int) -> None:
+        async with self._transaction() as connection:
+            await self._continue_at(connection, number)
+
+    async def _next_id(self, connection: AsyncConnection) -> int | None:
+        # What information_schema tells of it may be a day old, unless it is asked not to.
+        await connection.exec_driver_sql("SET SESSION information_schema_stats_expiry = 0")
+        found: int | None = await connection.scalar(_NEXT_ID, {"table": self._name})
+        return found
+
+    async def _continue_at(self, connection: AsyncConnection, number: int) -> None:
+        await connection.exec_driver_sql(
+            f"ALTER TABLE {self._quoted(connection)} AUTO_INCREMENT = {number:d}"
+        )
+
+    def _quoted(self, connection: AsyncConnection) -> str:
+        return connection.dialect.identifier_preparer.quote(self._name)
 
     async def _insert_and_delete(self, connection: AsyncConnection, number: int) -> bool:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from stroke.application.pipeline.consistency import Lineage
@@ -64,3 +66,103 @@ class Orphan:
     path: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Orphans:
+    """The orphans that may be deleted, and those that ``kept`` holds for the sake of their events.
+
+    Where the ``catalog_is_behind`` the newest state of the table in its folder, all are kept.
+    """
+
+    files: list[Orphan] = field(default_factory=list)
+    kept: list[Orphan] = field(default_factory=list)
+    catalog_is_behind: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """A state of an Iceberg table, as one of its metadata files tells it.
+
+    ``sequence`` counts commits of data, ``updated`` is in milliseconds since 1970, ``snapshots``
+    holds the sequence number of each snapshot by its id, and ``head`` the id of the current one.
+    """
+
+    location: str
+    table: str
+    sequence: int
+    updated: int
+    head: int | None
+    snapshots: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LakeRewind:
+    """The state that the catalog names, and the newest one if that is another.
+
+    ``commits`` counts those of data that the catalog does not know. Where ``has_diverged``, the
+    sink has written on from the older state, and each of the two has commits that the other lacks.
+    """
+
+    location: str
+    newest: TableState | None = None
+    commits: int = 0
+    has_diverged: bool = False
+
+
+def rewind_of(location: str, states: Mapping[str, TableState]) -> LakeRewind:
+    """Return whether one of ``states`` continues the state whose metadata is at ``location``.
+
+    ``states`` are by location. The catalog's own may be missing: writers delete old metadata.
+    """
+    named = states.get(location)
+    others = [state for state in states.values() if named is None or state.table == named.table]
+    if named is None and len({state.table for state in others}) > 1:
+        return LakeRewind(location)  # whose the folder is nobody can tell
+    newest = max(others, key=lambda state: (state.sequence, state.updated), default=None)
+    if newest is None or newest is named:
+        return LakeRewind(location)
+    if named is None:
+        return LakeRewind(location, newest, newest.sequence)
+    if (newest.sequence, newest.updated) == (named.sequence, named.updated):
+        return LakeRewind(location)
+    return LakeRewind(
+        location,
+        newest,
+        newest.sequence - named.sequence,
+        has_diverged=_has_diverged(named, newest),
+    )
+
+
+def _has_diverged(named: TableState, newest: TableState) -> bool:
+    """Return whether the newest state lacks the other's head, which is not for its age."""
+    if named.head is None or named.head in newest.snapshots:
+        return False
+    oldest = min(newest.snapshots.values(), default=0)
+    return named.snapshots.get(named.head, 0) >= oldest
+
+
+Place = tuple[str, int]
+"""A Kafka cluster's id, and the number of a partition."""
+
+
+def lost_files(
+    orphans: Mapping[str, Mapping[Place, AbstractSet[int]]],
+    held: Iterable[tuple[Place, Iterable[int]]],
+) -> set[str]:
+    """Return the orphans with events that the table lacks: they must not be deleted.
+
+    ``orphans`` holds the Kafka offsets of each file's events, ``held`` those of the table's.
+    """
+    lacking: dict[Place, set[int]] = {}
+    for places in orphans.values():
+        for place, offsets in places.items():
+            lacking.setdefault(place, set()).update(offsets)
+    for place, there in held:
+        if place in lacking:
+            lacking[place].difference_update(there)
+    return {
+        path
+        for path, places in orphans.items()
+        if any(lacking[place] & offsets for place, offsets in places.items())
+    }

@@ -126,6 +126,13 @@ class ChangeTopic(Protocol):
         """
 
     @abstractmethod
+    async def highest_id(self, topic: str) -> int | None:
+        """Return the highest id in the keys of all committed records, tombstones included.
+
+        None where no key holds an id. Reads the whole topic.
+        """
+
+    @abstractmethod
     async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
         """Create ``topic`` with one partition if it is not there; return whether it was made."""
 
@@ -215,6 +222,14 @@ class SourceOfTruth(Protocol):
         """Return whether the GTID set ``position`` holds all of ``wanted``."""
 
     @abstractmethod
+    async def next_id(self) -> int | None:
+        """Return the id that the next row gets, or None where rows bring their own."""
+
+    @abstractmethod
+    async def continue_at(self, number: int) -> None:
+        """Let the next row get this id, or the highest one and one more if that is above it."""
+
+    @abstractmethod
     async def send_again(self, ids: Sequence[int]) -> None:
         """Ask for an incremental snapshot of the rows with these ids that exist."""
 
@@ -223,7 +238,7 @@ class SourceOfTruth(Protocol):
         """Write the deletion of these ids to the binlog again; return the ids written, ascending.
 
         Two kinds of ids are skipped: that of a stored row, and one that no row can have had,
-        because it is below 1 or far above the highest.
+        because it is below 1 or far above the highest. What ``next_id`` returns stays as it was.
         """
 
 

@@ -20,7 +20,7 @@ from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
-    from stroke.application.pipeline.lake_upkeep import Compaction, LakeState, Orphan
+    from stroke.application.pipeline.lake_upkeep import Compaction, LakeState, Orphan, Orphans
     from stroke.config import LakeSettings, PipelineSettings
 
 app = typer.Typer(no_args_is_help=True, help="The Iceberg table of change events: its upkeep.")
@@ -197,6 +197,9 @@ def orphans(
 ) -> None:
     """List the files that killed writers left in the table's folder, or delete them with --yes.
 
+    A file with events that the table lacks is kept, and said: a catalog that was restored does
+    not know what was committed since (`stroke lake roll-forward`).
+
     The sink's newest files are in no snapshot yet: leave --older-than-hours well above the
     longest time that Connect was ever down.
 
@@ -213,12 +216,51 @@ def orphans(
     found = lake_orphans(settings, older_than=timedelta(hours=older_than_hours))
     if yes:
         with ends_on_sigterm(), _bar("deleting files") as advance:
-            delete_lake_orphans(settings, found, on_progress=advance)
+            delete_lake_orphans(settings, found.files, on_progress=advance)
     if as_json:
-        files = [{"path": f"s3://{each.path}", "bytes": each.size} for each in found]
-        typer.echo(json.dumps({"files": files, "deleted": yes}))
+        said: dict[str, object] = {"files": _as_json(found.files), "deleted": yes}
+        if found.kept:
+            said["kept"] = _as_json(found.kept)
+        typer.echo(json.dumps(said))
     else:
-        _print_orphans(found, deleted=yes)
+        _print_orphans(found.files, deleted=yes)
+    _print_kept(found)
+
+
+@app.command("roll-forward")
+def roll_forward(
+    *,
+    dry_run: DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Let a restored catalog name the newest state of the table that its folder holds.
+
+    A backup of MySQL holds the catalog as it was. Without this, the table lacks all that the sink
+    wrote since the backup. Stop the connectors first. The exit code is 1 if the catalog is behind
+    and --yes is missing, or if the sink has written on since: then the events of both states are
+    kept, and `stroke pipeline repair` sends the rows that differ.
+
+    \b
+    stroke lake roll-forward --dry-run
+    stroke lake roll-forward --yes
+    """  # noqa: D301
+    from stroke.container.lake_upkeep import lake_rewind, roll_lake_forward
+
+    settings = _settings()
+    found = lake_rewind(settings)
+    if found.newest is None:
+        typer.echo("the catalog names the newest state of the table")
+        return
+    typer.echo(f"the catalog is {found.commits:,} commits behind {found.newest.location}")
+    if found.has_diverged:
+        typer.echo("the sink has written on from the older state: neither holds all", err=True)
+        raise typer.Exit(1)
+    if dry_run:
+        return
+    if not yes:
+        typer.confirm("Let it name that state?", abort=True, err=True)
+    roll_lake_forward(settings, found)
+    typer.echo("the catalog names the newest state of the table now")
 
 
 def _ids(given: list[int], file: Path | None) -> set[int]:
@@ -308,6 +350,22 @@ def _print_orphans(found: list[Orphan], *, deleted: bool) -> None:
     said = "deleted" if deleted else "could be deleted (--yes)" if found else ""
     size = _bytes(sum(each.size for each in found))
     say(f"{len(found):,} orphans, {size} {said}".rstrip())
+
+
+def _as_json(files: list[Orphan]) -> list[dict[str, object]]:
+    return [{"path": f"s3://{each.path}", "bytes": each.size} for each in files]
+
+
+def _print_kept(found: Orphans) -> None:
+    if not found.kept:
+        return
+    why = (
+        "the table's folder holds a newer state than the catalog names: "
+        "`stroke lake roll-forward --dry-run`"
+        if found.catalog_is_behind
+        else "they hold events that the table lacks, or are metadata that may name them"
+    )
+    typer.echo(f"{len(found.kept):,} files are kept, because {why}", err=True)
 
 
 def _bytes(count: int) -> str:

@@ -22,6 +22,7 @@ from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
+    from stroke.application.pipeline.next_id import NextId
     from stroke.application.pipeline.ports import Replica
     from stroke.application.pipeline.verification import PipelineVerifier, Repair
     from stroke.config import PipelineSettings
@@ -158,6 +159,47 @@ def repair(
         _end(run(work))
 
 
+@app.command("next-id")
+def next_id(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say it; change nothing.")] = False,
+    yes: Yes = False,
+    without_topic: Annotated[
+        bool, typer.Option("--without-topic", help="Do not ask Kafka: its volume is lost.")
+    ] = False,
+) -> None:
+    """Let MySQL give only ids that no copy has seen. Run it after a restore, before the API.
+
+    Asks MySQL, the SQL copy, the lake and the keys on Kafka for their highest id, and sets
+    AUTO_INCREMENT above all of them if it is below. An id that only the SQL copy has, a million
+    above all others, does not count: somebody wrote it by hand. The exit code is 1 if MySQL would
+    give ids anew and --yes is missing.
+
+    \b
+    stroke pipeline next-id --dry-run
+    stroke pipeline next-id --yes
+    """  # noqa: D301
+
+    async def work(parts: PipelineContainer, _: PipelineSettings) -> bool:
+        ids = parts.next_ids()
+        try:
+            found = await ids.look(with_topic=not without_topic)
+            _print_next_id(found)
+            if dry_run or found.is_safe:
+                return found.is_safe or dry_run
+            if not yes:
+                typer.confirm(f"Let MySQL continue at {found.wanted}?", abort=True, err=True)
+            done = await ids.settle(found)
+            typer.echo(f"MySQL continues at {done.gives:,}")
+            return done.is_safe
+        finally:
+            await parts.sql_replica().close()
+            await parts.source_engine().dispose()
+
+    if not run(work):
+        raise typer.Exit(1)
+
+
 @app.command("sink-schema")
 def sink_schema(
     *,
@@ -232,6 +274,15 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with progress() as display:
         bar = display.add_task(f"{what}: waiting for the copies", total=None)
         yield lambda done, total: display.update(bar, description=what, completed=done, total=total)
+
+
+def _print_next_id(found: NextId) -> None:
+    for place, seen in found.seen.items():
+        said = "no ids" if seen is None else f"ids up to {seen:,}"
+        far = " (does not count: far above all others)" if place in found.unbelieved else ""
+        typer.echo(f"{place} has {said}{far}", err=True)
+    then = "which is safe" if found.is_safe else f"which is too low: it must be {found.wanted:,}"
+    typer.echo(f"MySQL would give {found.gives:,} next, {then}")
 
 
 def _name_uncompared(columns: Mapping[str, str], named: set[str]) -> None:
