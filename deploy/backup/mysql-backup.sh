@@ -22,7 +22,8 @@ Settings come from the environment, else from FILE (deploy/.env, on a configured
 STROKE_BACKUP_TARGET     as --target (default: s3://$S3_BUCKET/backups/mysql)
 STROKE_BACKUP_CONTAINER  as --container (default: the service mysql of the compose project)
 STROKE_BACKUP_DATABASES  which databases (default: $MYSQL_DATABASE and iceberg_catalog)
-STROKE_BACKUP_ENDPOINT   of an S3 other than AWS's, as this host reaches it (STROKE_LAKE_ENDPOINT)
+STROKE_BACKUP_ENDPOINT   of an S3 other than AWS's, as this host reaches it (STROKE_LAKE_ENDPOINT; where that
+                         is a container of the stack, the port that it publishes)
 STROKE_BACKUP_SSE        AES256 (default) or aws:kms; STROKE_BACKUP_KMS_KEY names the key
 STROKE_BACKUP_KEEP_DAYS  older backups are removed (30), but never ...
 STROKE_BACKUP_KEEP_LEAST ... the newest ones (7)
@@ -118,14 +119,21 @@ metrics() { # BYTES
   mv "$file.partial" "$file"
 }
 
+umask 077
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# What a backup needs of others is asked for first: a dry run that is content must be right.
+for database in "${databases[@]}"; do
+  found=$(in_mysql mysql -NBe "SELECT COUNT(*) FROM information_schema.schemata WHERE schema_name = '$database'") ||
+    fail "MySQL in $container does not answer"
+  [[ $found == 1 ]] || fail "MySQL in $container has no database $database (STROKE_BACKUP_DATABASES)"
+done
+store_names > /dev/null
 if [[ -n $dry_run ]]; then
   echo "would dump ${databases[*]} of $container to $target and remove what is older than" \
     "$keep_days days, except the newest $keep_least"
   exit 0
 fi
-umask 077
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 made_at=$(date -u +%Y-%m-%dT%H:%M:%SZ)
 name=stroke-mysql-$(date -u -d "$made_at" +%Y%m%dT%H%M%SZ)
 dump 2> "$work/said" | gzip > "$work/$name.sql.gz" || {

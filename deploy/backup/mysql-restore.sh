@@ -24,6 +24,9 @@ the same server they are changes like any other: they flow to the sinks, which t
   --yes                  do not ask
   --dry-run              fetch and check, restore nothing
 
+At the end the copies are asked: the lake's catalog is rolled forward to the newest state of its table, and
+MySQL continues above every id that any copy has seen (stroke lake roll-forward, stroke pipeline next-id).
+
 Stop the service and the connectors first: deploy/stack.sh stop api connectors connect verify
 HELP
 }
@@ -32,6 +35,8 @@ here=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 # shellcheck source=deploy/backup/store.sh
 . "$here/store.sh"
 me=mysql-restore.sh
+# So many ids are left out where a copy cannot be asked which ids it has seen.
+margin=1000000
 name='' dry_run='' replace='' yes='' list=''
 while (($#)); do
   case $1 in
@@ -92,7 +97,10 @@ server=$(which_server)
 read -ra names <<< "$(of databases)"
 for database in "${names[@]}"; do
   if [[ $(tables_in "$database") != 0 && -z $replace ]]; then
-    fail "$database has tables already: --replace drops it first (stop what writes to it)"
+    if [[ -z $dry_run ]]; then
+      fail "$database has tables already: --replace drops it first (stop what writes to it)"
+    fi
+    echo "mysql-restore.sh: $database has tables already: the restore will need --replace" >&2
   fi
 done
 
@@ -111,11 +119,40 @@ if [[ -z $yes ]]; then
   read -rp "Restore? (yes/no) " answer || fail "nobody answers: --yes"
   [[ $answer == yes ]] || fail "nothing was done"
 fi
+# The id that MySQL gives next. A backup knows an older one: an id that copies know as another
+# patient's must not be given once more.
+given=${names[0]}
+next_id() {
+  asked "SET SESSION information_schema_stats_expiry = 0; SELECT COALESCE(MAX(auto_increment), 0)
+    FROM information_schema.tables WHERE table_schema = '$given' AND table_name = 'predictions'"
+}
+silent=
+if [[ $server == NEW ]]; then silent="SET SESSION sql_log_bin = 0; "; fi
+continue_at() { # ID; does nothing where MySQL is above it, or has no such table
+  local now
+  now=$(next_id)
+  if ((now > 0 && now < $1)); then
+    asked "${silent}ALTER TABLE \`$given\`.predictions AUTO_INCREMENT = $1"
+  fi
+}
+
+# A command of the pipeline, with what the stopped container of its connectors was given.
+stroke() {
+  local connectors network
+  connectors=$(container_of connectors --all)
+  [[ -n $connectors ]] || return 1
+  docker inspect -f '{{range .Config.Env}}{{println .}}{{end}}' "$connectors" |
+    grep -v '^$' > "$work/environment"
+  network=$(docker inspect -f '{{range $name, $_ := .NetworkSettings.Networks}}{{println $name}}{{end}}' \
+    "$connectors" | head -1)
+  timeout 600 docker run --rm --network "$network" --env-file "$work/environment" --tmpfs /tmp \
+    --volumes-from "$connectors:ro" "$(docker inspect -f '{{.Image}}' "$connectors")" "$@"
+}
+
+before=$(next_id)
 if [[ -n $replace ]]; then
   for database in "${names[@]}"; do
     # As the rows: a new server's binlog does not tell of what it is made from.
-    silent=
-    if [[ $server == NEW ]]; then silent="SET SESSION sql_log_bin = 0; "; fi
     asked "${silent}DROP DATABASE IF EXISTS \`$database\`"
   done
 fi
@@ -123,4 +160,22 @@ zcat "$dump" | "${filter[@]}" | in_mysql mysql --binary-mode 2> "$work/said" || 
   tail -3 "$work/said" >&2
   fail "the restore stopped half-way (above): mend the cause, then again with --replace"
 }
-echo "mysql-restore.sh: restored $name; stroke pipeline verify compares it with the sinks"
+continue_at "$before"
+if [[ -z $(container_of connectors --all) ]]; then
+  echo "mysql-restore.sh: restored $name; no container of the stack's connectors is here, so that no copy was asked." \
+    "Where there are copies: stroke lake roll-forward --yes, stroke pipeline next-id --yes, and then start the API" >&2
+  exit 0
+fi
+# What the sink wrote since the backup belongs to the lake, although the restored catalog does not
+# know it; and every copy is asked for the ids that it has seen.
+safe=yes
+stroke lake roll-forward --yes || safe=
+stroke pipeline next-id --yes || safe=
+if [[ -z $safe ]]; then
+  continue_at $(($(next_id) + margin))
+  echo "mysql-restore.sh: restored $name, but not every copy could be asked (above). MySQL gives ids a margin of $margin" \
+    "higher. Before you start the connectors: stroke lake roll-forward --yes, stroke pipeline next-id --yes" >&2
+  exit 0
+fi
+echo "mysql-restore.sh: restored $name; stroke pipeline verify compares it with the copies, and" \
+  "stroke pipeline bring-back --dry-run lists the rows that only they have"

@@ -44,9 +44,34 @@ choose_target() {
   esac
 }
 
+# The project of the stack whose containers these scripts look for.
+project() { setting COMPOSE_PROJECT_NAME stroke; }
+
+container_of() { # SERVICE [OPTION]; prints nothing where there is none
+  docker ps "${@:2}" -q --filter "label=com.docker.compose.service=$1" \
+    --filter "label=com.docker.compose.project=$(project)" | head -1
+}
+
+# The S3 as this host reaches it. STROKE_LAKE_ENDPOINT may name a container of the stack, which only
+# containers find: this host reaches the port that it publishes.
+endpoint_here() {
+  local named published inside
+  named=$(setting STROKE_BACKUP_ENDPOINT '')
+  if [[ -n $named ]]; then echo "$named"; return; fi
+  named=$(setting STROKE_LAKE_ENDPOINT '')
+  if [[ $named =~ ^(https?)://([A-Za-z0-9_-]+):([0-9]+)/?$ ]]; then
+    inside=$(container_of "${BASH_REMATCH[2]}" 2> /dev/null || true)
+    if [[ -n $inside ]]; then
+      published=$(docker port "$inside" "${BASH_REMATCH[3]}/tcp" 2> /dev/null | head -1 || true)
+      if [[ -n $published ]]; then named=${BASH_REMATCH[1]}://${published/0.0.0.0/127.0.0.1}; fi
+    fi
+  fi
+  echo "$named"
+}
+
 aws_() {
   local options=() endpoint name value
-  endpoint=$(setting STROKE_BACKUP_ENDPOINT "$(setting STROKE_LAKE_ENDPOINT '')")
+  endpoint=$(endpoint_here)
   if [[ -n $endpoint ]]; then options+=(--endpoint-url "$endpoint"); fi
   (
     for name in AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY; do # without them: the instance's role
@@ -118,8 +143,7 @@ mysql_container() {
   local named found
   named=$(setting STROKE_BACKUP_CONTAINER '')
   if [[ -z $named ]]; then
-    found=$(docker ps -q --filter "label=com.docker.compose.service=mysql" \
-      --filter "label=com.docker.compose.project=$(setting COMPOSE_PROJECT_NAME stroke)")
+    found=$(container_of mysql)
     [[ -n $found ]] || fail "the stack's MySQL does not run: start it, or name a container (--container)"
     named=$found
   fi

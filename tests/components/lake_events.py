@@ -131,7 +131,7 @@ class Sink:
             partition=file.partition,
             record_count=file.record_count,
             file_size_in_bytes=file.file_size_in_bytes,
-            spec_id=file.spec_id,
+            spec_id=table.spec().spec_id,
         )
         self._append(table, [bare])
 
