@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from stroke.application.pipeline.consistency import Lineage, ReplicaChunk, row_digest
+from stroke.application.pipeline.consistency import Lineage, ReplicaChunk, Row, row_digest
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import ChangeLog, Replica, SourceOfTruth
 from stroke.domain.errors import ReplicaUnavailable, StoreUnavailable
@@ -23,9 +23,14 @@ DOCUMENT: Final = '{"b": 1.0, "a": [1]}'
 NAME: Final = "Ünïcödé 山田 😀 O'Brien % \\ "
 
 
+def stored_row(number: int, name: str = NAME) -> Row:
+    """Return a row of these suites as copies tell it."""
+    return {"id": number, "name": name, "prediction_data": '{"a":[1],"b":1}'}
+
+
 def digest(number: int, name: str = NAME) -> bytes:
     """Return the digest of a row of these suites."""
-    return row_digest({"id": number, "name": name, "prediction_data": '{"a":[1],"b":1}'})
+    return row_digest(stored_row(number, name))
 
 
 class TruthStage(ABC):
@@ -152,6 +157,21 @@ class SourceOfTruthContract:
         await truth.source.continue_at(3)
         assert await truth.source.next_id() == 11
 
+    async def test_rows_that_a_copy_has_come_back_and_stored_ones_stay_as_they_are(
+        self, truth: TruthStage
+    ) -> None:
+        await truth.store(1)
+        rows = {number: stored_row(number, "from a copy") for number in (3, 1, 2)}
+
+        assert await truth.source.bring_back(rows) == [2, 3]
+        assert await truth.source.bring_back({}) == []
+
+        assert await truth.digests() == {
+            1: digest(1),
+            2: digest(2, "from a copy"),
+            3: digest(3, "from a copy"),
+        }
+
     async def test_a_source_that_is_away_is_said_to_be(self, away: SourceOfTruth) -> None:
         calls = (
             away.bounds,
@@ -159,6 +179,7 @@ class SourceOfTruthContract:
             lambda: away.chunk(1, 2),
             away.uncompared,
             away.next_id,
+            lambda: away.bring_back({1: stored_row(1)}),
             lambda: away.continue_at(1),
             away.position,
             lambda: away.includes("", ""),
@@ -228,6 +249,17 @@ class ReplicaContract:
 
         assert await copied.digests() == {7: digest(7, "another")}
 
+    async def test_rows_are_read_as_their_digests_say(self, copied: CopyStage) -> None:
+        await copied.store(7)
+        await copied.store(8, "")
+        await copied.store(9)
+        await copied.erase(9)
+        await copied.replica.reached({})
+
+        assert await copied.replica.read_rows(8, 9) == {8: stored_row(8, "")}
+        assert await copied.replica.read_rows(7, 7) == {7: stored_row(7)}
+        assert await copied.replica.read_rows(10, 90) == {}
+
     async def test_rows_that_came_once_are_no_duplicates(self, copied: CopyStage) -> None:
         await copied.store(7)
         await copied.store(7, "another")
@@ -258,6 +290,8 @@ class ReplicaContract:
             await away.bounds()
         with pytest.raises(ReplicaUnavailable):
             await away.chunk(1, 2)
+        with pytest.raises(ReplicaUnavailable):
+            await away.read_rows(1, 2)
 
 
 class LogStage(ABC):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from fakes.failing import Failing
-from stroke.application.pipeline.consistency import ReplicaChunk, SourceChunk
+from stroke.application.pipeline.consistency import ReplicaChunk, Row, SourceChunk, row_digest
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import Replica, SourceOfTruth
 
@@ -77,6 +77,12 @@ class FakeSource(_Rows, SourceOfTruth):
         self.raise_if_failing()
         self.gives = max(number, max(self.rows, default=0) + 1)
 
+    async def bring_back(self, rows: Mapping[int, Row]) -> list[int]:
+        self.raise_if_failing()
+        new = sorted(rows.keys() - self.rows.keys())
+        self.rows |= {number: row_digest({"id": number, **rows[number]}) for number in new}
+        return new
+
     async def send_again(self, ids: Sequence[int]) -> None:
         self.raise_if_failing()
         self.sent.append(list(ids))
@@ -113,12 +119,17 @@ class FakeReplica(_Rows, Replica):
         self.name = name
         self.twice = twice
         self.at = 10**9
+        self.whole: dict[int, Row] = {}
 
     async def chunk(self, first: int, last: int) -> ReplicaChunk:
         found = self.digests(first, last)
         if self._seen is not None:
             found = {n: row for n, row in self._seen.items() if first <= n <= last}
         return ReplicaChunk(found, sum(first <= number <= last for number in self.twice))
+
+    async def read_rows(self, first: int, last: int) -> dict[int, Row]:
+        present = (await self.chunk(first, last)).digests
+        return {number: self.whole[number] for number in present}
 
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
         self.raise_if_failing()

@@ -13,6 +13,7 @@ from contracts.copies import (
     SourceOfTruthContract,
     TruthStage,
     digest,
+    stored_row,
 )
 from fakes.pipeline import FakeLake
 from fakes.verification import PARTITION, FakeReplica, FakeSource
@@ -50,6 +51,7 @@ class FakeCopy(CopyStage):
 
     async def store(self, number: int, name: str = NAME) -> None:
         self.replica.rows[number] = digest(number, name)
+        self.replica.whole[number] = stored_row(number, name)
         self.replica.at += 1
 
     async def erase(self, number: int) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from pyiceberg.expressions import BooleanExpression
 from pyiceberg.expressions.parser import parse
@@ -18,13 +17,14 @@ from stroke.adapters.iceberg.change_log import Lineages
 from stroke.adapters.iceberg.file_index import FileIndex
 from stroke.adapters.iceberg.parquet_events import PROJECTION, parquet_events
 from stroke.adapters.iceberg.statistics import avro_events, is_avro
-from stroke.application.pipeline.consistency import ReplicaChunk, table_row_digest
+from stroke.application.pipeline.consistency import ReplicaChunk, Row, table_row, table_row_digest
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import Replica
 
 _DELETED: Final = "d"
 
 Event = Mapping[str, Any]
+_T = TypeVar("_T")
 
 
 class IcebergReplica(Replica):
@@ -61,6 +61,10 @@ class IcebergReplica(Replica):
         kinds = await self._columns()
         return await asyncio.to_thread(self._chunk, first, last, kinds)
 
+    async def read_rows(self, first: int, last: int) -> dict[int, Row]:
+        kinds = await self._columns()
+        return await asyncio.to_thread(self._rows, first, last, kinds)
+
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
         cluster = await self._cluster_id()
         return await asyncio.to_thread(self._reached, cluster, offsets)
@@ -79,12 +83,21 @@ class IcebergReplica(Replica):
         )
 
     def _chunk(self, first: int, last: int, kinds: Mapping[str, str]) -> ReplicaChunk:
+        latest = self._latest(first, last, lambda row: table_row_digest(row, kinds))
+        return ReplicaChunk(latest.rows(), duplicates=latest.duplicates)
+
+    def _rows(self, first: int, last: int, kinds: Mapping[str, str]) -> dict[int, Row]:
+        return self._latest(first, last, lambda row: table_row(row, kinds)).rows()
+
+    def _latest(
+        self, first: int, last: int, make: Callable[[Iterable[tuple[str, Any]]], _T]
+    ) -> _Latest[_T]:
         table = self._table or self._refresh()
-        latest = _Latest()
+        latest = _Latest(make)
         with unavailable(self._lake.identifier):
             for event in _events(table, self._files.about(first, last), first, last):
-                latest.add(event, kinds)
-        return ReplicaChunk(latest.digests(), duplicates=latest.duplicates)
+                latest.add(event)
+        return latest
 
     def _refresh(self) -> Table:
         self._table = self._lake.load()
@@ -93,20 +106,21 @@ class IcebergReplica(Replica):
         return self._table
 
 
-class _Latest:
-    """The latest event of each id, as digests rather than rows.
+class _Latest(Generic[_T]):
+    """The latest event of each id, as what ``make`` makes of its row: a digest, most often.
 
     Which cluster came first is known only when all events were seen, so that each cluster's last
     word is kept.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, make: Callable[[Iterable[tuple[str, Any]]], _T]) -> None:
         self.duplicates = 0
+        self._make = make
         self._places: set[tuple[str | None, str, int, int]] = set()
         self._begun: dict[str | None, int] = {}
-        self._last: dict[tuple[int, str | None], _Word] = {}
+        self._last: dict[tuple[int, str | None], tuple[int, _T | None]] = {}
 
-    def add(self, event: Event, kinds: Mapping[str, str]) -> None:
+    def add(self, event: Event) -> None:
         place = event["_kafka_metadata"]
         cluster, offset = place["cluster"], place["offset"]
         where = (cluster, place["topic"], place["partition"], offset)
@@ -117,26 +131,18 @@ class _Latest:
         self._begun[cluster] = min(event["ts_us"], self._begun.get(cluster, event["ts_us"]))
         key = _id(event), cluster
         latest = self._last.get(key)
-        if latest is None or offset > latest.offset:
-            row = (
-                None if event["op"] == _DELETED else table_row_digest(event["after"].items(), kinds)
-            )
-            self._last[key] = _Word(offset, row)
+        if latest is None or offset > latest[0]:
+            row = None if event["op"] == _DELETED else self._make(event["after"].items())
+            self._last[key] = offset, row
 
-    def digests(self) -> dict[int, bytes]:
-        """Return the digest of each id's row, without those that are deleted."""
-        latest: dict[int, bytes | None] = {}
-        for (number, _), word in sorted(
+    def rows(self) -> dict[int, _T]:
+        """Return what was made of each id's row, without those that are deleted."""
+        latest: dict[int, _T | None] = {}
+        for (number, _), (_, row) in sorted(
             self._last.items(), key=lambda latest: self._begun[latest[0][1]]
         ):
-            latest[number] = word.row
+            latest[number] = row
         return {number: row for number, row in latest.items() if row is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    offset: int
-    row: bytes | None
 
 
 def _id(event: Event) -> int:

@@ -29,10 +29,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import mysql_code
-from stroke.application.pipeline.column_values import GEOMETRIES, is_compared, type_word
-from stroke.application.pipeline.consistency import SourceChunk, runs, table_row_digest
+from stroke.application.pipeline.column_values import (
+    GEOMETRIES,
+    is_compared,
+    stored_value,
+    type_word,
+)
+from stroke.application.pipeline.consistency import Row, SourceChunk, runs, table_row_digest
 from stroke.application.pipeline.ports import SourceOfTruth
-from stroke.domain.errors import StoreUnavailable
+from stroke.domain.errors import InvalidData, StoreUnavailable
 
 _SIGNALS: Final = table("debezium_signal", column("id"), column("type"), column("data"))
 _COLUMNS: Final = text(
@@ -148,6 +153,36 @@ class MySqlSource(SourceOfTruth):
     async def includes(self, position: str, wanted: str) -> bool:
         async with self._transaction() as connection:
             return bool(await connection.scalar(select(func.gtid_subset(wanted, position))))
+
+    async def bring_back(self, rows: Mapping[int, Row]) -> list[int]:
+        async with self._transaction() as connection:
+            kinds = await self._all_columns(connection)
+            return [
+                number
+                for number in sorted(rows)
+                if await self._insert(connection, {"id": number, **rows[number]}, kinds)
+            ]
+
+    async def _insert(
+        self, connection: AsyncConnection, row: Row, kinds: Mapping[str, str]
+    ) -> bool:
+        known = {name: value for name, value in row.items() if name in kinds}
+        into = table(self._name, *(column(name) for name in known))
+        values = {name: stored_value(value, kinds[name]) for name, value in known.items()}
+        try:
+            await connection.execute(insert(into).values(values))
+        except IntegrityError as error:
+            if mysql_code(error) != _DUPLICATE_ENTRY:
+                raise
+            return False
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            raise InvalidData(
+                f"MySQL refuses the row with id {row['id']} (error {mysql_code(error)}): "
+                "nothing was brought back"
+            ) from error
+        return True
 
     async def send_again(self, ids: Sequence[int]) -> None:
         """Insert as many signals as the ids need; Debezium works them off in their order."""

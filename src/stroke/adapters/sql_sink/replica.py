@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Select, column, func, literal_column, select, table
 
 from stroke.adapters.sql_sink.database import SinkDatabase
-from stroke.application.pipeline.consistency import ReplicaChunk, table_row_digest
+from stroke.application.pipeline.consistency import ReplicaChunk, Row, table_row, table_row_digest
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import Replica
+
+_T = TypeVar("_T")
 
 
 class SqlReplica(Replica):
@@ -51,18 +53,22 @@ class SqlReplica(Replica):
 
     async def chunk(self, first: int, last: int) -> ReplicaChunk:
         """Return the digests; rows cannot be there twice, the id being the primary key."""
+        return ReplicaChunk(await self._read(first, last, table_row_digest))
+
+    async def read_rows(self, first: int, last: int) -> dict[int, Row]:
+        return await self._read(first, last, table_row)
+
+    async def _read(self, first: int, last: int, make: Callable[..., _T]) -> dict[int, _T]:
         kinds = await self._columns()
         wanted = self._table.c.id.between(first, last)
         query: Select[Any] = select(literal_column("*")).select_from(self._table).where(wanted)
 
-        def read(connection: Connection) -> dict[int, bytes]:
+        def read(connection: Connection) -> dict[int, _T]:
             result = connection.execute(query)
             names = list(result.keys())
-            return {
-                int(row.id): table_row_digest(zip(names, row, strict=True), kinds) for row in result
-            }
+            return {int(row.id): make(zip(names, row, strict=True), kinds) for row in result}
 
-        return ReplicaChunk(await self._database.call(read))
+        return await self._database.call(read)
 
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
         committed = await self._committed()

@@ -77,6 +77,24 @@ def column_value(value: object, column_type: str) -> RowValue:
         return canonical_value(value)
 
 
+def stored_value(value: RowValue, column_type: str) -> object:
+    """Return what an INSERT into a column of ``column_type`` needs for ``column_value``'s result.
+
+    For MySQL, whose session has the time zone +00:00.
+    """
+    word = type_word(column_type)
+    if word in _MOMENTS and isinstance(value, int):
+        return (_EPOCH + value * _MICROSECOND).replace(tzinfo=None)
+    if word == "time" and isinstance(value, int):
+        seconds, micros = divmod(abs(value), 1_000_000)
+        minutes, second = divmod(seconds, 60)
+        sign = "-" if value < 0 else ""
+        return f"{sign}{minutes // 60:02}:{minutes % 60:02}:{second:02}.{micros:06}"
+    if word in _BYTES and isinstance(value, str):
+        return bytes.fromhex(value)
+    return value
+
+
 def is_compared(column_type: str) -> bool:
     """Return whether there is a rule for a type. Columns of other types are not compared."""
     return type_word(column_type) in COMPARED
@@ -220,6 +238,10 @@ _RULES: Final[dict[str, Callable[[object, str], RowValue]]] = {
     "binary": _binary,
     "vector": _vector,
     **dict.fromkeys(GEOMETRIES, _geometry),
+}
+_MOMENTS: Final = frozenset({"datetime", "timestamp"})
+_BYTES: Final = GEOMETRIES | {
+    *("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"),
 }
 COMPARED: Final = frozenset(
     {

@@ -13,6 +13,9 @@ from typing import Final
 from stroke.application.pipeline.column_values import RowValue, column_value
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 
+Row = Mapping[str, RowValue]
+"""A row's columns in the form in which they are compared, without those that are NULL."""
+
 LISTED: Final = 100_000
 """How many ids of a kind a ``Comparison`` lists."""
 
@@ -53,6 +56,12 @@ def table_row_digest(values: Iterable[tuple[str, object]], kinds: Mapping[str, s
     return row_digest(
         {name: _canonical(value, kinds[name]) for name, value in values if name in kinds}
     )
+
+
+def table_row(values: Iterable[tuple[str, object]], kinds: Mapping[str, str]) -> Row:
+    """Return what ``table_row_digest`` makes its digest of, without columns that are NULL."""
+    row = {name: _canonical(value, kinds[name]) for name, value in values if name in kinds}
+    return {name: value for name, value in row.items() if value is not None}
 
 
 def _canonical(value: object, kind: str) -> RowValue:

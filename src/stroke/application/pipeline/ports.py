@@ -12,6 +12,7 @@ from stroke.application.pipeline.consistency import (
     Lineage,
     NextRecord,
     ReplicaChunk,
+    Row,
     SourceChunk,
     TopicRecord,
 )
@@ -230,6 +231,14 @@ class SourceOfTruth(Protocol):
         """Let the next row get this id, or the highest one and one more if that is above it."""
 
     @abstractmethod
+    async def bring_back(self, rows: Mapping[int, Row]) -> list[int]:
+        """Insert rows that a copy has, by their ids; return the ids that were inserted, ascending.
+
+        A row whose id is stored is left as it is. Columns that the table does not have are left
+        out. Raises ``InvalidData`` for a row that the table refuses; then none is inserted.
+        """
+
+    @abstractmethod
     async def send_again(self, ids: Sequence[int]) -> None:
         """Ask for an incremental snapshot of the rows with these ids that exist."""
 
@@ -254,6 +263,10 @@ class Replica(Protocol):
     @abstractmethod
     async def chunk(self, first: int, last: int) -> ReplicaChunk:
         """Return the digest of each present row with ``first <= id <= last``."""
+
+    @abstractmethod
+    async def read_rows(self, first: int, last: int) -> dict[int, Row]:
+        """Return each present row with ``first <= id <= last``, by its id."""
 
     @abstractmethod
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:

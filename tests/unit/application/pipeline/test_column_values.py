@@ -17,6 +17,7 @@ from stroke.application.pipeline.column_values import (
     canonical_value,
     column_value,
     is_compared,
+    stored_value,
     type_word,
 )
 
@@ -191,6 +192,37 @@ def test_what_is_no_value_of_a_type_is_a_difference_and_never_an_error(
 ) -> None:
     found = column_value(value, kind)
     assert found is None or isinstance(found, (str, int, float))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("datetime(6)", datetime(9999, 12, 31, 23, 59, 59, 999_999)),  # noqa: DTZ001
+        ("timestamp", "2038-01-19T03:14:07Z"),
+        ("time(6)", timedelta(hours=-838, minutes=-59, seconds=-59)),
+        ("time", timedelta(microseconds=-1)),
+        ("date", date(1000, 1, 1)),
+        ("decimal(65,30)", Decimal("1234567890123456789012345678901234.5")),
+        ("float", 3.14159274),
+        ("double", 0.1 + 0.2),
+        ("bit(64)", 2**64 - 1),
+        ("bigint unsigned", 2**64 - 1),
+        ("binary(4)", b"\x01\0\0\0"),
+        ("blob", b"\0\xff"),
+        ("varchar(9)", "00ff"),
+        ("point", {"wkb": b"\1" * 21, "srid": 4326}),
+        ("vector(2)", [1.5, -2.0]),
+        ("int", -7),
+        ("json", '{"a":1}'),
+        ("varchar(9)", None),
+    ],
+)
+def test_what_is_written_back_compares_as_what_was_read(kind: str, value: object) -> None:
+    read = column_value(value, kind)
+    written = stored_value(read, kind)
+
+    assert written is None or kind != "blob" or isinstance(written, bytes)
+    assert column_value(written, kind) == read
 
 
 def test_without_a_type_values_are_compared_as_they_come() -> None:

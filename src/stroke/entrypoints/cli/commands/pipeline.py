@@ -22,6 +22,7 @@ from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
+    from stroke.application.pipeline.bring_back import OnlyInCopies
     from stroke.application.pipeline.next_id import NextId
     from stroke.application.pipeline.ports import Replica
     from stroke.application.pipeline.verification import PipelineVerifier, Repair
@@ -200,6 +201,48 @@ def next_id(
         raise typer.Exit(1)
 
 
+@app.command("bring-back")
+def bring_back(
+    *,
+    replica: Replicas = None,
+    chunk_size: ChunkSize = 10_000,
+    timeout: Timeout = 120.0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List the ids; change nothing.")
+    ] = False,
+    yes: Yes = False,
+) -> None:
+    """Insert into MySQL the rows that only the copies have, with their ids. For after a restore.
+
+    Rows come from the lake's change log, which only MySQL's binlog writes. Rows that are in the
+    SQL copy alone are listed; to bring these back, too, name it: --replica sql. Look at the list
+    first: a row may be missing in MySQL because it was erased. A masked column comes back masked.
+
+    \b
+    stroke pipeline bring-back --dry-run
+    stroke pipeline bring-back --yes
+    """  # noqa: D301
+    from stroke.application.pipeline import bring_back as rows
+
+    async def work(parts: PipelineContainer, settings: PipelineSettings) -> None:
+        async with _verifier(parts, replica) as verifier:
+            compared = await _compare(verifier, chunk_size, timeout)
+            found = rows.only_in_copies(compared, log=ReplicaName.S3)
+            _print_only_in_copies(found)
+            if dry_run or not found.count:
+                return
+            if settings.cdc.mask:
+                typer.echo(f"the column {settings.cdc.mask} comes back masked", err=True)
+            if not yes:
+                typer.confirm("Insert these rows into MySQL?", abort=True, err=True)
+            replicas = [parts.lake_replica(), parts.sql_replica()]
+            done = await rows.bring_back(parts.source(), replicas, found, chunk_size=chunk_size)
+        typer.echo(f"{len(done):,} rows are back in MySQL")
+
+    with ends_on_sigterm():
+        run(work)
+
+
 @app.command("sink-schema")
 def sink_schema(
     *,
@@ -274,6 +317,17 @@ def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     with progress() as display:
         bar = display.add_task(f"{what}: waiting for the copies", total=None)
         yield lambda done, total: display.update(bar, description=what, completed=done, total=total)
+
+
+def _print_only_in_copies(found: OnlyInCopies) -> None:
+    for name, ids in found.rows.items():
+        typer.echo(f"only in {name}: {len(ids):,} rows: {ranges(ids)}")
+    if found.doubtful:
+        typer.echo(
+            f"in the SQL copy, and not in the change log: {ranges(found.doubtful)}", err=True
+        )
+    if not found.count:
+        typer.echo("no row to bring back")
 
 
 def _print_next_id(found: NextId) -> None:
