@@ -56,6 +56,14 @@ class SourceOfTruthContract:
         assert await truth.source.boundary(1, 1) is None
         assert await truth.digests() == {}
 
+    async def test_rows_are_counted(self, truth: TruthStage) -> None:
+        assert await truth.source.count() == 0
+        await truth.store(3)
+        await truth.store(2**62)
+        await truth.store(3, "changed")
+
+        assert await truth.source.count() == 2
+
     async def test_bounds_and_chunks_follow_the_ids_and_take_both_ends(
         self, truth: TruthStage
     ) -> None:
@@ -175,6 +183,7 @@ class SourceOfTruthContract:
     async def test_a_source_that_is_away_is_said_to_be(self, away: SourceOfTruth) -> None:
         calls = (
             away.bounds,
+            away.count,
             lambda: away.boundary(1, 1),
             lambda: away.chunk(1, 2),
             away.uncompared,
@@ -219,6 +228,16 @@ class ReplicaContract:
     async def test_an_empty_copy_has_no_bounds_and_no_rows(self, copied: CopyStage) -> None:
         assert await copied.replica.bounds() is None
         assert await copied.replica.chunk(1, LARGEST_ID) == ReplicaChunk({})
+
+    async def test_rows_are_counted_or_their_events(self, copied: CopyStage) -> None:
+        assert await copied.replica.count() == 0
+        await copied.store(3)
+        await copied.store(5)
+        await copied.store(5, "changed")
+        await copied.replica.reached({})
+
+        found = await copied.replica.count()
+        assert found >= 2 if copied.replica.keeps_history else found == 2
 
     async def test_bounds_and_chunks_follow_the_ids_and_take_both_ends(
         self, copied: CopyStage
@@ -288,6 +307,8 @@ class ReplicaContract:
     async def test_a_copy_that_is_away_is_said_to_be(self, away: Replica) -> None:
         with pytest.raises(ReplicaUnavailable):
             await away.bounds()
+        with pytest.raises(ReplicaUnavailable):
+            await away.count()
         with pytest.raises(ReplicaUnavailable):
             await away.chunk(1, 2)
         with pytest.raises(ReplicaUnavailable):

@@ -27,6 +27,10 @@ class _Rows(Failing):
         self.raise_if_failing()
         return (min(self.rows), max(self.rows)) if self.rows else None
 
+    async def count(self) -> int:
+        self.raise_if_failing()
+        return len(self.rows)
+
     def digests(self, first: int, last: int) -> dict[int, bytes]:
         self.raise_if_failing()
         found = {number: row for number, row in self.rows.items() if first <= number <= last}
@@ -117,6 +121,7 @@ class FakeReplica(_Rows, Replica):
         super().__init__(rows)
         self._seen = dict(rows) if lags else None
         self.name = name
+        self.keeps_history = name == "s3"
         self.twice = twice
         self.at = 10**9
         self.whole: dict[int, Row] = {}

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stroke.adapters.http_probes.metrics import ScrapedMetrics
@@ -25,6 +26,7 @@ from stroke.application.doctor.stack_checks import (
     checks_of,
 )
 from stroke.config import PipelineSettings
+from stroke.container.sink import sink_differences
 from stroke.container.source import mysql_source, source_engine
 
 if TYPE_CHECKING:
@@ -141,4 +143,5 @@ def _parts(
             for name, url in urls.items()
         },
         letters=_letters(settings, copies),
+        sql_types=None if sql is None else partial(sink_differences, settings.sink),
     )

@@ -20,3 +20,13 @@ async def create_sink_table(settings: SqlSinkSettings) -> bool:
     Raises ``InvalidSetting`` where no sink is configured, and ``ReplicaUnavailable``.
     """
     return await schema.create(settings.sqlalchemy_url, predictions, settings.table)
+
+
+async def sink_differences(settings: SqlSinkSettings) -> dict[str, str]:
+    """Return the columns that were made with other types than ours. May raise as above."""
+    return await schema.differences(settings.sqlalchemy_url, predictions, settings.table)
+
+
+async def rebuild_sink_table(settings: SqlSinkSettings) -> None:
+    """Make the table anew, with our types and without rows. May raise as above."""
+    await schema.rebuild(settings.sqlalchemy_url, predictions, settings.table)

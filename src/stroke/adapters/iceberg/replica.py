@@ -38,6 +38,7 @@ class IcebergReplica(Replica):
     """
 
     name = "s3"
+    keeps_history = True
 
     def __init__(
         self,
@@ -57,6 +58,9 @@ class IcebergReplica(Replica):
     async def bounds(self) -> tuple[int, int] | None:
         return await asyncio.to_thread(self._bounds)
 
+    async def count(self) -> int:
+        return await asyncio.to_thread(self._count)
+
     async def chunk(self, first: int, last: int) -> ReplicaChunk:
         kinds = await self._columns()
         return await asyncio.to_thread(self._chunk, first, last, kinds)
@@ -68,6 +72,11 @@ class IcebergReplica(Replica):
     async def reached(self, offsets: Mapping[TopicPartition, int]) -> bool:
         cluster = await self._cluster_id()
         return await asyncio.to_thread(self._reached, cluster, offsets)
+
+    def _count(self) -> int:
+        snapshot = self._refresh().current_snapshot()
+        summary = None if snapshot is None else snapshot.summary
+        return 0 if summary is None else int(summary.additional_properties["total-records"])
 
     def _bounds(self) -> tuple[int, int] | None:
         self._refresh()

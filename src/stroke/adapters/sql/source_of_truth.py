@@ -95,6 +95,10 @@ class MySqlSource(SourceOfTruth):
             low, high = (await connection.execute(select(func.min(number), func.max(number)))).one()
         return None if low is None else (low, high)
 
+    async def count(self) -> int:
+        async with self._transaction() as connection:
+            return int(await connection.scalar(select(func.count()).select_from(self._table)) or 0)
+
     async def boundary(self, first: int, count: int) -> int | None:
         number = self._table.c.id
         query = select(number).where(number >= first).order_by(number).limit(1).offset(count - 1)
@@ -223,20 +227,23 @@ class MySqlSource(SourceOfTruth):
     ) -> AsyncIterator[None]:
         """Let the ids be inserted in the block, without MySQL going on above them.
 
-        An id that is inserted counts as given. So nobody else inserts meanwhile, and the counter is
-        set back. An account without the right to lock tables spends the ids below.
+        An id that is inserted counts as given: the counter is set back at the end. Nobody else
+        inserts meanwhile, if the account may lock tables; else MySQL itself goes on above the ids
+        that others were given meanwhile.
         """
         before = await self._next_id(connection)
-        if before is None or max(ids) < before or not await self._lock(connection):
+        if before is None or max(ids) < before:
             yield
             return
+        is_locked = await self._lock(connection)
         try:
             before = await self._next_id(connection)
             yield
-            await connection.commit()
+            # It commits what was done before.
             await self._continue_at(connection, before or 1)
         finally:
-            await connection.exec_driver_sql("UNLOCK TABLES")
+            if is_locked:
+                await connection.exec_driver_sql("UNLOCK TABLES")
 
     async def _lock(self, connection: AsyncConnection) -> bool:
         try:

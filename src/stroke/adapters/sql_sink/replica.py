@@ -26,6 +26,7 @@ class SqlReplica(Replica):
     """
 
     name = "sql"
+    keeps_history = False
 
     def __init__(
         self,
@@ -50,6 +51,10 @@ class SqlReplica(Replica):
 
         low, high = await self._database.call(read)
         return None if low is None or high is None else (int(low), int(high))
+
+    async def count(self) -> int:
+        query = select(func.count()).select_from(self._table)
+        return await self._database.call(lambda connection: connection.execute(query).scalar_one())
 
     async def chunk(self, first: int, last: int) -> ReplicaChunk:
         """Return the digests; rows cannot be there twice, the id being the primary key."""

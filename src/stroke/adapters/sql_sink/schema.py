@@ -17,10 +17,12 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Double,
+    Float,
     MetaData,
     SmallInteger,
     String,
     Table,
+    Unicode,
     inspect,
 )
 from sqlalchemy.dialects import mssql, postgresql
@@ -35,6 +37,8 @@ _DIALECTS: Final[dict[SinkDialect, Dialect]] = {
     "postgresql": postgresql.dialect(),  # type: ignore[no-untyped-call]
 }
 _TIMEOUT: Final = 60.0
+# Those of the table's first revision (migrations/versions/0001).
+_FIRST_COLUMNS: Final = 16
 
 
 def ddl(source: Table, name: str, dialect: SinkDialect) -> str:
@@ -66,6 +70,67 @@ async def create(url: URL, source: Table, name: str) -> bool:
         return await database.call(make)
     finally:
         await database.close()
+
+
+async def differences(url: URL, source: Table, name: str) -> dict[str, str]:
+    """Return the columns of the table that were made with other types, with the types they have.
+
+    Only the first columns of ``source`` count, which no release added: those that came later the
+    sink adds by itself, as texts without a limit. A table that is not there differs in nothing.
+    Raises ``ReplicaUnavailable``.
+    """
+    database = SinkDatabase(url, timeout=_TIMEOUT)
+
+    def compare(connection: Connection) -> dict[str, str]:
+        if not inspect(connection).has_table(name):
+            return {}
+        found = {one["name"]: one["type"] for one in inspect(connection).get_columns(name)}
+        dialect = database.dialect
+        wanted = {column.name: _type(column.type, dialect) for column in source.columns}
+        return {
+            column: str(found[column]) if column in found else "missing"
+            for column in list(wanted)[:_FIRST_COLUMNS]
+            if column not in found or _shape(found[column]) != _shape(wanted[column])
+        }
+
+    try:
+        return await database.call(compare)
+    finally:
+        await database.close()
+
+
+async def rebuild(url: URL, source: Table, name: str) -> None:
+    """Drop the table, if it is there, and make it with its types and without rows.
+
+    In one transaction. Raises ``ReplicaUnavailable``.
+    """
+    database = SinkDatabase(url, timeout=_TIMEOUT)
+
+    def make(connection: Connection) -> None:
+        Table(name, MetaData()).drop(connection, checkfirst=True)
+        connection.exec_driver_sql(ddl(source, name, database.dialect))
+
+    try:
+        await database.call(make)
+    finally:
+        await database.close()
+
+
+def _shape(kind: TypeEngine[Any]) -> tuple[object, ...]:
+    """Return what makes two types of one database the same."""
+    match kind:
+        case mssql.NVARCHAR() | Unicode():
+            return "unicode", kind.length
+        case JSON():
+            return "json", isinstance(kind, postgresql.JSONB)
+        case String():
+            return "text", kind.length
+        case DateTime():
+            precision = getattr(kind, "precision", None)
+            return "moment", 6 if precision is None else precision, bool(kind.timezone)
+        case Float():  # DOUBLE PRECISION, and SQL Server's FLOAT, are doubles; REAL is none
+            return "number", "real" if "REAL" in type(kind).__name__.upper() else "double"
+    return "number", type(kind).__name__.upper().removesuffix("TEGER")
 
 
 def _target(source: Table, name: str, dialect: SinkDialect) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from stroke.application.pipeline.ports import ChangeTopic, Replica, SourceOfTrut
 from stroke.domain.errors import (
     ConnectorFailed,
     EndpointUnavailable,
+    ReplicaUnavailable,
     RowsParked,
     StrokeError,
     wrong_schema,
@@ -36,6 +38,8 @@ HEALED: Final = "restarts heal"
 LETTERS: Final = "dead letters"
 SQL_SINK: Final = "SQL sink"
 LAKE: Final = "lake"
+SQL_ROWS: Final = "rows of the SQL sink"
+LAKE_ROWS: Final = "rows of the lake"
 STORED: Final = "canary predicted"
 IN_MYSQL: Final = "canary in MySQL"
 IN_SQL: Final = "canary in the SQL sink"
@@ -95,8 +99,8 @@ _SETTINGS: Final = {
     KAFKA: "STROKE_KAFKA_BOOTSTRAP_SERVERS",
     REGISTRY: "SCHEMA_REGISTRY_URL",
     **dict.fromkeys((CONNECT, RUNNING, AS_FILED, HEALED, LETTERS, *EXPOSED), _CONNECT_URL),
-    **dict.fromkeys((SQL_SINK, IN_SQL, GONE_FROM_SQL), _SQL_SETTING),
-    **dict.fromkeys((LAKE, IN_LAKE, GONE_FROM_LAKE), _LAKE_SETTING),
+    **dict.fromkeys((SQL_SINK, SQL_ROWS, IN_SQL, GONE_FROM_SQL), _SQL_SETTING),
+    **dict.fromkeys((LAKE, LAKE_ROWS, IN_LAKE, GONE_FROM_LAKE), _LAKE_SETTING),
 }
 _Part = TypeVar("_Part")
 Letters = Callable[[], Awaitable[Sequence[DeadLetter]]]
@@ -122,13 +126,16 @@ class StackParts:
     lake: Replica | None
     letters: Letters | None
     metrics: Mapping[str, Metrics]
+    sql_types: Callable[[], Awaitable[Mapping[str, str]]] | None = None
+    """Tells the columns of the SQL copy that have other types than ours."""
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 def checks_of(parts: StackParts, canary: Canary, *, waits: float) -> list[Check]:
     """Return all checks, each after those that it needs. ``waits``: seconds for one wait."""
     return [
         *_of_service(parts),
-        *_of_pipeline(parts),
+        *_of_pipeline(parts, waits),
         # Beyond its own limit a wait could not say what it waited for.
         *_of_canary(parts, canary, waits + 30),
         *_of_metrics(parts),
@@ -151,7 +158,7 @@ def _of_service(parts: StackParts) -> list[Check]:
     ]
 
 
-def _of_pipeline(parts: StackParts) -> list[Check]:
+def _of_pipeline(parts: StackParts, waits: float) -> list[Check]:
     async def on_kafka(topic: ChangeTopic) -> str:
         found = await topic.last_offsets(parts.topic)
         records = sum(offset + 1 for offset in found.values())
@@ -189,6 +196,20 @@ def _of_pipeline(parts: StackParts) -> list[Check]:
         ),
         _check(parts.sql, SQL_SINK, _readable, f"{_PAGE}#the-sql-sink-does-not-answer"),
         _check(parts.lake, LAKE, _readable, f"{_PAGE}#the-lake-cannot-be-read"),
+        *(
+            _check(
+                copy,
+                name,
+                partial(_holds_rows, parts, waits),
+                _VERIFY,
+                needs=[needed],
+                seconds=waits + 30,
+            )
+            for copy, name, needed in (
+                (parts.sql, SQL_ROWS, SQL_SINK),
+                (parts.lake, LAKE_ROWS, LAKE),
+            )
+        ),
     ]
 
 
@@ -347,3 +368,28 @@ async def _as_filed(connectors: ConnectorService) -> str:
 async def _readable(replica: Replica) -> str:
     bounds = await replica.bounds()
     return "no rows yet" if bounds is None else f"ids {bounds[0]} to {bounds[1]}"
+
+
+async def _holds_rows(parts: StackParts, waits: float, replica: Replica) -> str:
+    """Compare counts until the copy has as many rows as MySQL had since the check began."""
+    kind = "events" if replica.keeps_history else "rows"
+    if parts.source is None:
+        return f"{await replica.count():,} {kind}"
+    least = most = await parts.source.count()
+    for _ in range(int(waits) + 1):
+        held = await replica.count()
+        now = await parts.source.count()
+        least, most = min(least, now), max(most, now)
+        if held >= least and (replica.keeps_history or held <= most):
+            break
+        await parts.sleep(1)
+    else:
+        raise ReplicaUnavailable(f"holds {held:,} {kind}, and MySQL {now:,} rows")
+    if not replica.keeps_history and parts.sql_types is not None:
+        found = await parts.sql_types()
+        if found:
+            raise ReplicaUnavailable(
+                f"the table was made with other types: {', '.join(sorted(found))}: "
+                "`stroke pipeline sink-schema --rebuild`"
+            )
+    return f"{held:,} {kind}"

@@ -203,6 +203,10 @@ class SourceOfTruth(Protocol):
         """Return the lowest and the highest id, or None when there is no row."""
 
     @abstractmethod
+    async def count(self) -> int:
+        """Return how many rows there are."""
+
+    @abstractmethod
     async def boundary(self, first: int, count: int) -> int | None:
         """Return the id of the ``count``-th row from ``first`` on; None if there are fewer."""
 
@@ -255,6 +259,12 @@ class Replica(Protocol):
     """A copy that sinks keep. Calls raise ``ReplicaUnavailable``."""
 
     name: str
+    keeps_history: bool
+    """Whether ``count`` counts events, of which each row has one or more, instead of rows."""
+
+    @abstractmethod
+    async def count(self) -> int:
+        """Return how many rows, or events, there are; quickly."""
 
     @abstractmethod
     async def bounds(self) -> tuple[int, int] | None:

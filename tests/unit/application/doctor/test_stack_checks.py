@@ -73,8 +73,14 @@ class Stack:
             lake=self.lake,
             letters=partial(self.letters.letters, "dlq"),
             metrics=self.metrics,
+            sql_types=self._types,
+            sleep=self.clock.sleep,
         )
+        self.types: dict[str, str] = {}
         self.canary = self._canary()
+
+    async def _types(self) -> dict[str, str]:
+        return self.types
 
     def _connectors(self) -> ConnectorService:
         config = {"connector.class": CLASS, "topics": "changes"}
@@ -172,12 +178,12 @@ BREAKS: list[tuple[Callable[[Stack], object], list[str], list[str]]] = [
     (
         lambda s: setattr(s.sql, "bounds", _raising),
         [checks.SQL_SINK],
-        [checks.IN_SQL, checks.GONE_FROM_SQL],
+        [checks.SQL_ROWS, checks.IN_SQL, checks.GONE_FROM_SQL],
     ),
     (
         lambda s: setattr(s.lake, "bounds", _raising),
         [checks.LAKE],
-        [checks.IN_LAKE, checks.GONE_FROM_LAKE],
+        [checks.LAKE_ROWS, checks.IN_LAKE, checks.GONE_FROM_LAKE],
     ),
     (lambda s: s.api.late.append(s.sql), [checks.IN_SQL], [checks.GONE_FROM_SQL]),
     (lambda s: s.api.late.append(s.lake), [checks.IN_LAKE], [checks.GONE_FROM_LAKE]),
@@ -215,6 +221,51 @@ def test_what_is_broken_fails_with_a_remedy_and_what_needs_it_is_not_checked(
     assert sorted(not_checked(found)) == sorted(unchecked)
     assert all(found[name].remedy for name in fails)
     assert not is_well(found.values())
+
+
+def some_rows(stack: Stack, *, mysql: int, sql: int, lake: int) -> None:
+    for replica, count in ((stack.source, mysql), (stack.sql, sql), (stack.lake, lake)):
+        replica.rows |= dict.fromkeys(range(100, 100 + count), b"row")
+
+
+@pytest.mark.parametrize(("sql", "lake"), [(19, 20), (21, 20), (0, 40)])
+def test_a_sql_copy_with_more_or_fewer_rows_than_mysql_is_a_failure(
+    stack: Stack, sql: int, lake: int
+) -> None:
+    some_rows(stack, mysql=20, sql=sql, lake=lake)
+
+    found = stack.examined()
+
+    assert failed(found) == [checks.SQL_ROWS]
+    assert found[checks.SQL_ROWS].detail.startswith(f"holds {sql}")
+    assert "pipeline verify" in found[checks.SQL_ROWS].remedy
+
+
+def test_a_lake_with_fewer_events_than_mysql_has_rows_is_a_failure(stack: Stack) -> None:
+    some_rows(stack, mysql=20, sql=20, lake=19)
+
+    assert failed(stack.examined()) == [checks.LAKE_ROWS]
+
+
+def test_a_copy_that_is_only_late_is_waited_for(stack: Stack) -> None:
+    some_rows(stack, mysql=20, sql=19, lake=20)
+    stack.clock.meanwhile = lambda: some_rows(stack, mysql=0, sql=20, lake=20)
+
+    found = stack.examined()
+
+    assert found[checks.SQL_ROWS] == Finding(checks.SQL_ROWS, State.OK, "20 rows")
+
+
+def test_a_sql_copy_whose_table_the_sink_made_is_a_failure_that_names_the_columns(
+    stack: Stack,
+) -> None:
+    stack.types = {"name": "TEXT", "age": "REAL"}
+
+    found = stack.examined()[checks.SQL_ROWS]
+
+    assert found.state is State.FAILED
+    assert "age, name" in found.detail
+    assert "sink-schema --rebuild" in found.detail
 
 
 def test_a_connector_that_is_missing_is_named(stack: Stack) -> None:

@@ -257,6 +257,11 @@ def sink_schema(
         bool,
         typer.Option("--apply", help="Run it on the configured sink; an existing table stays."),
     ] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option("--rebuild", help="Drop the table, and make it anew without its rows."),
+    ] = False,
+    yes: Yes = False,
 ) -> None:
     """Print the statement that creates the SQL sink's table, or run it.
 
@@ -265,13 +270,23 @@ def sink_schema(
     \b
     stroke pipeline sink-schema --dialect mssql
     stroke pipeline sink-schema --apply
+    stroke pipeline sink-schema --rebuild    then: stroke pipeline repair --replica sql
     """  # noqa: D301
     import asyncio
 
     from stroke.config import PipelineSettings
-    from stroke.container.sink import create_sink_table, sink_ddl
+    from stroke.container.sink import create_sink_table, rebuild_sink_table, sink_ddl
 
     sink = PipelineSettings.load().sink
+    if rebuild:
+        if not yes:
+            typer.confirm(f"Drop {sink.table} of the copy with its rows?", abort=True, err=True)
+        asyncio.run(rebuild_sink_table(sink))
+        typer.echo(
+            f"the table {sink.table} was made anew, without rows: restart the SQL sink "
+            "(`stroke connectors restart`), then `stroke pipeline repair --replica sql`"
+        )
+        return
     if apply:
         made = asyncio.run(create_sink_table(sink))
         typer.echo(f"the table {sink.table} {'was made' if made else 'is there already'}")
