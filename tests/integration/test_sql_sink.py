@@ -369,3 +369,29 @@ async def test_a_database_that_does_not_answer_ends_in_an_error(
         await database.call(lambda connection: connection.execute(text("SELECT pg_sleep(60)")))
 
     await database.close()
+
+
+async def test_a_table_that_the_sink_made_differs_and_is_made_anew(
+    url: URL, name: str, database: SinkDatabase
+) -> None:
+    assert await schema.differences(url, predictions, name) == {}
+    columns = ", ".join(f"{column.name} TEXT" for column in predictions.columns[1:])
+    columns = columns.replace("timestamp TEXT", '"timestamp" TEXT')
+    await run(database, f"CREATE TABLE {name} (id BIGINT PRIMARY KEY, {columns})")
+
+    found = await schema.differences(url, predictions, name)
+    assert {"timestamp", "name", "age", "prediction_data"} <= found.keys()
+    assert "id" not in found
+    assert "model_version" not in found, "the sink adds later columns by itself"
+
+    await schema.rebuild(url, predictions, name)
+
+    assert await schema.differences(url, predictions, name) == {}
+    await add(database, name, **a_row())
+    assert await replica(url, name).count() == 1
+
+
+async def test_a_table_that_is_not_there_is_made_by_a_rebuild(url: URL, name: str) -> None:
+    await schema.rebuild(url, predictions, name)
+
+    assert await schema.differences(url, predictions, name) == {}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fastavro import reader as avro_reader
 from pyarrow.fs import FileSelector, FileType
@@ -20,8 +19,16 @@ from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.change_log import committing_cluster
 from stroke.adapters.iceberg.roll_forward import is_behind
 from stroke.adapters.iceberg.statistics import cluster_bound, data_files
-from stroke.application.pipeline.lake_upkeep import Orphan, Orphans, Place, lost_files
+from stroke.application.pipeline.lake_upkeep import Orphan, Orphans, StoredEvent, lost_files
 from stroke.domain.errors import ReplicaUnavailable
+
+_DELETED: Final = "d"
+_NEEDED: Final = (
+    "after.id",
+    "before.id",
+    "op",
+    *(f"_kafka_metadata.{name}" for name in ("cluster", "partition", "offset")),
+)
 
 
 def find_orphans(lake: Lake, *, older_than: timedelta, now: Callable[[], datetime]) -> list[Orphan]:
@@ -59,7 +66,7 @@ def examine_orphans(lake: Lake, *, older_than: timedelta, now: Callable[[], date
 
 
 def _sorted_out(table: Table, found: Sequence[Orphan]) -> Orphans:
-    events = {file.path: _places(table, file.path) for file in found if _holds_rows(file.path)}
+    events = {file.path: _stored(table, file.path) for file in found if _holds_rows(file.path)}
     lost = lost_files(events, _held(table, events))
     folder = f"{_place(table.location())}/metadata/"
     kept = [one for one in found if one.path in lost or (lost and one.path.startswith(folder))]
@@ -70,46 +77,44 @@ def _holds_rows(path: str) -> bool:
     return "/metadata/" not in path and path.endswith((".parquet", ".avro"))
 
 
-def _places(table: Table, path: str) -> dict[Place, set[int]]:
-    """Return where on Kafka a file's events stood; none of a file that a writer did not finish."""
+def _stored(table: Table, path: str) -> set[StoredEvent]:
+    """Return the events of a data file; none of a file that a writer did not finish."""
     scheme = PyArrowFileIO.parse_location(table.location())[0]
     with table.io.new_input(f"{scheme}://{path}").open() as stream:
         try:
-            rows = _avro_places(stream) if path.endswith(".avro") else _parquet_places(stream)
-        except (pa.ArrowInvalid, ValueError, KeyError, EOFError):
-            return {}
-    found: dict[Place, set[int]] = {}
-    for cluster, partition, offset in rows:
-        found.setdefault((cluster, partition), set()).add(offset)
-    return found
+            rows = _avro_rows(stream) if path.endswith(".avro") else _parquet_rows(stream)
+            return {
+                StoredEvent(
+                    cluster=row["_kafka_metadata"]["cluster"],
+                    partition=row["_kafka_metadata"]["partition"],
+                    offset=row["_kafka_metadata"]["offset"],
+                    prediction_id=(row["after"] or row["before"])["id"],
+                    is_deletion=row["op"] == _DELETED,
+                )
+                for row in rows
+            }
+        except (pa.ArrowInvalid, ValueError, LookupError, TypeError, EOFError):
+            return set()
 
 
-def _parquet_places(stream: Any) -> list[tuple[str, int, int]]:
-    wanted = [f"_kafka_metadata.{name}" for name in ("cluster", "partition", "offset")]
-    read = pq.ParquetFile(stream).read(columns=wanted).column("_kafka_metadata").combine_chunks()
-    columns = (
-        pc.struct_field(read, name).to_pylist() for name in ("cluster", "partition", "offset")
-    )
-    return list(zip(*columns, strict=True))
+def _parquet_rows(stream: Any) -> Iterator[dict[str, Any]]:
+    for batch in pq.ParquetFile(stream).iter_batches(columns=list(_NEEDED)):
+        yield from batch.to_pylist()
 
 
-def _avro_places(stream: Any) -> list[tuple[str, int, int]]:
-    places = (event["_kafka_metadata"] for event in avro_reader(stream) if isinstance(event, dict))
-    return [(place["cluster"], place["partition"], place["offset"]) for place in places]
+def _avro_rows(stream: Any) -> Iterator[dict[str, Any]]:
+    return (row for row in avro_reader(stream) if isinstance(row, dict))
 
 
-def _held(
-    table: Table, orphans: Mapping[str, Mapping[Place, set[int]]]
-) -> Iterator[tuple[Place, set[int]]]:
-    """Yield where the events of those files of the table stood that may hold the orphans' ones."""
-    wanted = {place for places in orphans.values() for place in places}
-    if not wanted:
+def _held(table: Table, orphans: Mapping[str, set[StoredEvent]]) -> Iterator[StoredEvent]:
+    """Yield the events of those files of the table that may hold the orphans' ones."""
+    clusters = {event.cluster for events in orphans.values() for event in events}
+    if not clusters:
         return
     for file in data_files(table):
-        clusters = {cluster for cluster, _ in wanted}
         told = cluster_bound(table, file)
         if told is None or any(cluster.startswith(told) for cluster in clusters):
-            yield from _places(table, _place(file.file_path)).items()
+            yield from _stored(table, _place(file.file_path))
 
 
 def delete_orphans(

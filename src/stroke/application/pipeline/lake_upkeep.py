@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -142,27 +141,43 @@ def _has_diverged(named: TableState, newest: TableState) -> bool:
     return named.snapshots.get(named.head, 0) >= oldest
 
 
-Place = tuple[str, int]
-"""A Kafka cluster's id, and the number of a partition."""
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """Where on Kafka an event stood, and whose it is."""
+
+    cluster: str
+    partition: int
+    offset: int
+    prediction_id: int
+    is_deletion: bool
 
 
 def lost_files(
-    orphans: Mapping[str, Mapping[Place, AbstractSet[int]]],
-    held: Iterable[tuple[Place, Iterable[int]]],
+    orphans: Mapping[str, Collection[StoredEvent]], held: Iterable[StoredEvent]
 ) -> set[str]:
     """Return the orphans with events that the table lacks: they must not be deleted.
 
-    ``orphans`` holds the Kafka offsets of each file's events, ``held`` those of the table's.
+    ``held`` are the table's events. Of a prediction that was erased from the lake the table holds
+    deletions alone: what came before them is not lost, it must go.
     """
-    lacking: dict[Place, set[int]] = {}
-    for places in orphans.values():
-        for place, offsets in places.items():
-            lacking.setdefault(place, set()).update(offsets)
-    for place, there in held:
-        if place in lacking:
-            lacking[place].difference_update(there)
-    return {
-        path
-        for path, places in orphans.items()
-        if any(lacking[place] & offsets for place, offsets in places.items())
-    }
+    wanted = {event for events in orphans.values() for event in events}
+    ids = {event.prediction_id for event in wanted}
+    lacking = set(wanted)
+    present: set[int] = set()
+    deleted: dict[tuple[str, int, int], int] = {}
+    for event in held:
+        lacking.discard(event)
+        if event.prediction_id not in ids:
+            continue
+        if event.is_deletion:
+            place = event.cluster, event.partition, event.prediction_id
+            deleted[place] = max(event.offset, deleted.get(place, -1))
+        else:
+            present.add(event.prediction_id)
+
+    def is_lost(event: StoredEvent) -> bool:
+        place = event.cluster, event.partition, event.prediction_id
+        is_erased = event.prediction_id not in present and deleted.get(place, -1) > event.offset
+        return event in lacking and not is_erased
+
+    return {path for path, events in orphans.items() if any(map(is_lost, events))}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stroke.application.pipeline.lake_upkeep import (
     LakeRewind,
-    Place,
+    StoredEvent,
     TableState,
     lost_files,
     rewind_of,
@@ -86,24 +85,38 @@ def test_the_states_of_another_table_do_not_count() -> None:
     assert rewound("gone") == LakeRewind("gone")
 
 
-PLACES: st.SearchStrategy[Place] = st.tuples(st.sampled_from("ab"), st.integers(0, 1))
-FILES = st.dictionaries(PLACES, st.sets(st.integers(0, 9)), max_size=3)
+EVENTS = st.builds(
+    StoredEvent,
+    cluster=st.sampled_from("ab"),
+    partition=st.integers(0, 1),
+    offset=st.integers(0, 9),
+    prediction_id=st.integers(1, 3),
+    is_deletion=st.just(False),
+)
 
 
-@given(st.dictionaries(st.text(max_size=2), FILES, max_size=4), st.lists(FILES, max_size=4))
+@given(st.dictionaries(st.text(max_size=2), st.sets(EVENTS), max_size=4), st.sets(EVENTS))
 def test_a_file_is_lost_where_any_of_its_events_is_in_no_file_of_the_table(
-    orphans: dict[str, dict[Place, set[int]]], table: list[dict[Place, set[int]]]
+    orphans: dict[str, set[StoredEvent]], held: set[StoredEvent]
 ) -> None:
-    held = {(place, offset) for file in table for place, found in file.items() for offset in found}
-    expected = {
-        path
-        for path, places in orphans.items()
-        if any((place, offset) not in held for place in places for offset in places[place])
-    }
-
-    assert lost_files(orphans, [pair for file in table for pair in file.items()]) == expected
+    assert lost_files(orphans, held) == {path for path in orphans if orphans[path] - held}
 
 
-@pytest.mark.parametrize("places", [{}, {("a", 0): set[int]()}])
-def test_a_file_without_events_is_not_lost(places: dict[Place, set[int]]) -> None:
-    assert lost_files({"torn": places}, []) == set()
+def event(offset: int, number: int, *, is_deletion: bool = False) -> StoredEvent:
+    return StoredEvent("a", 0, offset, number, is_deletion)
+
+
+def test_what_was_erased_from_the_lake_is_not_lost_and_what_was_only_deleted_is() -> None:
+    """An erasure leaves nothing but the deletions of an id."""
+    left = {"left": [event(1, 7), event(2, 7)]}
+    gone = event(3, 7, is_deletion=True)
+
+    assert lost_files(left, [gone]) == set()
+    assert lost_files(left, [event(1, 7), gone]) == {"left"}
+    assert lost_files(left, [event(0, 7, is_deletion=True)]) == {"left"}
+    assert lost_files(left, [StoredEvent("b", 0, 3, 7, is_deletion=True)]) == {"left"}
+    assert lost_files(left, [event(3, 8, is_deletion=True)]) == {"left"}
+
+
+def test_a_file_without_events_is_not_lost() -> None:
+    assert lost_files({"torn": []}, []) == set()
