@@ -33,6 +33,8 @@ _DIGITS_OF_MILLISECONDS: Final = 3
 _DIGITS_OF_FLOAT: Final = 6
 _SRID_BYTES: Final = 4
 _UNSIGNED: Final = 2**64 - 1
+_NO_YEAR: Final = 0
+_YEAR_OF_BINLOG: Final = 1900
 
 
 def type_word(column_type: str) -> str:
@@ -183,6 +185,11 @@ def _bigint(value: object, column_type: str) -> RowValue:
     return canonical_value(value)
 
 
+def _year(value: object, _: str) -> RowValue:
+    """Return the year. MySQL's year 0 comes out of the binlog as 1900, which is no YEAR."""
+    return _NO_YEAR if value == _YEAR_OF_BINLOG else canonical_value(value)
+
+
 def _binary(value: object, _: str) -> RowValue:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).rstrip(b"\0").hex()
@@ -236,6 +243,7 @@ _RULES: Final[dict[str, Callable[[object, str], RowValue]]] = {
     "bit": _bit,
     "bigint": _bigint,
     "binary": _binary,
+    "year": _year,
     "vector": _vector,
     **dict.fromkeys(GEOMETRIES, _geometry),
 }
@@ -246,7 +254,7 @@ _BYTES: Final = GEOMETRIES | {
 COMPARED: Final = frozenset(
     {
         *_RULES,
-        *("tinyint", "smallint", "mediumint", "int", "integer", "double", "real", "year"),
+        *("tinyint", "smallint", "mediumint", "int", "integer", "double", "real"),
         *("char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "set", "json"),
         *("varbinary", "tinyblob", "blob", "mediumblob", "longblob"),
     }

@@ -155,6 +155,11 @@ def test_an_unsigned_bigint_compares_by_its_bits(number: int) -> None:
     assert column_value(-1, "bigint") != column_value(2**64 - 1, "bigint")
 
 
+def test_the_year_zero_is_1900_in_the_binlog_and_no_other_year_is_changed() -> None:
+    assert all_equal("year", 0, 1900)
+    assert [column_value(year, "year") for year in (1901, 2000, 2155)] == [1901, 2000, 2155]
+
+
 @given(st.binary())
 def test_bytes_are_bytes_and_binary_counts_without_its_padding(content: bytes) -> None:
     assert all_equal("varbinary(9)", content, memoryview(content), bytearray(content))

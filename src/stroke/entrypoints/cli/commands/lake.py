@@ -253,7 +253,7 @@ def roll_forward(
         return
     typer.echo(f"the catalog is {found.commits:,} commits behind {found.newest.location}")
     if found.has_diverged:
-        typer.echo("the sink has written on from the older state: neither holds all", err=True)
+        say("the sink has written on from the older state: neither holds all")
         raise typer.Exit(1)
     if dry_run:
         return
@@ -365,7 +365,7 @@ def _print_kept(found: Orphans) -> None:
         if found.catalog_is_behind
         else "they hold events that the table lacks, or are metadata that may name them"
     )
-    typer.echo(f"{len(found.kept):,} files are kept, because {why}", err=True)
+    say(f"{len(found.kept):,} files are kept, because {why}")
 
 
 def _bytes(count: int) -> str:

@@ -232,7 +232,7 @@ def bring_back(
             if dry_run or not found.count:
                 return
             if settings.cdc.mask:
-                typer.echo(f"the column {settings.cdc.mask} comes back masked", err=True)
+                say(f"the column {settings.cdc.mask} comes back masked")
             if not yes:
                 typer.confirm("Insert these rows into MySQL?", abort=True, err=True)
             replicas = [parts.lake_replica(), parts.sql_replica()]
@@ -338,9 +338,7 @@ def _print_only_in_copies(found: OnlyInCopies) -> None:
     for name, ids in found.rows.items():
         typer.echo(f"only in {name}: {len(ids):,} rows: {ranges(ids)}")
     if found.doubtful:
-        typer.echo(
-            f"in the SQL copy, and not in the change log: {ranges(found.doubtful)}", err=True
-        )
+        say(f"in the SQL copy, and not in the change log: {ranges(found.doubtful)}")
     if not found.count:
         typer.echo("no row to bring back")
 
@@ -349,7 +347,7 @@ def _print_next_id(found: NextId) -> None:
     for place, seen in found.seen.items():
         said = "no ids" if seen is None else f"ids up to {seen:,}"
         far = " (does not count: far above all others)" if place in found.unbelieved else ""
-        typer.echo(f"{place} has {said}{far}", err=True)
+        say(f"{place} has {said}{far}")
     then = "which is safe" if found.is_safe else f"which is too low: it must be {found.wanted:,}"
     typer.echo(f"MySQL would give {found.gives:,} next, {then}")
 
@@ -357,7 +355,7 @@ def _print_next_id(found: NextId) -> None:
 def _name_uncompared(columns: Mapping[str, str], named: set[str]) -> None:
     """Name each column that no comparison covers, once."""
     for name in sorted(columns.keys() - named):
-        typer.echo(f"not verified: column {name}, of type {columns[name]}", err=True)
+        say(f"not verified: column {name}, of type {columns[name]}")
         named.add(name)
 
 
