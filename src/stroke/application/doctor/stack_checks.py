@@ -20,6 +20,7 @@ from stroke.domain.errors import (
     EndpointUnavailable,
     ReplicaUnavailable,
     RowsParked,
+    StoreUnavailable,
     StrokeError,
     wrong_schema,
 )
@@ -375,7 +376,11 @@ async def _holds_rows(parts: StackParts, waits: float, replica: Replica) -> str:
     kind = "events" if replica.keeps_history else "rows"
     if parts.source is None:
         return f"{await replica.count():,} {kind}"
-    least = most = await parts.source.count()
+    try:
+        least = most = await parts.source.count()
+        await replica.count()
+    except (StoreUnavailable, ReplicaUnavailable):  # away is what other checks say
+        return "not compared: the rows could not be counted in time"
     for _ in range(int(waits) + 1):
         held = await replica.count()
         now = await parts.source.count()

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Final, SupportsInt, cast
 
 RowValue = str | int | float | bool | None
@@ -37,6 +38,7 @@ _NO_YEAR: Final = 0
 _YEAR_OF_BINLOG: Final = 1900
 
 
+@lru_cache(maxsize=4096)  # asked for every value of every row
 def type_word(column_type: str) -> str:
     """Return the first word of a type: "decimal" of ``decimal(9,2) unsigned``."""
     return column_type.partition("(")[0].partition(" ")[0].lower()

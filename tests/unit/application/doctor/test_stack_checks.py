@@ -247,6 +247,23 @@ def test_a_lake_with_fewer_events_than_mysql_has_rows_is_a_failure(stack: Stack)
     assert failed(stack.examined()) == [checks.LAKE_ROWS]
 
 
+@pytest.mark.parametrize(
+    ("part", "error"),
+    [("source", StoreUnavailable("too slow")), ("sql", ReplicaUnavailable("too slow"))],
+)
+def test_rows_that_cannot_be_counted_in_time_are_said_not_to_be_compared(
+    stack: Stack, part: str, error: Exception
+) -> None:
+    async def too_slow() -> int:
+        raise error
+
+    setattr(getattr(stack, part), "count", too_slow)  # noqa: B010 -- mypy takes no method's place
+
+    assert stack.examined()[checks.SQL_ROWS] == Finding(
+        checks.SQL_ROWS, State.OK, "not compared: the rows could not be counted in time"
+    )
+
+
 def test_a_copy_that_is_only_late_is_waited_for(stack: Stack) -> None:
     some_rows(stack, mysql=20, sql=19, lake=20)
     stack.clock.meanwhile = lambda: some_rows(stack, mysql=0, sql=20, lake=20)
