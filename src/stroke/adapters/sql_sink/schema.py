@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import (
     JSON,
+    REAL,
     URL,
     BigInteger,
     Column,
@@ -86,11 +87,11 @@ async def differences(url: URL, source: Table, name: str) -> dict[str, str]:
             return {}
         found = {one["name"]: one["type"] for one in inspect(connection).get_columns(name)}
         dialect = database.dialect
-        wanted = {column.name: _type(column.type, dialect) for column in source.columns}
+        wanted = {column.name: target_type(column.type, dialect) for column in source.columns}
         return {
             column: str(found[column]) if column in found else "missing"
             for column in list(wanted)[:_FIRST_COLUMNS]
-            if column not in found or _shape(found[column]) != _shape(wanted[column])
+            if column not in found or shape(found[column]) != shape(wanted[column])
         }
 
     try:
@@ -116,7 +117,7 @@ async def rebuild(url: URL, source: Table, name: str) -> None:
         await database.close()
 
 
-def _shape(kind: TypeEngine[Any]) -> tuple[object, ...]:
+def shape(kind: TypeEngine[Any]) -> tuple[object, ...]:
     """Return what makes two types of one database the same."""
     match kind:
         case mssql.NVARCHAR() | Unicode():
@@ -129,8 +130,9 @@ def _shape(kind: TypeEngine[Any]) -> tuple[object, ...]:
             precision = getattr(kind, "precision", None)
             return "moment", 6 if precision is None else precision, bool(kind.timezone)
         case Float():  # DOUBLE PRECISION, and SQL Server's FLOAT, are doubles; REAL is none
-            return "number", "real" if "REAL" in type(kind).__name__.upper() else "double"
-    return "number", type(kind).__name__.upper().removesuffix("TEGER")
+            return "number", "real" if isinstance(kind, REAL) else "double"
+    whole = [family.__name__ for family in (SmallInteger, BigInteger) if isinstance(kind, family)]
+    return "number", *(whole or [type(kind).__name__])
 
 
 def _target(source: Table, name: str, dialect: SinkDialect) -> Table:
@@ -140,7 +142,7 @@ def _target(source: Table, name: str, dialect: SinkDialect) -> Table:
         *(
             Column(
                 column.name,  # quoted: `timestamp` is a type, too
-                _type(column.type, dialect),
+                target_type(column.type, dialect),
                 primary_key=column.primary_key,
                 autoincrement=False,
                 quote=True,
@@ -150,7 +152,7 @@ def _target(source: Table, name: str, dialect: SinkDialect) -> Table:
     )
 
 
-def _type(kind: TypeEngine[Any], dialect: SinkDialect) -> TypeEngine[Any]:
+def target_type(kind: TypeEngine[Any], dialect: SinkDialect) -> TypeEngine[Any]:
     """Return a type that holds every value of ``kind`` as it is in MySQL."""
     on_sql_server = dialect == "mssql"
     match kind:
