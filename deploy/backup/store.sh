@@ -49,7 +49,8 @@ project() { setting COMPOSE_PROJECT_NAME stroke; }
 
 container_of() { # SERVICE [OPTION]; prints nothing where there is none
   docker ps "${@:2}" -q --filter "label=com.docker.compose.service=$1" \
-    --filter "label=com.docker.compose.project=$(project)" | head -1
+    --filter "label=com.docker.compose.project=$(project)" \
+    --filter "label=com.docker.compose.oneoff=False" | head -1
 }
 
 # The S3 as this host reaches it. STROKE_LAKE_ENDPOINT may name a container of the stack, which only

@@ -237,7 +237,9 @@ def bring_back(
                 typer.confirm("Insert these rows into MySQL?", abort=True, err=True)
             replicas = [parts.lake_replica(), parts.sql_replica()]
             done = await rows.bring_back(parts.source(), replicas, found, chunk_size=chunk_size)
-        typer.echo(f"{len(done):,} rows are back in MySQL")
+        typer.echo(f"{len(done):,} of {found.count:,} rows are back in MySQL")
+        if len(done) < found.count:
+            say("the others are stored already, or their key is another row's now", "warning")
 
     with ends_on_sigterm():
         run(work)
