@@ -123,6 +123,8 @@ def rewind_of(location: str, states: Mapping[str, TableState]) -> LakeRewind:
         return LakeRewind(location)
     if named is None:
         return LakeRewind(location, newest, newest.sequence)
+    if newest.sequence == named.sequence and newest.head != named.head:
+        return LakeRewind(location)  # what a commit left that another one was quicker than
     if (newest.sequence, newest.updated) == (named.sequence, named.updated):
         return LakeRewind(location)
     return LakeRewind(

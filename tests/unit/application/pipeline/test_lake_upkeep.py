@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,8 +54,10 @@ def test_a_newer_state_with_the_same_rows_counts_too() -> None:
     assert rewound("a", old, new) == LakeRewind("a", new, 0)
 
 
-def test_what_a_refused_commit_left_beside_the_current_state_is_not_newer() -> None:
-    current, left = state("a", 3, snapshots=[1, 2, 3]), state("b", 3, snapshots=[1, 2, 103])
+@pytest.mark.parametrize("updated", [2, 3, 4])
+def test_what_a_refused_commit_left_beside_the_current_state_is_not_newer(updated: int) -> None:
+    current = state("a", 3, snapshots=[1, 2, 3])
+    left = state("b", 3, snapshots=[1, 2, 103], updated=updated)
 
     assert rewound("a", current, left) == LakeRewind("a")
 
