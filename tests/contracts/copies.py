@@ -146,14 +146,16 @@ class SourceOfTruthContract:
 
         assert await truth.source.send_deletes([number, 11]) == [11]
 
-    async def test_to_send_deletions_spends_no_id(self, truth: TruthStage) -> None:
+    async def test_to_send_deletions_spends_only_ids_that_follow_those_in_use(
+        self, truth: TruthStage
+    ) -> None:
         await truth.store(10)
-        before = await truth.source.next_id()
+        assert await truth.source.next_id() == 11
 
-        assert await truth.source.send_deletes([5, 11, 9_000]) == [5, 11, 9_000]
-
-        assert before == 11
-        assert await truth.source.next_id() == before
+        assert await truth.source.send_deletes([5, 9_000]) == [5, 9_000]
+        assert await truth.source.next_id() == 11
+        assert await truth.source.send_deletes([11, 12, 14]) == [11, 12, 14]
+        assert await truth.source.next_id() == 13
 
     async def test_a_source_continues_above_the_id_that_it_is_given_and_above_its_own(
         self, truth: TruthStage

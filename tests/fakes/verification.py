@@ -98,6 +98,11 @@ class FakeSource(_Rows, SourceOfTruth):
         passed_over = self.rows.keys() | self.untold
         possible = range(1, max(self.rows, default=0) + REACH + 1)
         told = [n for n in sorted(set(ids)) if n in possible and n not in passed_over]
+        following = await self.next_id()
+        for number in told:
+            if following is not None and number == following:
+                following += 1
+        self.gives = following
         self.told += told
         for copy in self.copies:
             copy.rows = {n: row for n, row in copy.rows.items() if n not in told}

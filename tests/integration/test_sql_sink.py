@@ -388,7 +388,9 @@ async def test_a_table_that_the_sink_made_differs_and_is_made_anew(
 
     assert await schema.differences(url, predictions, name) == {}
     await add(database, name, **a_row())
-    assert await replica(url, name).count() == 1
+    copy = replica(url, name)
+    assert await copy.count() == 1
+    await copy.close()
 
 
 async def test_a_table_that_is_not_there_is_made_by_a_rebuild(url: URL, name: str) -> None:

@@ -50,6 +50,10 @@ _EXACT: Final[Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[Any]]]] 
     **dict.fromkeys(("date", "datetime", "timestamp", "time"), lambda stored: cast(stored, CHAR)),
     **dict.fromkeys((*GEOMETRIES, "vector"), func.hex),
 }
+_WRITABLE: Final = text(
+    "SELECT column_name, is_nullable FROM information_schema.columns WHERE table_schema ="
+    " DATABASE() AND table_name = :table AND COALESCE(generation_expression, '') = ''"
+)
 _MASKED: Final = "***"
 _NEXT_ID: Final = text(
     "SELECT auto_increment FROM information_schema.tables"
@@ -160,17 +164,29 @@ class MySqlSource(SourceOfTruth):
 
     async def bring_back(self, rows: Mapping[int, Row]) -> list[int]:
         async with self._transaction() as connection:
+            found = await connection.execute(_WRITABLE, {"table": self._name})
+            writable = {row[0]: row[1] for row in found}
             kinds = await self._all_columns(connection)
             return [
                 number
                 for number in sorted(rows)
-                if await self._insert(connection, {"id": number, **rows[number]}, kinds)
+                if await self._insert(
+                    connection,
+                    {"id": number, **rows[number]},
+                    {
+                        name: kind
+                        for name, kind in kinds.items()
+                        if name == "id" or name in rows[number] or writable.get(name) == "YES"
+                        if name in writable
+                    },
+                )
             ]
 
     async def _insert(
         self, connection: AsyncConnection, row: Row, kinds: Mapping[str, str]
     ) -> bool:
-        known = {name: value for name, value in row.items() if name in kinds}
+        # A column that is NULL in the row is so in the table, whatever its default.
+        known = {name: row.get(name) for name in kinds}
         into = table(self._name, *(column(name) for name in known))
         values = {name: stored_value(value, kinds[name]) for name, value in known.items()}
         try:
@@ -225,11 +241,12 @@ class MySqlSource(SourceOfTruth):
     async def _same_next_id(
         self, connection: AsyncConnection, ids: Sequence[int]
     ) -> AsyncIterator[None]:
-        """Let the ids be inserted in the block, without MySQL going on above them.
+        """Let the ids be inserted in the block, without MySQL going on far above its counter.
 
-        An id that is inserted counts as given: the counter is set back at the end. Nobody else
-        inserts meanwhile, if the account may lock tables; else MySQL itself goes on above the ids
-        that others were given meanwhile.
+        An id that is inserted counts as given: the counter is set back at the end, but not below
+        ids that follow it without a gap, which MySQL may have given before it was restored. Nobody
+        else inserts meanwhile, if the account may lock tables; else MySQL itself goes on above the
+        ids that others were given meanwhile.
         """
         before = await self._next_id(connection)
         if before is None or max(ids) < before:
@@ -237,10 +254,12 @@ class MySqlSource(SourceOfTruth):
             return
         is_locked = await self._lock(connection)
         try:
-            before = await self._next_id(connection)
+            following = await self._next_id(connection) or 1
+            for number in ids:
+                following += number == following
             yield
             # It commits what was done before.
-            await self._continue_at(connection, before or 1)
+            await self._continue_at(connection, following)
         finally:
             if is_locked:
                 await connection.exec_driver_sql("UNLOCK TABLES")

@@ -251,7 +251,7 @@ class SourceOfTruth(Protocol):
         """Write the deletion of these ids to the binlog again; return the ids written, ascending.
 
         Two kinds of ids are skipped: that of a stored row, and one that no row can have had,
-        because it is below 1 or far above the highest. What ``next_id`` returns stays as it was.
+        because it is below 1 or far above the highest. ``next_id`` grows by ids that follow it.
         """
 
 
