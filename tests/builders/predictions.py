@@ -9,7 +9,7 @@ from typing import Any
 
 from stroke.domain.outcome import OutcomeRecord
 from stroke.domain.patient import Patient
-from stroke.domain.prediction import Prediction
+from stroke.domain.prediction import NOBODY, Origin, Prediction
 from stroke.domain.risk import Contribution, RiskAssessment, RiskBands
 
 BANDS = RiskBands(medium=0.02, high=0.2)
@@ -58,6 +58,7 @@ def prediction(
     made_at: datetime = NOON,
     model_version: str = "test-1",
     idempotency_key: str | None = None,
+    origin: Origin = NOBODY,
     **changes: Any,
 ) -> Prediction:
     return Prediction(
@@ -66,6 +67,7 @@ def prediction(
         model_version,
         made_at,
         idempotency_key,
+        origin,
     )
 
 

@@ -12,7 +12,7 @@ from builders.predictions import NOON, outcome, prediction, without
 from stroke.application.predictions.ports import OutcomeRepository, PredictionRepository
 from stroke.domain.errors import OutcomeNotFound, PredictionNotFound, StoreUnavailable
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction
-from stroke.domain.prediction import PredictionFilter
+from stroke.domain.prediction import Origin, PredictionFilter
 
 EVERYTHING = PredictionFilter()
 
@@ -49,6 +49,20 @@ class OutcomeRepositoryContract:
             one: KnownPrediction(NOON, kept),
             other: KnownPrediction(NOON, None),
         }
+
+    async def test_what_is_known_says_which_site_the_prediction_belongs_to(
+        self, stores: Repositories
+    ) -> None:
+        ids = await stores.predictions.add(
+            [prediction(origin=Origin("north")), prediction(origin=Origin("south")), prediction()]
+        )
+        await stores.outcomes.put([outcome(each) for each in ids])
+
+        known = await stores.outcomes.known(ids)
+        of_north = await stores.outcomes.judged(PredictionFilter(site="north"), limit=9)
+
+        assert [known[each].site for each in ids] == ["north", "south", None]
+        assert [row.prediction_id for row in of_north] == ids[:1]
 
     async def test_another_outcome_takes_the_place_of_the_former_one(
         self, stores: Repositories

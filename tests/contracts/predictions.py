@@ -28,6 +28,8 @@ from stroke.domain.errors import (
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import OPTIONAL, Patient
 from stroke.domain.prediction import (
+    NOBODY,
+    Origin,
     PredictionFilter,
     PredictionRecord,
     StoredBatch,
@@ -356,6 +358,35 @@ class PredictionRepositoryContract:
         assert await matching(PredictionFilter(model_version="m-2")) == [0.90, 0.10]
         assert await matching(PredictionFilter(country="Canada", model_version="m-2")) == [0.10]
         assert await matching(PredictionFilter(country="Canada ")) == []
+
+    async def test_rows_carry_their_site_and_who_asked_for_them(
+        self, repository: PredictionRepository
+    ) -> None:
+        origins = [
+            Origin("north", "key:1"),
+            Origin("North", "token:Ünïcödé 山田"),
+            Origin("s" * 64, "c" * 128),
+            NOBODY,
+        ]
+        ids = await repository.add([prediction(origin=origin) for origin in origins])
+        [alone] = await repository.add([prediction(origin=origins[0])])
+
+        stored = [await repository.get(each) for each in (*ids, alone)]
+        assert [(row.site, row.created_by) for row in stored] == [*origins, origins[0]]
+
+    async def test_a_site_narrows_to_its_own_rows(self, repository: PredictionRepository) -> None:
+        sites = ["north", "North", None, "north", "north-2", "nort"]
+        ids = await repository.add([prediction(origin=Origin(site)) for site in sites])
+
+        async def of(site: str | None, before: int | None = None) -> list[int]:
+            narrowed = PredictionFilter(site=site)
+            return [r.id for r in await repository.page(narrowed, limit=10, before=before)]
+
+        assert await of("north") == [ids[3], ids[0]]
+        assert await of("north", before=ids[3]) == [ids[0]]
+        assert await of("North") == [ids[1]]
+        assert await of("NORTH-2") == await of("") == await of("elsewhere") == []
+        assert await of(None) == ids[::-1]
 
     async def test_a_time_span_includes_its_start_and_not_its_end(
         self, repository: PredictionRepository

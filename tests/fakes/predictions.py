@@ -239,7 +239,7 @@ class FakeOutcomeRepository(OutcomeRepository):
         await self._predictions.check()
         rows, outcomes = self._predictions.rows, self._predictions.outcomes
         return {
-            each: KnownPrediction(rows[each].timestamp, outcomes.get(each))
+            each: KnownPrediction(rows[each].timestamp, outcomes.get(each), rows[each].site)
             for each in prediction_ids
             if each in rows
         }
@@ -305,11 +305,13 @@ def _to_record(prediction_id: int, made: Prediction) -> PredictionRecord:
         contributing_factors=made.assessment.factors,
         prediction_data=dict(prediction_data(made)),
         model_version=made.model_version,
+        site=made.origin.site,
+        created_by=made.origin.created_by,
     )
 
 
 def _matches(row: PredictionRecord, narrowed: PredictionFilter) -> bool:
-    exact = ("risk_category", "country", "province", "model_version")
+    exact = ("risk_category", "country", "province", "model_version", "site")
     if any(getattr(narrowed, f) not in (None, getattr(row, f)) for f in exact):
         return False
     if row.timestamp is None:

@@ -26,7 +26,7 @@ from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.schema import SqlSchema
 from stroke.domain.access import ApiKey
 from stroke.domain.errors import InvalidData, StoreUnavailable
-from stroke.domain.prediction import PredictionRecord
+from stroke.domain.prediction import Origin, PredictionRecord
 
 _COLUMNS = """
     timestamp DATETIME DEFAULT CURRENT_TIMESTAMP, gender VARCHAR(10), age FLOAT,
@@ -373,6 +373,39 @@ def test_keys_survive_an_upgrade_that_died_before_it_said_so(url: URL) -> None:
 
     assert schema.upgrade(url)
     assert api_keys(url) == [key]
+
+
+def test_rows_of_the_release_before_belong_to_no_site(url: URL) -> None:
+    schema.upgrade(url, target="0008")
+    run_statements(
+        url, "INSERT INTO predictions (timestamp, name) VALUES ('2026-01-02 12:00:00', 'Zoë')"
+    )
+
+    assert schema.upgrade(url)
+    before = record(url, 1)
+    after = record(url, add(url, origin=Origin("north", "key:1")))
+
+    assert (before.name, before.site, before.created_by) == ("Zoë", None, None)
+    assert (after.site, after.created_by) == ("north", "key:1")
+
+    assert schema.downgrade(url, "0008")
+    assert run_statements(url, "SELECT name FROM predictions WHERE id = 1") == [("Zoë",)]
+    assert schema.upgrade(url)
+    assert record(url, after.id).site is None
+
+
+def test_a_column_of_the_owners_own_that_is_called_site_stays_with_its_values(url: URL) -> None:
+    run_statements(
+        url,
+        _OLD_TABLE[url.get_backend_name()],
+        "ALTER TABLE predictions ADD COLUMN site VARCHAR(20) DEFAULT 'A'",
+        _OLD_ROWS,
+    )
+
+    schema.upgrade(url)
+
+    assert (record(url, 5).site, record(url, 5).created_by) == ("A", None)
+    assert record(url, add(url, origin=Origin("north", "key:1"))).site == "north"
 
 
 def test_outcomes_hang_on_their_predictions(url: URL) -> None:

@@ -53,6 +53,19 @@ class Principal:
         """
         return scope in self.scopes or (Scope.ADMIN in self.scopes and scope is not Scope.ALL_SITES)
 
+    @property
+    def only_site(self) -> str | None:
+        """The site whose rows this caller may see and change; None if it may those of all.
+
+        A caller that has no site, and not all of them, has no row: no site is called "".
+        """
+        return None if self.kind == "open" or Scope.ALL_SITES in self.scopes else self.site or ""
+
+    @property
+    def name(self) -> str | None:
+        """What rows keep of this caller: its kind and its id, no person's name; None of anybody."""
+        return None if self.kind == "open" else f"{self.kind}:{self.id}"
+
     def require(self, scope: Scope) -> None:
         """Raise ``ScopeMissing`` if this caller lacks ``scope``."""
         if not self.may(scope):

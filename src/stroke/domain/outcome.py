@@ -73,10 +73,11 @@ class OutcomeRecord:
 
 
 class KnownPrediction(NamedTuple):
-    """When a stored prediction was made, and its outcome if it has one."""
+    """When a stored prediction was made, its outcome if it has one, and the site it belongs to."""
 
     made_at: dt.datetime | None
     outcome: OutcomeRecord | None
+    site: str | None = None
 
 
 class JudgedPrediction(NamedTuple):

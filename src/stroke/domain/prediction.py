@@ -15,6 +15,20 @@ LARGEST_ID: Final = 2**63 - 1
 """The largest id that the tables can hold (BIGINT)."""
 
 
+class Origin(NamedTuple):
+    """Whose a prediction is: the site that it belongs to, and who asked for it.
+
+    Both are None where nobody asked who calls.
+    """
+
+    site: str | None = None
+    created_by: str | None = None
+
+
+NOBODY: Final = Origin()
+"""The origin where nobody asked who calls."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """A patient, assessed by one model at one time (aware, UTC), not stored yet."""
@@ -24,6 +38,7 @@ class Prediction:
     model_version: str
     made_at: datetime
     idempotency_key: str | None = None
+    origin: Origin = NOBODY
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +67,8 @@ class PredictionRecord:
     contributing_factors: Any = None
     prediction_data: Any = None
     model_version: str | None = None
+    site: str | None = None
+    created_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,7 @@ class PredictionFilter:
     country: str | None = None
     province: str | None = None
     model_version: str | None = None
+    site: str | None = None
 
 
 class Span(NamedTuple):

@@ -91,3 +91,18 @@ def test_a_name_is_printable_and_trimmed(name: str) -> None:
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidAccess, match="name"):
         checked_name(name)
+
+
+def test_a_caller_sees_its_own_site_unless_it_has_all_of_them() -> None:
+    assert caller(Scope.READ).only_site == caller(Scope.ADMIN).only_site == "north"
+    assert caller(Scope.READ, Scope.ALL_SITES).only_site is None
+    assert ANYBODY.only_site is None
+
+
+def test_a_caller_without_a_site_sees_no_row_rather_than_all() -> None:
+    assert Principal("token", "1", None, frozenset({Scope.READ})).only_site == ""
+
+
+def test_rows_keep_the_kind_and_id_of_a_caller_and_nothing_of_anybody() -> None:
+    assert caller(Scope.READ).name == "key:1"
+    assert ANYBODY.name is None

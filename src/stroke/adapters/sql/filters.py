@@ -30,6 +30,9 @@ def conditions(narrowed: PredictionFilter, dialect: Dialect) -> list[ColumnEleme
                 wanted.append(column.collate("utf8mb4_0900_bin") == value)
             # Of a column as it is there is an index; it finds a few rows too many at the most.
             wanted.append(column == value)
+    if narrowed.site is not None:
+        # The column tells upper and lower case apart by itself.
+        wanted.append(predictions.c.site == narrowed.site)
     # As text: SQLite compares nothing else, and MySQL reads it as the time that it is.
     timestamp = type_coerce(predictions.c.timestamp, Text)
     if narrowed.since is not None:

@@ -107,6 +107,13 @@ def _key(cell: object) -> str | None:
     return text
 
 
+def _site(cell: object) -> str:
+    text = _text(64)(cell)
+    if not text.isascii():
+        raise BadCell("has characters beyond ASCII")
+    return text
+
+
 def _json(cell: object) -> str:
     text = str(cell)
     try:
@@ -143,4 +150,6 @@ _COLUMNS: Final[Mapping[str, Callable[[object], Any]]] = {
     "prediction_data": _json,
     "model_version": _text(64),
     "idempotency_key": _key,
+    "site": _site,
+    "created_by": _text(128),
 }

@@ -41,6 +41,7 @@ class SqlOutcomeRepository(OutcomeRepository):
             select(
                 predictions.c.id,
                 type_coerce(predictions.c.timestamp, Text).label("timestamp"),
+                predictions.c.site,
                 *outcomes.c,
             )
             .select_from(predictions.outerjoin(outcomes, _TOGETHER.onclause))
@@ -48,7 +49,9 @@ class SqlOutcomeRepository(OutcomeRepository):
         )
         async with self._transaction() as connection:
             rows = (await connection.execute(query)).all()
-        return {row.id: KnownPrediction(to_utc(row.timestamp), _record(row)) for row in rows}
+        return {
+            row.id: KnownPrediction(to_utc(row.timestamp), _record(row), row.site) for row in rows
+        }
 
     @again_after_deadlock
     async def put(self, outcomes: Sequence[OutcomeRecord]) -> None:

@@ -52,6 +52,8 @@ def parameters(batch: Sequence[Prediction]) -> tuple[Any, ...]:
             dumps(prediction_data(made)).decode(),
             made.model_version,
             made.idempotency_key,
+            made.origin.site,
+            made.origin.created_by,
         )
     return tuple(flat)
 

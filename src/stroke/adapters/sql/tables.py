@@ -39,6 +39,8 @@ predictions: Final = Table(
     Column("prediction_data", JSON),
     Column("model_version", String(64)),
     Column("idempotency_key", String(64)),
+    Column("site", String(64)),
+    Column("created_by", String(128)),
     implicit_returning=False,
 )
 

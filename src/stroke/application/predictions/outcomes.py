@@ -31,13 +31,17 @@ class OutcomeService:
         self._repository = repository
         self._now = now
 
-    async def record(self, outcome: Outcome) -> tuple[OutcomeRecord, bool]:
+    async def record(
+        self, outcome: Outcome, *, site: str | None = None
+    ) -> tuple[OutcomeRecord, bool]:
         """Return the outcome once it is durable, and whether its prediction had none before.
+
+        With a ``site``, here and below, a prediction of another one is not found.
 
         Raises ``PredictionNotFound``, ``InvalidOutcome`` (see ``Outcome.check_date``) or
         ``StoreUnavailable``.
         """
-        known = await self._known(outcome.prediction_id)
+        known = await self._known(outcome.prediction_id, site)
         now = self._now()
         outcome.check_date(made_at=known.made_at, now=now)
         if known.outcome is not None and known.outcome.says(outcome):
@@ -64,22 +68,24 @@ class OutcomeService:
                 continue
             return recorded
 
-    async def find(self, prediction_id: int) -> OutcomeRecord:
+    async def find(self, prediction_id: int, *, site: str | None = None) -> OutcomeRecord:
         """Return an outcome. Raises ``PredictionNotFound`` or ``OutcomeNotFound``."""
-        found = (await self._known(prediction_id)).outcome
+        found = (await self._known(prediction_id, site)).outcome
         if found is None:
             raise OutcomeNotFound(prediction_id)
         return found
 
-    async def withdraw(self, prediction_id: int) -> None:
+    async def withdraw(self, prediction_id: int, *, site: str | None = None) -> None:
         """Take a mistaken outcome back. Raises ``PredictionNotFound`` or ``OutcomeNotFound``."""
+        if site is not None:
+            await self._known(prediction_id, site)
         await self._repository.remove(prediction_id)
 
-    async def _known(self, prediction_id: int) -> KnownPrediction:
-        known = await self._repository.known([prediction_id])
-        if prediction_id not in known:
+    async def _known(self, prediction_id: int, site: str | None) -> KnownPrediction:
+        known = (await self._repository.known([prediction_id])).get(prediction_id)
+        if known is None or (site is not None and known.site != site):
             raise PredictionNotFound(prediction_id)
-        return known[prediction_id]
+        return known
 
     def _sorted(
         self, outcomes: Sequence[Outcome], known: dict[int, KnownPrediction]

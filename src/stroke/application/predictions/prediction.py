@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import copy_context
@@ -17,11 +18,14 @@ from stroke.domain.errors import (
     IdempotencyKeyReused,
     IdempotencyKeyTaken,
     InvalidPatient,
+    PredictionNotFound,
     PredictionNotReplayable,
 )
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient, lacking
 from stroke.domain.prediction import (
+    NOBODY,
+    Origin,
     Prediction,
     PredictionFilter,
     PredictionRecord,
@@ -40,7 +44,7 @@ _THREAD_FROM: Final = 64
 # What a request holds besides the measurements; the columns hold it as it was sent.
 _OTHER_FIELDS: Final = tuple(each for each in Patient.__slots__ if each not in RAW_FEATURES)
 
-_Request = tuple[Patient, str | None]  # and its idempotency key
+_Request = tuple[Patient, str | None, Origin]  # in the middle its idempotency key
 _Answer = TypeVar("_Answer")
 
 
@@ -106,21 +110,22 @@ class PredictionService:
         return self._queue.depth
 
     async def predict(
-        self, patient: Patient, *, idempotency_key: str | None = None
+        self, patient: Patient, *, idempotency_key: str | None = None, origin: Origin = NOBODY
     ) -> StoredPrediction:
-        """Return ``patient``'s risk once it is durable.
+        """Return ``patient``'s risk once it is durable, as a row of ``origin``.
 
         With an ``idempotency_key`` the same call again returns the prediction that is already
-        stored; raises ``IdempotencyKeyReused`` when the key belongs to another request, and
-        ``PredictionNotReplayable`` when the prediction lacks part of its answer. Raises
-        ``InvalidPatient`` when the patient lacks a measurement that the model needs, and
-        ``ServiceOverloaded``, ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after
+        stored; keys of two sites are two keys. Raises ``IdempotencyKeyReused`` when the key belongs
+        to another request, and ``PredictionNotReplayable`` when the prediction lacks part of its
+        answer. Raises ``InvalidPatient`` when the patient lacks a measurement that the model needs,
+        and ``ServiceOverloaded``, ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after
         ``StoreUnavailable`` the row may or may not be stored, and only a key makes a retry safe.
         """
         self._check_complete([patient])
-        request = (patient, idempotency_key)
         if idempotency_key is None:
-            return await self._queue.submit(request)
+            return await self._queue.submit((patient, None, origin))
+        idempotency_key = _key_within(origin.site, idempotency_key)
+        request = (patient, idempotency_key, origin)
 
         async def replay(stored: PredictionRecord | StoredBatch) -> StoredPrediction:
             if isinstance(stored, StoredBatch):
@@ -130,7 +135,11 @@ class PredictionService:
         return await self._once(idempotency_key, lambda: self._queue.submit(request), replay)
 
     async def predict_many(
-        self, patients: Sequence[Patient], *, idempotency_key: str | None = None
+        self,
+        patients: Sequence[Patient],
+        *,
+        idempotency_key: str | None = None,
+        origin: Origin = NOBODY,
     ) -> list[StoredPrediction]:
         """Return one risk per patient, in order: one graph run, one transaction, all or none.
 
@@ -140,7 +149,8 @@ class PredictionService:
         """
         self._check_complete(patients)
         if idempotency_key is None:
-            return await self._commit_many(patients, None)
+            return await self._commit_many(patients, None, origin)
+        key = _key_within(origin.site, idempotency_key)
 
         async def replay(stored: PredictionRecord | StoredBatch) -> list[StoredPrediction]:
             if not isinstance(stored, StoredBatch) or len(stored.ids) != len(patients):
@@ -149,13 +159,17 @@ class PredictionService:
             # Comparing ten thousand rows takes a while: other requests are served meanwhile.
             return await asyncio.to_thread(_replayed_batch, stored.ids, records, patients)
 
-        return await self._once(
-            idempotency_key, lambda: self._commit_many(patients, idempotency_key), replay
-        )
+        return await self._once(key, lambda: self._commit_many(patients, key, origin), replay)
 
-    async def find(self, prediction_id: int) -> PredictionRecord:
-        """Return a stored prediction, or raise ``PredictionNotFound``."""
-        return await self._repository.get(prediction_id)
+    async def find(self, prediction_id: int, *, site: str | None = None) -> PredictionRecord:
+        """Return a stored prediction, or raise ``PredictionNotFound``.
+
+        With a ``site``, a prediction of another one is not found either.
+        """
+        found = await self._repository.get(prediction_id)
+        if site is not None and found.site != site:
+            raise PredictionNotFound(prediction_id)
+        return found
 
     async def page(
         self, narrowed: PredictionFilter, *, limit: int, before: int | None = None
@@ -166,8 +180,13 @@ class PredictionService:
         records = records[:limit]
         return Page(records, records[-1].id if more else None)
 
-    async def erase(self, prediction_id: int) -> None:
-        """Erase a stored prediction for good, or raise ``PredictionNotFound``."""
+    async def erase(self, prediction_id: int, *, site: str | None = None) -> None:
+        """Erase a stored prediction for good, or raise ``PredictionNotFound``.
+
+        With a ``site``, a prediction of another one is not found either. No row changes its site.
+        """
+        if site is not None:
+            await self.find(prediction_id, site=site)
         await self._repository.remove(prediction_id)
 
     async def check_store(self) -> None:
@@ -220,19 +239,19 @@ class PredictionService:
         return None
 
     async def _commit_many(
-        self, patients: Sequence[Patient], batch_key: str | None
+        self, patients: Sequence[Patient], batch_key: str | None, origin: Origin
     ) -> list[StoredPrediction]:
         within = self._around([copy_context()]) if self._around else nullcontext()
         async with self._bulk:
             with within:
                 return await self._commit(
-                    [(patient, None) for patient in patients], batch_key=batch_key
+                    [(patient, None, origin) for patient in patients], batch_key=batch_key
                 )
 
     async def _commit(
         self, requests: Sequence[_Request], *, batch_key: str | None = None
     ) -> list[StoredPrediction]:
-        patients = [patient for patient, _ in requests]
+        patients = [request[0] for request in requests]
         if len(patients) < _THREAD_FROM:
             assessments = self._model.assess(patients)
         else:
@@ -240,8 +259,8 @@ class PredictionService:
         version = self._model.description.version
         made_at = self._now()
         predictions = [
-            Prediction(patient, assessment, version, made_at, key)
-            for (patient, key), assessment in zip(requests, assessments, strict=True)
+            Prediction(patient, assessment, version, made_at, key, origin)
+            for (patient, key, origin), assessment in zip(requests, assessments, strict=True)
         ]
         started = perf_counter()
         ids = await self._repository.add(predictions, batch_key=batch_key)
@@ -289,6 +308,14 @@ def _replayed_batch(
             raise PredictionNotReplayable(prediction_id, erased=True)
         answers.append(_replayed(records[prediction_id], patient))
     return answers
+
+
+def _key_within(site: str | None, key: str) -> str:
+    """Return the key as it is stored: two sites that use the same one must not meet.
+
+    The column has room for the 64 hexadecimal digits of a hash, and no more.
+    """
+    return key if site is None else hashlib.sha256(f"{site} {key}".encode()).hexdigest()
 
 
 def _reused() -> IdempotencyKeyReused:

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 
 from stroke.domain.access import ANYBODY, Principal, Scope
 from stroke.domain.errors import NotAuthenticated, ScopeMissing
+from stroke.domain.prediction import Origin
 from stroke.entrypoints.api.auditing import keeping_record, refused, written_of
 from stroke.entrypoints.api.rates import by_principal
 from stroke.entrypoints.api.state import api_state
@@ -73,6 +74,17 @@ class DirectRoute(APIRoute):
 def caller_of(request: Request) -> Principal:
     """Return who sent ``request``, on a route that needs a scope."""
     return cast("Principal", request.scope[_CALLER])
+
+
+def origin_of(request: Request) -> Origin:
+    """Return whose the rows are that ``request`` stores."""
+    caller = caller_of(request)
+    return Origin(caller.site, caller.name)
+
+
+def site_of(request: Request) -> str | None:
+    """Return the site whose rows ``request`` may see and change; None if it may those of all."""
+    return caller_of(request).only_site
 
 
 def _guarded(endpoint: Callable[..., Any], handler: _Handler) -> _Handler:

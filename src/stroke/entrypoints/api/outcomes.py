@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
-from stroke.entrypoints.api.access import GuardedRoute, needs
+from stroke.entrypoints.api.access import GuardedRoute, needs, site_of
 from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
@@ -41,7 +41,7 @@ async def record(request: Request, prediction_id: PredictionId) -> Response:
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
         outcome = parse(OutcomeIn, body).to_domain(prediction_id)
-        stored, new = await state.outcomes.record(outcome)
+        stored, new = await state.outcomes.record(outcome, site=site_of(request))
     return json_response(stored, HTTPStatus.CREATED if new else HTTPStatus.OK)
 
 
@@ -55,7 +55,9 @@ async def record(request: Request, prediction_id: PredictionId) -> Response:
 @written_down(AuditAction.OUTCOME_READ)
 async def find(request: Request, prediction_id: PredictionId) -> Response:
     """The outcome that was recorded last."""
-    return json_response(await api_state(request).outcomes.find(prediction_id))
+    return json_response(
+        await api_state(request).outcomes.find(prediction_id, site=site_of(request))
+    )
 
 
 @router.delete(
@@ -68,5 +70,5 @@ async def find(request: Request, prediction_id: PredictionId) -> Response:
 @written_down(AuditAction.OUTCOME_ERASE, changes=True)
 async def withdraw(request: Request, prediction_id: PredictionId) -> Response:
     """The prediction stays. Erasing the prediction erases its outcome too."""
-    await api_state(request).outcomes.withdraw(prediction_id)
+    await api_state(request).outcomes.withdraw(prediction_id, site=site_of(request))
     return Response(status_code=HTTPStatus.NO_CONTENT)

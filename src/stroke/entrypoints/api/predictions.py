@@ -14,7 +14,7 @@ from stroke.application.predictions.prediction import StoredPrediction
 from stroke.domain import access
 from stroke.domain.errors import InvalidPatient
 from stroke.domain.patient import Patient
-from stroke.entrypoints.api.access import DirectRoute, needs
+from stroke.entrypoints.api.access import DirectRoute, needs, origin_of
 from stroke.entrypoints.api.admission import Budget
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
@@ -79,7 +79,9 @@ async def predict(request: Request) -> Response:
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
         patient = parse(state.patient_wire, body).to_domain()
-        stored = await state.predictions.predict(patient, idempotency_key=key)
+        stored = await state.predictions.predict(
+            patient, idempotency_key=key, origin=origin_of(request)
+        )
     # A ready response: FastAPI would validate and render what is known to fit.
     return json_response(_answer(stored))
 
@@ -102,7 +104,9 @@ async def predict_batch(request: Request) -> Response:
         # Ten thousand rows take a while: other requests are served between them.
         patients = await asyncio.to_thread(_parse_batch, state.patient_wire, body)
         del body
-        stored = await state.predictions.predict_many(patients, idempotency_key=key)
+        stored = await state.predictions.predict_many(
+            patients, idempotency_key=key, origin=origin_of(request)
+        )
         del patients
         answer = await asyncio.to_thread(_render_batch, stored)
     return _InParts(answer, admission.batch_bytes)

@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
-from stroke.entrypoints.api.access import GuardedRoute, needs
+from stroke.entrypoints.api.access import GuardedRoute, needs, site_of
 from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.rendering import json_response
@@ -60,7 +60,8 @@ Cursor = Annotated[
 @written_down(AuditAction.PREDICTION_LIST)
 async def newest(request: Request, limit: Limit = 100) -> Response:
     """For existing clients; `GET /api/v1/predictions` pages through all of them."""
-    page = await api_state(request).predictions.page(PredictionFilter(), limit=limit)
+    mine = PredictionFilter(site=site_of(request))
+    page = await api_state(request).predictions.page(mine, limit=limit)
     return json_response(page.records)
 
 
@@ -88,7 +89,9 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
     model_version: Annotated[str | None, Query(max_length=100, pattern=PRINTABLE)] = None,
 ) -> Response:
     """Newest first. No row is repeated or skipped when rows are added meanwhile."""
-    narrowed = PredictionFilter(since, until, risk_category, country, province, model_version)
+    narrowed = PredictionFilter(
+        since, until, risk_category, country, province, model_version, site_of(request)
+    )
     before = None if cursor is None else int(cursor, 16)
     found = await api_state(request).predictions.page(narrowed, limit=limit, before=before)
     following = None if found.next_before is None else f"{found.next_before:016x}"
@@ -105,7 +108,9 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
 @written_down(AuditAction.PREDICTION_READ)
 async def find(request: Request, prediction_id: PredictionId) -> Response:
     """The row, column by column, as the table holds it."""
-    return json_response(await api_state(request).predictions.find(prediction_id))
+    return json_response(
+        await api_state(request).predictions.find(prediction_id, site=site_of(request))
+    )
 
 
 @router.delete(
@@ -118,5 +123,5 @@ async def find(request: Request, prediction_id: PredictionId) -> Response:
 @written_down(AuditAction.PREDICTION_ERASE, changes=True)
 async def erase(request: Request, prediction_id: PredictionId) -> Response:
     """The pipeline removes the row from every copy, too."""
-    await api_state(request).predictions.erase(prediction_id)
+    await api_state(request).predictions.erase(prediction_id, site=site_of(request))
     return Response(status_code=HTTPStatus.NO_CONTENT)

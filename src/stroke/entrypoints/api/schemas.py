@@ -262,6 +262,8 @@ class RecordOut(BaseModel):
     contributing_factors: Any = Field(description="names of features, strongest first")
     prediction_data: Any = Field(description="the features used and their log-odds")
     model_version: str | None
+    site: str | None = Field(description="the site of the caller that asked for it")
+    created_by: str | None = Field(description="that caller, such as key:ID; not a person's name")
 
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

@@ -77,6 +77,9 @@ def test_every_column_takes_null_but_the_id() -> None:
         ("contributing_factors", "secret, not json"),
         ("prediction_data", "{"),
         ("idempotency_key", "schlüssel"),
+        ("site", "schlüssel"),
+        ("site", "s" * 65),
+        ("created_by", "k" * 129),
         ("model_version", "v" * 65),
     ],
 )

@@ -42,6 +42,8 @@ def test_sql_server_gets_types_that_hold_what_mysql_holds() -> None:
         "prediction_data": "NVARCHAR(max) NULL",
         "model_version": "NVARCHAR(128) NULL",
         "idempotency_key": "NVARCHAR(128) NULL",
+        "site": "NVARCHAR(128) NULL",
+        "created_by": "NVARCHAR(256) NULL",
     }
 
 

@@ -12,6 +12,7 @@ from stroke.entrypoints.cli.terminal.options import (
     AsJson,
     Html,
     Since,
+    Site,
     Until,
     check_stdout,
     made_between,
@@ -35,6 +36,7 @@ def report(
     *,
     since: Since = None,
     until: Until = None,
+    site: Site = None,
     threshold: Annotated[
         float, typer.Option(min=0, help="A higher index counts as drift: 0.1 is minor, 0.25 major.")
     ] = 0.25,
@@ -55,7 +57,7 @@ def report(
     stroke drift report --html drift.html
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
     check_stdout(html, as_json=as_json)
-    within = made_between(since, until)
+    within = made_between(since, until, site)
     with ends_on_sigterm():
         found = _report(within)
         if html is not None:

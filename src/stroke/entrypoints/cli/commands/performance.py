@@ -16,6 +16,7 @@ from stroke.entrypoints.cli.terminal.options import (
     AsJson,
     Html,
     Since,
+    Site,
     Until,
     check_stdout,
     made_between,
@@ -43,6 +44,7 @@ def performance(
     *,
     since: Since = None,
     until: Until = None,
+    site: Site = None,
     model_version: Annotated[
         str | None,
         typer.Option(
@@ -105,7 +107,7 @@ def performance(
         raise InvalidSetting("--port needs --watch: metrics are served while it goes on")
     check_stdout(html, as_json=as_json)
     wanted = _Wanted(
-        made_between(since, until),
+        made_between(since, until, site),
         model_version,
         every_version,
         minimum_count,

@@ -32,6 +32,8 @@ Until = Annotated[
     datetime | None, typer.Option(formats=MOMENTS, help="Only predictions made before (UTC).")
 ]
 
+Site = Annotated[str | None, typer.Option(metavar="SITE", help="Only predictions of this site.")]
+
 
 def rejects_option(holds: str, place: str) -> Any:
     """Return the option for the side file of rows: what it ``holds``, and its usual ``place``."""
@@ -43,9 +45,11 @@ def rejects_option(holds: str, place: str) -> Any:
     )
 
 
-def made_between(since: datetime | None, until: datetime | None) -> PredictionFilter:
-    """Return the filter that ``Since`` and ``Until`` ask for."""
-    return PredictionFilter(since=in_utc(since), until=in_utc(until))
+def made_between(
+    since: datetime | None, until: datetime | None, site: str | None = None
+) -> PredictionFilter:
+    """Return the filter that ``Since``, ``Until`` and ``Site`` ask for."""
+    return PredictionFilter(since=in_utc(since), until=in_utc(until), site=site)
 
 
 def in_utc(moment: datetime | None) -> datetime | None:
