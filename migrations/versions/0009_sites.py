@@ -57,8 +57,7 @@ def existing() -> tuple[set[str], set[str]]:
     """Return the names of the table's columns and indexes: a run that died made some of them."""
     if context.is_offline_mode():
         return set(), set()
-    table = inspect(op.get_bind())
-    return (
-        {str(each["name"]) for each in table.get_columns("predictions")},
-        {str(each["name"]) for each in table.get_indexes("predictions")},
-    )
+    # Not the inspector: it stumbles over types that an adopted table of SQLite may have.
+    columns = op.get_bind().exec_driver_sql("SELECT * FROM predictions WHERE 1 = 0").keys()
+    indexes = inspect(op.get_bind()).get_indexes("predictions")
+    return set(columns), {str(each["name"]) for each in indexes}
