@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +191,78 @@ def test_formulas_are_neutral_in_csv_and_come_back_in_parquet(spark: Any, tmp_pa
     again = [path.read_text() for path in run(str(plain), "again.csv").glob("*.csv")]
     copies = [row["note"] for part in again for row in csv.DictReader(io.StringIO(part))]
     assert sorted(copies) == sorted(neutral(note) for note in notes)
+
+
+GOOD = csv_text(*ROWS[:5], extra=("note",)).decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("p.csv", GOOD.replace(",", ";").encode(), "separated by semicolons"),
+        ("p.csv", GOOD.replace(",", "\t").encode(), "separated by tabs"),
+        ("p.csv", b"sep=;\n" + GOOD.replace(",", ";").encode(), "columns missing|semicolons"),
+        ("p.csv", GOOD.encode("cp1252", "replace").replace(b"?nna", b"\xc4nna"), "not UTF-8"),
+        ("p.csv", GOOD.encode("utf-16"), "not UTF-8|columns missing"),
+        ("p.csv", (GOOD + '"never closed,1\n2\n3\n').encode(), "never closed"),
+        ("p.csv.gz", gzip.compress(GOOD.encode()), "is packed"),
+        ("p.tsv", GOOD.encode(), "no plain CSV"),
+    ],
+)
+def test_csv_that_spark_would_read_differently_is_refused_before_anything_is_written(
+    spark: Any, tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidData, match=said):
+        score_files(
+            spark,
+            str(tmp_path / name),
+            str(tmp_path / "out"),
+            rejects=str(tmp_path / "rejects"),
+            model=MODEL,
+            parts=PARTS,
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_decimal_commas_are_refused_by_name(spark: Any, tmp_path: Path) -> None:
+    source = tmp_path / "p.csv"
+    source.write_bytes(csv_text({"bmi": "26,5"}, {"age": 50}))
+    with pytest.raises(InvalidData, match="decimal commas: on Spark, CSV is UTF-8 with commas"):
+        score_files(
+            spark,
+            str(source),
+            str(tmp_path / "out"),
+            rejects=str(tmp_path / "rejects"),
+            model=MODEL,
+            parts=PARTS,
+        )
+
+
+@pytest.mark.parametrize("suffix", ["", ".csv"])
+def test_what_was_scored_before_is_scored_anew_with_the_variants_named(
+    spark: Any, tmp_path: Path, suffix: str
+) -> None:
+    source, once = tmp_path / "patients.csv", tmp_path / f"once{suffix}"
+    source.write_bytes(csv_text(*ROWS[:30], extra=("note",)))
+
+    def scored(given: Path, output: Path, **options: bool) -> None:
+        score_files(
+            spark,
+            str(given),
+            str(output),
+            rejects=str(tmp_path / "rejects"),
+            model=MODEL,
+            parts=PARTS,
+            **options,
+        )
+
+    scored(source, once, contributions=True)
+    scored(once, tmp_path / "again", variants=True)
+
+    table = pq.read_table(tmp_path / "again")
+    added = ["probability", "risk_category", "contributing_factors", "model_version"]
+    assert table.schema.names[-5:] == [*added, "model_variant"]
+    assert not [name for name in table.schema.names if name.startswith("log_odds_")]
+    variants = Counter(table.column("model_variant").to_pylist())
+    assert variants["without bmi"] == variants["without avg_glucose_level"] == 1

@@ -6,7 +6,10 @@ broadcast to them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +37,17 @@ from stroke.application.predictions.scored_columns import earlier_scores
 from stroke.domain.errors import InvalidData
 
 _REJECTS: Final = "file STRING, row BIGINT, reason STRING"
+_LOCAL: Final = "on Spark, CSV is UTF-8 with commas; score it with --engine local"
+_OTHER_TABLE: Final = re.compile(
+    r"\.(?:(?:csv|tsv|tab|txt)\.(?:gz|zst|bz2|xz|zip)|tsv|tab|txt)/*$", re.IGNORECASE
+)
+_OTHER_MARKS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_DECIMAL_COMMA: Final = r"^\s*[+-]?[0-9]*,[0-9]+\s*$"
+_FAULTS: Final = {
+    "not_utf8": f"is not UTF-8 text, or has U+FFFD in it: {_LOCAL}",
+    "commas": f"has decimal commas: {_LOCAL}",
+    "open": "has a row that does not end: is a quote opened and never closed?",
+}
 _BLANK: Final = '[,"\\s\u00a0\u202f\u2007\ufeff]'
 _CSV: Final = {"header": True, "multiLine": True, "escape": '"', "mode": "PERMISSIVE"}
 
@@ -55,12 +69,14 @@ def score_files(
     folder of Parquet files (of CSV if its name ends so) in the place of one that is there; it is
     whole when it has ``_SUCCESS``. ``rejects`` becomes one of CSV, with the file, the number from 1
     (in Parquet only) and the reason of each row that cannot be scored. ``parts`` are what the
-    workers score with. Returns what was done; raises ``InvalidData``.
+    workers score with. Returns what was done. Raises ``InvalidData``, also for CSV of another
+    dialect or encoding than CSV in UTF-8 with commas, before anything is written.
     """
     check_apart(source, output, rejects)
     served = parts.load(model)
     given = _read(spark, source)
     given = given.drop(*[given.columns[at] for at in earlier_scores(given.columns)])
+    rows = _checked(given, source) if _is_csv(source) else given.count()
     plain = given.drop(TORN)
     typed = _is_csv(source) and not _is_csv(output)
     options = ScoringOptions(contributions, numbers=typed, variants=variants)
@@ -84,7 +100,6 @@ def score_files(
         if bad.value:  # A task that is tried again counts twice: this only says if there are any.
             found = _placed(given).mapInArrow(reject, _REJECTS)
         rejections = _write_rejects(found, rejects)
-        rows = given.count()
     except PySparkException as error:
         raise InvalidData(f"{source} cannot be scored into {output}: {_why(error)}") from error
     finally:
@@ -99,6 +114,8 @@ def score_files(
 
 
 def _read(spark: SparkSession, source: str) -> DataFrame:
+    if _OTHER_TABLE.search(source) is not None:
+        raise InvalidData(f"{source} is packed, or no plain CSV by its name: {_LOCAL}")
     try:
         if not _is_csv(source):
             return spark.read.parquet(source)
@@ -109,6 +126,46 @@ def _read(spark: SparkSession, source: str) -> DataFrame:
         return _filled(spark.read.options(**options).schema(schema).csv(source))
     except PySparkException as error:
         raise InvalidData(f"{source} cannot be read: {_why(error)}") from error
+
+
+def _checked(given: DataFrame, source: str) -> int:
+    """Return the number of rows of a CSV. Raises ``InvalidData`` for one that Spark misreads.
+
+    The engine local finds dialect and encoding by the whole text (decision 0054). Spark does not:
+    it would take other text for names, and a quote that nobody closes for one long row.
+    """
+    names = [name for name in given.columns if name != TORN]
+    known = {cells.key_of(name) for name in cells.PATIENT_COLUMNS}
+
+    def count_known(parted: Iterable[str]) -> int:
+        return len({cells.key_of(name.strip('"')) for name in parted} & known)
+
+    for mark, word in _OTHER_MARKS.items():
+        if count_known(part for name in names for part in name.split(mark)) > count_known(names):
+            raise InvalidData(f"the cells of {source} are separated by {word}: {_LOCAL}")
+    text = sf.concat_ws("", *[sf.col(f"`{name}`") for name in given.columns])
+    numbers = [name for name in names if cells.key_of(name) in map(cells.key_of, cells.NUMERIC)]
+    commas = [sf.col(f"`{name}`").rlike(_DECIMAL_COMMA) for name in numbers] or [sf.lit(False)]
+    quotes = sf.length(TORN) - sf.length(sf.replace(sf.col(TORN), sf.lit('"'), sf.lit("")))
+    try:
+        found = given.agg(
+            sf.count("*").alias("rows"),
+            sf.max(text.contains("\ufffd")).alias("not_utf8"),
+            sf.max(_any(commas)).alias("commas"),
+            sf.max(sf.coalesce(quotes % 2 == 1, sf.lit(False))).alias("open"),
+        ).first()
+    except PySparkException as error:
+        raise InvalidData(f"{source} cannot be read: {_why(error)}") from error
+    if found is None:
+        return 0
+    for column, fault in _FAULTS.items():
+        if found[column]:
+            raise InvalidData(f"{source} {fault}")
+    return int(found["rows"])
+
+
+def _any(conditions: Sequence[Column]) -> Column:
+    return reduce(or_, [sf.coalesce(each, sf.lit(False)) for each in conditions])
 
 
 def _filled(given: DataFrame) -> DataFrame:
