@@ -122,6 +122,19 @@ def test_no_patient_reaches_the_log_of_a_request_that_is_refused(image: str) -> 
     assert MARK not in log
 
 
+# Keeps the most memory of processes that was seen: of control groups version 2, or version 1.
+WATCH_ANON = """
+cd /sys/fs/cgroup; stat=memory.stat; kind=anon; most=0
+[ -e $stat ] || { stat=memory/memory.stat; kind=total_rss; }
+while sleep 0.05; do
+  while read -r name value; do
+    if [ $name = $kind ] && [ $value -gt $most ]; then most=$value; fi
+  done < $stat
+  echo $most > /tmp/next && mv /tmp/next /tmp/anon
+done
+"""
+
+
 @pytest.mark.parametrize(
     "batches",
     [8, pytest.param(64, marks=pytest.mark.soak("three rounds of 64 batches of 10,000 rows"))],
@@ -142,6 +155,7 @@ def test_the_largest_batches_at_once_stay_within_the_memory_of_the_platform(
         ThreadPoolExecutor(batches) as callers,
     ):
         container.wait_until_healthy()
+        container.execute("sh", "-c", f"({WATCH_ANON}) > /dev/null 2>&1 &")
 
         def post(_: int) -> urllib3.BaseHTTPResponse:
             return service.request("POST", "/api/v1/predictions:batch", body=body, headers=headers)
@@ -155,14 +169,20 @@ def test_the_largest_batches_at_once_stay_within_the_memory_of_the_platform(
         # Where the engine's host has it: version 2 of control groups, or version 1.
         files = "memory.peak memory/memory.max_usage_in_bytes"
         peak = container.execute("sh", "-c", f"cd /sys/fs/cgroup; cat {files} 2> /dev/null; true")
+        own = int(container.execute("sh", "-c", "cat /tmp/anon"))
         state = container.state
     statuses = Counter(answer.status for answer in answers)
-    figures(f"image: {batches} batches of 10,000 at once: {dict(statuses)}, {int(peak) >> 20} MiB")
+    figures(
+        f"image: {batches} batches of 10,000 at once: {dict(statuses)}; the process's own memory "
+        f"{own >> 20} MiB at its highest, with the kernel's cache of files {int(peak) >> 20} MiB"
+    )
     assert statuses[200] > 0
     assert statuses.keys() <= {200, 503}
     assert all(a.headers["Retry-After"] for a in answers if a.status == 503)
     assert health == 200
     assert (state["Running"], state["OOMKilled"]) == (True, False)
+    # What the kernel cannot give up. The cache of the SQLite file fills whatever is left.
+    assert 50 << 20 < own <= 300 << 20
 
 
 def test_the_unit_tests_pass_on_the_python_and_packages_that_are_shipped(
