@@ -6,11 +6,12 @@ import asyncio
 from http import HTTPStatus
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stroke.domain.errors import StrokeError
 from stroke.entrypoints.api.causes import CauseLog
 from stroke.entrypoints.api.problems import problem_response
+from stroke.entrypoints.api.replies import Reply
 
 BEGAN: Final = "stroke.began"
 """Under it the scope of a request that had to wait has the loop's time at its begin."""
@@ -32,26 +33,17 @@ class Deadline:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        reply = Reply(send)
         try:
             began = scope.get(BEGAN) or asyncio.get_running_loop().time()
             async with asyncio.timeout_at(began + self._seconds) as deadline:
-                await self._app(scope, receive, watched)
+                await self._app(scope, receive, reply.send)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
             passed = DeadlinePassed(f"a request took longer than {self._seconds:g} seconds")
             passed.__cause__ = error
             self._causes.answered(passed)
-            if started:
-                # Half an answer is out: only a broken connection tells the client so.
-                raise ConnectionAbortedError("the answer broke off") from None
             answer = problem_response(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 "The request took too long",
@@ -59,4 +51,4 @@ class Deadline:
                 detail="The outcome is unknown. An Idempotency-Key makes it safe to try again.",
                 headers={"Retry-After": "1"},
             )
-            await answer(scope, receive, send)
+            await reply.instead(answer, scope, receive)

@@ -6,9 +6,10 @@ import logging
 from http import HTTPStatus
 
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stroke.entrypoints.api.problems import problem_response
+from stroke.entrypoints.api.replies import Reply
 from stroke.entrypoints.logs import outline
 
 _log = logging.getLogger("stroke.api")
@@ -28,21 +29,12 @@ class FaultBarrier:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
+        reply = Reply(send)
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, reply.send)
         except ClientDisconnect:
             return  # nobody is left to answer
         except Exception as error:  # noqa: BLE001 - whatever it is
             _log.error("unforeseen %s", outline(error))
-            if started:
-                # Half an answer is out: only a broken connection tells the client so.
-                raise ConnectionAbortedError("the answer broke off") from None
             answer = problem_response(HTTPStatus.INTERNAL_SERVER_ERROR)
-            await answer(scope, receive, send)
+            await reply.instead(answer, scope, receive)
