@@ -56,11 +56,9 @@ def examine_orphans(lake: Lake, *, older_than: timedelta, now: Callable[[], date
             return Orphans()
         before = min(now(), committed) - older_than
         old = [file for file in present if file.modified < before]
-        if not old:
-            return Orphans()
-        known = {_place(path) for path in _known(table)}
+        known = {_place(path) for path in _known(table)} if old else set()
         found = [file for file in old if file.path not in known]
-        if found and is_behind(lake):
+        if is_behind(lake):
             return Orphans(kept=found, catalog_is_behind=True)
         return _sorted_out(table, found)
 

@@ -45,7 +45,9 @@ def is_behind(lake: Lake) -> bool:
     """Return whether the table's folder holds a newer state than the catalog names."""
     if not isinstance(lake.catalog, SqlCatalog):
         return False  # no backup of ours holds it
-    return find_rewind(lake).newest is not None
+    found = find_rewind(lake)
+    # A writer may commit between the two looks of a search: then the catalog has moved, too.
+    return found.newest is not None and find_rewind(lake).location == found.location
 
 
 def roll_forward(lake: Lake, rewind: LakeRewind) -> None:
