@@ -380,6 +380,19 @@ class AuditSettings(_Settings):
     )
 
 
+class ErasureSettings(_Settings):
+    """How predictions are erased from every place."""
+
+    model_config = _group("ERASURE")
+
+    batch_rows: int = Field(
+        500, ge=1, le=10_000, description="removed from the database in one transaction"
+    )
+    wait_seconds: float = Field(
+        120, ge=0, description="within which the copies must have heard of an erasure"
+    )
+
+
 class FilesSettings(_Settings):
     """What the files that commands read may take."""
 
@@ -673,6 +686,7 @@ class PipelineSettings(BaseModel):
     database: DatabaseSettings
     spark: SparkSettings
     doctor: DoctorSettings
+    erasure: ErasureSettings
     log: LogSettings
     traces: TracesSettings
 

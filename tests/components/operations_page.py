@@ -96,6 +96,9 @@ def _of_stroke(words: list[str]) -> str | None:
     """Parse as the command line does, and run nothing."""
     command: Any = typer.main.get_command(app)
     while isinstance(command, click.Group) or hasattr(command, "commands"):
+        default = getattr(command, "default", None)
+        if default is not None and (not words or words[0] not in command.commands):
+            words = [default, *words]
         name, *words = words or [""]
         if name not in command.commands:
             return f"stroke has no command {name!r}"

@@ -85,6 +85,7 @@ AREAS: Final = {
             "test_kafka_image",
             "test_lake",
             "test_lake_command",
+            "test_erasure",
             "test_lake_erasure",
             "test_lake_upkeep",
             "test_monitoring",

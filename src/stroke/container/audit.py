@@ -35,7 +35,7 @@ def with_audit_trail(settings: DatabaseSettings, work: Callable[[AuditTrail], Aw
             settings.sqlalchemy_url, pool_size=1, connect_timeout=settings.connect_timeout_seconds
         )
         try:
-            return await work(_trail(engine, settings))
+            return await work(trail_of(engine, settings))
         finally:
             await engine.dispose()
 
@@ -69,10 +69,9 @@ def write_entry(
     outcome: AuditOutcome = AuditOutcome.DONE,
 ) -> None:
     """Write down what the system's user did. Raises ``StoreUnavailable``."""
-    actor = f"user:{_user()}"
     with_audit_trail(
         settings,
-        lambda trail: trail.record(action, actor=actor, target=target, outcome=outcome),
+        lambda trail: trail.record(action, actor=system_actor(), target=target, outcome=outcome),
     )
 
 
@@ -82,13 +81,16 @@ def _is_there(settings: DatabaseSettings) -> bool:
     return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
 
 
-def _user() -> str:
+def system_actor() -> str:
+    """Return how the trail names the user of the system."""
     try:
-        return getpass.getuser()
+        name = getpass.getuser()
     except (KeyError, OSError):  # a container's user often has a number and no name
-        return str(os.getuid())
+        name = str(os.getuid())
+    return f"user:{name}"
 
 
-def _trail(engine: AsyncEngine, settings: DatabaseSettings) -> AuditTrail:
+def trail_of(engine: AsyncEngine, settings: DatabaseSettings) -> AuditTrail:
+    """Return the trail of an open database, for a process that refuses nobody."""
     log = SqlAuditLog(engine, statement_timeout=settings.statement_timeout_seconds)
     return AuditTrail(log, now=utc_now, refusals=RefusalSampler(0, time.monotonic))

@@ -26,6 +26,14 @@ from stroke.application.doctor.stack_checks import (
     checks_of,
 )
 from stroke.config import PipelineSettings
+from stroke.container.configured import (
+    has_connect,
+    has_kafka,
+    has_lake,
+    has_pipeline,
+    has_registry,
+    has_sql_sink,
+)
 from stroke.container.sink import sink_differences
 from stroke.container.source import mysql_source, source_engine
 
@@ -51,7 +59,7 @@ async def doctor_of(settings: PipelineSettings, *, waits: float) -> AsyncIterato
             engine = source_engine(settings.database)
             closing.push_async_callback(engine.dispose)
         pipeline = None
-        if _has_pipeline(settings):
+        if has_pipeline(settings):
             pipeline = _pipeline(settings, engine)
             closing.push_async_callback(pipeline.connect().aclose)
         parts = _parts(settings, engine, pipeline, closing)
@@ -68,31 +76,6 @@ async def doctor_of(settings: PipelineSettings, *, waits: float) -> AsyncIterato
         yield Doctor(checks_of(parts, canary, waits=waits), seconds=_ANSWER)
 
 
-def _has_kafka(settings: PipelineSettings) -> bool:
-    return "bootstrap_servers" in settings.kafka.model_fields_set
-
-
-def _has_registry(settings: PipelineSettings) -> bool:
-    return "registry_url" in settings.kafka.model_fields_set
-
-
-def _has_connect(settings: PipelineSettings) -> bool:
-    return "url" in settings.connect.model_fields_set
-
-
-def _has_sql_sink(settings: PipelineSettings) -> bool:
-    return settings.sink.url is not None or settings.sink.mssql_host is not None
-
-
-def _has_lake(settings: PipelineSettings) -> bool:
-    return settings.lake.catalog_uri is not None or settings.lake.catalog == "glue"
-
-
-def _has_pipeline(settings: PipelineSettings) -> bool:
-    looks = (_has_kafka, _has_registry, _has_connect, _has_sql_sink, _has_lake)
-    return any(look(settings) for look in looks)
-
-
 def _pipeline(settings: PipelineSettings, engine: AsyncEngine | None) -> PipelineContainer:
     from stroke.container.pipeline import PipelineContainer  # noqa: PLC0415 -- needs its packages
 
@@ -104,7 +87,7 @@ def _pipeline(settings: PipelineSettings, engine: AsyncEngine | None) -> Pipelin
 
 def _letters(settings: PipelineSettings, pipeline: PipelineContainer | None) -> Letters | None:
     """Return what asks for dead letters, which are on Kafka; ids are read by the registry."""
-    if pipeline is None or not (_has_kafka(settings) and _has_registry(settings)):
+    if pipeline is None or not (has_kafka(settings) and has_registry(settings)):
         return None
     return pipeline.dead_letter_service().letters
 
@@ -118,11 +101,11 @@ def _parts(
     at, database = settings.doctor, settings.database
     # Copies are read with the columns that MySQL has.
     copies = pipeline if engine is not None else None
-    sql = copies.sql_replica() if copies and _has_sql_sink(settings) else None
+    sql = copies.sql_replica() if copies and has_sql_sink(settings) else None
     if sql is not None:
         closing.push_async_callback(sql.close)
     urls = {API_METRICS: f"{at.api_url.rstrip('/')}/metrics"}
-    if _has_connect(settings):
+    if has_connect(settings):
         urls[CONNECT_METRICS] = at.connect_metrics_url
         urls[WATCH_METRICS] = at.watch_metrics_url
         urls[VERIFY_METRICS] = at.verify_metrics_url
@@ -132,12 +115,12 @@ def _parts(
         api=HttpPredictionApi(at.api_url, seconds=timeout, api_key=key),
         schema=SqlSchema(engine, seconds=timeout) if engine is not None else None,
         source=mysql_source(engine, settings) if engine is not None else None,
-        change_topic=pipeline.change_topic() if pipeline and _has_kafka(settings) else None,
+        change_topic=pipeline.change_topic() if pipeline and has_kafka(settings) else None,
         topic=settings.topic,
-        registry=pipeline.schema_registry() if pipeline and _has_registry(settings) else None,
-        connectors=pipeline.connectors() if pipeline and _has_connect(settings) else None,
+        registry=pipeline.schema_registry() if pipeline and has_registry(settings) else None,
+        connectors=pipeline.connectors() if pipeline and has_connect(settings) else None,
         sql=sql,
-        lake=copies.lake_replica() if copies and _has_lake(settings) else None,
+        lake=copies.lake_replica() if copies and has_lake(settings) else None,
         metrics={
             name: ScrapedMetrics(url, seconds=_ANSWER, api_key=key if name == API_METRICS else None)
             for name, url in urls.items()

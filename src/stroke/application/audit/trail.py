@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -97,6 +97,15 @@ class AuditTrail:
         due = self._refusals.take(event) if outcome is AuditOutcome.REFUSED else [event]
         if due:
             await self._log.append(due)
+
+    async def record_each(
+        self, action: AuditAction, *, actor: str, outcomes: Mapping[str, AuditOutcome]
+    ) -> None:
+        """Write an entry for each target, all or none. Raises ``StoreUnavailable``."""
+        now = self._now()
+        await self._log.append(
+            [AuditEvent(now, actor, action, how, target) for target, how in outcomes.items()]
+        )
 
     async def close(self) -> None:
         """Write what was only counted so far."""

@@ -16,6 +16,7 @@ from stroke.entrypoints.cli.commands import (
     db,
     doctor,
     drift,
+    erase,
     keys,
     lake,
     model,
@@ -46,6 +47,7 @@ app.add_typer(model.app, name="model")
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
+app.add_typer(erase.app, name="erase")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(drift.app, name="drift")
 app.add_typer(connectors.app, name="connectors")

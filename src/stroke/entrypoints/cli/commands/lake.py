@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes
 from stroke.entrypoints.cli.terminal.output import counted, progress
+from stroke.entrypoints.cli.terminal.prediction_ids import prediction_ids
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from stroke.config import LakeSettings, PipelineSettings
 
 app = typer.Typer(no_args_is_help=True, help="The Iceberg table of change events: its upkeep.")
-
-_ID: Final = re.compile(r"\d{1,18}")
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count; change nothing.")]
 
@@ -165,7 +162,7 @@ def erase(
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
     from stroke.container.lake_upkeep import erase_from_lake
 
-    wanted = _ids(ids or [], file)
+    wanted = prediction_ids(ids or [], file)
     if not (yes or dry_run):
         typer.confirm(
             f"Remove {counted(len(wanted), 'prediction')} and all older snapshots for good?",
@@ -261,22 +258,6 @@ def roll_forward(
         typer.confirm("Let it name that state?", abort=True, err=True)
     roll_lake_forward(settings, found)
     typer.echo("the catalog names the newest state of the table now")
-
-
-def _ids(given: list[int], file: Path | None) -> set[int]:
-    found = list(given)
-    if file is not None:
-        try:
-            lines = file.read_text("utf-8-sig").split()
-        except (OSError, UnicodeDecodeError):
-            raise InvalidData(f"{file} cannot be read as text") from None
-        for number, line in enumerate(lines, start=1):
-            if not _ID.fullmatch(line):
-                raise InvalidData(f"{file}: entry {number} is no id of a prediction")
-            found.append(int(line))
-    if not found:
-        raise InvalidData("name the ids of the predictions, or a --file with them")
-    return set(found)
 
 
 def _settings() -> PipelineSettings:

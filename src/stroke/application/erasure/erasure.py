@@ -1,0 +1,103 @@
+"""Erasure removes predictions from the service's database, then from every copy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from stroke.application.erasure.ports import ErasablePlace, Trace
+
+WriteDown = Callable[[Mapping[int, bool]], Awaitable[None]]
+"""Receives ids of which the database kept something (True) or nothing (False)."""
+
+Progress = Callable[[str, int, int], None]
+"""Receives the name of a place, how much of it is done, and how much there is."""
+
+
+def _silent(_place: str, _done: int, _total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure did. ``removed`` counts items by the name of the place."""
+
+    stored: frozenset[int]
+    """The ids of which the database kept something."""
+    unknown: frozenset[int]
+    removed: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is left of predictions, by the name of each place that was searched."""
+
+    traces: Mapping[str, Sequence[Trace]]
+
+    def lasting(self, now: datetime) -> list[tuple[str, Trace]]:
+        """Return what no place has said it will forget, or should have forgotten by ``now``."""
+        return [
+            (place, trace)
+            for place, traces in self.traces.items()
+            for trace in traces
+            if trace.until is None or trace.until <= now
+        ]
+
+
+class Erasure:
+    """Erases from ``database`` first, and from ``copies`` once that has settled.
+
+    ``settled`` waits until the copies have heard of it, so many seconds, and until the database's
+    own files have no more of it. ``write_down`` is told what was erased after each
+    ``batch`` of ids. Everything may be done again: what is gone changes nothing.
+    """
+
+    def __init__(
+        self,
+        database: ErasablePlace,
+        copies: Sequence[ErasablePlace],
+        *,
+        settled: Callable[[float], Awaitable[None]],
+        write_down: WriteDown,
+        batch: int,
+    ) -> None:
+        self._database: Final = database
+        self._copies: Final = tuple(copies)
+        self._settled = settled
+        self._write_down = write_down
+        self._batch = batch
+
+    async def erase(
+        self, ids: Collection[int], *, wait: float, on_progress: Progress = _silent
+    ) -> Erased:
+        """Remove these predictions from every place.
+
+        A copy that does not follow within ``wait`` seconds raises ``ReplicaBehind``, and one that
+        is away its own error: run it again then, with the same ids.
+        """
+        wanted = sorted(set(ids))
+        stored: set[int] = set()
+        removed = dict.fromkeys((place.name for place in (self._database, *self._copies)), 0)
+        for start in range(0, len(wanted), self._batch):
+            some = wanted[start : start + self._batch]
+            found = {trace.prediction_id for trace in await self._database.find(some)}
+            removed[self._database.name] += await self._database.erase(some)
+            await self._write_down({number: number in found for number in some})
+            stored |= found
+            on_progress(self._database.name, start + len(some), len(wanted))
+        await self._settled(wait)
+        for done, place in enumerate(self._copies, start=1):
+            removed[place.name] += await place.erase(wanted)
+            on_progress(place.name, done, len(self._copies))
+        return Erased(frozenset(stored), frozenset(wanted) - stored, removed)
+
+    async def prove(self, ids: Collection[int], *, on_progress: Progress = _silent) -> Proof:
+        """Search every place for these predictions; change nothing."""
+        places = (self._database, *self._copies)
+        traces: dict[str, Sequence[Trace]] = {}
+        for done, place in enumerate(places, start=1):
+            traces[place.name] = await place.find(sorted(set(ids)))
+            on_progress(place.name, done, len(places))
+        return Proof(traces)

@@ -1,0 +1,133 @@
+"""Composition root of `stroke erase`: every place that the settings name."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace, forget_free_pages
+from stroke.application.audit.trail import AuditTrail
+from stroke.application.erasure.erasure import Erasure
+from stroke.application.erasure.ports import ErasablePlace
+from stroke.config import PipelineSettings
+from stroke.container.audit import system_actor, trail_of
+from stroke.container.configured import has_connect, has_lake, has_sql_sink
+from stroke.container.service import utc_now
+from stroke.domain.audit import AuditAction, AuditOutcome
+
+if TYPE_CHECKING:
+    from stroke.application.pipeline.ports import Replica
+
+Progress = Callable[[int, int], None]
+"""Receives how much of the lake is done, and how much there is."""
+
+
+@asynccontextmanager
+async def erasure_of(settings: PipelineSettings, *, on_lake: Progress) -> AsyncIterator[Erasure]:
+    """Give the erasure of the service and of the copies that ``settings`` name.
+
+    Raises ``ModuleNotFoundError`` where a copy is named and its packages are not installed.
+    """
+    database = settings.database
+    async with AsyncExitStack() as closing:
+        engine = create_engine(
+            database.sqlalchemy_url,
+            pool_size=1,
+            connect_timeout=database.connect_timeout_seconds,
+            password=database.current_password,
+        )
+        closing.push_async_callback(engine.dispose)
+        seconds, batch = database.statement_timeout_seconds, settings.erasure.batch_rows
+        yield Erasure(
+            SqlPredictionPlace(engine, statement_timeout=seconds),
+            [
+                SqlBatchKeys(engine, statement_timeout=seconds, page=batch),
+                *_copies(settings, closing, on_lake),
+            ],
+            settled=partial(_settled, settings, engine),
+            write_down=partial(_write_down, trail_of(engine, database)),
+            batch=batch,
+        )
+
+
+async def write_down_request(settings: PipelineSettings, count: int) -> None:
+    """Write into the trail that so many predictions are about to be erased.
+
+    Of a run that is killed at once, this entry is left.
+    """
+    database = settings.database
+    engine: AsyncEngine = create_engine(
+        database.sqlalchemy_url,
+        pool_size=1,
+        connect_timeout=database.connect_timeout_seconds,
+        password=database.current_password,
+    )
+    try:
+        await trail_of(engine, database).record(
+            AuditAction.PREDICTION_ERASE,
+            actor=system_actor(),
+            outcome=AuditOutcome.ASKED,
+            target=f"{count} predictions",
+        )
+    finally:
+        await engine.dispose()
+
+
+async def _write_down(trail: AuditTrail, found: Mapping[int, bool]) -> None:
+    await trail.record_each(
+        AuditAction.PREDICTION_ERASE,
+        actor=system_actor(),
+        outcomes={
+            str(number): AuditOutcome.DONE if was_there else AuditOutcome.NOT_FOUND
+            for number, was_there in found.items()
+        },
+    )
+
+
+def _copies(
+    settings: PipelineSettings, closing: AsyncExitStack, on_lake: Progress
+) -> list[ErasablePlace]:
+    copies: list[ErasablePlace] = []
+    if has_sql_sink(settings):
+        from stroke.adapters.sql_sink.erasure import SqlCopyPlace  # noqa: PLC0415 -- needs drivers
+
+        copy = SqlCopyPlace(
+            settings.sink.sqlalchemy_url,
+            settings.sink.table,
+            timeout=settings.database.statement_timeout_seconds,
+        )
+        closing.push_async_callback(copy.close)
+        copies.append(copy)
+    if has_lake(settings):
+        from stroke.adapters.iceberg.erasable import LakePlace  # noqa: PLC0415 -- start-up time
+        from stroke.container.lake import lake_of  # noqa: PLC0415 -- start-up time
+
+        copies.append(LakePlace(lake_of(settings.lake), now=utc_now, on_progress=on_lake))
+    return copies
+
+
+async def _settled(settings: PipelineSettings, engine: AsyncEngine, seconds: float) -> None:
+    """Wait until the copies hold what MySQL has committed; without Connect nothing feeds them."""
+    await forget_free_pages(engine, seconds=settings.database.statement_timeout_seconds)
+    if not has_connect(settings):
+        return
+    from stroke.container.pipeline import PipelineContainer  # noqa: PLC0415 -- needs its packages
+
+    parts = PipelineContainer(settings=settings)
+    try:
+        replicas: list[Replica] = []
+        if has_sql_sink(settings):
+            replicas.append(parts.sql_replica())
+        if has_lake(settings):
+            replicas.append(parts.lake_replica())
+        await parts.catching_up().wait(replicas, seconds=seconds)
+    finally:
+        if has_sql_sink(settings):
+            await parts.sql_replica().close()
+        await parts.source_engine().dispose()
+        await parts.connect().aclose()

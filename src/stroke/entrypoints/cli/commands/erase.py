@@ -1,0 +1,203 @@
+"""`stroke erase`: takes predictions out of every place, and proves that they are gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from stroke.entrypoints.cli.terminal.options import AsJson, Yes
+from stroke.entrypoints.cli.terminal.output import counted, progress
+from stroke.entrypoints.cli.terminal.prediction_ids import prediction_ids
+from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
+
+if TYPE_CHECKING:
+    from stroke.application.erasure.erasure import Erased, Erasure, Proof
+    from stroke.config import PipelineSettings
+
+_HELP = ("-h", "--help")
+
+
+class _ErasesByDefault(TyperGroup):
+    """Takes ``stroke erase ID...`` for ``stroke erase predictions ID...``."""
+
+    default = "predictions"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in _HELP:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ErasesByDefault,
+    no_args_is_help=True,
+    help="Remove predictions from every place that keeps them: stroke erase ID...",
+)
+
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of predictions.")]
+IdFile = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="A file with an id on each line.")
+]
+
+
+@app.command(_ErasesByDefault.default)
+def predictions(
+    ids: Ids = None,
+    *,
+    file: IdFile = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what is there; change nothing.")
+    ] = False,
+    yes: Yes = False,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="How long to wait for the copies.",
+            show_default="STROKE_ERASURE_WAIT_SECONDS",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase predictions for good. `stroke erase ID...` does the same.
+
+    Removes each row, its outcome and its idempotency keys from the service's database; then, where
+    a pipeline is configured, waits until the copies have heard of it, and takes the predictions
+    out of the SQL copy and out of the lake with its history. Afterwards nobody can read the lake
+    as of an earlier time. Each id is an entry of the audit trail.
+
+    You may interrupt it, and run it again with the same ids. If a copy is behind or away, the exit
+    code is 1: run it again later.
+
+    \b
+    stroke erase 17 23 --dry-run
+    stroke erase predictions --file ids.txt --yes
+    """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
+    import asyncio
+
+    settings, wanted = _settings(), prediction_ids(ids or [], file)
+    if dry_run:
+        _show(_searched(settings, wanted), as_json=as_json)
+        return
+    if not yes:
+        said = f"Erase {counted(len(wanted), 'prediction')} from every place, for good?"
+        typer.confirm(said, abort=True, err=True)
+    seconds = settings.erasure.wait_seconds if wait is None else wait
+    with ends_on_sigterm(), _places() as advance:
+
+        async def erased() -> Erased:
+            from stroke.container.erasure import erasure_of, write_down_request
+
+            await write_down_request(settings, len(wanted))
+            async with erasure_of(settings, on_lake=advance("lake")) as erasure:
+                return await erasure.erase(
+                    wanted,
+                    wait=seconds,
+                    on_progress=lambda place, done, total: advance(place)(done, total),
+                )
+
+        done = asyncio.run(erased())
+    if as_json:
+        result = {
+            "ids": len(wanted),
+            "erased": sorted(done.stored),
+            "not_found": sorted(done.unknown),
+            "removed": dict(done.removed),
+        }
+        typer.echo(json.dumps(result))
+        return
+    typer.echo(
+        f"{counted(len(done.stored), 'prediction')} erased, "
+        f"{len(done.unknown):,} not in the database"
+    )
+    for place, count in done.removed.items():
+        typer.echo(f"  {place}: {counted(count, 'item')} removed")
+
+
+@app.command()
+def prove(ids: Ids = None, *, file: IdFile = None, as_json: AsJson = False) -> None:
+    """Search every place for predictions, and say where something of them is, and until when.
+
+    Searches the service's database, the SQL copy, and every object of the lake, those that no
+    snapshot has included. The exit code is 1 if something is left that no place has said it will
+    forget. Without an id's own values nothing else can be searched for: a name in a free text of
+    another patient is not found.
+
+    \b
+    stroke erase prove 17
+    stroke erase prove --file ids.txt --json
+    """  # noqa: D301
+    from datetime import UTC, datetime
+
+    settings, wanted = _settings(), prediction_ids(ids or [], file)
+    proof = _searched(settings, wanted)
+    _show(proof, as_json=as_json)
+    if proof.lasting(datetime.now(UTC)):
+        raise typer.Exit(1)
+
+
+def _searched(settings: PipelineSettings, ids: set[int]) -> Proof:
+    import asyncio
+
+    with ends_on_sigterm(), _places() as advance:
+
+        async def searched() -> Proof:
+            from stroke.container.erasure import erasure_of
+
+            async with erasure_of(settings, on_lake=advance("lake")) as erasure:
+                return await _prove(erasure)
+
+        async def _prove(erasure: Erasure) -> Proof:
+            return await erasure.prove(
+                ids, on_progress=lambda place, done, total: advance(place)(done, total)
+            )
+
+        return asyncio.run(searched())
+
+
+def _show(proof: Proof, *, as_json: bool) -> None:
+    if as_json:
+        traces = [
+            {
+                "id": trace.prediction_id,
+                "place": place,
+                "where": trace.where,
+                "until": trace.until and trace.until.isoformat(),
+            }
+            for place, found in proof.traces.items()
+            for trace in found
+        ]
+        typer.echo(json.dumps({"searched": list(proof.traces), "traces": traces}))
+        return
+    for place, found in proof.traces.items():
+        typer.echo(f"{place}: {'nothing' if not found else counted(len(found), 'trace')}")
+        for trace in found:
+            until = f", until {trace.until:%Y-%m-%d %H:%M} UTC" if trace.until else ""
+            typer.echo(f"  {trace.prediction_id}: {trace.where}{until}")
+
+
+def _settings() -> PipelineSettings:
+    from stroke.config import PipelineSettings
+
+    return PipelineSettings.load()
+
+
+@contextmanager
+def _places() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
+    """Give a display of each place's progress."""
+    with progress() as display:
+        bar = display.add_task("starting", total=None)
+
+        def advance(place: str) -> Callable[[int, int], None]:
+            return lambda done, total: display.update(
+                bar, description=place, completed=done, total=total
+            )
+
+        yield advance

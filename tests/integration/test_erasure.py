@@ -1,0 +1,312 @@
+"""`stroke erase`: each place, and the command with a service alone, and with a lake."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL, insert, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from builders.predictions import NOON, outcome, prediction
+from components.containers import MySqlServer, PostgreSqlServer
+from components.databases import run_statements
+from components.lake_events import COLUMNS, TOPIC, Sink, created, deleted, updated
+from components.lake_objects import objects_with
+from components.object_store import ObjectStore
+from components.processes import run_stroke
+from contracts.erasure import ErasablePlaceContract
+from stroke.adapters.iceberg.catalog import Lake
+from stroke.adapters.iceberg.change_log import IcebergChangeLog, lineage_of
+from stroke.adapters.iceberg.erasable import LakePlace
+from stroke.adapters.sql import schema
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace
+from stroke.adapters.sql.outcomes import SqlOutcomeRepository
+from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.adapters.sql.tables import batches, predictions
+from stroke.adapters.sql_sink import schema as copy_schema
+from stroke.adapters.sql_sink.database import SinkDatabase
+from stroke.adapters.sql_sink.erasure import SqlCopyPlace
+from stroke.application.pipeline.kafka_connect_model import TopicPartition
+from stroke.container.service import utc_now
+from stroke.domain.prediction import StoredBatch
+
+pytestmark = pytest.mark.anyio
+CANARY = "Canary-7341"
+
+
+async def _engine(url: URL) -> AsyncIterator[AsyncEngine]:
+    await asyncio.to_thread(schema.upgrade, url)
+    engine = create_engine(url, pool_size=8, connect_timeout=20)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
+    async for engine in _engine(url):
+        yield engine
+
+
+class InDatabase:
+    """Rows of the service's database, each with an outcome."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.place = SqlPredictionPlace(engine, statement_timeout=30)
+
+    async def put(self, *ids: int) -> None:
+        async with self.engine.begin() as connection:
+            await connection.execute(insert(predictions), [{"id": each} for each in ids])
+        outcomes = SqlOutcomeRepository(self.engine, statement_timeout=30)
+        await outcomes.put([outcome(each) for each in ids])
+
+
+class InBatchKeys:
+    """Keys of batches of two predictions each, which are deleted."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.place = SqlBatchKeys(engine, statement_timeout=30, page=100)
+
+    async def put(self, *ids: int) -> None:
+        rows = [
+            {"idempotency_key": f"key {each}", "made_at": NOON.replace(tzinfo=None), "ids": runs}
+            for each, runs in ((each, [[each, 1, 1], [10_000 + each, 2, 2]]) for each in ids)
+        ]
+        async with self.engine.begin() as connection:
+            await connection.execute(insert(batches), rows)
+
+
+class TestPredictionPlace(ErasablePlaceContract):
+    @pytest.fixture
+    def stage(self, engine: AsyncEngine) -> InDatabase:
+        return InDatabase(engine)
+
+
+class TestBatchKeys(ErasablePlaceContract):
+    @pytest.fixture
+    def stage(self, engine: AsyncEngine) -> InBatchKeys:
+        return InBatchKeys(engine)
+
+
+class InSqlCopy:
+    """Rows that the SQL sink did not remove."""
+
+    def __init__(self, url: URL, database: SinkDatabase) -> None:
+        self.database = database
+        self.place = SqlCopyPlace(url, predictions.name, timeout=30)
+
+    async def put(self, *ids: int) -> None:
+        rows = [{"id": each} for each in ids]
+        await self.database.call(lambda connection: connection.execute(insert(predictions), rows))
+
+
+class TestSqlCopyPlace(ErasablePlaceContract):
+    @pytest.fixture
+    async def stage(self, postgresql: PostgreSqlServer) -> AsyncIterator[InSqlCopy]:
+        url = make_url(postgresql.new_database())
+        await copy_schema.create(url, predictions, predictions.name)
+        database = SinkDatabase(url, timeout=30)
+        stage = InSqlCopy(url, database)
+        yield stage
+        await stage.place.close()
+        await database.close()
+
+
+class InLake:
+    """Events of rows that were made and deleted."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.sink = Sink(lake)
+        self.place = LakePlace(lake, now=utc_now)
+
+    async def put(self, *ids: int) -> None:
+        self.sink.commit(*(created(each, name=f"{CANARY} {each}") for each in ids))
+        self.sink.commit(*(deleted(each) for each in ids))
+
+
+@pytest.fixture
+async def in_lake(lake: Lake) -> InLake:
+    await IcebergChangeLog(lake, columns=COLUMNS, topic=TOPIC).ensure_table()
+    return InLake(lake)
+
+
+class TestLakePlace(ErasablePlaceContract):
+    @pytest.fixture
+    def stage(self, in_lake: InLake) -> InLake:
+        return in_lake
+
+
+async def test_a_lake_without_a_table_keeps_nothing(lake: Lake) -> None:
+    place = LakePlace(lake, now=utc_now)
+    assert await place.find([7]) == []
+    assert await place.erase([7]) == 0
+
+
+async def test_a_file_that_no_snapshot_has_is_searched_too(in_lake: InLake, lake: Lake) -> None:
+    await in_lake.put(7)
+    in_lake.sink.commit_avro(updated(7, name=CANARY), deleted(7))
+    table = lake.load()
+    [before] = {
+        task.file.file_path for task in table.scan().plan_files() if "avro" in task.file.file_path
+    }
+    with table.io.new_input(before).open() as stream:
+        content = stream.read()
+    await in_lake.place.erase([7])
+    assert await in_lake.place.find([7]) == []
+    left = f"{table.location()}/data/left-behind.avro"
+    with table.io.new_output(left).create() as stream:
+        stream.write(content)
+
+    [trace] = await in_lake.place.find([7])
+
+    assert (trace.prediction_id, trace.where, trace.until) == (7, left, None)
+
+
+async def test_a_batch_keeps_its_key_until_its_last_prediction_is_erased(
+    engine: AsyncEngine,
+) -> None:
+    repository = SqlPredictionRepository(engine, statement_timeout=30)
+    ids = await repository.add([prediction() for _ in range(4)], batch_key="morning")
+    places = (
+        SqlPredictionPlace(engine, statement_timeout=30),
+        SqlBatchKeys(engine, statement_timeout=30, page=100),
+    )
+    for place in places:
+        await place.erase([ids[0], ids[2]])
+
+    kept = await repository.find_by_key("morning")
+
+    assert isinstance(kept, StoredBatch)
+    assert kept.ids == (0, ids[1], 0, ids[3])  # a retry finds nobody there, and is refused
+    for place in places:
+        await place.erase(ids)
+    assert await repository.find_by_key("morning") is None
+
+
+class Service:
+    """Commands on one database with rows 6, 7 and 8."""
+
+    def __init__(self, folder: Path, url: URL, **settings: str) -> None:
+        self.folder, self.url = folder, url
+        self.settings = {"STROKE_DATABASE_URL": url.render_as_string(hide_password=False)}
+        self.settings |= settings
+        head = "id,gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status,name"
+        rows = [f"{n},Male,61,0,1,228.7,36.6,never smoked,{CANARY} {n}" for n in (6, 7, 8)]
+        (folder / "rows.csv").write_text("\n".join([head, *rows]))
+        self.stroke("db", "upgrade")
+        self.stroke("db", "import", "rows.csv")
+
+    def stroke(self, *arguments: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
+        done = run_stroke(*arguments, folder=self.folder, within=120, settings=self.settings)
+        assert done.returncode == fails, done.stderr
+        assert CANARY not in done.stdout + done.stderr
+        return done
+
+    def json(self, *arguments: str, fails: int = 0) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.stroke(*arguments, "--json", fails=fails).stdout)
+        return found
+
+    def ids(self) -> list[int]:
+        return [row[0] for row in run_statements(self.url, "SELECT id FROM predictions")]
+
+
+def test_a_service_alone_erases_proves_and_writes_down(tmp_path: Path, url: URL) -> None:
+    service = Service(tmp_path, url)
+    (tmp_path / "ids.txt").write_text("7\n99\n")
+    assert [t["where"] for t in service.json("erase", "prove", "7", fails=1)["traces"]] == [
+        "table predictions"
+    ]
+    assert service.json("erase", "7", "--dry-run")["traces"]
+    assert service.ids() == [6, 7, 8]
+
+    done = service.json("erase", "--file", "ids.txt", "--yes")
+
+    assert (done["erased"], done["not_found"]) == ([7], [99])
+    assert done["removed"]["database"] == 1
+    assert service.ids() == [6, 8]
+    assert service.json("erase", "prove", "7", "99")["traces"] == []
+    assert service.json("erase", "7", "--yes")["erased"] == []
+    entries = service.json("audit", "list")["entries"]
+    erasures = [each for each in entries if each["action"] == "prediction.erase"]
+    assert [(each["target"], each["outcome"]) for each in reversed(erasures)] == [
+        ("2 predictions", "asked"),
+        ("7", "done"),
+        ("99", "not-found"),
+        ("1 predictions", "asked"),
+        ("7", "not-found"),
+    ]
+    service.stroke("audit", "verify")
+
+
+def test_no_byte_of_an_erased_row_is_left_in_the_file_of_sqlite(tmp_path: Path) -> None:
+    service = Service(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
+    # As the API does, on a SQLite that is built without secure deletion.
+    run_statements(
+        service.url, "PRAGMA secure_delete = OFF", "DELETE FROM predictions WHERE id = 6"
+    )
+
+    def holds(text: str) -> bool:
+        return any(text.encode() in file.read_bytes() for file in tmp_path.glob("s.db*"))
+
+    assert holds(f"{CANARY} 6")
+    service.stroke("erase", "6", "7", "--yes")
+
+    assert not holds(f"{CANARY} 6")
+    assert not holds(f"{CANARY} 7")
+    assert holds(f"{CANARY} 8")
+
+
+def test_nothing_is_erased_without_consent_and_no_id_is_guessed(tmp_path: Path) -> None:
+    service = Service(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
+    service.stroke("erase", "7", fails=1)  # nobody answers the question
+    service.stroke("erase", "--yes", fails=1)
+    service.stroke("erase", "seven", "--yes", fails=2)
+    (tmp_path / "ids.txt").write_text("7\nseven\n")
+    said = service.stroke("erase", "--file", "ids.txt", "--yes", fails=1).stderr
+    assert "entry 2 is no id" in said
+    assert service.ids() == [6, 7, 8]
+
+
+@pytest.fixture
+def service(tmp_path: Path, mysql: MySqlServer, lake_settings: dict[str, str]) -> Service:
+    return Service(tmp_path, make_url(mysql.new_database()), **lake_settings)
+
+
+@pytest.fixture
+def bucket(catalog: dict[str, Any]) -> str:
+    return str(catalog["warehouse"]).split("/")[2]
+
+
+async def test_with_a_lake_the_command_erases_from_both_and_can_be_finished_later(
+    service: Service, in_lake: InLake, lake: Lake, s3: ObjectStore, bucket: str
+) -> None:
+    in_lake.sink.commit(*(created(n, name=f"{CANARY} {n}") for n in (6, 7, 8)))
+
+    said = service.stroke("erase", "7", "--yes", fails=1).stderr  # the lake has not heard of it
+
+    assert "wait until the lake has heard of it" in said
+    assert await asyncio.to_thread(service.ids) == [6, 8]
+    [left] = service.json("erase", "prove", "7", fails=1)["traces"]
+    assert (left["id"], left["place"], left["until"]) == (7, "lake", None)
+
+    in_lake.sink.commit(deleted(7))
+    done = service.json("erase", "7", "--yes")
+
+    assert done["removed"]["lake"] == 2
+    assert service.json("erase", "prove", "7")["searched"] == [
+        "database",
+        "keys of batches",
+        "lake",
+    ]
+    assert objects_with(s3, bucket, f"{CANARY} 7") == []
+    assert objects_with(s3, bucket, f"{CANARY} 8")
+    assert lineage_of(lake.load(), TOPIC).offsets == {TopicPartition(TOPIC, 0): 3}
+    assert [t["id"] for t in service.json("erase", "prove", "6", "7", fails=1)["traces"]] == [6, 6]
