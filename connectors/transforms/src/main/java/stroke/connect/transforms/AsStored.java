@@ -66,10 +66,21 @@ public class AsStored<R extends ConnectRecord<R>> implements Transformation<R> {
   private static Struct rowAsStored(Struct row, Schema schema) {
     Struct changed = new Struct(schema);
     for (Field field : schema.fields()) {
-      Object value = row.getWithoutDefault(field.name());
-      changed.put(field, value instanceof Boolean flag ? (Object) (short) (flag ? 1 : 0) : value);
+      changed.put(field, valueAsStored(row.getWithoutDefault(field.name()), field.schema()));
     }
     return changed;
+  }
+
+  private static Object valueAsStored(Object value, Schema schema) {
+    if (value instanceof Boolean flag) {
+      return (short) (flag ? 1 : 0);
+    }
+    if (value instanceof Struct parts) { // a geometry: it must have the very schema of its column
+      Struct copy = new Struct(schema);
+      schema.fields().forEach(part -> copy.put(part, parts.getWithoutDefault(part.name())));
+      return copy;
+    }
+    return value;
   }
 
   private static Schema envelopeAsStored(Schema schema, Schema key) {
@@ -92,12 +103,8 @@ public class AsStored<R extends ConnectRecord<R>> implements Transformation<R> {
   }
 
   private static Schema columnAsStored(Schema schema, boolean isOfKey) {
-    boolean isFlag = schema.type() == Schema.Type.BOOLEAN;
     SchemaBuilder builder =
-        SchemaBuilder.type(isFlag ? Schema.Type.INT16 : schema.type())
-            .name(schema.name())
-            .version(schema.version())
-            .doc(schema.doc());
+        builderLike(schema).name(schema.name()).version(schema.version()).doc(schema.doc());
     if (schema.isOptional() || !isOfKey) {
       builder.optional();
     }
@@ -105,6 +112,21 @@ public class AsStored<R extends ConnectRecord<R>> implements Transformation<R> {
       builder.parameters(schema.parameters());
     }
     return builder.build();
+  }
+
+  /** A builder of the same type, with the parts that a geometry or a vector consists of. */
+  private static SchemaBuilder builderLike(Schema schema) {
+    return switch (schema.type()) {
+      case BOOLEAN -> SchemaBuilder.int16();
+      case ARRAY -> SchemaBuilder.array(schema.valueSchema());
+      case MAP -> SchemaBuilder.map(schema.keySchema(), schema.valueSchema());
+      case STRUCT -> {
+        SchemaBuilder builder = SchemaBuilder.struct();
+        schema.fields().forEach(part -> builder.field(part.name(), part.schema()));
+        yield builder;
+      }
+      default -> SchemaBuilder.type(schema.type());
+    };
   }
 
   @Override

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertSame;
 
+import java.util.List;
 import org.apache.kafka.connect.data.Schema;
 import org.apache.kafka.connect.data.SchemaBuilder;
 import org.apache.kafka.connect.data.Struct;
@@ -61,6 +62,52 @@ class AsStoredTest {
 
     assertEquals((short) 1, row.getStruct("after").get("hypertension"));
     assertNull(transformed(new Struct(ROW).put("id", 1L)).getStruct("after").get("hypertension"));
+  }
+
+  @Test
+  void columnsThatConsistOfPartsKeepThem() {
+    Schema geometry =
+        SchemaBuilder.struct()
+            .name("io.debezium.data.geometry.Geometry")
+            .optional()
+            .field("wkb", Schema.BYTES_SCHEMA)
+            .field("srid", Schema.OPTIONAL_INT32_SCHEMA)
+            .build();
+    Schema vector = SchemaBuilder.array(Schema.FLOAT32_SCHEMA).optional().build();
+    Schema row =
+        SchemaBuilder.struct()
+            .optional()
+            .field("id", Schema.INT64_SCHEMA)
+            .field("place", geometry)
+            .field("embedding", vector)
+            .build();
+    Schema envelope =
+        SchemaBuilder.struct()
+            .field("before", row)
+            .field("after", row)
+            .field("op", Schema.STRING_SCHEMA)
+            .build();
+    byte[] point = {1, 2, 3};
+    Struct full =
+        new Struct(row)
+            .put("id", 1L)
+            .put("place", new Struct(geometry).put("wkb", point).put("srid", 4326))
+            .put("embedding", List.of(1.5f, -2f));
+    Struct empty = new Struct(row).put("id", 2L);
+
+    Struct event = new Struct(envelope).put("after", full).put("op", "c");
+    Struct after =
+        ((Struct) transform.apply(recordOf(envelope, event)).value()).getStruct("after");
+
+    assertSame(point, after.getStruct("place").get("wkb"));
+    assertEquals(4326, after.getStruct("place").get("srid"));
+    assertEquals(List.of(1.5f, -2f), after.getArray("embedding"));
+    after.validate();
+    Struct none = new Struct(envelope).put("after", empty).put("op", "c");
+    assertNull(
+        ((Struct) transform.apply(recordOf(envelope, none)).value())
+            .getStruct("after")
+            .get("place"));
   }
 
   @Test
