@@ -1,17 +1,19 @@
-"""Behaviour that every implementation of ``KeyStore`` shares; see contracts.py."""
+"""Behaviour that every implementation of the ports of access shares; see contracts.py."""
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
 import pytest
 
 from builders.access import api_key
 from builders.predictions import NOON
-from stroke.application.access.ports import KeyStore
+from stroke.application.access.ports import KeyStore, TokenVerifier
 from stroke.domain.access import EVERYTHING, Scope
-from stroke.domain.errors import KeyNotFound
+from stroke.domain.errors import KeyNotFound, NotAuthenticated, ProviderUnavailable
 
 DAY = timedelta(days=1)
 
@@ -100,3 +102,85 @@ class KeyStoreContract:
             await store.replace("1" * 16, api_key("2" * 16), until=NOON + DAY)
 
         assert list(await store.all()) == [former]
+
+
+class Provider(Protocol):
+    """Who issues the tokens that a verifier verifies."""
+
+    def issue(self, **changes: Any) -> str:
+        """Return a token that holds but for changed claims; None takes one away."""
+
+    def go_away(self) -> None:
+        """Answer nothing from now on."""
+
+
+HOUR = 3600.0
+
+
+@pytest.mark.anyio
+class TokenVerifierContract:
+    """Provide fixtures ``provider``, and ``verifier`` of its tokens, which has seen none yet."""
+
+    async def test_a_token_says_whom_it_names_and_what_and_until_when(
+        self, verifier: TokenVerifier, provider: Provider
+    ) -> None:
+        ends = int(time.time()) + 100
+
+        token = await verifier.verified(provider.issue(sub="who", exp=ends, inner={"a": [1, "b"]}))
+
+        assert token.subject == "who"
+        assert token.claims["inner"] == {"a": [1, "b"]}
+        assert token.until >= datetime.fromtimestamp(ends, UTC)
+        assert "inner" not in repr(token)
+
+    async def test_a_token_may_be_for_others_too(
+        self, verifier: TokenVerifier, provider: Provider
+    ) -> None:
+        aud = ["other", "stroke"]
+        assert (await verifier.verified(provider.issue(aud=aud))).claims["aud"] == aud
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"aud": "other"},
+            {"aud": ["other", "stroke2"]},
+            {"aud": []},
+            {"aud": None},
+            {"iss": "https://another.example"},
+            {"iss": None},
+            {"exp": -HOUR},
+            {"exp": None},
+            {"nbf": HOUR},
+            {"iat": HOUR},
+            {"sub": None},
+        ],
+        ids=str,
+    )
+    async def test_a_token_that_does_not_hold_is_refused_without_its_values(
+        self, verifier: TokenVerifier, provider: Provider, fault: dict[str, Any]
+    ) -> None:
+        times = {n: time.time() + v if isinstance(v, float) else v for n, v in fault.items()}
+        token = provider.issue(canary="CANARY", **times)
+
+        with pytest.raises(NotAuthenticated) as refused:
+            await verifier.verified(token)
+
+        assert refused.value.presented
+        for value in ("CANARY", "user-1", "another.example", token):
+            assert value not in str(refused.value)
+
+    @pytest.mark.parametrize("text", ["", "..", "a.b.c", "ey.ey.ey", "\0", "Ünï.cö.dé", "x" * 100])
+    async def test_what_is_no_token_is_refused(
+        self, verifier: TokenVerifier, provider: Provider, text: str
+    ) -> None:
+        with pytest.raises(NotAuthenticated):
+            await verifier.verified(text)
+
+    async def test_without_the_provider_no_new_token_is_verified(
+        self, verifier: TokenVerifier, provider: Provider
+    ) -> None:
+        token = provider.issue()
+        provider.go_away()
+
+        with pytest.raises(ProviderUnavailable):
+            await verifier.verified(token)

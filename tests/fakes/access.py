@@ -1,15 +1,17 @@
-"""The fake of the port of keys; it passes the same suite as the real adapter."""
+"""The fakes of the ports of access; they pass the same suites as the real adapters."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from fakes.failing import Failing
-from stroke.application.access.ports import KeyStore
+from stroke.application.access.ports import KeyStore, TokenVerifier, VerifiedToken
 from stroke.domain.access import ApiKey
-from stroke.domain.errors import KeyNotFound
+from stroke.domain.errors import KeyNotFound, NotAuthenticated, ProviderUnavailable
 
 
 class FakeKeyStore(KeyStore, Failing):
@@ -46,3 +48,37 @@ class FakeKeyStore(KeyStore, Failing):
         if key_id not in self._keys:
             raise KeyNotFound("there is no such key")
         return self._keys[key_id]
+
+
+class FakeTokenVerifier(TokenVerifier, Failing):
+    """Verifies the tokens that it issued itself; ``looks`` counts how often."""
+
+    def __init__(self) -> None:
+        self._issued: dict[str, dict[str, Any]] = {}
+        self.looks = 0
+
+    def issue(self, **changes: Any) -> str:
+        """Return a token with these claims; None takes one away."""
+        now = time.time()
+        claims = {"iss": "us", "aud": "stroke", "sub": "user-1", "iat": now, "exp": now + 300}
+        merged = {**claims, "site": "north", "roles": ["stroke-read"], **changes}
+        token = f"fake.{len(self._issued)}.token"
+        self._issued[token] = {name: value for name, value in merged.items() if value is not None}
+        return token
+
+    def go_away(self) -> None:
+        """Be a provider that does not answer."""
+        self.failing = ProviderUnavailable("away")
+
+    async def verified(self, token: str) -> VerifiedToken:
+        self.raise_if_failing()
+        self.looks += 1
+        claims, now = self._issued.get(token), time.time()
+        if claims is None or not {"iss", "aud", "exp", "sub"} <= claims.keys():
+            raise NotAuthenticated("no token of ours", presented=True)
+        audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+        if claims["iss"] != "us" or "stroke" not in audiences or claims["exp"] <= now:
+            raise NotAuthenticated("of another, for another, or expired", presented=True)
+        if max(claims.get("nbf", 0), claims.get("iat", 0)) > now:
+            raise NotAuthenticated("not valid yet", presented=True)
+        return VerifiedToken(claims["sub"], claims, datetime.fromtimestamp(claims["exp"], UTC))

@@ -21,6 +21,7 @@ from stroke.config import (
     IdempotencySettings,
     LogSettings,
     ModelSettings,
+    OidcSettings,
     PerformanceSettings,
     QueueSettings,
     RateSettings,
@@ -34,6 +35,7 @@ PAGES: Final = sorted(
 GLOSSARY: Final = ROOT / "docs" / "glossary.md"
 SERVICE: Final[list[type[BaseSettings]]] = [
     AccessSettings,
+    OidcSettings,
     AuditSettings,
     DatabaseSettings,
     FilesSettings,

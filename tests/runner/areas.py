@@ -42,6 +42,7 @@ AREAS: Final = {
             "test_migrations",
             "test_openapi_live",
             "test_performance_extremes",
+            "test_oidc",
             "test_outcomes_command",
             "test_pages",
             "test_predict_command",

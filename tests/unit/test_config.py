@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from stroke.config import PipelineSettings, Settings
+from stroke.config import OidcSettings, PipelineSettings, Settings
 from stroke.container.service import Container
+from stroke.domain.access import Scope
 from stroke.domain.errors import InvalidSetting
 
 
@@ -259,3 +260,65 @@ def test_a_pool_of_any_size_is_taken_alone_and_leaves_what_it_can(
 ) -> None:
     monkeypatch.setenv("STROKE_DATABASE_POOL_SIZE", str(pool))
     assert Container(settings=Settings.load()).repository()._listings._value == share
+
+
+def provider(monkeypatch: pytest.MonkeyPatch, **names: str) -> OidcSettings:
+    usual = {"ISSUER": "https://id.example/realms/x", "AUDIENCE": "stroke"}
+    for name, value in {**usual, **names}.items():
+        monkeypatch.setenv(f"STROKE_OIDC_{name}", value)
+    return Settings.load().oidc
+
+
+def test_without_an_issuer_there_is_no_provider() -> None:
+    assert Settings.load().oidc.issuer is None
+
+
+def test_roles_and_sites_are_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = provider(
+        monkeypatch,
+        ROLES="ward doctor = predict + read, a=b=audit",
+        SITES="/clinics/north=north, CN=South,OU=x=south",
+        ROLE_CLAIMS="scope, groups",
+    ).rules
+    assert rules.roles == {
+        "ward doctor": {Scope.PREDICT, Scope.READ},
+        "a=b": {Scope.AUDIT},
+    }
+    assert rules.sites == {"/clinics/north": "north", "CN": "South", "OU=x": "south"}
+    assert rules.role_claims == ("scope", "groups")
+
+
+def test_if_no_role_is_set_each_scope_has_one_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    roles = provider(monkeypatch).rules.roles
+    assert roles == {f"stroke-{scope}": {scope} for scope in Scope}
+    assert "admin" not in roles
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("AUDIENCE", "", "STROKE_OIDC_ISSUER needs STROKE_OIDC_AUDIENCE"),
+        ("ISSUER", "http://id.example", "must be an address of HTTPS"),
+        ("ISSUER", "https://user:CANARY@id.example", "must be an address of HTTPS"),
+        ("ISSUER", "id.example", "STROKE_OIDC_ISSUER"),
+        ("ISSUER", "https://id.example/?x=1", "STROKE_OIDC_ISSUER"),
+        ("ROLES", "doctor", "STROKE_OIDC_ROLES.*write NAME=VALUE"),
+        ("ROLES", "doctor=everything", "STROKE_OIDC_ROLES.*must be one or more of predict"),
+        ("ROLES", "doctor=read,doctor=audit", "STROKE_OIDC_ROLES.*has a name twice"),
+        ("ROLES", "doctor=", "STROKE_OIDC_ROLES"),
+        ("SITES", "x=a site", "STROKE_OIDC_SITES.*site must have"),
+        ("ROLE_CLAIMS", ",", "STROKE_OIDC_ROLE_CLAIMS"),
+        ("LEEWAY_SECONDS", "301", "STROKE_OIDC_LEEWAY_SECONDS"),
+    ],
+)
+def test_a_provider_that_cannot_be_served_with_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, says: str
+) -> None:
+    with pytest.raises(InvalidSetting, match=says) as refused:
+        provider(monkeypatch, **{name: value})
+    assert "CANARY" not in str(refused.value)
+
+
+def test_http_needs_loopback_or_a_word_that_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert provider(monkeypatch, ISSUER="http://127.0.0.1:8080/realms/x").issuer
+    assert provider(monkeypatch, ISSUER="http://id.example", INSECURE_HTTP="true").issuer

@@ -22,10 +22,12 @@ from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.application.access.callers import Callers
 from stroke.application.access.keys import KeyService
+from stroke.application.access.ports import TokenVerifier
+from stroke.application.access.tokens import Tokens
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
-from stroke.config import DatabaseSettings, Settings
+from stroke.config import DatabaseSettings, OidcSettings, Settings
 from stroke.container.models import load_model
 from stroke.container.tracing import around_commits, traced, tracing_of
 from stroke.domain.risk import ModelDescription
@@ -72,6 +74,44 @@ def _observer(
     return PrometheusObserver(registry, window)
 
 
+def _token_verifier(oidc: OidcSettings) -> TokenVerifier | None:
+    if oidc.issuer is None or oidc.audience is None:
+        return None
+    # PyJWT is slow to import, and not everybody has a provider.
+    from stroke.adapters.oidc.documents import Documents  # noqa: PLC0415
+    from stroke.adapters.oidc.key_set import ProviderKeys  # noqa: PLC0415
+    from stroke.adapters.oidc.verifier import OidcTokenVerifier  # noqa: PLC0415
+
+    keys = ProviderKeys(
+        oidc.issuer,
+        Documents(
+            seconds=oidc.timeout_seconds,
+            most_bytes=oidc.max_document_bytes,
+            insecure_http=oidc.insecure_http,
+        ),
+        clock=time.monotonic,
+        max_age=oidc.keys_seconds,
+        grace=oidc.grace_seconds,
+        pause=oidc.pause_seconds,
+    )
+    return OidcTokenVerifier(
+        keys,
+        issuer=oidc.issuer,
+        audience=oidc.audience,
+        clients=oidc.clients,
+        leeway=oidc.leeway_seconds,
+        most_bytes=oidc.max_token_bytes,
+    )
+
+
+def _tokens(oidc: OidcSettings, verifier: TokenVerifier | None) -> Tokens | None:
+    if verifier is None:
+        return None
+    return Tokens(
+        verifier, oidc.rules, now=utc_now, clock=time.monotonic, max_age=oidc.cache_seconds
+    )
+
+
 class Container(containers.DeclarativeContainer):
     """Builds each part once, on first use, from ``settings``."""
 
@@ -110,6 +150,8 @@ class Container(containers.DeclarativeContainer):
         statement_timeout=settings.provided.database.statement_timeout_seconds,
     )
     keys = providers.Singleton(KeyService, key_store, now=providers.Object(utc_now))
+    token_verifier = providers.Singleton(_token_verifier, settings.provided.oidc)
+    tokens = providers.Singleton(_tokens, settings.provided.oidc, token_verifier)
     callers = providers.Singleton(
         Callers,
         key_store,
@@ -118,6 +160,7 @@ class Container(containers.DeclarativeContainer):
         sleep=providers.Object(asyncio.sleep),
         max_age=settings.provided.access.cache_seconds,
         pause=settings.provided.access.pause_seconds,
+        tokens=tokens,
     )
     audit_log = providers.Singleton(
         SqlAuditLog,

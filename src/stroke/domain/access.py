@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
 
-from stroke.domain.errors import InvalidAccess, ScopeMissing, Violation
+from stroke.domain.errors import InvalidAccess, ScopeMissing, SiteMissing, Violation
 
 LONGEST_NAME: Final = 100
 LONGEST_SITE: Final = 64
@@ -67,9 +67,14 @@ class Principal:
         return None if self.kind == "open" else f"{self.kind}:{self.id}"
 
     def require(self, scope: Scope) -> None:
-        """Raise ``ScopeMissing`` if this caller lacks ``scope``."""
+        """Raise ``ScopeMissing`` if this caller lacks ``scope``, ``SiteMissing`` if it has no site.
+
+        A caller without a site may call only if it has the scope ``all-sites``.
+        """
         if not self.may(scope):
             raise ScopeMissing(scope)
+        if self.only_site == "":
+            raise SiteMissing
 
 
 ANYBODY: Final = Principal("open", "anybody", None, EVERYTHING)

@@ -11,6 +11,8 @@ StrokeError
 ├── PredictionNotReplayable    ... and that one lacks part of the answer that a replay would repeat
 ├── NotAuthenticated           a request without credentials that name a caller
 ├── ScopeMissing               a caller that may not do this
+├── SiteMissing                a caller that belongs to no site
+├── ProviderUnavailable        the identity provider's keys cannot be read
 ├── InvalidAccess              a name, site, scope or lifetime that no key can have, by field
 ├── KeyNotFound                no API key has this id or name
 ├── ServiceOverloaded          the queue of predictions waiting for a commit is full
@@ -144,6 +146,20 @@ class ScopeMissing(StrokeError):
     def __init__(self, scope: str) -> None:
         self.scope = scope
         super().__init__(f"this needs the scope {scope}")
+
+
+class SiteMissing(StrokeError):
+    """The caller is known, and belongs to no site and may not reach all of them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this caller belongs to no site: its token must name one site in the claim that "
+            "STROKE_OIDC_SITE_CLAIM says, or have a role for the scope all-sites"
+        )
+
+
+class ProviderUnavailable(StrokeError):
+    """The OpenID provider's keys cannot be read, so that no token can be verified."""
 
 
 class InvalidAccess(StrokeError):

@@ -1,4 +1,4 @@
-"""Who a request comes from: a key's owner, or anybody while nobody has made a key."""
+"""Who a request comes from: a key's owner, a token's subject, or anybody while there is neither."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 
 from stroke.application.access.keys import matches, parsed
 from stroke.application.access.ports import KeyStore
+from stroke.application.access.tokens import Tokens, looks_like_token
 from stroke.domain.access import ANYBODY, ApiKey, Principal
 from stroke.domain.errors import NotAuthenticated
 
@@ -26,7 +27,8 @@ class Callers:
     not known make a new look at the store, ``pause`` seconds after the one before: so a new key is
     known at once, and whoever tries keys out costs the database little. ``clock`` counts seconds.
 
-    While the store has no key at all, not even one that ended, everybody may call.
+    With ``tokens``, a JSON Web Token is verified by them, whatever keys there are. Without them,
+    while the store has no key at all, not even one that ended, everybody may call.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class Callers:
         sleep: Callable[[float], Awaitable[object]],
         max_age: float,
         pause: float,
+        tokens: Tokens | None = None,
     ) -> None:
         self._store = store
+        self._tokens = tokens
         self._now = now
         self._clock = clock
         self._sleep = sleep
@@ -53,18 +57,30 @@ class Callers:
     async def is_open(self) -> bool:
         """Return whether everybody may call. Raises ``StoreUnavailable``."""
         await self._have_read_since(self._clock() - self._max_age)
-        return not self._keys
+        return self.was_open
 
     @property
     def was_open(self) -> bool:
         """Whether everybody might call when the store was last looked at."""
-        return not self._keys
+        return self._tokens is None and not self._keys
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether tokens of an OpenID provider name callers, besides keys."""
+        return self._tokens is not None
 
     async def caller(self, credentials: Sequence[str]) -> Principal:
         """Return who sends ``credentials``: all that one request has, none or several.
 
-        Raises ``NotAuthenticated``, and ``StoreUnavailable`` when the keys cannot be read.
+        Raises ``NotAuthenticated``, ``StoreUnavailable`` when the keys cannot be read, and
+        ``ProviderUnavailable`` when those of the OpenID provider cannot.
         """
+        if (
+            self._tokens is not None
+            and len(set(credentials)) == 1
+            and looks_like_token(credentials[0])
+        ):
+            return await self._tokens.caller(credentials[0])
         asked_at = self._clock()
         if asked_at - self._read_at > self._max_age:
             await self._have_read_since(asked_at - self._max_age)
@@ -72,10 +88,11 @@ class Callers:
         parts = parsed(credentials[0]) if len(sent) == 1 else None
         if parts is not None:
             await self._look_for(parts[0], asked_at)
-        if not self._keys:
+        if self.was_open:
             return ANYBODY
         if not sent:
-            raise NotAuthenticated("this needs an API key", presented=False)
+            needed = "an API key or a token" if self.takes_tokens else "an API key"
+            raise NotAuthenticated(f"this needs {needed}", presented=False)
         if len(sent) > 1:
             raise NotAuthenticated("two different keys were sent: send one", presented=True)
         if parts is None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from stroke.domain.access import ApiKey
 
@@ -37,4 +38,29 @@ class KeyStore(Protocol):
 
         Both in one step, or neither. Raises ``KeyNotFound`` when the key is not there, was revoked,
         or has been replaced.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What a token says that the OpenID provider signed for this service.
+
+    ``subject`` is whom it names. ``claims`` has all claims, as JSON has them. ``until`` (aware) is
+    when the token ends, the leeway for clocks included.
+    """
+
+    subject: str
+    claims: Mapping[str, Any] = field(repr=False)
+    until: datetime
+
+
+class TokenVerifier(Protocol):
+    """Tells what a token says, if the OpenID provider signed it for this service."""
+
+    @abstractmethod
+    async def verified(self, token: str) -> VerifiedToken:
+        """Return what ``token`` says.
+
+        Raises ``NotAuthenticated`` for a token that does not hold (its text says why, and quotes
+        nothing), and ``ProviderUnavailable`` when the provider's keys cannot be read.
         """

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from stroke.domain.access import ANYBODY, Principal, Scope
-from stroke.domain.errors import NotAuthenticated, ScopeMissing
+from stroke.domain.errors import NotAuthenticated, ScopeMissing, SiteMissing
 from stroke.domain.prediction import Origin
 from stroke.entrypoints.api.auditing import keeping_record, refused, written_of
 from stroke.entrypoints.api.rates import by_principal
@@ -102,7 +102,7 @@ def _guarded(endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
                 if not counted.allowed:
                     return counted.refusal()
             caller.require(scope)
-        except (NotAuthenticated, ScopeMissing):
+        except (NotAuthenticated, ScopeMissing, SiteMissing):
             await refused(state.audit, caller, request)
             raise
         request.scope[_CALLER] = caller

@@ -84,7 +84,12 @@ def create_app(container: Container | None = None) -> FastAPI:
     logged = CauseLog(http.log_seconds)
     causes.install(app, logged)
     problems.install(app)
-    openapi.install(app, lambda: parts.served().may_be_missing, lambda: parts.callers().was_open)
+    openapi.install(
+        app,
+        lambda: parts.served().may_be_missing,
+        lambda: parts.callers().was_open,
+        parts.settings().oidc.issuer,
+    )
     docs.install(app)
     # The last one added is the outermost.
     app.add_middleware(Deadline, seconds=http.request_seconds, causes=logged)

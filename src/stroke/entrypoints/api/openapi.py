@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from stroke.application.access.tokens import discovery_url
 from stroke.domain.access import Scope
 from stroke.entrypoints.api.access import needed_by
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
@@ -21,8 +22,8 @@ _REFERENCE: Final = "#/components/schemas/{model}"
 
 _MEANINGS: Final = {
     400: "The body is not JSON",
-    401: "No key, or one that is not valid (any more)",
-    403: "The key lacks the scope that this needs",
+    401: "No key or token, or one that is not valid (any more)",
+    403: "The key or token lacks the scope that this needs, or the token names no site",
     404: "The prediction, or its outcome, does not exist",
     409: "Another request used this idempotency key before, or its stored row lacks its risk",
     413: "The body is too long",
@@ -71,25 +72,40 @@ def install(
     app: FastAPI,
     may_be_missing: Callable[[], tuple[str, ...]],
     is_open: Callable[[], bool],
+    issuer: str | None = None,
 ) -> None:
     """Make ``app`` describe itself completely. The document is built on first use.
 
     ``may_be_missing`` names the measurements that the served model can do without. While
-    ``is_open``, the document says that a key is not required.
+    ``is_open``, the document says that a key is not required. ``issuer`` is the OpenID provider
+    whose tokens name callers, if there is one.
     """
+    schemes = dict(_SCHEMES)
+    if issuer is not None:
+        schemes["openIdConnect"] = {
+            "type": "openIdConnect",
+            "openIdConnectUrl": discovery_url(issuer),
+            "description": "`Authorization: Bearer TOKEN`, an access token of this provider",
+        }
     documents: dict[bool, dict[str, Any]] = {}
 
     def openapi() -> dict[str, Any]:
         without_key = is_open()
         if without_key not in documents:
-            documents[without_key] = _document(app, may_be_missing(), without_key=without_key)
+            documents[without_key] = _document(
+                app, may_be_missing(), schemes, without_key=without_key
+            )
         return documents[without_key]
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
 
 
 def _document(
-    app: FastAPI, may_be_missing: tuple[str, ...], *, without_key: bool
+    app: FastAPI,
+    may_be_missing: tuple[str, ...],
+    schemes: Mapping[str, Any],
+    *,
+    without_key: bool,
 ) -> dict[str, Any]:
     patient, batch = wire_of(may_be_missing)
     document = get_openapi(
@@ -109,24 +125,27 @@ def _document(
         ref_template=_REFERENCE,
     )
     document["components"]["schemas"].update(definitions["$defs"])
-    document["components"]["securitySchemes"] = _SCHEMES
+    document["components"]["securitySchemes"] = schemes
     for route in app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             for method in route.methods or ():
                 _secure(
                     document["paths"][route.path_format][method.lower()],
                     needed_by(route.endpoint),
+                    schemes,
                     without_key=without_key,
                 )
     return document
 
 
-def _secure(operation: dict[str, Any], scope: Scope | None, *, without_key: bool) -> None:
+def _secure(
+    operation: dict[str, Any], scope: Scope | None, schemes: Iterable[str], *, without_key: bool
+) -> None:
     """Say of an operation which scope it needs, and how a request shows that it has it."""
     if scope is None:
         operation["security"] = []
         return
-    operation["security"] = [{name: [scope.value]} for name in _SCHEMES]
+    operation["security"] = [{name: [scope.value]} for name in schemes]
     if without_key:
         operation["security"].append({})
     said = operation.get("description", "")

@@ -28,11 +28,13 @@ from stroke.domain.errors import (
     PredictionNotFound,
     PredictionNotReplayable,
     PredictionRejected,
+    ProviderUnavailable,
     SchemaForeign,
     SchemaNewer,
     SchemaOutdated,
     ScopeMissing,
     ServiceOverloaded,
+    SiteMissing,
     StoreRefusesWrites,
     StoreUnavailable,
     StrokeError,
@@ -85,6 +87,7 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     InvalidRequest: _INVALID,
     NotAuthenticated: Kind(HTTPStatus.UNAUTHORIZED, "not-authenticated", "Who calls is not known"),
     ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The caller may not do this"),
+    SiteMissing: Kind(HTTPStatus.FORBIDDEN, "site-missing", "The caller belongs to no site"),
     PredictionNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such prediction"),
     OutcomeNotFound: Kind(
         HTTPStatus.NOT_FOUND, "outcome-not-found", "The prediction has no outcome"
@@ -112,6 +115,13 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
         "Too many predictions wait for their turn",
         "Nothing was stored. Try again.",
         retry_after=1,
+    ),
+    ProviderUnavailable: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "provider-unavailable",
+        "Tokens cannot be verified now",
+        "Nothing was stored. Try again.",
+        retry_after=5,
     ),
     StoreUnavailable: Kind(
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -223,6 +233,8 @@ def _headers(kind: Kind, error: Exception) -> dict[str, str]:
     if isinstance(error, NotAuthenticated):
         wrong = ', error="invalid_token"' if error.presented else ""
         return {"WWW-Authenticate": _CHALLENGE + wrong}
+    if isinstance(error, SiteMissing):
+        return {"WWW-Authenticate": f'{_CHALLENGE}, error="insufficient_scope"'}
     if isinstance(error, ScopeMissing):
         wanted = f', error="insufficient_scope", scope="{error.scope}"'
         return {"WWW-Authenticate": _CHALLENGE + wanted}

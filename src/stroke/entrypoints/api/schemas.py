@@ -410,6 +410,6 @@ class HealthOut(BaseModel):
 
 
 class ReadyOut(HealthOut):
-    """That predictions can be stored now, and whether callers need a key."""
+    """That predictions can be stored now, and whether callers need a key or a token."""
 
-    access: Literal["open", "keys"]
+    access: Literal["open", "keys", "closed"]

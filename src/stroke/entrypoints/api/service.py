@@ -67,13 +67,16 @@ async def ready(request: Request) -> Response:
     """200 if model, database and schema are ready; otherwise 503 with the failing part.
 
     Looks at what a write needs, so that a read-only, locked or full database is not ready.
-    `access` is `open` while there is no API key, so that everybody may call; then `keys`.
+    `access` is `open` while there is no API key, so that everybody may call; then `keys`. Where
+    tokens of an OpenID provider are taken, it is `closed`, with and without keys.
     """
     checks = {"model": "ok", "database": "ok", "schema": "ok"}
     try:
         async with asyncio.timeout(_CHECK_SECONDS):
             await api_state(request).predictions.check_store()
-            access = "open" if await api_state(request).callers.is_open() else "keys"
+            callers = api_state(request).callers
+            closed = "closed" if callers.takes_tokens else "keys"
+            access = "open" if await callers.is_open() else closed
         return json_response({"status": "ready", "checks": checks, "access": access})
     except TimeoutError:
         cause: StrokeError = StoreUnavailable("the database did not answer in time")

@@ -15,6 +15,7 @@ from builders.asgi import connected
 from fakes.access import FakeKeyStore
 from fakes.audit import FakeAuditLog
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
+from stroke.application.access.ports import TokenVerifier
 from stroke.config import Settings
 from stroke.container.service import Container
 from stroke.domain.patient import OPTIONAL
@@ -61,12 +62,16 @@ def tolerant_parts() -> Parts:
 
 @pytest.fixture
 def parts_with() -> Callable[..., Parts]:
-    """Return a function that makes the application with other settings of HTTP and rates."""
+    """Return a function that makes the application with other settings, or a verifier of tokens."""
     return _parts
 
 
 def _parts(
-    may_be_missing: tuple[str, ...] = (), rate: dict[str, str] | None = None, **http: Any
+    may_be_missing: tuple[str, ...] = (),
+    rate: dict[str, str] | None = None,
+    oidc: dict[str, Any] | None = None,
+    verifier: TokenVerifier | None = None,
+    **http: Any,
 ) -> Parts:
     repository, engine = FakePredictionRepository(), FakeEngine()
     model = FakeRiskModel(may_be_missing)
@@ -77,6 +82,7 @@ def _parts(
         "http": small,
         "rate": loaded.rate.model_copy(update=rate or {}),
         "access": quick,
+        "oidc": loaded.oidc.model_copy(update=oidc or {}),
     }
     container = Container(settings=loaded.model_copy(update=changed))
     container.repository.override(providers.Object(repository))
@@ -84,6 +90,8 @@ def _parts(
     container.outcome_repository.override(providers.Object(outcomes))
     keys = FakeKeyStore()
     container.key_store.override(providers.Object(keys))
+    if verifier is not None:
+        container.token_verifier.override(providers.Object(verifier))
     audit = FakeAuditLog()
     container.audit_log.override(providers.Object(audit))
     container.model.override(providers.Object(model))

@@ -104,7 +104,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 def _say_if_open(settings: Settings) -> None:
     from stroke.container.access import is_open
 
-    if is_open(settings.database):
+    if is_open(settings):
         typer.echo(
             "  open     there is no API key: everybody who reaches this address may call. "
             "Make the first key with `stroke keys create`"

@@ -1,0 +1,146 @@
+"""An OpenID provider of our own: keys, documents on loopback, and tokens of every kind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Final, Self
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+AUDIENCE: Final = "stroke"
+DISCOVERY: Final = "/.well-known/openid-configuration"
+KEYS: Final = "/keys"
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+
+@cache
+def rsa_key(name: str, bits: int = 2048) -> rsa.RSAPrivateKey:
+    """Return an RSA key, the same for the same name."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=bits)
+
+
+@cache
+def ec_key(name: str, curve: Callable[[], ec.EllipticCurve] = ec.SECP256R1) -> Any:
+    """Return a key of a curve, the same for the same name."""
+    return ec.generate_private_key(curve())
+
+
+def public_jwk(key: PrivateKey, key_id: str | None, **more: object) -> dict[str, Any]:
+    """Return a key as providers publish it."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        entry = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    else:
+        entry = ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    named = {} if key_id is None else {"kid": key_id}
+    return {**entry, "use": "sig", **named, **more}
+
+
+def claims_for(issuer: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return claims of a good token; ``changes`` replace them, None takes one away."""
+    now = int(time.time())
+    claims = {
+        "iss": issuer,
+        "aud": AUDIENCE,
+        "sub": "user-1",
+        "iat": now,
+        "exp": now + 300,
+        "azp": "client",
+        "site": "north",
+        "roles": ["stroke-read"],
+        **changes,
+    }
+    return {name: value for name, value in claims.items() if value is not None}
+
+
+class OpenIdProvider:
+    """Listens on a free port of 127.0.0.1 within ``with``; one RSA key ``first`` at the start.
+
+    ``published`` is what it says its keys are, ``answers`` replaces an answer by its path (status
+    and bytes, or an object), ``asked`` has the paths that were asked for.
+    """
+
+    def __init__(self) -> None:
+        self.published: list[Any] = [public_jwk(rsa_key("first"), "first", alg="RS256")]
+        self.answers: dict[str, tuple[int, Any]] = {}
+        self.asked: list[str] = []
+        self.pause = 0.0
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, body = provider._answer(self.path)
+                self.send_response(status)
+                if status in (301, 302, 307):
+                    self.send_header("location", provider.issuer + KEYS)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                for byte in (body[i : i + 1] for i in range(len(body))) if provider.pause else ():
+                    time.sleep(provider.pause)
+                    try:
+                        self.wfile.write(byte)
+                    except OSError:
+                        return
+                if not provider.pause:
+                    self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.issuer = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def issue(self, **changes: Any) -> str:
+        """Return a token of the first key."""
+        return self.sign(changes)
+
+    def sign(
+        self,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        key: PrivateKey | None = None,
+        key_id: str | None = "first",
+        algorithm: str = "RS256",
+        **headers: Any,
+    ) -> str:
+        """Return a token with changed claims, and of another key, algorithm or header."""
+        named = {} if key_id is None else {"kid": key_id}
+        return jwt.encode(
+            claims_for(self.issuer, changes or {}),
+            key or rsa_key("first"),
+            algorithm=algorithm,
+            headers={**named, **headers},
+        )
+
+    def go_away(self) -> None:
+        """Answer 503 to everything from now on."""
+        self.answers = {DISCOVERY: (503, {}), KEYS: (503, {})}
+
+    @property
+    def readings(self) -> int:
+        """How often its keys were read."""
+        return self.asked.count(KEYS)
+
+    def _answer(self, path: str) -> tuple[int, bytes]:
+        self.asked.append(path)
+        usual = {
+            DISCOVERY: {"issuer": self.issuer, "jwks_uri": self.issuer + KEYS},
+            KEYS: {"keys": self.published},
+        }
+        status, body = self.answers.get(path, (200, usual.get(path, {})))
+        return status, body if isinstance(body, bytes) else json.dumps(body).encode()
