@@ -99,6 +99,7 @@ AREAS: Final = {
             "test_pipeline_with_incidents",
             "test_platform_short_of",
             "test_registry_watch",
+            "test_restore_drill",
             "test_sql_sink",
             "test_sql_source",
         }

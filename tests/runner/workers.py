@@ -27,6 +27,7 @@ OF_PLATFORM: Final = frozenset(
         "test_pipeline_dead_letters",
         "test_pipeline_lake",
         "test_pipeline_verify",
+        "test_restore_drill",
     }
 )
 # They leave another Kafka, or many rows: after the others (the gate), or on the other worker's own
