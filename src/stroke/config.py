@@ -501,6 +501,17 @@ class ErasureSettings(_Settings):
     wait_seconds: float = Field(
         120, ge=0, description="within which the copies must have heard of an erasure"
     )
+    backups: str | None = Field(
+        None,
+        validation_alias=AliasChoices("STROKE_ERASURE_BACKUPS", "STROKE_BACKUP_TARGET"),
+        description="the folder, or s3:// prefix, of MySQL's backups",
+    )
+    backup_days: float = Field(
+        30,
+        gt=0,
+        validation_alias=AliasChoices("STROKE_ERASURE_BACKUP_DAYS", "STROKE_BACKUP_KEEP_DAYS"),
+        description="after which a backup is removed",
+    )
 
 
 class FilesSettings(_Settings):

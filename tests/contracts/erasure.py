@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Protocol
 
 import pytest
 
-from stroke.application.erasure.ports import ErasablePlace
+from builders.predictions import NOON
+from stroke.application.erasure.ports import ErasablePlace, Retention
 
 
 class PlaceStage(Protocol):
@@ -62,3 +64,22 @@ class ErasablePlaceContract:
         await stage.place.erase(range(2, 2_502))
 
         assert await self.ids_in(stage.place, *range(1, 2_502)) == {1}
+
+
+@pytest.mark.anyio
+class RetentionContract:
+    """Provide a fixture ``retention`` that keeps what was erased at ``NOON`` for some days."""
+
+    async def test_what_is_kept_has_a_name_and_an_end_that_is_to_come(
+        self, retention: Retention
+    ) -> None:
+        kept = await retention.kept(NOON, now=NOON)
+
+        assert kept
+        assert all(each.what for each in kept)
+        assert all(each.until is not None and each.until > NOON for each in kept)
+        assert await retention.kept(NOON, now=NOON) == kept
+
+    async def test_an_end_that_has_passed_is_none(self, retention: Retention) -> None:
+        later = NOON + timedelta(days=3_650)
+        assert all(each.until is None for each in await retention.kept(NOON, now=later))

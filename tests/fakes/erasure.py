@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from datetime import datetime
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
 
 from fakes.failing import Failing
-from stroke.application.erasure.ports import ErasablePlace, Trace
+from stroke.application.erasure.ports import ErasablePlace, Kept, Retention, Trace
 
 
 class FakePlace(Failing, ErasablePlace):
@@ -33,3 +33,16 @@ class FakePlace(Failing, ErasablePlace):
         self.raise_if_failing()
         there = sorted(self.kept.intersection(ids))
         return [Trace(number, "its set", self.until) for number in there]
+
+
+class FakeRetention(Failing, Retention):
+    """Keeps what was erased for so long."""
+
+    def __init__(self, what: str = "a log", *, keep: timedelta = timedelta(days=7)) -> None:
+        self.what = what
+        self.keep = keep
+
+    async def kept(self, erased: datetime, *, now: datetime) -> Sequence[Kept]:
+        self.raise_if_failing()
+        until = erased + self.keep
+        return [Kept(self.what, until if until > now else None)]

@@ -20,11 +20,12 @@ from components.lake_events import COLUMNS, TOPIC, Sink, created, deleted, updat
 from components.lake_objects import objects_with
 from components.object_store import ObjectStore
 from components.processes import run_stroke
-from contracts.erasure import ErasablePlaceContract
+from contracts.erasure import ErasablePlaceContract, RetentionContract
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog, lineage_of
 from stroke.adapters.iceberg.erasable import LakePlace
 from stroke.adapters.sql import schema
+from stroke.adapters.sql.binlog import BinlogRetention
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
@@ -94,6 +95,13 @@ class TestBatchKeys(ErasablePlaceContract):
     @pytest.fixture
     def stage(self, engine: AsyncEngine) -> InBatchKeys:
         return InBatchKeys(engine)
+
+
+class TestBinlogRetention(RetentionContract):
+    @pytest.fixture
+    async def retention(self, mysql: MySqlServer) -> AsyncIterator[BinlogRetention]:
+        async for engine in _engine(make_url(mysql.new_database())):
+            yield BinlogRetention(engine, statement_timeout=30)
 
 
 class InSqlCopy:
@@ -262,6 +270,22 @@ def test_no_byte_of_an_erased_row_is_left_in_the_file_of_sqlite(tmp_path: Path) 
     assert not holds(f"{CANARY} 6")
     assert not holds(f"{CANARY} 7")
     assert holds(f"{CANARY} 8")
+
+
+def test_backups_are_named_until_they_are_removed(tmp_path: Path) -> None:
+    service = Service(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
+    (tmp_path / "backups").mkdir()
+    old, new = (f"stroke-mysql-{made:%Y%m%dT%H%M%SZ}" for made in (NOON, utc_now()))
+    (tmp_path / "backups" / f"{new}.json").touch()
+    service.settings["STROKE_BACKUP_TARGET"] = str(tmp_path / "backups")
+
+    done = service.json("erase", "7", "--yes")
+
+    assert [each["what"] for each in done["kept"]] == [f"the backup {new}"]
+    assert service.json("erase", "prove", "7")["kept"] == done["kept"]
+    (tmp_path / "backups" / f"{old}.sql.gz").touch()  # its time was over long ago
+    said = service.stroke("erase", "prove", "7", fails=1).stdout
+    assert f"the backup {old} keeps rows, nobody knows how long" in said
 
 
 def test_nothing_is_erased_without_consent_and_no_id_is_guessed(tmp_path: Path) -> None:

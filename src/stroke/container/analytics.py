@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, TypeVar
-
-from pyarrow import fs
 
 from stroke.adapters.avro.changes import AvroChanges
 from stroke.adapters.avro.envelopes import AvroEnvelopes
@@ -29,13 +26,13 @@ from stroke.application.analyses.ports import (
 from stroke.application.analyses.queries import analyses, chosen
 from stroke.application.analyses.service import AnalyticsService
 from stroke.config import LakeSettings, PipelineSettings, results_url
-from stroke.container.lake import lake_of, revealed
+from stroke.container.lake import lake_of
+from stroke.container.places import S3, place_of
 from stroke.domain.errors import InvalidSetting
 
 Rows = TypeVar("Rows")
 
 _NAMED: Final = ("iceberg", "db", "kafka")
-_S3: Final = "s3://"
 
 
 @contextmanager
@@ -162,23 +159,6 @@ def results_at(settings: LakeSettings, output: str | ResultStore) -> ResultStore
     """Return the store at ``output``: see ``duckdb_analytics``. Raises ``InvalidSetting``."""
     if not isinstance(output, str):
         return output
-    if "://" in output and not output.startswith(_S3):
+    if "://" in output and not output.startswith(S3):
         return SqlResults(results_url(output))
     return FolderResults(*place_of(settings, output))
-
-
-def place_of(settings: LakeSettings, address: str) -> tuple[fs.FileSystem, str]:
-    """Return the file system and the path of a folder or an ``s3://`` prefix."""
-    if address.startswith(_S3):
-        return _s3(settings), address.removeprefix(_S3)
-    return fs.LocalFileSystem(), str(Path(address).resolve())
-
-
-def _s3(settings: LakeSettings) -> fs.FileSystem:
-    return fs.S3FileSystem(
-        access_key=settings.access_key_id,
-        secret_key=revealed(settings.secret_access_key),
-        region=settings.region,
-        endpoint_override=settings.endpoint,
-        force_virtual_addressing=not settings.path_style and settings.endpoint is not None,
-    )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from stroke.adapters.sql.binlog import BinlogRetention
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace, forget_free_pages
+from stroke.application.audit.ports import AuditFilter
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.erasure.erasure import Erasure
-from stroke.application.erasure.ports import ErasablePlace
+from stroke.application.erasure.ports import ErasablePlace, Retention
 from stroke.config import PipelineSettings
 from stroke.container.audit import system_actor, trail_of
 from stroke.container.configured import has_connect, has_lake, has_sql_sink
@@ -43,6 +46,7 @@ async def erasure_of(settings: PipelineSettings, *, on_lake: Progress) -> AsyncI
         )
         closing.push_async_callback(engine.dispose)
         seconds, batch = database.statement_timeout_seconds, settings.erasure.batch_rows
+        trail = trail_of(engine, database)
         yield Erasure(
             SqlPredictionPlace(engine, statement_timeout=seconds),
             [
@@ -50,8 +54,11 @@ async def erasure_of(settings: PipelineSettings, *, on_lake: Progress) -> AsyncI
                 *_copies(settings, closing, on_lake),
             ],
             settled=partial(_settled, settings, engine),
-            write_down=partial(_write_down, trail_of(engine, database)),
+            write_down=partial(_write_down, trail),
             batch=batch,
+            retentions=_retentions(settings, engine),
+            erased_at=partial(_erased_at, trail),
+            now=utc_now,
         )
 
 
@@ -87,6 +94,30 @@ async def _write_down(trail: AuditTrail, found: Mapping[int, bool]) -> None:
             for number, was_there in found.items()
         },
     )
+
+
+async def _erased_at(trail: AuditTrail, ids: Collection[int]) -> datetime | None:
+    wanted = set(map(str, ids))
+    found: datetime | None = None
+    async for entry in trail.entries(AuditFilter(action=AuditAction.PREDICTION_ERASE)):
+        event = entry.event
+        if event.outcome == AuditOutcome.DONE and event.target in wanted:
+            found = event.at
+    return found
+
+
+def _retentions(settings: PipelineSettings, engine: AsyncEngine) -> list[Retention]:
+    found: list[Retention] = [
+        BinlogRetention(engine, statement_timeout=settings.database.statement_timeout_seconds)
+    ]
+    if settings.erasure.backups:
+        from stroke.adapters.backups.retention import BackupRetention  # noqa: PLC0415 -- start-up
+        from stroke.container.places import place_of  # noqa: PLC0415 -- start-up time
+
+        keep = timedelta(days=settings.erasure.backup_days)
+        place = place_of(settings.lake, settings.erasure.backups)
+        found.append(BackupRetention(*place, keep=keep))
+    return found
 
 
 def _copies(

@@ -30,8 +30,9 @@ from stroke.application.analyses.runs import AnalyticsRun
 from stroke.application.analyses.service import AnalyticsService
 from stroke.application.analyses.stream import StreamBatches
 from stroke.config import LakeSettings, PipelineSettings
-from stroke.container.analytics import place_of, results_at, service_on, utc_now
+from stroke.container.analytics import results_at, service_on, utc_now
 from stroke.container.lake import lake_of, revealed
+from stroke.container.places import place_of
 from stroke.domain.errors import InvalidSetting
 
 

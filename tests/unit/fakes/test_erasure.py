@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.erasure import ErasablePlaceContract
-from fakes.erasure import FakePlace
+from contracts.erasure import ErasablePlaceContract, RetentionContract
+from fakes.erasure import FakePlace, FakeRetention
 
 
 class Stage:
@@ -20,3 +20,9 @@ class TestFakePlace(ErasablePlaceContract):
     @pytest.fixture
     def stage(self) -> Stage:
         return Stage()
+
+
+class TestFakeRetention(RetentionContract):
+    @pytest.fixture
+    def retention(self) -> FakeRetention:
+        return FakeRetention()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from stroke.application.erasure.ports import ErasablePlace, Trace
+from stroke.application.erasure.ports import ErasablePlace, Kept, Retention, Trace
 
 WriteDown = Callable[[Mapping[int, bool]], Awaitable[None]]
 """Receives ids of which the database kept something (True) or nothing (False)."""
@@ -28,13 +28,23 @@ class Erased:
     """The ids of which the database kept something."""
     unknown: frozenset[int]
     removed: Mapping[str, int]
+    kept: Sequence[Kept]
+    """What cannot be searched, and may hold them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is left of predictions, by the name of each place that was searched."""
+    """What is left of predictions.
+
+    ``traces`` is by the name of each place that was searched; ``kept`` cannot be searched.
+    """
 
     traces: Mapping[str, Sequence[Trace]]
+    kept: Sequence[Kept] = ()
+
+    def is_good(self, now: datetime) -> bool:
+        """Return whether all that is left says until when, and that is to come."""
+        return not self.lasting(now) and all(each.until is not None for each in self.kept)
 
     def lasting(self, now: datetime) -> list[tuple[str, Trace]]:
         """Return what no place has said it will forget, or should have forgotten by ``now``."""
@@ -50,8 +60,9 @@ class Erasure:
     """Erases from ``database`` first, and from ``copies`` once that has settled.
 
     ``settled`` waits until the copies have heard of it, so many seconds, and until the database's
-    own files have no more of it. ``write_down`` is told what was erased after each
-    ``batch`` of ids. Everything may be done again: what is gone changes nothing.
+    own files have no more of it. ``write_down`` receives what was erased after each ``batch`` of
+    ids, and ``erased_at`` says when the last of some ids was, if that is known. Everything may be
+    done again: what is gone changes nothing.
     """
 
     def __init__(
@@ -62,12 +73,18 @@ class Erasure:
         settled: Callable[[float], Awaitable[None]],
         write_down: WriteDown,
         batch: int,
+        retentions: Sequence[Retention],
+        erased_at: Callable[[Collection[int]], Awaitable[datetime | None]],
+        now: Callable[[], datetime],
     ) -> None:
         self._database: Final = database
         self._copies: Final = tuple(copies)
         self._settled = settled
         self._write_down = write_down
         self._batch = batch
+        self._retentions = tuple(retentions)
+        self._erased_at = erased_at
+        self._now = now
 
     async def erase(
         self, ids: Collection[int], *, wait: float, on_progress: Progress = _silent
@@ -91,13 +108,21 @@ class Erasure:
         for done, place in enumerate(self._copies, start=1):
             removed[place.name] += await place.erase(wanted)
             on_progress(place.name, done, len(self._copies))
-        return Erased(frozenset(stored), frozenset(wanted) - stored, removed)
+        kept = await self._kept(wanted)
+        return Erased(frozenset(stored), frozenset(wanted) - stored, removed, kept)
 
     async def prove(self, ids: Collection[int], *, on_progress: Progress = _silent) -> Proof:
-        """Search every place for these predictions; change nothing."""
+        """Search every place for these predictions, and say what cannot be; change nothing."""
         places = (self._database, *self._copies)
         traces: dict[str, Sequence[Trace]] = {}
         for done, place in enumerate(places, start=1):
             traces[place.name] = await place.find(sorted(set(ids)))
             on_progress(place.name, done, len(places))
-        return Proof(traces)
+        return Proof(traces, await self._kept(ids))
+
+    async def _kept(self, ids: Collection[int]) -> list[Kept]:
+        now = self._now()
+        erased = await self._erased_at(ids) or now
+        return [
+            each for retention in self._retentions for each in await retention.kept(erased, now=now)
+        ]

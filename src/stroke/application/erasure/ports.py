@@ -1,9 +1,9 @@
-"""The port of the erasure wing: a place that keeps something of predictions."""
+"""The ports of the erasure wing: places that can be searched, and those that only forget."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -41,3 +41,26 @@ class ErasablePlace(Protocol):
     @abstractmethod
     async def find(self, ids: Collection[int]) -> list[Trace]:
         """Return what the place still keeps of these predictions, sorted. Changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something that cannot be searched, and may hold rows that were erased.
+
+    ``until`` (aware) is when it has forgotten them; None if nothing says that it ever does.
+    """
+
+    what: str
+    until: datetime | None
+
+
+class Retention(Protocol):
+    """Something that forgets by itself, and cannot be searched for one prediction."""
+
+    @abstractmethod
+    async def kept(self, erased: datetime, *, now: datetime) -> Sequence[Kept]:
+        """Return what may hold, at ``now``, rows that were erased at ``erased``, and until when.
+
+        Both times are aware. What should have been removed by now and is still there has no end.
+        Raises a ``StrokeError`` when it does not answer.
+        """

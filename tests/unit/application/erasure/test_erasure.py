@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.predictions import NOON
-from fakes.erasure import FakePlace
+from fakes.erasure import FakePlace, FakeRetention
 from stroke.application.erasure.erasure import Erasure, Proof
-from stroke.application.erasure.ports import Trace
+from stroke.application.erasure.ports import Kept, Trace
 from stroke.domain.errors import ReplicaBehind, ReplicaUnavailable
 
 pytestmark = pytest.mark.anyio
+WEEK = timedelta(days=7)
 
 
 class Stage:
@@ -27,13 +28,21 @@ class Stage:
         self.written: dict[int, bool] = {}
         self.waits: list[float] = []
         self.is_behind = False
+        self.log = FakeRetention(keep=WEEK)
+        self.last_erasure: datetime | None = None
         self.erasure = Erasure(
             self.database,
             [self.copy, self.lake],
             settled=self._settled,
             write_down=self._write_down,
             batch=batch,
+            retentions=[self.log],
+            erased_at=self._erased_at,
+            now=lambda: NOON,
         )
+
+    async def _erased_at(self, ids: Collection[int]) -> datetime | None:
+        return self.last_erasure if 7 in ids else None
 
     async def _settled(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -152,3 +161,38 @@ async def test_after_any_erasure_each_place_keeps_the_others_only(
     assert done.unknown == set(wanted) - stored
     assert stage.written == {number: number in stored for number in wanted}
     assert all(len(some) <= batch for some in stage.database.erasures)
+
+
+async def test_what_cannot_be_searched_is_named_with_its_end() -> None:
+    stage = Stage(7)
+
+    done = await stage.erasure.erase([7], wait=0)
+
+    assert list(done.kept) == [Kept("a log", NOON + WEEK)]
+
+
+async def test_the_end_counts_from_the_erasure_as_far_as_it_is_known() -> None:
+    stage = Stage()
+    stage.last_erasure = NOON - timedelta(days=2)
+
+    known, unknown = await stage.erasure.prove([7]), await stage.erasure.prove([8])
+
+    assert list(known.kept) == [Kept("a log", NOON + timedelta(days=5))]
+    assert list(unknown.kept) == [Kept("a log", NOON + WEEK)]
+    assert known.is_good(NOON)
+
+
+@pytest.mark.parametrize(
+    ("traces", "kept", "good"),
+    [
+        ([], [], True),
+        ([], [Kept("a log", NOON + WEEK)], True),
+        ([], [Kept("a log", None)], False),
+        ([Trace(7, "there", NOON + WEEK)], [], True),
+        ([Trace(7, "there")], [Kept("a log", NOON + WEEK)], False),
+    ],
+)
+def test_a_proof_is_good_if_all_that_is_left_says_until_when(
+    traces: list[Trace], kept: list[Kept], good: bool
+) -> None:
+    assert Proof({"lake": traces}, kept).is_good(NOON) is good

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +18,7 @@ from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.erasure.erasure import Erased, Erasure, Proof
+    from stroke.application.erasure.ports import Kept
     from stroke.config import PipelineSettings
 
 _HELP = ("-h", "--help")
@@ -110,6 +111,7 @@ def predictions(
             "erased": sorted(done.stored),
             "not_found": sorted(done.unknown),
             "removed": dict(done.removed),
+            "kept": _kept(done.kept),
         }
         typer.echo(json.dumps(result))
         return
@@ -119,6 +121,7 @@ def predictions(
     )
     for place, count in done.removed.items():
         typer.echo(f"  {place}: {counted(count, 'item')} removed")
+    _print_kept(done.kept)
 
 
 @app.command()
@@ -126,9 +129,10 @@ def prove(ids: Ids = None, *, file: IdFile = None, as_json: AsJson = False) -> N
     """Search every place for predictions, and say where something of them is, and until when.
 
     Searches the service's database, the SQL copy, and every object of the lake, those that no
-    snapshot has included. The exit code is 1 if something is left that no place has said it will
-    forget. Without an id's own values nothing else can be searched for: a name in a free text of
-    another patient is not found.
+    snapshot has included. Says by when MySQL's binlog and each backup (STROKE_BACKUP_TARGET), which
+    cannot be searched, have forgotten rows that were erased. The exit code is 1 if something is
+    left that nothing says will be forgotten. It searches for ids: a name in the row of another
+    patient is not found.
 
     \b
     stroke erase prove 17
@@ -139,7 +143,7 @@ def prove(ids: Ids = None, *, file: IdFile = None, as_json: AsJson = False) -> N
     settings, wanted = _settings(), prediction_ids(ids or [], file)
     proof = _searched(settings, wanted)
     _show(proof, as_json=as_json)
-    if proof.lasting(datetime.now(UTC)):
+    if not proof.is_good(datetime.now(UTC)):
         raise typer.Exit(1)
 
 
@@ -174,13 +178,26 @@ def _show(proof: Proof, *, as_json: bool) -> None:
             for place, found in proof.traces.items()
             for trace in found
         ]
-        typer.echo(json.dumps({"searched": list(proof.traces), "traces": traces}))
+        searched = {"searched": list(proof.traces), "traces": traces}
+        typer.echo(json.dumps({**searched, "kept": _kept(proof.kept)}))
         return
     for place, found in proof.traces.items():
         typer.echo(f"{place}: {'nothing' if not found else counted(len(found), 'trace')}")
         for trace in found:
             until = f", until {trace.until:%Y-%m-%d %H:%M} UTC" if trace.until else ""
             typer.echo(f"  {trace.prediction_id}: {trace.where}{until}")
+
+    _print_kept(proof.kept)
+
+
+def _kept(kept: Sequence[Kept]) -> list[dict[str, str | None]]:
+    return [{"what": k.what, "until": k.until.isoformat() if k.until else None} for k in kept]
+
+
+def _print_kept(kept: Sequence[Kept]) -> None:
+    for each in kept:
+        until = f"until {each.until:%Y-%m-%d %H:%M} UTC" if each.until else "nobody knows how long"
+        typer.echo(f"not searched: {each.what} keeps rows, {until}")
 
 
 def _settings() -> PipelineSettings:

@@ -1,0 +1,1 @@
+"""The backups of MySQL that deploy/backup/mysql-backup.sh makes."""
