@@ -8,6 +8,7 @@ import json
 import secrets
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import fastavro
@@ -17,6 +18,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from builders.changes import Batches
+from builders.predictions import NOON
 from builders.truth import EVENTS
 from builders.truth_as_avro import kafka_value, schema_text
 from components.change_events import raw_records, until
@@ -25,6 +27,7 @@ from components.scripted_server import ScriptedServer
 from components.stack import PipelineStack
 from contracts.analyses import ChangeSourceContract
 from contracts.doctor import RegistryStage, SchemaRegistryProbeContract
+from contracts.erasure import RetentionContract
 from contracts.pipeline import (
     PARKABLE,
     ChangeTopicContract,
@@ -37,7 +40,9 @@ from stroke.adapters.kafka.changes import KafkaChanges
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
 from stroke.adapters.kafka.records import KafkaTopicRecords
 from stroke.adapters.kafka.registry import SchemaRegistry
+from stroke.adapters.kafka.retention import TopicRetention
 from stroke.adapters.kafka.topics import KafkaChangeTopic
+from stroke.application.erasure.ports import Kept
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import BrokerUnavailable
 
@@ -444,3 +449,39 @@ def changes_on(bootstrap_servers: str, topic: str) -> KafkaChanges:
     return KafkaChanges(
         bootstrap_servers, topic, schema_of=schema_text, envelopes=AvroEnvelopes(), timeout=10
     )
+
+
+class TestTopicRetention(RetentionContract):
+    @pytest.fixture
+    async def retention(
+        self, pipeline: PipelineStack, topics: KafkaChangeTopic, topic: str
+    ) -> TopicRetention:
+        await topics.ensure_topic(topic, {"retention.ms": "86400000", "segment.ms": "3600000"})
+        return TopicRetention(pipeline.bootstrap_servers, topic)
+
+    async def test_a_record_stays_while_its_file_is_written_to_and_then_for_the_retention(
+        self, retention: TopicRetention, topic: str
+    ) -> None:
+        [kept] = await retention.kept(NOON, now=NOON)
+        assert kept == Kept(f"Kafka's topic {topic}", NOON + timedelta(days=1, hours=1))
+
+    @pytest.mark.parametrize("settings", [{"retention.ms": "-1"}, {"cleanup.policy": "compact"}])
+    async def test_a_topic_that_keeps_records_for_ever_has_no_end(
+        self,
+        pipeline: PipelineStack,
+        topics: KafkaChangeTopic,
+        topic: str,
+        settings: dict[str, str],
+    ) -> None:
+        await topics.ensure_topic(topic, settings)
+        kept = await TopicRetention(pipeline.bootstrap_servers, topic).kept(NOON, now=NOON)
+        assert [each.until for each in kept] == [None]
+
+    async def test_a_topic_that_is_not_there_keeps_nothing(self, pipeline: PipelineStack) -> None:
+        retention = TopicRetention(pipeline.bootstrap_servers, "no-such-topic")
+        assert await retention.kept(NOON, now=NOON) == []
+
+    async def test_a_broker_that_is_away_is_said(self) -> None:
+        retention = TopicRetention(f"127.0.0.1:{free_port()}", "changes", timeout=1)
+        with pytest.raises(BrokerUnavailable):
+            await retention.kept(NOON, now=NOON)

@@ -19,7 +19,7 @@ from stroke.application.erasure.erasure import Erasure
 from stroke.application.erasure.ports import ErasablePlace, Retention
 from stroke.config import PipelineSettings
 from stroke.container.audit import system_actor, trail_of
-from stroke.container.configured import has_connect, has_lake, has_sql_sink
+from stroke.container.configured import has_connect, has_kafka, has_lake, has_sql_sink
 from stroke.container.service import utc_now
 from stroke.domain.audit import AuditAction, AuditOutcome
 
@@ -110,6 +110,13 @@ def _retentions(settings: PipelineSettings, engine: AsyncEngine) -> list[Retenti
     found: list[Retention] = [
         BinlogRetention(engine, statement_timeout=settings.database.statement_timeout_seconds)
     ]
+    if has_kafka(settings):
+        from stroke.adapters.kafka.retention import TopicRetention  # noqa: PLC0415 -- its package
+
+        kafka = settings.kafka
+        found.append(
+            TopicRetention(kafka.bootstrap_servers, settings.topic, timeout=kafka.timeout_seconds)
+        )
     if settings.erasure.backups:
         from stroke.adapters.backups.retention import BackupRetention  # noqa: PLC0415 -- start-up
         from stroke.container.places import place_of  # noqa: PLC0415 -- start-up time

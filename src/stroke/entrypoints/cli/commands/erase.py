@@ -129,10 +129,10 @@ def prove(ids: Ids = None, *, file: IdFile = None, as_json: AsJson = False) -> N
     """Search every place for predictions, and say where something of them is, and until when.
 
     Searches the service's database, the SQL copy, and every object of the lake, those that no
-    snapshot has included. Says by when MySQL's binlog and each backup (STROKE_BACKUP_TARGET), which
-    cannot be searched, have forgotten rows that were erased. The exit code is 1 if something is
-    left that nothing says will be forgotten. It searches for ids: a name in the row of another
-    patient is not found.
+    snapshot has included. Says by when what cannot be searched has forgotten rows that were erased:
+    MySQL's binlog, Kafka's topic and each backup (STROKE_BACKUP_TARGET). The exit code is 1 if
+    something is left that nothing says will be forgotten. It searches for ids: a name in the row of
+    another patient is not found.
 
     \b
     stroke erase prove 17
