@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from components.change_events import lake_events, lake_table, until
-from components.stack import PipelineStack
+from components.stack import TOPIC, PipelineStack
 
 from .test_pipeline_verify import assert_equal, predict
 
@@ -54,3 +54,30 @@ def test_the_sink_goes_on_exactly_after_compaction_expiry_and_a_kill(
     found = stored(pipeline)
     assert len(found) == len(set(found))
     assert upkeep(pipeline, "orphans", "--older-than-hours", "1")["files"] == []
+
+
+def test_erased_predictions_leave_every_copy_and_the_pipeline_goes_on(
+    pipeline: PipelineStack,
+) -> None:
+    """In the middle of traffic: the command waits for the copies by itself."""
+    kept, erased = predict(pipeline, 20), [str(each) for each in predict(pipeline, 20)]
+    assert_equal(pipeline)
+    predict(pipeline, 50)
+
+    done = pipeline.stroke("erase", *erased, "--yes", "--json", "--wait", "300")
+
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["erased"] == [int(each) for each in erased]
+    assert told["removed"]["lake"] >= len(erased)
+    proved = pipeline.stroke("erase", "prove", *erased, "--json")
+    assert (proved.returncode, json.loads(proved.stdout)["traces"]) == (0, [])
+    ends = {each["what"]: each["until"] for each in json.loads(proved.stdout)["kept"]}
+    assert set(ends) == {"MySQL's binlog", f"Kafka's topic {TOPIC}"}
+    assert all(ends.values())
+    there = pipeline.stroke("erase", "prove", str(kept[0]), "--json")
+    assert there.returncode == 1
+    places = {each["place"] for each in json.loads(there.stdout)["traces"]}
+    assert places == {"database", "SQL copy", "lake"}
+    predict(pipeline, 50)
+    assert_equal(pipeline)
