@@ -361,7 +361,7 @@ class IdempotencySettings(_Settings):
 
 
 class AccessSettings(_Settings):
-    """How soon a change of the API keys holds in every process of the service."""
+    """Who may call: keys that the service takes over, and how soon a change of keys holds."""
 
     model_config = _group("ACCESS")
 
@@ -370,6 +370,22 @@ class AccessSettings(_Settings):
     )
     pause_seconds: float = Field(
         0.2, ge=0, le=2, description="between two readings that unknown keys ask for"
+    )
+    admin_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("STROKE_ACCESS_ADMIN_KEY", "STROKE_ADMIN_KEY"),
+        description="a key made elsewhere; `stroke serve` stores it with admin and all-sites",
+    )
+    metrics_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("STROKE_ACCESS_METRICS_KEY", "STROKE_METRICS_KEY"),
+        description="a key made elsewhere; `stroke serve` stores it with the scope metrics",
+    )
+    site: str = Field("platform", description="the site of these two keys")
+    insecure: bool = Field(
+        False,
+        validation_alias=AliasChoices("STROKE_ACCESS_INSECURE", "STROKE_INSECURE"),
+        description="start without keys on an address that other machines reach",
     )
 
 

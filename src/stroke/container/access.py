@@ -1,12 +1,27 @@
-"""Who may call, for commands: what they ask before a service runs."""
+"""Who may call, for commands: what they store and ask before a service runs."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from ipaddress import ip_address
+from typing import Final, TypeVar
 
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.keys import SqlKeyStore
+from stroke.application.access.keys import KeyService
 from stroke.config import DatabaseSettings, Settings
+from stroke.container.audit import write_entry
+from stroke.container.service import utc_now
+from stroke.domain.access import Scope
+from stroke.domain.audit import AuditAction
+from stroke.domain.errors import InvalidAccess, InvalidSetting
+
+_T = TypeVar("_T")
+
+FIRST_KEY: Final = "stroke keys create --name admin --site main --scope admin,all-sites"
+"""The command that makes a key with which everything can be done."""
 
 
 def is_open(settings: Settings) -> bool:
@@ -16,16 +31,80 @@ def is_open(settings: Settings) -> bool:
     """
     if settings.oidc.issuer is not None:
         return False
-    return asyncio.run(_has_no_key(settings.database))
+    async def asked(keys: KeyService) -> bool:
+        return not await keys.all()
+
+    return _with_keys(settings.database, asked)
 
 
-async def _has_no_key(settings: DatabaseSettings) -> bool:
-    # Not the container's engine, which counts its connections in the service's metrics.
-    engine = create_engine(
-        settings.sqlalchemy_url, pool_size=1, connect_timeout=settings.connect_timeout_seconds
+def adopt_keys(settings: Settings) -> None:
+    """Store the keys that the settings hold, where they are not stored yet.
+
+    A key that was revoked stays revoked. Raises ``InvalidSetting``, which names the setting that
+    holds no key, and ``StoreUnavailable``. Not to be called from a running event loop.
+    """
+    access = settings.access
+    for name, secret, scopes in (
+        ("admin", access.admin_key, (Scope.ADMIN, Scope.ALL_SITES)),
+        ("metrics", access.metrics_key, (Scope.METRICS,)),
+    ):
+        if secret is None:
+            continue
+        adopting = partial(
+            KeyService.adopt,
+            text=secret.get_secret_value(),
+            name=name,
+            site=access.site,
+            scopes=scopes,
+        )
+        try:
+            adopted = _with_keys(settings.database, adopting)
+        except InvalidAccess as error:
+            raise InvalidSetting(f"STROKE_{name.upper()}_KEY: {error}") from None
+        if adopted is not None:
+            write_entry(settings.database, AuditAction.KEY_CREATE, adopted.id)
+
+
+def check_address(settings: Settings, address: str, *, insecure: bool = False) -> bool:
+    """Return whether everybody may call; refuse that where other machines reach ``address``.
+
+    ``address`` is the one that the service is bound to. ``insecure`` allows it, as does the
+    setting. Which database there is makes no difference: it does not change who can call.
+
+    Raises:
+        InvalidSetting: there is no API key, no OpenID provider, and ``address`` is no loopback address.
+        StoreUnavailable: the keys cannot be read.
+    """
+    if not is_open(settings):
+        return False
+    if is_loopback(address) or insecure or settings.access.insecure:
+        return True
+    raise InvalidSetting(
+        f"there is no API key, and other machines may reach {address}: make the first key with "
+        f"`{FIRST_KEY}`, or let everybody in with --insecure (STROKE_INSECURE=true)"
     )
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether only this machine reaches an IP address."""
     try:
-        store = SqlKeyStore(engine, statement_timeout=settings.statement_timeout_seconds)
-        return not await store.all()
-    finally:
-        await engine.dispose()
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
+
+
+def _with_keys(settings: DatabaseSettings, work: Callable[[KeyService], Awaitable[_T]]) -> _T:
+    async def done() -> _T:
+        # Not the container's engine, which counts its connections in the service's metrics.
+        engine = create_engine(
+            settings.sqlalchemy_url, pool_size=1, connect_timeout=settings.connect_timeout_seconds
+        )
+        try:
+            store = SqlKeyStore(engine, statement_timeout=settings.statement_timeout_seconds)
+            return await work(KeyService(store, now=utc_now))
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(done())

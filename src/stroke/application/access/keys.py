@@ -17,7 +17,7 @@ from typing import Final
 
 from stroke.application.access.ports import KeyStore
 from stroke.domain.access import ApiKey, checked_name, checked_scopes, checked_site
-from stroke.domain.errors import InvalidAccess, KeyNotFound, Violation
+from stroke.domain.errors import InvalidAccess, KeyNotFound, StrokeError, Violation
 
 _KEY: Final = re.compile(r"stroke_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _ID_BYTES: Final = 8
@@ -70,6 +70,47 @@ class KeyService:
         )
         await self._store.add(key)
         return NewKey(key, text)
+
+    async def adopt(
+        self, *, text: str, name: str, site: str, scopes: Iterable[str]
+    ) -> ApiKey | None:
+        """Store a key that was made elsewhere; return it, or None if it was stored before.
+
+        A stored key stays as it is: one that was revoked does not come back. Two processes may
+        adopt one key at the same time. Raises ``InvalidAccess`` if ``text`` is no key, if its id is
+        another key's, or for a name, site or scope that no key can have.
+        """
+        parts = parsed(text)
+        if parts is None:
+            reason = "must be stroke_, 16 hexadecimal digits, _, and 43 of A-Z a-z 0-9 _ -"
+            raise InvalidAccess((Violation("key", reason),))
+        key = ApiKey(
+            id=parts[0],
+            name=checked_name(name),
+            site=checked_site(site),
+            scopes=checked_scopes(scopes),
+            secret_hash=hashed(parts[1]),
+            created_at=self._now(),
+        )
+        if await self._is_stored(key):
+            return None
+        try:
+            await self._store.add(key)
+        except StrokeError:
+            # Another process may have stored it since.
+            if await self._is_stored(key):
+                return None
+            raise
+        return key
+
+    async def _is_stored(self, key: ApiKey) -> bool:
+        for stored in await self._store.all():
+            if stored.id == key.id:
+                if not hmac.compare_digest(stored.secret_hash, key.secret_hash):
+                    reason = "has the id of another key: make a new one"
+                    raise InvalidAccess((Violation("key", reason),))
+                return True
+        return False
 
     async def all(self) -> Sequence[ApiKey]:
         """Return all keys, the oldest first: also those that were revoked or have expired."""

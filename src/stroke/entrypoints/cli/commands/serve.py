@@ -54,10 +54,20 @@ def serve(
     banner: Annotated[
         bool, typer.Option(help="Print the address of the docs page and a command to try.")
     ] = True,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Start without any API key on an address that other machines reach: everybody "
+            "may call.",
+            show_default="STROKE_INSECURE",
+        ),
+    ] = False,
 ) -> None:
     """Serve predictions over HTTP until SIGTERM or Ctrl-C, then finish the open requests.
 
-    Waits until the database answers (STROKE_DATABASE_WAIT_SECONDS).
+    Waits until the database answers (STROKE_DATABASE_WAIT_SECONDS). Stores the keys of
+    STROKE_ADMIN_KEY and STROKE_METRICS_KEY. Without any API key it serves this machine only.
 
     Examples:
       stroke serve
@@ -72,9 +82,14 @@ def serve(
         host or settings.http.host, settings.http.port if port is None else port
     ) as listener:
         if processes == 1:
-            _serve_here(settings, listener, migrate=migrate, banner=banner)
+            _serve_here(settings, listener, migrate=migrate, banner=banner, insecure=insecure)
         else:
-            _serve_in_workers(settings, listener, processes, migrate=migrate, banner=banner)
+            _serve_in_workers(
+                *(settings, listener, processes),
+                migrate=migrate,
+                banner=banner,
+                insecure=insecure,
+            )
 
 
 @contextmanager
@@ -101,18 +116,31 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _say_if_open(settings: Settings) -> None:
-    from stroke.container.access import is_open
+def _admit(settings: Settings, listener: socket.socket, *, insecure: bool) -> bool:
+    """Store the keys of the settings; return whether everybody may call, or refuse to start."""
+    from stroke.container.access import adopt_keys, check_address
 
-    if is_open(settings):
+    adopt_keys(settings)
+    return check_address(settings, listener.getsockname()[0], insecure=insecure)
+
+
+def _say_if_open(*, is_open: bool) -> None:
+    from stroke.container.access import FIRST_KEY
+
+    if is_open:
         typer.echo(
             "  open     there is no API key: everybody who reaches this address may call. "
-            "Make the first key with `stroke keys create`"
+            f"Make the first key with `{FIRST_KEY}`"
         )
 
 
 def _serve_here(
-    settings: Settings, listener: socket.socket, *, migrate: bool | None, banner: bool
+    settings: Settings,
+    listener: socket.socket,
+    *,
+    migrate: bool | None,
+    banner: bool,
+    insecure: bool,
 ) -> None:
     import uvicorn
 
@@ -123,10 +151,11 @@ def _serve_here(
     container = Container(settings=settings)
     container.model()  # a model that cannot be served is reported in one line, not in a traceback
     prepare_schema(settings.database, migrate=migrate)
+    is_open = _admit(settings, listener, insecure=insecure)
     server = uvicorn.Server(_configuration(settings, create_app(container), workers=1))
     if banner:
         _print_banner(listener)
-    _say_if_open(settings)
+    _say_if_open(is_open=is_open)
     with survives_signals():
         server.run(sockets=[listener])
     if not server.started:
@@ -140,6 +169,7 @@ def _serve_in_workers(
     *,
     migrate: bool | None,
     banner: bool,
+    insecure: bool,
 ) -> None:
     # Each worker counts in files here, and /metrics of any of them adds all up. The client
     # library looks at the name when it is imported, so it is set before anything imports it.
@@ -153,11 +183,12 @@ def _serve_in_workers(
 
         Container(settings=settings).model()
         prepare_schema(settings.database, migrate=migrate)
+        is_open = _admit(settings, listener, insecure=insecure)
         configuration = _configuration(settings, _APP, workers=workers)
         configuration.configure_logging()
         if banner:
             _print_banner(listener)
-        _say_if_open(settings)
+        _say_if_open(is_open=is_open)
         listener.set_inheritable(True)
         with survives_signals():
             Workers(configuration, sockets=[listener]).run()
