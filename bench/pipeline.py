@@ -154,7 +154,7 @@ def cold_start(stack: PipelineStack) -> Result:
 
 async def some_rows(stack: PipelineStack) -> None:
     """Let the service store patients, and both sinks see them."""
-    load = Load(stack.api_url)
+    load = Load(stack.api_url, key=stack.key)
     async with load.running():
         await load.until(more=PATIENTS)
     if set(load.statuses) != {200}:

@@ -6,7 +6,8 @@ usage() {
 Usage: deploy/make-env.sh
 
 Write deploy/.env from deploy/.env.example, with a random password wherever one is needed, readable
-by you alone. Does nothing when deploy/.env is there.
+by you alone. Where deploy/.env is there, it gets what only an older one lacks: the first keys of the API
+(deploy/first-keys.sh).
 HELP
 }
 
@@ -16,7 +17,7 @@ case ${1:-} in
   *) usage >&2; exit 2 ;;
 esac
 cd "$(dirname "${BASH_SOURCE[0]}")"
-if [[ -e .env ]]; then exit 0; fi
+if [[ -e .env ]]; then exec ./first-keys.sh .env; fi
 
 random() { od -An -N 16 -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -29,3 +30,4 @@ while IFS= read -r line; do
 done < .env.example > "$partial"
 mv "$partial" .env
 echo "make-env.sh: wrote deploy/.env with random passwords" >&2
+./first-keys.sh .env

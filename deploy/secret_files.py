@@ -23,7 +23,12 @@ _CHANGED = ".changed"
 # MySQL reads its files when it makes its data directory, and never again.
 _READ_ONCE = {"mysql"}
 # What a service reads each time it needs it.
-_READ_ANEW = {"api": {"MYSQL_PASSWORD"}}
+_READ_ANEW = {
+    "api": {"MYSQL_PASSWORD"},
+    "prometheus": {"STROKE_METRICS_KEY"},
+    # Of the doctor, which runs in them.
+    **{name: {"STROKE_DOCTOR_API_KEY"} for name in ("connectors", "verify", "jupyter")},
+}
 
 
 def main(command: str, platform: dict[str, Any]) -> None:

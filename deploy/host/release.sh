@@ -7,7 +7,8 @@ Usage: stroke-release COMMAND [OPTION]... (in the repository: deploy/host/releas
 
 Which release of the stack this host runs. A release is the folder releases/NAME in STROKE_HOME, with
 compose.yaml, what it mounts, and images.env, which names the images; `current` and `previous` are
-links to two of them. Settings and secrets are no part of a release: they are in STROKE_ENV.
+links to two of them. Settings and secrets are no part of a release: they are in STROKE_ENV. The first keys
+of the API are in keys.env in STROKE_HOME, unless STROKE_ENV has them; the first start makes them.
 
   stroke-release install NAME   make NAME current, start it, wait until all is healthy
   stroke-release rollback [NAME]  go back to the release that ran before (if NAME is current)
@@ -70,8 +71,22 @@ compose() {
   [[ -n $dry_run || -r $settings ]] || fail "$settings cannot be read: run it as the user that owns it, or as root"
   # The folder is given through the link, so that `up` does not make all anew for a new path
   # (MySQL mounts a part of it). Whoever mounts what did change is restarted: see `start`.
+  local files
+  mapfile -t files < <(settings_files)
   run docker compose --project-directory "$home/current" --file "$home/current/compose.yaml" \
-    --env-file "$settings" --env-file "$home/current/images.env" "$@"
+    "${files[@]}" "$@"
+}
+
+settings_files() { # as options of compose, one a line; the last file counts
+  if [[ -r $home/keys.env ]]; then printf '%s\n' --env-file "$home/keys.env"; fi
+  printf '%s\n' --env-file "$settings" --env-file "$home/current/images.env"
+}
+
+# Of a release whose API asks for keys.
+first_keys() {
+  [[ -x $home/current/first-keys.sh ]] || return 0
+  run "$home/current/first-keys.sh" "$home/keys.env" "$settings"
+  if [[ -z $dry_run && -e $home/keys.env && $(id -u) == 0 ]]; then chown --reference="$settings" "$home/keys.env"; fi
 }
 
 link() { # NAME AS: never a moment without the link
@@ -113,11 +128,13 @@ secrets() { # [--take-up]
     mkdir -m 700 "$STROKE_SECRETS_FOLDER"
     if [[ $(id -u) == 0 ]]; then chown --reference="$settings" "$STROKE_SECRETS_FOLDER"; fi
   fi
-  run "$home/current/secrets.sh" "$@" --project-directory "$home/current" \
-    --env-file "$settings" --env-file "$home/current/images.env"
+  local files
+  mapfile -t files < <(settings_files)
+  run "$home/current/secrets.sh" "$@" --project-directory "$home/current" "${files[@]}"
 }
 
 start() {
+  first_keys
   secrets
   compose up --detach --no-build --remove-orphans --wait
   if [[ -n $dry_run ]]; then return; fi

@@ -67,6 +67,11 @@ class HostStack:
         lines = self._settings.read_text().splitlines()
         return dict(line.split("=", 1) for line in lines if re.match(r"[A-Z0-9_]+=", line))
 
+    @property
+    def key(self) -> dict[str, str]:
+        """The headers with which the API lets a client do everything."""
+        return {"Authorization": f"Bearer {self.settings()['STROKE_ADMIN_KEY']}"}
+
     def configure(self, **settings: str) -> None:
         """Change lines of deploy/.env."""
         text = self._settings.read_text()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,12 +43,13 @@ class Load:
     """A running load. ``statuses`` counts answers, ``failures`` counts errors by their type.
 
     ``tag`` tells its patients from those of other loads on the same database. A client waits
-    ``pause`` seconds between two patients.
+    ``pause`` seconds between two patients. Each request has the headers ``key``.
     """
 
     url: str
     tag: str = ""
     pause: float = 0
+    key: Mapping[str, str] = field(default_factory=dict)
     acknowledged: list[Acknowledged] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
@@ -67,7 +68,7 @@ class Load:
             async def post(
                 patient: dict[str, Any], headers: dict[str, str]
             ) -> urllib3.BaseHTTPResponse:
-                request = partial(service.request, json=patient, headers=headers)
+                request = partial(service.request, json=patient, headers={**self.key, **headers})
                 return await loop.run_in_executor(threads, request, "POST", "/predict")
 
             async with asyncio.TaskGroup() as tasks:

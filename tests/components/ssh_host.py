@@ -205,7 +205,7 @@ def release(folder: Path, *, api_command: list[str], images: dict[str, str]) -> 
     source = ROOT / "deploy" / "mysql" / "init" / "10-pipeline.sh"
     (init / source.name).write_bytes(source.read_bytes())
     (init / source.name).chmod(0o755)
-    for script_of_release in ("secrets.sh", "secret_files.py"):
+    for script_of_release in ("secrets.sh", "secret_files.py", "first-keys.sh"):
         shutil.copy2(ROOT / "deploy" / script_of_release, folder)
     (folder / "images.env").write_text("".join(f"{key}={tag}\n" for key, tag in images.items()))
     return folder

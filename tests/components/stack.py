@@ -42,6 +42,7 @@ _PASSWORDS = (
     "STROKE_JUPYTER_TOKEN",
     "STROKE_GRAFANA_PASSWORD",
 )
+_KEYS = ("STROKE_ADMIN_KEY", "STROKE_METRICS_KEY")
 _VOLUMES = (
     "mysql-data",
     "kafka-data",
@@ -101,7 +102,8 @@ class PipelineStack:
         else:
             known = {
                 "project": f"stroke-test-{secrets.token_hex(4)}",
-                "passwords": {name: secrets.token_hex(12) for name in _PASSWORDS},
+                "passwords": {name: secrets.token_hex(12) for name in _PASSWORDS}
+                | {name: made_key() for name in _KEYS},
                 "ports": {name: free_port() for name in _PORTS},
             }
             self._identity.write_text(json.dumps(known))
@@ -113,6 +115,11 @@ class PipelineStack:
     @cached_property
     def api_url(self) -> str:
         return f"http://127.0.0.1:{self.ports['api']}"
+
+    @property
+    def key(self) -> dict[str, str]:
+        """The headers with which the API lets a client do everything."""
+        return {"Authorization": f"Bearer {self.passwords['STROKE_ADMIN_KEY']}"}
 
     @cached_property
     def connect_url(self) -> str:
@@ -288,6 +295,7 @@ class PipelineStack:
                 f"mysql://{lake}@127.0.0.1:{self.ports['mysql']}/iceberg_catalog"
             ),
             "STROKE_DOCTOR_API_URL": self.api_url,
+            "STROKE_DOCTOR_API_KEY": self.passwords["STROKE_ADMIN_KEY"],
             **{
                 f"STROKE_DOCTOR_{name}_METRICS_URL": f"http://127.0.0.1:{self.ports[port]}/metrics"
                 for name, port in (("CONNECT", "jmx"), ("WATCH", "watch"), ("VERIFY", "verify"))
@@ -408,6 +416,11 @@ class PipelineStack:
         for password in self.passwords.values():
             text = text.replace(password, "***")
         return text[-12_000:]
+
+
+def made_key() -> str:
+    """Return an API key, as ``deploy/first-keys.sh`` makes them."""
+    return f"stroke_{secrets.token_hex(8)}_{secrets.token_urlsafe(32)}"
 
 
 def _images() -> dict[str, str]:

@@ -55,7 +55,7 @@ def test_the_image_is_of_debians_python_and_all_of_its_packages_agree(image: str
 
 def test_with_nothing_set_it_turns_healthy_and_keeps_predictions_in_a_file(image: str) -> None:
     port = free_port()
-    with started(image, f"--publish=127.0.0.1:{port}:8000") as container:
+    with started(image, f"--publish=127.0.0.1:{port}:8000", STROKE_INSECURE="true") as container:
         container.wait_until_healthy()
         root = httpx.get(f"http://127.0.0.1:{port}/", timeout=10).json()
         docs = httpx.get(f"http://127.0.0.1:{port}/docs", timeout=10)
@@ -79,7 +79,11 @@ async def test_it_waits_for_mysql_and_drains_on_sigterm(
     port = str(free_port())
     url = f"http://127.0.0.1:{port}"
     with started(
-        image, "--network=host", STROKE_HTTP_PORT=port, STROKE_DATABASE_URL=database
+        image,
+        "--network=host",
+        STROKE_HTTP_PORT=port,
+        STROKE_DATABASE_URL=database,
+        STROKE_INSECURE="true",
     ) as container:
         await asyncio.sleep(5)
         assert container.health != "healthy", "there is no database to be ready for"
@@ -108,7 +112,7 @@ async def test_it_waits_for_mysql_and_drains_on_sigterm(
 
 def test_no_patient_reaches_the_log_of_a_request_that_is_refused(image: str) -> None:
     port = free_port()
-    with started(image, f"--publish=127.0.0.1:{port}:8000") as container:
+    with started(image, f"--publish=127.0.0.1:{port}:8000", STROKE_INSECURE="true") as container:
         container.wait_until_healthy()
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as http:
             answers = [
@@ -148,7 +152,9 @@ def test_the_largest_batches_at_once_stay_within_the_memory_of_the_platform(
     headers = {"Content-Type": "application/json"}
     memory = ["--memory=384m", "--memory-swap=384m"]  # the API's limit in deploy/compose.yaml
     with (
-        started(image, f"--publish=127.0.0.1:{port}:8000", *memory) as container,
+        started(
+            image, f"--publish=127.0.0.1:{port}:8000", *memory, STROKE_INSECURE="true"
+        ) as container,
         urllib3.connection_from_url(
             f"http://127.0.0.1:{port}", maxsize=batches, timeout=120, retries=False
         ) as service,

@@ -43,7 +43,9 @@ def host(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def predict(host: HostStack, count: int) -> None:
     body = {"patients": [patient_json(age=20.0 + n) for n in range(count)]}
-    answer = httpx.post(f"{host.api_url}/api/v1/predictions:batch", json=body, timeout=30)
+    answer = httpx.post(
+        f"{host.api_url}/api/v1/predictions:batch", json=body, headers=host.key, timeout=30
+    )
     assert answer.status_code == 200
 
 
@@ -69,6 +71,8 @@ def test_no_container_that_runs_may_do_more_than_the_least(host: HostStack) -> N
     secrets = {value for name, value in host.settings().items() if SECRET.search(name)}
     secrets = {value for value in secrets if len(value) == 32}  # as `make env` makes them
     assert len(secrets) == 8
+    secrets |= {host.settings()[name] for name in ("STROKE_ADMIN_KEY", "STROKE_METRICS_KEY")}
+    assert len(secrets) == 10
     for service, found in host.containers().items():
         limits = found["HostConfig"]
         assert limits["CapDrop"] == ["ALL"], service
@@ -95,13 +99,14 @@ def test_passwords_are_rotated_under_load_and_no_request_is_refused(host: HostSt
     names = ["MYSQL_PASSWORD", "STROKE_CDC_PASSWORD", "STROKE_LAKE_JDBC_PASSWORD"]
     answers: list[int | str] = []
     ends = threading.Event()
+    key = host.key
 
     def ask() -> None:
         body = {"patients": [patient_json(age=50.0)]}
         while not ends.is_set():
             try:
                 # A connection of its own, so that one that breaks is seen.
-                with httpx.Client(timeout=30) as client:
+                with httpx.Client(headers=key, timeout=30) as client:
                     answer = client.post(f"{host.api_url}/api/v1/predictions:batch", json=body)
                 answers.append(answer.status_code)
             except httpx.HTTPError as error:

@@ -50,7 +50,7 @@ def test_the_doctor_finds_a_running_stack_well_and_leaves_nothing_behind(
     of_a_killed_doctor = httpx.post(
         f"{pipeline.api_url}/api/v1/predict",
         json=patient_json(country="stroke doctor", province="until 2020-01-01T00:00:00Z"),
-        headers={"Idempotency-Key": "stroke-doctor-canary"},
+        headers={**pipeline.key, "Idempotency-Key": "stroke-doctor-canary"},
     ).json()["prediction_id"]
 
     found = assert_becomes_well(pipeline)

@@ -42,7 +42,10 @@ def predict(stack: PipelineStack, count: int, **changes: Any) -> list[int]:
     """Let the service predict for ``count`` patients; return the predictions' ids."""
     patients = [PATIENT | {"age": 20 + number % 60} | changes for number in range(count)]
     answer = httpx.post(
-        f"{stack.api_url}/api/v1/predictions:batch", json={"patients": patients}, timeout=60
+        f"{stack.api_url}/api/v1/predictions:batch",
+        json={"patients": patients},
+        headers=stack.key,
+        timeout=60,
     )
     assert answer.status_code == 200, answer.status_code
     return [made["prediction_id"] for made in answer.json()["predictions"]]
@@ -56,7 +59,9 @@ def arrived(stack: PipelineStack, ids: list[int]) -> None:
 
 
 def test_every_column_arrives_everywhere_exactly_as_it_is_stored(pipeline: PipelineStack) -> None:
-    answer = httpx.post(f"{pipeline.api_url}/predict", json=PATIENT, timeout=30)
+    answer = httpx.post(
+        f"{pipeline.api_url}/predict", json=PATIENT, headers=pipeline.key, timeout=30
+    )
     assert answer.status_code == 200
     first = answer.json()["prediction_id"]
     ids = [first, *predict(pipeline, 50)]
@@ -131,7 +136,9 @@ def test_an_update_and_a_deletion_reach_the_sinks(pipeline: PipelineStack) -> No
     arrived(pipeline, [changed, erased, kept])
 
     pipeline.mysql("UPDATE predictions SET province = 'Île' WHERE id = %s", changed)
-    gone = httpx.delete(f"{pipeline.api_url}/api/v1/predictions/{erased}", timeout=30)
+    gone = httpx.delete(
+        f"{pipeline.api_url}/api/v1/predictions/{erased}", headers=pipeline.key, timeout=30
+    )
     assert gone.status_code == 204
 
     until(lambda: erased not in sink_ids(pipeline), within=WITHIN, what="the deletion")

@@ -40,10 +40,12 @@ def filled(cluster: SparkCluster) -> SparkCluster:
     """Have predictions in every copy: some of them erased again."""
 
     async def load() -> None:
-        load = Load(cluster.stack.api_url, tag="spark")
+        load = Load(cluster.stack.api_url, tag="spark", key=cluster.stack.key)
         async with load.running():
             await load.until(more=600)
-        async with httpx.AsyncClient(base_url=cluster.stack.api_url) as http:
+        async with httpx.AsyncClient(
+            base_url=cluster.stack.api_url, headers=cluster.stack.key
+        ) as http:
             for each in load.acknowledged[:20]:
                 answer = await http.delete(f"/api/v1/predictions/{each.prediction_id}")
                 assert answer.status_code == httpx.codes.NO_CONTENT
@@ -120,7 +122,7 @@ async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
     def told() -> int:
         return sum(count for _, count in stack.sink(operations))
 
-    load = Load(stack.api_url, tag="stream", pause=0.05)
+    load = Load(stack.api_url, tag="stream", pause=0.05, key=stack.key)
     with filled.driver("jupyter", *command) as stream:
         async with load.running(clients=1):
             await asyncio.to_thread(stream.wait_for_line, 0)

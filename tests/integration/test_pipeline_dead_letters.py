@@ -23,6 +23,7 @@ def predict(stack: PipelineStack, count: int, **changes: Any) -> list[int]:
     answer = httpx.post(
         f"{stack.api_url}/api/v1/predictions:batch",
         json={"patients": [patient_json(name=CANARY, **changes) for _ in range(count)]},
+        headers=stack.key,
         timeout=60,
     )
     assert answer.status_code == 200, answer.status_code

@@ -20,6 +20,7 @@ def predict(stack: PipelineStack, count: int) -> list[int]:
         json={
             "patients": [patient_json(age=20.0 + n % 60, name="Zoë 王 😀") for n in range(count)]
         },
+        headers=stack.key,
         timeout=60,
     )
     assert answer.status_code == 200, answer.status_code

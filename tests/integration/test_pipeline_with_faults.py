@@ -33,7 +33,7 @@ async def loaded(
 ) -> tuple[Load, float]:
     """Run a load around a fault; return it, and when (monotonic) the recovery began."""
     # A tag of its own: a stack may be kept between runs.
-    load = Load(stack.api_url, tag=token_hex(4), pause=PAUSE)
+    load = Load(stack.api_url, tag=token_hex(4), pause=PAUSE, key=stack.key)
     async with load.running():
         await load.until(more=BEFORE)
         load.pause = WAITING

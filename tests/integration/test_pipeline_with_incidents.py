@@ -65,7 +65,7 @@ def test_a_masked_name_never_leaves_mysql(clean: PipelineStack) -> None:
     try:
         ids = predict(clean, 20, name=CANARY)
         clean.mysql("UPDATE predictions SET province = 'elsewhere' WHERE id = %s", ids[0])
-        httpx.delete(f"{clean.api_url}/api/v1/predictions/{ids[1]}", timeout=30)
+        httpx.delete(f"{clean.api_url}/api/v1/predictions/{ids[1]}", headers=clean.key, timeout=30)
         arrived(clean, [ids[0], *ids[2:]])
         assert mysql_rows(clean, f"id = {ids[2]}")[ids[2]]["name"] == CANARY
         assert sink_rows(clean, f"id = {ids[2]}")[ids[2]]["name"] == "***"
@@ -151,7 +151,7 @@ def test_a_kafka_made_anew_beside_surviving_copies_is_told_and_recovered_from(
         ["docker", "volume", "rm", f"{clean.project}_kafka-data"], check=True, capture_output=True
     )
     erased = before[7]
-    httpx.delete(f"{clean.api_url}/api/v1/predictions/{erased}", timeout=30)
+    httpx.delete(f"{clean.api_url}/api/v1/predictions/{erased}", headers=clean.key, timeout=30)
     clean.compose("up", "--detach", "--no-build", "--wait", "kafka", "schema-registry", "connect")
 
     status = clean.stroke("connectors", "status")
