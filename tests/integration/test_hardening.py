@@ -156,7 +156,9 @@ def test_every_volume_can_be_reached_by_the_account_that_runs(
 
 
 # What a setting holds that nobody else may know, by its name.
-SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|SALT|ACCESS_KEY|WEBHOOK|CATALOG_URI|SINK_URL|JDBC_URL")
+SECRET = re.compile(
+    r"PASSWORD|SECRET|TOKEN|SALT|(ACCESS|ADMIN|METRICS|API)_KEY|WEBHOOK|CATALOG_URI|SINK_URL|JDBC_URL"
+)
 NO_SECRETS = {
     "STROKE_LAKE_JDBC_URL"
 }  # the address of the catalog alone: account and password follow
@@ -196,11 +198,13 @@ def test_no_container_gets_a_secret_that_it_does_not_need(services: dict[str, Se
         for name, service in services.items()
         if "secrets" in service
     }
-    assert with_secrets.keys().isdisjoint({"kafka", "schema-registry", "s3", "prometheus"})
+    assert with_secrets.keys().isdisjoint({"kafka", "schema-registry", "s3"})
     assert [name for name, held in with_secrets.items() if "MYSQL_ROOT_PASSWORD" in held] == [
         "mysql"
     ]
-    assert with_secrets["api"] == with_secrets["performance"] == {"MYSQL_PASSWORD"}
+    assert with_secrets["performance"] == {"MYSQL_PASSWORD"}
+    assert with_secrets["prometheus"] == {"STROKE_METRICS_KEY"}
+    assert with_secrets["api"] == {"MYSQL_PASSWORD", "STROKE_ADMIN_KEY", "STROKE_METRICS_KEY"}
     assert with_secrets["spark-worker"] == {"STROKE_SPARK_SECRET"}
 
 

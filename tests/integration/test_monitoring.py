@@ -87,8 +87,8 @@ class Monitoring:
             for n in range(PATIENTS)
         ]
         api = f"{self._pipeline.api_url}/api/v1/predictions"
-        asked: dict[str, Any] = {"headers": self._pipeline.key, "timeout": 60}
-        made = httpx.post(f"{api}:batch", json={"patients": patients}, **asked).json()
+        client = httpx.Client(headers=self._pipeline.key, timeout=60)
+        made = client.post(f"{api}:batch", json={"patients": patients}).json()
         for one in made["predictions"]:
             outcome = {
                 "stroke": chance.random() < one["probability"],
@@ -96,13 +96,13 @@ class Monitoring:
                 "source": "test",
             }
             url = f"{api}/{one['prediction_id']}/outcome"
-            httpx.put(url, json=outcome, **asked).raise_for_status()
+            client.put(url, json=outcome).raise_for_status()
 
     def predict(self) -> None:
         for _ in range(3):
             url = f"{self._pipeline.api_url}/predict"
-            asked = {"json": patient_json(), "headers": self._pipeline.key}
-            httpx.post(url, **asked, timeout=30).raise_for_status()
+            answer = httpx.post(url, json=patient_json(), headers=self._pipeline.key, timeout=30)
+            answer.raise_for_status()
 
 
 @pytest.fixture(scope="module")
