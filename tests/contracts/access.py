@@ -13,7 +13,7 @@ from builders.access import api_key
 from builders.predictions import NOON
 from stroke.application.access.ports import KeyStore, TokenVerifier
 from stroke.domain.access import EVERYTHING, Scope
-from stroke.domain.errors import KeyNotFound, NotAuthenticated, ProviderUnavailable
+from stroke.domain.errors import KeyNotFound, KeyTaken, NotAuthenticated, ProviderUnavailable
 
 DAY = timedelta(days=1)
 
@@ -42,6 +42,17 @@ class KeyStoreContract:
         await store.add(first)
 
         assert list(await store.all()) == [first, later]
+
+    async def test_a_key_whose_id_is_taken_is_refused_and_the_first_one_stays(
+        self, store: KeyStore
+    ) -> None:
+        kept = api_key("1" * 16, site="north")
+        await store.add(kept)
+
+        with pytest.raises(KeyTaken):
+            await store.add(api_key("1" * 16, site="south"))
+
+        assert list(await store.all()) == [kept]
 
     async def test_sites_that_differ_by_case_stay_apart(self, store: KeyStore) -> None:
         await store.add(api_key("1" * 16, site="north"))

@@ -11,7 +11,7 @@ from typing import Any
 from fakes.failing import Failing
 from stroke.application.access.ports import KeyStore, TokenVerifier, VerifiedToken
 from stroke.domain.access import ApiKey
-from stroke.domain.errors import KeyNotFound, NotAuthenticated, ProviderUnavailable
+from stroke.domain.errors import KeyNotFound, KeyTaken, NotAuthenticated, ProviderUnavailable
 
 
 class FakeKeyStore(KeyStore, Failing):
@@ -28,6 +28,8 @@ class FakeKeyStore(KeyStore, Failing):
 
     async def add(self, key: ApiKey) -> None:
         self.raise_if_failing()
+        if key.id in self._keys:
+            raise KeyTaken("there is one")
         self._keys[key.id] = key
 
     async def revoke(self, key_id: str, at: datetime) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -10,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -25,13 +27,13 @@ CANARY = "Canary Q. Patient"
 class Served:
     """One running `stroke serve` and what it printed."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, **settings: str) -> None:
         self.errors = folder / "stderr"
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 [*SERVE, "--port", "0", *options],
                 cwd=folder,
-                env=_environment(),
+                env=_environment(**settings),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -60,11 +62,17 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, *options: str) -> Iterator[Served]:
-    service = Served(folder, *options)
+def served(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
+    service = Served(folder, *options, **settings)
     try:
         yield service
     finally:
+        # Workers end with a parent that is asked to end; one that is killed leaves them, and
+        # they keep the pipe open.
+        if service.process.poll() is None:
+            service.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                service.process.wait(30)
         service.process.kill()
         service.process.communicate()
 
@@ -150,6 +158,109 @@ def test_nothing_of_a_patient_is_printed(tmp_path: Path) -> None:
         assert CANARY not in service.process.stdout.read() + service.errors.read_text()
 
 
+def _key() -> str:
+    return f"stroke_{secrets.token_hex(8)}_{secrets.token_urlsafe(32)}"
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        ((), {}),
+        (("--workers", "2"), {}),
+        (("--insecure", "--host", "0.0.0.0"), {}),  # noqa: S104
+        (("--insecure", "--host", "0.0.0.0", "--workers", "2"), {}),  # noqa: S104
+        (("--host", "0.0.0.0"), {"STROKE_INSECURE": "true"}),  # noqa: S104
+    ],
+)
+def test_without_a_key_everybody_is_served_on_loopback_or_where_that_is_asked_for(
+    tmp_path: Path, options: tuple[str, ...], settings: dict[str, str]
+) -> None:
+    with served(tmp_path, *options, **settings) as service:
+        assert httpx.get(f"{service.address}/predictions").status_code == 200
+        assert httpx.get(f"{service.address}/health/ready").json()["access"] == "open"
+        service.stop()
+        assert service.process.stdout is not None
+        [said] = [line for line in service.process.stdout.readlines() if "  open  " in line]
+    assert "stroke keys create --name admin" in said
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
+def test_without_a_key_other_machines_are_not_served_and_the_command_that_makes_one_is_said(
+    tmp_path: Path, host: str, workers: str
+) -> None:
+    asked = ("--host", host, "--port", "0", "--workers", workers)
+    line = _refusal(tmp_path, *asked)
+    [command] = re.findall(r"`stroke (keys create [^`]*)`", line)
+    assert host in line
+    assert "STROKE_INSECURE=true" in line
+
+    made = subprocess.run(
+        [*SERVE[:-1], *command.split()],
+        cwd=tmp_path,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    key = {"Authorization": f"Bearer {made.stdout.strip()}"}
+    if host == "::":  # the rest is the same
+        return
+    with served(tmp_path, "--host", host, "--workers", workers) as service:
+        assert httpx.get(f"{service.address}/predictions").status_code == 401
+        answer = httpx.post(f"{service.address}/predict", json=patient_json(), headers=key)
+        assert answer.status_code == 200
+        assert service.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_keys_of_the_settings_are_stored_at_the_start_and_stay_revoked(
+    tmp_path: Path, workers: str
+) -> None:
+    admin, metrics = _key(), _key()
+    settings = {"STROKE_ADMIN_KEY": admin, "STROKE_METRICS_KEY": metrics}
+    everywhere = ("--host", "0.0.0.0", "--workers", workers)  # noqa: S104
+
+    def status(service: Served, path: str, key: str) -> int:
+        return httpx.get(f"{service.address}{path}", headers={"X-API-Key": key}).status_code
+
+    with served(tmp_path, *everywhere, **settings) as service:
+        assert httpx.get(f"{service.address}/health/ready").json()["access"] == "keys"
+        assert status(service, "/predictions", admin) == 200
+        assert status(service, "/metrics", metrics) == 200
+        assert status(service, "/predictions", metrics) == 403
+        assert status(service, "/predictions", _key()) == 401
+        assert service.stop() == 0
+        assert admin not in service.errors.read_text()
+    revoke = ["keys", "revoke", "metrics"]
+    subprocess.run([*SERVE[:-1], *revoke], cwd=tmp_path, env=_environment(), check=True)
+    with served(tmp_path, *everywhere, **settings) as service:
+        assert status(service, "/predictions", admin) == 200
+        assert status(service, "/metrics", metrics) == 401
+        assert service.stop() == 0
+    listed = subprocess.run(
+        [*SERVE[:-1], "keys", "list"],
+        cwd=tmp_path,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(listed.stdout.splitlines()) == 2
+    entries = subprocess.run(
+        [*SERVE[:-1], "audit", "export"],
+        cwd=tmp_path,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for key in (admin, metrics):
+        assert key.split("_")[1] in entries.stdout
+        assert key not in entries.stdout
+
+
 def test_a_busy_port_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
@@ -166,6 +277,8 @@ def test_a_busy_port_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
         ([], {"STROKE_HTTP_PORT": "many"}, "STROKE_HTTP_PORT"),
         ([], {"STROKE_DATABASE_SQLITE_PATH": "no/such/folder/stroke.db"}, "does not exist"),
         (["--no-migrate"], {}, "stroke db upgrade"),
+        (["--port", "0"], {"STROKE_ADMIN_KEY": "secret"}, "STROKE_ADMIN_KEY: key must be stroke_"),
+        (["--port", "0"], {"STROKE_METRICS_KEY": "secret"}, "STROKE_METRICS_KEY"),
         (["--workers", "2"], {"SAVED_MODEL": "nowhere"}, "nowhere"),
     ],
 )

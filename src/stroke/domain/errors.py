@@ -14,6 +14,7 @@ StrokeError
 ├── SiteMissing                a caller that belongs to no site
 ├── ProviderUnavailable        the identity provider's keys cannot be read
 ├── InvalidAccess              a name, site, scope or lifetime that no key can have, by field
+├── KeyTaken                   an API key has this id already
 ├── KeyNotFound                no API key has this id or name
 ├── ServiceOverloaded          the queue of predictions waiting for a commit is full
 ├── StoreUnavailable           the database cannot be reached, or does not answer
@@ -168,6 +169,10 @@ class InvalidAccess(StrokeError):
     def __init__(self, violations: tuple[Violation, ...]) -> None:
         self.violations = violations
         super().__init__("; ".join(f"{v.field} {v.reason}" for v in violations))
+
+
+class KeyTaken(StrokeError):
+    """There is an API key with this id already."""
 
 
 class KeyNotFound(StrokeError):

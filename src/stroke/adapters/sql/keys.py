@@ -8,13 +8,14 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Row, case, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.tables import api_keys as table
 from stroke.application.access.ports import KeyStore
 from stroke.domain.access import ApiKey, Scope
-from stroke.domain.errors import KeyNotFound
+from stroke.domain.errors import KeyNotFound, KeyTaken, PredictionRejected
 
 
 class SqlKeyStore(KeyStore):
@@ -33,8 +34,13 @@ class SqlKeyStore(KeyStore):
             return [_key(row) for row in await connection.execute(query)]
 
     async def add(self, key: ApiKey) -> None:
-        async with self._transaction(writes=True) as connection:
-            await connection.execute(insert(table).values(_row(key)))
+        try:
+            async with self._transaction(writes=True) as connection:
+                await connection.execute(insert(table).values(_row(key)))
+        except PredictionRejected as error:
+            if isinstance(error.__cause__, IntegrityError):
+                raise KeyTaken(f"there is a key {key.id} already") from error
+            raise
 
     async def revoke(self, key_id: str, at: datetime) -> None:
         noted = (

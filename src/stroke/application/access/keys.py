@@ -17,7 +17,7 @@ from typing import Final
 
 from stroke.application.access.ports import KeyStore
 from stroke.domain.access import ApiKey, checked_name, checked_scopes, checked_site
-from stroke.domain.errors import InvalidAccess, KeyNotFound, StrokeError, Violation
+from stroke.domain.errors import InvalidAccess, KeyNotFound, KeyTaken, Violation
 
 _KEY: Final = re.compile(r"stroke_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _ID_BYTES: Final = 8
@@ -96,11 +96,10 @@ class KeyService:
             return None
         try:
             await self._store.add(key)
-        except StrokeError:
-            # Another process may have stored it since.
-            if await self._is_stored(key):
-                return None
-            raise
+        except KeyTaken:
+            # Another process has just stored it, or another key of this id.
+            await self._is_stored(key)
+            return None
         return key
 
     async def _is_stored(self, key: ApiKey) -> bool:

@@ -23,7 +23,7 @@ class KeyStore(Protocol):
 
     @abstractmethod
     async def add(self, key: ApiKey) -> None:
-        """Keep a new key."""
+        """Keep a new key. Raises ``KeyTaken`` when there is one with its id, which stays."""
 
     @abstractmethod
     async def revoke(self, key_id: str, at: datetime) -> None:

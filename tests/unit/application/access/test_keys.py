@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from builders.predictions import NOON
 from fakes.access import FakeKeyStore
 from stroke.application.access.keys import KeyService, NewKey, hashed, matches, parsed
-from stroke.domain.access import Scope
+from stroke.domain.access import ApiKey, Scope
 from stroke.domain.errors import InvalidAccess, KeyNotFound
 
 pytestmark = pytest.mark.anyio
@@ -194,3 +194,84 @@ async def test_a_negative_overlap_is_refused_and_changes_nothing(keys: KeyServic
     with pytest.raises(InvalidAccess, match="overlap"):
         await keys.rotate("ward", overlap=-DAY)
     assert list(await keys.all()) == [made.key]
+
+
+GIVEN = f"stroke_{'a' * 16}_{'B' * 43}"
+
+
+async def adopt(keys: KeyService, text: str = GIVEN) -> ApiKey | None:
+    return await keys.adopt(text=text, name="admin", site="platform", scopes=["admin", "all-sites"])
+
+
+async def test_a_key_that_was_made_elsewhere_is_stored_once(keys: KeyService, clock: Clock) -> None:
+    adopted = await adopt(keys)
+    clock.now += DAY
+
+    assert await adopt(keys) is None
+    assert list(await keys.all()) == [adopted]
+    assert adopted is not None
+    assert adopted.id == "a" * 16
+    assert matches("B" * 43, adopted.secret_hash)
+    assert adopted.scopes == frozenset({Scope.ADMIN, Scope.ALL_SITES})
+    assert (adopted.created_at, adopted.expires_at) == (NOON, None)
+
+
+async def test_a_revoked_key_does_not_come_back_by_being_adopted(
+    keys: KeyService, clock: Clock
+) -> None:
+    await adopt(keys)
+    await keys.revoke("admin")
+
+    assert await adopt(keys) is None
+    [kept] = await keys.all()
+    assert kept.state(clock.now) == "revoked"
+
+
+@given(st.text(max_size=80))
+async def test_what_is_no_key_is_not_adopted_and_not_quoted(text: str) -> None:
+    keys = KeyService(FakeKeyStore(), now=Clock())
+
+    with pytest.raises(InvalidAccess) as refused:
+        await adopt(keys, text)
+
+    assert [each.field for each in refused.value.violations] == ["key"]
+    assert len(text) < 10 or text not in str(refused.value)
+    assert list(await keys.all()) == []
+
+
+async def test_a_key_with_the_id_of_another_one_is_not_adopted(keys: KeyService) -> None:
+    await adopt(keys)
+
+    with pytest.raises(InvalidAccess, match="has the id of another key"):
+        await adopt(keys, GIVEN[:-1] + "C")
+
+    [kept] = await keys.all()
+    assert matches("B" * 43, kept.secret_hash)
+
+
+class Overtaken(FakeKeyStore):
+    """Another process stores ``first`` between this one's look and its own key."""
+
+    def __init__(self, first: str) -> None:
+        super().__init__()
+        self._first: str | None = first
+
+    async def add(self, key: ApiKey) -> None:
+        first, self._first = self._first, None
+        if first is not None:
+            await adopt(KeyService(self, now=Clock()), first)
+        await super().add(key)
+
+
+async def test_two_processes_that_adopt_one_key_at_once_store_it_once() -> None:
+    keys = KeyService(Overtaken(GIVEN), now=Clock())
+
+    assert await adopt(keys) is None
+    assert [key.id for key in await keys.all()] == ["a" * 16]
+
+
+async def test_a_process_that_is_overtaken_by_another_key_of_this_id_says_so() -> None:
+    keys = KeyService(Overtaken(GIVEN[:-1] + "C"), now=Clock())
+
+    with pytest.raises(InvalidAccess, match="has the id of another key"):
+        await adopt(keys)
