@@ -79,6 +79,15 @@ class HostStack:
             text = re.sub(rf"^{name}=.*$", f"{name}={value}", text, flags=re.MULTILINE)
         self._settings.write_text(text)
 
+    def forget(self, *names: str) -> None:
+        """Take lines out of deploy/.env."""
+        kept = [
+            line
+            for line in self._settings.read_text().splitlines()
+            if line.partition("=")[0] not in names
+        ]
+        self._settings.write_text("\n".join(kept) + "\n")
+
     def logs_in(self, user: str, password: str) -> bool:
         """Return whether MySQL takes an account's password."""
         command = ["deploy/stack.sh", "exec", "-T", "-e", f"MYSQL_PWD={password}", "mysql", "mysql"]

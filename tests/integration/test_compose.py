@@ -200,6 +200,7 @@ def test_an_upgrade_migrates_the_schema_of_the_version_before_and_keeps_its_rows
     predict(host, 20)
     before, image = host.mysql(EVERY_ROW), host.containers()["api"]["Config"]["Image"]
     host.run("deploy/stack.sh", "exec", "-T", "api", "stroke", "db", "downgrade", "0002", "--yes")
+    host.forget("STROKE_ADMIN_KEY", "STROKE_METRICS_KEY")  # as of a version without keys
     # Whatever is in the image makes it another; this part of it is quick to build.
     part = host.folder / "deploy" / "images" / "api" / "healthcheck.py"
     part.write_text(f"{part.read_text()}# another version\n")
@@ -216,6 +217,11 @@ def test_an_upgrade_migrates_the_schema_of_the_version_before_and_keeps_its_rows
     assert host.containers()["api"]["Config"]["Image"] != image
     assert "3 connectors run" in said
     assert "failed" not in said
+    assert httpx.get(f"{host.api_url}/predictions").status_code == 401
+    predict(host, 1)
+    settings = host.settings()
+    host.run("make", "env")
+    assert host.settings() == settings
 
 
 def test_the_blocks_of_the_operations_page_do_what_they_say(host: HostStack) -> None:

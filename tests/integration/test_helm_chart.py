@@ -64,6 +64,7 @@ def test_no_pod_can_more_than_it_has_to(sets: dict[str, list[Resource]]) -> None
             assert {"hostNetwork", "hostPID", "hostIPC", "hostUsers"}.isdisjoint(pod)
             kinds = {one["name"]: set(one) - {"name"} for one in pod["volumes"]}
             assert kinds.pop("secrets") == {"secret"}
+            assert kinds.pop("keys", {"secret"}) == {"secret"}
             assert all(kind == {"emptyDir"} for kind in kinds.values())
         for container in containers(resources):
             may = container["securityContext"]
@@ -84,8 +85,32 @@ def test_no_secret_is_made_or_spelt_out(sets: dict[str, list[Resource]]) -> None
             for one in container["env"]:
                 assert "valueFrom" not in one
                 assert "PASSWORD" not in one["name"] or one["value"].startswith("/run/secrets/")
+                assert "_KEY" not in one["name"] or one["value"].startswith("/run/keys/")
         for settings in of_kind(resources, "ConfigMap"):
             assert not any("PASSWORD" in name for name in settings["data"])
+
+
+def test_the_first_keys_come_from_a_secret_and_prometheus_sends_its_own(chart: Chart) -> None:
+    resources = chart.render(SETS["monitored"], CONNECT)
+    pod = only(resources, "Deployment")["spec"]["template"]["spec"]
+    [api] = pod["containers"]
+    files = {one["name"]: one["value"] for one in api["env"]}
+    [mounted] = [one["mountPath"] for one in api["volumeMounts"] if one["name"] == "keys"]
+    [keys] = [one["secret"] for one in pod["volumes"] if one["name"] == "keys"]
+    assert keys["secretName"] == "stroke-keys"
+    for item in keys["items"]:
+        assert files[f"{item['key']}_FILE"] == f"{mounted}/{item['path']}"
+    [scraped] = only(resources, "ServiceMonitor")["spec"]["endpoints"]
+    assert scraped["authorization"] == {
+        "credentials": {"name": "stroke-keys", "key": "STROKE_METRICS_KEY"}
+    }
+    assert only(resources, "ConfigMap")["data"]["STROKE_INSECURE"] == "false"
+
+
+def test_the_service_is_open_only_where_a_value_says_so(chart: Chart) -> None:
+    closed = only(chart.render(MINIMAL), "ConfigMap")["data"]
+    is_open = only(chart.render(MINIMAL, {"access": {"insecure": True}}), "ConfigMap")["data"]
+    assert (closed["STROKE_INSECURE"], is_open["STROKE_INSECURE"]) == ("false", "true")
 
 
 def test_the_probes_and_the_metrics_are_routes_of_the_service(

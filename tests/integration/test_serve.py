@@ -166,8 +166,6 @@ def _key() -> str:
     ("options", "settings"),
     [
         ((), {}),
-        (("--workers", "2"), {}),
-        (("--insecure", "--host", "0.0.0.0"), {}),  # noqa: S104
         (("--insecure", "--host", "0.0.0.0", "--workers", "2"), {}),  # noqa: S104
         (("--host", "0.0.0.0"), {"STROKE_INSECURE": "true"}),  # noqa: S104
     ],
@@ -184,8 +182,7 @@ def test_without_a_key_everybody_is_served_on_loopback_or_where_that_is_asked_fo
     assert "stroke keys create --name admin" in said
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("host", ["0.0.0.0", "::"])  # noqa: S104
+@pytest.mark.parametrize(("host", "workers"), [("0.0.0.0", "1"), ("::", "2")])  # noqa: S104
 def test_without_a_key_other_machines_are_not_served_and_the_command_that_makes_one_is_said(
     tmp_path: Path, host: str, workers: str
 ) -> None:
@@ -214,13 +211,10 @@ def test_without_a_key_other_machines_are_not_served_and_the_command_that_makes_
         assert service.stop() == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_the_keys_of_the_settings_are_stored_at_the_start_and_stay_revoked(
-    tmp_path: Path, workers: str
-) -> None:
+def test_the_keys_of_the_settings_are_stored_at_the_start_and_stay_revoked(tmp_path: Path) -> None:
     admin, metrics = _key(), _key()
     settings = {"STROKE_ADMIN_KEY": admin, "STROKE_METRICS_KEY": metrics}
-    everywhere = ("--host", "0.0.0.0", "--workers", workers)  # noqa: S104
+    everywhere = ("--host", "0.0.0.0", "--workers", "2")  # noqa: S104
 
     def status(service: Served, path: str, key: str) -> int:
         return httpx.get(f"{service.address}{path}", headers={"X-API-Key": key}).status_code

@@ -126,6 +126,7 @@ AREAS: Final = {
             "test_containers",
             "test_dashboards",
             "test_hardening",
+            "test_first_keys",
             "test_helm_chart",
             "test_helm_connectors",
             "test_image_builds",

@@ -40,6 +40,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "MYSQL_PORT" (.Values.database.port | toString)
   "MYSQL_DATABASE" .Values.database.name
   "STROKE_HTTP_PORT" "8000"
+  "STROKE_INSECURE" (.Values.access.insecure | toString)
   "STROKE_HTTP_SHUTDOWN_SECONDS" (.Values.shutdown.drainSeconds | toString) -}}
 {{- $settings := dict -}}
 {{- range $name, $value := merge $ours .Values.settings -}}
@@ -52,6 +53,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "stroke.account" -}}
 - {name: MYSQL_USER_FILE, value: /run/secrets/MYSQL_USER}
 - {name: MYSQL_PASSWORD_FILE, value: /run/secrets/MYSQL_PASSWORD}
+{{- end -}}
+
+{{/* The first keys of the API, from files too. */}}
+{{- define "stroke.keys" -}}
+- {name: STROKE_ADMIN_KEY_FILE, value: /run/keys/STROKE_ADMIN_KEY}
+- {name: STROKE_METRICS_KEY_FILE, value: /run/keys/STROKE_METRICS_KEY}
+{{- end -}}
+
+{{- define "stroke.keys.volume" -}}
+- name: keys
+  secret:
+    secretName: {{ .Values.access.existingSecret | quote }}
+    defaultMode: 0440
+    items:
+      - {key: {{ .Values.access.adminKey | quote }}, path: STROKE_ADMIN_KEY}
+      - {key: {{ .Values.access.metricsKey | quote }}, path: STROKE_METRICS_KEY}
 {{- end -}}
 
 {{/* The volume with these files: context, name of the Secret. */}}
