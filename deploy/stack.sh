@@ -17,6 +17,7 @@ or, where that cannot be pulled, its stand-in. Other commands go to `docker comp
   deploy/stack.sh images        build what changed; print which image each part runs
   deploy/stack.sh pin           write the digests of the images that are pulled into deploy/.env
   deploy/stack.sh mysql         MySQL's client, as root; what follows goes to it (-e 'SHOW PROCESSLIST')
+  deploy/stack.sh key           print the API's first key, with which everything can be done
   deploy/stack.sh doctor        examine it end to end (`stroke doctor`, whose options it takes)
   deploy/stack.sh run --rm --no-deps api db status
   deploy/stack.sh exec connectors stroke connectors status
@@ -257,6 +258,7 @@ case $command in
     ;;
   down) "${COMPOSE[@]}" --profile '*' down --remove-orphans "$@" ;;
   pin) pin ;;
+  key) setting STROKE_ADMIN_KEY ;;
   mysql)
     terminal=()
     if [[ ! -t 0 || ! -t 1 ]]; then terminal=(-T); fi

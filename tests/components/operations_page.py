@@ -29,6 +29,7 @@ _COMPOSE = {
     "restart",
     "logs",
     "images",
+    "key",
     "doctor",
     "pin",
     "mysql",
