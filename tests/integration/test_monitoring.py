@@ -87,16 +87,16 @@ class Monitoring:
             for n in range(PATIENTS)
         ]
         api = f"{self._pipeline.api_url}/api/v1/predictions"
-        client = httpx.Client(headers=self._pipeline.key, timeout=60)
-        made = client.post(f"{api}:batch", json={"patients": patients}).json()
-        for one in made["predictions"]:
-            outcome = {
-                "stroke": chance.random() < one["probability"],
-                "date": datetime.now(UTC).date().isoformat(),
-                "source": "test",
-            }
-            url = f"{api}/{one['prediction_id']}/outcome"
-            client.put(url, json=outcome).raise_for_status()
+        with httpx.Client(headers=self._pipeline.key, timeout=60) as client:
+            made = client.post(f"{api}:batch", json={"patients": patients}).json()
+            for one in made["predictions"]:
+                outcome = {
+                    "stroke": chance.random() < one["probability"],
+                    "date": datetime.now(UTC).date().isoformat(),
+                    "source": "test",
+                }
+                url = f"{api}/{one['prediction_id']}/outcome"
+                client.put(url, json=outcome).raise_for_status()
 
     def predict(self) -> None:
         for _ in range(3):
