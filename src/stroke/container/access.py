@@ -31,6 +31,7 @@ def is_open(settings: Settings) -> bool:
     """
     if settings.oidc.issuer is not None:
         return False
+
     async def asked(keys: KeyService) -> bool:
         return not await keys.all()
 
@@ -72,7 +73,8 @@ def check_address(settings: Settings, address: str, *, insecure: bool = False) -
     setting. Which database there is makes no difference: it does not change who can call.
 
     Raises:
-        InvalidSetting: there is no API key, no OpenID provider, and ``address`` is no loopback address.
+        InvalidSetting: there is no API key and no OpenID provider, and ``address`` is not of the
+            loopback.
         StoreUnavailable: the keys cannot be read.
     """
     if not is_open(settings):
