@@ -75,8 +75,20 @@ class AuditLogContract:
         assert await numbers(AuditFilter(action="audit.read")) == [3]
         assert await numbers(AuditFilter(site="south")) == [4]
         assert await numbers(AuditFilter(target="77")) == [5]
+        assert await numbers(AuditFilter(targets=["77", "nobody's"])) == [5]
+        assert await numbers(AuditFilter(targets=["7"], outcome="done", site="south")) == [4]
+        assert await numbers(AuditFilter(targets=[])) == []
+        assert await numbers(AuditFilter(outcome="not-found")) == [5]
         assert await numbers(AuditFilter(since=later)) == [4]
         assert await numbers(AuditFilter(until=later, site="north", target="7")) == [1, 2]
+
+    async def test_the_latest_of_some_entries_is_known(self, log: AuditLog) -> None:
+        times = [AT, AT + timedelta(days=1), AT + timedelta(microseconds=1)]
+        await log.append([audit_event(target=str(n), at=at) for n, at in enumerate(times)])
+
+        assert await log.latest(AuditFilter(targets=["0", "2"])) == times[2]
+        assert await log.latest(AuditFilter()) == times[1]
+        assert await log.latest(AuditFilter(targets=["3"])) is None
 
     async def test_a_store_that_is_away_is_said(self, away: AuditLog) -> None:
         with pytest.raises(StoreUnavailable):
@@ -85,3 +97,5 @@ class AuditLogContract:
             await away.head()
         with pytest.raises(StoreUnavailable):
             await away.entries(limit=1)
+        with pytest.raises(StoreUnavailable):
+            await away.latest(AuditFilter())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from fakes.failing import Failing
 from stroke.application.audit.ports import EVERYTHING, AuditFilter, AuditLog
@@ -42,6 +43,11 @@ class FakeAuditLog(Failing, AuditLog):
             return [each for each in reversed(found) if not after or each.number < after][:limit]
         return [each for each in found if each.number > after][:limit]
 
+    async def latest(self, narrowed: AuditFilter) -> datetime | None:
+        self.raise_if_failing()
+        found = (each.event.at for each in self.kept if _matches(each.event, narrowed))
+        return max(found, default=None)
+
 
 def _matches(event: AuditEvent, narrowed: AuditFilter) -> bool:
     return (
@@ -49,6 +55,8 @@ def _matches(event: AuditEvent, narrowed: AuditFilter) -> bool:
         and narrowed.action in {None, event.action}
         and narrowed.site in {None, event.site}
         and narrowed.target in {None, event.target}
+        and narrowed.outcome in {None, event.outcome}
+        and (narrowed.targets is None or event.target in narrowed.targets)
         and (narrowed.since is None or event.at >= narrowed.since)
         and (narrowed.until is None or event.at < narrowed.until)
     )

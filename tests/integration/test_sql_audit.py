@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -21,6 +21,7 @@ from contracts.audit import AuditLogContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.adapters.sql.engine import create_engine
+from stroke.application.audit.ports import AuditFilter
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +82,28 @@ def _trail(engine: AsyncEngine) -> AuditTrail:
         now=lambda: AT,
         refusals=RefusalSampler(1, lambda: 0),
     )
+
+
+async def test_entries_of_given_targets_are_found_by_the_index(engine: AsyncEngine) -> None:
+    log = SqlAuditLog(engine, statement_timeout=30)
+    await log.append([audit_event(target=str(n % 1_000)) for n in range(3_000)])
+    asked: list[str] = []
+    event.listen(
+        engine.sync_engine, "before_cursor_execute", lambda *call: asked.append(_plain(*call[2:4]))
+    )
+
+    assert await log.latest(AuditFilter(action="prediction.read", targets=["7", "8"])) == AT
+
+    explain = "EXPLAIN QUERY PLAN " if engine.dialect.name == "sqlite" else "EXPLAIN "
+    [query] = [each for each in asked if "max" in each]
+    async with engine.connect() as connection:
+        plan = str((await connection.exec_driver_sql(explain + query)).all())
+    assert "ix_audit_target" in plan
+    assert "SCAN audit" not in plan
+
+
+def _plain(statement: str, parameters: tuple[object, ...]) -> str:
+    return statement.replace("?", "%s") % tuple(f"'{each}'" for each in parameters)
 
 
 _WRITER = """

@@ -8,11 +8,11 @@ from functools import partial
 from ipaddress import ip_address
 from typing import Final, TypeVar
 
-from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.application.access.keys import KeyService
 from stroke.config import DatabaseSettings, Settings
 from stroke.container.audit import write_entry
+from stroke.container.engines import opened_engine
 from stroke.container.service import utc_now
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
@@ -100,13 +100,8 @@ def is_loopback(address: str) -> bool:
 def _with_keys(settings: DatabaseSettings, work: Callable[[KeyService], Awaitable[_T]]) -> _T:
     async def done() -> _T:
         # Not the container's engine, which counts its connections in the service's metrics.
-        engine = create_engine(
-            settings.sqlalchemy_url, pool_size=1, connect_timeout=settings.connect_timeout_seconds
-        )
-        try:
+        async with opened_engine(settings) as engine:
             store = SqlKeyStore(engine, statement_timeout=settings.statement_timeout_seconds)
             return await work(KeyService(store, now=utc_now))
-        finally:
-            await engine.dispose()
 
     return asyncio.run(done())

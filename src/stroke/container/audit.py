@@ -14,9 +14,9 @@ from typing import TypeVar
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.audit import SqlAuditLog
-from stroke.adapters.sql.engine import create_engine
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.config import DatabaseSettings
+from stroke.container.engines import opened_engine
 from stroke.container.service import utc_now
 from stroke.domain.audit import AuditAction, AuditOutcome
 from stroke.domain.errors import StrokeError
@@ -31,13 +31,8 @@ def with_audit_trail(settings: DatabaseSettings, work: Callable[[AuditTrail], Aw
     """
 
     async def done() -> _T:
-        engine = create_engine(
-            settings.sqlalchemy_url, pool_size=1, connect_timeout=settings.connect_timeout_seconds
-        )
-        try:
+        async with opened_engine(settings) as engine:
             return await work(trail_of(engine, settings))
-        finally:
-            await engine.dispose()
 
     return asyncio.run(done())
 

@@ -10,6 +10,7 @@ from stroke.adapters.sql import schema
 from stroke.adapters.sql.copying import CopyTally, DatabaseCopy
 from stroke.adapters.sql.engine import create_engine
 from stroke.config import DatabaseSettings, database_url
+from stroke.container.engines import opened_engine
 from stroke.domain.errors import InvalidSetting, wrong_schema
 
 
@@ -76,14 +77,11 @@ def copy_database(
     seconds = settings.connect_timeout_seconds
 
     async def copied() -> CopyTally:
-        engines = [
-            create_engine(each, pool_size=1, connect_timeout=seconds)
-            for each in (url, settings.sqlalchemy_url)
-        ]
+        origin = create_engine(url, pool_size=1, connect_timeout=seconds)
         try:
-            return await DatabaseCopy(*engines, dry_run=dry_run).run(progress)
+            async with opened_engine(settings) as engine:
+                return await DatabaseCopy(origin, engine, dry_run=dry_run).run(progress)
         finally:
-            for engine in engines:
-                await engine.dispose()
+            await origin.dispose()
 
     return asyncio.run(copied())

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.binlog import BinlogRetention
-from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace, forget_free_pages
-from stroke.application.audit.ports import AuditFilter
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.erasure.erasure import Erasure
 from stroke.application.erasure.ports import ErasablePlace, Retention
 from stroke.config import PipelineSettings
 from stroke.container.audit import system_actor, trail_of
 from stroke.container.configured import has_connect, has_kafka, has_lake, has_sql_sink
+from stroke.container.engines import opened_engine
 from stroke.container.service import utc_now
 from stroke.domain.audit import AuditAction, AuditOutcome
 
@@ -38,13 +37,7 @@ async def erasure_of(settings: PipelineSettings, *, on_lake: Progress) -> AsyncI
     """
     database = settings.database
     async with AsyncExitStack() as closing:
-        engine = create_engine(
-            database.sqlalchemy_url,
-            pool_size=1,
-            connect_timeout=database.connect_timeout_seconds,
-            password=database.current_password,
-        )
-        closing.push_async_callback(engine.dispose)
+        engine = await closing.enter_async_context(opened_engine(database))
         seconds, batch = database.statement_timeout_seconds, settings.erasure.batch_rows
         trail = trail_of(engine, database)
         yield Erasure(
@@ -57,7 +50,7 @@ async def erasure_of(settings: PipelineSettings, *, on_lake: Progress) -> AsyncI
             write_down=partial(_write_down, trail),
             batch=batch,
             retentions=_retentions(settings, engine),
-            erased_at=partial(_erased_at, trail),
+            erased_at=partial(_erased_at, trail, batch),
             now=utc_now,
         )
 
@@ -68,21 +61,13 @@ async def write_down_request(settings: PipelineSettings, count: int) -> None:
     Of a run that is killed at once, this entry is left.
     """
     database = settings.database
-    engine: AsyncEngine = create_engine(
-        database.sqlalchemy_url,
-        pool_size=1,
-        connect_timeout=database.connect_timeout_seconds,
-        password=database.current_password,
-    )
-    try:
+    async with opened_engine(database) as engine:
         await trail_of(engine, database).record(
             AuditAction.PREDICTION_ERASE,
             actor=system_actor(),
             outcome=AuditOutcome.ASKED,
             target=f"{count} predictions",
         )
-    finally:
-        await engine.dispose()
 
 
 async def _write_down(trail: AuditTrail, found: Mapping[int, bool]) -> None:
@@ -96,14 +81,9 @@ async def _write_down(trail: AuditTrail, found: Mapping[int, bool]) -> None:
     )
 
 
-async def _erased_at(trail: AuditTrail, ids: Collection[int]) -> datetime | None:
-    wanted = set(map(str, ids))
-    found: datetime | None = None
-    async for entry in trail.entries(AuditFilter(action=AuditAction.PREDICTION_ERASE)):
-        event = entry.event
-        if event.outcome == AuditOutcome.DONE and event.target in wanted:
-            found = event.at
-    return found
+async def _erased_at(trail: AuditTrail, batch: int, ids: Collection[int]) -> datetime | None:
+    targets = [str(number) for number in ids]
+    return await trail.last_done(AuditAction.PREDICTION_ERASE, targets, batch=batch)
 
 
 def _retentions(settings: PipelineSettings, engine: AsyncEngine) -> list[Retention]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stroke.adapters.arrow.parquet_rows import opened_parquet_rows
-from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.table_import import TableImport
 from stroke.adapters.sql.tables import COLUMNS as TABLE_COLUMNS
 from stroke.adapters.tabular.files import opened_import, opened_rows
@@ -17,6 +16,7 @@ from stroke.application.predictions.cells import PATIENT_COLUMNS
 from stroke.application.predictions.file_rows import DumpKind, RejectedRow, RowFile
 from stroke.application.predictions.outcome_import import COLUMNS, OutcomeImport
 from stroke.config import DatabaseSettings, FilesSettings
+from stroke.container.engines import opened_engine
 from stroke.domain.features import RAW_FEATURES
 
 if TYPE_CHECKING:
@@ -46,13 +46,8 @@ async def table_import(
 
     ``refuse`` gets each row that is not stored.
     """
-    engine = create_engine(
-        settings.sqlalchemy_url, pool_size=1, connect_timeout=settings.connect_timeout_seconds
-    )
-    try:
+    async with opened_engine(settings) as engine:
         yield TableImport(engine, replace=replace, dry_run=dry_run, refuse=refuse)
-    finally:
-        await engine.dispose()
 
 
 def outcome_rows(path: Path) -> AbstractContextManager[RowFile]:

@@ -16,7 +16,6 @@ from stroke.adapters.prometheus.connections import observe_connections
 from stroke.adapters.prometheus.drift import DriftMetrics, DriftWindow
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 from stroke.adapters.sql.audit import SqlAuditLog
-from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
@@ -28,6 +27,7 @@ from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.config import DatabaseSettings, OidcSettings, Settings
+from stroke.container.engines import engine_of
 from stroke.container.models import load_model
 from stroke.container.tracing import around_commits, traced, tracing_of
 from stroke.domain.risk import ModelDescription
@@ -39,12 +39,7 @@ def utc_now() -> datetime:
 
 
 def _observed_engine(database: DatabaseSettings, registry: CollectorRegistry) -> AsyncEngine:
-    engine = create_engine(
-        database.sqlalchemy_url,
-        pool_size=database.pool_size,
-        connect_timeout=database.connect_timeout_seconds,
-        password=database.current_password,
-    )
+    engine = engine_of(database, pool_size=database.pool_size)
     observe_connections(engine.sync_engine, registry)
     return engine
 

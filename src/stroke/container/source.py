@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.source_of_truth import MySqlSource
 from stroke.adapters.sql.tables import predictions
 from stroke.config import DatabaseSettings, PipelineSettings
+from stroke.container.engines import engine_of
 from stroke.domain.errors import InvalidSetting
 
 
 def source_engine(settings: DatabaseSettings) -> AsyncEngine:
     """Return the engine. Raises ``InvalidSetting`` where the service's database is not MySQL."""
-    url = settings.sqlalchemy_url
-    if url.get_backend_name() != "mysql":
+    if settings.sqlalchemy_url.get_backend_name() != "mysql":
         raise InvalidSetting("the pipeline starts at MySQL: set MYSQL_HOST, MYSQL_USER and so on")
     # A replica asks for the columns while a chunk is read.
-    return create_engine(
-        url,
-        pool_size=2,
-        connect_timeout=settings.connect_timeout_seconds,
-        password=settings.current_password,
-    )
+    return engine_of(settings, pool_size=2)
 
 
 def mysql_source(engine: AsyncEngine, settings: PipelineSettings) -> MySqlSource:

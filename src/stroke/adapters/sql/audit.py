@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
@@ -67,6 +67,13 @@ class SqlAuditLog(AuditLog):
         async with self._transaction() as connection:
             return [_entry(row) for row in await connection.execute(query)]
 
+    async def latest(self, narrowed: AuditFilter) -> datetime | None:
+        # Not the first of the entries in their order: MySQL may then walk along the numbers.
+        query = select(func.max(audit.c.at)).where(*_conditions(narrowed))
+        async with self._transaction() as connection:
+            found: datetime | None = await connection.scalar(query)
+        return None if found is None else found.replace(tzinfo=UTC)
+
 
 def _conditions(narrowed: AuditFilter) -> list[Any]:
     equal = {
@@ -74,8 +81,11 @@ def _conditions(narrowed: AuditFilter) -> list[Any]:
         audit.c.action: narrowed.action,
         audit.c.site: narrowed.site,
         audit.c.target: narrowed.target,
+        audit.c.outcome: narrowed.outcome,
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
+    if narrowed.targets is not None:
+        conditions.append(audit.c.target.in_(narrowed.targets))
     if narrowed.since is not None:
         conditions.append(audit.c.at >= _naive(narrowed.since))
     if narrowed.until is not None:

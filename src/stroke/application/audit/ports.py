@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -13,7 +13,10 @@ from stroke.domain.audit import AuditEntry, AuditEvent, AuditHead
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """What a reading of the log is narrowed to; None does not narrow. Times are aware."""
+    """What a reading of the log is narrowed to; None does not narrow. Times are aware.
+
+    Of ``targets`` an entry must have one; give a bounded number of them.
+    """
 
     actor: str | None = None
     action: str | None = None
@@ -21,6 +24,8 @@ class AuditFilter:
     target: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    outcome: str | None = None
+    targets: Collection[str] | None = None
 
 
 EVERYTHING: Final = AuditFilter()
@@ -52,4 +57,11 @@ class AuditLog(Protocol):
         """Return up to ``limit`` entries, by rising number from above ``after``.
 
         With ``newest_first`` by falling number, from below ``after`` unless it is 0.
+        """
+
+    @abstractmethod
+    async def latest(self, narrowed: AuditFilter) -> datetime | None:
+        """Return the latest time (aware) of the entries; None if there is none.
+
+        Entries of given targets are found without reading all others.
         """

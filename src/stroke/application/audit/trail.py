@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -127,6 +127,22 @@ class AuditTrail:
         return await self._log.entries(
             after=before, limit=limit, narrowed=narrowed, newest_first=True
         )
+
+    async def last_done(
+        self, action: AuditAction, targets: Collection[str], *, batch: int
+    ) -> datetime | None:
+        """Return when ``action`` was last done to one of ``targets``; None if it never was.
+
+        The log is asked about ``batch`` targets at a time.
+        """
+        wanted = sorted(set(targets))
+        found: list[datetime] = []
+        for start in range(0, len(wanted), batch):
+            some = wanted[start : start + batch]
+            done = AuditFilter(action=action, outcome=AuditOutcome.DONE, targets=some)
+            if (at := await self._log.latest(done)) is not None:
+                found.append(at)
+        return max(found, default=None)
 
     async def verify(
         self, *, known: AuditHead | None = None, progress: Callable[[int], None] = lambda _: None

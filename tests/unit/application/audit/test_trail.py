@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -151,3 +152,19 @@ async def test_entries_are_given_oldest_or_newest_first(stage: Stage) -> None:
     assert one == [43]
     assert [e.number for e in await stage.trail.newest(limit=2)] == [1_100, 1_099]
     assert [e.number for e in await stage.trail.newest(limit=2, before=3)] == [2, 1]
+
+
+async def test_the_last_time_that_something_was_done_to_some_targets_is_known(stage: Stage) -> None:
+    erase = AuditAction.PREDICTION_ERASE
+    times = [AT + timedelta(hours=hour) for hour in range(6)]
+    clock = iter(times)
+    trail = AuditTrail(stage.log, now=lambda: next(clock), refusals=RefusalSampler(3, lambda: 0))
+    for target in ("1", "2", "3", "4"):
+        await trail.record(erase, actor="user:x", target=target)
+    await trail.record(erase, actor="user:x", target="1", outcome=AuditOutcome.NOT_FOUND)
+    await trail.record(READ, actor="user:x", target="1")
+
+    assert await trail.last_done(erase, ["3", "1", "2"], batch=2) == times[2]
+    assert await trail.last_done(erase, ["1"], batch=2) == times[0]
+    assert await trail.last_done(erase, ["5"], batch=2) is None
+    assert await trail.last_done(erase, [], batch=2) is None
