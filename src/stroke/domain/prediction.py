@@ -117,12 +117,11 @@ def prediction_data(prediction: Prediction) -> Mapping[str, Any]:
     """Return what the column ``prediction_data`` holds: features used and their explanation.
 
     The patient's name stays out, so that masking one column hides it everywhere downstream. A
-    measurement that is missing is None, like the category that is derived from it; ``accuracy``
-    is there only where the answer had one.
+    measurement that is missing is None, like the category that is derived from it; ``accuracy``,
+    ``interval``, ``support`` and ``comparison`` are there only where the answer had them.
     """
     patient, assessment = prediction.patient, prediction.assessment
-    accuracy = assessment.accuracy
-    return {
+    data: dict[str, Any] = {
         "gender": patient.gender,
         "age": patient.age,
         "hypertension": patient.hypertension,
@@ -133,5 +132,13 @@ def prediction_data(prediction: Prediction) -> Mapping[str, Any]:
         **engineer(patient),
         "baseline_log_odds": assessment.baseline_log_odds,
         "log_odds": {c.feature: c.log_odds for c in assessment.contributions},
-        **({} if accuracy is None else {"accuracy": asdict(accuracy)}),
     }
+    if assessment.accuracy is not None:
+        data["accuracy"] = asdict(assessment.accuracy)
+    if assessment.interval is not None:
+        data["interval"] = assessment.interval.as_data()
+    if assessment.support is not None:
+        data["support"] = assessment.support.as_data()
+    if assessment.comparison is not None:
+        data["comparison"] = assessment.comparison.as_data()
+    return data

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Literal, NamedTuple
 
+from stroke.domain.comparison import Comparison
 from stroke.domain.drift import References
 from stroke.domain.patient import OPTIONAL
+from stroke.domain.support import Support
 
 TOP_FACTORS: Final = 3
 FULL: Final = "full"
@@ -89,12 +91,28 @@ class Lacked:
 
 
 @dataclass(frozen=True, slots=True)
+class Interval:
+    """The 95 % interval of one patient's probability: how sure the fitted model is of it.
+
+    It says nothing of what the model was not told, or of other populations.
+    """
+
+    low: float
+    high: float
+
+    def as_data(self) -> dict[str, float]:
+        """Return what answers and rows hold of it."""
+        return {"low": self.low, "high": self.high}
+
+
+@dataclass(frozen=True, slots=True)
 class RiskAssessment:
     """A probability of stroke and why.
 
     ``contributions`` has one entry per feature, strongest first, and with the baseline's
     log-odds sums to the probability's logit (to 1e-9). ``missing`` names the measurements that
     the patient lacked; ``accuracy`` then says what that costs, where the model knows.
+    ``interval``, ``support`` and ``comparison`` are None where the model cannot say them.
     """
 
     probability: float
@@ -103,10 +121,17 @@ class RiskAssessment:
     baseline_log_odds: float
     missing: tuple[str, ...] = ()
     accuracy: Accuracy | None = None
+    interval: Interval | None = None
+    support: Support | None = None
+    comparison: Comparison | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1:
             raise ValueError("a probability lies between 0 and 1")
+        if self.interval is not None and not (
+            0 <= self.interval.low <= self.probability <= self.interval.high <= 1
+        ):
+            raise ValueError("an interval holds its probability")
 
     @property
     def factors(self) -> list[str]:

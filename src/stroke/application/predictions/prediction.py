@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from stroke.application.predictions.group_commit import Around, GroupCommit
 from stroke.application.predictions.ports import PredictionObserver, PredictionRepository, RiskModel
+from stroke.domain.comparison import Comparison
 from stroke.domain.errors import (
     IdempotencyKeyReused,
     IdempotencyKeyTaken,
@@ -34,10 +35,12 @@ from stroke.domain.prediction import (
 from stroke.domain.risk import (
     Accuracy,
     Contribution,
+    Interval,
     ModelDescription,
     RiskAssessment,
     RiskCategory,
 )
+from stroke.domain.support import Support
 
 # From this many patients on, scoring leaves the event loop: about 1 ms of it.
 _THREAD_FROM: Final = 64
@@ -292,7 +295,10 @@ def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
             _contributions(data),
             float(data["baseline_log_odds"]),
             patient.missing,
-            Accuracy(**accuracy) if (accuracy := data.get("accuracy")) is not None else None,
+            None if (accuracy := data.get("accuracy")) is None else Accuracy(**accuracy),
+            None if (interval := data.get("interval")) is None else Interval(**interval),
+            None if (support := data.get("support")) is None else Support.from_data(support),
+            None if (compared := data.get("comparison")) is None else Comparison(**compared),
         )
     except (KeyError, TypeError, ValueError):  # an imported row may hold any JSON and any number
         raise PredictionNotReplayable(record.id) from None  # whose text may quote the row

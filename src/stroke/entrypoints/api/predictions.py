@@ -196,6 +196,9 @@ def _answer(stored: StoredPrediction) -> dict[str, Any]:
             for c in assessment.contributions
         ],
         "model_version": stored.model_version,
+        "interval": assessment.interval,
+        "support": assessment.support,
+        "comparison": assessment.comparison,
     }
     if assessment.missing:
         answer["missing"] = assessment.missing

@@ -35,6 +35,7 @@ from stroke.domain.patient import (
     SmokingStatus,
     flag_of,
 )
+from stroke.domain.support import ReasonCode, SupportLevel
 
 BATCH_SIZE: Final = 10_000
 
@@ -64,6 +65,15 @@ PREDICTION_EXAMPLE: Final[JsonDict] = {
         {"feature": "bmi", "value": 36.6, "log_odds": -0.08, "direction": "lowers"},
     ],
     "model_version": "1.0.0",
+    "interval": {"low": 0.151, "high": 0.294},
+    "support": {"level": "within", "reasons": []},
+    "comparison": {
+        "average_risk": 0.121,
+        "relative_to_average": 1.77,
+        "reference_risk": 0.088,
+        "relative_to_reference": 2.43,
+        "equal_age": 76.4,
+    },
 }
 
 OUTCOME_EXAMPLE: Final[JsonDict] = {
@@ -210,10 +220,55 @@ class AccuracyOut(BaseModel):
     )
 
 
+class IntervalOut(BaseModel):
+    """The 95 % interval of this patient's probability: how sure the fitted model is of it."""
+
+    low: Annotated[float, Field(ge=0, le=1)]
+    high: Annotated[float, Field(ge=0, le=1)]
+
+
+class SupportReasonOut(BaseModel):
+    """One reason why patients like this one were rare in the training data, or not there."""
+
+    code: ReasonCode = Field(description="stable name of the reason")
+    features: list[str] = Field(description="the value that is rare, then what it is rare for")
+    fewer_than: int | None = Field(description="the number of patients that the code speaks of")
+    text: str = Field(description="the reason in English")
+
+
+class SupportOut(BaseModel):
+    """Whether the training data speak for this patient."""
+
+    level: SupportLevel = Field(
+        description="within: patients like this one were common; edge: they were rare; outside: "
+        "there was none, so that the estimate is a guess of the model's form"
+    )
+    reasons: list[SupportReasonOut] = Field(description="empty where the level is within")
+
+
+class ComparisonOut(BaseModel):
+    """The risk beside two others of the same model; null where one is not known."""
+
+    average_risk: float | None = Field(
+        description="mean of people of this age and gender in the training data"
+    )
+    relative_to_average: float | None = Field(description="probability divided by average_risk")
+    reference_risk: float | None = Field(
+        description="of the same person with reference values of the changeable factors: no "
+        "hypertension, no heart disease, never smoked, BMI 25, glucose 90 mg/dL"
+    )
+    relative_to_reference: float | None = Field(description="probability divided by reference_risk")
+    equal_age: float | None = Field(
+        description="lowest age in years at which the mean of this gender reaches this risk; null "
+        "where there is none"
+    )
+
+
 class PredictionOut(BaseModel):
     """A prediction whose row is committed.
 
-    The last three fields are there only where a measurement was missing.
+    The last three fields are there only where a measurement was missing. ``interval``, ``support``
+    and ``comparison`` are null where the model, or the version that stored the row, has none.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [PREDICTION_EXAMPLE]})
@@ -224,6 +279,9 @@ class PredictionOut(BaseModel):
     prediction_id: Annotated[int, Field(ge=1)]
     explanation: list[ContributionOut] = Field(description="every feature, strongest first")
     model_version: str
+    interval: IntervalOut | None = None
+    support: SupportOut | None = None
+    comparison: ComparisonOut | None = None
     missing: list[str] = Field(
         default_factory=list, description="the measurements that were missing"
     )

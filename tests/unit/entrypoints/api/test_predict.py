@@ -42,6 +42,9 @@ async def test_a_prediction_is_answered_with_its_explanation(
             {"feature": "hypertension", "value": 1, "log_odds": 0.4, "direction": "raises"},
         ],
         "model_version": "fake-1",
+        "interval": None,
+        "support": None,
+        "comparison": None,
     }
     assert rows.rows[1].probability == body["probability"]
 
