@@ -1,0 +1,41 @@
+"""The files that commands read."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, Field
+
+from stroke.application.predictions.file_rows import TextLimits
+from stroke.config.reading import SettingsGroup, loaded, prefixed
+
+
+class FilesSettings(SettingsGroup):
+    """What the files that commands read may take."""
+
+    model_config = prefixed("FILES")
+
+    max_decoded_bytes: int = Field(
+        256 * 1024 * 1024, ge=1024 * 1024, description="of a Parquet file, at once"
+    )
+    max_row_bytes: int = Field(
+        1024 * 1024, ge=1024, description="of a table of text; a longer row has an open quote"
+    )
+    max_dump_row_bytes: int = Field(
+        16 * 1024 * 1024, ge=1024, description="of a dump; a longer row has an open quote"
+    )
+    max_statement_bytes: int = Field(
+        64 * 1024 * 1024, ge=1024, description="of a dump's statement that is passed over"
+    )
+
+    @property
+    def text_limits(self) -> TextLimits:
+        """The limits of tables of text and of dumps."""
+        return TextLimits(self.max_row_bytes, self.max_dump_row_bytes, self.max_statement_bytes)
+
+    @classmethod
+    def load(cls) -> FilesSettings:
+        """Read these settings alone. Raises ``InvalidSetting`` naming what is wrong."""
+        return _Files(**loaded(_Files)).files
+
+
+class _Files(BaseModel):
+    files: FilesSettings
