@@ -14,6 +14,7 @@ from stroke.application.predictions.cells import FLAG_WORDS, NO_VALUE
 from stroke.config import (
     AccessSettings,
     AuditSettings,
+    ClinicalSettings,
     DatabaseSettings,
     DriftSettings,
     ErasureSettings,
@@ -38,6 +39,7 @@ SERVICE: Final[list[type[BaseSettings]]] = [
     AccessSettings,
     OidcSettings,
     AuditSettings,
+    ClinicalSettings,
     DatabaseSettings,
     ErasureSettings,
     FilesSettings,

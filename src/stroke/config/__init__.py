@@ -9,6 +9,7 @@ docs/settings.md lists all.
 from __future__ import annotations
 
 from stroke.config.access import AccessSettings, AuditSettings, ErasureSettings
+from stroke.config.clinical import ClinicalSettings
 from stroke.config.copies import LakeSettings, SqlSinkSettings
 from stroke.config.database import DatabaseSettings, IdempotencySettings, QueueSettings
 from stroke.config.files import FilesSettings
@@ -26,6 +27,7 @@ __all__ = [
     "AccessSettings",
     "AuditSettings",
     "CdcSettings",
+    "ClinicalSettings",
     "ConnectSettings",
     "DatabaseSettings",
     "DoctorSettings",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 
 from stroke.config.access import AccessSettings, AuditSettings, ErasureSettings
+from stroke.config.clinical import ClinicalSettings
 from stroke.config.copies import LakeSettings, SqlSinkSettings
 from stroke.config.database import DatabaseSettings, IdempotencySettings, QueueSettings
 from stroke.config.files import FilesSettings
@@ -66,6 +67,7 @@ class Settings(BaseModel):
     access: AccessSettings
     oidc: OidcSettings
     audit: AuditSettings
+    clinical: ClinicalSettings
 
     @classmethod
     def load(cls) -> Settings:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from typing import Final, Literal
 
 import numpy as np
 
+from stroke.adapters.simulation.fhir import fhir_lines
 from stroke.adapters.simulation.patients import simulate
 from stroke.adapters.simulation.writing import Format, text
 from stroke.application.predictions.trial_patients import TrialPatients, extreme_patients
@@ -23,6 +25,16 @@ def simulated_patients(
     share has no glucose level.
     """
     return text(count, seed, Format(form), missing=missing)
+
+
+def simulated_records(
+    count: int, seed: int, *, missing: float, as_of: date, requests: bool
+) -> Iterator[bytes]:
+    """Yield a line for each of ``count`` patients: a FHIR Bundle, or a request of CDS Hooks.
+
+    They are the patients of ``simulated_patients``, of their age on the day ``as_of``.
+    """
+    return fhir_lines(count, seed, missing=missing, as_of=as_of, requests=requests)
 
 
 def verification_patients() -> TrialPatients:

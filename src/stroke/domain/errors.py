@@ -37,6 +37,8 @@ StrokeError
 │   ├── ReplicaBehind          a replica did not catch up within the time given
 │   └── LineageBroken          Kafka was made anew while copies survive: a sink would lose rows
 ├── InvalidSetting             a setting that cannot be served with
+├── InvalidCodes               a file of clinical codes that is not what it should be
+├── InvalidChart               a record that cannot be read as that of one patient
 ├── InvalidData                a file that is not what it should be
 └── RowsUnaccounted            a command lost count of a file's rows: a fault of stroke itself
 
@@ -269,6 +271,14 @@ class ConversionMismatch(ModelError):
 
 class InvalidSetting(StrokeError):
     """A setting, or a combination of settings, that cannot be served with."""
+
+
+class InvalidCodes(StrokeError):
+    """A file of clinical codes that is not what it should be; its text says which part."""
+
+
+class InvalidChart(StrokeError):
+    """A record that cannot be read as that of one patient; its text quotes nothing of it."""
 
 
 class InvalidData(StrokeError):

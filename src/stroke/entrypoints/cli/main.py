@@ -12,6 +12,7 @@ from stroke.domain.errors import StrokeError
 from stroke.entrypoints.cli.commands import (
     analytics,
     audit,
+    clinical,
     connectors,
     db,
     doctor,
@@ -48,6 +49,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(audit.app, name="audit")
 app.add_typer(erase.app, name="erase")
+app.add_typer(clinical.app, name="clinical")
 app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(drift.app, name="drift")
 app.add_typer(connectors.app, name="connectors")

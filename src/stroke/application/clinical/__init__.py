@@ -1,0 +1,1 @@
+"""Charts of a hospital's record system, assessed."""

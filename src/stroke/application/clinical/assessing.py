@@ -1,0 +1,96 @@
+"""Charts, mapped and assessed, without anything being stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from stroke.application.predictions.ports import RiskModel
+from stroke.domain.clinical.chart import Chart, chart_of_bundle, chart_of_prefetch
+from stroke.domain.clinical.codes import CodeBook
+from stroke.domain.clinical.mapping import EXCLUDED, MappedChart, MappingRules, map_chart
+from stroke.domain.errors import InvalidChart
+from stroke.domain.patient import Patient
+from stroke.domain.risk import RiskAssessment
+
+WORDS: Final[Mapping[str, str]] = {
+    "gender": "sex",
+    "age": "age",
+    "hypertension": "hypertension",
+    "heart_disease": "heart disease",
+    "avg_glucose_level": "glucose",
+    "bmi": "BMI",
+    "smoking_status": "smoking status",
+}
+"""What people call the features."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssessedChart:
+    """A mapped chart, and what the model says; ``assessment`` is None where it says nothing."""
+
+    mapped: MappedChart
+    patient: Patient | None
+    assessment: RiskAssessment | None
+    why_not: str | None
+
+
+class ChartAssessment:
+    """Maps charts by a book of codes and a site's rules, and assesses them with the model."""
+
+    def __init__(
+        self,
+        model: RiskModel,
+        book: CodeBook,
+        rules: MappingRules,
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._model = model
+        self._book = book
+        self._rules = rules
+        self._now = now
+
+    def assess(self, chart: Chart, at: datetime | None = None) -> AssessedChart:
+        """Return what the chart says and what the model makes of it, ``at`` a time or now."""
+        mapped = map_chart(chart, self._book, self._rules, at or self._now())
+        reason, patient = self.looked_at(mapped)
+        if patient is None:
+            return AssessedChart(mapped, None, None, reason)
+        [assessment] = self._model.assess([patient])
+        return AssessedChart(mapped, patient, assessment, None)
+
+    def looked_at(self, mapped: MappedChart) -> tuple[str | None, Patient | None]:
+        """Return why a mapped chart cannot be assessed, or else its patient."""
+        if mapped.not_sent:
+            return f"not sent: {', '.join(mapped.not_sent)}", None
+        if mapped.incomplete:
+            return f"only the first page was sent: {', '.join(mapped.incomplete)}", None
+        if mapped.excluded is not None:
+            return EXCLUDED[mapped.excluded], None
+        may_be_missing = self._model.description.may_be_missing
+        patient = mapped.patient(may_be_missing)
+        if patient is None:
+            lacking = [WORDS[each] for each in mapped.lacking if each not in may_be_missing]
+            return f"the record lacks {' and '.join(lacking)}", None
+        return None, patient
+
+
+def chart_of(
+    document: Any, patient_id: str | None = None, *, conditions_known: bool = False
+) -> Chart:
+    """Return the chart in a document: a FHIR Bundle, or a request of CDS Hooks.
+
+    Raises ``InvalidChart``.
+    """
+    if isinstance(document, Mapping) and "context" in document:
+        context, server = document["context"], document.get("fhirServer")
+        own = context.get("patientId") if isinstance(context, Mapping) else None
+        if not isinstance(own, str):
+            raise InvalidChart("the request's context names no patient")
+        return chart_of_prefetch(
+            document.get("prefetch"), own, server if isinstance(server, str) else None
+        )
+    return chart_of_bundle(document, patient_id, conditions_known=conditions_known)

@@ -1,0 +1,31 @@
+"""How charts of hospitals are read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from stroke.config.reading import SettingsGroup, parted, prefixed
+
+
+class ClinicalSettings(SettingsGroup):
+    """How charts of hospitals are read: which codes count, and for what."""
+
+    model_config = prefixed("CLINICAL")
+
+    codes: Path | None = Field(
+        None, description="a JSON file with a site's codes, which change the shipped ones"
+    )
+    heart_disease: Literal["any", "ischaemic"] = Field(
+        "any", description="what counts as heart disease: docs/decisions/0092"
+    )
+    past_counts: Annotated[
+        tuple[Literal["hypertension", "heart_disease"], ...], NoDecode, BeforeValidator(parted)
+    ] = Field(("heart_disease",), description="conditions that count also when they are over")
+    glucose: Literal["latest", "mean"] = Field(
+        "latest", description="whether a mean is taken before a single value"
+    )
+    adult_age: int = Field(18, ge=0, le=25, description="younger patients are not assessed")

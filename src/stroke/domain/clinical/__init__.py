@@ -1,0 +1,1 @@
+"""What a record of a hospital (FHIR) says of a patient, in the words of the model."""

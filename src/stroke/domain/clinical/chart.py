@@ -1,0 +1,243 @@
+"""A patient's chart: the resources that a client sent, and what it did not send.
+
+Everything is read leniently from plain JSON. What is not understood is passed over; what would
+change the meaning of a value makes the value unusable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from stroke.domain.clinical.references import Identity, bare_id
+from stroke.domain.clinical.times import instant, order
+from stroke.domain.errors import InvalidChart
+
+PATIENT: Final = "patient"
+BMI: Final = "bmi"
+BODY: Final = "body"
+GLUCOSE: Final = "glucose"
+SMOKING: Final = "smoking"
+CONDITIONS: Final = "conditions"
+KEYS: Final = (PATIENT, BMI, BODY, GLUCOSE, SMOKING, CONDITIONS)
+"""What a client is asked to send, by the names of CDS Hooks' prefetch."""
+
+_NEVER_WITHOUT: Final = frozenset({PATIENT, CONDITIONS})
+_FAILURES: Final = frozenset({"error", "fatal"})
+_DEEPEST: Final = 4
+_WHOLE: Final = ""
+
+
+class Entry(NamedTuple):
+    """A resource, the key under which it came, and the full URL that it had in its bundle."""
+
+    resource: Mapping[str, Any]
+    key: str = _WHOLE
+    full_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """What is known of one patient.
+
+    ``not_sent`` names keys that the client did not send, or could not; ``incomplete`` those of
+    which more pages exist; ``failed`` those whose query was answered with an error.
+    """
+
+    identity: Identity
+    entries: tuple[Entry, ...]
+    not_sent: frozenset[str] = frozenset()
+    incomplete: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+
+    def of_type(self, name: str) -> list[Entry]:
+        """Return the resources of a type, each once: the newest version of an id."""
+        found: dict[object, Entry] = {}
+        for entry in self.entries:
+            if entry.resource.get("resourceType") != name:
+                continue
+            own = entry.resource.get("id")
+            key: object = own if isinstance(own, str) else id(entry.resource)
+            former = found.get(key)
+            if former is None or updated(former.resource) < updated(entry.resource):
+                found[key] = entry
+        return list(found.values())
+
+    @property
+    def patient(self) -> Mapping[str, Any] | None:
+        """The Patient resource of the chart's own patient."""
+        for entry in self.of_type("Patient"):
+            if entry.resource.get("id") == self.identity.patient_id:
+                return entry.resource
+            if entry.full_url is not None and entry.full_url in self.identity.urls:
+                return entry.resource
+        return None
+
+
+def updated(resource: Mapping[str, Any]) -> Any:
+    """Return when this version of a resource was stored, to sort by."""
+    meta = resource.get("meta")
+    return order(instant(meta.get("lastUpdated")) if isinstance(meta, Mapping) else None)
+
+
+@dataclass(slots=True)
+class _Read:
+    entries: list[Entry] = field(default_factory=list)
+    incomplete: bool = False
+    failed: bool = False
+    asked_for_conditions: bool = False
+
+
+def chart_of_prefetch(prefetch: Any, patient_id: str, server: str | None = None) -> Chart:
+    """Return the chart of a CDS Hooks request.
+
+    A key that is not there was not sent. ``null`` means that the record has no such data; of the
+    patient it means that nothing was sent, for the context names one. An OperationOutcome in the
+    place of the patient or the conditions counts as not sent, too: an error is no good health.
+    """
+    sent = prefetch if isinstance(prefetch, Mapping) else {}
+    entries: list[Entry] = []
+    not_sent: set[str] = set()
+    incomplete: set[str] = set()
+    failed: set[str] = set()
+    for key in (*KEYS, *(each for each in sent if each not in KEYS)):
+        if key not in sent or (sent[key] is None and key == PATIENT):
+            not_sent.add(key)
+            continue
+        found = _Read()
+        if sent[key] is not None and not _read(sent[key], key, found):
+            not_sent.add(key)
+            continue
+        entries += found.entries
+        if found.incomplete:
+            incomplete.add(key)
+        if found.failed:
+            (not_sent if key in _NEVER_WITHOUT else failed).add(key)
+    own = bare_id(patient_id)
+    chart = Chart(
+        _identity(entries, own, server),
+        tuple(entries),
+        frozenset(not_sent),
+        frozenset(incomplete),
+        frozenset(failed),
+    )
+    if chart.patient is None and PATIENT not in chart.not_sent:
+        # Somebody else's.
+        return Chart(
+            chart.identity,
+            chart.entries,
+            chart.not_sent | {PATIENT},
+            chart.incomplete,
+            chart.failed,
+        )
+    return chart
+
+
+def chart_of_bundle(
+    bundle: Any, patient_id: str | None = None, *, conditions_known: bool = False
+) -> Chart:
+    """Return the chart in a Bundle with everything in it, bundles of searches included.
+
+    ``patient_id`` chooses one of several patients. A bundle without any Condition says nothing
+    of conditions unless it holds the empty answer of a search for them, or the caller knows
+    (``conditions_known``). Raises ``InvalidChart``.
+    """
+    found = _Read()
+    if not isinstance(bundle, Mapping) or bundle.get("resourceType") != "Bundle":
+        raise InvalidChart("this is no FHIR Bundle")
+    _read(bundle, _WHOLE, found)
+    if found.incomplete:
+        raise InvalidChart("the bundle has a link to a next page: send all pages in one bundle")
+    if found.failed:
+        raise InvalidChart("the bundle holds the error of a search: part of the record is missing")
+    patients = Chart(Identity(""), tuple(found.entries)).of_type("Patient")
+    if patient_id is not None:
+        wanted = bare_id(patient_id)
+        patients = [each for each in patients if each.resource.get("id") == wanted]
+    if not patients:
+        raise InvalidChart("the bundle holds no Patient, or not the one that was named")
+    if len(patients) > 1:
+        raise InvalidChart("the bundle holds several patients: name one of them")
+    [patient] = patients
+    own = patient.resource.get("id")
+    if not (isinstance(own, str) and own) and patient.full_url is None:
+        raise InvalidChart("the Patient has neither an id nor a full URL")
+    urls = frozenset({patient.full_url}) if patient.full_url else frozenset()
+    known = (
+        conditions_known
+        or found.asked_for_conditions
+        or any(each.resource.get("resourceType") == "Condition" for each in found.entries)
+    )
+    return Chart(
+        Identity(own if isinstance(own, str) else "", None, urls),
+        tuple(found.entries),
+        frozenset() if known else frozenset({CONDITIONS}),
+    )
+
+
+def _identity(entries: list[Entry], patient_id: str, server: str | None) -> Identity:
+    urls = frozenset(
+        entry.full_url
+        for entry in entries
+        if entry.full_url is not None
+        and entry.resource.get("resourceType") == "Patient"
+        and entry.resource.get("id") == patient_id
+    )
+    return Identity(patient_id, server, urls)
+
+
+def _read(value: Any, key: str, into: _Read, full_url: str | None = None, depth: int = 0) -> bool:
+    """Add the resources in ``value``; return whether there was anything that can be read."""
+    if isinstance(value, list):
+        read = [_read(each, key, into, None, depth + 1) for each in value]
+        return all(read)
+    if not isinstance(value, Mapping) or depth > _DEEPEST:
+        return False
+    kind = value.get("resourceType")
+    if kind == "OperationOutcome":
+        into.failed |= _is_failure(value, alone=depth == 0)
+        return True
+    if kind != "Bundle":
+        into.entries.append(Entry(value, key, full_url))
+        return isinstance(kind, str)
+    for relation, target in _links(value):
+        into.incomplete |= relation == "next"
+        into.asked_for_conditions |= relation == "self" and "Condition?" in target
+    entries = value.get("entry")
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, Mapping):
+            continue
+        url = entry.get("fullUrl")
+        if entry.get("resource") is not None:
+            shown = url if isinstance(url, str) else None
+            _read(entry["resource"], key, into, shown, depth + 1)
+        into.failed |= _is_refusal(entry.get("response"))
+    return True
+
+
+def _links(bundle: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    links = bundle.get("link")
+    for link in links if isinstance(links, list) else ():
+        if isinstance(link, Mapping):
+            yield str(link.get("relation")), str(link.get("url"))
+
+
+def _is_failure(outcome: Mapping[str, Any], *, alone: bool) -> bool:
+    """Return whether an OperationOutcome says that data are missing.
+
+    One in the place of data always does. Beside data, only an error does: a server adds
+    warnings and hints to what it found.
+    """
+    if alone:
+        return True
+    issues = outcome.get("issue")
+    return any(
+        isinstance(issue, Mapping) and issue.get("severity") in _FAILURES
+        for issue in (issues if isinstance(issues, list) else ())
+    )
+
+
+def _is_refusal(response: Any) -> bool:
+    status = response.get("status") if isinstance(response, Mapping) else None
+    return isinstance(status, str) and status[:1] in {"4", "5"}

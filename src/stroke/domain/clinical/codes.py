@@ -1,0 +1,236 @@
+"""The codes by which a record's measurements and conditions are found: a book of them.
+
+A code is matched by its system and its value, never by its text. ICD-10 is matched by its
+beginning, for a record may be finer than the book: I25 finds I25.1, and I20-I25 finds both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from stroke.domain.errors import InvalidCodes
+from stroke.domain.patient import SMOKING_STATUSES
+
+ICD10: Final = "icd-10"
+OTHER_SYSTEM: Final = "other"
+NO_SYSTEM: Final = "none"
+
+OBSERVATIONS: Final = (
+    "bmi",
+    "weight",
+    "height",
+    "glucose",
+    "mean_glucose",
+    "never_glucose",
+    "smoking",
+)
+CONDITIONS: Final = ("hypertension", "heart_disease", "ischaemic_heart_disease", "stroke")
+LEVELS: Final = ("confirmed", "known", "site")
+"""How sure a code is: seen in records of others, known and to be checked, or a site's own."""
+
+_PARTS: Final = {
+    "observations": OBSERVATIONS,
+    "conditions": CONDITIONS,
+    "smoking_answers": SMOKING_STATUSES,
+}
+_TEXTS: Final = ("version", "licences", "systems", "remove")
+_ICD10: Final = re.compile(r"[A-Z][0-9][0-9A-Z](\.?[0-9A-Z]{1,4})?")
+_RANGE: Final = re.compile(r"[A-Z][0-9][0-9A-Z]-[A-Z][0-9][0-9A-Z]")
+# Behind it ICD-10-GM may have a dagger, an asterisk, how sure it is and which side.
+_HEAD: Final = re.compile(r"[A-Z][0-9][0-9A-Z](?:\.?[0-9A-Z]{1,4})?")
+_CATEGORY: Final = 3
+
+
+class Coding(NamedTuple):
+    """One code of a system, the system by the book's short name or as the record has it."""
+
+    system: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeSet:
+    """The codes of one meaning: by system, each with how sure it is."""
+
+    codes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def holds(self, coding: Coding) -> bool:
+        """Return whether the coding means this."""
+        listed = self.codes.get(coding.system)
+        if not listed:
+            return False
+        if coding.system != ICD10:
+            return coding.code in listed
+        found = _plain(coding.code)
+        return any(_covers(entry, found) for entry in listed)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeBook:
+    """Every code that is looked for, and the systems' addresses.
+
+    ``version`` is that of the shipped file, with that of the site's file behind a ``+``.
+    """
+
+    version: str
+    licences: tuple[str, ...]
+    systems: Mapping[str, str]
+    """The short name of each system, by its address."""
+    observations: Mapping[str, CodeSet]
+    conditions: Mapping[str, CodeSet]
+    smoking_answers: Mapping[str, CodeSet]
+
+    def coding(self, system: str | None, code: str) -> Coding:
+        """Return a coding of a record with the short name of its system."""
+        if system is None:
+            return Coding(NO_SYSTEM, code)
+        address = system.strip().rstrip("/").partition("|")[0]
+        return Coding(self.systems.get(address, OTHER_SYSTEM), code.strip())
+
+    def listed(self) -> Iterable[tuple[str, str, str, str]]:
+        """Give meaning, system, code and how sure it is, for each code of the book."""
+        for part in (self.observations, self.smoking_answers, self.conditions):
+            for meaning, found in part.items():
+                for system, codes in found.codes.items():
+                    for code, level in codes.items():
+                        yield meaning, system, code, level
+
+
+def code_book(shipped: Mapping[str, Any], site: Mapping[str, Any] | None = None) -> CodeBook:
+    """Return the book of the ``shipped`` document, changed by that of a ``site``.
+
+    A site's document has the same parts, each optional: its codes are added, its systems too.
+    Under ``remove`` it has codes, by part, meaning and system, that do not count. Raises
+    ``InvalidCodes``, which says which part of a document is wrong.
+    """
+    _check(shipped, "the shipped codes", needs_all=True)
+    merged = {part: _copied(shipped[part]) for part in _PARTS}
+    systems = {name: list(urls) for name, urls in shipped["systems"].items()}
+    version = str(shipped["version"])
+    licences = tuple(shipped["licences"])
+    if site is not None:
+        _check(site, "the site's codes", needs_all=False)
+        version = f"{version}+{site['version']}"
+        licences += tuple(site.get("licences", ()))
+        for name, urls in site.get("systems", {}).items():
+            systems.setdefault(name, []).extend(urls)
+        for part in _PARTS:
+            _add(merged[part], site.get(part, {}))
+            _take_away(merged[part], site.get("remove", {}).get(part, {}))
+    unknown = {
+        system
+        for part in merged.values()
+        for codes in part.values()
+        for system in codes
+        if system not in systems
+    }
+    if unknown:
+        raise InvalidCodes(f"codes have systems without an address: {', '.join(sorted(unknown))}")
+    return CodeBook(
+        version,
+        licences,
+        {url.rstrip("/"): name for name, urls in systems.items() for url in urls},
+        *(
+            {meaning: CodeSet(codes) for meaning, codes in merged[part].items()}
+            for part in ("observations", "conditions", "smoking_answers")
+        ),
+    )
+
+
+_Codes = dict[str, dict[str, dict[str, str]]]  # by meaning and system: how sure each code is
+
+
+def _copied(part: Mapping[str, Any]) -> _Codes:
+    return {
+        meaning: {system: dict(codes) for system, codes in by_system.items()}
+        for meaning, by_system in part.items()
+    }
+
+
+def _add(part: _Codes, more: Mapping[str, Any]) -> None:
+    for meaning, by_system in more.items():
+        for system, codes in by_system.items():
+            listed = codes if isinstance(codes, Mapping) else dict.fromkeys(codes, "site")
+            part.setdefault(meaning, {}).setdefault(system, {}).update(listed)
+
+
+def _take_away(part: _Codes, less: Mapping[str, Any]) -> None:
+    for meaning, by_system in less.items():
+        for system, codes in by_system.items():
+            for code in codes:
+                part.get(meaning, {}).get(system, {}).pop(code, None)
+
+
+def _check(document: Mapping[str, Any], what: str, *, needs_all: bool) -> None:
+    """Raise ``InvalidCodes`` where a document does not have the form of one."""
+    if not isinstance(document, Mapping):
+        raise InvalidCodes(f"{what} must be a JSON object")
+    if unknown := sorted(set(document) - {*_PARTS, *_TEXTS}):
+        raise InvalidCodes(f"{what} have an unknown part {unknown[0]!r}")
+    wanted = ("version", "licences", "systems", *_PARTS) if needs_all else ("version",)
+    if missing := [name for name in wanted if name not in document]:
+        raise InvalidCodes(f"{what} lack {missing[0]!r}")
+    if not isinstance(document["version"], str):
+        raise InvalidCodes(f"{what}: 'version' must be text")
+    if not _is_texts(document.get("licences", [])):
+        raise InvalidCodes(f"{what}: 'licences' must be a list of texts")
+    _check_systems(document.get("systems", {}), what)
+    removed = document.get("remove", {})
+    if not isinstance(removed, Mapping) or not set(removed) <= set(_PARTS):
+        raise InvalidCodes(f"{what}: 'remove' must have parts with codes")
+    for name, meanings in _PARTS.items():
+        _check_part(document.get(name, {}), f"{what}: {name!r}", meanings)
+        _check_part(removed.get(name, {}), f"{what}: {name!r} of 'remove'", meanings)
+
+
+def _check_systems(systems: Any, what: str) -> None:
+    if not isinstance(systems, Mapping) or not all(map(_is_texts, systems.values())):
+        raise InvalidCodes(f"{what}: 'systems' must have a list of addresses for each name")
+
+
+def _check_part(part: Any, what: str, meanings: Iterable[str]) -> None:
+    if not isinstance(part, Mapping) or not set(part) <= set(meanings):
+        raise InvalidCodes(f"{what} must have some of {', '.join(meanings)}")
+    for meaning, by_system in part.items():
+        if not isinstance(by_system, Mapping):
+            raise InvalidCodes(f"{what}: {meaning!r} must have codes by system")
+        for system, codes in by_system.items():
+            listed = codes if isinstance(codes, Mapping) else dict.fromkeys(_hashable(codes), "")
+            if not (_is_texts(codes) or isinstance(codes, Mapping)):
+                raise InvalidCodes(f"{what}: {meaning!r} of {system!r} must be a list of codes")
+            if isinstance(codes, Mapping) and not set(_hashable(codes.values())) <= set(LEVELS):
+                raise InvalidCodes(
+                    f"{what}: {meaning!r} of {system!r} must say {', '.join(LEVELS)} for each code"
+                )
+            for code in listed:
+                if system == ICD10 and not (_ICD10.fullmatch(code) or _RANGE.fullmatch(code)):
+                    raise InvalidCodes(
+                        f"{what}: {code!r} is neither a code of ICD-10 such as I25.1 nor a range "
+                        "such as I20-I25"
+                    )
+
+
+def _hashable(values: Any) -> list[str]:
+    return [str(value) for value in values] if isinstance(values, Iterable) else []
+
+
+def _is_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(each, str) and each for each in values)
+
+
+def _plain(code: str) -> str:
+    """Return a code of ICD-10 in capitals, without dots and without marks behind it."""
+    head = _HEAD.match(code.strip().upper())
+    return head[0].replace(".", "") if head else ""
+
+
+def _covers(entry: str, found: str) -> bool:
+    if len(found) < _CATEGORY:
+        return False
+    if _RANGE.fullmatch(entry):
+        first, _, last = entry.partition("-")
+        return first <= found[:_CATEGORY] <= last
+    return found.startswith(entry.replace(".", ""))

@@ -1,0 +1,128 @@
+"""Conditions of a chart: which of them count, and for what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final
+
+from stroke.domain.clinical.chart import Chart, Entry
+from stroke.domain.clinical.codes import NO_SYSTEM, CodeBook, CodeSet, Coding
+from stroke.domain.clinical.found import Findings, Source
+from stroke.domain.clinical.references import reference_of
+
+_REFUTED: Final = frozenset({"refuted", "entered-in-error"})
+_UNCONFIRMED: Final = frozenset({"unconfirmed", "provisional", "differential"})
+_PAST: Final = frozenset({"inactive", "remission", "resolved"})
+# How sure a diagnosis of ICD-10-GM is: A excluded, V suspected, Z a state after, G confirmed.
+_GERMAN: Final = "icd-10-gm-diagnosesicherheit"
+
+
+class Standing(Enum):
+    """Whether a condition is there."""
+
+    PRESENT = "present"
+    PAST = "past"
+    UNCONFIRMED = "unconfirmed"
+    REFUTED = "refuted"
+
+
+def standing(condition: Mapping[str, Any]) -> Standing:
+    """Return whether the patient has a condition, had it, may have it, or does not have it.
+
+    A condition that does not say how sure it is counts as confirmed. One without a clinical status
+    is there, unless it has an end.
+    """
+    verified = _codes(condition.get("verificationStatus"))
+    if verified & _REFUTED:
+        return Standing.REFUTED
+    if verified & _UNCONFIRMED:
+        return Standing.UNCONFIRMED
+    clinical = _codes(condition.get("clinicalStatus"))
+    if clinical & _PAST:
+        return Standing.PAST
+    ended = any(
+        name.startswith("abatement") and value is not False and value is not None
+        for name, value in condition.items()
+    )
+    return Standing.PAST if ended and not clinical else Standing.PRESENT
+
+
+def _codes(status: Any) -> frozenset[str]:
+    """Return the codes of a status: of a CodeableConcept, or a text as older versions had."""
+    if isinstance(status, str):
+        return frozenset({status.strip().lower()})
+    codings = status.get("coding") if isinstance(status, Mapping) else None
+    return frozenset(
+        each["code"].strip().lower()
+        for each in (codings if isinstance(codings, list) else ())
+        if isinstance(each, Mapping) and isinstance(each.get("code"), str)
+    )
+
+
+class Conditions:
+    """The conditions of the chart's patient, by meaning."""
+
+    def __init__(self, chart: Chart, book: CodeBook, findings: Findings) -> None:
+        self._found: dict[str, list[tuple[Standing, Source]]] = {}
+        for entry in chart.of_type("Condition"):
+            if chart.identity.is_subject_of(entry.resource):
+                self._take(entry, book, findings)
+
+    def of(self, meaning: str, wanted: Standing) -> tuple[Source, ...]:
+        """Return where conditions of this meaning and standing are recorded."""
+        return tuple(source for found, source in self._found.get(meaning, ()) if found is wanted)
+
+    def _take(self, entry: Entry, book: CodeBook, findings: Findings) -> None:
+        concept = entry.resource.get("code")
+        listed = concept.get("coding") if isinstance(concept, Mapping) else None
+        whole = standing(entry.resource)
+        known, first = False, NO_SYSTEM
+        for raw in listed if isinstance(listed, list) else ():
+            coding = _coding(raw, book)
+            if coding is None:
+                continue
+            first = coding.system if first == NO_SYSTEM else first
+            for meaning in _meanings(coding, book.conditions):
+                known = True
+                source = Source(reference_of(entry.resource, entry.full_url), coding.code)
+                found = (_as_coded(raw, whole), source)
+                if all(other[1].reference != source.reference for other in self._of(meaning)):
+                    self._of(meaning).append(found)
+        if not known:
+            findings.count_unmapped(first)
+
+    def _of(self, meaning: str) -> list[tuple[Standing, Source]]:
+        return self._found.setdefault(meaning, [])
+
+
+def _coding(raw: Any, book: CodeBook) -> Coding | None:
+    code = raw.get("code") if isinstance(raw, Mapping) else None
+    if not isinstance(code, str) or not code:
+        return None
+    system = raw.get("system")
+    return book.coding(system if isinstance(system, str) else None, code)
+
+
+def _meanings(coding: Coding, conditions: Mapping[str, CodeSet]) -> list[str]:
+    return [meaning for meaning, codes in conditions.items() if codes.holds(coding)]
+
+
+def _as_coded(coding: Mapping[str, Any], whole: Standing) -> Standing:
+    """Return a condition's standing where its code says more than the condition itself."""
+    sure = ""
+    extensions = coding.get("extension")
+    for each in extensions if isinstance(extensions, list) else ():
+        if isinstance(each, Mapping) and str(each.get("url", "")).endswith(_GERMAN):
+            value = each.get("valueCoding")
+            sure = str(value.get("code")) if isinstance(value, Mapping) else ""
+    last = str(coding.get("code")).split()
+    if not sure and len(last) > 1:  # I25.1 A
+        sure = last[-1]
+    if whole in (Standing.REFUTED, Standing.UNCONFIRMED):
+        return whole
+    return {
+        "A": Standing.REFUTED,
+        "V": Standing.UNCONFIRMED,
+        "Z": Standing.PAST,
+    }.get(sure.upper(), whole)

@@ -1,0 +1,58 @@
+"""What a chart says of a patient: each value with where it came from, and what is to be said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+
+class Source(NamedTuple):
+    """A resource that a value came from: its reference, code, and when it was made (aware)."""
+
+    reference: str | None
+    code: str | None = None
+    moment: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One of the model's features as the chart has it; ``how`` says how it was read, in words."""
+
+    feature: str
+    value: float | int | str
+    how: str
+    sources: tuple[Source, ...] = ()
+
+
+class Note(NamedTuple):
+    """Something that a reader of the assessment has to know, about one feature.
+
+    The text says what happened in words; it quotes no value of the record but a date.
+    """
+
+    feature: str
+    text: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects what is found while a chart is read."""
+
+    values: dict[str, Found] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+    unmapped: dict[str, int] = field(default_factory=dict)
+
+    def found(self, found: Found) -> None:
+        """Keep a value."""
+        self.values[found.feature] = found
+
+    def note(self, feature: str, text: str) -> None:
+        """Keep something to be said, once."""
+        note = Note(feature, text)
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def count_unmapped(self, system: str) -> None:
+        """Count a resource of whose codes the book has none, by the system of its first code."""
+        self.unmapped[system] = self.unmapped.get(system, 0) + 1

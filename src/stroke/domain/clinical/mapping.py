@@ -1,0 +1,270 @@
+"""A chart in the words of the model: seven measurements, and what has to be said about them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from stroke.domain.clinical import chart as keys
+from stroke.domain.clinical.chart import Chart
+from stroke.domain.clinical.codes import CodeBook
+from stroke.domain.clinical.conditions import Conditions, Standing
+from stroke.domain.clinical.found import Findings, Found, Note, Source
+from stroke.domain.clinical.observations import (
+    Readings,
+    body_mass_index,
+    glucose,
+    newest_first,
+    readings,
+    smoking,
+)
+from stroke.domain.clinical.times import birth_date, instant, years_between
+from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import AGE, Patient
+
+HeartDisease = Literal["any", "ischaemic"]
+Glucose = Literal["latest", "mean"]
+ADULT: Final = 18
+
+_GENDERS: Final = {"male": "Male", "female": "Female", "other": "Other"}
+_KEY_OF: Final = {
+    "gender": (keys.PATIENT,),
+    "age": (keys.PATIENT,),
+    "hypertension": (keys.CONDITIONS,),
+    "heart_disease": (keys.CONDITIONS,),
+    "avg_glucose_level": (keys.GLUCOSE,),
+    "bmi": (keys.BMI, keys.BODY),
+    "smoking_status": (keys.SMOKING,),
+}
+_ALWAYS: Final = frozenset({keys.PATIENT, keys.CONDITIONS, keys.GLUCOSE, keys.SMOKING})
+
+
+class Excluded(StrEnum):
+    """Why a patient is not assessed, whatever the record has."""
+
+    DECEASED = "deceased"
+    STROKE = "stroke"
+    MINOR = "minor"
+
+
+EXCLUDED: Final[Mapping[Excluded, str]] = {
+    Excluded.DECEASED: "the patient is deceased",
+    Excluded.STROKE: "the record has a stroke: the model says who is likely to have had one",
+    Excluded.MINOR: "the patient is a minor",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRules:
+    """What a site decides of the mapping.
+
+    ``heart_disease`` is ``any`` (valves, rhythm, muscle and failure, too) or ``ischaemic``;
+    conditions in ``past_counts`` count also when they are over. ``glucose`` is the ``latest``
+    value, or a ``mean`` where the record has one. Patients under ``adult_age`` are minors.
+    """
+
+    heart_disease: HeartDisease = "any"
+    past_counts: frozenset[str] = frozenset({"heart_disease"})
+    glucose: Glucose = "latest"
+    adult_age: int = ADULT
+
+
+@dataclass(frozen=True, slots=True)
+class MappedChart:
+    """What a chart says of its patient.
+
+    ``values`` is by feature. ``not_sent`` are keys without which nothing can be said: the client
+    has to send them. ``basis`` are references to the resources that values came from.
+    ``unmapped`` counts resources whose codes the book does not have, by system.
+    """
+
+    patient_id: str
+    values: Mapping[str, Found]
+    notes: tuple[Note, ...]
+    excluded: Excluded | None
+    not_sent: tuple[str, ...]
+    incomplete: tuple[str, ...]
+    basis: tuple[str, ...]
+    unmapped: Mapping[str, int]
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The features that the chart has no value of, in the model's order."""
+        return tuple(name for name in RAW_FEATURES if name not in self.values)
+
+    def patient(self, may_be_missing: Collection[str]) -> Patient | None:
+        """Return the patient, or None if one lacks more than what ``may_be_missing``."""
+        if any(name not in may_be_missing for name in self.lacking):
+            return None
+        values: dict[str, Any] = dict.fromkeys(may_be_missing)
+        values |= {name: found.value for name, found in self.values.items()}
+        return Patient(**values)
+
+
+def map_chart(chart: Chart, book: CodeBook, rules: MappingRules, now: datetime) -> MappedChart:
+    """Return what the chart says at the time ``now`` (aware)."""
+    findings = Findings()
+    patient = chart.patient
+    grown = deceased = None
+    if patient is not None:
+        _gender(patient, chart, findings)
+        grown = _age(patient, chart, now, findings)
+        deceased = _is_deceased(patient)
+    found = readings(chart, book, findings)
+    measurements = (
+        glucose(found, prefers_mean=rules.glucose == "mean", now=now, findings=findings),
+        body_mass_index(found, grown=grown, now=now, findings=findings),
+        smoking(found, book, now, findings),
+    )
+    for each in measurements:
+        if each is not None:
+            findings.found(each)
+    stroke = False
+    if keys.CONDITIONS not in chart.not_sent:
+        conditions = Conditions(chart, book, findings)
+        _flag("hypertension", "hypertension", conditions, rules, findings)
+        meant = "heart_disease" if rules.heart_disease == "any" else "ischaemic_heart_disease"
+        _flag("heart_disease", meant, conditions, rules, findings)
+        stroke = _had_stroke(conditions, findings)
+    for key in sorted(chart.failed):
+        findings.note(key, f"the record's answer for {key} was an error")
+    incomplete = _incomplete(chart, found, findings)
+    return MappedChart(
+        chart.identity.patient_id,
+        findings.values,
+        tuple(findings.notes),
+        _excluded(findings, deceased=bool(deceased), stroke=stroke, rules=rules),
+        _not_sent(chart, findings),
+        incomplete,
+        _basis(findings),
+        dict(sorted(findings.unmapped.items())),
+    )
+
+
+def _gender(patient: Mapping[str, Any], chart: Chart, findings: Findings) -> None:
+    written = patient.get("gender")
+    found = _GENDERS.get(written) if isinstance(written, str) else None
+    if found is None:
+        findings.note("gender", "the record does not know the patient's sex")
+        return
+    if found == "Other":
+        findings.note("gender", "the model has hardly seen anybody whose sex is Other")
+    findings.found(Found("gender", found, "as recorded", (_self(chart),)))
+
+
+def _age(
+    patient: Mapping[str, Any], chart: Chart, now: datetime, findings: Findings
+) -> datetime | None:
+    """Find the age; return when the patient was grown, as far as that is known."""
+    born = birth_date(patient.get("birthDate"))
+    if born is None:
+        findings.note("age", "the record has no birth date that can be read")
+        return None
+    day, is_exact = born
+    age = years_between(day, now.astimezone(UTC).date())
+    if age not in AGE:
+        findings.note("age", f"the birth date gives no plausible age (it must be {AGE})")
+        return None
+    if not is_exact:
+        findings.note("age", "the birth date has no day: the age may be off by a year")
+    how = "from the birth date" if is_exact else "from a birth date without a day"
+    findings.found(Found("age", age, how, (_self(chart),)))
+    if age < ADULT:
+        return None
+    return instant(f"{day.year + ADULT:04}-01-01")
+
+
+def _self(chart: Chart) -> Source:
+    own, urls = chart.identity.patient_id, sorted(chart.identity.urls)
+    return Source(f"Patient/{own}" if own or not urls else urls[0])
+
+
+def _is_deceased(patient: Mapping[str, Any]) -> bool:
+    return patient.get("deceasedBoolean") is True or bool(patient.get("deceasedDateTime"))
+
+
+def _flag(
+    feature: str, meaning: str, conditions: Conditions, rules: MappingRules, findings: Findings
+) -> None:
+    words = feature.replace("_", " ")
+    present = conditions.of(meaning, Standing.PRESENT)
+    past = conditions.of(meaning, Standing.PAST)
+    if conditions.of(meaning, Standing.UNCONFIRMED) and not present:
+        findings.note(feature, f"{words} is recorded, but not confirmed: it does not count")
+    if present:
+        findings.found(Found(feature, 1, "as recorded", present))
+    elif past and feature in rules.past_counts:
+        findings.note(feature, f"{words} is recorded as past: it counts")
+        findings.found(Found(feature, 1, "recorded as past", past))
+    else:
+        if past:
+            findings.note(feature, f"{words} is recorded as past: it does not count")
+        findings.found(Found(feature, 0, "no such condition is recorded"))
+
+
+def _had_stroke(conditions: Conditions, findings: Findings) -> bool:
+    if conditions.of("stroke", Standing.PRESENT) or conditions.of("stroke", Standing.PAST):
+        return True
+    if conditions.of("stroke", Standing.UNCONFIRMED):
+        findings.note("conditions", "a stroke is recorded, but not confirmed")
+    return False
+
+
+def _excluded(
+    findings: Findings, *, deceased: bool, stroke: bool, rules: MappingRules
+) -> Excluded | None:
+    if deceased:
+        return Excluded.DECEASED
+    if stroke:
+        return Excluded.STROKE
+    age = findings.values.get("age")
+    if age is not None and float(age.value) < rules.adult_age:
+        return Excluded.MINOR
+    return None
+
+
+def _not_sent(chart: Chart, findings: Findings) -> tuple[str, ...]:
+    """Return the keys that have to be sent: of BMI and body, what gives a BMI is enough."""
+    wanted = set(_ALWAYS)
+    if "bmi" not in findings.values:
+        wanted |= {keys.BMI, keys.BODY}
+    return tuple(key for key in keys.KEYS if key in wanted & chart.not_sent)
+
+
+def _incomplete(chart: Chart, found: Readings, findings: Findings) -> tuple[str, ...]:
+    """Return the keys whose next pages may change what was found.
+
+    The next page of conditions may. That of observations does not where the page shows that it
+    is sorted, newest first, and has a value that can be used.
+    """
+    left = []
+    for key in keys.KEYS:
+        if key not in chart.incomplete:
+            continue
+        if key == keys.BODY and _comes_from(findings.values.get("bmi"), found.of("bmi")):
+            continue
+        entries = [each for each in chart.entries if each.key == key]
+        features = [name for name, of in _KEY_OF.items() if key in of]
+        sure = newest_first(entries) and all(name in findings.values for name in features)
+        if key in (keys.PATIENT, keys.CONDITIONS) or not sure:
+            left.append(key)
+    return tuple(left)
+
+
+def _comes_from(value: Found | None, candidates: Collection[Any]) -> bool:
+    sources = {each.source for each in candidates}
+    return value is not None and bool(value.sources) and set(value.sources) <= sources
+
+
+def _basis(findings: Findings) -> tuple[str, ...]:
+    found = {
+        source.reference: None
+        for name in RAW_FEATURES
+        if name in findings.values
+        for source in findings.values[name].sources
+        if source.reference is not None
+    }
+    return tuple(found)

@@ -1,0 +1,241 @@
+"""Measurements of a chart: the newest usable one of each, in the model's unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from stroke.domain.clinical.chart import Chart, Entry, updated
+from stroke.domain.clinical.codes import NO_SYSTEM, CodeBook, Coding
+from stroke.domain.clinical.found import Findings, Found, Source
+from stroke.domain.clinical.references import reference_of
+from stroke.domain.clinical.times import effective, instant, order
+from stroke.domain.clinical.units import KINDS, Measured, UnusableQuantity, measured
+from stroke.domain.patient import BMI
+
+_TAKEN: Final = frozenset({"final", "amended", "corrected"})
+_SAID: Final = frozenset({"registered", "preliminary", "unknown"})
+_TOMORROW: Final = timedelta(days=1)
+_UNKNOWN: Final = "Unknown"
+_WORDS: Final = {"bmi": "BMI", "glucose": "glucose", "weight": "weight", "height": "height"}
+_CM_PER_M: Final = 100
+
+
+class Reading(NamedTuple):
+    """An observation, or a component of one, that means what is looked for."""
+
+    value: Mapping[str, Any]
+    entry: Entry
+    coding: Coding
+    moment: datetime | None
+    rank: tuple[Any, ...]
+
+    @property
+    def source(self) -> Source:
+        """Where its value comes from."""
+        reference = reference_of(self.entry.resource, self.entry.full_url)
+        return Source(reference, self.coding.code, self.moment)
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """All readings of a chart by meaning, the newest first."""
+
+    by_meaning: Mapping[str, Sequence[Reading]]
+
+    def of(self, *meanings: str) -> list[Reading]:
+        """Return those of these meanings, the newest first."""
+        found = [each for meaning in meanings for each in self.by_meaning.get(meaning, ())]
+        return sorted(found, key=lambda reading: reading.rank, reverse=True)
+
+
+def codings_of(concept: Any, book: CodeBook) -> list[Coding]:
+    """Return the codings of a CodeableConcept; what has no code is none."""
+    listed = concept.get("coding") if isinstance(concept, Mapping) else None
+    found = []
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, Mapping) and isinstance(code := each.get("code"), str) and code:
+            system = each.get("system")
+            found.append(book.coding(system if isinstance(system, str) else None, code))
+    return found
+
+
+def readings(chart: Chart, book: CodeBook, findings: Findings) -> Readings:
+    """Return every reading of the chart's patient; count observations that no code is known of."""
+    by_meaning: dict[str, list[Reading]] = {}
+    for entry in chart.of_type("Observation"):
+        if not chart.identity.is_subject_of(entry.resource):
+            continue
+        known = False
+        for part in (entry.resource, *_components(entry.resource)):
+            for meaning, coding in _meanings(part, book):
+                known = True
+                by_meaning.setdefault(meaning, []).append(_reading(part, entry, coding))
+        if not known:
+            codings = codings_of(entry.resource.get("code"), book)
+            findings.count_unmapped(codings[0].system if codings else NO_SYSTEM)
+    return Readings(by_meaning)
+
+
+def _components(resource: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    listed = resource.get("component")
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, Mapping):
+            yield each
+
+
+def _meanings(part: Mapping[str, Any], book: CodeBook) -> Iterator[tuple[str, Coding]]:
+    codings = codings_of(part.get("code"), book)
+    found = {
+        meaning: coding
+        for meaning, codes in book.observations.items()
+        for coding in reversed(codings)
+        if codes.holds(coding)
+    }
+    if "never_glucose" in found:  # also where another of its codes says blood
+        found = {name: c for name, c in found.items() if name not in {"glucose", "mean_glucose"}}
+    yield from found.items()
+
+
+def _reading(part: Mapping[str, Any], entry: Entry, coding: Coding) -> Reading:
+    resource = entry.resource
+    moment = effective(resource)
+    rank = (
+        order(moment),
+        order(instant(resource.get("issued"))),
+        updated(resource),
+        str(resource.get("id")),
+    )
+    return Reading(part, entry, coding, moment, rank)
+
+
+def _usable(found: Iterable[Reading], now: datetime) -> Iterator[tuple[Reading, str | None]]:
+    """Give each reading that may count, or that is to be spoken of, and then why it does not."""
+    for reading in found:
+        status = reading.entry.resource.get("status")
+        if status in _SAID or not isinstance(status, str):
+            yield reading, f"its status is {status}" if status in _SAID else "it has no status"
+        elif status in _TAKEN:
+            future = reading.moment is not None and reading.moment > now + _TOMORROW
+            yield reading, "it is dated in the future" if future else None
+
+
+def _newest(
+    found: Iterable[Reading], kind: str, feature: str, now: datetime, findings: Findings
+) -> tuple[Reading, Measured] | None:
+    for reading, reason in _usable(found, now):
+        why = reason
+        if why is None:
+            try:
+                return reading, _quantity(reading, kind)
+            except UnusableQuantity as error:
+                why = f"it {error}"
+        findings.note(feature, f"the {_WORDS[kind]} of {_day(reading)} was not used: {why}")
+    return None
+
+
+def _quantity(reading: Reading, kind: str) -> Measured:
+    quantity = reading.value.get("valueQuantity")
+    if quantity is None:
+        other = any(name.startswith("value") for name in reading.value)
+        raise UnusableQuantity("has a value that is no quantity" if other else "has no value")
+    return measured(KINDS[kind], quantity)
+
+
+def _day(reading: Reading) -> str:
+    return f"{reading.moment:%Y-%m-%d}" if reading.moment else "an unknown day"
+
+
+def glucose(
+    found: Readings, *, prefers_mean: bool, now: datetime, findings: Findings
+) -> Found | None:
+    """Return the glucose in mg/dL: the newest, or the newest mean where that is preferred."""
+    feature = "avg_glucose_level"
+    for meaning in ("mean_glucose", "glucose") if prefers_mean else ("glucose",):
+        newest = _newest(found.of(meaning), "glucose", feature, now, findings)
+        if newest is not None:
+            reading, value = newest
+            kind = "a mean, " if meaning == "mean_glucose" else ""
+            return Found(feature, value.value, kind + _how(value, "mg/dL"), (reading.source,))
+    return None
+
+
+def body_mass_index(
+    found: Readings, *, grown: datetime | None, now: datetime, findings: Findings
+) -> Found | None:
+    """Return the BMI in kg/m²: the newest one, else that of the newest weight and height.
+
+    A height that was measured before the patient was ``grown`` does not count.
+    """
+    newest = _newest(found.of("bmi"), "bmi", "bmi", now, findings)
+    if newest is not None:
+        return Found("bmi", newest[1].value, _how(newest[1], "kg/m²"), (newest[0].source,))
+    weight = _newest(found.of("weight"), "weight", "bmi", now, findings)
+    heights = [
+        each
+        for each in found.of("height")
+        if grown is None or each.moment is None or each.moment >= grown
+    ]
+    if weight is not None and not heights and found.of("height"):
+        findings.note("bmi", "the height was not used: the patient was not grown then")
+    height = _newest(heights, "height", "bmi", now, findings)
+    if weight is None or height is None:
+        return None
+    value = weight[1].value / (height[1].value / _CM_PER_M) ** 2
+    if value not in BMI:
+        findings.note("bmi", f"weight and height give no plausible BMI (it must be {BMI})")
+        return None
+    how = f"computed from a weight of {weight[1].written} and a height of {height[1].written}"
+    findings.note("bmi", "the BMI was computed from weight and height")
+    return Found("bmi", value, how, (weight[0].source, height[0].source))
+
+
+def smoking(found: Readings, book: CodeBook, now: datetime, findings: Findings) -> Found:
+    """Return the smoking status: the newest that is known, else Unknown."""
+    feature = "smoking_status"
+    unknown: Reading | None = None
+    for reading, reason in _usable(found.of("smoking"), now):
+        status = None if reason else _smoking_status(reading, book)
+        if reason or status is None:
+            why = reason or "it has no answer that is known"
+            findings.note(feature, f"the smoking status of {_day(reading)} was not used: {why}")
+        elif status == _UNKNOWN:
+            unknown = unknown or reading
+        else:
+            if unknown is not None:
+                findings.note(
+                    feature,
+                    f"the smoking status of {_day(unknown)} is unknown: the one before counts",
+                )
+            return Found(feature, status, "as recorded", (reading.source,))
+    if unknown is not None:
+        return Found(feature, _UNKNOWN, "recorded as unknown", (unknown.source,))
+    findings.note(feature, "the record has no smoking status: it counts as Unknown")
+    return Found(feature, _UNKNOWN, "not recorded")
+
+
+def _smoking_status(reading: Reading, book: CodeBook) -> str | None:
+    codings = codings_of(reading.value.get("valueCodeableConcept"), book)
+    for status, codes in book.smoking_answers.items():
+        if any(codes.holds(coding) for coding in codings):
+            return status
+    if not codings and isinstance(reading.value.get("valueQuantity"), Mapping):
+        return _UNKNOWN  # pack-years do not say whether somebody smokes now
+    return None
+
+
+def _how(value: Measured, unit: str) -> str:
+    return f"converted from {value.written}" if value.converted else f"as recorded, in {unit}"
+
+
+def newest_first(entries: Sequence[Entry]) -> bool:
+    """Return whether a page of observations shows that its server sorted it, newest first."""
+    moments = [effective(entry.resource) for entry in entries]
+    known = [each for each in moments if each is not None]
+    return (
+        len(known) == len(moments) > 1
+        and known == sorted(known, reverse=True)
+        and known[0] > known[-1]
+    )

@@ -1,0 +1,81 @@
+"""References of FHIR resources: whether one names the patient whose chart is open."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+_RELATIVE: Final = re.compile(r"Patient/([^/?#]+)(?:/_history/[^/?#]+)?")
+_ABSOLUTE: Final = re.compile(
+    r"(https?://[^?#]+)/Patient/([^/?#]+)(?:/_history/[^/?#]+)?", re.IGNORECASE
+)
+_UUID: Final = "urn:uuid:"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which patient a chart is of: the id, and the servers on which this id is that patient's.
+
+    ``urls`` are the full URLs that the Patient resource itself came with. Without a server and
+    a URL, an absolute reference counts by its id alone.
+    """
+
+    patient_id: str
+    server: str | None = None
+    urls: frozenset[str] = frozenset()
+
+    def is_subject_of(self, resource: Mapping[str, Any]) -> bool:
+        """Return whether the resource's subject is this patient.
+
+        A subject that is contained in the resource, that is only described, or that stands on
+        another server is not: it may be anybody.
+        """
+        subject = resource.get("subject", resource.get("patient"))
+        reference = subject.get("reference") if isinstance(subject, Mapping) else None
+        if not isinstance(reference, str):
+            return False
+        reference = reference.strip()
+        if (match := _RELATIVE.fullmatch(reference)) is not None:
+            return match[1] == self.patient_id
+        if reference in self.urls:
+            return True
+        if reference.lower().startswith(_UUID):
+            return not self.urls and reference[len(_UUID) :] == self.patient_id
+        match = _ABSOLUTE.fullmatch(reference)
+        return match is not None and match[2] == self.patient_id and self._knows(match[1])
+
+    def _knows(self, base: str) -> bool:
+        bases = {_base(url) for url in self.urls if _ABSOLUTE.fullmatch(url)}
+        if self.server is not None:
+            bases.add(_normal(self.server))
+        return not bases or _normal(base) in bases
+
+
+def bare_id(text: str) -> str:
+    """Return the id of a patient, which some clients write as a reference."""
+    match = _RELATIVE.fullmatch(text.strip())
+    return match[1] if match else text.strip()
+
+
+def reference_of(resource: Mapping[str, Any], full_url: str | None) -> str | None:
+    """Return how others refer to a resource: by type and id, else by its full URL."""
+    kind, own = resource.get("resourceType"), resource.get("id")
+    if isinstance(kind, str) and isinstance(own, str) and own:
+        return f"{kind}/{own}"
+    return full_url
+
+
+def _base(url: str) -> str:
+    match = _ABSOLUTE.fullmatch(url)
+    return _normal(match[1]) if match else ""
+
+
+def _normal(url: str) -> str:
+    try:
+        parts = urlsplit(url.rstrip("/"))
+    except ValueError:
+        return url
+    return f"{parts.scheme.lower()}://{parts.netloc.lower()}{parts.path}"

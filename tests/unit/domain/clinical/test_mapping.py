@@ -1,0 +1,690 @@
+"""A chart in the model's words: what counts, what does not, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders.charts import (
+    ABSENT,
+    CURRENT,
+    FORMER,
+    ICD10,
+    ICD10_CM,
+    ICD10_GM,
+    LOINC,
+    NEVER,
+    PATIENT,
+    SNOMED,
+    UNKNOWN_SMOKER,
+    bmi,
+    bundle,
+    condition,
+    glucose,
+    more_pages,
+    observation,
+    prefetch,
+    quantity,
+    smoking,
+    status,
+)
+from stroke.adapters.clinical_codes.files import read_code_book
+from stroke.domain.clinical.chart import chart_of_bundle, chart_of_prefetch
+from stroke.domain.clinical.mapping import MappedChart, MappingRules, map_chart
+from stroke.domain.errors import InvalidChart
+from stroke.domain.features import RAW_FEATURES
+
+NOW: Final = datetime(2026, 11, 29, 12, tzinfo=UTC)
+BOOK: Final = read_code_book()
+RULES: Final = MappingRules()
+COMPLETE: Final = {
+    "gender": "Male",
+    "age": 67.0,
+    "hypertension": 0,
+    "heart_disease": 1,
+    "avg_glucose_level": 228.69,
+    "bmi": 36.6,
+    "smoking_status": "formerly smoked",
+}
+LACKS: Final = None
+
+
+def mapped(rules: MappingRules = RULES, server: str | None = None, **changed: Any) -> MappedChart:
+    chart = chart_of_prefetch(prefetch(**changed), "p1", server)
+    return map_chart(chart, BOOK, rules, NOW)
+
+
+def values(found: MappedChart) -> dict[str, Any]:
+    return {name: value.value for name, value in found.values.items()}
+
+
+class Case(NamedTuple):
+    """What a client sent instead of the complete chart, and what differs in what is found."""
+
+    sent: Mapping[str, Any]
+    differs: Mapping[str, Any] = {}
+    not_sent: tuple[str, ...] = ()
+    incomplete: tuple[str, ...] = ()
+    excluded: str | None = None
+    said: str | None = None
+    server: str | None = None
+    rules: MappingRules = RULES
+
+
+def at(moment: str | None, **more: Any) -> dict[str, Any]:
+    return {"effectiveDateTime": moment, **more}
+
+
+WEIGHT: Final = observation("w", "29463-7", valueQuantity=quantity(242.5, "[lb_av]"))
+HEIGHT: Final = observation("h", "8302-2", valueQuantity=quantity(173, "cm"))
+OUTCOME: Final = {"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}
+NO_BMI: Final = {"bmi": bundle()}
+OLD: Final = "2020-01-01"
+STROKE: Final = condition("s", SNOMED, "230690007")
+
+CASES: Final[dict[str, Case]] = {
+    # The requests that hospitals' clients were seen to send.
+    "complete": Case({}),
+    "glucose-missing-empty-bundle": Case({"glucose": bundle()}, {"avg_glucose_level": LACKS}),
+    "glucose-missing-null": Case({"glucose": None}, {"avg_glucose_level": LACKS}),
+    "glucose-key-absent": Case(
+        {"glucose": ABSENT}, {"avg_glucose_level": LACKS}, not_sent=("glucose",)
+    ),
+    "glucose-mmol": Case(
+        {"glucose": bundle(glucose(12.69, "mmol/L", code="14749-6"))},
+        {"avg_glucose_level": 12.69 * 18.016},
+    ),
+    "glucose-mmol-declared-as-mgdl": Case(
+        {"glucose": bundle(glucose(5.4))}, {"avg_glucose_level": LACKS}, said="not plausible"
+    ),
+    "bmi-from-height-and-weight": Case(
+        {"bmi": bundle(), "body": bundle(WEIGHT, HEIGHT)},
+        {"bmi": 242.5 * 0.45359237 / 1.73**2},
+        said="computed from weight and height",
+    ),
+    "bmi-several": Case(
+        {
+            "bmi": bundle(
+                bmi(24.0, "old", **at("2019-05-01")),
+                bmi(36.6, "new", **at("2026-10-01T23:30:00-05:00")),
+                bmi(30.0, "mid", **at("2026-10-02T03:00:00+02:00")),
+            )
+        }
+    ),
+    "smoking-never": Case({"smoking": bundle(smoking(NEVER))}, {"smoking_status": "never smoked"}),
+    "smoking-current": Case({"smoking": bundle(smoking(CURRENT))}, {"smoking_status": "smokes"}),
+    "smoking-missing": Case({"smoking": bundle()}, {"smoking_status": "Unknown"}, said="Unknown"),
+    "conditions-icd10": Case(
+        {"conditions": bundle(condition("c1", ICD10_CM, "I10"), condition("c2", ICD10, "I25.1"))},
+        {"hypertension": 1},
+    ),
+    "all-null": Case(
+        dict.fromkeys(prefetch()),
+        dict.fromkeys(RAW_FEATURES, LACKS)
+        | {"smoking_status": "Unknown", "hypertension": 0, "heart_disease": 0},
+        not_sent=("patient",),
+    ),
+    "no-prefetch": Case(
+        dict.fromkeys(prefetch(), ABSENT),
+        dict.fromkeys(RAW_FEATURES, LACKS) | {"smoking_status": "Unknown"},
+        not_sent=("patient", "bmi", "body", "glucose", "smoking", "conditions"),
+    ),
+    "single-resources": Case(
+        {
+            "bmi": bmi(),
+            "glucose": glucose(),
+            "smoking": smoking(),
+            "conditions": condition("c1", SNOMED, "53741008"),
+        }
+    ),
+    "operation-outcome": Case(
+        {"glucose": OUTCOME}, {"avg_glucose_level": LACKS}, said="was an error"
+    ),
+    "birth-year-only": Case({"patient": PATIENT | {"birthDate": "1959"}}, said="off by a year"),
+    "birth-date-absent": Case(
+        {"patient": PATIENT | {"birthDate": None}}, {"age": LACKS}, said="no birth date"
+    ),
+    "gender-unknown": Case(
+        {"patient": PATIENT | {"gender": "unknown"}}, {"gender": LACKS}, said="sex"
+    ),
+    "urine-glucose": Case(
+        {"glucose": bundle(glucose(0, code="5792-7"))}, {"avg_glucose_level": LACKS}
+    ),
+    # What a value is worth: its status.
+    "preliminary values do not count and are spoken of": Case(
+        {"glucose": bundle(glucose(status="preliminary"))},
+        {"avg_glucose_level": LACKS},
+        said="its status is preliminary",
+    ),
+    "a value that was entered in error does not count": Case(
+        {"bmi": bundle(bmi(20.0, "wrong", status="entered-in-error", **at("2026-11-01")), bmi())}
+    ),
+    "cancelled values do not count": Case(
+        {"bmi": bundle(bmi(20.0, "wrong", status="cancelled", **at("2026-11-01")), bmi())}
+    ),
+    "amended and corrected values count": Case(
+        {"bmi": bundle(bmi(status="amended")), "glucose": bundle(glucose(status="corrected"))}
+    ),
+    "a value without a status does not count": Case(
+        {"glucose": bundle(glucose(status=None))}, {"avg_glucose_level": LACKS}, said="no status"
+    ),
+    # Which one is the newest.
+    "the newest is so by instant, not by text": Case(
+        {
+            "glucose": bundle(
+                glucose(100, own="a", **at("2026-10-02T01:00:00+14:00")),
+                glucose(228.69, own="b", **at("2026-10-01T23:00:00-11:00")),
+            )
+        }
+    ),
+    "the order of the bundle does not matter": Case(
+        {"glucose": bundle(glucose(100, own="a", **at(OLD)), glucose())}
+    ),
+    "an instant, a period and a date are compared": Case(
+        {
+            "bmi": bundle(
+                bmi(20.0, "a", effectiveDateTime=None, effectiveInstant="2026-10-01T00:00:00Z"),
+                bmi(36.6, "b", effectiveDateTime=None)
+                | {"effectivePeriod": {"start": "2026-09-01", "end": "2026-10-05"}},
+                bmi(21.0, "c", **at("2026-10-04")),
+            )
+        }
+    ),
+    "a timing counts by its last event": Case(
+        {
+            "bmi": bundle(
+                bmi(20.0, "a"),
+                bmi(36.6, "b", effectiveDateTime=None)
+                | {"effectiveTiming": {"event": ["2026-01-01", "2026-11-01T08:00:00Z"]}},
+            )
+        }
+    ),
+    "a value without a time is older than all others": Case(
+        {"bmi": bundle(bmi(20.0, "a", effectiveDateTime=None), bmi(36.6, "b", **at("1999")))}
+    ),
+    "the time of issue counts where there is no other": Case(
+        {
+            "bmi": bundle(
+                bmi(20.0, "a", **at("2026-10-01")),
+                bmi(36.6, "b", effectiveDateTime=None, issued="2026-10-03T08:00:00Z"),
+            )
+        }
+    ),
+    "a value of next year does not count": Case(
+        {"bmi": bundle(bmi(20.0, "a", **at("2027-10-01")), bmi())}, said="dated in the future"
+    ),
+    # Units.
+    "a comparator is spoken of, and the older value counts": Case(
+        {
+            "glucose": bundle(
+                glucose(600, own="a", **at("2026-11-01"))
+                | {"valueQuantity": quantity(600, "mg/dL", comparator=">")},
+                glucose(),
+            )
+        },
+        said="the glucose of 2026-11-01 was not used: it is only a limit",
+    ),
+    "an unknown unit is spoken of, and never guessed": Case(
+        {"glucose": bundle(glucose(12.7, "mmol"))},
+        {"avg_glucose_level": LACKS},
+        said="a unit that is not known",
+    ),
+    "no unit is no unit": Case(
+        {"glucose": bundle(glucose(valueQuantity={"value": 228.69}))},
+        {"avg_glucose_level": LACKS},
+        said="it has no unit",
+    ),
+    "a unit as text alone is read": Case(
+        {"glucose": bundle(glucose(valueQuantity={"value": 228.69, "unit": "MG/DL"}))}
+    ),
+    "a code and a text that say different things are not guessed": Case(
+        {"glucose": bundle(glucose(valueQuantity=quantity(12.7, "mmol/L") | {"code": "mg/dL"}))},
+        {"avg_glucose_level": LACKS},
+        said="say different things",
+    ),
+    "grams in a litre are converted": Case(
+        {"glucose": bundle(glucose(2.2869, "g/L"))}, {"avg_glucose_level": 2.2869 * 100}
+    ),
+    "a number as text is no number": Case(
+        {"glucose": bundle(glucose("228.69"))}, {"avg_glucose_level": LACKS}, said="no number"
+    ),
+    "a value as text is no quantity": Case(
+        {"glucose": bundle(glucose(valueQuantity=None, valueString="228.69 mg/dL"))},
+        {"avg_glucose_level": LACKS},
+        said="no quantity",
+    ),
+    "data that are absent for a reason are spoken of": Case(
+        {"glucose": bundle(glucose(valueQuantity=None, dataAbsentReason=status("error")))},
+        {"avg_glucose_level": LACKS},
+        said="it has no value",
+    ),
+    "a BMI that is recorded goes before weight and height": Case(
+        {"body": bundle(WEIGHT, HEIGHT | {"valueQuantity": quantity(200, "cm")})}
+    ),
+    "a weight in grams and a height in metres give a BMI": Case(
+        NO_BMI
+        | {
+            "body": bundle(
+                WEIGHT | {"valueQuantity": quantity(80000, "g")},
+                HEIGHT | {"valueQuantity": quantity(2, "m")},
+            )
+        },
+        {"bmi": 20.0},
+    ),
+    "a weight without a height gives no BMI": Case(
+        NO_BMI | {"body": bundle(WEIGHT)}, {"bmi": LACKS}
+    ),
+    "the height of a child gives no BMI of an adult": Case(
+        NO_BMI | {"body": bundle(WEIGHT, HEIGHT | at("1970-01-01"))},
+        {"bmi": LACKS},
+        said="not grown",
+    ),
+    "a height in the wrong unit gives no BMI": Case(
+        NO_BMI | {"body": bundle(WEIGHT, HEIGHT | {"valueQuantity": quantity(1.73, "cm")})},
+        {"bmi": LACKS},
+        said="not plausible",
+    ),
+    "a component counts like an observation": Case(
+        {
+            "bmi": observation("panel", "85353-1")
+            | {"component": [{"code": bmi()["code"], "valueQuantity": quantity(36.6, "kg/m2")}]}
+        }
+    ),
+    "tolerance tests are no glucose, whatever else they are coded as": Case(
+        {
+            "glucose": bundle(
+                glucose()
+                | {
+                    "code": {
+                        "coding": [
+                            {"system": LOINC, "code": "2345-7"},
+                            {"system": LOINC, "code": "1518-0"},
+                        ]
+                    }
+                }
+            )
+        },
+        {"avg_glucose_level": LACKS},
+    ),
+    "a mean counts only where the site says so": Case(
+        {"glucose": bundle(glucose(120, own="m", code="97507-8", **at("2026-11-01")), glucose())}
+    ),
+    "a mean goes before a single value where the site says so": Case(
+        {"glucose": bundle(glucose(120, own="m", code="97507-8", **at(OLD)), glucose())},
+        {"avg_glucose_level": 120},
+        rules=MappingRules(glucose="mean"),
+    ),
+    "the same code of another system means nothing": Case(
+        {
+            "glucose": bundle(
+                glucose() | {"code": {"coding": [{"system": "urn:lab", "code": "2345-7"}]}}
+            )
+        },
+        {"avg_glucose_level": LACKS},
+    ),
+    # Whose it is.
+    "values of another patient do not count": Case(
+        {"glucose": bundle(glucose(subject={"reference": "Patient/p2"}))},
+        {"avg_glucose_level": LACKS},
+    ),
+    "a value without a subject does not count": Case(
+        {"glucose": bundle(glucose(subject=None))}, {"avg_glucose_level": LACKS}
+    ),
+    "an absolute reference to the same server counts": Case(
+        {"glucose": bundle(glucose(subject={"reference": "https://EHR.example/fhir/Patient/p1"}))},
+        server="https://ehr.example/fhir/",
+    ),
+    "an absolute reference to another server does not count": Case(
+        {
+            "glucose": bundle(
+                glucose(subject={"reference": "https://other.example/fhir/Patient/p1"})
+            )
+        },
+        {"avg_glucose_level": LACKS},
+        server="https://ehr.example/fhir",
+    ),
+    "a reference to a version counts": Case(
+        {"glucose": bundle(glucose(subject={"reference": "Patient/p1/_history/3"}))}
+    ),
+    "a contained patient may be anybody": Case(
+        {
+            "glucose": bundle(
+                glucose(subject={"reference": "#p1"}, contained=[PATIENT | {"id": "p1"}])
+            )
+        },
+        {"avg_glucose_level": LACKS},
+    ),
+    "a patient who is only described may be anybody": Case(
+        {"glucose": bundle(glucose(subject={"identifier": {"value": "p1"}}))},
+        {"avg_glucose_level": LACKS},
+    ),
+    "conditions of another patient do not count": Case(
+        {"conditions": bundle(STROKE | {"subject": {"reference": "Patient/p2"}})},
+        {"heart_disease": 0},
+    ),
+    "the Patient of somebody else counts as not sent": Case(
+        {"patient": PATIENT | {"id": "p2"}},
+        {"gender": LACKS, "age": LACKS},
+        not_sent=("patient",),
+    ),
+    # Conditions.
+    "refuted conditions do not count": Case(
+        {"conditions": condition("c", SNOMED, "53741008", verificationStatus=status("refuted"))},
+        {"heart_disease": 0},
+    ),
+    "a condition in error has no clinical status, and does not count": Case(
+        {
+            "conditions": condition(
+                "c",
+                SNOMED,
+                "38341003",
+                clinicalStatus=None,
+                verificationStatus=status("entered-in-error"),
+            )
+        },
+        {"heart_disease": 0},
+    ),
+    "provisional conditions do not count, and are spoken of": Case(
+        {"conditions": condition("c", ICD10, "I10", verificationStatus=status("provisional"))},
+        {"heart_disease": 0},
+        said="not confirmed",
+    ),
+    "a condition that does not say how sure it is counts": Case(
+        {"conditions": condition("c", ICD10, "I25.9", verificationStatus=None)}
+    ),
+    "heart disease that is over counts": Case(
+        {"conditions": condition("c", SNOMED, "22298006", clinicalStatus=status("resolved"))},
+        said="recorded as past: it counts",
+    ),
+    "heart disease that is over does not count where the site says so": Case(
+        {"conditions": condition("c", SNOMED, "22298006", clinicalStatus=status("resolved"))},
+        {"heart_disease": 0},
+        said="recorded as past: it does not count",
+        rules=MappingRules(past_counts=frozenset()),
+    ),
+    "hypertension that is over does not count": Case(
+        {"conditions": condition("c", ICD10, "I10", clinicalStatus=None, abatementString="2020")},
+        {"heart_disease": 0},
+        said="recorded as past: it does not count",
+    ),
+    "atrial fibrillation is heart disease": Case(
+        {"conditions": condition("c", ICD10, "I48.0")},
+    ),
+    "atrial fibrillation is no ischaemic heart disease": Case(
+        {"conditions": condition("c", ICD10, "I48.0")},
+        {"heart_disease": 0},
+        rules=MappingRules(heart_disease="ischaemic"),
+    ),
+    "words do not count": Case(
+        {
+            "conditions": condition(
+                "c", SNOMED, "274531002", code={"text": "Abnormal findings, heart disease"}
+            )
+        },
+        {"heart_disease": 0},
+    ),
+    "pulmonary hypertension is heart disease and no hypertension": Case(
+        {"conditions": condition("c", ICD10, "I27.0")},
+    ),
+    "German codes count with their marks": Case(
+        {"conditions": condition("c", ICD10_GM, "I10.00 G")},
+        {"hypertension": 1, "heart_disease": 0},
+    ),
+    "a German code that says excluded does not count": Case(
+        {"conditions": condition("c", ICD10_GM, "I25.11 A")}, {"heart_disease": 0}
+    ),
+    "codes without their dot count": Case({"conditions": condition("c", ICD10_CM, "I2510")}),
+    "a recorded stroke excludes the patient": Case(
+        {"conditions": bundle(condition("c1", SNOMED, "53741008"), STROKE)}, excluded="stroke"
+    ),
+    "a stroke of long ago excludes the patient": Case(
+        {"conditions": condition("c", ICD10_CM, "Z8673")}, {"heart_disease": 0}, excluded="stroke"
+    ),
+    "a refuted stroke does not exclude the patient": Case(
+        {"conditions": STROKE | {"verificationStatus": status("refuted")}}, {"heart_disease": 0}
+    ),
+    "conditions that were not sent are no good health": Case(
+        {"conditions": ABSENT},
+        {"heart_disease": LACKS, "hypertension": LACKS},
+        not_sent=("conditions",),
+    ),
+    "an error instead of conditions is no good health": Case(
+        {"conditions": OUTCOME},
+        {"heart_disease": LACKS, "hypertension": LACKS},
+        not_sent=("conditions",),
+    ),
+    "no condition at all is good health": Case({"conditions": bundle()}, {"heart_disease": 0}),
+    # Pages.
+    "conditions with a next page are incomplete": Case(
+        {"conditions": more_pages(condition("c1", SNOMED, "53741008"))}, incomplete=("conditions",)
+    ),
+    "a page that shows its order, newest first, is enough": Case(
+        {"glucose": more_pages(glucose(), glucose(100, own="old", **at(OLD)))}
+    ),
+    "a page that is not sorted is not enough": Case(
+        {"glucose": more_pages(glucose(100, own="old", **at(OLD)), glucose())},
+        incomplete=("glucose",),
+    ),
+    "one value of several pages shows no order": Case(
+        {"glucose": more_pages(glucose())}, incomplete=("glucose",)
+    ),
+    "weights with a next page do not matter where there is a BMI": Case(
+        {"body": more_pages(WEIGHT)}
+    ),
+    # The patient.
+    "the deceased are excluded": Case(
+        {"patient": PATIENT | {"deceasedDateTime": "2026-01-01"}}, excluded="deceased"
+    ),
+    "somebody who is not deceased is not excluded": Case(
+        {"patient": PATIENT | {"deceasedBoolean": False}}
+    ),
+    "minors are excluded": Case(
+        {"patient": PATIENT | {"birthDate": "2008-11-30"}}, {"age": 17.0}, excluded="minor"
+    ),
+    "whoever turns eighteen today is not a minor": Case(
+        {"patient": PATIENT | {"birthDate": "2008-11-29"}}, {"age": 18.0}
+    ),
+    "minors are assessed where the site says so": Case(
+        {"patient": PATIENT | {"birthDate": "2018-11-29"}},
+        {"age": 8.0},
+        rules=MappingRules(adult_age=0),
+    ),
+    "a birth date to come gives no age": Case(
+        {"patient": PATIENT | {"birthDate": "2027-01-01"}}, {"age": LACKS}, said="no plausible age"
+    ),
+    "other is a gender, and hardly known to the model": Case(
+        {"patient": PATIENT | {"gender": "other"}}, {"gender": "Other"}, said="hardly seen"
+    ),
+    # Smoking.
+    "an unknown status gives way to the known one before": Case(
+        {"smoking": bundle(smoking(UNKNOWN_SMOKER, "new", **at("2026-11-01")), smoking())},
+        said="the one before counts",
+    ),
+    "pack-years alone are Unknown": Case(
+        {"smoking": smoking(valueCodeableConcept=None, valueQuantity=quantity(20, "{PackYears}"))},
+        {"smoking_status": "Unknown"},
+    ),
+    "an answer of LOINC counts": Case(
+        {
+            "smoking": smoking(
+                valueCodeableConcept={"coding": [{"system": LOINC, "code": "LA18976-3"}]}
+            )
+        },
+        {"smoking_status": "smokes"},
+    ),
+    "an answer that is not known is spoken of": Case(
+        {"smoking": bundle(smoking("1", "new", **at("2026-11-01")), smoking(FORMER))},
+        said="no answer that is known",
+    ),
+    # Versions.
+    "of two versions of one resource the newer counts": Case(
+        {
+            "bmi": bundle(
+                bmi(meta={"lastUpdated": "2026-10-02T00:00:00Z"}),
+                bmi(20.0, meta={"lastUpdated": "2026-10-01T00:00:00Z"}),
+            )
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_chart_gives(name: str) -> None:
+    case = CASES[name]
+
+    found = mapped(case.rules, case.server, **case.sent)
+
+    expected = {**COMPLETE, **case.differs}
+    assert values(found) == pytest.approx(
+        {feature: value for feature, value in expected.items() if value is not LACKS}
+    )
+    assert found.not_sent == case.not_sent
+    assert found.incomplete == case.incomplete
+    assert found.excluded == case.excluded
+    assert case.said is None or case.said in " | ".join(note.text for note in found.notes)
+
+
+def test_each_value_says_where_it_comes_from() -> None:
+    found = mapped()
+
+    assert found.basis == (
+        "Patient/p1",
+        "Condition/c1",
+        "Observation/glu1",
+        "Observation/bmi1",
+        "Observation/smo1",
+    )
+    [source] = found.values["bmi"].sources
+    assert (source.code, source.moment) == ("39156-5", datetime(2026, 10, 1, 9, tzinfo=UTC))
+    assert found.notes == ()
+
+
+def test_unmapped_codes_are_counted_by_their_system_and_not_by_code() -> None:
+    found = mapped(
+        conditions=bundle(
+            condition("a", SNOMED, "1"),
+            condition("b", "urn:local", "x"),
+            condition("c", "urn:other-local", "x"),
+            condition("d", "x", "y", code={"text": "words"}),
+        ),
+        bmi=bundle(bmi(), observation("o", "718-7")),
+    )
+
+    assert found.unmapped == {"loinc": 1, "none": 1, "other": 2, "snomed": 1}
+
+
+def test_a_patient_is_made_only_of_what_may_be_missing() -> None:
+    found = mapped(glucose=bundle())
+
+    assert found.patient(()) is None
+    patient = found.patient(("bmi", "avg_glucose_level"))
+    assert patient is not None
+    assert (patient.missing, patient.bmi) == (("avg_glucose_level",), 36.6)
+
+
+def whole(*resources: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return bundle(PATIENT, bmi(), glucose(), smoking(), *resources, **more)
+
+
+def test_a_bundle_with_a_condition_has_everything() -> None:
+    chart = chart_of_bundle(whole(condition("c1", SNOMED, "53741008")))
+
+    assert values(map_chart(chart, BOOK, RULES, NOW)) == COMPLETE
+
+
+def test_a_bundle_without_a_condition_says_nothing_of_them() -> None:
+    assert chart_of_bundle(whole()).not_sent == {"conditions"}
+    assert not chart_of_bundle(whole(), conditions_known=True).not_sent
+
+
+def test_an_empty_search_within_a_bundle_says_that_there_are_no_conditions() -> None:
+    search = bundle(link=[{"relation": "self", "url": "https://x/fhir/Condition?patient=p1"}])
+
+    assert not chart_of_bundle(whole(search)).not_sent
+
+
+def test_references_within_a_bundle_may_be_urns() -> None:
+    own = "urn:uuid:0b5e2f2c-53d3-4b6e-9a2b-0a5e8c1c1f5d"
+    document = whole(condition("c1", SNOMED, "53741008"))
+    document["entry"][0]["fullUrl"] = own
+    text = json.dumps(document).replace('"Patient/p1"', f'"{own}"')
+
+    assert values(map_chart(chart_of_bundle(json.loads(text)), BOOK, RULES, NOW)) == COMPLETE
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ([], "no FHIR Bundle"),
+        ({"resourceType": "Patient"}, "no FHIR Bundle"),
+        (bundle(bmi()), "holds no Patient"),
+        (bundle(PATIENT, PATIENT | {"id": "p2"}), "several patients"),
+        (more_pages(PATIENT), "next page"),
+        (bundle(PATIENT, OUTCOME), "error of a search"),
+        (
+            {"resourceType": "Bundle", "entry": [{"response": {"status": "403"}}]},
+            "error of a search",
+        ),
+    ],
+)
+def test_a_bundle_that_is_not_that_of_one_patient_is_refused(document: Any, said: str) -> None:
+    with pytest.raises(InvalidChart, match=said):
+        chart_of_bundle(document)
+
+
+FIELDS: Final = [
+    "resourceType",
+    "entry",
+    "resource",
+    "code",
+    "coding",
+    "system",
+    "subject",
+    "status",
+    "valueQuantity",
+    "value",
+    "effectiveDateTime",
+    "link",
+    "component",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(FIELDS),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON, JSON, JSON)
+@settings(max_examples=40)
+def test_no_json_breaks_the_reading(patient: Any, observed: Any, conditions: Any) -> None:
+    broken = glucose(own="x") | {"valueQuantity": observed, "effectivePeriod": observed}
+
+    found = mapped(
+        patient=patient,
+        glucose=[broken, broken | {"id": "y", "code": observed}, glucose()],
+        bmi=observed,
+        conditions=[conditions, observed],
+    )
+
+    assert "avg_glucose_level" in found.values
+
+
+@given(st.sampled_from(sorted(PATIENT)), JSON)
+@settings(max_examples=40)
+def test_no_field_of_the_patient_breaks_the_reading(field: str, value: Any) -> None:
+    found = mapped(patient=PATIENT | {field: value})
+
+    assert set(values(found)) <= set(RAW_FEATURES)
