@@ -54,7 +54,7 @@ def duckdb_analytics(
     """
     if checkpoint is not None and (as_of is not None or source != "iceberg"):
         raise InvalidSetting("--checkpoint is for the change log as it is now (--source iceberg)")
-    changes = _source(settings, source, as_of)
+    changes = source_of(settings, source, as_of)
     kept = None if checkpoint is None else FolderCheckpoints(*place_of(settings.lake, checkpoint))
     with DuckDbEngine(memory_mib=memory_mib, checkpoints=kept) as engine:
         yield service_on(
@@ -127,7 +127,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _source(settings: PipelineSettings, name: str, as_of: datetime | None) -> BatchSource:
+def source_of(settings: PipelineSettings, name: str, as_of: datetime | None = None) -> BatchSource:
+    """Return the source called ``name``: see ``duckdb_analytics``. Raises ``InvalidSetting``."""
     if name == "iceberg":
         return IcebergChanges(lake_of(settings.lake), as_of=as_of)
     if as_of is not None:

@@ -30,7 +30,7 @@ def prediction_rows(path: Path, dump_of: DumpKind | None = None) -> AbstractCont
     ``InvalidSetting``.
     """
     if is_parquet_file(path):
-        return _table_rows(path, TABLE_COLUMNS, ("id",))
+        return table_rows(path, TABLE_COLUMNS, ("id",))
     return opened_import(path, TABLE_COLUMNS, FilesSettings.load().text_limits, dump_of)
 
 
@@ -52,7 +52,7 @@ async def table_import(
 
 def outcome_rows(path: Path) -> AbstractContextManager[RowFile]:
     """Open a table of outcomes. Raises ``InvalidData``, also where a column is missing."""
-    return _table_rows(path, COLUMNS, COLUMNS)
+    return table_rows(path, COLUMNS, COLUMNS)
 
 
 def labelled_rows(path: Path) -> AbstractContextManager[RowFile]:
@@ -60,7 +60,7 @@ def labelled_rows(path: Path) -> AbstractContextManager[RowFile]:
 
     Raises ``InvalidData``, also where a column is missing.
     """
-    return _table_rows(path, (*PATIENT_COLUMNS, "stroke"), (*RAW_FEATURES, "stroke"))
+    return table_rows(path, (*PATIENT_COLUMNS, "stroke"), (*RAW_FEATURES, "stroke"))
 
 
 def outcome_import(
@@ -70,9 +70,10 @@ def outcome_import(
     return OutcomeImport(parts.outcomes(), dry_run=dry_run, refuse=refuse)
 
 
-def _table_rows(
+def table_rows(
     path: Path, known: Sequence[str], needed: Sequence[str]
 ) -> AbstractContextManager[RowFile]:
+    """Open a table that has the ``needed`` columns. Raises ``InvalidData``."""
     files = FilesSettings.load()
     if is_parquet_file(path):
         return opened_parquet_rows(path, known, needed, max_decoded_bytes=files.max_decoded_bytes)

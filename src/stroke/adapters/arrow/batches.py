@@ -5,7 +5,6 @@ The same rules as for CSV: vectorised where a row is plain, and the domain where
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any, Final
 
 import numpy as np
@@ -18,9 +17,7 @@ from stroke.adapters.arrow.csv_header import Header
 from stroke.adapters.arrow.csv_rows import Mask
 from stroke.adapters.arrow.scoring import (
     CATEGORIES,
-    FACTOR_SEPARATOR,
     explained_features,
-    factor_codes,
     variant_names,
 )
 from stroke.adapters.arrow.screening import (
@@ -36,10 +33,14 @@ from stroke.adapters.arrow.screening import (
 )
 from stroke.application.predictions.batch_scoring import BatchScorer, RejectedPlace, ScoredBatch
 from stroke.application.predictions.cells import PERSONAL
-from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
+from stroke.application.predictions.columnar import (
+    ColumnarRiskModel,
+    Scores,
+    factor_choices,
+    factor_codes,
+)
 from stroke.application.predictions.scored_columns import ADDED, VARIANT, added_names
 from stroke.domain.errors import InvalidData, InvalidPatient
-from stroke.domain.risk import TOP_FACTORS
 
 _NUMBER_TYPES: Final = dict.fromkeys(RANGES, pa.float64()) | dict.fromkeys(FLAGS, pa.int64())
 
@@ -72,7 +73,7 @@ class BatchScoring(BatchScorer):
         )
         for name, at in self._header.positions.items():
             _check_type(name, schema.field(at).type)
-        self._factors = _factor_texts(self._features)
+        self._factors = pa.array(factor_choices(self._features), pa.string())
         self._retyped = [n for n in self._header.positions if numbers and n in _NUMBER_TYPES]
         for name in self._retyped:
             at = self._header.positions[name]
@@ -200,10 +201,3 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     )
-
-
-def _factor_texts(features: tuple[str, ...]) -> pa.StringArray:
-    """Return the text for every choice of strongest factors, in the order of their codes."""
-    names = (*features, "")
-    choices = product(*[names] * TOP_FACTORS)
-    return pa.array([FACTOR_SEPARATOR.join(filter(None, each)) for each in choices], pa.string())

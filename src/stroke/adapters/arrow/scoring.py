@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 from stroke.adapters.arrow.csv_rows import Indices, Rows
 from stroke.adapters.arrow.formulas import copied_rows
-from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
+from stroke.application.predictions.columnar import (
+    FACTOR_SEPARATOR,
+    ColumnarRiskModel,
+    Scores,
+    factor_codes,
+)
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskCategory
@@ -22,7 +27,6 @@ from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskCategory
 Floats = NDArray[np.float64]
 
 _ANYONE: Final = Patient("Female", 45.0, 0, 0, 90.0, 28.0, "never smoked")
-FACTOR_SEPARATOR: Final = ";"
 CATEGORIES: Final = tuple(RiskCategory)  # Low, Medium, High
 
 
@@ -78,30 +82,6 @@ def variant_names(scores: Scores, model: ModelDescription) -> pa.StringArray:
     """Return the name of the variant that scored each patient."""
     names = pa.array([variant.name for variant in model.variants], pa.string())
     return names.take(pa.array(scores.variant))
-
-
-def strongest(log_odds: Floats) -> list[Indices]:
-    """Return the columns of each row's strongest contributions, first to third, k for none.
-
-    Of equal ones the earlier column comes first; a contribution of zero is none.
-    """
-    left = np.abs(log_odds).T.copy()
-    count, everyone = len(left), np.arange(left.shape[1])
-    ranks = []
-    for _ in range(TOP_FACTORS):
-        column = left.argmax(axis=0) if count else np.zeros(len(everyone), np.int64)
-        strength = left[column, everyone] if count else np.zeros(len(everyone))
-        ranks.append(np.where(strength > 0, column, count))
-        if count:
-            left[column, everyone] = 0
-    return ranks
-
-
-def factor_codes(scores: Scores, codes: Indices) -> Indices:
-    """Return ``codes`` combined with those of the strongest factors, for a table of all choices."""
-    for rank in strongest(scores.log_odds):
-        codes = codes * (len(scores.features) + 1) + rank
-    return codes
 
 
 def _shortest(numbers: Floats) -> pa.StringArray:

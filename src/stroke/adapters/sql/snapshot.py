@@ -20,22 +20,27 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import NullType
 
+from stroke.adapters.sql.filters import conditions
 from stroke.adapters.sql.tables import predictions
 from stroke.application.analyses.changes import Counts, arrow_column, changes_schema
 from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
 from stroke.domain.errors import StoreUnavailable
+from stroke.domain.prediction import PredictionFilter
 
 _SYNCHRONOUS: Final = {"mysql": "mysql+pymysql", "sqlite": "sqlite"}
 _ROWS: Final = 10_000
+EVERYTHING: Final = PredictionFilter()
 
 
 class SqlChanges(ChangeSource[Iterator[pa.RecordBatch]]):
     """Each row of the table ``predictions`` at ``url`` as if a snapshot had read it.
 
-    There are no events: of what was updated or deleted the table knows nothing.
+    There are no events: of what was updated or deleted the table knows nothing. Only rows that are
+    ``within`` are read.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, within: PredictionFilter = EVERYTHING) -> None:
+        self._within = within
         self._url = url.set(drivername=_SYNCHRONOUS[url.get_backend_name()])
 
     def read(
@@ -47,7 +52,9 @@ class SqlChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         engine = create_engine(self._url, hide_parameters=True)
         try:
             with engine.connect() as connection:
-                total = connection.scalar(select(func.count()).select_from(predictions))
+                wanted = conditions(self._within, engine.dialect)
+                counting = select(func.count()).select_from(predictions).where(*wanted)
+                total = connection.scalar(counting)
                 found = inspect(connection).get_columns(predictions.name)
         except SQLAlchemyError as error:
             raise StoreUnavailable(
@@ -57,7 +64,7 @@ class SqlChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         known = {column["name"] for column in found}
         place = {"table": predictions.name, "backend": self._url.get_backend_name()}
         counts = Counts()
-        rows = _batches(engine, schema, known, counts)
+        rows = _batches(engine, schema, known, counts, wanted)
         return SourceRead(rows, lambda: place | _beside(counts), total, has_events=False)
 
 
@@ -67,10 +74,14 @@ def _beside(counts: Counts) -> dict[str, Any]:
 
 
 def _batches(
-    engine: Engine, schema: pa.Schema, known: set[str], counts: Counts
+    engine: Engine,
+    schema: pa.Schema,
+    known: set[str],
+    counts: Counts,
+    within: Sequence[ColumnElement[bool]],
 ) -> Iterator[pa.RecordBatch]:
     wanted = {name: stored for name in schema.names if (stored := _stored(name)) in known}
-    query = select(*(_as_stored(stored) for stored in wanted.values()))
+    query = select(*(_as_stored(stored) for stored in wanted.values())).where(*within)
     try:
         with engine.connect().execution_options(yield_per=_ROWS) as connection:
             for rows in connection.execute(query).partitions():

@@ -5,12 +5,16 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cache
+from itertools import product
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stroke.domain.risk import ModelDescription
+from stroke.domain.risk import TOP_FACTORS, ModelDescription
+
+FACTOR_SEPARATOR: Final = ";"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,16 @@ class Scores:
         counted: NDArray[np.int64] = above.sum(axis=1)
         return counted
 
+    def at(self, rows: NDArray[Any]) -> Scores:
+        """Return the scores of some rows: a mask, or their places."""
+        return Scores(
+            self.probability[rows],
+            self.log_odds[rows],
+            self.features,
+            self.baseline_log_odds[rows],
+            self.variant[rows],
+        )
+
     def by_variant(self, model: ModelDescription) -> dict[str, int]:
         """Return how many patients each variant scored, by its name; those that scored none too."""
         counts = np.bincount(self.variant, minlength=len(model.variants)).tolist()
@@ -57,3 +71,41 @@ class ColumnarRiskModel(Protocol):
         as float64, NaN where a measurement is missing. Raises ``InvalidPatient`` where one is
         missing that the model needs.
         """
+
+
+def strongest(log_odds: NDArray[np.float64]) -> list[NDArray[np.int64]]:
+    """Return the columns of each row's strongest contributions, first to third, k for none.
+
+    Of equal ones the earlier column comes first; a contribution of zero is none.
+    """
+    left = np.abs(log_odds).T.copy()
+    count, everyone = len(left), np.arange(left.shape[1])
+    ranks = []
+    for _ in range(TOP_FACTORS):
+        column = left.argmax(axis=0) if count else np.zeros(len(everyone), np.int64)
+        strength = left[column, everyone] if count else np.zeros(len(everyone))
+        ranks.append(np.where(strength > 0, column, count))
+        if count:
+            left[column, everyone] = 0
+    return ranks
+
+
+def factor_codes(scores: Scores, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ``codes`` combined with those of the strongest factors, for a table of all choices."""
+    for rank in strongest(scores.log_odds):
+        codes = codes * (len(scores.features) + 1) + rank
+    return codes
+
+
+@cache
+def factor_choices(features: tuple[str, ...]) -> list[str]:
+    """Return the text for every choice of strongest factors, in the order of their codes."""
+    choices = product(*[(*features, "")] * TOP_FACTORS)
+    return [FACTOR_SEPARATOR.join(filter(None, each)) for each in choices]
+
+
+def factor_texts(scores: Scores) -> NDArray[Any]:
+    """Return the names of each row's strongest factors ``(N,)``, joined by ``;``."""
+    codes = factor_codes(scores, np.zeros(len(scores.probability), np.int64))
+    found: NDArray[Any] = np.array(factor_choices(scores.features), object)[codes]
+    return found

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from fakes.predictions import FakeColumnarRiskModel
 from stroke.adapters.arrow.csv_rows import cut
-from stroke.adapters.arrow.scoring import lines, strongest
-from stroke.application.predictions.columnar import Scores
+from stroke.adapters.arrow.scoring import lines
+from stroke.application.predictions.columnar import Scores, strongest
 from stroke.domain.risk import Contribution, RiskAssessment, RiskBands, RiskCategory
 
 MODEL = FakeColumnarRiskModel().description

@@ -7,7 +7,7 @@ import json
 import typer
 
 from stroke.domain.errors import InvalidModel
-from stroke.entrypoints.cli.commands import model_training
+from stroke.entrypoints.cli.commands import model_replay, model_training
 from stroke.entrypoints.cli.terminal.model_text import ModelPlace, print_metrics
 from stroke.entrypoints.cli.terminal.options import AsJson
 
@@ -21,6 +21,8 @@ app.command(epilog="Example: stroke model evaluate --data labelled.csv --model m
 app.command("import", epilog="Example: stroke model import best.pkl --name best --trust-pickle")(
     model_training.import_model
 )
+
+app.command()(model_replay.replay)
 
 
 @app.command(epilog="Example: stroke model show --model mine --json")

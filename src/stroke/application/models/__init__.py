@@ -1,0 +1,1 @@
+"""What is done with models beside serving them: replay, comparison."""

@@ -1,0 +1,571 @@
+"""Replay: stored predictions scored again, by the version that made them or by another.
+
+Everything here works on Arrow batches and numpy arrays of one batch, and keeps sums: memory does
+not grow with the rows, but for one bit per id, and what is known of outcomes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stroke.application.predictions.columnar import ColumnarRiskModel, Scores, factor_texts
+from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
+from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, OPTIONAL, SMOKING_STATUSES
+from stroke.domain.performance import Estimate
+from stroke.domain.replay import (
+    CATEGORIES,
+    Changed,
+    CrossTable,
+    NetReclassification,
+    OtherVersions,
+    ReplayReport,
+    SameVersion,
+    Share,
+)
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Features = dict[str, NDArray[Any]]
+
+STORED: Final = pa.schema(
+    [
+        pa.field("prediction_id", pa.int64()),
+        pa.field("timestamp_us", pa.int64()),
+        *(
+            pa.field(name, pa.string() if name in TEXT_FEATURES else pa.float64())
+            for name in RAW_FEATURES
+        ),
+        pa.field("probability", pa.float64()),
+        pa.field("risk_category", pa.string()),
+        pa.field("model_version", pa.string()),
+        pa.field("contributing_factors", pa.string()),
+    ]
+)
+"""Columns that a batch has. ``op``, of a change log, and ``stroke`` (bool) may be there too."""
+
+LACKING: Final = "lacks a measurement that the model needs"
+IMPLAUSIBLE: Final = "holds a value that no patient has"
+NO_RISK: Final = "has no stored risk"
+
+_RANGES: Final = {"age": AGE, "avg_glucose_level": AVG_GLUCOSE_LEVEL, "bmi": BMI}
+_FLAGS: Final = ("hypertension", "heart_disease")
+_CHOICES: Final = {"gender": GENDERS, "smoking_status": SMOKING_STATUSES}
+_MADE: Final = pa.array(["c", "r"])
+"""Events that tell of a prediction when it was made, or when a snapshot read it."""
+
+# onnxruntime rounds the last digit of a sum by where its row lies in the registers, and the last
+# row of an odd number in a third way: what a commit shared by few gave, a large run may not.
+_PLACES: Final = 8
+_CHUNK_BITS: Final = 15
+_FINEST: Final = 10_000
+_QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+_STEPS: Final = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
+_EDGES: Final = np.array([-1.0, *(-step for step in reversed(_STEPS)), *_STEPS, 1.0])
+_NORMAL_95: Final = 1.959963984540054
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """What is replayed and what is told of it.
+
+    ``since`` is included and ``until`` is not; both are aware. ``rounding`` is how many units in
+    the last place a probability of the same version may differ by. Of rows that differ ``ids``
+    are named, and ``worst`` of those of other versions.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    rounding: int = 0
+    ids: int = 1_000
+    worst: int = 10
+
+
+class KnownOutcomes:
+    """Which predictions have an outcome, and which: 9 bytes each."""
+
+    def __init__(self, strokes: Mapping[int, bool]) -> None:
+        self._ids = np.fromiter(strokes, np.int64, len(strokes))
+        order = np.argsort(self._ids)
+        self._ids = self._ids[order]
+        self._strokes = np.fromiter(strokes.values(), np.int8, len(strokes))[order]
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def of(self, ids: Whole) -> NDArray[np.int8]:
+        """Return 1 for each id with a stroke, 0 for one without, -1 where nothing is known."""
+        if not len(self._ids):
+            return np.full(len(ids), -1, np.int8)
+        at = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
+        return np.where(self._ids[at] == ids, self._strokes[at], np.int8(-1))
+
+
+class SeenIds:
+    """Ids that came before, one bit each, in blocks of neighbours."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, NDArray[np.uint8]] = {}
+
+    def first_time(self, ids: Whole) -> Mask:
+        """Return which of ``ids`` are here for the first time, and remember all of them."""
+        unique, first = np.unique(ids, return_index=True)
+        is_new: Mask = np.zeros(len(ids), np.bool_)
+        if not len(ids):
+            return is_new
+        blocks = unique >> _CHUNK_BITS
+        starts = np.flatnonzero(np.diff(blocks, prepend=blocks[:1] - 1))
+        for start, end in zip(starts, [*starts[1:], len(unique)], strict=True):
+            seen = self._blocks.setdefault(
+                int(blocks[start]), np.zeros(1 << (_CHUNK_BITS - 3), np.uint8)
+            )
+            low = unique[start:end] & ((1 << _CHUNK_BITS) - 1)
+            place, bit = low >> 3, np.left_shift(1, low & 7).astype(np.uint8)
+            is_new[first[start:end]] = (seen[place] & bit) == 0
+            np.bitwise_or.at(seen, place, bit)
+        return is_new
+
+
+class Replay:
+    """Takes batches of ``STORED`` and sums up what ``model`` says of them."""
+
+    def __init__(
+        self, model: ColumnarRiskModel, options: ReplayOptions, outcomes: KnownOutcomes
+    ) -> None:
+        self._model = model
+        self._version = model.description.version
+        self._options = options
+        self._outcomes = outcomes
+        self._seen = SeenIds()
+        self._rows = self._compared = self._repeated = 0
+        self._passed_over: Counter[str] = Counter()
+        self._same = _Same(options)
+        self._others = _Others(options.worst)
+
+    def run(
+        self,
+        batches: Iterable[pa.RecordBatch],
+        on_progress: Callable[[int], None] = lambda _: None,
+    ) -> ReplayReport:
+        """Replay all ``batches``; ``on_progress`` gets the number of rows read so far."""
+        read = 0
+        for batch in batches:
+            self.take(batch)
+            read += batch.num_rows
+            on_progress(read)
+        return self.report()
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Replay the rows of one batch."""
+        rows = self._within(batch)
+        if not rows.num_rows:
+            return
+        ids = rows.column("prediction_id").to_numpy()
+        new = self._seen.first_time(ids)
+        self._repeated += int((~new).sum())
+        rows = rows.filter(pa.array(new))
+        self._rows += rows.num_rows
+        read = _read(rows)
+        fit = self._fit(read, _floats(rows, "probability"))
+        if not fit.any():
+            return
+        self._compared += int(fit.sum())
+        if not fit.all():
+            rows = rows.filter(pa.array(fit))
+            read = {name: values[fit] for name, values in read.items()}
+        stored = _Stored.of(rows, self._outcomes)
+        features = _features(read)
+        scores = self._model.score(features)
+        category = scores.categories(self._model.description)
+        mine = stored.version.is_equal_to(self._version)
+        if mine.any():
+            own = {name: values[mine] for name, values in features.items()}
+            self._check(stored.at(mine), own, scores.at(mine))
+        if not mine.all():
+            self._others.take(stored.at(~mine), scores.probability[~mine], category[~mine])
+
+    def pass_over(self, reason: str) -> None:
+        """Count a row that could not even be read."""
+        self._rows += 1
+        self._passed_over[reason] += 1
+
+    def report(self) -> ReplayReport:
+        """Return what was found so far."""
+        return ReplayReport(
+            self._version,
+            self._rows,
+            self._compared,
+            self._repeated,
+            dict(sorted(self._passed_over.items())),
+            self._same.found(),
+            self._others.found(),
+        )
+
+    def _within(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        kept = pc.is_valid(batch.column("prediction_id"))
+        if "op" in batch.schema.names:
+            kept = pc.and_(kept, pc.is_in(batch.column("op"), value_set=_MADE))
+        made = batch.column("timestamp_us")
+        if self._options.since is not None:
+            kept = pc.and_(kept, pc.greater_equal(made, _micros(self._options.since)))
+        if self._options.until is not None:
+            kept = pc.and_(kept, pc.less(made, _micros(self._options.until)))
+        return batch.filter(kept)  # a comparison with NULL keeps no row
+
+    def _fit(self, read: Features, probability: Floats) -> Mask:
+        """Return which rows can be compared, and count the others."""
+        can_lack = self._model.description.may_be_missing
+        lacking: Mask = np.zeros(len(probability), np.bool_)
+        wrong: Mask = np.zeros(len(probability), np.bool_)
+        for name, plausible in _RANGES.items():
+            gap = np.isnan(read[name])
+            inside = (read[name] >= plausible.low) & (read[name] <= plausible.high)
+            wrong |= ~inside & ~gap
+            if name not in can_lack:
+                lacking |= gap
+        for name in _FLAGS:
+            gap = np.isnan(read[name])
+            lacking |= gap
+            wrong |= ~gap & (read[name] != 0) & (read[name] != 1)
+        for name in _CHOICES:
+            lacking |= read[name] == _NONE
+            wrong |= read[name] == _UNKNOWN
+        missing = [np.isnan(read[name]) for name in OPTIONAL if name in can_lack]
+        variants = {variant.missing for variant in self._model.description.variants}
+        if len(missing) > 1 and can_lack not in variants:
+            lacking |= np.logical_and.reduce(missing)
+        no_risk = ~((probability >= 0) & (probability <= 1))
+        for reason, found in (
+            (NO_RISK, no_risk),
+            (IMPLAUSIBLE, wrong & ~no_risk),
+            (LACKING, lacking & ~wrong & ~no_risk),
+        ):
+            if count := int(found.sum()):
+                self._passed_over[reason] += count
+        fit: Mask = ~(no_risk | wrong | lacking)
+        return fit
+
+    def _check(self, stored: _Stored, features: Features, scores: Scores) -> None:
+        """Compare rows of the replayed version itself with what it says now."""
+        equal = self._equal(stored, scores)
+        nearest = np.abs(scores.probability - stored.probability)
+        near = self._near(stored, scores)
+        left = np.flatnonzero(~equal)
+        if len(left):
+            again = self._model.score(
+                {name: np.repeat(values[left], _PLACES) for name, values in features.items()}
+            )
+            many = stored.at(np.repeat(left, _PLACES))
+            equal[left] = self._equal(many, again).reshape(-1, _PLACES).any(axis=1)
+            near[left] |= self._near(many, again).reshape(-1, _PLACES).any(axis=1)
+        for row in np.flatnonzero(~equal).tolist():
+            alone = self._model.score(
+                {name: each[row : row + 1] for name, each in features.items()}
+            )
+            here = stored.at(np.array([row]))
+            equal[row] = self._equal(here, alone)[0]
+            near[row] |= self._near(here, alone)[0]
+        self._same.take(stored.ids, equal, near, nearest)
+
+    def _equal(self, stored: _Stored, scores: Scores) -> Mask:
+        equal: Mask = stored.probability == scores.probability
+        return equal & self._agrees(stored, scores)
+
+    def _near(self, stored: _Stored, scores: Scores) -> Mask:
+        allowed = self._options.rounding * np.spacing(scores.probability)
+        gap = np.abs(stored.probability - scores.probability)
+        near: Mask = gap <= allowed
+        return near & self._agrees(stored, scores)
+
+    def _agrees(self, stored: _Stored, scores: Scores) -> Mask:
+        """Return whether category and factors are the same."""
+        category = scores.categories(self._model.description)
+        same: Mask = stored.category == category
+        return same & stored.factors.equal(factor_texts(scores))
+
+
+class _Coded:
+    """Texts of a batch as codes of their distinct values."""
+
+    def __init__(self, texts: Sequence[str | None], codes: Whole) -> None:
+        self.texts = texts
+        self.codes = codes
+
+    @classmethod
+    def of(
+        cls, column: pa.Array, reading: Callable[[str], str | None] = lambda text: text
+    ) -> _Coded:
+        coded = column.cast(pa.string()).dictionary_encode(null_encoding="encode")
+        texts = [None if each is None else reading(each) for each in coded.dictionary.to_pylist()]
+        return cls(texts, coded.indices.to_numpy().astype(np.int64))
+
+    def at(self, rows: Whole | Mask) -> _Coded:
+        return _Coded(self.texts, self.codes[rows])
+
+    def is_equal_to(self, text: str) -> Mask:
+        wanted = np.array([each == text for each in self.texts], np.bool_)
+        found: Mask = wanted[self.codes]
+        return found
+
+    def equal(self, others: NDArray[Any]) -> Mask:
+        found: Mask = np.array(self.texts, object)[self.codes] == others
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What rows say of their predictions; ``category`` is -1 where it is none of ours."""
+
+    ids: Whole
+    probability: Floats
+    category: Whole
+    version: _Coded
+    factors: _Coded
+    stroke: NDArray[np.int8]
+
+    @classmethod
+    def of(cls, rows: pa.RecordBatch, outcomes: KnownOutcomes) -> _Stored:
+        ids = rows.column("prediction_id").to_numpy()
+        categories = _Coded.of(rows.column("risk_category"))
+        place = np.array(
+            [_NAMES.index(each) if each in _NAMES else -1 for each in categories.texts],
+            np.int64,
+        )
+        if "stroke" in rows.schema.names:
+            flags = rows.column("stroke").cast(pa.int8())
+            stroke = pc.fill_null(flags, -1).to_numpy(zero_copy_only=False)
+        else:
+            stroke = outcomes.of(ids)
+        return cls(
+            ids,
+            _floats(rows, "probability"),
+            place[categories.codes],
+            _Coded.of(rows.column("model_version")),
+            _Coded.of(rows.column("contributing_factors"), _factors),
+            stroke,
+        )
+
+    def at(self, rows: Whole | Mask) -> _Stored:
+        return _Stored(
+            self.ids[rows],
+            self.probability[rows],
+            self.category[rows],
+            self.version.at(rows),
+            self.factors.at(rows),
+            self.stroke[rows],
+        )
+
+
+class _Same:
+    """Sums of the rows that the replayed version had made."""
+
+    def __init__(self, options: ReplayOptions) -> None:
+        self._most = options.ids
+        self._rows = self._identical = self._rounded = self._different = 0
+        self._ids: list[int] = []
+        self._largest = 0.0
+
+    def take(self, ids: Whole, equal: Mask, near: Mask, gap: Floats) -> None:
+        different = ~equal & ~near
+        self._rows += len(ids)
+        self._identical += int(equal.sum())
+        self._rounded += int((near & ~equal).sum())
+        self._different += int(different.sum())
+        self._ids += ids[different][: max(self._most - len(self._ids), 0)].tolist()
+        if different.any():
+            self._largest = max(self._largest, float(gap[different].max()))
+
+    def found(self) -> SameVersion:
+        return SameVersion(
+            self._rows, self._identical, self._rounded, self._different, self._ids, self._largest
+        )
+
+
+class _Others:
+    """Sums of the rows that other versions had made."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._rows = self._without_category = 0
+        self._versions: Counter[str] = Counter()
+        self._sum = self._squares = self._largest = 0.0
+        self._fine = np.zeros(_FINEST + 1, np.int64)
+        self._coarse = np.zeros(len(_EDGES) - 1, np.int64)
+        # of everybody, of strokes, of patients without one
+        self._tables = np.zeros((3, len(CATEGORIES), len(CATEGORIES)), np.int64)
+        self._worst: list[Changed] = []
+
+    def take(self, stored: _Stored, probability: Floats, category: Whole) -> None:
+        difference = probability - stored.probability
+        size = np.abs(difference)
+        self._rows += len(size)
+        self._sum += float(difference.sum())
+        self._squares += float((difference**2).sum())
+        self._largest = max(self._largest, float(size.max()))
+        self._fine += np.bincount(np.floor(size * _FINEST).astype(np.int64), minlength=_FINEST + 1)
+        self._coarse += np.histogram(difference, _EDGES)[0]
+        for text, count in zip(
+            stored.version.texts,
+            np.bincount(stored.version.codes, minlength=len(stored.version.texts)).tolist(),
+            strict=True,
+        ):
+            if count:
+                self._versions[text or "unknown"] += count
+        self._cross(stored, category)
+        self._keep_worst(stored, probability, category, size)
+
+    def _cross(self, stored: _Stored, category: Whole) -> None:
+        known, struck = stored.category >= 0, stored.stroke == 1
+        self._without_category += int((~known).sum())
+        for place, chosen in enumerate((known, known & struck, known & (stored.stroke == 0))):
+            np.add.at(self._tables[place], (stored.category[chosen], category[chosen]), 1)
+
+    def _keep_worst(
+        self, stored: _Stored, probability: Floats, category: Whole, size: Floats
+    ) -> None:
+        if not self._most:
+            return
+        rows = np.arange(len(size))
+        if len(size) > self._most:
+            rows = np.argpartition(-size, self._most)[: self._most]
+        least = -1.0
+        if len(self._worst) == self._most:
+            least = abs(self._worst[-1].replayed - self._worst[-1].stored)
+        for row in rows[size[rows] > least].tolist():
+            at = int(stored.category[row])
+            self._worst.append(
+                Changed(
+                    int(stored.ids[row]),
+                    float(stored.probability[row]),
+                    float(probability[row]),
+                    CATEGORIES[at].value if at >= 0 else None,
+                    CATEGORIES[int(category[row])].value,
+                )
+            )
+        self._worst.sort(key=lambda each: (-abs(each.replayed - each.stored), each.prediction_id))
+        del self._worst[self._most :]
+
+    def found(self) -> OtherVersions:
+        if not self._rows:
+            return OtherVersions()
+        mean = self._sum / self._rows
+        spread = max(self._squares / self._rows - mean**2, 0.0) ** 0.5
+        upto = np.cumsum(self._fine)
+        return OtherVersions(
+            rows=self._rows,
+            versions=dict(sorted(self._versions.items())),
+            mean=mean,
+            standard_deviation=spread,
+            largest=self._largest,
+            quantiles={
+                name: float(np.searchsorted(upto, share * self._rows) / _FINEST)
+                for name, share in _QUANTILES.items()
+            },
+            distribution=[
+                Share(low, high, rows)
+                for low, high, rows in zip(
+                    _EDGES[:-1].tolist(), _EDGES[1:].tolist(), self._coarse.tolist(), strict=True
+                )
+            ],
+            table=_table(self._tables[0]),
+            without_category=self._without_category,
+            net=self._net(),
+            worst=tuple(self._worst),
+        )
+
+    def _net(self) -> NetReclassification | None:
+        strokes, others = self._tables[1], self._tables[2]
+        if not strokes.sum() + others.sum():
+            return None
+        return NetReclassification(
+            int(strokes.sum()),
+            int(others.sum()),
+            net_share(strokes, up=True),
+            net_share(others, up=False),
+            _table(strokes),
+            _table(others),
+        )
+
+
+def net_share(table: Whole, *, up: bool) -> Estimate | None:
+    """Return the share of rows that moved up less the share that moved down (or the reverse).
+
+    The interval is normal, with the variance of a difference of two shares of one multinomial
+    (Pencina et al. 2011, Statistics in Medicine 30:11). None without rows.
+    """
+    count = int(table.sum())
+    if not count:
+        return None
+    higher = float(np.triu(table, 1).sum()) / count
+    lower = float(np.tril(table, -1).sum()) / count
+    value = higher - lower if up else lower - higher
+    width = _NORMAL_95 * ((higher + lower - value**2) / count) ** 0.5
+    return Estimate.bounded(value, value - width, value + width, least=-1.0, most=1.0)
+
+
+_NAMES: Final = tuple(each.value for each in CATEGORIES)
+_NONE: Final = -1  # no text at all
+_UNKNOWN: Final = -2  # a text that is none of the choices
+
+
+def _read(rows: pa.RecordBatch) -> Features:
+    """Return the raw features of rows: numbers as floats, texts as places among their choices."""
+    read: Features = {}
+    for name in RAW_FEATURES:
+        if name not in _CHOICES:
+            read[name] = _floats(rows, name)
+            continue
+        texts = _Coded.of(rows.column(name))
+        choices = _CHOICES[name]
+        places = [
+            _NONE if text is None else choices.index(text) if text in choices else _UNKNOWN
+            for text in texts.texts
+        ]
+        read[name] = np.array(places, np.int64)[texts.codes]
+    return read
+
+
+def _features(read: Features) -> Features:
+    """Return what a model takes; every row shares its choice's one str object."""
+    return {
+        name: np.array(_CHOICES[name], object)[values] if name in _CHOICES else values
+        for name, values in read.items()
+    }
+
+
+def _floats(rows: pa.RecordBatch, name: str) -> Floats:
+    numbers = rows.column(name).cast(pa.float64(), safe=False)
+    return numbers.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def _factors(text: str) -> str | None:
+    """Return names of factors joined by ``;``, from JSON or from a cell of a file."""
+    if not text.startswith("["):
+        return text
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return None
+    if not all(isinstance(each, str) for each in names):
+        return None
+    return ";".join(names)
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def _table(counts: Whole) -> CrossTable:
+    found: list[list[int]] = counts.tolist()
+    return found

@@ -1,0 +1,115 @@
+"""Predictions in a file, as batches that a replay takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any, Final
+
+import pyarrow as pa
+
+from stroke.application.models.replay import STORED
+from stroke.application.predictions.cells import (
+    choice,
+    flag,
+    is_no_value,
+    measurement,
+    smoking_status,
+    whole_number,
+)
+from stroke.application.predictions.file_rows import FileRow
+from stroke.domain.features import RAW_FEATURES
+
+IDS: Final = ("id", "prediction_id")
+"""Columns that name a row, the first one first. Without either a row is named by its line."""
+
+COLUMNS: Final = (
+    *IDS,
+    "timestamp",
+    *RAW_FEATURES,
+    "probability",
+    "risk_category",
+    "model_version",
+    "contributing_factors",
+    "stroke",
+)
+NEEDED: Final = (*RAW_FEATURES, "probability", "model_version")
+
+_SCHEMA: Final = STORED.append(pa.field("stroke", pa.bool_()))
+_AT_ONCE: Final = 10_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TEXTS: Final = ("model_version", "contributing_factors")
+
+
+def batches_of(
+    rows: Iterable[FileRow], unreadable: Callable[[], object]
+) -> Iterator[pa.RecordBatch]:
+    """Yield ``rows`` in batches; ``unreadable`` is called for each that could not be read.
+
+    A cell that does not hold what its column does counts as one without a value.
+    """
+    read = iter(rows)
+    while page := list(islice(read, _AT_ONCE)):
+        kept = []
+        for row in page:
+            if row.problem is None:
+                kept.append(_values(row))
+            else:
+                unreadable()
+        if kept:
+            yield pa.RecordBatch.from_pylist(kept, _SCHEMA)
+
+
+def _values(row: FileRow) -> dict[str, Any]:
+    cells = row.cells
+    found: dict[str, Any] = {
+        "prediction_id": _id(row),
+        "timestamp_us": _micros(cells.get("timestamp")),
+        "gender": _text(choice(cells.get("gender"))),
+        "smoking_status": _text(smoking_status(cells.get("smoking_status"))),
+        "risk_category": _text(choice(cells.get("risk_category"))),
+        "probability": _number(measurement(cells.get("probability"))),
+        "stroke": _flag(cells.get("stroke")),
+    }
+    for name in ("age", "avg_glucose_level", "bmi"):
+        found[name] = _number(measurement(cells.get(name)), otherwise=float("inf"))
+    for name in ("hypertension", "heart_disease"):
+        found[name] = _number(flag(cells.get(name)), otherwise=float("inf"))
+    for name in _TEXTS:
+        found[name] = _text(cells.get(name))
+    return found
+
+
+def _id(row: FileRow) -> int:
+    for name in IDS:
+        if isinstance(text := row.cells.get(name), str) and (known := whole_number(text)):
+            return known
+    return row.line
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _number(value: object, otherwise: float | None = None) -> float | None:
+    """Return the number that ``value`` is; what is no number is ``otherwise``."""
+    if value is None:
+        return None
+    return float(value) if isinstance(value, (int, float)) else otherwise
+
+
+def _flag(value: object) -> bool | None:
+    known = flag(value)
+    return bool(known) if isinstance(known, int) else None
+
+
+def _micros(value: object) -> int | None:
+    if not isinstance(value, str) or is_no_value(value):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1)

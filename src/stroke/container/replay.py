@@ -1,0 +1,103 @@
+"""What replays stored predictions: from the database, a change log, or a file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from stroke.application.models.replay import KnownOutcomes, Replay, ReplayOptions
+from stroke.application.models.stored_rows import COLUMNS, NEEDED, batches_of
+from stroke.config import PipelineSettings
+from stroke.container.imports import table_rows
+from stroke.container.service import Container
+from stroke.domain.errors import InvalidData
+from stroke.domain.prediction import PredictionFilter
+from stroke.domain.replay import ReplayReport
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from stroke.application.analyses.ports import ChangeSource
+
+DATABASE: Final = "db"
+UNREADABLE: Final = "is no row that could be read"
+
+_PAGE: Final = 5_000
+
+Progress = Callable[[int, int | None], None]
+"""Takes how much was read, and of how much, if that is known."""
+
+
+def replay(
+    parts: Container,
+    source: str,
+    options: ReplayOptions,
+    *,
+    with_outcomes: bool,
+    on_progress: Progress,
+    note: Callable[[str], object],
+) -> ReplayReport:
+    """Replay the predictions of ``source`` with the model of ``parts``.
+
+    ``source`` is a file, or what ``stroke analytics run --source`` takes. With outcomes, those of
+    the service's database are looked up by the rows' ids; a file has its own, if it has any.
+    ``note`` gets how a file was read. Raises ``ModelError``, ``InvalidData``, ``InvalidSetting``
+    and what the source raises. Not to be called from a running event loop.
+    """
+    model = parts.model()
+    outcomes = _outcomes(parts, options) if with_outcomes else KnownOutcomes({})
+    replaying = Replay(model, options, outcomes)
+    if Path(source).is_file():
+        return _file(replaying, Path(source), options, on_progress, note)
+    changes = _changes(source, options)
+    read = changes.read(with_name=False)
+    return replaying.run(read.rows, lambda rows: on_progress(rows, read.total))
+
+
+def _file(
+    replaying: Replay,
+    path: Path,
+    options: ReplayOptions,
+    on_progress: Progress,
+    note: Callable[[str], object],
+) -> ReplayReport:
+    with table_rows(path, COLUMNS, NEEDED) as file:
+        batches = batches_of(file.rows, lambda: replaying.pass_over(UNREADABLE))
+        report = replaying.run(batches, lambda _: on_progress(file.position(), file.size))
+        for said in file.notes:
+            note(said)
+    if not report.rows and (options.since or options.until):
+        raise InvalidData(f"{path} has no row with a timestamp in this time")
+    return report
+
+
+def _changes(source: str, options: ReplayOptions) -> ChangeSource[Iterator[pa.RecordBatch]]:
+    settings = PipelineSettings.load()
+    if source == DATABASE:
+        from stroke.adapters.sql.snapshot import SqlChanges  # noqa: PLC0415 -- needs no DuckDB
+
+        within = PredictionFilter(since=options.since, until=options.until)
+        return SqlChanges(settings.database.sqlalchemy_url, within)
+    from stroke.container.analytics import source_of  # noqa: PLC0415 -- heavy, and an extra's
+
+    return source_of(settings, source)
+
+
+def _outcomes(parts: Container, options: ReplayOptions) -> KnownOutcomes:
+    within = PredictionFilter(since=options.since, until=options.until)
+
+    async def read() -> dict[int, bool]:
+        known: dict[int, bool] = {}
+        after = 0
+        try:
+            repository = parts.outcome_repository()
+            while page := await repository.judged(within, limit=_PAGE, after=after):
+                known.update((row.prediction_id, row.stroke) for row in page)
+                after = page[-1].prediction_id
+        finally:
+            await parts.engine().dispose()
+        return known
+
+    return KnownOutcomes(asyncio.run(read()))
