@@ -1,6 +1,7 @@
 # One verb a line: `make` lists them. Options go to the scripts themselves (./test.sh --help).
-.PHONY: help setup run test soak unit check fmt lock image env up down ps logs doctor upgrade boards audit bench
+.PHONY: help setup run test soak unit check fmt catalogues lock image env up down ps logs doctor upgrade boards audit bench
 BIN := .venv/bin
+UI := src/stroke/entrypoints/ui
 # No index address may get into a pin file, whatever this machine is set to.
 COMPILE := env -u UV_INDEX_URL -u UV_EXTRA_INDEX_URL $(BIN)/uv pip compile -q --universal \
 	--python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
@@ -29,6 +30,12 @@ check:  ## ruff (bandit's rules among its own), formatting, mypy, import contrac
 
 fmt: setup ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix-only --quiet && $(BIN)/ruff format --quiet
+
+catalogues: setup ## the page's catalogues with every text of its sources; new ones are empty
+	@$(BIN)/pybabel -q extract -F $(UI)/catalogues/babel.cfg -k say -k say_n:1,2 --no-location \
+		--sort-output --omit-header -w 100 -o build/page.pot src/stroke
+	@for file in $(UI)/catalogues/*.po; do $(BIN)/pybabel -q update -i build/page.pot -o $$file \
+		-l $$(basename $$file .po) -N --ignore-obsolete -w 100; done
 
 lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/app.txt

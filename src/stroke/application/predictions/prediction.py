@@ -112,6 +112,16 @@ class PredictionService:
         """How many predictions wait for the next commit."""
         return self._queue.depth
 
+    async def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
+        """Return one assessment per patient, in order, and store nothing.
+
+        Raises ``InvalidPatient`` as ``predict`` does.
+        """
+        self._check_complete(patients)
+        if len(patients) < _THREAD_FROM:
+            return self._model.assess(patients)
+        return await asyncio.to_thread(self._model.assess, patients)
+
     async def predict(
         self, patient: Patient, *, idempotency_key: str | None = None, origin: Origin = NOBODY
     ) -> StoredPrediction:

@@ -22,6 +22,7 @@ from stroke.domain.risk import ModelVariant, RiskBands
 from stroke.entrypoints.api.access import GuardedRoute, for_everybody, needs
 from stroke.entrypoints.api.causes import log_of
 from stroke.entrypoints.api.openapi import problems
+from stroke.entrypoints.api.pages.shell import html
 from stroke.entrypoints.api.problems import problem_response
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas import (
@@ -42,11 +43,13 @@ router = APIRouter(tags=["service"], route_class=GuardedRoute)
 _CHECK_SECONDS: Final = 5
 
 
-@router.get("/", summary="Greet the caller")
+@router.get("/", response_model=MessageOut, summary="Greet the caller")
 @for_everybody
-async def greet() -> MessageOut:
-    """Existing clients use it to check that they reached the right service."""
-    return MessageOut(message="Stroke Prediction API")
+async def greet(request: Request) -> Response:
+    """Existing clients use it to check that they reached the right service. Browsers get a page."""
+    if "text/html" in request.headers.get("accept", ""):
+        return html(request, "welcome.html", "welcome")
+    return json_response({"message": "Stroke Prediction API"})
 
 
 @router.get("/health/live", summary="Check that the process answers")
