@@ -22,7 +22,8 @@ from stroke.entrypoints.api.access import GuardedRoute, needs
 
 pytestmark = pytest.mark.anyio
 
-FOR_EVERYBODY: Final = {"/", "/health/live", "/health/ready", "/docs", "/openapi.json"}
+ASSET: Final = "/ui/assets/{version}/{name}"
+FOR_EVERYBODY: Final = {"/", "/health/live", "/health/ready", "/docs", "/openapi.json", ASSET}
 NEEDED: Final = {
     ("POST", "/predict"): Scope.PREDICT,
     ("POST", "/api/v1/predict"): Scope.PREDICT,
@@ -37,7 +38,15 @@ NEEDED: Final = {
     ("GET", "/api/v1/audit"): Scope.AUDIT,
     ("GET", "/model_info"): Scope.MODELS,
     ("GET", "/metrics"): Scope.METRICS,
+    ("GET", "/ui"): Scope.PREDICT,
+    ("GET", "/ui/estimate"): Scope.PREDICT,
+    ("POST", "/ui/estimate"): Scope.PREDICT,
+    ("GET", "/ui/what-if"): Scope.PREDICT,
+    ("POST", "/ui/what-if"): Scope.PREDICT,
+    ("GET", "/ui/save"): Scope.PREDICT,
+    ("POST", "/ui/save"): Scope.PREDICT,
 }
+PARAMETERS: Final = {"prediction_id": "1", "version": "x", "name": "page.js"}
 UNKNOWN: Final = f"stroke_{'0' * 16}_{'A' * 43}"
 KEYS_FOR: Final = 0.05  # seconds, as conftest.py sets them
 # What a wrong key must not make the service do: read a body, or look at the values in it.
@@ -60,7 +69,9 @@ async def closed(parts: Any) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def path_of(template: str) -> str:
-    return template.replace("{prediction_id}", "1")
+    for name, value in PARAMETERS.items():
+        template = template.replace(f"{{{name}}}", value)
+    return template
 
 
 def methods_and_paths(app: FastAPI) -> set[tuple[str, str]]:

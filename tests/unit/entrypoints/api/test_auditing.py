@@ -30,6 +30,10 @@ NOT_WRITTEN = {
     "/api/v1/predictions:batch",
     "/model_info",
     "/metrics",
+    "/ui",
+    "/ui/estimate",
+    "/ui/what-if",
+    "/ui/save",
 }
 
 
