@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stroke.adapters.arrow.csv_cells import patient_of
 from stroke.adapters.arrow.parquet_rows import opened_parquet_rows
 from stroke.adapters.sql.table_import import TableImport
 from stroke.adapters.sql.tables import COLUMNS as TABLE_COLUMNS
@@ -18,6 +19,7 @@ from stroke.application.predictions.outcome_import import COLUMNS, OutcomeImport
 from stroke.config import DatabaseSettings, FilesSettings
 from stroke.container.engines import opened_engine
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import Patient
 
 if TYPE_CHECKING:
     from stroke.container.service import Container
@@ -48,6 +50,16 @@ async def table_import(
     """
     async with opened_engine(settings) as engine:
         yield TableImport(engine, replace=replace, dry_run=dry_run, refuse=refuse)
+
+
+def patient_rows(path: Path) -> AbstractContextManager[RowFile]:
+    """Open a table of patients. Raises ``InvalidData``, also where a measurement has no column."""
+    return table_rows(path, PATIENT_COLUMNS, RAW_FEATURES)
+
+
+def patient_of_cells(cells: Mapping[str, object], may_be_missing: Collection[str]) -> Patient:
+    """Return the patient of a row of such a table. Raises ``InvalidPatient``."""
+    return patient_of(cells, may_be_missing)
 
 
 def outcome_rows(path: Path) -> AbstractContextManager[RowFile]:

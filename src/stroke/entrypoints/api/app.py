@@ -37,7 +37,7 @@ from stroke.entrypoints.api.envelope import Envelope
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.hosts import AllowedHosts
-from stroke.entrypoints.api.pages import calculator, files
+from stroke.entrypoints.api.pages import batch, calculator, files, history
 from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address
 from stroke.entrypoints.api.schemas import wire_of
@@ -79,6 +79,8 @@ def create_app(container: Container | None = None) -> FastAPI:
             *outcomes.router.routes,
             *audit.router.routes,
             *calculator.router.routes,
+            *batch.router.routes,
+            *history.router.routes,
             *files.router.routes,
         ],
     )

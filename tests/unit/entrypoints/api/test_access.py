@@ -45,6 +45,13 @@ NEEDED: Final = {
     ("POST", "/ui/what-if"): Scope.PREDICT,
     ("GET", "/ui/save"): Scope.PREDICT,
     ("POST", "/ui/save"): Scope.PREDICT,
+    ("GET", "/ui/batch"): Scope.PREDICT,
+    ("POST", "/ui/batch"): Scope.PREDICT,
+    ("GET", "/ui/history"): Scope.READ,
+    ("GET", "/ui/history.csv"): Scope.READ,
+    ("GET", "/ui/history/{prediction_id}"): Scope.READ,
+    ("POST", "/ui/history/{prediction_id}/outcome"): Scope.OUTCOMES,
+    ("POST", "/ui/history/{prediction_id}/erase"): Scope.ERASE,
 }
 PARAMETERS: Final = {"prediction_id": "1", "version": "x", "name": "page.js"}
 UNKNOWN: Final = f"stroke_{'0' * 16}_{'A' * 43}"

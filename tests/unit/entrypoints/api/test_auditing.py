@@ -34,6 +34,7 @@ NOT_WRITTEN = {
     "/ui/estimate",
     "/ui/what-if",
     "/ui/save",
+    "/ui/batch",
 }
 
 

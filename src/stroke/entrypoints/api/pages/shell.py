@@ -87,6 +87,8 @@ class Page:
         say = self.language.say
         known = [
             (Scope.PREDICT, "calculator", HOME, say("Calculator")),
+            (Scope.PREDICT, "batch", "/ui/batch", say("Batch")),
+            (Scope.READ, "history", "/ui/history", say("History")),
         ]
         return [
             (name, self.path(path), title) for scope, name, path, title in known if self.may(scope)

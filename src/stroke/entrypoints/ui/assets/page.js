@@ -230,7 +230,67 @@ async function copy(button) {
   setTimeout(() => { button.textContent = was; }, 2000);
 }
 
+function batch() {
+  const form = $("#batch"), file = $("#file"), drop = $("[data-drop]");
+  const progress = $("[data-progress]"), failed = $("[data-failed]"), place = $("[data-batch-result]");
+
+  /** Send the form. fetch tells nothing of how much has been sent; XMLHttpRequest does. */
+  function send(wanted) {
+    const body = new FormData(form), request = new XMLHttpRequest(), bar = $("progress");
+    body.set("do", wanted);
+    request.open("POST", form.action);
+    request.setRequestHeader("X-Part", "yes");
+    request.setRequestHeader("X-CSRF-Token", token());
+    request.responseType = wanted === "csv" ? "blob" : "json";
+    request.upload.onprogress = (event) => {
+      if (event.loaded < event.total) bar.value = (100 * event.loaded) / event.total;
+      else bar.removeAttribute("value"); // all is sent: how long the rest takes, nobody knows
+    };
+    request.onloadend = () => {
+      progress.hidden = true;
+      const answer = request.response ?? {};
+      if (request.status !== 200) { fail(request.status, answer.said ?? answer.title ?? ""); return; }
+      failed.hidden = true;
+      const type = request.getResponseHeader("Content-Type") ?? "";
+      if (wanted === "csv" && type.startsWith("text/csv")) {
+        const link = Object.assign(document.createElement("a"), {
+          href: URL.createObjectURL(answer), download: "estimates.csv" });
+        link.click();
+        URL.revokeObjectURL(link.href);
+      } else if (wanted === "csv") send("check"); // nothing to give: say why
+      else place.innerHTML = answer.result;
+    };
+    bar.value = 0;
+    progress.hidden = false;
+    request.send(body);
+  }
+
+  function fail(status, text) {
+    $("[data-failed-text]").textContent = text || (status ? String(status) : "");
+    $("[data-failed-offline]").hidden = status !== 0;
+    $("[data-failed-session]").hidden = status !== 401;
+    failed.hidden = false;
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(event.submitter?.value ?? "check");
+  });
+  file.addEventListener("change", () => { if (file.files.length) send("check"); });
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    drop.addEventListener(kind, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", kind === "dragover");
+      if (kind === "drop" && event.dataTransfer.files.length) {
+        file.files = event.dataTransfer.files;
+        send("check");
+      }
+    });
+  }
+}
+
 if ($("#patient")) calculator();
+if ($("#batch")) batch();
 // Whoever signs out leaves nothing behind in the tab.
 for (const form of $$("form[data-sign-out]")) {
   form.addEventListener("submit", () => {

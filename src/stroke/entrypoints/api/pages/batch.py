@@ -1,0 +1,317 @@
+"""A file of patients: look at it, estimate all of them, take the estimates home, or save them."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import hashlib
+import io
+import secrets
+import tempfile
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from stroke.application.predictions.cells import neutral
+from stroke.container.imports import patient_of_cells, patient_rows
+from stroke.domain.access import Scope
+from stroke.domain.errors import InvalidData, InvalidPatient
+from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import Patient
+from stroke.domain.risk import RiskAssessment
+from stroke.entrypoints.api.access import needs, origin_of
+from stroke.entrypoints.api.pages.shell import PageRoute, html, is_script, language_of, part
+from stroke.entrypoints.api.rendering import json_response
+from stroke.entrypoints.api.schemas import BATCH_SIZE
+from stroke.entrypoints.api.state import api_state
+from stroke.entrypoints.ui import words
+from stroke.entrypoints.ui.languages import Language
+from stroke.entrypoints.ui.records import in_100
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_PATH: Final = "/ui/batch"
+_NAME: Final = "batch"
+_SHOWN: Final = 200
+_PREVIEWED: Final = 5
+_PROBLEMS: Final = 100
+_MOST_PARTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with one cell, or with a row (``column`` is then "")."""
+
+    line: int
+    column: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Sheet:
+    """The rows of a file: patients with their lines, and what is wrong with the others."""
+
+    rows: int = 0
+    patients: list[Patient] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    wrong_rows: int = 0
+    first: list[dict[str, object]] = field(default_factory=list)
+    unreadable: str = ""
+    too_many: bool = False
+
+
+@router.get(_PATH)
+@needs(Scope.PREDICT)
+async def batch(request: Request) -> Response:
+    """A form for a file."""
+    return _whole(request)
+
+
+@router.post(_PATH)
+@needs(Scope.PREDICT)
+async def estimate_all(request: Request) -> Response:
+    """What the button says: look at the file, estimate, save, or give the file of estimates."""
+    state, language = api_state(request), language_of(request)
+    async with state.admission.batch(request) as slot:
+        typed, content = await _sent(request)
+        slot.hold(len(content))
+        may_be_missing = state.predictions.model.may_be_missing
+        sheet = await asyncio.to_thread(_read, content, may_be_missing)
+        wanted = typed.get("do", "check")
+        form_key = typed.get("form_key", "")[:64] or secrets.token_hex(16)
+        ids: list[int] | None = None
+        assessed: list[RiskAssessment] = []
+        if sheet.patients and not sheet.too_many and wanted in ("show", "csv", "save"):
+            if wanted == "save":
+                key = hashlib.sha256(form_key.encode() + b" " + content).hexdigest()
+                stored = await state.predictions.predict_many(
+                    sheet.patients, idempotency_key=key, origin=origin_of(request)
+                )
+                ids = [each.id for each in stored]
+                assessed = [each.assessment for each in stored]
+            else:
+                assessed = await state.predictions.assess(sheet.patients)
+        version = state.predictions.model.version
+        if wanted == "csv" and assessed:
+            made = await asyncio.to_thread(_file, sheet, assessed, version)
+            headers = {"Content-Disposition": 'attachment; filename="estimates.csv"'}
+            return Response(made, 200, headers, "text/csv; charset=utf-8")
+        shown: dict[str, Any] = {
+            "sheet": sheet,
+            "results": _results(sheet, assessed, ids, language),
+            "estimated": len(assessed),
+            "stored": ids is not None,
+            "problems": [_said(each, language) for each in sheet.problems[:_PROBLEMS]],
+            "preview": [[str(row.get(name) or "") for name in RAW_FEATURES] for row in sheet.first],
+        }
+    if is_script(request):
+        return json_response(
+            {"result": part(request, "batch_result.html", **_frame(language), **shown)}
+        )
+    return _whole(request, form_key=form_key, text=typed.get("text", ""), **shown)
+
+
+def _frame(language: Language) -> dict[str, Any]:
+    return {
+        "columns": [words.feature(name, language) for name in RAW_FEATURES],
+        "names": RAW_FEATURES,
+        "most": BATCH_SIZE,
+        "most_shown": _SHOWN,
+    }
+
+
+def _whole(
+    request: Request,
+    *,
+    form_key: str = "",
+    text: str = "",
+    sheet: Sheet | None = None,
+    **shown: Any,
+) -> Response:
+    return html(
+        request,
+        "batch.html",
+        _NAME,
+        form_key=form_key or secrets.token_hex(16),
+        text=text,
+        sheet=sheet,
+        **_frame(language_of(request)),
+        **shown,
+    )
+
+
+async def _sent(request: Request) -> tuple[dict[str, str], bytes]:
+    """Return the form's fields, and the file's bytes: those of the text where no file came.
+
+    Raises ``HTTPException`` for a body that is too long, or no such form.
+    """
+    most = api_state(request).most_bytes
+
+    async def limited() -> AsyncGenerator[bytes]:
+        size = 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > most:
+                raise HTTPException(413, f"A body may have at most {most} bytes.")
+            yield chunk
+
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send multipart/form-data.")
+    try:
+        form = await MultiPartParser(
+            request.headers,
+            limited(),
+            max_files=1,
+            max_fields=_MOST_PARTS,
+            max_part_size=most,
+        ).parse()
+    except (MultiPartException, KeyError):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "The body is no form with a file.") from None
+    typed = {name: value for name, value in form.items() if isinstance(value, str)}
+    file = form.get("file")
+    content = await file.read() if isinstance(file, UploadFile) else b""
+    await form.close()
+    return typed, content or typed.get("text", "").encode("utf-8", "replace")
+
+
+def _read(content: bytes, may_be_missing: Sequence[str]) -> Sheet:
+    """Return the rows of a file, as every command of stroke reads files."""
+    sheet = Sheet()
+    if not content.strip():
+        sheet.unreadable = "empty"
+        return sheet
+    # The reader takes files; this one is gone before the request is answered.
+    with tempfile.NamedTemporaryFile(suffix=".csv") as file:
+        file.write(content)
+        file.flush()
+        try:
+            with patient_rows(Path(file.name)) as rows:
+                for row in rows.rows:
+                    sheet.rows += 1
+                    if sheet.rows > BATCH_SIZE:
+                        sheet.too_many = True
+                        return sheet
+                    _take(sheet, row.line, row.cells, row.problem, may_be_missing)
+        except InvalidData as error:
+            # It names the file, which is ours, and columns; never a value.
+            sheet.unreadable = (
+                str(error).replace(f"{Path(file.name).name}: ", "").replace(file.name, "the file")
+            )
+    return sheet
+
+
+def _take(
+    sheet: Sheet,
+    line: int,
+    cells: Mapping[str, object],
+    problem: str | None,
+    may_be_missing: Sequence[str],
+) -> None:
+    if len(sheet.first) < _PREVIEWED and problem is None:
+        sheet.first.append(dict(cells))
+    wrong: list[Problem] = []
+    if problem is not None:
+        wrong = [Problem(line, "", problem)]
+    else:
+        try:
+            patient = patient_of_cells(cells, may_be_missing)
+        except InvalidPatient as error:
+            wrong = [Problem(line, each.field, each.reason) for each in error.violations]
+        except InvalidData as error:
+            wrong = [Problem(line, "", str(error))]
+        else:
+            sheet.patients.append(patient)
+            sheet.lines.append(line)
+            return
+    sheet.wrong_rows += 1
+    if len(sheet.problems) < _PROBLEMS:
+        sheet.problems += wrong
+
+
+def _said(problem: Problem, language: Language) -> tuple[str, str, str]:
+    column = words.feature(problem.column, language) if problem.column else ""
+    return language.number(problem.line), column, problem.reason
+
+
+def _results(
+    sheet: Sheet, assessed: Sequence[RiskAssessment], ids: Sequence[int] | None, language: Language
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "line": language.number(line),
+            "id": None if ids is None else ids[place],
+            "name": patient.name or words.NOTHING,
+            "age": language.number(patient.age),
+            "sex": words.sex(patient.gender, language),
+            "in_100": in_100(assessment.probability, language),
+            "interval": _interval(assessment, language),
+            "category": assessment.category,
+            "missing": ", ".join(words.feature(each, language) for each in assessment.missing),
+            "support": _support(assessment),
+        }
+        for place, (line, patient, assessment) in enumerate(
+            zip(sheet.lines[:_SHOWN], sheet.patients, assessed, strict=False)
+        )
+    ]
+
+
+def _interval(assessment: RiskAssessment, language: Language) -> str:
+    found = assessment.interval
+    if found is None:
+        return ""
+    low, high = in_100(found.low, language), in_100(found.high, language)
+    return language.say("%(low)s to %(high)s", low=low, high=high)
+
+
+def _support(assessment: RiskAssessment) -> str:
+    return "" if assessment.support is None else str(assessment.support.level)
+
+
+_COLUMNS: Final = (
+    *("line", *RAW_FEATURES, "name", "country", "province"),
+    *("probability", "risk_category", "interval_low", "interval_high", "support", "missing"),
+    *("model_version", "problem"),
+)
+
+
+def _file(sheet: Sheet, assessed: Sequence[RiskAssessment], version: str) -> bytes:
+    """Return the estimates as a file for spreadsheets: no cell of it is a formula."""
+    lines: list[tuple[int, list[Any]]] = []
+    for line, patient, each in zip(sheet.lines, sheet.patients, assessed, strict=True):
+        interval = each.interval
+        lines.append(
+            (
+                line,
+                [
+                    line,
+                    *(getattr(patient, name) for name in _COLUMNS[1:11]),
+                    each.probability,
+                    str(each.category),
+                    None if interval is None else interval.low,
+                    None if interval is None else interval.high,
+                    _support(each),
+                    " ".join(each.missing),
+                    version,
+                    "",
+                ],
+            )
+        )
+    gaps = [None] * (len(_COLUMNS) - 2)
+    lines += [
+        (each.line, [each.line, *gaps, f"{each.column} {each.reason}".strip()])
+        for each in sheet.problems
+    ]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(_COLUMNS)
+    for _, cells in sorted(lines, key=lambda each: each[0]):
+        writer.writerow([neutral(each) if isinstance(each, str) else each for each in cells])
+    return ("\ufeff" + text.getvalue()).encode("utf-8", "replace")

@@ -1,0 +1,328 @@
+"""History: what was saved, as it was saved; its outcome; erasing it; a file of all of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from datetime import UTC, date, datetime, time, timedelta
+from http import HTTPStatus
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse, StreamingResponse
+
+from stroke.application.predictions.cells import neutral
+from stroke.domain.access import ANYBODY, Scope
+from stroke.domain.audit import AuditAction
+from stroke.domain.errors import InvalidOutcome, OutcomeNotFound, PredictionNotFound
+from stroke.domain.outcome import SOURCE_LENGTH, Outcome, OutcomeRecord
+from stroke.domain.prediction import LARGEST_ID, PredictionFilter, PredictionRecord
+from stroke.domain.risk import RiskBands, RiskCategory
+from stroke.entrypoints.api.access import caller_of, needs, site_of
+from stroke.entrypoints.api.auditing import Written, keeping_record, written_down
+from stroke.entrypoints.api.pages.shell import Page, PageRoute, fields_of, html, language_of
+from stroke.entrypoints.api.state import api_state
+from stroke.entrypoints.ui import charts
+from stroke.entrypoints.ui.records import Stored
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_PATH: Final = "/ui/history"
+_NAME: Final = "history"
+_ROWS: Final = 25
+_EXPORTED: Final = 10_000
+_PAGE: Final = 1_000
+_COLUMNS: Final = (
+    *("id", "timestamp", "name", "gender", "age", "hypertension", "heart_disease"),
+    *("avg_glucose_level", "bmi", "smoking_status", "country", "province"),
+    *("probability", "risk_category", "model_version", "site", "created_by"),
+)
+Typed = Annotated[str, Query(max_length=100)]
+
+
+class _Filters:
+    """What the list is narrowed to, as it was typed; what cannot be read narrows nothing."""
+
+    def __init__(self, **typed: str) -> None:
+        self.typed = {name: text.strip() for name, text in typed.items()}
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Those that narrow something."""
+        return {name: value for name, value in self.typed.items() if value}
+
+    def narrowed(self, site: str | None) -> PredictionFilter:
+        """Return the filter; days are whole, in UTC."""
+        until = _day(self.typed["until"])
+        band = self.typed["band"]
+        return PredictionFilter(
+            since=_midnight(_day(self.typed["since"])),
+            until=None if until is None else _midnight(until + timedelta(days=1)),
+            risk_category=band if band in set(RiskCategory) else None,
+            country=self.typed["country"] or None,
+            province=self.typed["province"] or None,
+            model_version=self.typed["model"] or None,
+            site=site,
+        )
+
+
+@router.get(_PATH)
+@needs(Scope.READ)
+@written_down(AuditAction.PREDICTION_LIST)
+async def history(  # noqa: PLR0917 - FastAPI passes them by name
+    request: Request,
+    since: Typed = "",
+    until: Typed = "",
+    band: Typed = "",
+    country: Typed = "",
+    province: Typed = "",
+    model: Typed = "",
+    cursor: Typed = "",
+    erased: Typed = "",
+) -> Response:
+    """A page of saved estimates, newest first."""
+    filters = _Filters(
+        since=since, until=until, band=band, country=country, province=province, model=model
+    )
+    predictions = api_state(request).predictions
+    page = await predictions.page(
+        filters.narrowed(site_of(request)), limit=_ROWS, before=_place(cursor)
+    )
+    language = language_of(request)
+    rows = [Stored(record, language) for record in page.records]
+    older = None
+    if page.next_before is not None:
+        older = urlencode({**filters.given, "cursor": f"{page.next_before:x}"})
+    return html(
+        request,
+        "history.html",
+        _NAME,
+        rows=rows,
+        filters=filters.typed,
+        is_narrowed=bool(filters.given),
+        query=urlencode(filters.given),
+        older=older,
+        is_first=not cursor,
+        erased=erased if erased.isdecimal() else "",
+        bands=predictions.model.bands,
+        end=charts.scale_end(row.record.probability for row in rows),
+        exported=_EXPORTED,
+    )
+
+
+@router.get("/ui/history.csv")
+@needs(Scope.READ)
+@written_down(AuditAction.PREDICTION_LIST)
+async def export(  # noqa: PLR0917 - FastAPI passes them by name
+    request: Request,
+    since: Typed = "",
+    until: Typed = "",
+    band: Typed = "",
+    country: Typed = "",
+    province: Typed = "",
+    model: Typed = "",
+) -> Response:
+    """The newest of what the list shows, as a file for spreadsheets: no cell is a formula."""
+    filters = _Filters(
+        since=since, until=until, band=band, country=country, province=province, model=model
+    )
+    narrowed = filters.narrowed(site_of(request))
+    predictions = api_state(request).predictions
+    first = await predictions.page(narrowed, limit=_PAGE)
+
+    async def lines() -> AsyncIterator[bytes]:
+        # Spreadsheets take a file for UTF-8 by this mark.
+        yield "\ufeff".encode() + _line(_COLUMNS)
+        page, left = first, _EXPORTED
+        while True:
+            yield b"".join(
+                _line([_cell(getattr(record, name)) for name in _COLUMNS])
+                for record in page.records
+            )
+            left -= len(page.records)
+            if page.next_before is None or left <= 0:
+                return
+            page = await predictions.page(narrowed, limit=min(_PAGE, left), before=page.next_before)
+
+    headers = {"Content-Disposition": 'attachment; filename="estimates.csv"'}
+    return StreamingResponse(lines(), 200, headers, "text/csv; charset=utf-8")
+
+
+@router.get("/ui/history/{prediction_id}")
+@needs(Scope.READ)
+@written_down(AuditAction.PREDICTION_READ)
+async def detail(request: Request, prediction_id: str, saved: Typed = "") -> Response:
+    """One saved estimate, as it was saved, and what became of the patient."""
+    return await _detail(request, _number(prediction_id), saved=saved)
+
+
+@router.post("/ui/history/{prediction_id}/outcome")
+@needs(Scope.OUTCOMES)
+@written_down(AuditAction.OUTCOME_WRITE, changes=True)
+async def record_outcome(request: Request, prediction_id: str) -> Response:
+    """Keep what became of the patient, or take it back."""
+    number, typed = _number(prediction_id), await fields_of(request)
+    state, site = api_state(request), site_of(request)
+    language = language_of(request)
+    wrong: dict[str, str] = {}
+    happened, day = typed.get("stroke", ""), _day(typed.get("date", ""))
+    if happened == "unknown":
+        with suppress(OutcomeNotFound):  # there is none, as was wanted
+            await state.outcomes.withdraw(number, site=site)
+        return _to_detail(request, number, "withdrawn")
+    source = " ".join(typed.get("source", "").split())
+    if happened not in ("yes", "no"):
+        wrong["stroke"] = language.say("Choose one of these.")
+    if day is None:
+        wrong["date"] = language.say("Type a day, such as 2026-11-03.")
+    if not 0 < len(source) <= SOURCE_LENGTH or not source.isprintable():
+        wrong["source"] = language.say(
+            "Say where this is known from, without the name of a patient."
+        )
+    if not wrong and day is not None:
+        try:
+            outcome = Outcome(number, happened == "yes", day, source)
+            await state.outcomes.record(outcome, site=site)
+        except InvalidOutcome:
+            wrong["date"] = language.say(
+                "The day lies in the future, or before the day of the estimate."
+            )
+        else:
+            return _to_detail(request, number, "outcome")
+    return await _detail(request, number, typed=typed, wrong=wrong)
+
+
+@router.post("/ui/history/{prediction_id}/erase")
+@needs(Scope.ERASE)
+@written_down(AuditAction.PREDICTION_ERASE, changes=True)
+async def erase(request: Request, prediction_id: str) -> Response:
+    """Erase a saved estimate, once its number was typed."""
+    number, typed = _number(prediction_id), await fields_of(request)
+    if typed.get("confirmed", "").strip() != str(number):
+        said = language_of(request).say("Type %(id)s to confirm.", id=number)
+        return await _detail(request, number, wrong={"confirmed": said})
+    await api_state(request).predictions.erase(number, site=site_of(request))
+    path = Page(request, language_of(request), "").path(f"{_PATH}?erased={number}")
+    return RedirectResponse(path, HTTPStatus.SEE_OTHER)
+
+
+async def _detail(
+    request: Request,
+    number: int,
+    *,
+    saved: str = "",
+    typed: Mapping[str, str] | None = None,
+    wrong: Mapping[str, str] | None = None,
+) -> Response:
+    state, language = api_state(request), language_of(request)
+    record = await state.predictions.find(number, site=site_of(request))
+    page = Page(request, language, _NAME)
+    outcome = await _outcome(request, number) if page.may(Scope.OUTCOMES) else None
+    stored = Stored(record, language)
+    return html(
+        request,
+        "detail.html",
+        _NAME,
+        code=422 if wrong else 200,
+        stored=stored,
+        bands=_bands(request, record),
+        end=charts.scale_end([record.probability, stored.interval_high]),
+        outcome=outcome,
+        outcome_typed=_as_typed(outcome, typed),
+        wrong=wrong or {},
+        said={
+            "outcome": language.say("The outcome is saved."),
+            "withdrawn": language.say("The outcome is not known any more."),
+        }.get(saved, ""),
+        may_keep_outcomes=page.may(Scope.OUTCOMES),
+        may_erase=page.may(Scope.ERASE),
+        today=datetime.now(UTC).date().isoformat(),
+    )
+
+
+async def _outcome(request: Request, number: int) -> OutcomeRecord | None:
+    """Return the outcome, if there is one. Looking at it is an entry of the trail of its own."""
+    state, found = api_state(request), None
+
+    async def look(_: Request) -> Response:
+        nonlocal found
+        found = await state.outcomes.find(number, site=site_of(request))
+        return Response()
+
+    caller = caller_of(request)
+    try:
+        if caller is ANYBODY:
+            await look(request)
+        else:
+            written = Written(AuditAction.OUTCOME_READ, changes=False)
+            await keeping_record(state.audit, caller, written, request, look)
+    except OutcomeNotFound:
+        return None
+    return found
+
+
+def _as_typed(outcome: OutcomeRecord | None, typed: Mapping[str, str] | None) -> dict[str, str]:
+    if typed is not None:
+        return {name: typed.get(name, "") for name in ("stroke", "date", "source")}
+    if outcome is None:
+        return {"stroke": "unknown", "date": "", "source": ""}
+    return {
+        "stroke": "yes" if outcome.stroke else "no",
+        "date": outcome.date.isoformat(),
+        "source": outcome.source,
+    }
+
+
+def _bands(request: Request, record: PredictionRecord) -> RiskBands | None:
+    """Return the bands of the model that made the estimate; None where it is not served."""
+    model = api_state(request).predictions.model
+    return model.bands if record.model_version == model.version else None
+
+
+def _to_detail(request: Request, number: int, saved: str) -> Response:
+    path = Page(request, language_of(request), "").path(f"{_PATH}/{number}?saved={saved}")
+    return RedirectResponse(path, HTTPStatus.SEE_OTHER)
+
+
+def _number(text: str) -> int:
+    """Return the number in an address. Raises ``PredictionNotFound`` for none that can be."""
+    if text.isascii() and text.isdecimal() and 0 < len(text) < 20:  # noqa: PLR2004
+        number = int(text)
+        if 1 <= number <= LARGEST_ID:
+            return number
+    raise PredictionNotFound(0)
+
+
+def _place(cursor: str) -> int | None:
+    try:
+        return min(int(cursor, 16), LARGEST_ID) if cursor else None
+    except ValueError:
+        return None
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if len(text) == len("2026-11-29") else None
+    except ValueError:
+        return None
+
+
+def _midnight(day: date | None) -> datetime | None:
+    return None if day is None else datetime.combine(day, time.min, UTC)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return neutral(value) if isinstance(value, str) else str(value)
+
+
+def _line(cells: Any) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().encode("utf-8", "replace")
