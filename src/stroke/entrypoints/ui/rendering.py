@@ -50,7 +50,8 @@ def assets_version() -> str:
 
 
 @cache
-def _environment() -> Environment:
+def _speaking(language: Language) -> Environment:
+    # One for each language: overlays share their globals, and gettext with them.
     made = Environment(
         loader=PackageLoader("stroke.entrypoints.ui"),
         autoescape=True,
@@ -59,18 +60,11 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         extensions=[i18n],
     )
-    made.globals |= {"charts": charts, "words": words}
-    return made
-
-
-@cache
-def _speaking(language: Language) -> Environment:
-    made = _environment().overlay()
     made.install_gettext_translations(  # type: ignore[attr-defined] # i18n adds it
         language.translations, newstyle=True
     )
-    made.filters = {
-        **made.filters,
+    made.globals |= {"charts": charts, "words": words}
+    made.filters |= {
         "number": language.number,
         "typed": language.typed,
         "signed": language.signed,

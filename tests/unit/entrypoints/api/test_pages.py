@@ -24,7 +24,7 @@ TYPED = {
 }
 SCRIPT = {"X-Part": "yes"}
 CANARY = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"
-PAGES = ("/ui",)
+PAGES = ("/ui", "/ui/batch", "/ui/history")
 
 
 def stored(parts: Any) -> int:
@@ -135,7 +135,7 @@ async def test_no_text_of_a_form_becomes_part_of_a_page(
         assert ">49<" not in answer.text
 
 
-async def test_the_page_speaks_the_browsers_language_and_the_one_that_was_chosen(
+async def test_each_person_is_spoken_to_in_the_language_of_the_browser_or_the_chosen_one(
     client: httpx.AsyncClient,
 ) -> None:
     german = await client.get("/ui", headers={"Accept-Language": "de-CH, en;q=0.5"})
@@ -145,6 +145,10 @@ async def test_the_page_speaks_the_browsers_language_and_the_one_that_was_chosen
     assert "Messwerte" in chosen.text
     kept = await client.get("/ui", headers={"Accept-Language": "en"})
     assert "Messwerte" in kept.text
+    client.cookies.clear()
+    for code, word in (("en", "Measurements"), ("de", "Messwerte"), ("en", "Measurements")):
+        page = await client.get("/ui", headers={"Accept-Language": code})
+        assert word in page.text
 
 
 async def test_addresses_have_the_prefix_under_which_the_service_is_reached(
@@ -164,3 +168,199 @@ async def test_a_form_that_is_none_is_refused(client: httpx.AsyncClient) -> None
     assert wrong.status_code == 415
     long = await client.post("/ui/estimate", data={"name": "x" * 50_000})
     assert long.status_code == 413
+
+
+async def saved(client: httpx.AsyncClient, **changes: str) -> int:
+    form = {**TYPED, "form_key": str(sorted(changes.items())), **changes}
+    answer = (await client.post("/ui/save", data=form, headers=SCRIPT)).json()
+    assert answer["stored"], answer
+    found = re.search(r"/ui/history/(\d+)", answer["saved"])
+    assert found
+    return int(found[1])
+
+
+async def test_what_was_saved_is_in_the_history_page_by_page_and_in_the_file(
+    tolerant: httpx.AsyncClient,
+) -> None:
+    assert "Nothing is saved yet" in (await tolerant.get("/ui/history")).text
+    for number in range(27):
+        await saved(tolerant, name=f"Person {number:02}", province="Bern" if number % 2 else "Uri")
+    first = await tolerant.get("/ui/history")
+    assert "Person 26" in first.text
+    assert "Person 01" not in first.text
+    older = re.search(r'href="([^"]*cursor=[^"]*)"', first.text)
+    assert older
+    assert "Person 01" in (await tolerant.get(unescape(older[1]))).text
+    narrowed = await tolerant.get("/ui/history", params={"province": "Uri"})
+    assert "Person 24" in narrowed.text
+    assert "Person 25" not in narrowed.text
+    nothing = await tolerant.get("/ui/history", params={"province": "Vaud"})
+    assert "No estimate matches the filters" in nothing.text
+    file = await tolerant.get("/ui/history.csv", params={"province": "Bern"})
+    assert len(file.text.splitlines()) == 1 + 13
+    assert "attachment" in file.headers["content-disposition"]
+
+
+@pytest.mark.parametrize(
+    "query", ["since=x&until=0000-00-00", "cursor=zz", "cursor=" + "f" * 90, "band=Huge"]
+)
+async def test_a_filter_that_cannot_be_read_narrows_nothing(
+    tolerant: httpx.AsyncClient, query: str
+) -> None:
+    await saved(tolerant, name="Ada")
+    answer = await tolerant.get(f"/ui/history?{query}")
+    assert answer.status_code == 200
+    assert "Ada" in answer.text
+
+
+async def test_no_cell_of_a_file_is_a_formula(tolerant: httpx.AsyncClient) -> None:
+    await saved(tolerant, name="=1+1", country="@x", province="+7")
+    lines = (await tolerant.get("/ui/history.csv")).text.splitlines()
+    assert "'=1+1" in lines[1]
+    assert "'@x" in lines[1]
+    assert not re.search(r'(^|,)"?[=@]', lines[1])
+
+
+async def test_an_outcome_is_kept_changed_and_taken_back(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any
+) -> None:
+    number = await saved(tolerant)
+    path = f"/ui/history/{number}"
+    day = tolerant_parts.repository.rows[number].timestamp.date().isoformat()
+    sent = {"stroke": "yes", "date": day, "source": "register"}
+    kept = await tolerant.post(f"{path}/outcome", data=sent)
+    assert kept.status_code == 303
+    assert "The outcome is saved." in (await tolerant.get(kept.headers["location"])).text
+    assert tolerant_parts.repository.outcomes[number].stroke is True
+    await tolerant.post(f"{path}/outcome", data={**sent, "stroke": "no"})
+    assert tolerant_parts.repository.outcomes[number].stroke is False
+    for _ in range(2):
+        await tolerant.post(f"{path}/outcome", data={"stroke": "unknown"})
+        assert number not in tolerant_parts.repository.outcomes
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"date": "2999-01-01"}, "lies in the future"),
+        ({"date": "1999-01-01"}, "before the day of the estimate"),
+        ({"date": "tomorrow"}, "Type a day"),
+        ({"stroke": ""}, "Choose one of these."),
+        ({"source": " "}, "Say where this is known from"),
+        ({"source": "x" * 101}, "Say where this is known from"),
+    ],
+)
+async def test_an_outcome_that_is_not_right_is_said_and_shown_again(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any, changes: dict[str, str], reason: str
+) -> None:
+    number = await saved(tolerant)
+    sent = {"stroke": "yes", "date": "2026-01-01", "source": "register", **changes}
+    answer = await tolerant.post(f"/ui/history/{number}/outcome", data=sent)
+    assert answer.status_code == 422
+    assert reason in answer.text
+    assert tolerant_parts.repository.outcomes == {}
+
+
+async def test_an_estimate_is_erased_only_when_its_number_was_typed(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any
+) -> None:
+    number = await saved(tolerant)
+    path = f"/ui/history/{number}/erase"
+    wrong = await tolerant.post(path, data={"confirmed": "0"})
+    assert wrong.status_code == 422
+    assert stored(tolerant_parts) == 1
+    right = await tolerant.post(path, data={"confirmed": str(number)})
+    assert right.status_code == 303
+    assert stored(tolerant_parts) == 0
+    assert (await tolerant.get(f"/ui/history/{number}")).status_code == 404
+
+
+@pytest.mark.parametrize("number", ["0", "x", "9" * 30, "-1", "٣"])
+async def test_an_estimate_that_is_not_there_is_a_page_that_says_so(
+    client: httpx.AsyncClient, number: str
+) -> None:
+    answer = await client.get(f"/ui/history/{number}")
+    assert answer.status_code == 404
+    assert "There is no such estimate." in answer.text
+
+
+HEADER = "gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status,name"
+RIGHT = "Male,67,0,1,228.69,36.6,formerly smoked,=Ada"
+WRONG = "Male,670,2,1,228.69,36.6,formerly smoked,Ben"
+
+
+async def sent(
+    client: httpx.AsyncClient, do: str, text: str, script: bool = False
+) -> httpx.Response:
+    return await client.post(
+        "/ui/batch",
+        data={"do": do, "form_key": "k"},
+        files={"file": ("a.csv", text.encode(), "text/csv")},
+        headers=SCRIPT if script else {},
+    )
+
+
+async def test_a_file_is_looked_at_with_its_mistakes_by_line_and_column(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any
+) -> None:
+    answer = await sent(tolerant, "check", f"{HEADER}\n{RIGHT}\n{WRONG}\n")
+    assert "<strong>2 rows</strong>, 1 of them with a mistake" in answer.text
+    assert '<td class="r">3</td><td>Age</td>' in answer.text
+    assert '<td class="r">3</td><td>High blood pressure</td>' in answer.text
+    assert "people like" not in answer.text
+    assert stored(tolerant_parts) == 0
+
+
+async def test_a_file_is_estimated_shown_and_given_without_storing_anything(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any
+) -> None:
+    text = f"{HEADER}\n{RIGHT}\n{WRONG}\n"
+    assert "=Ada" in (await sent(tolerant, "show", text)).text
+    part = (await sent(tolerant, "show", text, script=True)).json()["result"]
+    assert "=Ada" in part
+    assert "<html" not in part
+    file = await sent(tolerant, "csv", text)
+    assert file.headers["content-type"].startswith("text/csv")
+    lines = file.text.splitlines()
+    assert len(lines) == 4
+    assert "'=Ada" in lines[1]
+    assert lines[2].startswith("3,")
+    assert "age must be 0 to 120 years" in lines[2]
+    assert stored(tolerant_parts) == 0
+
+
+async def test_a_file_is_saved_once_and_without_the_rows_that_are_wrong(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any
+) -> None:
+    for _ in range(2):
+        answer = await sent(tolerant, "save", f"{HEADER}\n{RIGHT}\n{WRONG}\n{RIGHT}\n")
+        assert "2 estimates are saved." in answer.text
+        assert stored(tolerant_parts) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "There is no file yet."),
+        ("a,b\n1,2\n", "columns missing from the header"),
+        (HEADER + "\n" + (RIGHT + "\n") * 400, "<strong>400 rows</strong>"),
+        (f'{HEADER}\n"{RIGHT}\n', "quote"),
+        ("\x00\x01\x02PK", "The file cannot be read."),
+    ],
+)
+async def test_any_file_gets_an_answer(tolerant: httpx.AsyncClient, text: str, said: str) -> None:
+    answer = await sent(tolerant, "check", text)
+    assert answer.status_code == 200
+    assert said in answer.text
+
+
+async def test_a_file_with_more_rows_than_a_batch_may_have_is_refused(
+    parts_with: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from builders.asgi import connected  # noqa: PLC0415
+    from stroke.entrypoints.api.pages import batch  # noqa: PLC0415
+
+    monkeypatch.setattr(batch, "BATCH_SIZE", 3)
+    async with connected(parts_with().app) as client:
+        answer = await sent(client, "save", f"{HEADER}\n" + (RIGHT + "\n") * 4)
+    assert "rows.</strong> Split it" in answer.text

@@ -179,9 +179,7 @@ async def record_outcome(request: Request, prediction_id: str) -> Response:
     if day is None:
         wrong["date"] = language.say("Type a day, such as 2026-11-03.")
     if not 0 < len(source) <= SOURCE_LENGTH or not source.isprintable():
-        wrong["source"] = language.say(
-            "Say where this is known from, without the name of a patient."
-        )
+        wrong["source"] = language.say("Say where this is known from, without a name.")
     if not wrong and day is not None:
         try:
             outcome = Outcome(number, happened == "yes", day, source)
