@@ -35,7 +35,7 @@ from stroke.application.analyses.ports import (
 )
 from stroke.application.analyses.queries import Analysis, analyses
 from stroke.application.analyses.runs import AnalyticsRun, Reached
-from stroke.application.analyses.views import CHANGES
+from stroke.application.analyses.views import CHANGES, MISSING
 from stroke.domain.errors import (
     BrokerUnavailable,
     InvalidData,
@@ -235,6 +235,30 @@ class AnalyticsEngineContract(ABC, Generic[Rows]):
         assert found(engine, "latest-snapshot", "id") == [(9,)]
         assert self.load(engine, []) == Loaded(0, 0, [])
         assert found(engine, "latest-snapshot", "id") == []
+
+    def test_a_text_that_is_the_label_of_missing_values_is_in_their_group(
+        self, engine: AnalyticsEngine[Rows]
+    ) -> None:
+        texts = [None, MISSING, "High", None, MISSING]
+        named = ["gender", "smoking_status", "country", "province"]
+        named += ["risk_category", "model_version"]
+        changes = [
+            a_change(number, number, probability=0.25, **dict.fromkeys(named, text))
+            for number, text in enumerate(texts)
+        ]
+
+        self.load(engine, changes)
+
+        for name, column in {
+            "risk-distribution": "risk_category",
+            "risk-by-gender": "gender",
+            "risk-by-smoking-status": "smoking_status",
+            "risk-by-country": "country",
+            "risk-by-province": "province",
+            "model-versions": "model_version",
+        }.items():
+            rows = found(engine, name, column, "predictions", "mean_probability")
+            assert sorted(rows) == [(MISSING, 4, 0.25), ("High", 1, 0.25)], name
 
     def test_progress_says_how_many_changes_were_read(self, engine: AnalyticsEngine[Rows]) -> None:
         said = list[tuple[str, int, int | None]]()

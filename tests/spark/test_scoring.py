@@ -194,6 +194,12 @@ def test_formulas_are_neutral_in_csv_and_come_back_in_parquet(spark: Any, tmp_pa
 
 
 GOOD = csv_text(*ROWS[:5], extra=("note",)).decode()
+PLAIN = csv_text({"age": 50}, {"age": 51}).decode()
+NOT_UTF8 = [
+    text.encode(encoding)
+    for text in (GOOD, GOOD.replace(",", ";"), PLAIN)
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32")
+]
 
 
 @pytest.mark.parametrize(
@@ -203,7 +209,7 @@ GOOD = csv_text(*ROWS[:5], extra=("note",)).decode()
         ("p.csv", GOOD.replace(",", "\t").encode(), "separated by tabs"),
         ("p.csv", b"sep=;\n" + GOOD.replace(",", ";").encode(), "columns missing|semicolons"),
         ("p.csv", GOOD.encode("cp1252", "replace").replace(b"?nna", b"\xc4nna"), "not UTF-8"),
-        ("p.csv", GOOD.encode("utf-16"), "not UTF-8|columns missing"),
+        *(("p.csv", text, "not UTF-8") for text in NOT_UTF8),
         ("p.csv", (GOOD + '"never closed,1\n2\n3\n').encode(), "never closed"),
         ("p.csv.gz", gzip.compress(GOOD.encode()), "is packed"),
         ("p.tsv", GOOD.encode(), "no plain CSV"),
@@ -223,6 +229,26 @@ def test_csv_that_spark_would_read_differently_is_refused_before_anything_is_wri
             parts=PARTS,
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_one_file_of_another_encoding_is_found_in_a_folder(
+    spark: Any, tmp_path: Path, encoding: str
+) -> None:
+    folder = tmp_path / "p.csv"
+    folder.mkdir()
+    (folder / "a.csv").write_bytes(PLAIN.encode())
+    other = PLAIN.splitlines(keepends=True)[1].replace("50", "é")
+    (folder / "b.csv").write_bytes((PLAIN + other).encode(encoding))
+    with pytest.raises(InvalidData, match="not UTF-8"):
+        score_files(
+            spark,
+            str(folder),
+            str(tmp_path / "out"),
+            rejects=str(tmp_path / "rejects"),
+            model=MODEL,
+            parts=PARTS,
+        )
 
 
 def test_decimal_commas_are_refused_by_name(spark: Any, tmp_path: Path) -> None:

@@ -44,10 +44,12 @@ _OTHER_TABLE: Final = re.compile(
 _OTHER_MARKS: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 _DECIMAL_COMMA: Final = r"^\s*[+-]?[0-9]*,[0-9]+\s*$"
 _FAULTS: Final = {
-    "not_utf8": f"is not UTF-8 text, or has U+FFFD in it: {_LOCAL}",
+    "not_utf8": f"is not UTF-8 text, or has U+FFFD or NUL in it: {_LOCAL}",
     "commas": f"has decimal commas: {_LOCAL}",
     "open": "has a row that does not end: is a quote opened and never closed?",
 }
+# What bytes of another encoding become in UTF-8: UTF-16 has NULs, in all that is ASCII.
+_NOT_UTF8: Final = ("\ufffd", "\0")
 _BLANK: Final = '[,"\\s\u00a0\u202f\u2007\ufeff]'
 _CSV: Final = {"header": True, "multiLine": True, "escape": '"', "mode": "PERMISSIVE"}
 
@@ -135,6 +137,9 @@ def _checked(given: DataFrame, source: str) -> int:
     it would take other text for names, and a quote that nobody closes for one long row.
     """
     names = [name for name in given.columns if name != TORN]
+    # Before what else may be wrong: text of another encoding has no dialect, and quotes anywhere.
+    if any(mark in name for name in names for mark in _NOT_UTF8):
+        raise InvalidData(f"{source} {_FAULTS['not_utf8']}")
     known = {cells.key_of(name) for name in cells.PATIENT_COLUMNS}
 
     def count_known(parted: Iterable[str]) -> int:
@@ -150,7 +155,7 @@ def _checked(given: DataFrame, source: str) -> int:
     try:
         found = given.agg(
             sf.count("*").alias("rows"),
-            sf.max(text.contains("\ufffd")).alias("not_utf8"),
+            sf.max(_any([text.contains(mark) for mark in _NOT_UTF8])).alias("not_utf8"),
             sf.max(_any(commas)).alias("commas"),
             sf.max(sf.coalesce(quotes % 2 == 1, sf.lit(False))).alias("open"),
         ).first()

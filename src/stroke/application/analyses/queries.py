@@ -113,7 +113,8 @@ def _interval(sign: str) -> str:
 
 def _grouped(name: str, title: str, *columns: str, minimum: int, by: str | None = None) -> Analysis:
     """Count by columns, with rates; ``by`` is the number whose order the groups have."""
-    keys = ", ".join(_label(column) for column in columns)
+    keys = ", ".join(f"{_label(column)} AS {column}" for column in columns)
+    groups = ", ".join(_label(column) for column in columns)
     named = ", ".join(columns)
     order = f"MIN({by})" if by else "0"
 
@@ -126,19 +127,22 @@ def _grouped(name: str, title: str, *columns: str, minimum: int, by: str | None 
         f"{shown(_interval('-'))} AS high_rate_low, {shown(_interval('+'))} AS high_rate_high "
         f"FROM (SELECT {keys}, {_RATES}, "
         f"CASE WHEN COUNT(*) >= {minimum} THEN AVG({PROBABILITY}) END AS mean_probability, "
-        f"{order} AS place FROM snapshot GROUP BY {', '.join(columns)}) AS counted "
+        f"{order} AS place FROM snapshot GROUP BY {groups}) AS counted "
         f"ORDER BY place NULLS LAST, {named}"
     )
-    groups = " and ".join(columns).replace("_", " ").replace("bmi", "BMI")
+    subject = " and ".join(columns).replace("_", " ").replace("bmi", "BMI")
     about = (
-        f"Predictions by {groups}, and the share of High among them (95 % Wilson interval; not "
+        f"Predictions by {subject}, and the share of High among them (95 % Wilson interval; not "
         f"shown below {minimum} predictions)."
     )
     return Analysis(name, title, about, sql)
 
 
 def _label(column: str) -> str:
-    return f"COALESCE(CAST({column} AS STRING), '{MISSING}') AS {column}"
+    """Return the text that a group has in a table. Group by it: by the column, a text that is
+    ``MISSING`` and NULL are two groups that look alike, and nothing orders them.
+    """
+    return f"COALESCE(CAST({column} AS STRING), '{MISSING}')"
 
 
 _ORDER_OF_RISK: Final = (
@@ -160,9 +164,9 @@ _RISK_DISTRIBUTION: Final = Analysis(
     "Predictions by risk category",
     "How many predictions each category has, and their share.",
     "SELECT risk_category, predictions, share, mean_probability FROM ("  # noqa: S608
-    f"SELECT {_label('risk_category')}, COUNT(*) AS predictions, "
+    f"SELECT {_label('risk_category')} AS risk_category, COUNT(*) AS predictions, "
     "CAST(COUNT(*) AS DOUBLE) / SUM(COUNT(*)) OVER () AS share, "
-    f"AVG({PROBABILITY}) AS mean_probability FROM snapshot GROUP BY snapshot.risk_category) "
+    f"AVG({PROBABILITY}) AS mean_probability FROM snapshot GROUP BY {_label('risk_category')}) "
     f"AS counted ORDER BY {_ORDER_OF_RISK}, risk_category",
 )
 
