@@ -94,7 +94,7 @@ class Lacked:
 class Interval:
     """The 95 % interval of one patient's probability: how sure the fitted model is of it.
 
-    It says nothing of what the model was not told, or of other populations.
+    It says nothing of what the model does not know, or of other populations.
     """
 
     low: float

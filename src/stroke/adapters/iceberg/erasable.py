@@ -111,11 +111,11 @@ def _in_avro(stream: Any, ids: frozenset[int]) -> Iterator[Mapping[str, Any]]:
 def _in_parquet(stream: Any, ids: frozenset[int]) -> Iterator[Mapping[str, Any]]:
     wanted = pa.array(sorted(ids), pa.int64())
     file = pq.ParquetFile(stream)
-    told = [each for each in _TELLING if each in file.schema_arrow.names]
+    columns = [each for each in _TELLING if each in file.schema_arrow.names]
     for number in range(file.num_row_groups):
         # Few groups hold one of the ids, and their other columns are most of a file.
         if _about(file.read_row_group(number, list(_IDS)), wanted).true_count:
-            group = file.read_row_group(number, told)
+            group = file.read_row_group(number, columns)
             yield from group.filter(_about(group, wanted)).to_pylist()
 
 

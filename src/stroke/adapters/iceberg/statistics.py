@@ -21,7 +21,7 @@ from pyiceberg.types import PrimitiveType
 
 # Iceberg cuts the bounds of texts to so many characters.
 _BOUND_CHARACTERS: Final = 16
-# What footers told, by path and column: files do not change, and are asked for at every commit.
+# The values of footers, by path and column: files do not change, and are asked for at every commit.
 _FOOTERS: Final[dict[tuple[str, str], list[Any]]] = {}
 
 
@@ -126,10 +126,10 @@ def _read_footer(reading: pq.ParquetFile, column: str) -> list[Any]:
         for part in map(group.column, range(group.num_columns)):
             if part.path_in_schema != column:
                 continue
-            told = part.statistics
-            if told is not None and told.has_min_max:
-                found += [told.min, told.max]
-            elif told is None or told.null_count != group.num_rows:
+            statistics = part.statistics
+            if statistics is not None and statistics.has_min_max:
+                found += [statistics.min, statistics.max]
+            elif statistics is None or statistics.null_count != group.num_rows:
                 found += _values(reading.read_row_group(number, [column]), column)
     return [min(found), max(found)] if found else []
 

@@ -37,11 +37,11 @@ class BinlogRetention(Retention):
             return []
         async with self._transaction() as connection:
             rows = (await connection.execute(_SETTINGS)).all()
-        told = {_text(name): _text(value) for name, value in rows}
-        if told.get("log_bin") != _ON:
+        variables = {_text(name): _text(value) for name, value in rows}
+        if variables.get("log_bin") != _ON:
             return []
-        seconds = int(told.get("binlog_expire_logs_seconds", "0"))
-        if not seconds or told.get("binlog_expire_logs_auto_purge", _ON) != _ON:
+        seconds = int(variables.get("binlog_expire_logs_seconds", "0"))
+        if not seconds or variables.get("binlog_expire_logs_auto_purge", _ON) != _ON:
             return [Kept(_BINLOG, None)]
         until = erased + timedelta(seconds=seconds)
         return [Kept(_BINLOG, until)] if until > now else []

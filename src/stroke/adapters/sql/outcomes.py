@@ -134,9 +134,9 @@ class SqlOutcomeRepository(OutcomeRepository):
 
 
 def _judged(row: Row[Any]) -> JudgedPrediction:
-    told, gaps = row[: -len(OPTIONAL)], row[-len(OPTIONAL) :]
+    stored, gaps = row[: -len(OPTIONAL)], row[-len(OPTIONAL) :]
     missing = tuple(name for name, gap in zip(OPTIONAL, gaps, strict=True) if gap)
-    return JudgedPrediction(*told)._replace(made_at=to_utc(row.made_at), missing=missing)
+    return JudgedPrediction(*stored)._replace(made_at=to_utc(row.made_at), missing=missing)
 
 
 def _row(outcome: OutcomeRecord) -> dict[str, Any]:

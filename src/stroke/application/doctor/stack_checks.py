@@ -326,14 +326,14 @@ async def _all_run(connectors: ConnectorService) -> str:
 
 async def _fault(connectors: ConnectorService, status: ConnectorStatus) -> str:
     """Return why one does not run, on which record, and what to do."""
-    told = f"{status.name}: {status.summary}"
+    said = f"{status.name}: {status.summary}"
     try:
         record = await connectors.in_the_way(status)
     except StrokeError:  # the cause that is known is not lost for what cannot be asked
         record = None
     if record is not None:
-        told += f"; it fails on {record} or on one that it reads with it"
-    return "; ".join([told, *(cause.advice for cause in status.causes)])
+        said += f"; it fails on {record} or on one that it reads with it"
+    return "; ".join([said, *(cause.advice for cause in status.causes)])
 
 
 async def _restarts_heal(watcher: Metrics) -> str:

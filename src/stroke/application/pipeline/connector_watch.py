@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,7 +14,7 @@ from stroke.application.pipeline.kafka_connect_model import (
     ConnectorState,
     ConnectorStatus,
     TopicPartition,
-    told_of,
+    in_words,
 )
 from stroke.application.pipeline.ports import (
     ChangeLog,
@@ -77,7 +76,6 @@ class ConnectorWatch:
         observer: PipelineObserver,
         wanted: Collection[str],
         policy: WatchPolicy,
-        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
@@ -88,7 +86,6 @@ class ConnectorWatch:
         self._observer = observer
         self._wanted = wanted
         self._policy = policy
-        self._sleep = sleep
         self._clock = clock
         self._restarts = defaultdict[str, Restarts](lambda: Restarts(policy.restarts))
         self._progress = defaultdict[str, SinkProgress](SinkProgress)
@@ -100,13 +97,6 @@ class ConnectorWatch:
     def all_run(self) -> bool:
         """Whether every connector that is wanted ran at the last look."""
         return self._running.issuperset(self._wanted)
-
-    async def events(self, interval: float) -> AsyncIterator[WatchEvent]:
-        """Look every ``interval`` seconds, for ever; yield each event."""
-        while True:
-            for event in await self.look():
-                yield event
-            await self._sleep(interval)
 
     async def look(self) -> list[WatchEvent]:
         """Look once. Something that cannot be seen is an event, too, and no exception."""
@@ -251,6 +241,6 @@ def _ends(
 
 def _reasons(status: ConnectorStatus) -> str:
     failed = [task for task in status.tasks if task.state is ConnectorState.FAILED]
-    told = [told_of(status.cause, status.reason)]
-    told += [told_of(task.cause, task.reason) for task in failed]
-    return ", ".join(filter(None, dict.fromkeys(told))) or "it failed"
+    reasons = [in_words(status.cause, status.reason)]
+    reasons += [in_words(task.cause, task.reason) for task in failed]
+    return ", ".join(filter(None, dict.fromkeys(reasons))) or "it failed"

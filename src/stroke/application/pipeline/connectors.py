@@ -144,14 +144,14 @@ class ConnectorService:
 
         ``waiting`` gets each new cause once. All other errors of ``work`` are raised.
         """
-        told = ""
+        known = ""
         while True:
             try:
                 await work()
             except ReplicaUnavailable as error:
-                if told != str(error):
-                    told = str(error)
-                    waiting(told)
+                if known != str(error):
+                    known = str(error)
+                    waiting(known)
                 await self._sleep(_ANOTHER_TRY_AFTER)
             else:
                 return

@@ -420,7 +420,7 @@ def cause_of(trace: str) -> FailureCause | None:
         return None
     for thrown, message in reversed(list(_exceptions(trace))):
         for entry in _TABLE_OF_CAUSES:
-            if found := _told(entry, thrown, message):
+            if found := _matched(entry, thrown, message):
                 return found
     return UNKNOWN
 
@@ -450,7 +450,7 @@ def _exceptions(trace: str) -> Iterator[tuple[str, str]]:
             yield found.group(1), found.group(2) or ""
 
 
-def _told(entry: _Entry, thrown: str, message: str) -> FailureCause | None:
+def _matched(entry: _Entry, thrown: str, message: str) -> FailureCause | None:
     if entry.thrown and not re.fullmatch(entry.thrown, thrown):
         return None
     messages = (entry.message,) if isinstance(entry.message, str) else entry.message

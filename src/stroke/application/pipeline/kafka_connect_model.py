@@ -70,7 +70,7 @@ class TaskStatus:
     cause: FailureCause | None = None
 
 
-def told_of(cause: FailureCause | None, reason: str) -> str:
+def in_words(cause: FailureCause | None, reason: str) -> str:
     """Return a failure's cause in words, with the exceptions' classes; nothing of no failure."""
     if cause is None:
         return reason
@@ -113,9 +113,9 @@ class ConnectorStatus:
     @property
     def summary(self) -> str:
         """The states of the connector and its tasks, with the reasons of failures."""
-        parts = [("the connector", self.state, told_of(self.cause, self.reason))]
+        parts = [("the connector", self.state, in_words(self.cause, self.reason))]
         parts += [
-            (f"task {task.number}", task.state, told_of(task.cause, task.reason))
+            (f"task {task.number}", task.state, in_words(task.cause, task.reason))
             for task in self.tasks
         ]
         states = ", ".join(

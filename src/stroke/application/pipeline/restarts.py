@@ -40,7 +40,7 @@ class Restarts:
     def __init__(self, policy: RestartPolicy) -> None:
         self._policy = policy
         self._at: list[float] = []
-        self._told_at: float | None = None
+        self._gave_up_at: float | None = None
         self.ailing = False
         """Whether it failed and was not seen well since."""
         self._why = ""
@@ -96,12 +96,12 @@ class Restarts:
         if lasts:
             self._why, self.same = "", 0
         recovered, self.ailing = self.ailing, False
-        if self._told_at is not None:
-            self._at, self._told_at = [], None
+        if self._gave_up_at is not None:
+            self._at, self._gave_up_at = [], None
         return recovered
 
     def _give_up(self, now: float) -> Verdict:
-        if self._told_at is not None and now - self._told_at < self._policy.longest_pause:
+        if self._gave_up_at is not None and now - self._gave_up_at < self._policy.longest_pause:
             return Verdict.WAIT
-        self._told_at = now
+        self._gave_up_at = now
         return Verdict.GIVE_UP

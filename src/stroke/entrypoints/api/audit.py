@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from stroke.application.audit.ports import AuditFilter
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction, AuditEntry
-from stroke.entrypoints.api.access import GuardedRoute, caller_of, needs
+from stroke.entrypoints.api.access import GuardedRoute, needs, site_of
 from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.records import Cursor, Instant, Limit
@@ -41,9 +41,7 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
     target: Words = None,
 ) -> Response:
     """Newest first. A caller without `all-sites` sees what callers of its own site did."""
-    caller = caller_of(request)
-    site = None if caller.may(Scope.ALL_SITES) else caller.site
-    narrowed = AuditFilter(actor, action, site, target, since, until)
+    narrowed = AuditFilter(actor, action, site_of(request), target, since, until)
     before = 0 if cursor is None else int(cursor, 16)
     trail = api_state(request).audit
     found = await trail.newest(narrowed, limit=limit + 1, before=before)

@@ -227,7 +227,7 @@ async def _stroke_error(request: Request, error: Exception) -> Response:
 
 
 def _headers(kind: Kind, error: Exception) -> dict[str, str]:
-    """Return what a client is told beside the document, by RFC 9110 and RFC 6750."""
+    """Return the headers that a client gets with the document, by RFC 9110 and RFC 6750."""
     if kind.retry_after:
         return {"Retry-After": str(kind.retry_after)}
     if isinstance(error, NotAuthenticated):

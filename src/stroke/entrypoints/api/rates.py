@@ -144,9 +144,9 @@ class RateLimit:
             await counted.refusal()(scope, receive, send)
             return
 
-        async def told(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 counted.add_to(MutableHeaders(scope=message))
             await send(message)
 
-        await self._app(scope, receive, told)
+        await self._app(scope, receive, with_headers)

@@ -59,7 +59,6 @@ class Stage:
             observer=self.observer,
             wanted=["sink", "source"],
             policy=POLICY,
-            sleep=self.clock.sleep,
             clock=self.clock,
         )
 
@@ -241,13 +240,12 @@ async def test_a_record_that_was_parked_and_passed_over_is_no_gap(lake_stage: St
 
 
 @pytest.mark.anyio
-async def test_events_come_look_after_look(stage: Stage) -> None:
+async def test_restarts_come_look_after_look_with_growing_pauses(stage: Stage) -> None:
     stage.source.task, stage.source.cured = FAILED, False
     seen = []
-    async for event in stage.watch.events(5):
-        seen.append((stage.clock.seconds, event.kind))
-        if len(seen) == 3:
-            break
+    for seconds in (0, 5, 10, 15):
+        events = await stage.look(after=5 if seconds else 0)
+        seen += [(seconds, kind) for kind, _ in events]
     assert seen == [
         (0, WatchEventKind.RESTARTED),
         (5, WatchEventKind.RESTARTED),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.application.pipeline.kafka_connect_model import told_of
+from stroke.application.pipeline.kafka_connect_model import in_words
 from stroke.domain.errors import ConnectorFailed, StrokeError
 from stroke.entrypoints.cli.commands import connectors_render
 from stroke.entrypoints.cli.terminal.daemon import regularly
@@ -242,7 +242,7 @@ async def _apply_or_go_on(service: ConnectorService, within: float) -> None:
     """Apply all; one that does not come to run is the watch's business.
 
     A copy that cannot be reached yet, such as a bucket that comes back later, is waited for: its
-    cause is told once.
+    cause is shown once.
     """
     try:
         await service.once_reachable(
@@ -333,8 +333,8 @@ def _table(found: list[ConnectorStatus], missing: list[str]) -> Table:
     table = Table(whole, "kind", "state", "tasks", "worker", "reason")
     for one in found:
         tasks = ", ".join(f"{task.number} {task.state}" for task in one.tasks) or "none"
-        told = [(one.cause, one.reason), *((task.cause, task.reason) for task in one.tasks)]
-        reasons = filter(None, (told_of(cause, reason) for cause, reason in told))
+        failures = [(one.cause, one.reason), *((task.cause, task.reason) for task in one.tasks)]
+        reasons = filter(None, (in_words(cause, reason) for cause, reason in failures))
         style = None if one.is_running else "red"
         table.add_row(
             one.name, one.kind, one.state, tasks, one.worker, ", ".join(reasons), style=style
