@@ -93,7 +93,7 @@ def events(numbers: range, document: str) -> Iterator[dict[str, Any]]:
             "risk_category": "High" if probability > 0.15 else "Low",
             "contributing_factors": '["age","avg_glucose_level","bmi"]',
             "prediction_data": document,
-            "model_version": "stroke-spline-lr-779084084b7b",
+            "model_version": "stroke-spline-lr-cabc5afbc888",
         }
         source = {
             "version": "3.4.0.Final",

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from builders.predictions import NOON, patient, prediction, without
-from stroke.application.predictions.columnar import ColumnarRiskModel
+from stroke.application.predictions.columnar import NO_CONTEXT, ColumnarRiskModel
 from stroke.application.predictions.ports import PredictionRepository, RiskModel
 from stroke.domain.errors import (
     IdempotencyKeyTaken,
@@ -36,6 +36,7 @@ from stroke.domain.prediction import (
     prediction_data,
 )
 from stroke.domain.risk import Accuracy, RiskCategory
+from stroke.domain.support import Support, SupportLevel
 
 EVERYTHING = PredictionFilter()
 AWKWARD_NAMES = (
@@ -530,6 +531,34 @@ class RiskModelContract:
                 model.assess([patient(), patient(**{name: None})])
             assert [each.field for each in caught.value.violations] == [name]
 
+    def test_an_interval_holds_its_probability_and_more(self, model: RiskModel) -> None:
+        for made in (m for people in _all_gaps(model) for m in model.assess(people)):
+            if made.interval is not None:
+                assert 0 < made.interval.low < made.probability < made.interval.high < 1
+
+    def test_a_comparison_divides_the_risk_by_the_others(self, model: RiskModel) -> None:
+        for made in (m for people in _all_gaps(model) for m in model.assess(people)):
+            if (compared := made.comparison) is None:
+                continue
+            for ratio, risk in (
+                (compared.relative_to_average, compared.average_risk),
+                (compared.relative_to_reference, compared.reference_risk),
+            ):
+                assert (ratio is None) == (risk is None)
+                if ratio is not None and risk is not None:
+                    assert 0 < risk < 1
+                    assert ratio == pytest.approx(made.probability / risk, rel=1e-12)
+
+    def test_support_names_its_reasons_and_says_the_same_of_everyone(
+        self, model: RiskModel
+    ) -> None:
+        made = [each.support for each in model.assess(PATIENTS)]
+        assert len({support is None for support in made}) == 1
+        for support in made:
+            if support is not None:
+                assert (support.level == SupportLevel.WITHIN) == (not support.reasons)
+                assert support == Support.because(support.reasons)
+
     def test_nobody_gets_no_assessment(self, model: RiskModel) -> None:
         assert model.assess([]) == []
 
@@ -538,6 +567,13 @@ class RiskModelContract:
         assert len(description.version) <= 64
         assert len(description.sha256) == 64
         assert description.features
+
+
+def _all_gaps(model: RiskModel) -> list[list[Patient]]:
+    return [
+        [without(each, variant.missing) for each in PATIENTS]
+        for variant in model.description.variants
+    ]
 
 
 def columns_of(patients: list[Patient]) -> dict[str, np.ndarray[Any, Any]]:
@@ -600,6 +636,29 @@ class ColumnarRiskModelContract:
             assert scores.probability[row] == pytest.approx(alone.probability[0], rel=1e-12)
             category = tuple(RiskCategory)[scores.categories(model.description)[row]]
             assert category == variants[place].bands.categorise(scores.probability[row])
+
+    def test_context_is_there_only_if_it_is_asked_for_and_changes_no_score(
+        self, model: ColumnarRiskModel
+    ) -> None:
+        columns = columns_of(PATIENTS)
+        plain, known = model.score(columns), model.score(columns, context=True)
+
+        assert plain.context == NO_CONTEXT
+        assert known.probability.tobytes() == plain.probability.tobytes()
+        assert known.log_odds.tobytes() == plain.log_odds.tobytes()
+        context = known.context
+        if context.interval is not None:
+            assert context.interval.shape == (len(PATIENTS), 2)
+            assert (context.interval[:, 0] < known.probability).all()
+            assert (known.probability < context.interval[:, 1]).all()
+        if context.support is not None:
+            assert len(context.support) == len(PATIENTS)
+        if context.comparison is not None:
+            assert [
+                each.reference_risk * each.relative_to_reference
+                for each in context.comparison
+                if each.reference_risk is not None and each.relative_to_reference is not None
+            ] == pytest.approx(known.probability.tolist(), rel=1e-12)
 
     def test_a_row_without_what_the_model_needs_is_refused_by_name(
         self, model: ColumnarRiskModel

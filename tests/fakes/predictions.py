@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from fakes.failing import Failing
-from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
+from stroke.application.predictions.columnar import ColumnarRiskModel, ScoreContext, Scores
 from stroke.application.predictions.ports import (
     OutcomeRepository,
     PredictionObserver,
     PredictionRepository,
     RiskModel,
 )
+from stroke.domain.comparison import Comparison
 from stroke.domain.errors import (
     IdempotencyKeyTaken,
     InvalidPatient,
@@ -41,27 +42,34 @@ from stroke.domain.prediction import (
 from stroke.domain.risk import (
     Accuracy,
     Contribution,
+    Interval,
     Lacked,
     ModelDescription,
     ModelVariant,
     RiskAssessment,
     RiskBands,
 )
+from stroke.domain.support import WITHIN, ReasonCode, Support, SupportReason
 
 BASELINE = -3.0
 LACKED = Lacked(201, 40, 17.1)
 ACCURACY = Accuracy(100, 0.8, 0.81, 0.01, -0.01, 0.03)
+OLDEST = 100.0
+OLD = Support.because([SupportReason.of(ReasonCode.NONE_AS_HIGH, "age")])
 
 
 class FakeRiskModel(RiskModel):
     """Additive in age and hypertension; remembers the size of each run.
 
     ``may_be_missing`` names what patients may lack. Its companions have other baselines and bands.
+    If it ``knows``, its answers have an interval of half a unit of log-odds to each side, nobody
+    above 100 years is within its training data, and the average person has no hypertension.
     """
 
-    def __init__(self, may_be_missing: tuple[str, ...] = ()) -> None:
+    def __init__(self, may_be_missing: tuple[str, ...] = (), *, knows: bool = False) -> None:
         self.runs: list[int] = []
         self.may_be_missing = may_be_missing
+        self.knows = knows
 
     @property
     def description(self) -> ModelDescription:
@@ -102,8 +110,8 @@ class FakeRiskModel(RiskModel):
             key=lambda c: -abs(c.log_odds),
         )
         logit = baseline + sum(c.log_odds for c in contributions)
-        probability = 1 / (1 + math.exp(-logit))
-        return RiskAssessment(
+        probability = _risk(logit)
+        assessment = RiskAssessment(
             probability,
             variant.bands.categorise(probability),
             tuple(contributions),
@@ -111,19 +119,42 @@ class FakeRiskModel(RiskModel):
             patient.missing,
             variant.accuracy,
         )
+        if not self.knows:
+            return assessment
+        average = _risk(baseline + 0.05 * (patient.age - 45))
+        age = (logit - baseline) / 0.05 + 45
+        return replace(
+            assessment,
+            interval=Interval(_risk(logit - 0.5), _risk(logit + 0.5)),
+            support=OLD if patient.age > OLDEST else WITHIN,
+            comparison=Comparison(
+                average,
+                probability / average,
+                average,
+                probability / average,
+                age if 0 < age <= OLDEST else None,
+            ),
+        )
+
+
+def _risk(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds))
 
 
 class FakeColumnarRiskModel(ColumnarRiskModel):
     """``FakeRiskModel``, column by column; refuses texts that are no choice."""
 
-    def __init__(self, may_be_missing: tuple[str, ...] = ()) -> None:
+    def __init__(self, may_be_missing: tuple[str, ...] = (), *, knows: bool = False) -> None:
         self._description = FakeRiskModel(may_be_missing).description
+        self._knows = knows
 
     @property
     def description(self) -> ModelDescription:
         return self._description
 
-    def score(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Scores:
+    def score(
+        self, columns: Mapping[str, np.ndarray[Any, Any]], *, context: bool = False
+    ) -> Scores:
         assert set(columns["gender"]) <= {"Male", "Female", "Other"}
         log_odds = np.stack([0.05 * (columns["age"] - 45), 0.4 * columns["hypertension"]], axis=1)
         missing = [
@@ -136,7 +167,27 @@ class FakeColumnarRiskModel(ColumnarRiskModel):
         baseline = BASELINE - np.array([len(each) for each in missing], np.float64)
         probability = 1 / (1 + np.exp(-baseline - log_odds.sum(axis=1)))
         variant = np.array([variants.index(each) for each in missing])
-        return Scores(probability, log_odds, ("age", "hypertension"), baseline, variant)
+        scores = Scores(probability, log_odds, ("age", "hypertension"), baseline, variant)
+        return replace(scores, context=self._context(columns, scores)) if context else scores
+
+    def _context(self, columns: Mapping[str, np.ndarray[Any, Any]], scores: Scores) -> ScoreContext:
+        if not self._knows:
+            return ScoreContext()
+        logit = scores.baseline_log_odds + scores.log_odds.sum(axis=1)
+        average = 1 / (1 + np.exp(-scores.baseline_log_odds - scores.log_odds[:, 0]))
+        ratio = scores.probability / average
+        age = scores.log_odds.sum(axis=1) / 0.05 + 45
+        equal_age = np.where((age > 0) & (age <= OLDEST), age, np.nan)
+        return ScoreContext(
+            1 / (1 + np.exp(-np.column_stack([logit - 0.5, logit + 0.5]))),
+            [OLD if age > OLDEST else WITHIN for age in columns["age"].tolist()],
+            [
+                Comparison(mean, times, mean, times, None if np.isnan(at) else at)
+                for mean, times, at in zip(
+                    average.tolist(), ratio.tolist(), equal_age.tolist(), strict=True
+                )
+            ],
+        )
 
 
 class FakePredictionRepository(Failing, PredictionRepository):

@@ -27,8 +27,9 @@ from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore
 from stroke.adapters.training.verification import trial_patients
 from stroke.domain.errors import InvalidModel, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
-from stroke.domain.patient import GENDERS, SMOKING_STATUSES, Patient
+from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES, Patient
 
+WITHOUT_INTERVALS = Path(__file__).with_name("models") / "stroke-spline-lr-779084084b7b.onnx"
 BEFORE = Path(__file__).with_name("models") / "stroke-spline-lr-e9b54b6f8e26.onnx"
 
 
@@ -129,6 +130,50 @@ class TestShippedModel(RiskModelContract, ColumnarRiskModelContract):
         assert of_found is not None
         assert of_wanted is not None
         assert of_found.tobytes() == of_wanted.tobytes()
+
+    def test_its_answers_are_those_of_the_model_before_it_knew_intervals(self) -> None:
+        before = Graph(WITHOUT_INTERVALS.read_bytes())
+        now = Graph((SHIPPED / DEFAULT / GRAPH).read_bytes())
+        probes = trial_patients(5_000, OPTIONAL)
+        columns = {name: probes[name].to_numpy() for name in RAW_FEATURES}
+        wanted, of_wanted = before.run(columns)
+        found, of_found, certainty = now.run_with_certainty(columns)
+        assert not before.is_certain
+        assert found.tobytes() == wanted.tobytes()
+        assert of_found is not None
+        assert of_wanted is not None
+        assert of_found.tobytes() == of_wanted.tobytes()
+        assert (certainty.interval[:, 0] < found).all()
+        assert (found < certainty.interval[:, 1]).all()
+
+    @settings(max_examples=examples(60), deadline=None)
+    @given(st.lists(patients_with_gaps(), min_size=1, max_size=20))
+    def test_interval_support_and_comparison_are_the_same_alone_in_a_batch_and_by_columns(
+        self, people: list[Patient]
+    ) -> None:
+        model = OnnxRiskModel(SHIPPED / DEFAULT)
+        context = model.score(columns_of(people), context=True).context
+        assert context.interval is not None
+        assert context.support is not None
+        assert context.comparison is not None
+        for row, (who, made) in enumerate(zip(people, model.assess(people), strict=True)):
+            [alone] = model.assess([who])
+            assert alone.support == made.support == context.support[row]
+            assert made.comparison == context.comparison[row]
+            assert made.interval == tuple(context.interval[row])
+            assert alone.interval == pytest.approx(made.interval, rel=1e-12)
+
+    @pytest.mark.parametrize("part", ["support", "comparison"])
+    def test_an_artefact_without_tables_says_nothing_of_them(
+        self, artefact: Path, part: str
+    ) -> None:
+        file = artefact / MANIFEST
+        known = json.loads(file.read_text())
+        del known[part]
+        file.write_text(json.dumps(known))
+        [made] = OnnxRiskModel(artefact).assess([patient()])
+        assert getattr(made, part) is None
+        assert made.interval is not None
 
     @settings(max_examples=examples(60), deadline=None)
     @given(st.lists(patients_with_gaps(), min_size=1, max_size=20))
@@ -279,6 +324,10 @@ class TestGraphWithoutContributions(RiskModelContract, ColumnarRiskModelContract
         [made] = model.assess([patient(age=80.0, bmi=28.1, avg_glucose_level=91.9)])
         assert made.factors == ["age"]
 
+    def test_it_says_nothing_that_it_does_not_know(self, model: OnnxRiskModel) -> None:
+        [made] = model.assess([patient()])
+        assert (made.interval, made.support, made.comparison) == (None, None, None)
+
     def test_its_bands_are_those_of_imported_models(self, model: OnnxRiskModel) -> None:
         assert (model.description.bands.medium, model.description.bands.high) == (0.3, 0.7)
 
@@ -362,3 +411,28 @@ def test_a_pickle_as_saved_model_is_told_how_to_become_one(tmp_path: Path) -> No
     pickled.write_bytes(b"")
     with pytest.raises(ModelNotFound, match="stroke model import"):
         ModelStore(tmp_path / "models").locate(str(pickled))
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ([[0.9, 0.95]], "out of its interval"),
+        ([[-0.1, 0.95]], "out of its interval"),
+        ([[0.1]], "one interval"),
+    ],
+)
+def test_a_graph_whose_interval_cannot_be_one_is_refused(
+    tmp_path: Path, interval: list[list[float]], words: str
+) -> None:
+    model = onnx.load_from_string(linear_graph({"age": TensorProto.DOUBLE}))
+    for name, value in (("interval", interval), ("leverage", [[1.0]])):
+        width = len(value[0])
+        model.graph.initializer.append(
+            helper.make_tensor(f"{name}_value", TensorProto.DOUBLE, [1, width], value[0])
+        )
+        model.graph.node.append(helper.make_node("Identity", [f"{name}_value"], [name]))
+        model.graph.output.append(
+            helper.make_tensor_value_info(name, TensorProto.DOUBLE, ["N", width])
+        )
+    with pytest.raises(InvalidModel, match=words):
+        OnnxRiskModel(save(model.SerializeToString(), tmp_path))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import BaseModel
 from sklearn.linear_model import LogisticRegression
 
 from components.dataset import CSV, needs_data_set
@@ -41,7 +42,7 @@ def labelled(count: int = 600) -> LabelledPatients:
 @needs_data_set
 def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path) -> None:
     shipped = read_manifest(SHIPPED / DEFAULT)
-    trained = trainer.train(read_csv(CSV), tmp_path / "again", name=DEFAULT)
+    trained = trainer.train(read_csv(CSV), tmp_path / "again", name=DEFAULT, refits=2)
 
     assert library_versions(*shipped.libraries) == shipped.libraries, "train again, ship the result"
     assert trained["sha256"] == shipped.sha256
@@ -51,6 +52,8 @@ def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path
         name: histogram.model_dump(mode="json", exclude_unset=True)
         for name, histogram in shipped.histograms.items()
     }
+    assert trained["support"] == plain(shipped.support)
+    assert trained["comparison"] == plain(shipped.comparison)
     check_metrics(trained, shipped.model_dump())
     for companion, known in zip(trained["companions"], shipped.companions, strict=True):
         assert tuple(companion["missing"]) == known.missing
@@ -62,6 +65,11 @@ def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path
         assert companion["compared"]["auc_lost"] == pytest.approx(lost, rel=1e-6, abs=1e-9)
 
 
+def plain(part: BaseModel | None) -> Any:
+    assert part is not None
+    return part.model_dump(mode="json")
+
+
 def check_metrics(trained: dict[str, Any], shipped: dict[str, Any]) -> None:
     for name, metric in shipped["metrics"].items():
         assert trained["metrics"][name] == pytest.approx(metric, rel=1e-6, abs=1e-9)
@@ -70,14 +78,14 @@ def check_metrics(trained: dict[str, Any], shipped: dict[str, Any]) -> None:
 def test_the_same_data_gives_the_same_graph_byte_for_byte(tmp_path: Path) -> None:
     graphs = []
     for name in ("one", "two"):
-        trainer.train(labelled(), tmp_path / name, name="same", samples=1)
+        trainer.train(labelled(), tmp_path / name, name="same", samples=1, refits=0)
         graphs.append((tmp_path / name / GRAPH).read_bytes())
     assert graphs[0] == graphs[1]
 
 
 def test_a_companion_of_another_fit_is_refused() -> None:
     data = labelled()
-    fitted = fit(data, samples=1)
+    fitted = fit(data, samples=1, refits=0)
     lines = {missing: each.line for missing, each in fitted.companions.items()}
     right = to_onnx(fitted.pipeline[0], fitted.full, lines, "right")
     trainer.verify_export(fitted, right, data.features)
@@ -91,7 +99,7 @@ def test_a_companion_of_another_fit_is_refused() -> None:
 
 def test_a_companion_looks_at_nothing_that_its_patients_lack() -> None:
     data = labelled()
-    fitted = fit(data, samples=1)
+    fitted = fit(data, samples=1, refits=0)
     for missing, companion in fitted.companions.items():
         of_feature = dict.fromkeys(RAW_FEATURES, 0.0)
         for group, slope in zip(fitted.pipeline[0].groups_, companion.line.slopes, strict=True):
@@ -103,7 +111,7 @@ def test_patients_without_glucose_are_trained_on_and_counted(tmp_path: Path) -> 
     data = labelled()
     data.features.loc[::5, "avg_glucose_level"] = np.nan
     data.features.loc[::10, "bmi"] = np.nan
-    manifest = trainer.train(data, tmp_path / "gaps", name="gaps", samples=1)
+    manifest = trainer.train(data, tmp_path / "gaps", name="gaps", samples=1, refits=0)
     count = len(data)
     assert manifest["training"]["missing_avg_glucose_level"] == -(-count // 5)
     assert manifest["histograms"]["bmi"]["missing"] == pytest.approx(-(-count // 10) / count)

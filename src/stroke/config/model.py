@@ -25,6 +25,9 @@ class ModelSettings(SettingsGroup):
         2 * 1024**3, ge=64 * 1024**2, description="what a graph may allocate while it scores"
     )
     run_seconds: float = Field(60, gt=0, description="how long a graph may score one batch")
+    refuse_outside: bool = Field(
+        False, description="whether the API refuses patients outside of the training data"
+    )
     import_seconds: float = Field(
         120, gt=0, description="how long each process of an import may take"
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 REFERENCE_VALUES: Final[dict[str, Any]] = {
     "hypertension": 0,
@@ -23,8 +22,7 @@ UNCHANGEABLE: Final = ("gender", "age")
 """The features whose values a comparison leaves as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """The patient's risk beside two others of the same model; each is None where it is not known.
 
     ``average_risk``: the mean of people of this age and gender in the training data.

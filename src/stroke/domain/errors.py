@@ -2,6 +2,7 @@
 
 StrokeError
 ├── InvalidPatient             values that no plausible patient has, by field
+├── OutsideSupport             a patient for whom the training data do not speak, where it counts
 ├── PredictionNotFound         no prediction has this id
 ├── OutcomeNotFound            the prediction has no outcome
 ├── InvalidOutcome             an outcome that its prediction cannot have, by field
@@ -52,6 +53,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from stroke.domain.support import Support
+
 _REVISION: Final = re.compile(r"[0-9]{4}")
 
 
@@ -73,6 +76,17 @@ class InvalidPatient(StrokeError):
     def __init__(self, violations: tuple[Violation, ...]) -> None:
         self.violations = violations
         super().__init__("; ".join(f"{v.field} {v.reason}" for v in violations))
+
+
+class OutsideSupport(StrokeError):
+    """The training data do not speak for some patients, and whoever asked refuses such answers.
+
+    ``found`` holds the place of each of them among those who were asked for, and their support.
+    """
+
+    def __init__(self, found: tuple[tuple[int, Support], ...]) -> None:
+        self.found = found
+        super().__init__("the training data had no patients like this one")
 
 
 class PredictionNotFound(StrokeError):

@@ -90,8 +90,7 @@ class Lacked:
     expected: float
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(NamedTuple):
     """The 95 % interval of one patient's probability: how sure the fitted model is of it.
 
     It says nothing of what the model does not know, or of other populations.
@@ -176,7 +175,8 @@ class ModelDescription:
     ``metrics`` maps a metric's name to ``{"value", "low", "high"}`` (95 % bootstrap interval);
     ``training`` holds the facts of its training data and ``histograms`` their distribution; all
     are empty for a model that came without them. ``companions`` assess patients who lack
-    measurements: there is one for each combination of those that may be missing.
+    measurements: there is one for each combination of those that may be missing. ``population``
+    says what it knows of those it was trained on: ``interval_check``, ``support``, ``comparison``.
     """
 
     name: str
@@ -189,6 +189,7 @@ class ModelDescription:
     training: Mapping[str, Any] = field(default_factory=dict)
     histograms: References = field(default_factory=dict)
     companions: tuple[ModelVariant, ...] = ()
+    population: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def variants(self) -> tuple[ModelVariant, ...]:

@@ -49,6 +49,8 @@ class ReasonCode(StrEnum):
     FEW_AS_HIGH_FOR = "few-as-high-for"
     TOO_FEW_OF_KIND = "too-few-of-kind"
     FEW_OF_KIND = "few-of-kind"
+    NONE_OF_KIND_FOR = "none-of-kind-for"
+    FEW_OF_KIND_FOR = "few-of-kind-for"
     NO_SUCH_COMBINATION = "no-such-combination"
     RARE_COMBINATION = "rare-combination"
 
@@ -59,6 +61,10 @@ class ReasonCode(StrEnum):
         return SupportLevel.EDGE if few else SupportLevel.OUTSIDE
 
 
+_KINDS: Final = {
+    "hypertension": "answer about hypertension",
+    "heart_disease": "answer about heart disease",
+}
 _TEXTS: Final = {
     ReasonCode.NONE_AS_LOW: "No patient of the training data had {value} this low.",
     ReasonCode.FEW_AS_LOW: "Fewer than {few} patients of the training data had {value} this low.",
@@ -74,6 +80,10 @@ _TEXTS: Final = {
     ),
     ReasonCode.TOO_FEW_OF_KIND: "Fewer than {few} patients of the training data had this {kind}.",
     ReasonCode.FEW_OF_KIND: "Fewer than {few} patients of the training data had this {kind}.",
+    ReasonCode.NONE_OF_KIND_FOR: "No training patient of about this {other} had this {kind}.",
+    ReasonCode.FEW_OF_KIND_FOR: (
+        "Fewer than {few} training patients of about this {other} had this {kind}."
+    ),
     ReasonCode.NO_SUCH_COMBINATION: "No patient of the training data had such a combination.",
     ReasonCode.RARE_COMBINATION: "Such a combination was rare in the training data.",
 }
@@ -98,7 +108,10 @@ class SupportReason:
         first = words[0] if words else ""
         article = "an" if first[:1] in "aeiou" else "a"
         text = _TEXTS[code].format(
-            value=f"{article} {first}", kind=first, other=words[-1] if words else "", few=fewer_than
+            value=f"{article} {first}",
+            kind=_KINDS.get(features[0], first) if features else "",
+            other=words[-1] if words else "",
+            few=fewer_than,
         )
         return cls(code, features, fewer_than, text)
 

@@ -61,6 +61,18 @@ class TestFakeRiskModelWithCompanions(RiskModelContract):
         return FakeRiskModel(may_be_missing=OPTIONAL)
 
 
+class TestFakeRiskModelThatKnows(RiskModelContract):
+    @pytest.fixture
+    def model(self) -> FakeRiskModel:
+        return FakeRiskModel(may_be_missing=OPTIONAL, knows=True)
+
+
+class TestFakeColumnarRiskModelThatKnows(ColumnarRiskModelContract):
+    @pytest.fixture
+    def model(self) -> FakeColumnarRiskModel:
+        return FakeColumnarRiskModel(may_be_missing=OPTIONAL, knows=True)
+
+
 class TestFakeColumnarRiskModelWithCompanions(ColumnarRiskModelContract):
     @pytest.fixture
     def model(self) -> FakeColumnarRiskModel:

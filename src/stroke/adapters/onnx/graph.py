@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
@@ -34,6 +34,15 @@ _DTYPES: Final[dict[str, type]] = {
 }
 PROBABILITY: Final = "probability"
 CONTRIBUTIONS: Final = "contributions"
+INTERVAL: Final = "interval"
+LEVERAGE: Final = "leverage"
+
+
+class Certainty(NamedTuple):
+    """How sure the graph is of N patients: ``interval (N, 2)``, and ``leverage (N,)``."""
+
+    interval: NDArray[np.float64]
+    leverage: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,8 @@ class Graph:
         self.explains = CONTRIBUTIONS in outputs
         if self.explains:
             self._wanted.append(CONTRIBUTIONS)
+        self.is_certain = {INTERVAL, LEVERAGE} <= set(outputs)
+        """Whether it says how sure it is; ``run_with_certainty`` may be called then."""
         self._derived = [name for name in self._dtypes if name in ENGINEERED_FEATURES]
 
     @property
@@ -93,6 +104,30 @@ class Graph:
         ``columns`` holds the raw features, ``(N,)`` each: text as objects, numbers as float64. NaN
         is a missing measurement, which no engineered feature that the graph takes is made of.
         """
+        probability, *contributions = self._outputs(columns, self._wanted)
+        return _positive(probability), (
+            contributions[0].astype(np.float64, copy=False) if contributions else None
+        )
+
+    def run_with_certainty(
+        self, columns: Columns
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, Certainty]:
+        """Return what ``run`` does and how sure the graph is, from one run.
+
+        Raises ``InvalidModel`` as ``run`` does, and when a probability lies out of its interval.
+        """
+        *answered, interval, leverage = self._outputs(columns, [*self._wanted, INTERVAL, LEVERAGE])
+        probability = _positive(answered[0])
+        if interval.shape != (len(probability), 2) or leverage.size != len(probability):
+            raise InvalidModel("the graph does not give one interval and leverage per patient")
+        held = (interval[:, 0] <= probability) & (probability <= interval[:, 1])
+        if not (held & (interval[:, 0] >= 0) & (interval[:, 1] <= 1)).all():
+            raise InvalidModel("the graph gives a probability that lies out of its interval")
+        contributions = answered[1].astype(np.float64, copy=False) if self.explains else None
+        certainty = Certainty(interval.astype(np.float64, copy=False), leverage.reshape(-1))
+        return probability, contributions, certainty
+
+    def _outputs(self, columns: Columns, names: list[str]) -> list[Any]:
         derived = engineered(columns, self._derived) if self._derived else {}
         feed: dict[str, NDArray[Any]] = {
             name: (derived[name] if name in derived else columns[name])
@@ -102,12 +137,9 @@ class Graph:
         }
         try:
             with DEADLINES.run(self._limits.run_seconds) as options:
-                probability, *contributions = self._session.run(self._wanted, feed, options)
+                return list(self._session.run(names, feed, options))
         except Exception as error:  # noqa: BLE001 - they have no ancestor, and may quote a value
             raise InvalidModel(_why(error, "the graph fails on these patients")) from None
-        return _positive(probability), (
-            contributions[0].astype(np.float64, copy=False) if contributions else None
-        )
 
 
 _memory_lock: Final = threading.Lock()

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from stroke.domain.comparison import REFERENCE_VALUES
 from stroke.domain.drift import WATCHED, ReferenceHistogram
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import DERIVED_FROM, FEATURES, RAW_FEATURES
-from stroke.domain.patient import OPTIONAL, Patient
+from stroke.domain.patient import GENDERS, OPTIONAL, Patient
 from stroke.domain.risk import Accuracy, Lacked, ModelDescription, ModelVariant, RiskBands
 
 GRAPH: Final = "model.onnx"
@@ -147,6 +148,94 @@ class Histogram(_Part):
         return ReferenceHistogram(self.shares, self.cuts, self.labels, self.missing)
 
 
+class Quantiles(_Part):
+    """A figure's median over patients, and what it is below for 5 % and for 95 % of them."""
+
+    median: float
+    p5: float
+    p95: float
+
+
+class IntervalCheck(_Part):
+    """How intervals compare with a bootstrap of ``refits`` of the whole model, over patients.
+
+    ``standard_error_ratio`` is the interval's standard error divided by the bootstrap's;
+    ``coverage`` is the share of refits whose log-odds lie within the interval.
+    """
+
+    refits: Annotated[int, Field(ge=2)]
+    standard_error_ratio: Quantiles
+    coverage: Quantiles
+
+
+Reach = tuple[float, float, float, float]
+"""The lowest value, the one that few are below, the one that few are above, the highest value."""
+
+
+class RareLeverage(_Part):
+    """Above ``rare``, a combination of values was rare; above ``highest`` there was none."""
+
+    rare: Annotated[float, Field(gt=0)]
+    highest: Annotated[float, Field(gt=0)]
+
+
+class SupportTables(_Part):
+    """How far the training patients' values reach.
+
+    ``ranges``: over all of them, by measurement; ``by_age``: over those of about the same age, by
+    measurement and whole year, from 0 on. ``kinds``: how many there were of each category;
+    ``kinds_by_age``: of about the same age, by whole year.
+    ``leverage`` is that of the graph's output of this name.
+    """
+
+    few: Annotated[int, Field(ge=1)]
+    few_nearby: Annotated[int, Field(ge=1)]
+    few_of_kind: Annotated[int, Field(ge=1)]
+    too_few_of_kind: Annotated[int, Field(ge=1)]
+    nearby_years: Annotated[float, Field(gt=0)]
+    ranges: dict[str, Reach]
+    by_age: dict[str, Annotated[tuple[Reach, ...], Field(min_length=1)]]
+    kinds: dict[str, dict[str, int]]
+    kinds_by_age: dict[str, dict[str, tuple[int, ...]]]
+    leverage: RareLeverage
+
+    @model_validator(mode="after")
+    def _known(self) -> SupportTables:
+        if set(self.ranges) != {"age", *OPTIONAL} or set(self.by_age) != set(OPTIONAL):
+            raise ValueError(f"ranges are of age, {', '.join(OPTIONAL)}; by_age has no age")
+        tables: list[tuple[Any, ...]] = list(self.by_age.values())
+        tables += [counts for kinds in self.kinds_by_age.values() for counts in kinds.values()]
+        if len({len(table) for table in tables}) > 1:
+            raise ValueError("tables by age have as many years for each measurement and category")
+        if unknown := {*self.kinds, *self.kinds_by_age} - set(RAW_FEATURES):
+            raise ValueError(f"kinds of unknown features: {', '.join(sorted(unknown))}")
+        return self
+
+
+class ComparisonTables(_Part):
+    """The average risk by gender and whole year of age, from 0 on, and the reference's log-odds.
+
+    ``reference_log_odds`` has, for the full model and each companion, the sum of what
+    ``reference_values`` contribute.
+    """
+
+    average: dict[str, Annotated[tuple[float, ...], Field(min_length=2)]]
+    reference_values: dict[str, Any]
+    reference_log_odds: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _known(self) -> ComparisonTables:
+        if unknown := set(self.average) - set(GENDERS):
+            raise ValueError(f"averages of unknown genders: {', '.join(sorted(unknown))}")
+        if len({len(table) for table in self.average.values()}) > 1:
+            raise ValueError("average has as many years for each gender")
+        if not all(0 < risk < 1 for table in self.average.values() for risk in table):
+            raise ValueError("an average risk lies between 0 and 1")
+        if self.reference_values != REFERENCE_VALUES:
+            raise ValueError("the reference values are not those of this version")
+        return self
+
+
 class Manifest(_Part):
     """See the module's docstring; version 1 of the format.
 
@@ -167,6 +256,9 @@ class Manifest(_Part):
     libraries: dict[str, str] = Field(default_factory=dict)
     histograms: dict[str, Histogram] = Field(default_factory=dict)
     companions: tuple[Companion, ...] = ()
+    interval_check: IntervalCheck | None = None
+    support: SupportTables | None = None
+    comparison: ComparisonTables | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Manifest:
@@ -200,6 +292,9 @@ class Manifest(_Part):
                 raise ValueError(f"{measurement} must not be missing: {feature} is derived from it")
         if self.contributions and any(each.intercept is None for each in self.companions):
             raise ValueError("each companion of a graph that gives contributions has an intercept")
+        compared = self.comparison
+        if compared is not None and len(compared.reference_log_odds) != 1 + len(self.companions):
+            raise ValueError("reference_log_odds has a number for the model and each companion")
         return self
 
     @property
@@ -227,7 +322,19 @@ class Manifest(_Part):
                 )
                 for each in self.companions
             ),
+            population=self._population(),
         )
+
+    def _population(self) -> dict[str, Any]:
+        """Return what readers of the model may see of its tables."""
+        known: dict[str, Any] = {}
+        if self.interval_check is not None:
+            known["interval_check"] = self.interval_check.model_dump()
+        if self.support is not None:
+            known["support"] = self.support.model_dump(exclude={"by_age", "kinds_by_age"})
+        if self.comparison is not None:
+            known["comparison"] = self.comparison.model_dump()
+        return known
 
 
 def _dumped(metrics: dict[str, Metric]) -> dict[str, Any]:

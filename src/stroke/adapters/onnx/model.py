@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import starmap
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stroke.adapters.onnx.graph import Columns, Graph, GraphLimits
+from stroke.adapters.onnx.comparison import Comparisons
+from stroke.adapters.onnx.graph import Certainty, Columns, Graph, GraphLimits
 from stroke.adapters.onnx.manifest import (
     GRAPH,
     IMPORTED_BANDS,
@@ -21,17 +23,26 @@ from stroke.adapters.onnx.manifest import (
     read_manifest,
 )
 from stroke.adapters.onnx.shapley import shapley_values
-from stroke.application.predictions.columnar import ColumnarRiskModel, Scores
+from stroke.adapters.onnx.support import Place, SupportRules
+from stroke.application.predictions.columnar import (
+    NO_CONTEXT,
+    ColumnarRiskModel,
+    ScoreContext,
+    Scores,
+)
 from stroke.application.predictions.ports import RiskModel
+from stroke.domain.comparison import UNCHANGEABLE, Comparison
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import OPTIONAL, Patient, lacking
 from stroke.domain.risk import (
     Contribution,
+    Interval,
     ModelDescription,
     RiskAssessment,
     RiskCategory,
 )
+from stroke.domain.support import Support
 
 _CATEGORIES: Final = tuple(RiskCategory)
 # A foreign model may answer 0 or 1 exactly, whose log-odds are infinite: they count as this far.
@@ -60,6 +71,7 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         self._place = _places([variant.missing for variant in self._variants])
         self._reference = {name: self.manifest.reference_patient[name] for name in RAW_FEATURES}
         self._explain_by_graph()
+        self._read_tables()
         self._check_reference_patient()
 
     @property
@@ -69,20 +81,36 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
     def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
         if not patients:
             return []  # not every graph runs on no rows
-        scores = self.score(_columns(patients))
+        scores = self.score(_columns(patients), context=True)
         strongest = np.argsort(-np.abs(scores.log_odds), axis=1, kind="stable").tolist()
         names = scores.features
         values_of = attrgetter(*names)
-        variants = [(variant.missing, variant.accuracy) for variant in self._variants]
+        missing_of = [variant.missing for variant in self._variants]
+        accuracy_of = [variant.accuracy for variant in self._variants]
         return [
             RiskAssessment(
                 probability,
                 _CATEGORIES[category],
                 tuple([Contribution(names[i], values[i], parts[i]) for i in order]),
                 baseline,
-                *variants[variant],
+                missing_of[variant],
+                accuracy_of[variant],
+                interval,
+                support,
+                comparison,
             )
-            for values, probability, category, parts, order, baseline, variant in zip(
+            for (
+                values,
+                probability,
+                category,
+                parts,
+                order,
+                baseline,
+                variant,
+                interval,
+                support,
+                comparison,
+            ) in zip(
                 map(values_of, patients),
                 scores.probability.tolist(),
                 scores.categories(self._description).tolist(),
@@ -90,19 +118,52 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
                 strongest,
                 scores.baseline_log_odds.tolist(),
                 scores.variant.tolist(),
+                *_contexts(scores.context, len(patients)),
                 strict=True,
             )
         ]
 
-    def score(self, columns: Columns) -> Scores:
+    def score(self, columns: Columns, *, context: bool = False) -> Scores:
         variant = self._variant(columns)
-        probability, contributions = self._graph.run(columns)
+        certainty: Certainty | None = None
+        if context and self._graph.is_certain:
+            probability, contributions, certainty = self._graph.run_with_certainty(columns)
+        else:
+            probability, contributions = self._graph.run(columns)
         if contributions is not None and self._of_feature is not None:
             parts = contributions @ self._of_feature if self._summed else contributions
-            return Scores(probability, parts, self._explained, self._intercepts[variant], variant)
-        parts = shapley_values(self._log_odds, columns, self._reference)
-        baseline = np.full(len(probability), self._reference_log_odds)
-        return Scores(probability, parts, RAW_FEATURES, baseline, variant)
+            names, baseline = self._explained, self._intercepts[variant]
+        else:
+            parts = shapley_values(self._log_odds, columns, self._reference)
+            names, baseline = RAW_FEATURES, np.full(len(probability), self._reference_log_odds)
+        known = NO_CONTEXT
+        if context:
+            fixed = baseline + parts[:, self._kept].sum(axis=1)
+            known = self._context(columns, probability, fixed, variant, certainty)
+        return Scores(probability, parts, names, baseline, variant, known)
+
+    def _context(
+        self,
+        columns: Columns,
+        probability: NDArray[np.float64],
+        fixed: NDArray[np.float64],
+        variant: NDArray[np.int64],
+        certainty: Certainty | None,
+    ) -> ScoreContext:
+        """Return what is known beside the scores; ``fixed (N,)`` is of what nobody can change."""
+        support: list[Support] | None = None
+        if certainty is not None and self._support is not None:
+            support = self._support.of(
+                *(
+                    (certainty.leverage if name == "leverage" else columns[name]).tolist()
+                    for name in Place._fields
+                )
+            )
+        comparison: list[Comparison] | None = None
+        if self._comparisons is not None:
+            each = (columns["gender"], columns["age"], probability, fixed, variant)
+            comparison = list(map(self._comparisons.of, *(values.tolist() for values in each)))
+        return ScoreContext(None if certainty is None else certainty.interval, support, comparison)
 
     def _variant(self, columns: Columns) -> NDArray[np.int64]:
         """Return which variant each patient needs. Raises ``InvalidPatient`` if there is none."""
@@ -137,6 +198,20 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         )
         self._summed = self._explained != described.columns
 
+    def _read_tables(self) -> None:
+        """Prepare what the manifest says of the training data.
+
+        The reference's risk is a sum of contributions, so it needs those of the graph.
+        """
+        tables = self.manifest
+        self._support = None if tables.support is None else SupportRules(tables.support)
+        explained = self._of_feature is not None and set(UNCHANGEABLE) <= set(self._explained)
+        self._comparisons: Comparisons | None = None
+        self._kept: list[int] = []
+        if tables.comparison is not None and explained:
+            self._comparisons = Comparisons(tables.comparison)
+            self._kept = [self._explained.index(name) for name in UNCHANGEABLE]
+
     def _check_reference_patient(self) -> None:
         """Score one patient, so that a graph that cannot is refused now and not at noon.
 
@@ -149,7 +224,7 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         try:
             if self._of_feature is None:
                 self._reference_log_odds = float(self._log_odds(reference)[0])
-            scores = self.score(reference)
+            scores = self.score(reference, context=True)
         except (ValueError, TypeError, IndexError) as error:
             raise InvalidModel("the graph does not score the reference patient") from error
         logit = scores.baseline_log_odds + scores.log_odds.sum(axis=1)
@@ -160,6 +235,18 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         probability = self.probability(columns)
         log_odds: NDArray[np.float64] = _logit(probability)
         return log_odds
+
+
+def _contexts(
+    context: ScoreContext, count: int
+) -> tuple[Iterable[Interval | None], Iterable[Support | None], Iterable[Comparison | None]]:
+    """Return what each patient's assessment holds of ``context``."""
+    nothing = [None] * count
+    return (
+        nothing if context.interval is None else starmap(Interval, context.interval.tolist()),
+        nothing if context.support is None else context.support,
+        nothing if context.comparison is None else context.comparison,
+    )
 
 
 def _columns(patients: Sequence[Patient]) -> dict[str, NDArray[Any]]:

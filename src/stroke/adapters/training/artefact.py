@@ -109,7 +109,9 @@ def card(manifest: dict[str, Any]) -> str:
         f"**Bands.** Medium from {bands['medium']}, high from {bands['high']}, on its own scale.",
         "",
         *_training_lines(manifest.get("training")),
+        *_count_lines((manifest.get("training") or {}).get("counts")),
         *_metric_lines(manifest.get("metrics")),
+        *_interval_lines(manifest.get("interval_check")),
         *[line for each in manifest.get("companions", ()) for line in _companion_lines(each)],
     ]
     return "\n".join(lines)
@@ -125,6 +127,42 @@ def _training_lines(training: dict[str, Any] | None) -> list[str]:
         f"{training['missing_bmi']:,} without a BMI{and_glucose} (taken as the median to fit the",
         "full model). One data set: no",
         "claim is made for other populations; outcomes are not dated.",
+        "",
+    ]
+
+
+_COUNTED: Final = {"gender": "Gender", "smoking_status": "Smoking status", "age_band": "Age"}
+
+
+def _count_lines(counts: dict[str, dict[str, dict[str, int]]] | None) -> list[str]:
+    if not counts:
+        return []
+    return [
+        "**Whom it saw.** Patients, and how many of them had a stroke:",
+        "",
+        "| | | patients | strokes |",
+        "|---|---|---|---|",
+        *(
+            f"| {_COUNTED[name]} | {kind} | {each['patients']:,} | {each['strokes']:,} |"
+            for name, kinds in counts.items()
+            for kind, each in kinds.items()
+        ),
+        "",
+        "Whoever is unlike these patients is answered with a warning (`support`).",
+        "",
+    ]
+
+
+def _interval_lines(check: dict[str, Any] | None) -> list[str]:
+    if not check:
+        return []
+    ratio, coverage = check["standard_error_ratio"], check["coverage"]
+    return [
+        f"**Interval of one patient.** The model was refitted to {check['refits']:,} bootstrap",
+        f"samples. The interval's standard error is {ratio['median']:.2f} times that of the refits",
+        f"(for nine of ten patients {ratio['p5']:.2f} to {ratio['p95']:.2f} times), and it holds",
+        f"{coverage['median']:.1%} of the refits ({coverage['p5']:.1%} to {coverage['p95']:.1%}).",
+        "It says how sure the fit is. It says nothing of other populations.",
         "",
     ]
 

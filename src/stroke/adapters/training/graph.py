@@ -87,15 +87,35 @@ class _Writer:
         return self.node("Cast", [equal], f"{name}_indicator_{number}", to=_FLOAT)
 
 
+class Spread(NamedTuple):
+    """What a graph needs to say how sure it is, in units of the standardised design.
+
+    ``factors[missing]`` is ``L (16, 16)`` of the covariance ``L L'`` of the coefficients of the
+    line of those who lack ``missing``, intercept first, all 0 for a feature that it does not look
+    at. With ``hat (16, 16)`` as ``L``, ``x' L L' x`` is a patient's leverage in multiples of the
+    mean leverage of the training data. ``normal`` is how many standard errors an interval has on
+    each side.
+    """
+
+    factors: Mapping[tuple[str, ...], NDArray[np.float64]]
+    hat: NDArray[np.float64]
+    normal: float
+
+
 def to_onnx(
-    design: SplineDesign, full: Line, companions: Mapping[tuple[str, ...], Line], name: str
+    design: SplineDesign,
+    full: Line,
+    companions: Mapping[tuple[str, ...], Line],
+    name: str,
+    spread: Spread | None = None,
 ) -> bytes:
     """Return the serialised graph; the same fit gives the same bytes.
 
     Inputs: the seven raw features, ``[N, 1]``, NaN for a missing one of ``OPTIONAL``. Outputs:
     ``probability [N, 1]`` and ``contributions [N, 7]`` in ``RAW_FEATURES``' order, centred on the
-    training mean. All lines share the design, so that the choice of a patient's line is one
-    look-up in a table of slopes; where there is no companion, the full one takes the median.
+    training mean, and with ``spread`` also ``interval [N, 2]`` and ``leverage [N, 1]``. All lines
+    share the design, so that the choice of a patient's line is one look-up in a table of slopes;
+    where there is no companion, the full one takes the median.
     """
     lines = [full] * (1 << len(OPTIONAL))
     for missing, line in companions.items():
@@ -123,6 +143,10 @@ def to_onnx(
     intercept = write.node("Gather", [intercepts, choice], "intercept")
     log_odds = write.node("Add", [total, intercept], "log_odds")
     write.node("Sigmoid", [log_odds], "probability")
+    outputs = {"probability": 1, "contributions": len(RAW_FEATURES)}
+    if spread is not None:
+        _write_spread(write, design, spread)
+        outputs |= {"interval": 2, "leverage": 1}
     graph = helper.make_graph(
         write.nodes,
         name,
@@ -133,8 +157,8 @@ def to_onnx(
             for feature in RAW_FEATURES
         ],
         [
-            helper.make_tensor_value_info("probability", _FLOAT, ["N", 1]),
-            helper.make_tensor_value_info("contributions", _FLOAT, ["N", len(RAW_FEATURES)]),
+            helper.make_tensor_value_info(output, _FLOAT, ["N", width])
+            for output, width in outputs.items()
         ],
         write.constants,
     )
@@ -145,6 +169,37 @@ def to_onnx(
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def _write_spread(write: _Writer, design: SplineDesign, spread: Spread) -> None:
+    """Add interval and leverage: one product with the factors of all lines side by side.
+
+    A variance is the sum of squares of its own factor's columns. Each patient's is picked from
+    those of all lines, as their slopes are: rows with different gaps share a batch.
+    """
+    sets = 1 << len(OPTIONAL)
+    factors = [spread.factors[()]] * sets
+    for missing, factor in spread.factors.items():
+        factors[_set_number(missing)] = factor
+    joined = np.hstack([*factors, spread.hat])
+    width = len(joined)
+    columns = write.constant("factors", joined[1:] / design.scale_[:, None])
+    of_one = write.constant("factors_of_one", joined[:1])
+    product = write.node("MatMul", ["centred", columns], "centred_factors")
+    roots = write.node("Add", [product, of_one], "roots")
+    squares = write.node("Mul", [roots, roots], "root_squares")
+    of_line = write.constant("of_line", np.kron(np.eye(sets + 1), np.ones((width, 1))))
+    variances = write.node("MatMul", [squares, of_line], "variances")
+    choice = write.node("Unsqueeze", ["choice", "last"], "choice_column")
+    variance = write.node("GatherElements", [variances, choice], "variance", axis=1)
+    error = write.node("Sqrt", [variance], "standard_error")
+    half = write.node("Mul", [error, write.constant("normal", [[spread.normal]])], "half")
+    low = write.node("Sub", ["log_odds", half], "log_odds_low")
+    high = write.node("Add", ["log_odds", half], "log_odds_high")
+    ends = write.node("Concat", [low, high], "log_odds_ends", axis=1)
+    write.node("Sigmoid", [ends], "interval")
+    place = write.constant("place_of_hat", [sets], dtype=np.int64)
+    write.node("Gather", [variances, place], "leverage", axis=1)
 
 
 def _set_number(missing: tuple[str, ...]) -> int:

@@ -15,8 +15,14 @@ from sklearn.pipeline import Pipeline
 
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES, compare_areas, evaluate
-from stroke.adapters.training.graph import Line
+from stroke.adapters.training.graph import Line, Spread
 from stroke.adapters.training.splines import SplineDesign
+from stroke.adapters.training.uncertainty import (
+    REFITS,
+    check_against_refits,
+    spread,
+    standard_errors,
+)
 from stroke.application.quality.calibration import Floats, Labels
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import OPTIONAL
@@ -32,7 +38,7 @@ LACKING: Final = tuple(
 )
 """What patients may lack: each combination has a companion of its own."""
 
-STEPS: Final = FOLDS * REPEATS + (1 + len(LACKING)) * BOOTSTRAP_SAMPLES + 1
+STEPS: Final = FOLDS * REPEATS + (1 + len(LACKING)) * BOOTSTRAP_SAMPLES + REFITS + 1
 
 _SEED: Final = 20260101
 
@@ -65,11 +71,19 @@ class FittedModel:
     metrics: dict[str, dict[str, float]]
     reference_patient: dict[str, Any]
     companions: dict[tuple[str, ...], Companion] = field(default_factory=dict)
+    spread: Spread | None = None
+    interval_check: dict[str, Any] = field(default_factory=dict)
+    """How the intervals of complete patients compare with a bootstrap of refits."""
 
     @property
     def full(self) -> Line:
         """The line of patients who lack nothing."""
         return _line(self.pipeline[-1])
+
+    @property
+    def lines(self) -> dict[tuple[str, ...], Line]:
+        """The lines, by what the patients lack who are theirs."""
+        return {(): self.full} | {each: made.line for each, made in self.companions.items()}
 
 
 def pipeline() -> Pipeline:
@@ -91,11 +105,13 @@ def fit(
     data: LabelledPatients,
     *,
     samples: int = BOOTSTRAP_SAMPLES,
+    refits: int = REFITS,
     progress: Callable[[], None] = lambda: None,
 ) -> FittedModel:
     """Fit and cross-validate, with intervals from ``samples`` bootstrap samples.
 
-    ``progress`` is called ``STEPS`` times when ``samples`` are the usual number.
+    The intervals of single patients are checked by ``refits``, if there are any. ``progress`` is
+    called ``STEPS`` times when ``samples`` and ``refits`` are the usual numbers.
 
     The metrics are those of patients that the scored model had not seen (5 times 5-fold). A
     companion is fitted to all patients, by what its own ones have: were it fitted to those who
@@ -116,12 +132,45 @@ def fit(
         for missing in LACKING
     }
     progress()
+    lines: dict[tuple[str, ...], Line] = {(): _line(_portable(fitted)[-1])}
+    lines |= {missing: each.line for missing, each in companions.items()}
+    matrix = fitted[0].transform(data.features)
+    spreads = spread(matrix, lines, fitted[0].groups_)
     return FittedModel(
-        _portable(fitted),
+        fitted,
         _bands(data, np.mean(unseen[()], axis=0)),
         metrics,
         _reference_patient(data),
         companions,
+        spreads,
+        _checked(data, matrix, lines[()], spreads, refits=refits, progress=progress),
+    )
+
+
+def _checked(
+    data: LabelledPatients,
+    matrix: Floats,
+    line: Line,
+    spreads: Spread,
+    *,
+    refits: int,
+    progress: Callable[[], None],
+) -> dict[str, Any]:
+    """Return how the intervals of all patients compare with ``refits`` of the full model."""
+    if not refits:
+        return {}
+
+    def refit(places: Labels) -> Floats:
+        sample = pipeline().fit(data.features.iloc[places], data.outcome[places])
+        log_odds: Floats = sample.decision_function(data.features)
+        return log_odds
+
+    return check_against_refits(
+        standard_errors(spreads.factors[()], matrix),
+        matrix @ line.slopes + line.intercept,
+        refit,
+        refits=refits,
+        progress=progress,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -12,9 +12,27 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stroke.domain.comparison import Comparison
 from stroke.domain.risk import TOP_FACTORS, ModelDescription
+from stroke.domain.support import Support
 
 FACTOR_SEPARATOR: Final = ";"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreContext:
+    """What a careful reader wants beside N scores; each part is None where the model cannot say it.
+
+    ``interval (N, 2)``: both ends of the 95 % interval. ``support``: one for each patient.
+    ``comparison``: one for each patient.
+    """
+
+    interval: NDArray[np.float64] | None = None
+    support: Sequence[Support] | None = None
+    comparison: Sequence[Comparison] | None = None
+
+
+NO_CONTEXT: Final = ScoreContext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +41,7 @@ class Scores:
 
     Column ``j`` of ``log_odds`` belongs to ``features[j]``; with its ``baseline_log_odds (N,)``
     each row sums to the logit of the probability. ``variant (N,)`` says which one of the model's
-    ``variants`` scored the patient.
+    ``variants`` scored the patient. ``context`` is there if it was asked for.
     """
 
     probability: NDArray[np.float64]
@@ -31,6 +49,7 @@ class Scores:
     features: tuple[str, ...]
     baseline_log_odds: NDArray[np.float64]
     variant: NDArray[np.int64]
+    context: ScoreContext = NO_CONTEXT
 
     def categories(self, model: ModelDescription) -> NDArray[np.int64]:
         """Return each patient's place among the risk categories, by the bands of their variant."""
@@ -64,8 +83,8 @@ class ColumnarRiskModel(Protocol):
         """What is served, as its artefact describes it."""
 
     @abstractmethod
-    def score(self, columns: Mapping[str, NDArray[Any]]) -> Scores:
-        """Score N patients, of whom there is at least one.
+    def score(self, columns: Mapping[str, NDArray[Any]], *, context: bool = False) -> Scores:
+        """Score N patients, of whom there is at least one, with their ``context`` if wanted.
 
         ``columns`` holds the raw features, ``(N,)`` each: text as an object array of str, numbers
         as float64, NaN where a measurement is missing. Raises ``InvalidPatient`` where one is

@@ -19,6 +19,7 @@ from stroke.domain.errors import (
     IdempotencyKeyReused,
     IdempotencyKeyTaken,
     InvalidPatient,
+    OutsideSupport,
     PredictionNotFound,
     PredictionNotReplayable,
 )
@@ -40,7 +41,8 @@ from stroke.domain.risk import (
     RiskAssessment,
     RiskCategory,
 )
-from stroke.domain.support import Support
+from stroke.domain.support import Support, SupportLevel
+from stroke.domain.what_if import WhatIf
 
 # From this many patients on, scoring leaves the event loop: about 1 ms of it.
 _THREAD_FROM: Final = 64
@@ -123,7 +125,12 @@ class PredictionService:
         return await asyncio.to_thread(self._model.assess, patients)
 
     async def predict(
-        self, patient: Patient, *, idempotency_key: str | None = None, origin: Origin = NOBODY
+        self,
+        patient: Patient,
+        *,
+        idempotency_key: str | None = None,
+        origin: Origin = NOBODY,
+        refuse_outside: bool = False,
     ) -> StoredPrediction:
         """Return ``patient``'s risk once it is durable, as a row of ``origin``.
 
@@ -131,21 +138,29 @@ class PredictionService:
         stored; keys of two sites are two keys. Raises ``IdempotencyKeyReused`` when the key belongs
         to another request, and ``PredictionNotReplayable`` when the prediction lacks part of its
         answer. Raises ``InvalidPatient`` when the patient lacks a measurement that the model needs,
-        and ``ServiceOverloaded``, ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after
-        ``StoreUnavailable`` the row may or may not be stored, and only a key makes a retry safe.
+        ``OutsideSupport`` if ``refuse_outside`` says so, and ``ServiceOverloaded``,
+        ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after ``StoreUnavailable`` the
+        row may or may not be stored, and only a key makes a retry safe.
         """
         self._check_complete([patient])
         if idempotency_key is None:
+            if refuse_outside:
+                self._check_supported([patient])
             return await self._queue.submit((patient, None, origin))
         idempotency_key = _key_within(origin.site, idempotency_key)
         request = (patient, idempotency_key, origin)
+
+        async def store() -> StoredPrediction:
+            if refuse_outside:
+                self._check_supported([patient])
+            return await self._queue.submit(request)
 
         async def replay(stored: PredictionRecord | StoredBatch) -> StoredPrediction:
             if isinstance(stored, StoredBatch):
                 raise _reused()
             return _replayed(stored, patient)
 
-        return await self._once(idempotency_key, lambda: self._queue.submit(request), replay)
+        return await self._once(idempotency_key, store, replay)
 
     async def predict_many(
         self,
@@ -153,17 +168,21 @@ class PredictionService:
         *,
         idempotency_key: str | None = None,
         origin: Origin = NOBODY,
+        refuse_outside: bool = False,
     ) -> list[StoredPrediction]:
         """Return one risk per patient, in order: one graph run, one transaction, all or none.
 
         ``idempotency_key`` is one key of all of them, with the errors that ``predict`` has for
-        its own. Raises ``InvalidPatient`` as ``predict`` does, ``StoreUnavailable`` or
-        ``PredictionRejected`` otherwise, and then nothing is stored.
+        its own. Raises ``InvalidPatient`` and ``OutsideSupport`` as ``predict`` does,
+        ``StoreUnavailable`` or ``PredictionRejected`` otherwise, and then nothing is stored.
         """
         self._check_complete(patients)
         if idempotency_key is None:
-            return await self._commit_many(patients, None, origin)
+            return await self._commit_many(patients, None, origin, refuse_outside=refuse_outside)
         key = _key_within(origin.site, idempotency_key)
+
+        async def store() -> list[StoredPrediction]:
+            return await self._commit_many(patients, key, origin, refuse_outside=refuse_outside)
 
         async def replay(stored: PredictionRecord | StoredBatch) -> list[StoredPrediction]:
             if not isinstance(stored, StoredBatch) or len(stored.ids) != len(patients):
@@ -172,7 +191,18 @@ class PredictionService:
             # Comparing ten thousand rows takes a while: other requests are served meanwhile.
             return await asyncio.to_thread(_replayed_batch, stored.ids, records, patients)
 
-        return await self._once(key, lambda: self._commit_many(patients, key, origin), replay)
+        return await self._once(key, store, replay)
+
+    def what_if(self, before: Patient, after: Patient, *, refuse_outside: bool = False) -> WhatIf:
+        """Return what the model says of one patient with their values and with others.
+
+        Nothing is stored, and nobody observes it. Raises ``InvalidPatient`` and ``OutsideSupport``
+        as ``predict`` does.
+        """
+        self._check_complete([before, after])
+        if refuse_outside:
+            self._check_supported([before, after])
+        return WhatIf(*self._model.assess([before, after]))
 
     async def find(self, prediction_id: int, *, site: str | None = None) -> PredictionRecord:
         """Return a stored prediction, or raise ``PredictionNotFound``.
@@ -219,6 +249,19 @@ class PredictionService:
             if patient.missing and (violations := lacking(patient.missing, self._may_be_missing)):
                 raise InvalidPatient(violations)
 
+    def _check_supported(self, patients: Sequence[Patient]) -> None:
+        """Raise ``OutsideSupport`` if the training data do not speak for some of ``patients``.
+
+        A run of the model for itself, and before they wait for a commit: see ``_check_complete``.
+        """
+        found = tuple(
+            (place, assessment.support)
+            for place, assessment in enumerate(self._model.assess(patients))
+            if assessment.support is not None and assessment.support.level is SupportLevel.OUTSIDE
+        )
+        if found:
+            raise OutsideSupport(found)
+
     async def _once(
         self,
         key: str,
@@ -252,10 +295,17 @@ class PredictionService:
         return None
 
     async def _commit_many(
-        self, patients: Sequence[Patient], batch_key: str | None, origin: Origin
+        self,
+        patients: Sequence[Patient],
+        batch_key: str | None,
+        origin: Origin,
+        *,
+        refuse_outside: bool,
     ) -> list[StoredPrediction]:
         within = self._around([copy_context()]) if self._around else nullcontext()
         async with self._bulk:
+            if refuse_outside:
+                await asyncio.to_thread(self._check_supported, patients)
             with within:
                 return await self._commit(
                     [(patient, None, origin) for patient in patients], batch_key=batch_key

@@ -28,6 +28,7 @@ from stroke.entrypoints.api import (
     problems,
     records,
     service,
+    what_if,
 )
 from stroke.entrypoints.api.access import GuardedRoute
 from stroke.entrypoints.api.admission import Admission
@@ -40,7 +41,7 @@ from stroke.entrypoints.api.hosts import AllowedHosts
 from stroke.entrypoints.api.pages import batch, calculator, files, history
 from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address
-from stroke.entrypoints.api.schemas import wire_of
+from stroke.entrypoints.api.schemas import what_if_wire_of, wire_of
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.api.turnstile import Turnstile
 from stroke.entrypoints.logs import outline
@@ -74,6 +75,7 @@ def create_app(container: Container | None = None) -> FastAPI:
         # Flat, and predictions first: each included router is matched three times per request.
         routes=[
             *predictions.router.routes,
+            *what_if.router.routes,
             *service.router.routes,
             *records.router.routes,
             *outcomes.router.routes,
@@ -194,6 +196,8 @@ def _state(parts: Container) -> ApiState:
         parts.callers(),
         parts.audit(),
         Rates.of(key=rate.per_key, site=rate.per_site),
+        what_if_wire_of(predictions.model.may_be_missing),
+        parts.settings().model.refuse_outside,
     )
 
 

@@ -16,7 +16,7 @@ from stroke.application.access.tokens import discovery_url
 from stroke.domain.access import Scope
 from stroke.entrypoints.api.access import needed_by
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
-from stroke.entrypoints.api.schemas import OutcomeIn, wire_of
+from stroke.entrypoints.api.schemas import OutcomeIn, what_if_wire_of, wire_of
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -120,6 +120,7 @@ def _document(
             (patient, "validation"),
             (batch, "validation"),
             (OutcomeIn, "validation"),
+            (what_if_wire_of(may_be_missing), "validation"),
             (Problem, "serialization"),
         ],
         ref_template=_REFERENCE,

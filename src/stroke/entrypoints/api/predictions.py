@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from stroke.application.predictions.prediction import StoredPrediction
 from stroke.domain import access
-from stroke.domain.errors import InvalidPatient
+from stroke.domain.errors import InvalidPatient, OutsideSupport
 from stroke.domain.patient import Patient
 from stroke.entrypoints.api.access import DirectRoute, needs, origin_of
 from stroke.entrypoints.api.admission import Budget
@@ -25,9 +25,11 @@ from stroke.entrypoints.api.violations import (
     MOST_PROBLEMS,
     FieldProblem,
     InvalidRequest,
+    OutsideRequest,
     of_body,
     of_domain,
     of_parameter,
+    of_support,
 )
 
 # A patient is one object; text may have brackets. Of commas it has a dozen, text may have more.
@@ -79,9 +81,15 @@ async def predict(request: Request) -> Response:
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
         patient = parse(state.patient_wire, body).to_domain()
-        stored = await state.predictions.predict(
-            patient, idempotency_key=key, origin=origin_of(request)
-        )
+        try:
+            stored = await state.predictions.predict(
+                patient,
+                idempotency_key=key,
+                origin=origin_of(request),
+                refuse_outside=state.refuse_outside,
+            )
+        except OutsideSupport as error:
+            raise OutsideRequest(of_support(error.found[0][1], lambda _: "")) from None
     # A ready response: FastAPI would validate and render what is known to fit.
     return json_response(_answer(stored))
 
@@ -104,12 +112,26 @@ async def predict_batch(request: Request) -> Response:
         # Ten thousand rows take a while: other requests are served between them.
         patients = await asyncio.to_thread(_parse_batch, state.patient_wire, body)
         del body
-        stored = await state.predictions.predict_many(
-            patients, idempotency_key=key, origin=origin_of(request)
-        )
+        try:
+            stored = await state.predictions.predict_many(
+                patients,
+                idempotency_key=key,
+                origin=origin_of(request),
+                refuse_outside=state.refuse_outside,
+            )
+        except OutsideSupport as error:
+            raise _outside(error) from None
         del patients
         answer = await asyncio.to_thread(_render_batch, stored)
     return _InParts(answer, admission.batch_bytes)
+
+
+def _outside(error: OutsideSupport) -> OutsideRequest:
+    return OutsideRequest(
+        problem
+        for place, support in error.found[:MOST_PROBLEMS]
+        for problem in of_support(support, lambda _, at=place: f"/patients/{at}")  # type: ignore[misc]
+    )
 
 
 class _InParts(Response):
@@ -181,6 +203,7 @@ def _render_batch(stored: list[StoredPrediction]) -> bytes:
 def _answer(stored: StoredPrediction) -> dict[str, Any]:
     """Return ``PredictionOut`` as a dict, which orjson renders in a tenth of the time."""
     assessment = stored.assessment
+    interval, comparison = assessment.interval, assessment.comparison
     answer = {
         "probability": assessment.probability,
         "risk_category": assessment.category,
@@ -196,9 +219,9 @@ def _answer(stored: StoredPrediction) -> dict[str, Any]:
             for c in assessment.contributions
         ],
         "model_version": stored.model_version,
-        "interval": assessment.interval,
+        "interval": None if interval is None else interval.as_data(),
         "support": assessment.support,
-        "comparison": assessment.comparison,
+        "comparison": None if comparison is None else comparison.as_data(),
     }
     if assessment.missing:
         answer["missing"] = assessment.missing

@@ -25,6 +25,7 @@ from stroke.domain.errors import (
     InvalidPatient,
     NotAuthenticated,
     OutcomeNotFound,
+    OutsideSupport,
     PredictionNotFound,
     PredictionNotReplayable,
     PredictionRejected,
@@ -44,6 +45,7 @@ from stroke.entrypoints.api.violations import (
     MOST_PROBLEMS,
     FieldProblem,
     InvalidRequest,
+    OutsideRequest,
     of_domain,
     of_parameters,
 )
@@ -79,12 +81,19 @@ class Kind:
 _INVALID: Final = Kind(
     HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", "The request is not valid"
 )
+_OUTSIDE: Final = Kind(
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+    "outside-support",
+    "The training data had no patients like this one",
+)
 
 # The one table. A StrokeError that is not in it is a fault of ours: a logged 500.
 KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     InvalidPatient: _INVALID,
     InvalidOutcome: _INVALID,
     InvalidRequest: _INVALID,
+    OutsideSupport: _OUTSIDE,
+    OutsideRequest: _OUTSIDE,
     NotAuthenticated: Kind(HTTPStatus.UNAUTHORIZED, "not-authenticated", "Who calls is not known"),
     ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The caller may not do this"),
     SiteMissing: Kind(HTTPStatus.FORBIDDEN, "site-missing", "The caller belongs to no site"),
@@ -214,7 +223,7 @@ async def _stroke_error(request: Request, error: Exception) -> Response:
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE and isinstance(error, StrokeError):
         log_of(request.app).answered(error)
     if isinstance(error, InvalidRequest):
-        return _invalid(error.problems)
+        return _invalid(error.problems, kind)
     if isinstance(error, InvalidPatient | InvalidOutcome):
         return _invalid(of_domain(error.violations))
     return problem_response(
@@ -246,12 +255,12 @@ async def _parameters(_: Request, error: Exception) -> Response:
     return _invalid(of_parameters(error.errors()))
 
 
-def _invalid(problems: Sequence[FieldProblem]) -> Response:
+def _invalid(problems: Sequence[FieldProblem], kind: Kind = _INVALID) -> Response:
     listed = problems[:MOST_PROBLEMS]
     return problem_response(
-        _INVALID.status,
-        _INVALID.title,
-        name=_INVALID.name,
+        kind.status,
+        kind.title,
+        name=kind.name,
         detail=f"Only the first {MOST_PROBLEMS} problems are listed."
         if len(listed) == MOST_PROBLEMS
         else None,

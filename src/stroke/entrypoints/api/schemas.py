@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from datetime import datetime
 from functools import cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     WithJsonSchema,
     create_model,
+    model_validator,
 )
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
@@ -195,6 +196,79 @@ def wire_of(may_be_missing: tuple[str, ...]) -> tuple[type[PatientIn], type[Batc
     return patient, batch
 
 
+class ChangesIn(BaseModel):
+    """Other values for the changeable ones of a patient. Age and gender stay."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        json_schema_extra={"minProperties": 1},
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.model_fields_set:
+            raise PydanticCustomError("too_short", "must change at least one value")
+        return self
+
+
+class WhatIfIn(BaseModel):
+    """A patient, and other values for some of the changeable ones."""
+
+    model_config = ConfigDict(
+        strict=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"patient": PATIENT_EXAMPLE, "changes": {"bmi": 27}}]},
+    )
+
+    patient: PatientIn
+    changes: ChangesIn
+
+
+_CHANGEABLE: Final[dict[str, Any]] = {
+    "hypertension": Flag,
+    "heart_disease": Flag,
+    "avg_glucose_level": Glucose,
+    "bmi": Bmi,
+    "smoking_status": SmokingStatus,
+}
+
+
+@cache
+def what_if_wire_of(may_be_missing: tuple[str, ...]) -> type[WhatIfIn]:
+    """Return what clients send to ask what the risk would be, with the model's optional values.
+
+    A change is absent or a value; null, where a measurement may be missing, means that it is.
+    Name, country and province take no part in a risk, and may be left out.
+    """
+    left_out = Field(default_factory=lambda: None)
+    values: dict[str, Any] = {
+        name: (kind | None if name in may_be_missing else kind, left_out)
+        for name, kind in _CHANGEABLE.items()
+    }
+    changes = create_model("ChangesIn", __base__=ChangesIn, __doc__=ChangesIn.__doc__, **values)
+    texts: dict[str, Any] = {
+        "name": (Name, ""),
+        "country": (Country, ""),
+        "province": (Province, ""),
+    }
+    patient = create_model(
+        "WhatIfPatientIn",
+        __base__=wire_of(may_be_missing)[0],
+        __doc__="A patient's measurements; the texts may be left out.",
+        **texts,
+    )
+    return create_model(
+        "WhatIfIn",
+        __base__=WhatIfIn,
+        __doc__=WhatIfIn.__doc__,
+        patient=(patient, ...),
+        changes=(changes, ...),
+    )
+
+
 class ContributionOut(BaseModel):
     """What one feature adds to this patient's risk, against the model's baseline."""
 
@@ -292,6 +366,43 @@ class PredictionOut(BaseModel):
         default=None,
         description="what the missing measurements cost, where the model's manifest says it",
     )
+
+
+class AssessedOut(BaseModel):
+    """An assessment that is not stored."""
+
+    probability: Annotated[float, Field(ge=0, le=1)]
+    risk_category: Literal["Low", "Medium", "High"]
+    model_variant: str
+    baseline_log_odds: float
+    interval: IntervalOut | None
+    support: SupportOut | None
+    comparison: ComparisonOut | None
+
+
+class DifferenceOut(BaseModel):
+    """What one feature adds to the risk before and after the change, in log-odds."""
+
+    feature: str
+    value_before: str | int | float | None
+    value_after: str | int | float | None
+    log_odds_before: float
+    log_odds_after: float
+    log_odds: float = Field(description="after less before")
+
+
+class WhatIfOut(BaseModel):
+    """The same patient with their own values and with others, by the same model."""
+
+    before: AssessedOut
+    after: AssessedOut
+    difference: float = Field(description="probability after less probability before")
+    differences: list[DifferenceOut] = Field(
+        description="every feature, strongest first; with the baselines' difference they sum to "
+        "the difference of the logits"
+    )
+    model_version: str
+    note: str = Field(description="why an association is not an effect")
 
 
 class BatchOut(BaseModel):
@@ -452,6 +563,12 @@ class ModelOut(BaseModel):
     training: dict[str, Any] = Field(description="facts of the training data")
     may_be_missing: list[str] = Field(description="measurements that a patient may lack")
     companions: list[CompanionOut] = Field(description="one for each combination of these")
+    population: dict[str, Any] = Field(
+        default_factory=dict,
+        description="what it knows of those it was trained on: `interval_check` (intervals against "
+        "a bootstrap of refits), `support` (how far values reach), `comparison` (average risk by "
+        "gender and year of age); empty for a model that came without",
+    )
 
 
 class MessageOut(BaseModel):

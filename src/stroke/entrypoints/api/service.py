@@ -124,6 +124,7 @@ async def model_info(request: Request) -> ModelOut:
         training=dict(model.training),
         may_be_missing=list(model.may_be_missing),
         companions=[_companion(each) for each in model.companions],
+        population=dict(model.population),
     )
 
 

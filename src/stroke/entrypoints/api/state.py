@@ -12,7 +12,7 @@ from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.rates import Rates
-from stroke.entrypoints.api.schemas import PatientIn
+from stroke.entrypoints.api.schemas import PatientIn, WhatIfIn
 
 KEY: Final = "stroke"
 REFUSED: Final = "refused"
@@ -33,6 +33,10 @@ class ApiState(NamedTuple):
     audit: AuditTrail
     rates: Rates | None
     """Of keys and sites; None where neither has a rate."""
+    what_if_wire: type[WhatIfIn]
+    """What they send to ask for another risk."""
+    refuse_outside: bool
+    """Whether patients outside of the training data are refused."""
 
 
 def api_state(request: Request) -> ApiState:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, Field
 from pydantic_core import ErrorDetails
 
 from stroke.domain.errors import StrokeError, Violation
+from stroke.domain.support import Support
 from stroke.entrypoints.api.schemas import PRINTABLE
 
 # A client that gets everything wrong learns no more from the hundred-and-first problem.
@@ -34,6 +35,24 @@ class InvalidRequest(StrokeError):
     def __init__(self, problems: Iterable[FieldProblem]) -> None:
         self.problems = tuple(problems)[:MOST_PROBLEMS]
         super().__init__("the request is not valid")
+
+
+class OutsideRequest(InvalidRequest):
+    """A request about a patient for whom the training data do not speak, which is refused here."""
+
+
+def of_support(support: Support, within: Callable[[str], str]) -> list[FieldProblem]:
+    """Return the reasons of ``support``; ``within(field)`` is the pointer to the field's object."""
+    return [
+        FieldProblem(
+            pointer=f"{within(reason.features[0])}/{reason.features[0]}"
+            if reason.features
+            else within(""),
+            detail=reason.text,
+            code=reason.code,
+        )
+        for reason in support.reasons
+    ]
 
 
 def of_domain(violations: Iterable[Violation], within: str = "") -> list[FieldProblem]:

@@ -121,8 +121,8 @@ def test_rounding_is_told_apart_when_it_is_allowed() -> None:
 class RoundsByPlace(FakeColumnarRiskModel):
     """Rounds as onnxruntime does: odd places, and the last row of an odd number, another way."""
 
-    def score(self, columns: Mapping[str, NDArray[Any]]) -> Scores:
-        scores = super().score(columns)
+    def score(self, columns: Mapping[str, NDArray[Any]], *, context: bool = False) -> Scores:
+        scores = super().score(columns, context=context)
         probability = scores.probability.copy()
         probability[1::2] = np.nextafter(probability[1::2], 1)
         if len(probability) % 2:

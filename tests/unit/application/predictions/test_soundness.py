@@ -25,8 +25,10 @@ class ChangedModel(FakeColumnarRiskModel):
         super().__init__(("bmi",))
         self._changes = changes
 
-    def score(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Scores:
-        scores = super().score(columns)
+    def score(
+        self, columns: Mapping[str, np.ndarray[Any, Any]], *, context: bool = False
+    ) -> Scores:
+        scores = super().score(columns, context=context)
         changed = {name: change(getattr(scores, name)) for name, change in self._changes.items()}
         return replace(scores, **changed)
 
@@ -89,8 +91,10 @@ def test_each_companion_scores_the_patients_without_what_they_may_lack() -> None
 @pytest.mark.parametrize("wrong", [0, 1])
 def test_one_variant_whose_contributions_are_off_is_enough(wrong: int, gap: float) -> None:
     class OneIsOff(FakeColumnarRiskModel):
-        def score(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Scores:
-            scores = super().score(columns)
+        def score(
+            self, columns: Mapping[str, np.ndarray[Any, Any]], *, context: bool = False
+        ) -> Scores:
+            scores = super().score(columns, context=context)
             off = np.where(scores.variant == wrong, gap, 0.0)
             return replace(scores, log_odds=scores.log_odds + off[:, None])
 

@@ -71,15 +71,19 @@ def _parts(
     rate: dict[str, str] | None = None,
     oidc: dict[str, Any] | None = None,
     verifier: TokenVerifier | None = None,
+    *,
+    knows: bool = False,
+    refuse_outside: bool = False,
     **http: Any,
 ) -> Parts:
     repository, engine = FakePredictionRepository(), FakeEngine()
-    model = FakeRiskModel(may_be_missing)
+    model = FakeRiskModel(may_be_missing, knows=knows)
     loaded = Settings.load()
     small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES, **http})
     quick = loaded.access.model_copy(update={"cache_seconds": KEYS_FOR, "pause_seconds": 0.001})
     changed = {
         "http": small,
+        "model": loaded.model.model_copy(update={"refuse_outside": refuse_outside}),
         "rate": loaded.rate.model_copy(update=rate or {}),
         "access": quick,
         "oidc": loaded.oidc.model_copy(update=oidc or {}),

@@ -28,6 +28,7 @@ NEEDED: Final = {
     ("POST", "/predict"): Scope.PREDICT,
     ("POST", "/api/v1/predict"): Scope.PREDICT,
     ("POST", "/api/v1/predictions:batch"): Scope.PREDICT,
+    ("POST", "/api/v1/what-if"): Scope.PREDICT,
     ("GET", "/predictions"): Scope.READ,
     ("GET", "/api/v1/predictions"): Scope.READ,
     ("GET", "/api/v1/predictions/{prediction_id}"): Scope.READ,

@@ -28,6 +28,7 @@ NOT_WRITTEN = {
     "/predict",
     "/api/v1/predict",
     "/api/v1/predictions:batch",
+    "/api/v1/what-if",
     "/model_info",
     "/metrics",
     "/ui",

@@ -35,6 +35,7 @@ async def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "POST /predict",
         "POST /api/v1/predict",
         "POST /api/v1/predictions:batch",
+        "POST /api/v1/what-if",
     }
 
 
