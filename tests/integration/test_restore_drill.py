@@ -41,6 +41,7 @@ VALUES: Final[dict[str, tuple[str, ...]]] = {
     "BIT(9)": ("b'0'", "b'111111111'", "b'100000001'"),
     "BIT(64)": ("0", "18446744073709551615", "1"),
     "DATE": ("'1000-01-01'", "'9999-12-31'", "'1969-12-31'"),
+    "DATE NULL": ("'1582-10-10'", "'1582-10-04'", "'1582-10-15'"),
     "DATETIME": ("'1000-01-01 00:00:00'", "'9999-12-31 23:59:59'", "'1969-12-31 23:59:59'"),
     "DATETIME(3)": ("'1000-01-01'", "'9999-12-31 23:59:59.999'", "'1969-12-31 23:59:59.001'"),
     "DATETIME(6)": ("'1582-10-10'", "'9999-12-31 23:59:59.999999'", "'2024-02-29 00:00:00.1'"),
@@ -123,7 +124,18 @@ def test_columns_of_every_type_arrive_by_insert_update_and_snapshot_and_are_veri
         repaired = pipeline.stroke("pipeline", "repair", "--yes", "--timeout", "240")
         assert repaired.returncode == 0, f"{repaired.stdout}{columns_that_differ(pipeline, ids)}"
         assert pipeline.stroke("connectors", "status").returncode == 0
-        assert "not verified" not in repaired.stderr
+        # Java's calendar lacks these days, so the snapshot sent another one.
+        [lost] = [n for n, kind in enumerate(kinds) if kind == "DATETIME(6)"]
+        named = [line for line in repaired.stderr.splitlines() if "not verified" in line]
+        days = "days from 1582-10-05 to before 1582-10-15"
+        assert named == [f"not verified: column {column(lost)}, of type datetime(6), {days}"]
+        day = f"SELECT {column(lost)} FROM predictions WHERE id = "
+        assert str(pipeline.mysql(f"{day}{ids[0]}")[0][0]).startswith("1582-10-10")
+        assert str(pipeline.sink(f"{day}{ids[0]}")[0][0]).startswith("1582-10-20")
+        assert str(pipeline.sink(f"{day}{ids[0] + 5000}")[0][0]).startswith("1582-10-10")
+        years = f"SELECT {column(kinds.index('YEAR'))} FROM predictions WHERE id = "
+        assert pipeline.mysql(f"{years}{ids[2]}") == [(0,)]
+        assert [tuple(row) for row in pipeline.sink(f"{years}{ids[2]}")] == [(0,)]
     finally:
         pipeline.mysql(f"DELETE FROM predictions WHERE id >= {ids[0]}")
         pipeline.mysql(
@@ -196,7 +208,9 @@ def test_after_a_restore_no_id_is_given_anew_and_what_only_the_copies_had_comes_
     now = pipeline.mysql("SELECT id, name, probability FROM predictions ORDER BY id")
     assert now[: len(names)] == names
     assert [row[0] for row in now[len(names) :]] == since
-    answer = httpx.get(f"{pipeline.api_url}/api/v1/predictions/{after_backup[7]}", timeout=30)
+    answer = httpx.get(
+        f"{pipeline.api_url}/api/v1/predictions/{after_backup[7]}", headers=pipeline.key, timeout=30
+    )
     assert answer.status_code == 200
     safe = pipeline.stroke("pipeline", "next-id", "--dry-run")
     assert "which is safe" in safe.stdout

@@ -162,6 +162,21 @@ async def test_a_column_that_was_added_takes_part(
     assert (await source.columns())["ward %"] == "json"
 
 
+async def test_a_datetime_in_the_days_that_java_skips_is_named_and_counts_as_ten_days_later(
+    mysql: MySqlServer, url: str, source: MySqlSource
+) -> None:
+    mysql.rows(url, "ALTER TABLE predictions ADD COLUMN seen DATETIME(6) NULL")
+    mysql.rows(url, "INSERT INTO predictions (id, timestamp, seen) VALUES (1, NULL, '1582-10-15')")
+    later = (await source.chunk(1, 1)).digests
+    assert await source.uncompared() == {}
+
+    mysql.rows(url, "UPDATE predictions SET seen = '1582-10-05'")
+
+    assert (await source.chunk(1, 1)).digests == later
+    days = "days from 1582-10-05 to before 1582-10-15"
+    assert await source.uncompared() == {"seen": f"datetime(6), {days}"}
+
+
 @pytest.mark.parametrize("salt", [None, "päper"])
 async def test_a_masked_column_is_compared_as_it_left_mysql(
     mysql: MySqlServer,

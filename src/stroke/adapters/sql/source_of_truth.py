@@ -31,7 +31,9 @@ from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import mysql_code
 from stroke.application.pipeline.column_values import (
     GEOMETRIES,
+    SKIPPED_DAYS,
     is_compared,
+    is_skipped,
     stored_value,
     type_word,
 )
@@ -92,6 +94,7 @@ class MySqlSource(SourceOfTruth):
         self._transaction = partial(transaction, engine, seconds=statement_timeout)
         self._mask = mask
         self._mask_salt = mask_salt
+        self._skipping: dict[str, str] = {}
 
     async def bounds(self) -> tuple[int, int] | None:
         number = self._table.c.id
@@ -117,10 +120,13 @@ class MySqlSource(SourceOfTruth):
             kinds = await self._columns(connection)
             wanted = (self._read(name, kind) for name, kind in kinds.items())
             query = select(number, *wanted).select_from(self._table)
-            rows = await connection.execute(query.where(number.between(first, last)))
-            return SourceChunk(
-                {row[0]: table_row_digest(self._as_sent(kinds, row[1:]), kinds) for row in rows}
-            )
+            rows = (await connection.execute(query.where(number.between(first, last)))).all()
+        for place, (name, kind) in enumerate(kinds.items(), start=1):
+            if type_word(kind) == "datetime" and any(is_skipped(row[place]) for row in rows):
+                self._skipping[name] = kind
+        return SourceChunk(
+            {row[0]: table_row_digest(self._as_sent(kinds, row[1:]), kinds) for row in rows}
+        )
 
     async def columns(self) -> dict[str, str]:
         """Return MySQL's types in lower case, as ``datetime(3)``, by the names of the columns.
@@ -133,7 +139,10 @@ class MySqlSource(SourceOfTruth):
     async def uncompared(self) -> dict[str, str]:
         async with self._transaction() as connection:
             found = await self._all_columns(connection)
-            return {name: kind for name, kind in found.items() if not is_compared(kind)}
+            unknown = {name: kind for name, kind in found.items() if not is_compared(kind)}
+        first, after = SKIPPED_DAYS
+        days = f"days from {first} to before {after}"
+        return unknown | {name: f"{kind}, {days}" for name, kind in self._skipping.items()}
 
     async def position(self) -> str:
         """Return the GTID set, whose last transaction changed a row.

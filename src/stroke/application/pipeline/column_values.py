@@ -19,6 +19,8 @@ from typing import Final, SupportsInt, cast
 RowValue = str | int | float | bool | None
 """A column's value in the form in which ``verify`` compares it."""
 
+_Rule = Callable[[object, str], RowValue]
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_DAY: Final = date(1970, 1, 1)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -36,6 +38,14 @@ _SRID_BYTES: Final = 4
 _UNSIGNED: Final = 2**64 - 1
 _NO_YEAR: Final = 0
 _YEAR_OF_BINLOG: Final = 1900
+SKIPPED_DAYS: Final = (date(1582, 10, 5), date(1582, 10, 15))
+"""The days that Java's calendar does not have, and the first one after them.
+
+MySQL's driver for Java reads a DATETIME in these days as ten days later, so that an event of a
+snapshot holds another day than one of the binlog.
+"""
+_SKIPPED: Final = SKIPPED_DAYS[1] - SKIPPED_DAYS[0]
+_SKIPPED_MICROSECONDS: Final = tuple((day - _FIRST_DAY) // _MICROSECOND for day in SKIPPED_DAYS)
 
 
 @lru_cache(maxsize=4096)  # asked for every value of every row
@@ -70,9 +80,19 @@ def column_value(value: object, column_type: str) -> RowValue:
 
     A zero date is NULL, because Debezium sends NULL for it. FLOAT counts with the six digits that
     MySQL prints. BIGINT UNSIGNED counts by its 64 bits: Debezium sends values of 2^63 and more as
-    negative numbers. BINARY counts without the zero bytes at its end, which pad it.
+    negative numbers. BINARY counts without the zero bytes at its end, which pad it. A DATETIME in
+    the ``SKIPPED_DAYS`` counts as ten days later.
     """
-    rule = _RULES.get(type_word(column_type))
+    return _by_rule(_COMPARING, value, column_type)
+
+
+def exact_value(value: object, column_type: str) -> RowValue:
+    """Return what ``column_value`` does, but with all digits and days, to be written elsewhere."""
+    return _by_rule(_RULES, value, column_type)
+
+
+def _by_rule(rules: Mapping[str, _Rule], value: object, column_type: str) -> RowValue:
+    rule = rules.get(type_word(column_type))
     if value is None or rule is None:
         return canonical_value(value)
     try:
@@ -104,6 +124,12 @@ def is_compared(column_type: str) -> bool:
     return type_word(column_type) in COMPARED
 
 
+def is_skipped(value: object) -> bool:
+    """Return whether MySQL's text of a DATETIME lies in the ``SKIPPED_DAYS``."""
+    first, after = SKIPPED_DAYS
+    return isinstance(value, str) and first.isoformat() <= value < after.isoformat()
+
+
 def _microseconds(moment: datetime) -> int:
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // _MICROSECOND
@@ -128,6 +154,13 @@ def _timestamp(value: object, _: str) -> RowValue:
         return value
     whole = datetime.fromisoformat(found[1] + (found[3] or "Z"))
     return _microseconds(whole) + int((found[2] or ".")[1:7].ljust(6, "0"))
+
+
+def _compared_moment(value: object, column_type: str) -> RowValue:
+    moment = _moment(value, column_type)
+    if isinstance(moment, int) and _SKIPPED_MICROSECONDS[0] <= moment < _SKIPPED_MICROSECONDS[1]:
+        return moment + _SKIPPED // _MICROSECOND
+    return moment
 
 
 def _date(value: object, _: str) -> RowValue:
@@ -234,12 +267,12 @@ GEOMETRIES: Final = frozenset(
 )
 """The words for MySQL's spatial types."""
 
-_RULES: Final[dict[str, Callable[[object, str], RowValue]]] = {
+_RULES: Final[dict[str, _Rule]] = {
     "datetime": _moment,
     "timestamp": _timestamp,
     "date": _date,
     "time": _time,
-    "float": _float,
+    "float": _plain,
     "decimal": _decimal,
     "numeric": _decimal,
     "bit": _bit,
@@ -249,6 +282,7 @@ _RULES: Final[dict[str, Callable[[object, str], RowValue]]] = {
     "vector": _vector,
     **dict.fromkeys(GEOMETRIES, _geometry),
 }
+_COMPARING: Final = _RULES | {"datetime": _compared_moment, "float": _float}
 _MOMENTS: Final = frozenset({"datetime", "timestamp"})
 _BYTES: Final = GEOMETRIES | {
     *("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from stroke.application.pipeline.column_values import RowValue, column_value
+from stroke.application.pipeline.column_values import RowValue, column_value, exact_value
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 
 Row = Mapping[str, RowValue]
@@ -59,13 +59,23 @@ def table_row_digest(values: Iterable[tuple[str, object]], kinds: Mapping[str, s
 
 
 def table_row(values: Iterable[tuple[str, object]], kinds: Mapping[str, str]) -> Row:
-    """Return what ``table_row_digest`` makes its digest of, without columns that are NULL."""
-    row = {name: _canonical(value, kinds[name]) for name, value in values if name in kinds}
+    """Return a row's columns by ``exact_value``, without those that are NULL.
+
+    What only a comparison may leave out (``table_row_digest``) is in it.
+    """
+    row = {
+        name: _document(exact_value(value, kinds[name]), kinds[name])
+        for name, value in values
+        if name in kinds
+    }
     return {name: value for name, value in row.items() if value is not None}
 
 
 def _canonical(value: object, kind: str) -> RowValue:
-    plain = column_value(value, kind)
+    return _document(column_value(value, kind), kind)
+
+
+def _document(plain: RowValue, kind: str) -> RowValue:
     if kind != "json" or not isinstance(plain, str):
         return plain
     try:

@@ -216,7 +216,11 @@ class SourceOfTruth(Protocol):
 
     @abstractmethod
     async def uncompared(self) -> dict[str, str]:
-        """Return the types of the columns that no digest holds, by the columns' names."""
+        """Return the types of the columns that no digest holds in full, by the columns' names.
+
+        A column of which only some values do not count is among them once a chunk had such a
+        value; the words after its type say which values these are.
+        """
 
     @abstractmethod
     async def position(self) -> str:

@@ -16,7 +16,9 @@ from stroke.application.pipeline.column_values import (
     GEOMETRIES,
     canonical_value,
     column_value,
+    exact_value,
     is_compared,
+    is_skipped,
     stored_value,
     type_word,
 )
@@ -102,6 +104,39 @@ def test_a_time_is_a_duration_also_below_zero_and_beyond_a_day(sent: int) -> Non
     assert all_equal("time(6)", text, sent, timedelta(microseconds=sent))
     if 0 <= sent < 24 * 3_600 * 10**6:
         assert all_equal("time(6)", sent, time(hour, minute, second, fraction))
+
+
+@given(
+    st.datetimes(datetime(1582, 10, 5), datetime(1582, 10, 14, 23, 59, 59, 999_999)),  # noqa: DTZ001
+    st.sampled_from(["datetime(3)", "datetime(6)"]),
+)
+def test_a_datetime_that_javas_calendar_skips_counts_as_ten_days_later_and_is_written_as_it_is(
+    moment: datetime, kind: str
+) -> None:
+    kept = moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
+    sent = micros(kept) // (1_000 if kind == "datetime(3)" else 1)
+
+    assert all_equal(kind, kept, sent, str(kept), str(kept + timedelta(days=10)))
+    assert exact_value(sent, kind) == micros(kept)
+    assert is_skipped(str(kept))
+
+
+@given(MOMENTS.filter(lambda moment: (moment.year, moment.month) != (1582, 10)))
+def test_no_other_datetime_is_moved(moment: datetime) -> None:
+    assert column_value(moment, "datetime(6)") == exact_value(moment, "datetime(6)")
+    assert not is_skipped(str(moment))
+
+
+@pytest.mark.parametrize("day", ["1582-10-04 23:59:59.999999", "1582-10-15 00:00:00"])
+def test_the_days_beside_those_that_are_skipped_are_not_moved(day: str) -> None:
+    assert column_value(day, "datetime(6)") == exact_value(day, "datetime(6)")
+    assert not is_skipped(day)
+    assert not is_skipped(None)
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_a_float_is_written_elsewhere_with_all_of_its_digits(value: float) -> None:
+    assert exact_value(value, "float") == value
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
@@ -223,11 +258,12 @@ def test_what_is_no_value_of_a_type_is_a_difference_and_never_an_error(
     ],
 )
 def test_what_is_written_back_compares_as_what_was_read(kind: str, value: object) -> None:
-    read = column_value(value, kind)
+    read = exact_value(value, kind)
     written = stored_value(read, kind)
 
     assert written is None or kind != "blob" or isinstance(written, bytes)
-    assert column_value(written, kind) == read
+    assert exact_value(written, kind) == read
+    assert column_value(written, kind) == column_value(value, kind)
 
 
 def test_without_a_type_values_are_compared_as_they_come() -> None:

@@ -152,6 +152,7 @@ def repair(
                 print_comparisons(found, stderr=True)
                 typer.confirm("Send these rows once more?", abort=True, err=True)
             done = await _repair(verifier, found, chunk_size, timeout)
+            _name_uncompared(await parts.source().uncompared(), set())
         print_comparisons(done.comparisons, as_json=as_json)
         _print_repair(done)
         return done.comparisons
