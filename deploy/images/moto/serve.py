@@ -5,7 +5,8 @@ Its objects are kept in MOTO_S3_FOLDER, if that is set: moto itself has them in 
 object is on disk before its writer is answered.
 
 For tests of what happens when S3 fails: while the file /tmp/fail is there, every request for S3 is
-answered with 500.
+answered with 500. While /tmp/key is there, a request with another access key than the file's is
+answered with 403, as S3 does.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ from moto.s3.models import s3_backends
 from werkzeug.serving import run_simple
 
 FAIL = Path("/tmp/fail")  # noqa: S108 -- in a container of its own
+KEY = Path("/tmp/key")  # noqa: S108 -- the same
+UNKNOWN = (
+    b"<Error><Code>InvalidAccessKeyId</Code><Message>The AWS Access Key Id you provided does not "
+    b"exist in our records.</Message></Error>"
+)
 REFUSAL = b"<Error><Code>InternalError</Code><Message>failing on demand</Message></Error>"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -68,6 +74,12 @@ class Shelf:
                     yield self._folder / quote(bucket.name, "") / quote(key, ""), stored
 
 
+def signed_with(key: str, environ: dict[str, Any]) -> bool:
+    """Say whether a request names an access key; the health check's names none, and is let in."""
+    signed = str(environ.get("HTTP_AUTHORIZATION", ""))
+    return not signed or f"Credential={key}/" in signed
+
+
 class S3OnDemand:
     """moto's application, unless it is told to fail."""
 
@@ -82,6 +94,9 @@ class S3OnDemand:
         if about_s3 and FAIL.exists():
             start_response("500 Internal Server Error", [("Content-Type", "application/xml")])
             return [REFUSAL]
+        if about_s3 and KEY.exists() and not signed_with(KEY.read_text().strip(), environ):
+            start_response("403 Forbidden", [("Content-Type", "application/xml")])
+            return [UNKNOWN]
         answered: Iterable[bytes] = self._moto(environ, start_response)
         if about_s3 and self._shelf is not None and environ["REQUEST_METHOD"] not in READING:
             answered = list(answered)  # the request is carried out by then
