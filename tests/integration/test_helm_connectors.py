@@ -217,8 +217,8 @@ def mounted(connect: Resource) -> dict[str, tuple[str, str]]:
     for volume in connect["template"]["pod"]["volumes"]:
         # Strimzi takes additional volumes below /mnt alone.
         assert mounts[volume["name"]].startswith("/mnt/")
-        assert mounts[volume["name"]] in folders
-        for item in volume["secret"]["items"]:
+        assert (mounts[volume["name"]] in folders) == ("secret" in volume)
+        for item in volume.get("secret", {"items": []})["items"]:
             found[item["path"]] = (volume["secret"]["secretName"], item["key"])
     return found
 
@@ -295,6 +295,22 @@ def test_the_worker_is_of_the_version_that_our_plugins_are_built_for(
     pom = (ROOT / "connectors/pom.xml").read_text()
     version = only(resources, "KafkaConnect")["spec"]["version"]
     assert f"<kafka.version>{version}</kafka.version>" in pom
+
+
+def test_a_worker_writes_to_its_scratch_and_to_strimzis_tmp_only(
+    resources: list[Resource],
+) -> None:
+    spec = only(resources, "KafkaConnect")["spec"]
+    container = spec["template"]["connectContainer"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    volumes = {one["name"]: one for one in spec["template"]["pod"]["volumes"]}
+    places = {one["mountPath"]: volumes[one["name"]] for one in container["volumeMounts"]}
+    [scratch] = [path for path, volume in places.items() if "emptyDir" in volume]
+    assert places[scratch]["emptyDir"] == {"sizeLimit": "2Gi"}
+    # Strimzi gives /tmp 5 MiB of memory: a file of the lake on its way does not fit.
+    properties = {one["name"]: one["value"] for one in spec["jvmOptions"]["javaSystemProperties"]}
+    assert properties == {"java.io.tmpdir": scratch}
+    assert scratch.startswith("/mnt/")  # where Strimzi lets others mount
 
 
 def test_the_image_for_strimzi_holds_our_plugins_and_its_user_can_read_them(

@@ -245,7 +245,9 @@ def test_a_binlog_purged_by_hand_before_it_was_read_is_made_up_for_by_a_snapshot
     short.compose("stop", "connectors", "connect")
     missed = predict(short, 100)
     erased = before[3]
-    httpx.delete(f"{short.api_url}/api/v1/predictions/{erased}", timeout=30).raise_for_status()
+    httpx.delete(
+        f"{short.api_url}/api/v1/predictions/{erased}", headers=short.key, timeout=30
+    ).raise_for_status()
     short.mysql("FLUSH BINARY LOGS")
 
     def purged() -> bool:
@@ -335,7 +337,12 @@ def test_a_full_disk_under_mysql_refuses_predictions_and_loses_none_that_was_ack
     def one() -> int:
         """Predict for one patient; return the status, 0 for no answer."""
         try:
-            answer = httpx.post(f"{short.api_url}/api/v1/predict", json=patient_json(), timeout=20)
+            answer = httpx.post(
+                f"{short.api_url}/api/v1/predict",
+                json=patient_json(),
+                headers=short.key,
+                timeout=20,
+            )
         except httpx.HTTPError:
             return 0
         if answer.status_code == httpx.codes.OK:
