@@ -221,23 +221,35 @@ remove_what_is_no_longer_wanted() {
   fi
 }
 
+# Name the image in .env with the digest that this registry gave it. What is made here has none.
+pin_image() { # NAME IMAGE
+  local name=$1 image=$2 digest
+  if [[ -z $image || $image == *@sha256:* ]]; then return; fi # not in use, or pinned already
+  if ! is_had "$image"; then tell "$image cannot be pulled: $(tail -1 "$why_not")"; return; fi
+  digest=$(docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$image" |
+    { grep -F "${image%:*}@" || true; } | head -1)
+  if [[ -z $digest ]]; then return; fi
+  image=$image@${digest#*@}
+  if grep -q "^$name=" .env; then sed -i "s|^$name=.*|$name=$image|" .env; else echo "$name=$image" >> .env; fi
+  tell "$name=$image"
+}
+
 pin() {
-  local name image digest
+  local name service
   choose_images
-  while read -r name image; do
-    if ! is_had "$image"; then tell "$image cannot be pulled: $(tail -1 "$why_not")"; continue; fi
-    digest=$(docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$image" | head -1)
-    if [[ $image == *@sha256:* || -z $digest ]]; then continue; fi # pinned already, or made here
-    image=$image@${digest#*@}
-    if grep -q "^$name=" .env; then sed -i "s|^$name=.*|$name=$image|" .env; else echo "$name=$image" >> .env; fi
-    tell "$name=$image"
-  done < <(
-    echo "STROKE_MYSQL_IMAGE $STROKE_MYSQL_IMAGE"
-    for name in STROKE_GRAFANA_IMAGE STROKE_ALERTMANAGER_IMAGE STROKE_PROMETHEUS_IMAGE STROKE_BASE_IMAGE; do
-      image=$(setting "$name")
-      if [[ -n $image ]]; then echo "$name $image"; fi
-    done
-  )
+  docker compose -f "$here/compose.yaml" config --format json > "$work/config.json"
+  while read -r name service; do
+    pin_image "$name" "$(python3 -c '
+import json, sys
+print(json.load(open(sys.argv[1]))["services"].get(sys.argv[2], {}).get("image", ""))' \
+      "$work/config.json" "$service")"
+  done << 'PULLED'
+STROKE_MYSQL_IMAGE mysql
+STROKE_GRAFANA_IMAGE grafana
+STROKE_ALERTMANAGER_IMAGE alertmanager
+STROKE_PROMETHEUS_IMAGE prometheus
+PULLED
+  pin_image STROKE_BASE_IMAGE "$(setting STROKE_BASE_IMAGE)"
 }
 
 case $command in

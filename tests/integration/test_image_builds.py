@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from components.containers import ROOT
+from components.checkout import copy_checkout
+from components.containers import ROOT, free_port
+from components.processes import environment, wait_for
+from components.programs import program
 
 Build = Callable[..., str]
 
@@ -89,3 +92,72 @@ def test_to_ask_for_an_image_again_is_noted_and_builds_nothing(build: Build) -> 
     after = inspected(tag)
     assert after["Id"] == before["Id"]
     assert after["Metadata"]["LastTagTime"] > before["Metadata"]["LastTagTime"]
+
+
+@pytest.fixture
+def registry(docker_engine: None, tmp_path: Path) -> Iterator[str]:
+    """Have a registry on this machine; return its name, with which images of it begin."""
+    port = free_port()
+    config = {
+        "version": 0.1,
+        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}},
+        "http": {"addr": f"127.0.0.1:{port}"},
+    }
+    file = tmp_path / "registry.json"
+    file.write_text(json.dumps(config))
+    command = [program("docker-registry", "docker-registry"), "serve", str(file)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/v2/", within=30, alive=process)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.soak("a registry, from which images are pulled")
+def test_what_is_pulled_is_pinned_to_its_digest_and_what_is_made_here_is_not(
+    build: Build, registry: str, tmp_path: Path
+) -> None:
+    made = build("one")
+    pulled = {name: f"{registry}/{token_hex(4)}:1" for name in ("mysql", "grafana", "base")}
+    for image in pulled.values():
+        docker("tag", made, image)
+        docker("push", image)
+        docker("rmi", image)
+    checkout = copy_checkout(tmp_path / "checkout")
+    settings = checkout / "deploy/.env"
+    given = {f"STROKE_{name.upper()}_IMAGE": image for name, image in pulled.items()}
+    given["COMPOSE_PROFILES"] = "monitoring"
+    stack = [str(checkout / "deploy/stack.sh"), "pin"]
+    subprocess.run([checkout / "deploy/make-env.sh"], env=environment(), check=True)
+    others = [
+        line for line in settings.read_text().splitlines() if line.partition("=")[0] not in given
+    ]
+    lines = [*others, *(f"{name}={value}" for name, value in given.items())]
+    settings.write_text("".join(f"{line}\n" for line in lines))
+
+    try:
+        for _ in range(2):
+            done = subprocess.run(
+                stack, env=environment(), capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+
+        now = settings.read_text().splitlines()
+        changed = dict(line.split("=", 1) for line in now if line not in lines)
+        assert changed.keys() == given.keys() - {"COMPOSE_PROFILES"}
+        assert len(now) == len(lines)
+        for name, image in changed.items():
+            assert image.startswith(f"{given[name]}@sha256:")
+            docker("pull", "-q", image)  # as compose does
+    finally:
+        left = docker("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines()
+        mine = [image for image in left if image.startswith(registry)]
+        subprocess.run(["docker", "rmi", *mine], capture_output=True, check=False)
