@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -67,7 +68,7 @@ class FakeConnector:
 
     A sink with ``reads`` takes these offsets, a batch after the other, whenever it runs. It fails
     on a batch with an offset of ``poison``, for the cause given there, and commits what came
-    before the batch.
+    before the batch. With ``names`` it names the record, and its config may route some to no table.
     """
 
     config: dict[str, str]
@@ -83,20 +84,31 @@ class FakeConnector:
     position: str | None = None
     reads: Sequence[int] = ()
     poison: dict[int, FailureCause | None] = field(default_factory=dict)
+    names: bool = False
+    record: tuple[TopicPartition, int] | None = None
+    written: list[int] = field(default_factory=list)
 
     def work(self) -> None:
         """Take what is before it."""
+        routed = [value for key, value in self.config.items() if key.endswith("route-regex")]
         for place, committed in self.offsets.items():
             size = int(self.config.get("consumer.override.max.poll.records", "500"))
             todo = [offset for offset in self.reads if offset >= committed]
             for batch in (todo[i : i + size] for i in range(0, len(todo), size)):
-                bad = [offset for offset in batch if offset in self.poison]
+                wanted = [
+                    offset
+                    for offset in batch
+                    if all(re.fullmatch(pattern, str(offset)) for pattern in routed)
+                ]
+                bad = [offset for offset in wanted if offset in self.poison]
                 if bad:
+                    self.record = (place, bad[0]) if self.names else None
                     self.task, self.reason = FAILED, self.reason or "SinkException"
                     self.cause = self.poison[bad[0]]
                     taken = [offset for offset in self.reads if offset < batch[0]]
                     self.offsets[place] = max([committed, *(offset + 1 for offset in taken)])
                     return
+                self.written += wanted
                 self.offsets[place] = batch[-1] + 1
 
 
@@ -214,7 +226,8 @@ class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
 
 def _task_of(found: FakeConnector) -> TaskStatus:
     assert found.task is not None
-    return TaskStatus(0, found.task, WORKER, found.reason, found.cause)
+    record = found.record if found.task is FAILED else None
+    return TaskStatus(0, found.task, WORKER, found.reason, found.cause, record)
 
 
 class FakeSpecs(Failing, ConnectorSpecs):

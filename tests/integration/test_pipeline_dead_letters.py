@@ -9,9 +9,18 @@ from typing import Any
 
 import httpx
 import pytest
+from pyiceberg.types import IntegerType
 
 from builders.predictions import patient_json
-from components.change_events import lake_ids, raw_records, sink_ids, sink_row, topic_events, until
+from components.change_events import (
+    lake_ids,
+    lake_table,
+    raw_records,
+    sink_ids,
+    sink_row,
+    topic_events,
+    until,
+)
 from components.stack import S3_SINK, SOURCE, SQL_SINK, TOPIC, PipelineStack
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 
@@ -296,6 +305,52 @@ def test_a_record_is_parked_out_of_the_lake_s_way_and_sent_later(pipeline: Pipel
         pipeline.stroke("pipeline", "dlq", "replay", "s3-sink", "--letter", number).returncode == 0
     )
     in_lake(pipeline, [first])
+
+
+@pytest.mark.usefixtures("all_is_well")
+@pytest.mark.soak("a drill: the lake's sink fails on several records, and is mended")
+def test_of_many_records_the_lake_s_sink_names_those_that_fail_and_they_are_parked_in_one_call(
+    pipeline: PipelineStack,
+) -> None:
+    in_lake(pipeline, predict(pipeline, 1))
+    # Somebody gave the column another type in the lake.
+    with lake_table(pipeline).update_schema() as changed:
+        changed.add_column(("after", "bay"), IntegerType())
+    pipeline.mysql("ALTER TABLE predictions ADD COLUMN bay VARCHAR(9) NULL")
+    try:
+        assert pipeline.stroke("connectors", "pause", "s3-sink").returncode == 0
+        ids = predict(pipeline, 60)
+        bad = [ids[20], ids[41], ids[42]]
+        for number in ids:
+            bay = CANARY[:9] if number in bad else "7"
+            pipeline.mysql("UPDATE predictions SET bay = %s WHERE id = %s", bay, number)
+        assert pipeline.stroke("connectors", "resume", "s3-sink").returncode == 0
+        until(lambda: has_failed(pipeline, S3_SINK), within=WITHIN, what="the failure")
+        first = next(
+            offset
+            for offset, key, value in topic_events(pipeline)
+            if key["id"] == bad[0] and value is not None and value["op"] == "u"
+        )
+        shown = pipeline.stroke("connectors", "status")
+        assert f"{TOPIC}-0 at offset {first}" in "".join(shown.stdout.split("\n"))
+
+        found = pipeline.stroke("pipeline", "dlq", "park", "s3-sink", "--dry-run")
+        assert found.returncode == 0, found.stderr
+        assert f"{TOPIC}-0@{first} (prediction {bad[0]})" in found.stdout
+        parked = pipeline.stroke("pipeline", "dlq", "park", "s3-sink", "--yes")
+
+        assert parked.returncode == 0, parked.stderr
+        assert parked.stdout.startswith("3 records parked"), parked.stdout
+        assert [letter["prediction_id"] for letter in waiting(pipeline, S3_SINK)] == bad
+        assert CANARY[:9] not in found.stdout + parked.stdout + shown.stdout
+        assert "different" not in pipeline.stroke("connectors", "apply", "--dry-run").stdout
+        in_lake(pipeline, predict(pipeline, 3))
+    finally:
+        pipeline.mysql("ALTER TABLE predictions DROP COLUMN bay")
+        with lake_table(pipeline).update_schema() as changed:
+            changed.delete_column(("after", "bay"))
+
+    assert pipeline.stroke("pipeline", "dlq", "replay", "s3-sink").returncode == 0
 
 
 @pytest.mark.usefixtures("all_is_well")

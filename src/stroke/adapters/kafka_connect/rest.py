@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx
 
 from stroke.adapters.kafka_connect.refusals import violations_of
-from stroke.adapters.kafka_connect.trace import exception_classes
+from stroke.adapters.kafka_connect.trace import exception_classes, failing_record
 from stroke.application.pipeline.failure_causes import cause_of
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
@@ -139,6 +139,7 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
                         worker=task["worker_id"],
                         reason=exception_classes(task.get("trace", "")),
                         cause=cause_of(task.get("trace", "")),
+                        record=failing_record(task.get("trace", "")),
                     )
                     for task in found["tasks"]
                 ),

@@ -135,7 +135,8 @@ class DeadLetterService:
 
         For a record that fails in the sink itself, which Connect's own dead-letter queue does not
         cover. Without ``through``, the sink is given one record at a time until it fails: that
-        record is parked, and no other. This goes on until the sink fails no more, or ``at_most``
+        record is parked, and no other. The lake's sink names the record itself, and is let run
+        without it. This goes on until the sink fails no more, or ``at_most``
         records are parked. Up to ``through``, all is parked that the sink has not committed. Of a
         sink that does not fail within ``patience`` seconds, the next record is parked.
         ``replay`` sends what was good.
@@ -172,6 +173,9 @@ class DeadLetterService:
         if failure is None:
             raise InvalidData(f"{name} does not fail")
         config = await self._searchable(name, failure)
+        if is_lake(config):
+            record = await self._named(name, failure)
+            return record, failure.cause.words if failure.cause else failure.reason
         try:
             failure = await self._runs.one_at_a_time(name, config)
         finally:
@@ -189,19 +193,60 @@ class DeadLetterService:
         return name
 
     async def _searchable(self, name: str, failure: Failure) -> ConnectorConfig:
-        """Return the config of a sink that commits what it took before it fails."""
+        """Return the config of a sink whose failing record can be found."""
         _refuse_if_no_record_is_at_fault(name, failure)
         config = await self._runs.config(name)
         if is_lake(config):
-            raise InvalidData(
-                f"{name} commits many records at a time, so that nothing tells on which one it "
-                f"fails; it has not committed those from offset {failure.committed} on. With "
-                "--through OFFSET, all up to one of them are parked"
-            )
+            _refuse_if_nothing_is_named(name, failure)
         return config
+
+    async def _named(self, name: str, failure: Failure) -> NextRecord:
+        """Return the record that the sink names."""
+        offset = _refuse_if_nothing_is_named(name, failure)
+        record = await self._queue.next_record(failure.place, offset)
+        if record is None or record.offset != offset:
+            raise _no_record(name, offset)
+        return record
+
+    async def _park_what_is_named(
+        self, name: str, config: ConnectorConfig, failure: Failure, at_most: int
+    ) -> list[DeadLetter]:
+        """Park what the lake's sink names, one after the other, until it has passed them all.
+
+        Its offset is not moved: what it read before the record is not committed yet.
+        """
+        letters: list[DeadLetter] = []
+        in_a_row: list[DeadLetter] = []
+        found: Failure | None = failure
+        try:
+            while found is not None and len(letters) < at_most:
+                _refuse_if_no_record_is_at_fault(name, found, len(letters))
+                await self._runs.stop(name)
+                record = await self._named(name, found)
+                if in_a_row and found.committed > in_a_row[-1].offset:
+                    in_a_row = []  # it took some since
+                at = replace(found, committed=record.offset)
+                letters += (copied := await self._letters_of(name, at, record.offset))
+                in_a_row += copied if found.concerns is Concerns.UNKNOWN else []
+                if len(in_a_row) >= _UNKNOWN_IN_A_ROW:
+                    await self._queue.settle(dead_letter_topic(name), in_a_row)
+                    raise _hardly_at_fault(name, found, in_a_row)
+                found = await self._runs.leaving_out(name, config, {x.offset for x in letters})
+            if found is not None:
+                ahead = [letter for letter in letters if letter.offset >= found.committed]
+                await self._queue.settle(dead_letter_topic(name), ahead)
+                raise ConnectorFailed(
+                    f"{name} fails on more than {at_most} records, and has not passed "
+                    f"{len(ahead)} of them: those are not parked. Raise --at-most"
+                )
+        finally:
+            await self._runs.restore(name, config)
+        return letters
 
     async def _park_what_fails(self, name: str, failure: Failure, at_most: int) -> list[DeadLetter]:
         config = await self._searchable(name, failure)
+        if is_lake(config):
+            return await self._park_what_is_named(name, config, failure, at_most)
         last = await self._change_topic.last_offsets(failure.place.topic)
         end = last.get(failure.place, failure.committed) + 1
         letters: list[DeadLetter] = []
@@ -223,11 +268,7 @@ class DeadLetterService:
                 in_a_row += copied if found.concerns is Concerns.UNKNOWN else []
                 if len(in_a_row) >= _UNKNOWN_IN_A_ROW:
                     await self._take_back(name, found.place, in_a_row)
-                    raise ConnectorFailed(
-                        f"{name} fails on one record after the other ({found.reason}): the "
-                        f"records are hardly at fault, and those from offset "
-                        f"{in_a_row[0].offset} on are not parked. {UNKNOWN.advice}"
-                    )
+                    raise _hardly_at_fault(name, found, in_a_row)
         finally:
             await self._runs.restore(name, config)
         if not letters:
@@ -254,6 +295,15 @@ class DeadLetterService:
 
     async def _copy(self, name: str, failure: Failure, through: int | None) -> list[DeadLetter]:
         """Write letters of records of a stopped sink, then set it behind them."""
+        letters = await self._letters_of(name, failure, through)
+        # Never past what is copied: with an offset beyond the topic's end it would start over.
+        await self._go_on_at(name, failure.place, letters[-1].offset + 1)
+        return letters
+
+    async def _letters_of(
+        self, name: str, failure: Failure, through: int | None
+    ) -> list[DeadLetter]:
+        """Write letters of the records from ``failure.committed`` through ``through``."""
         cause = failure.cause
         letters = await self._queue.park(
             failure.place,
@@ -266,8 +316,6 @@ class DeadLetterService:
         )
         if not letters:
             raise _no_record(name, failure.committed)
-        # Never past what is copied: with an offset beyond the topic's end it would start over.
-        await self._go_on_at(name, failure.place, letters[-1].offset + 1)
         return letters
 
     async def _take_back(
@@ -319,6 +367,23 @@ def _refuse_if_no_record_is_at_fault(name: str, failure: Failure, parked: int = 
             f"{name} fails because {cause.words}: to park records does not help{so_far}. "
             f"Remedy: {cause.advice}"
         )
+
+
+def _refuse_if_nothing_is_named(name: str, failure: Failure) -> int:
+    if failure.named is None:
+        raise InvalidData(
+            f"{name} commits many records at a time, and does not name the one on which it fails; "
+            f"it has not committed those from offset {failure.committed} on. With "
+            "--through OFFSET, all up to one of them are parked"
+        )
+    return failure.named
+
+
+def _hardly_at_fault(name: str, failure: Failure, letters: Sequence[DeadLetter]) -> ConnectorFailed:
+    return ConnectorFailed(
+        f"{name} fails on one record after the other ({failure.reason}): the records are hardly at "
+        f"fault, and those from offset {letters[0].offset} on are not parked. {UNKNOWN.advice}"
+    )
 
 
 def _none_fails(name: str) -> InvalidData:

@@ -3,11 +3,15 @@
 Neither Connect nor Debezium's JDBC sink names the record: the task fails with the batch, up to
 ``max.poll.records`` of them. Given one record at a time, however, the sink commits what it took
 before it fails, so that the first record that it has not committed is the one.
+
+Iceberg's sink commits at intervals, with whole files, but its exception names the record. Records
+before it are not committed yet. So the sink does not go on behind the record: it reads all of them
+again, and routes this one to no table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +28,8 @@ from stroke.domain.errors import ConnectorFailed
 
 _BATCH: Final = "consumer.override.max.poll.records"
 _DEFAULT_BATCH: Final = 500  # Kafka's
+_TABLE: Final = "iceberg.tables"
+_COMMITS_AT_ONCE: Final = {"iceberg.control.commit.interval-ms": "1000"}
 _STOPS_WITHIN: Final = 60.0
 # Longer than a sink takes to start, to read a record and to commit it.
 _STANDS_FOR: Final = 30.0
@@ -31,12 +37,16 @@ _STANDS_FOR: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """How a sink failed: the next offset that it has to read, the classes, and the cause."""
+    """How a sink failed: the next offset that it has to read, the classes, and the cause.
+
+    ``named`` is the offset of the record on which it failed, where the sink names it.
+    """
 
     place: TopicPartition
     committed: int
     reason: str
     cause: FailureCause | None
+    named: int | None = None
 
     @property
     def concerns(self) -> Concerns:
@@ -114,6 +124,27 @@ class SinkRuns:
         batch = 2 * int(config.get(_BATCH, _DEFAULT_BATCH))
         return await self._run(name, {**config, _BATCH: "1"}, committed + batch)
 
+    async def leaving_out(
+        self, name: str, config: ConnectorConfig, offsets: Collection[int]
+    ) -> Failure | None:
+        """Let the lake's sink run without these records; return how it fails, or None.
+
+        Raises ``ConnectorFailed`` when it neither fails nor commits what is behind the last one.
+        """
+        await self.stop(name)
+        others = "|".join(map(str, sorted(offsets)))
+        routed = {
+            "iceberg.tables.route-field": "_kafka_metadata.offset",
+            f"iceberg.table.{config[_TABLE]}.route-regex": f"(?!({others})$).*",
+        }
+        end = max(offsets) + 1
+        failure = await self._run(name, {**config, **_COMMITS_AT_ONCE, **routed}, end)
+        if failure is None and (await self.place(name))[1] < end:
+            raise ConnectorFailed(
+                f"{name} runs, but does not commit what is behind offset {end - 1}"
+            )
+        return failure
+
     async def as_ever(self, name: str, config: ConnectorConfig, end: int) -> Failure | None:
         """Let the sink run with its own config up to ``end``; return how it fails, or None."""
         await self.stop(name)
@@ -144,10 +175,12 @@ class SinkRuns:
 
     async def _failure(self, status: ConnectorStatus) -> Failure:
         place, committed = await self.place(status.name)
+        named = [task.record[1] for task in status.tasks if task.record and task.record[0] == place]
         reasons = [status.reason, *(task.reason for task in status.tasks)]
         return Failure(
             place,
             committed,
             next(filter(None, reasons), ""),
             next(iter(status.causes), None),
+            next(iter(named), None),
         )

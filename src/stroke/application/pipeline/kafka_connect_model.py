@@ -56,11 +56,20 @@ class ConnectorState(StrEnum):
     RESTARTING = "RESTARTING"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class TopicPartition:
+    """One partition of a topic."""
+
+    topic: str
+    partition: int
+
+
 @dataclass(frozen=True, slots=True)
 class TaskStatus:
     """One task. ``reason`` names the failing exceptions' classes, never their messages.
 
-    ``cause`` says in words why it failed; None if it did not.
+    ``cause`` says in words why it failed; None if it did not. ``record`` is the place and offset of
+    the record on which it failed, where the sink itself names it.
     """
 
     number: int
@@ -68,6 +77,16 @@ class TaskStatus:
     worker: str
     reason: str = ""
     cause: FailureCause | None = None
+    record: tuple[TopicPartition, int] | None = None
+
+    @property
+    def why(self) -> str:
+        """Why it failed in words, with the record if it is known; nothing if it did not."""
+        words = in_words(self.cause, self.reason)
+        if self.record is None:
+            return words
+        (place, offset) = self.record
+        return f"{words}, on the record {place.topic}-{place.partition} at offset {offset}"
 
 
 def in_words(cause: FailureCause | None, reason: str) -> str:
@@ -114,22 +133,11 @@ class ConnectorStatus:
     def summary(self) -> str:
         """The states of the connector and its tasks, with the reasons of failures."""
         parts = [("the connector", self.state, in_words(self.cause, self.reason))]
-        parts += [
-            (f"task {task.number}", task.state, in_words(task.cause, task.reason))
-            for task in self.tasks
-        ]
+        parts += [(f"task {task.number}", task.state, task.why) for task in self.tasks]
         states = ", ".join(
             f"{who} is {state}{f' ({reason})' if reason else ''}" for who, state, reason in parts
         )
         return states if self.tasks else f"{states}, and has no task"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class TopicPartition:
-    """One partition of a topic."""
-
-    topic: str
-    partition: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class Parts:
     def __init__(self) -> None:
         self.queue = FakeDeadLetters()
         self.source = FakeSource({number: bytes([number]) for number in range(1, 6)})
-        self.connect = FakeConnect({"Sink": frozenset()})
+        self.connect = FakeConnect({"Sink": frozenset(), ICEBERG_SINK: frozenset()})
         self.topics = FakeTopics()
         self.topics.last = {PLACE: 49}
         self.clock = FakeClock()
@@ -386,16 +386,95 @@ async def test_a_sink_that_runs_has_nothing_to_find(parts: Parts) -> None:
         await parts.service.find(SQL)
 
 
-async def test_of_a_lake_nothing_tells_which_record_fails(parts: Parts) -> None:
+async def test_of_a_lake_that_names_nothing_nothing_tells_which_record_fails(
+    parts: Parts,
+) -> None:
     sink = failing(parts, {37: TOO_LONG})
     sink.config["connector.class"] = ICEBERG_SINK
 
     with pytest.raises(InvalidData, match="--through"):
         await parts.service.park(SQL)
+    with pytest.raises(InvalidData, match="--through"):
+        await parts.service.find(SQL)
     assert await parts.service.letters(SQL) == []
 
     letters = await parts.service.park(SQL, through=37)
     assert [letter.offset for letter in letters] == list(range(38))
+
+
+LAKE = {"connector.class": ICEBERG_SINK, "iceberg.tables": "stroke.predictions_changes"}
+
+
+def failing_lake(parts: Parts, poison: dict[int, FailureCause | None]) -> FakeConnector:
+    """Let the lake's sink read the topic and fail on the offsets of ``poison``, which it names."""
+    sink = parts.connect.connectors[S3]
+    sink.config.update(LAKE)
+    sink.names, sink.reads, sink.poison, sink.offsets = True, range(50), poison, {PLACE: 0}
+    sink.work()
+    assert sink.task is FAILED
+    return sink
+
+
+@pytest.mark.parametrize("bad", [[37], [0], [49], [3, 4, 30], [0, 1, 2, 3, 48, 49]])
+async def test_what_the_lake_s_sink_names_is_parked_and_all_others_are_written_once(
+    parts: Parts, bad: list[int]
+) -> None:
+    sink = failing_lake(parts, dict.fromkeys(bad, TOO_LONG))
+    before = dict(sink.config)
+
+    letters = await parts.service.park("lake-sink")
+
+    assert [(letter.offset, letter.prediction_id) for letter in letters] == [
+        (offset, offset * 10) for offset in bad
+    ]
+    assert sink.written == [offset for offset in range(50) if offset not in bad]
+    assert (sink.task, sink.config, sink.offsets) == (RUNNING, before, {PLACE: 50})
+
+
+async def test_what_the_lake_s_sink_names_is_found_without_stopping_it(parts: Parts) -> None:
+    sink = failing_lake(parts, {37: TOO_LONG})
+
+    record, why = await parts.service.find("lake-sink")
+
+    assert (record.offset, why) == (37, "a value is too long")
+    assert sink.puts == 0
+    assert await parts.service.letters(S3) == []
+
+
+async def test_a_lake_that_fails_on_one_record_after_the_other_is_not_at_fault_for_them(
+    parts: Parts,
+) -> None:
+    sink = failing_lake(parts, dict.fromkeys(range(5, 9), None))
+
+    with pytest.raises(ConnectorFailed, match="hardly at fault, and those from offset 5 on"):
+        await parts.service.park("lake-sink")
+
+    assert await parts.service.letters(S3) == []
+    assert sink.offsets == {PLACE: 0}
+    assert not any("route" in key for key in sink.config)
+
+
+async def test_a_lake_with_more_bad_records_than_may_be_parked_keeps_all_of_them(
+    parts: Parts,
+) -> None:
+    sink = failing_lake(parts, dict.fromkeys(range(5, 9), TOO_LONG))
+
+    with pytest.raises(ConnectorFailed, match="more than 2 records"):
+        await parts.service.park("lake-sink", at_most=2)
+
+    assert await parts.service.letters(S3) == []
+    assert sink.offsets == {PLACE: 0}
+
+    assert len(await parts.service.park("lake-sink", at_most=4)) == 4
+
+
+async def test_a_lake_that_refuses_its_place_has_nothing_parked(parts: Parts) -> None:
+    failing_lake(parts, {7: READ_ONLY})
+
+    with pytest.raises(ConnectorFailed, match="to park records does not help"):
+        await parts.service.park("lake-sink")
+
+    assert await parts.service.letters(S3) == []
 
 
 async def test_one_that_was_restarted_a_moment_ago_is_waited_for(parts: Parts) -> None:

@@ -144,8 +144,8 @@ def park(
     sink gets one record at a time until it fails: this record is copied to the dead-letter
     topic, and no other. Then it continues, up to the next one that fails. Nothing is parked if
     the cause is the database behind the sink, or the sink fails on three records in a row for an
-    unknown cause. The lake's sink cannot be searched in this way: it needs --through. If the sink
-    does not fail, the next record is parked. `replay` sends the rows again.
+    unknown cause. The lake's sink names the record itself; where it does not, --through is needed.
+    If the sink does not fail, the next record is parked. `replay` sends the rows again.
 
     \b
     stroke connectors status
