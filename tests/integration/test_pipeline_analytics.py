@@ -15,7 +15,7 @@ import pytest
 
 from components.change_events import topic_events, until
 from components.load import Load
-from components.spark_cluster import SparkCluster
+from components.spark_cluster import Driver, SparkCluster
 from components.stack import BUCKET, TOPIC, PipelineStack
 from stroke.application.analyses.queries import analyses
 
@@ -110,56 +110,98 @@ def test_the_cluster_gives_the_tables_that_one_process_gives(
         assert_same(rows, expected[name], name)
 
 
-@pytest.mark.soak("a stream is killed within a batch, and catches up")
-async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
-    filled: SparkCluster, tmp_path: Path, figures: Callable[[str], None]
-) -> None:
-    stack = filled.stack
-    command = ["stroke", "analytics", "stream", *STREAMED, "--every", "5", "--minimum-count", "1"]
-    command += ["--output", filled.reports_url, "--checkpoint", f"s3://{BUCKET}/stream"]
-    operations = f"SELECT op, events FROM {TABLES['operations']}"  # noqa: S608
+class Streamed:
+    """What a stream has counted, and what it should have."""
 
-    def told() -> int:
-        return sum(count for _, count in stack.sink(operations))
+    def __init__(self, stack: PipelineStack, name: str) -> None:
+        self._stack = stack
+        self._query = f"SELECT op, events FROM {TABLES['operations']}"  # noqa: S608
+        self.checkpoint = f"s3://{BUCKET}/{name}"
+        self.command = ["stroke", "analytics", "stream", *STREAMED]
+        self.command += ["--every", "5", "--minimum-count", "1", "--checkpoint", self.checkpoint]
 
-    load = Load(stack.api_url, tag="stream", pause=0.05, key=stack.key)
-    with filled.driver("jupyter", *command) as stream:
-        async with load.running(clients=1):
-            await asyncio.to_thread(stream.wait_for_line, 0)
-            # In the middle of a batch: its first table is there, and the others are not.
-            before = told()
-            await asyncio.to_thread(
-                stream.wait_until, lambda: told() > before, what="the stream goes on"
-            )
-            await asyncio.to_thread(stream.kill)
-            lines = len(stream.lines())
-            await asyncio.to_thread(stream.start)
-            await asyncio.to_thread(stream.wait_for_line, lines)
-        await asyncio.to_thread(caught_up, stack)
-        events = Counter(value["op"] for _, _, value in topic_events(stack) if value is not None)
+    def told(self) -> int:
+        return sum(count for _, count in self._stack.sink(self._query))
+
+    async def complete(self, stream: Driver, folder: Path) -> int:
+        """Wait until its tables tell what one process tells; return the number of events."""
+        await asyncio.to_thread(caught_up, self._stack)
+        events = Counter(
+            value["op"] for _, _, value in topic_events(self._stack) if value is not None
+        )
         await asyncio.to_thread(
             stream.wait_until,
-            lambda: told() >= events.total(),
+            lambda: self.told() >= events.total(),
             what="the stream has read everything",
         )
-        assert dict(stack.sink(operations)) == events
+        assert dict(self._stack.sink(self._query)) == events
         _, expected = embedded(
-            stack, tmp_path, *STREAMED[1:], "--source", "db", "--minimum-count", "1"
+            self._stack, folder, *STREAMED[1:], "--source", "db", "--minimum-count", "1"
         )
         # The tables of a batch are written one after the other: the others follow the operations.
         await asyncio.to_thread(
             stream.wait_until,
             lambda: all(
-                same(rows, expected[name]) for name, rows in results_at(stack, STREAMED[1:]).items()
+                same(rows, expected[name])
+                for name, rows in results_at(self._stack, STREAMED[1:]).items()
             ),
             what="every table tells what one process tells",
         )
-        for name, rows in results_at(stack, STREAMED[1:]).items():
+        for name, rows in results_at(self._stack, STREAMED[1:]).items():
             assert_same(rows, expected[name], name)
+        return events.total()
+
+
+@pytest.mark.soak("a stream is killed within a batch, and catches up")
+async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
+    filled: SparkCluster, tmp_path: Path, figures: Callable[[str], None]
+) -> None:
+    stack = filled.stack
+    streamed = Streamed(stack, "stream")
+    load = Load(stack.api_url, tag="stream", pause=0.05, key=stack.key)
+    with filled.driver("jupyter", *streamed.command, "--output", filled.reports_url) as stream:
+        async with load.running(clients=1):
+            await asyncio.to_thread(stream.wait_for_line, 0)
+            # In the middle of a batch: its first table is there, and the others are not.
+            before = streamed.told()
+            await asyncio.to_thread(
+                stream.wait_until, lambda: streamed.told() > before, what="the stream goes on"
+            )
+            await asyncio.to_thread(stream.kill)
+            lines = len(stream.lines())
+            await asyncio.to_thread(stream.start)
+            await asyncio.to_thread(stream.wait_for_line, lines)
+        events = await streamed.complete(stream, tmp_path)
         figures(
             f"stream: {len(load.acknowledged):,} predictions acknowledged around its kill; "
-            f"{events.total():,} events, each counted once"
+            f"{events:,} events, each counted once"
         )
+
+
+@pytest.mark.soak("a stream lives through the end of each part that it needs")
+async def test_a_stream_whose_parts_die_goes_on_or_says_why_and_counts_each_event_once(
+    filled: SparkCluster, tmp_path: Path, figures: Callable[[str], None]
+) -> None:
+    stack = filled.stack
+    streamed = Streamed(stack, "stream-with-faults")
+    load = Load(stack.api_url, tag="faults", pause=0.2, key=stack.key)
+    with filled.driver("jupyter", *streamed.command, "--output", filled.reports_url) as stream:
+        await asyncio.to_thread(stream.wait_for_line, 0)
+        for part in ("kafka", "schema-registry", "s3", "sql-sink"):
+            async with load.running(clients=1):
+                await asyncio.to_thread(stack.kill, part)
+                await asyncio.sleep(20)  # several updates of the tables are due meanwhile
+                await asyncio.to_thread(stack.start, part)
+            fared = "goes on"
+            if not stream.is_running():
+                said = [x for x in stream.errors().splitlines() if x.startswith("stroke: ")]
+                assert said, stream.errors()[-3000:]
+                fared = f"ends: {said[-1]}"
+                await asyncio.to_thread(stream.start)
+            lines = len(stream.lines())
+            await asyncio.to_thread(stream.wait_for_line, lines)
+            figures(f"stream without {part}: it {fared}")
+        await streamed.complete(stream, tmp_path)
 
 
 @pytest.mark.soak("one more source, on a session of its own")
