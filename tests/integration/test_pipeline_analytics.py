@@ -184,10 +184,10 @@ async def test_a_stream_whose_parts_die_goes_on_or_says_why_and_counts_each_even
 ) -> None:
     stack = filled.stack
     streamed = Streamed(stack, "stream-with-faults")
-    load = Load(stack.api_url, tag="faults", pause=0.2, key=stack.key)
     with filled.driver("jupyter", *streamed.command, "--output", filled.reports_url) as stream:
         await asyncio.to_thread(stream.wait_for_line, 0)
         for part in ("kafka", "schema-registry", "s3", "sql-sink"):
+            load = Load(stack.api_url, tag=part, pause=0.2, key=stack.key)
             async with load.running(clients=1):
                 await asyncio.to_thread(stack.kill, part)
                 await asyncio.sleep(20)  # several updates of the tables are due meanwhile
