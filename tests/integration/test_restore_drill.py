@@ -124,18 +124,22 @@ def test_columns_of_every_type_arrive_by_insert_update_and_snapshot_and_are_veri
         repaired = pipeline.stroke("pipeline", "repair", "--yes", "--timeout", "240")
         assert repaired.returncode == 0, f"{repaired.stdout}{columns_that_differ(pipeline, ids)}"
         assert pipeline.stroke("connectors", "status").returncode == 0
-        # Java's calendar lacks these days, so the snapshot sent another one.
-        [lost] = [n for n, kind in enumerate(kinds) if kind == "DATETIME(6)"]
+        # Java's calendar lacks these days, and Debezium takes 0 for a year of two digits.
+        lost, year = kinds.index("DATETIME(6)"), kinds.index("YEAR")
         named = [line for line in repaired.stderr.splitlines() if "not verified" in line]
         days = "days from 1582-10-05 to before 1582-10-15"
-        assert named == [f"not verified: column {column(lost)}, of type datetime(6), {days}"]
+        assert named == [
+            f"not verified: column {column(lost)}, of type datetime(6), {days}",
+            f"not verified: column {column(year)}, of type year, the year 0",
+        ]
         day = f"SELECT {column(lost)} FROM predictions WHERE id = "
         assert str(pipeline.mysql(f"{day}{ids[0]}")[0][0]).startswith("1582-10-10")
         assert str(pipeline.sink(f"{day}{ids[0]}")[0][0]).startswith("1582-10-20")
         assert str(pipeline.sink(f"{day}{ids[0] + 5000}")[0][0]).startswith("1582-10-10")
-        years = f"SELECT {column(kinds.index('YEAR'))} FROM predictions WHERE id = "
-        assert pipeline.mysql(f"{years}{ids[2]}") == [(0,)]
-        assert [tuple(row) for row in pipeline.sink(f"{years}{ids[2]}")] == [(0,)]
+        born = f"SELECT {column(year)} FROM predictions WHERE id = "
+        assert pipeline.mysql(f"{born}{ids[2]}")[0][0] == 0
+        assert pipeline.sink(f"{born}{ids[2]}")[0][0] == 2000
+        assert pipeline.sink(f"{born}{ids[2] + 5000}")[0][0] == 1900
     finally:
         pipeline.mysql(f"DELETE FROM predictions WHERE id >= {ids[0]}")
         pipeline.mysql(

@@ -162,19 +162,25 @@ async def test_a_column_that_was_added_takes_part(
     assert (await source.columns())["ward %"] == "json"
 
 
-async def test_a_datetime_in_the_days_that_java_skips_is_named_and_counts_as_ten_days_later(
+async def test_values_that_a_snapshot_changes_are_named_and_count_as_what_it_sends(
     mysql: MySqlServer, url: str, source: MySqlSource
 ) -> None:
-    mysql.rows(url, "ALTER TABLE predictions ADD COLUMN seen DATETIME(6) NULL")
-    mysql.rows(url, "INSERT INTO predictions (id, timestamp, seen) VALUES (1, NULL, '1582-10-15')")
+    mysql.rows(url, "ALTER TABLE predictions ADD COLUMN seen DATETIME(6), ADD COLUMN born YEAR")
+    mysql.rows(
+        url,
+        "INSERT INTO predictions (id, timestamp, seen, born) VALUES (1, NULL, '1582-10-15', 2000)",
+    )
     later = (await source.chunk(1, 1)).digests
     assert await source.uncompared() == {}
 
-    mysql.rows(url, "UPDATE predictions SET seen = '1582-10-05'")
+    mysql.rows(url, "UPDATE predictions SET seen = '1582-10-05', born = 0")
 
     assert (await source.chunk(1, 1)).digests == later
     days = "days from 1582-10-05 to before 1582-10-15"
-    assert await source.uncompared() == {"seen": f"datetime(6), {days}"}
+    assert await source.uncompared() == {
+        "seen": f"datetime(6), {days}",
+        "born": "year, the year 0",
+    }
 
 
 @pytest.mark.parametrize("salt", [None, "päper"])

@@ -31,9 +31,8 @@ from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import mysql_code
 from stroke.application.pipeline.column_values import (
     GEOMETRIES,
-    SKIPPED_DAYS,
+    inexact,
     is_compared,
-    is_skipped,
     stored_value,
     type_word,
 )
@@ -94,7 +93,7 @@ class MySqlSource(SourceOfTruth):
         self._transaction = partial(transaction, engine, seconds=statement_timeout)
         self._mask = mask
         self._mask_salt = mask_salt
-        self._skipping: dict[str, str] = {}
+        self._inexact: dict[str, str] = {}
 
     async def bounds(self) -> tuple[int, int] | None:
         number = self._table.c.id
@@ -122,8 +121,10 @@ class MySqlSource(SourceOfTruth):
             query = select(number, *wanted).select_from(self._table)
             rows = (await connection.execute(query.where(number.between(first, last)))).all()
         for place, (name, kind) in enumerate(kinds.items(), start=1):
-            if type_word(kind) == "datetime" and any(is_skipped(row[place]) for row in rows):
-                self._skipping[name] = kind
+            if type_word(kind) not in {"datetime", "year"}:
+                continue
+            if found := next(filter(None, (inexact(row[place], kind) for row in rows)), ""):
+                self._inexact[name] = f"{kind}, {found}"
         return SourceChunk(
             {row[0]: table_row_digest(self._as_sent(kinds, row[1:]), kinds) for row in rows}
         )
@@ -140,9 +141,7 @@ class MySqlSource(SourceOfTruth):
         async with self._transaction() as connection:
             found = await self._all_columns(connection)
             unknown = {name: kind for name, kind in found.items() if not is_compared(kind)}
-        first, after = SKIPPED_DAYS
-        days = f"days from {first} to before {after}"
-        return unknown | {name: f"{kind}, {days}" for name, kind in self._skipping.items()}
+        return unknown | self._inexact
 
     async def position(self) -> str:
         """Return the GTID set, whose last transaction changed a row.

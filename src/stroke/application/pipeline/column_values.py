@@ -38,6 +38,8 @@ _SRID_BYTES: Final = 4
 _UNSIGNED: Final = 2**64 - 1
 _NO_YEAR: Final = 0
 _YEAR_OF_BINLOG: Final = 1900
+# Debezium takes 0 for a year of two digits.
+_YEAR_OF_SNAPSHOT: Final = 2000
 SKIPPED_DAYS: Final = (date(1582, 10, 5), date(1582, 10, 15))
 """The days that Java's calendar does not have, and the first one after them.
 
@@ -81,7 +83,7 @@ def column_value(value: object, column_type: str) -> RowValue:
     A zero date is NULL, because Debezium sends NULL for it. FLOAT counts with the six digits that
     MySQL prints. BIGINT UNSIGNED counts by its 64 bits: Debezium sends values of 2^63 and more as
     negative numbers. BINARY counts without the zero bytes at its end, which pad it. A DATETIME in
-    the ``SKIPPED_DAYS`` counts as ten days later.
+    the ``SKIPPED_DAYS`` counts as ten days later, and the year 0 as 2000: see ``inexact``.
     """
     return _by_rule(_COMPARING, value, column_type)
 
@@ -124,10 +126,17 @@ def is_compared(column_type: str) -> bool:
     return type_word(column_type) in COMPARED
 
 
-def is_skipped(value: object) -> bool:
-    """Return whether MySQL's text of a DATETIME lies in the ``SKIPPED_DAYS``."""
+def inexact(value: object, column_type: str) -> str:
+    """Return which values of a type, of which MySQL's ``value`` is one, a snapshot sends changed.
+
+    Nothing if it sends this value as it is. ``value`` is text for DATETIME, a number for YEAR.
+    """
+    word = type_word(column_type)
     first, after = SKIPPED_DAYS
-    return isinstance(value, str) and first.isoformat() <= value < after.isoformat()
+    if word == "datetime" and isinstance(value, str):
+        is_lost = first.isoformat() <= value < after.isoformat()
+        return f"days from {first} to before {after}" if is_lost else ""
+    return "the year 0" if word == "year" and value == _NO_YEAR else ""
 
 
 def _microseconds(moment: datetime) -> int:
@@ -225,6 +234,11 @@ def _year(value: object, _: str) -> RowValue:
     return _NO_YEAR if value == _YEAR_OF_BINLOG else canonical_value(value)
 
 
+def _compared_year(value: object, column_type: str) -> RowValue:
+    year = _year(value, column_type)
+    return _YEAR_OF_SNAPSHOT if year == _NO_YEAR else year
+
+
 def _binary(value: object, _: str) -> RowValue:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).rstrip(b"\0").hex()
@@ -282,7 +296,11 @@ _RULES: Final[dict[str, _Rule]] = {
     "vector": _vector,
     **dict.fromkeys(GEOMETRIES, _geometry),
 }
-_COMPARING: Final = _RULES | {"datetime": _compared_moment, "float": _float}
+_COMPARING: Final = _RULES | {
+    "datetime": _compared_moment,
+    "float": _float,
+    "year": _compared_year,
+}
 _MOMENTS: Final = frozenset({"datetime", "timestamp"})
 _BYTES: Final = GEOMETRIES | {
     *("binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "vector"),
