@@ -242,5 +242,5 @@ def _ends(
 def _reasons(status: ConnectorStatus) -> str:
     failed = [task for task in status.tasks if task.state is ConnectorState.FAILED]
     reasons = [in_words(status.cause, status.reason)]
-    reasons += [in_words(task.cause, task.reason) for task in failed]
+    reasons += [task.why for task in failed]
     return ", ".join(filter(None, dict.fromkeys(reasons))) or "it failed"

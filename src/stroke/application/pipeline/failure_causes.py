@@ -128,6 +128,15 @@ _TABLE_OF_CAUSES: Final = (
         f"look at the triggers of the copy's table, {_PARK}",
         r"The transaction ended in the trigger",
     ),
+    # --- a record that the lake cannot take -----------------------------------------------------
+    _Entry(
+        _R,
+        "a value is of another type than its column in the lake",
+        f"give the column of the lake's table MySQL's type, {_PARK}",
+        ("For input string", r"Cannot convert (in )?to \w+: ", "Text .* could not be parsed"),
+        r"java\.lang\.(NumberFormat|IllegalArgument)Exception"
+        r"|java\.time\.format\.DateTimeParseException",
+    ),
     # --- a record that Kafka, or the sink's own rules, cannot take ------------------------------
     _Entry(
         _R,

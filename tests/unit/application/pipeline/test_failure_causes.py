@@ -51,6 +51,18 @@ Caused by: {innermost}
             "too long",
         ),
         (f"{PSQL}: ERROR: smallint out of range", Concerns.RECORD, "too large"),
+        *(
+            (f"{thrown}: {message}", Concerns.RECORD, "another type than its column in the lake")
+            for thrown, message in (
+                ("java.lang.NumberFormatException", f'For input string: "{CANARY}"'),
+                ("java.lang.IllegalArgumentException", "Cannot convert to int: java.lang.String"),
+                ("java.lang.IllegalArgumentException", "Cannot convert in to struct: x"),
+                (
+                    "java.time.format.DateTimeParseException",
+                    f"Text '{CANARY}' could not be parsed at index 0",
+                ),
+            )
+        ),
         (
             f'{PSQL}: ERROR: invalid input syntax for type integer: "{CANARY}"',
             Concerns.RECORD,

@@ -333,8 +333,8 @@ def _table(found: list[ConnectorStatus], missing: list[str]) -> Table:
     table = Table(whole, "kind", "state", "tasks", "worker", "reason")
     for one in found:
         tasks = ", ".join(f"{task.number} {task.state}" for task in one.tasks) or "none"
-        failures = [(one.cause, one.reason), *((task.cause, task.reason) for task in one.tasks)]
-        reasons = filter(None, (in_words(cause, reason) for cause, reason in failures))
+        failures = [in_words(one.cause, one.reason), *(task.why for task in one.tasks)]
+        reasons = filter(None, failures)
         style = None if one.is_running else "red"
         table.add_row(
             one.name, one.kind, one.state, tasks, one.worker, ", ".join(reasons), style=style
