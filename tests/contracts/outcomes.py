@@ -136,9 +136,21 @@ class OutcomeRepositoryContract:
         second = await stores.outcomes.judged(EVERYTHING, limit=3, after=first[-1].prediction_id)
 
         assert [row.prediction_id for row in first + second] == ids[1:]
-        assert first[1] == JudgedPrediction(ids[2], 0.2, "High", True, "Female", 42.0, NOON)
+        assert first[1] == JudgedPrediction(
+            ids[2], 0.2, "High", True, "Female", 42.0, NOON, (), "never smoked", None
+        )
         assert first[0].stroke is False
         assert await stores.outcomes.judged(EVERYTHING, limit=3, after=2**70) == []
+
+    async def test_the_site_of_what_judges_a_model_is_known(self, stores: Repositories) -> None:
+        ids = await stores.predictions.add(
+            [prediction(origin=Origin("north")), prediction(origin=Origin("south"))]
+        )
+        await stores.outcomes.put([outcome(each) for each in ids])
+
+        judged = await stores.outcomes.judged(EVERYTHING, limit=9)
+
+        assert [each.site for each in judged] == ["north", "south"]
 
     @pytest.mark.parametrize(
         "missing", [(), ("bmi",), ("avg_glucose_level",), ("avg_glucose_level", "bmi")]

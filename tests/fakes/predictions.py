@@ -323,6 +323,8 @@ class FakeOutcomeRepository(OutcomeRepository):
                 row.age,
                 row.timestamp,
                 tuple(name for name in OPTIONAL if getattr(row, name) is None),
+                row.smoking_status,
+                row.site,
             )
             for row in rows[:limit]
         ]

@@ -71,6 +71,7 @@ AREAS: Final = {
             "test_model_import",
             "test_model_kinds",
             "test_model_limits",
+            "test_model_compare",
             "test_model_replay",
             "test_model_may_be_missing",
             "test_onnx_model",

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stroke.application.models.replay import KnownOutcomes, Replay, ReplayOptions
+from stroke.application.models.ids import KnownOutcomes
+from stroke.application.models.replay import Replay, ReplayOptions
 from stroke.application.models.stored_rows import COLUMNS, NEEDED, batches_of
 from stroke.config import PipelineSettings
 from stroke.container.imports import table_rows
@@ -47,11 +48,12 @@ def replay(
     and what the source raises. Not to be called from a running event loop.
     """
     model = parts.model()
-    outcomes = _outcomes(parts, options) if with_outcomes else KnownOutcomes({})
+    within = PredictionFilter(since=options.since, until=options.until)
+    outcomes = outcomes_of(parts, within) if with_outcomes else KnownOutcomes()
     replaying = Replay(model, options, outcomes)
     if Path(source).is_file():
         return _file(replaying, Path(source), options, on_progress, note)
-    changes = _changes(source, options)
+    changes = changes_of(source, options)
     read = changes.read(with_name=False)
     return replaying.run(read.rows, lambda rows: on_progress(rows, read.total))
 
@@ -73,7 +75,8 @@ def _file(
     return report
 
 
-def _changes(source: str, options: ReplayOptions) -> ChangeSource[Iterator[pa.RecordBatch]]:
+def changes_of(source: str, options: ReplayOptions) -> ChangeSource[Iterator[pa.RecordBatch]]:
+    """Return the source of stored predictions that is called ``source``: see ``replay``."""
     settings = PipelineSettings.load()
     if source == DATABASE:
         from stroke.adapters.sql.snapshot import SqlChanges  # noqa: PLC0415 -- needs no DuckDB
@@ -85,19 +88,22 @@ def _changes(source: str, options: ReplayOptions) -> ChangeSource[Iterator[pa.Re
     return source_of(settings, source)
 
 
-def _outcomes(parts: Container, options: ReplayOptions) -> KnownOutcomes:
-    within = PredictionFilter(since=options.since, until=options.until)
+def outcomes_of(parts: Container, within: PredictionFilter) -> KnownOutcomes:
+    """Return the outcomes of the service's database. Raises ``StoreUnavailable``.
 
-    async def read() -> dict[int, bool]:
-        known: dict[int, bool] = {}
+    Not to be called from a running event loop.
+    """
+    known = KnownOutcomes()
+
+    async def read() -> None:
         after = 0
         try:
             repository = parts.outcome_repository()
             while page := await repository.judged(within, limit=_PAGE, after=after):
-                known.update((row.prediction_id, row.stroke) for row in page)
+                known.add((row.prediction_id, row.stroke, row.site) for row in page)
                 after = page[-1].prediction_id
         finally:
             await parts.engine().dispose()
-        return known
 
-    return KnownOutcomes(asyncio.run(read()))
+    asyncio.run(read())
+    return known

@@ -95,3 +95,5 @@ class JudgedPrediction(NamedTuple):
     age: float | None
     made_at: dt.datetime | None = None
     missing: tuple[str, ...] = ()
+    smoking_status: str | None = None
+    site: str | None = None

@@ -112,6 +112,36 @@ class GroupPerformance:
     decision_curve: Sequence[CurvePoint] = ()
 
 
+GAPS: Final[Mapping[str, str]] = {
+    "equalised_odds_medium": "equalised odds, Medium and High",
+    "equalised_odds_high": "equalised odds, High",
+    "calibration_in_the_large": "calibration in the large",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """How far apart a model treats the levels of a ``group``: a difference of shares, 0 to 1.
+
+    ``measure`` is one of ``GAPS``. For equalised odds (Hardt et al. 2016) it is the larger one of
+    two differences: of the sensitivity, and of the share of false positives. For calibration in
+    the large it is the difference of observed less predicted risk. ``highest`` and ``lowest`` are
+    the levels that lie furthest apart. ``left_out`` are levels that are too small; where fewer
+    than two are left, measure and estimate are None.
+    """
+
+    group: str
+    measure: str | None
+    estimate: Estimate | None
+    highest: str
+    lowest: str
+    left_out: Sequence[str] = ()
+
+    def exceeds(self, limit: float) -> bool:
+        """Return whether even the lower end of the interval is above ``limit``."""
+        return self.estimate is not None and self.estimate.low > limit
+
+
 @dataclass(frozen=True, slots=True)
 class PerformanceReport:
     """How right one version of a model was, overall (the first group) and by group.
@@ -132,6 +162,8 @@ class PerformanceReport:
     """When the first and the last of its predictions were made; None without a prediction."""
     others: Mapping[str, int] = field(default_factory=dict)
     """Other versions that have predictions with an outcome, and how many."""
+    gaps: Sequence[Gap] = ()
+    """How far apart the levels of each group are."""
 
 
 def has_dropped(measure: str, estimate: Estimate, reference: float, share: float) -> bool:

@@ -12,6 +12,7 @@ from stroke.domain.performance import PerformanceReport
 
 _GROUP = ("group", "level", "model_version")
 _VALUE = ("measure", *_GROUP)
+_GAP = ("measure", "group", "model_version")
 _MEASURE = ("measure", "model_version")
 
 
@@ -52,6 +53,9 @@ def _families() -> dict[str, GaugeMetricFamily]:
             ("events", "Strokes among these predictions.", _GROUP),
             ("reference", "Reference value of the measure.", _MEASURE),
             ("dropped", "1 while a watched measure is much worse than its reference.", _MEASURE),
+            ("gap", "Largest difference between the levels of a group.", _GAP),
+            ("gap_low", "Lower end of the difference's 95 % interval.", _GAP),
+            ("gap_high", "Upper end of the difference's 95 % interval.", _GAP),
             ("timestamp_seconds", "Time of the measurement.", ("model_version",)),
         )
     }
@@ -71,4 +75,8 @@ def _add(families: dict[str, GaugeMetricFamily], report: PerformanceReport) -> N
         families["reference"].add_metric([measure, version], reference)
     for measure, dropped in report.dropped.items():
         families["dropped"].add_metric([measure, version], float(dropped))
+    for gap in report.gaps:
+        if gap.measure is not None and gap.estimate is not None:
+            for name, number in zip(("gap", "gap_low", "gap_high"), gap.estimate, strict=True):
+                families[name].add_metric([gap.measure, gap.group, version], number)
     families["timestamp_seconds"].add_metric([version], report.made_at.timestamp())

@@ -12,6 +12,7 @@ from stroke.adapters.report.plots import as_svg
 from stroke.adapters.report.templating import fill
 from stroke.adapters.report.wording import decimal, period
 from stroke.domain.performance import (
+    GAPS,
     MEASURES,
     CurvePoint,
     GroupPerformance,
@@ -22,6 +23,8 @@ _GROUPS: Final = {
     "all": "Everybody",
     "gender": "Gender",
     "age_group": "Age group",
+    "smoking_status": "Smoking status",
+    "site": "Site",
     "model_variant": "Model variant",
 }
 _MEASURE_COLUMNS: Final = (
@@ -29,6 +32,7 @@ _MEASURE_COLUMNS: Final = (
     *(Cell(name, is_number=True) for name in ("value", "from", "to")),
 )
 _REFERENCE_COLUMNS: Final = tuple(Cell(name, is_number=True) for name in ("reference", "dropped"))
+_GAP_COLUMNS: Final = (Cell("group"), *_MEASURE_COLUMNS, Cell("levels"))
 _DESCRIBED_THRESHOLDS: Final = 5
 
 
@@ -45,8 +49,27 @@ def _model(report: PerformanceReport, mark: str) -> dict[str, Any]:
         "facts": _facts(report),
         "is_watched": bool(report.dropped),
         "worse": [MEASURES[name].title for name, dropped in report.dropped.items() if dropped],
+        "gaps": _gaps(report, f"{mark}f"),
         "groups": [_group(group, report, f"{mark}g{at}") for at, group in enumerate(report.groups)],
     }
+
+
+def _gaps(report: PerformanceReport, mark: str) -> dict[str, Any] | None:
+    if not report.gaps:
+        return None
+    rows = []
+    for gap in report.gaps:
+        if gap.measure is not None and gap.estimate is not None:
+            texts = [Cell(decimal(number, ""), is_number=True) for number in gap.estimate]
+            who = Cell(f"{gap.highest} above {gap.lowest}")
+            head = Cell(_GROUPS[gap.group], is_header=True)
+            rows.append([head, Cell(GAPS[gap.measure]), *texts, who])
+    small = [
+        f"{_GROUPS[group]}: {', '.join(levels)}"
+        for group, levels in {gap.group: gap.left_out for gap in report.gaps}.items()
+        if levels
+    ]
+    return {"id": mark, "columns": _GAP_COLUMNS, "rows": rows, "small": small}
 
 
 def _facts(report: PerformanceReport) -> dict[str, str]:

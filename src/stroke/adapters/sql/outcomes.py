@@ -96,6 +96,8 @@ class SqlOutcomeRepository(OutcomeRepository):
                 predictions.c.gender,
                 predictions.c.age,
                 type_coerce(predictions.c.timestamp, Text).label("made_at"),
+                predictions.c.smoking_status,
+                predictions.c.site,
                 *[predictions.c[name].is_(None).label(f"no_{name}") for name in OPTIONAL],
             )
             .select_from(_TOGETHER)
@@ -134,9 +136,18 @@ class SqlOutcomeRepository(OutcomeRepository):
 
 
 def _judged(row: Row[Any]) -> JudgedPrediction:
-    stored, gaps = row[: -len(OPTIONAL)], row[-len(OPTIONAL) :]
-    missing = tuple(name for name, gap in zip(OPTIONAL, gaps, strict=True) if gap)
-    return JudgedPrediction(*stored)._replace(made_at=to_utc(row.made_at), missing=missing)
+    return JudgedPrediction(
+        row.prediction_id,
+        row.probability,
+        row.risk_category,
+        row.stroke,
+        row.gender,
+        row.age,
+        to_utc(row.made_at),
+        tuple(name for name, gap in zip(OPTIONAL, row[-len(OPTIONAL) :], strict=True) if gap),
+        row.smoking_status,
+        row.site,
+    )
 
 
 def _row(outcome: OutcomeRecord) -> dict[str, Any]:

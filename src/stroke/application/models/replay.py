@@ -8,19 +8,32 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stroke.application.models.columns import (
+    IMPLAUSIBLE,
+    LACKING,
+    Coded,
+    Features,
+    Floats,
+    Mask,
+    Whole,
+    as_the_model_takes,
+    floats,
+    read_features,
+    unfit,
+)
+from stroke.application.models.ids import KnownOutcomes, SeenIds
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores, factor_texts
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
-from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, OPTIONAL, SMOKING_STATUSES
 from stroke.domain.performance import Estimate
 from stroke.domain.replay import (
     CATEGORIES,
@@ -32,11 +45,6 @@ from stroke.domain.replay import (
     SameVersion,
     Share,
 )
-
-Floats = NDArray[np.float64]
-Whole = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-Features = dict[str, NDArray[Any]]
 
 STORED: Final = pa.schema(
     [
@@ -54,24 +62,19 @@ STORED: Final = pa.schema(
 )
 """Columns that a batch has. ``op``, of a change log, and ``stroke`` (bool) may be there too."""
 
-LACKING: Final = "lacks a measurement that the model needs"
-IMPLAUSIBLE: Final = "holds a value that no patient has"
 NO_RISK: Final = "has no stored risk"
 
-_RANGES: Final = {"age": AGE, "avg_glucose_level": AVG_GLUCOSE_LEVEL, "bmi": BMI}
-_FLAGS: Final = ("hypertension", "heart_disease")
-_CHOICES: Final = {"gender": GENDERS, "smoking_status": SMOKING_STATUSES}
 _MADE: Final = pa.array(["c", "r"])
 """Events that tell of a prediction when it was made, or when a snapshot read it."""
 
 # onnxruntime rounds the last digit of a sum by where its row lies in the registers, and the last
 # row of an odd number in a third way: what a commit shared by few gave, a large run may not.
 _PLACES: Final = 8
-_CHUNK_BITS: Final = 15
 _FINEST: Final = 10_000
 _QUANTILES: Final = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 _STEPS: Final = (0.0001, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 _EDGES: Final = np.array([-1.0, *(-step for step in reversed(_STEPS)), *_STEPS, 1.0])
+_NAMES: Final = tuple(each.value for each in CATEGORIES)
 _NORMAL_95: Final = 1.959963984540054
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,51 +93,6 @@ class ReplayOptions:
     rounding: int = 0
     ids: int = 1_000
     worst: int = 10
-
-
-class KnownOutcomes:
-    """Which predictions have an outcome, and which: 9 bytes each."""
-
-    def __init__(self, strokes: Mapping[int, bool]) -> None:
-        self._ids = np.fromiter(strokes, np.int64, len(strokes))
-        order = np.argsort(self._ids)
-        self._ids = self._ids[order]
-        self._strokes = np.fromiter(strokes.values(), np.int8, len(strokes))[order]
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def of(self, ids: Whole) -> NDArray[np.int8]:
-        """Return 1 for each id with a stroke, 0 for one without, -1 where nothing is known."""
-        if not len(self._ids):
-            return np.full(len(ids), -1, np.int8)
-        at = np.minimum(np.searchsorted(self._ids, ids), len(self._ids) - 1)
-        return np.where(self._ids[at] == ids, self._strokes[at], np.int8(-1))
-
-
-class SeenIds:
-    """Ids that came before, one bit each, in blocks of neighbours."""
-
-    def __init__(self) -> None:
-        self._blocks: dict[int, NDArray[np.uint8]] = {}
-
-    def first_time(self, ids: Whole) -> Mask:
-        """Return which of ``ids`` are here for the first time, and remember all of them."""
-        unique, first = np.unique(ids, return_index=True)
-        is_new: Mask = np.zeros(len(ids), np.bool_)
-        if not len(ids):
-            return is_new
-        blocks = unique >> _CHUNK_BITS
-        starts = np.flatnonzero(np.diff(blocks, prepend=blocks[:1] - 1))
-        for start, end in zip(starts, [*starts[1:], len(unique)], strict=True):
-            seen = self._blocks.setdefault(
-                int(blocks[start]), np.zeros(1 << (_CHUNK_BITS - 3), np.uint8)
-            )
-            low = unique[start:end] & ((1 << _CHUNK_BITS) - 1)
-            place, bit = low >> 3, np.left_shift(1, low & 7).astype(np.uint8)
-            is_new[first[start:end]] = (seen[place] & bit) == 0
-            np.bitwise_or.at(seen, place, bit)
-        return is_new
 
 
 class Replay:
@@ -176,8 +134,8 @@ class Replay:
         self._repeated += int((~new).sum())
         rows = rows.filter(pa.array(new))
         self._rows += rows.num_rows
-        read = _read(rows)
-        fit = self._fit(read, _floats(rows, "probability"))
+        read = read_features(rows)
+        fit = self._fit(read, floats(rows, "probability"))
         if not fit.any():
             return
         self._compared += int(fit.sum())
@@ -185,7 +143,7 @@ class Replay:
             rows = rows.filter(pa.array(fit))
             read = {name: values[fit] for name, values in read.items()}
         stored = _Stored.of(rows, self._outcomes)
-        features = _features(read)
+        features = as_the_model_takes(read)
         scores = self._model.score(features)
         category = scores.categories(self._model.description)
         mine = stored.version.is_equal_to(self._version)
@@ -225,26 +183,7 @@ class Replay:
 
     def _fit(self, read: Features, probability: Floats) -> Mask:
         """Return which rows can be compared, and count the others."""
-        can_lack = self._model.description.may_be_missing
-        lacking: Mask = np.zeros(len(probability), np.bool_)
-        wrong: Mask = np.zeros(len(probability), np.bool_)
-        for name, plausible in _RANGES.items():
-            gap = np.isnan(read[name])
-            inside = (read[name] >= plausible.low) & (read[name] <= plausible.high)
-            wrong |= ~inside & ~gap
-            if name not in can_lack:
-                lacking |= gap
-        for name in _FLAGS:
-            gap = np.isnan(read[name])
-            lacking |= gap
-            wrong |= ~gap & (read[name] != 0) & (read[name] != 1)
-        for name in _CHOICES:
-            lacking |= read[name] == _NONE
-            wrong |= read[name] == _UNKNOWN
-        missing = [np.isnan(read[name]) for name in OPTIONAL if name in can_lack]
-        variants = {variant.missing for variant in self._model.description.variants}
-        if len(missing) > 1 and can_lack not in variants:
-            lacking |= np.logical_and.reduce(missing)
+        lacking, wrong = unfit(read, self._model.description)
         no_risk = ~((probability >= 0) & (probability <= 1))
         for reason, found in (
             (NO_RISK, no_risk),
@@ -295,34 +234,6 @@ class Replay:
         return same & stored.factors.equal(factor_texts(scores))
 
 
-class _Coded:
-    """Texts of a batch as codes of their distinct values."""
-
-    def __init__(self, texts: Sequence[str | None], codes: Whole) -> None:
-        self.texts = texts
-        self.codes = codes
-
-    @classmethod
-    def of(
-        cls, column: pa.Array, reading: Callable[[str], str | None] = lambda text: text
-    ) -> _Coded:
-        coded = column.cast(pa.string()).dictionary_encode(null_encoding="encode")
-        texts = [None if each is None else reading(each) for each in coded.dictionary.to_pylist()]
-        return cls(texts, coded.indices.to_numpy().astype(np.int64))
-
-    def at(self, rows: Whole | Mask) -> _Coded:
-        return _Coded(self.texts, self.codes[rows])
-
-    def is_equal_to(self, text: str) -> Mask:
-        wanted = np.array([each == text for each in self.texts], np.bool_)
-        found: Mask = wanted[self.codes]
-        return found
-
-    def equal(self, others: NDArray[Any]) -> Mask:
-        found: Mask = np.array(self.texts, object)[self.codes] == others
-        return found
-
-
 @dataclass(frozen=True, slots=True)
 class _Stored:
     """What rows say of their predictions; ``category`` is -1 where it is none of ours."""
@@ -330,14 +241,14 @@ class _Stored:
     ids: Whole
     probability: Floats
     category: Whole
-    version: _Coded
-    factors: _Coded
+    version: Coded
+    factors: Coded
     stroke: NDArray[np.int8]
 
     @classmethod
     def of(cls, rows: pa.RecordBatch, outcomes: KnownOutcomes) -> _Stored:
         ids = rows.column("prediction_id").to_numpy()
-        categories = _Coded.of(rows.column("risk_category"))
+        categories = Coded.of(rows.column("risk_category"))
         place = np.array(
             [_NAMES.index(each) if each in _NAMES else -1 for each in categories.texts],
             np.int64,
@@ -349,10 +260,10 @@ class _Stored:
             stroke = outcomes.of(ids)
         return cls(
             ids,
-            _floats(rows, "probability"),
+            floats(rows, "probability"),
             place[categories.codes],
-            _Coded.of(rows.column("model_version")),
-            _Coded.of(rows.column("contributing_factors"), _factors),
+            Coded.of(rows.column("model_version")),
+            Coded.of(rows.column("contributing_factors"), _factors),
             stroke,
         )
 
@@ -512,41 +423,6 @@ def net_share(table: Whole, *, up: bool) -> Estimate | None:
     value = higher - lower if up else lower - higher
     width = _NORMAL_95 * ((higher + lower - value**2) / count) ** 0.5
     return Estimate.bounded(value, value - width, value + width, least=-1.0, most=1.0)
-
-
-_NAMES: Final = tuple(each.value for each in CATEGORIES)
-_NONE: Final = -1  # no text at all
-_UNKNOWN: Final = -2  # a text that is none of the choices
-
-
-def _read(rows: pa.RecordBatch) -> Features:
-    """Return the raw features of rows: numbers as floats, texts as places among their choices."""
-    read: Features = {}
-    for name in RAW_FEATURES:
-        if name not in _CHOICES:
-            read[name] = _floats(rows, name)
-            continue
-        texts = _Coded.of(rows.column(name))
-        choices = _CHOICES[name]
-        places = [
-            _NONE if text is None else choices.index(text) if text in choices else _UNKNOWN
-            for text in texts.texts
-        ]
-        read[name] = np.array(places, np.int64)[texts.codes]
-    return read
-
-
-def _features(read: Features) -> Features:
-    """Return what a model takes; every row shares its choice's one str object."""
-    return {
-        name: np.array(_CHOICES[name], object)[values] if name in _CHOICES else values
-        for name, values in read.items()
-    }
-
-
-def _floats(rows: pa.RecordBatch, name: str) -> Floats:
-    numbers = rows.column(name).cast(pa.float64(), safe=False)
-    return numbers.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _factors(text: str) -> str | None:

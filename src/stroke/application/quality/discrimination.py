@@ -46,6 +46,26 @@ def area_interval(outcome: Labels, probability: Floats) -> Estimate:
     return Estimate.bounded(area, float(low), float(high))
 
 
+def area_difference(outcome: Labels, first: Floats, second: Floats) -> tuple[Estimate, float]:
+    """Return how much larger the area of ``first`` is than that of ``second``, and its error.
+
+    Both are probabilities of the same patients, so their areas go together: the covariance is
+    DeLong's (1988, see ``area_interval``). The interval is normal; the second value is the
+    standard error. Needs two patients of each class.
+    """
+    struck = outcome == 1
+    strokes, others = int(struck.sum()), int((~struck).sum())
+    of_stroke, of_other = np.zeros(strokes), np.zeros(others)
+    for probability, sign in ((first, 1), (second, -1)):
+        ranks = _midranks(probability)
+        of_stroke += sign * (ranks[struck] - _midranks(probability[struck])) / others
+        of_other += sign * (1 - (ranks[~struck] - _midranks(probability[~struck])) / strokes)
+    error = float(np.sqrt(of_stroke.var(ddof=1) / strokes + of_other.var(ddof=1) / others))
+    value = float(of_stroke.mean())
+    width = NORMAL_95 * error
+    return Estimate.bounded(value, value - width, value + width, least=-1.0, most=1.0), error
+
+
 def expected_area(probability: Floats) -> float:
     """Return the area that a calibrated model would have on patients with these probabilities.
 
@@ -58,12 +78,12 @@ def expected_area(probability: Floats) -> float:
     return float((strokes * below).sum() / (strokes.sum() * others.sum()))
 
 
-def proportion_interval(part: int, whole: int) -> Estimate:
-    """Return ``part / whole`` with Wilson's interval (1927, JASA 22:209)."""
-    share, squared = part / whole, NORMAL_95**2
+def proportion_interval(part: int, whole: int, *, errors: float = NORMAL_95) -> Estimate:
+    """Return ``part / whole`` with Wilson's interval (1927, JASA 22:209), ``errors`` wide."""
+    share, squared = part / whole, errors**2
     centre = (share + squared / (2 * whole)) / (1 + squared / whole)
     width = (
-        NORMAL_95
+        errors
         / (1 + squared / whole)
         * (share * (1 - share) / whole + squared / (4 * whole**2)) ** 0.5
     )

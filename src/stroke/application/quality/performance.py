@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import combinations
 from math import isfinite
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,17 @@ from stroke.application.quality.discrimination import (
     expected_area,
     proportion_interval,
 )
+from stroke.application.quality.fairness import Level, gaps_between
 from stroke.domain.features import AGE_GROUPS
 from stroke.domain.outcome import JudgedPrediction
-from stroke.domain.patient import GENDERS, OPTIONAL
+from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES
 from stroke.domain.performance import (
     ALL,
     MEASURES,
     CalibrationPoint,
     CurvePoint,
     Estimate,
+    Gap,
     GroupPerformance,
     PerformanceReport,
     has_dropped,
@@ -48,11 +50,15 @@ Mask = NDArray[np.bool_]
 MISSING: Final = "(missing)"
 GENDER_LEVELS: Final = (*GENDERS, MISSING)
 AGE_LEVELS: Final = (*AGE_GROUPS.labels, MISSING)
+SMOKING_LEVELS: Final = (*SMOKING_STATUSES, MISSING)
 VARIANT_LEVELS: Final = tuple(
     variant_name(gaps)
     for count in range(len(OPTIONAL) + 1)
     for gaps in combinations(OPTIONAL, count)
 )
+
+GAP_GROUPS: Final = ("gender", "age_group", "smoking_status", "site")
+"""Groups whose levels are held against each other."""
 
 _PAGE: Final = 5_000
 _BINS: Final = 10
@@ -78,6 +84,8 @@ class Sample:
     gender: NDArray[np.int8]
     age_group: NDArray[np.int8]
     variant: NDArray[np.int8]
+    smoking: NDArray[np.int8]
+    site: NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.outcome)
@@ -94,6 +102,12 @@ class Minimums:
     samples: int = 100
     events: int = 10
     """Strokes, and patients without one."""
+
+    def are_met(self, outcome: Labels) -> bool:
+        """Return whether there are enough patients of either outcome."""
+        events = int(outcome.sum())
+        enough = min(events, len(outcome) - events) >= self.events
+        return enough and len(outcome) >= self.samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +157,8 @@ class PerformanceService:
         )
         judged = await self._outcomes.judged_versions(within)
         others = {each: count for each, count in judged.items() if each != version}
-        groups = [
-            judge(part, group, level, minimums=minimums) for group, level, part in parts(sample)
-        ]
+        divided = list(parts(sample))
+        groups = [judge(part, group, level, minimums=minimums) for group, level, part in divided]
         references = self._references(version, sample) if groups[0].measures else {}
         dropped = {
             name: has_dropped(name, groups[0].measures[name], references[name], self._watch.drop)
@@ -153,7 +166,16 @@ class PerformanceService:
             if name in groups[0].measures and name in references
         }
         return PerformanceReport(
-            version, self._now(), within, groups, references, dropped, passed_over, made, others
+            version,
+            self._now(),
+            within,
+            groups,
+            references,
+            dropped,
+            passed_over,
+            made,
+            others,
+            gaps(divided, minimums),
         )
 
     async def _read(
@@ -210,24 +232,62 @@ def sample_of(rows: Sequence[JudgedPrediction]) -> Sample:
         variant=np.array(
             [VARIANT_LEVELS.index(variant_name(r.missing)) for r in rows], dtype=np.int8
         ),
+        smoking=np.array(
+            [
+                SMOKING_LEVELS.index(
+                    r.smoking_status if r.smoking_status in SMOKING_STATUSES else MISSING
+                )
+                for r in rows
+            ],
+            dtype=np.int8,
+        ),
+        site=np.array([r.site or "" for r in rows], dtype=object),
     )
 
 
 def parts(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
     """Return everybody, and then each group that has patients: its name, level and patients.
 
-    Variants of the model are groups where more than one of them made predictions.
+    Variants of the model are groups where more than one of them made predictions, smoking
+    statuses where one is known, and sites where there are any.
     """
     yield ALL, ALL, sample
+    knows_smoking = (sample.smoking != SMOKING_LEVELS.index(MISSING)).any()
     for group, values, levels in (
         ("gender", sample.gender, GENDER_LEVELS),
         ("age_group", sample.age_group, AGE_LEVELS),
+        ("smoking_status", sample.smoking, SMOKING_LEVELS if knows_smoking else ()),
         ("model_variant", sample.variant, VARIANT_LEVELS if sample.variant.any() else ()),
     ):
         for place, level in enumerate(levels):
             chosen = values == place
             if chosen.any():
                 yield group, level, sample.only(chosen)
+    sites = sorted(set(sample.site.tolist()))
+    if sites not in ([], [""]):
+        for site in sites:
+            yield "site", site or MISSING, sample.only(sample.site == site)
+
+
+def gaps(divided: Sequence[tuple[str, str, Sample]], minimums: Minimums) -> list[Gap]:
+    """Return the gaps of each group with two levels or more that are large enough.
+
+    ``divided`` is what ``parts`` gives. A level that is too small is named, and takes no part.
+    """
+    found = []
+    for group in GAP_GROUPS:
+        levels = [(level, part) for name, level, part in divided if name == group]
+        large = [
+            Level(level, part.outcome, part.probability, part.medium, part.high)
+            for level, part in levels
+            if minimums.are_met(part.outcome)
+        ]
+        small = [level for level, part in levels if not minimums.are_met(part.outcome)]
+        if len(large) > 1:
+            found += gaps_between(group, large, small)
+        elif len(levels) > 1:
+            found.append(Gap(group, None, None, "", "", small))
+    return found
 
 
 def judge(sample: Sample, group: str, level: str, *, minimums: Minimums) -> GroupPerformance:

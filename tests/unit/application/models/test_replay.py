@@ -15,15 +15,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fakes.predictions import FakeColumnarRiskModel
+from stroke.application.models.columns import IMPLAUSIBLE, LACKING
+from stroke.application.models.ids import KnownOutcomes, SeenIds
 from stroke.application.models.replay import (
-    IMPLAUSIBLE,
-    LACKING,
     NO_RISK,
     STORED,
-    KnownOutcomes,
     Replay,
     ReplayOptions,
-    SeenIds,
     net_share,
 )
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores, factor_texts
@@ -75,8 +73,12 @@ def replayed(
         pa.RecordBatch.from_pylist(list(rows[at : at + at_once]), schema)
         for at in range(0, len(rows), at_once)
     ]
-    replay = Replay(model, options or ReplayOptions(), KnownOutcomes(outcomes or {}))
+    replay = Replay(model, options or ReplayOptions(), known(outcomes or {}))
     return replay.run(batches)
+
+
+def known(outcomes: Mapping[int, bool]) -> KnownOutcomes:
+    return KnownOutcomes((number, stroke, None) for number, stroke in outcomes.items())
 
 
 def test_rows_of_the_same_version_are_identical() -> None:
@@ -261,9 +263,9 @@ def test_outcomes_give_a_net_reclassification_of_either_kind_of_patient() -> Non
         *[row(number, **down) for number in (4, 5)],
         *[row(number, **stays) for number in (6, 7, 8)],
     ]
-    known = {1: True, 2: True, 4: True, 6: True, 3: False, 5: False, 7: False, 99: True}
+    outcomes = {1: True, 2: True, 4: True, 6: True, 3: False, 5: False, 7: False, 99: True}
 
-    net = replayed(*rows, outcomes=known, at_once=3).others.net
+    net = replayed(*rows, outcomes=outcomes, at_once=3).others.net
 
     assert net is not None
     assert (net.strokes, net.others) == (4, 3)
@@ -298,18 +300,30 @@ def test_a_net_share_has_the_interval_of_two_shares_of_one_multinomial() -> None
 
 @given(st.lists(st.lists(st.integers(-3, 100_000) | st.integers(0, 2**62), max_size=8), max_size=8))
 def test_an_id_is_seen_for_the_first_time_once(batches: list[list[int]]) -> None:
-    seen, known = SeenIds(), set[int]()
+    seen, past = SeenIds(), set[int]()
     for batch in batches:
         first = seen.first_time(np.array(batch, np.int64))
         for number, is_first in zip(batch, first.tolist(), strict=True):
-            assert is_first == (number not in known)
-            known.add(number)
+            assert is_first == (number not in past)
+            past.add(number)
 
 
 def test_the_last_row_is_the_one_reported_as_progress() -> None:
     told: list[int] = []
     batches = [pa.RecordBatch.from_pylist([row(1), row(2)], STORED)] * 2
 
-    Replay(MODEL, ReplayOptions(), KnownOutcomes({})).run(batches, told.append)
+    Replay(MODEL, ReplayOptions(), KnownOutcomes()).run(batches, told.append)
 
     assert told == [2, 4]
+
+
+def test_what_is_known_is_found_by_the_id_in_any_order() -> None:
+    outcomes = KnownOutcomes([(9, True, "north"), (2, False, None)])
+    outcomes.add([(5, False, "south")])
+    ids = np.array([5, 1, 9, 2, 2**62])
+
+    assert len(outcomes) == 3
+    assert outcomes.of(ids).tolist() == [0, -1, 1, 0, -1]
+    assert outcomes.sites(ids).tolist() == ["south", "", "north", "", ""]
+    assert KnownOutcomes().of(ids).tolist() == [-1] * 5
+    assert KnownOutcomes().sites(ids).tolist() == [""] * 5

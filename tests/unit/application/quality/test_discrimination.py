@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from math import erfc
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from stroke.application.quality.discrimination import (
+    area_difference,
     area_interval,
     area_under_curve,
     expected_area,
@@ -95,3 +97,44 @@ def test_wilson_s_intervals_are_those_of_newcombe_s_table(
     part: int, whole: int, low: float, high: float
 ) -> None:
     assert proportion_interval(part, whole) == pytest.approx((part / whole, low, high), abs=5e-5)
+
+
+FIRST = np.array([0.1, 0.2, 0.05, 0.3, 0.1, 0.6, 0.6, 0.7, 0.8, 0.99, 0.8, 0.67, 0.5])
+SECOND = np.array([0.3, 0.6, 0.2, 0.1, 0.1, 0.9, 0.23, 0.7, 0.9, 0.4, 0.77, 0.3, 0.89])
+STRUCK = np.array([0] * 6 + [1] * 7)
+
+
+def test_the_difference_of_two_areas_has_a_published_error() -> None:
+    """Draelos 2020, Comparing AUCs with DeLong's test; R's pROC says Z = 1.672, p = 0.09453."""
+    estimate, error = area_difference(STRUCK, FIRST, SECOND)
+
+    assert estimate.value == pytest.approx(40.5 / 42 - 31 / 42)
+    z = estimate.value / error
+    assert z == pytest.approx(1.672, abs=5e-4)
+    assert erfc(z / 2**0.5) == pytest.approx(0.09453, abs=5e-6)
+    assert estimate.low < 0 < estimate.high
+
+
+scored_twice = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 4), st.integers(0, 4)), min_size=4, max_size=25
+).filter(lambda rows: 2 <= sum(row[0] for row in rows) <= len(rows) - 2)
+
+
+@given(scored_twice)
+def test_the_error_is_that_of_the_definition(rows: list[tuple[int, int, int]]) -> None:
+    """DeLong 1988, by its sums over all pairs."""
+    outcome, first, second = np.array(rows).T
+    components = []
+    for scores in (first, second):
+        struck, other = scores[outcome == 1][:, None], scores[outcome == 0][None]
+        wins = (struck > other) + 0.5 * (struck == other)
+        components.append((wins.mean(axis=1), wins.mean(axis=0)))
+    (of_stroke, of_other), (of_stroke_2, of_other_2) = components
+    covariance = np.cov(of_stroke, of_stroke_2) / len(of_stroke)
+    covariance = covariance + np.cov(of_other, of_other_2) / len(of_other)
+    variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
+
+    estimate, error = area_difference(outcome, first.astype(float), second.astype(float))
+
+    assert estimate.value == pytest.approx(of_stroke.mean() - of_stroke_2.mean(), abs=1e-12)
+    assert error**2 == pytest.approx(variance, abs=1e-12)

@@ -7,7 +7,7 @@ import json
 import typer
 
 from stroke.domain.errors import InvalidModel
-from stroke.entrypoints.cli.commands import model_replay, model_training
+from stroke.entrypoints.cli.commands import model_compare, model_replay, model_training
 from stroke.entrypoints.cli.terminal.model_text import ModelPlace, print_metrics
 from stroke.entrypoints.cli.terminal.options import AsJson
 
@@ -23,6 +23,7 @@ app.command("import", epilog="Example: stroke model import best.pkl --name best 
 )
 
 app.command()(model_replay.replay)
+app.command()(model_compare.compare)
 
 
 @app.command(epilog="Example: stroke model show --model mine --json")

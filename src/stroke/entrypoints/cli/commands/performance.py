@@ -66,6 +66,16 @@ def performance(
             help="Groups with fewer strokes, or fewer patients without one, report no measures.",
         ),
     ] = 10,
+    fairness_limit: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            metavar="SHARE",
+            help="Exit with 1 when groups lie further apart than this for certain: when the whole "
+            "interval of a difference is above it.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     html: Html = None,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until SIGTERM or Ctrl-C.")] = False,
@@ -87,13 +97,15 @@ def performance(
     """Measure how right the model was, by predictions with a known outcome.
 
     AUC, sensitivity and specificity of the bands, Brier score, calibration slope and intercept,
-    observed / expected, calibration error and decision curve, overall, by gender and by age
-    group, with 95 % intervals. Small groups report only their size. docs/decisions/0041 says how
-    each measure is computed, and when it counts as dropped.
+    observed / expected, calibration error and decision curve, overall, by gender, age group,
+    smoking status and site, with 95 % intervals; and the largest differences between the groups:
+    equalised odds and calibration in the large. Small groups report only their size.
+    docs/decisions/0041 says how each measure is computed, and when it counts as dropped.
 
     The exit code is 1 when a measure of STROKE_PERFORMANCE_WATCHED is worse than its reference
-    by more than STROKE_PERFORMANCE_DROP. With --watch, a metric reports it instead; a database
-    that does not answer is reported and tried again.
+    by more than STROKE_PERFORMANCE_DROP, or groups lie further apart than --fairness-limit. With
+    --watch, a metric reports it instead; a database that does not answer is reported and tried
+    again.
 
     \b
     stroke performance
@@ -118,7 +130,10 @@ def performance(
             _watch(wanted, every=every, port=port, html=html, as_json=as_json)
         reports = _judged(wanted)
         _tell(reports, html=html, as_json=as_json)
-        if any(any(report.dropped.values()) for report in reports):
+        unfair = fairness_limit is not None and any(
+            gap.exceeds(fairness_limit) for report in reports for gap in report.gaps
+        )
+        if unfair or any(any(report.dropped.values()) for report in reports):
             raise typer.Exit(1)
 
 

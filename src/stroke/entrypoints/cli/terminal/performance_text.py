@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from stroke.domain.performance import MEASURES, GroupPerformance, PerformanceReport
+from stroke.domain.performance import GAPS, MEASURES, Gap, GroupPerformance, PerformanceReport
 from stroke.entrypoints.cli.terminal.output import counted
 
 _NO_OUTCOME = "no prediction of this model has an outcome"
@@ -38,8 +38,38 @@ def as_dict(report: PerformanceReport) -> dict[str, Any]:
         "passed_over": report.passed_over,
         "references": dict(report.references),
         "dropped": dict(report.dropped),
+        "gaps": [gap_as_dict(gap) for gap in report.gaps],
         "groups": [_group(group) for group in report.groups],
     }
+
+
+def gap_as_dict(gap: Gap) -> dict[str, Any]:
+    """Return a gap between the levels of a group as JSON has it."""
+    return {
+        "group": gap.group,
+        "measure": gap.measure,
+        "estimate": None if gap.estimate is None else gap.estimate._asdict(),
+        "highest": gap.highest,
+        "lowest": gap.lowest,
+        "left_out": list(gap.left_out),
+    }
+
+
+def gap_lines(gaps: Sequence[Gap]) -> list[str]:
+    """Return the gaps in words, with a warning for what is too small to be judged."""
+    lines = []
+    for gap in gaps:
+        if gap.measure is None or gap.estimate is None:
+            lines.append(f"  {gap.group:15} too few patients to compare its levels")
+            continue
+        value, low, high = gap.estimate
+        lines.append(
+            f"  {gap.group:15} {GAPS[gap.measure]:32} {value:.4f}  ({low:.4f} to {high:.4f})  "
+            f"{gap.highest} above {gap.lowest}"
+        )
+    small = {gap.group: gap.left_out for gap in gaps if gap.left_out}
+    lines += [f"  too small, left out: {group} {', '.join(each)}" for group, each in small.items()]
+    return lines
 
 
 def _group(group: GroupPerformance) -> dict[str, Any]:
@@ -91,6 +121,8 @@ def _lines(report: PerformanceReport) -> list[str]:
             if group.group == "all" and report.dropped.get(measure):
                 line += "  DROPPED"
             lines.append(line)
+    if report.gaps:
+        lines += ["\nlargest differences between groups", *gap_lines(report.gaps)]
     if report.passed_over:
         lines.append(f"\n{report.passed_over:,} without a usable probability were passed over")
     return lines

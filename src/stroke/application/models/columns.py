@@ -1,0 +1,106 @@
+"""Features of stored patients in Arrow batches: read, judged, and as a model takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, SMOKING_STATUSES
+from stroke.domain.risk import ModelDescription
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Features = dict[str, NDArray[Any]]
+
+CHOICES: Final = {"gender": GENDERS, "smoking_status": SMOKING_STATUSES}
+
+LACKING: Final = "lacks a measurement that the model needs"
+IMPLAUSIBLE: Final = "holds a value that no patient has"
+
+_RANGES: Final = {"age": AGE, "avg_glucose_level": AVG_GLUCOSE_LEVEL, "bmi": BMI}
+_FLAGS: Final = ("hypertension", "heart_disease")
+_NONE: Final = -1  # no text at all
+_UNKNOWN: Final = -2  # a text that is none of the choices
+
+
+class Coded:
+    """Texts of a batch as codes of their distinct values."""
+
+    def __init__(self, texts: Sequence[str | None], codes: Whole) -> None:
+        self.texts = texts
+        self.codes = codes
+
+    @classmethod
+    def of(
+        cls, column: pa.Array, reading: Callable[[str], str | None] = lambda text: text
+    ) -> Coded:
+        coded = column.cast(pa.string()).dictionary_encode(null_encoding="encode")
+        texts = [None if each is None else reading(each) for each in coded.dictionary.to_pylist()]
+        return cls(texts, coded.indices.to_numpy().astype(np.int64))
+
+    def at(self, rows: Whole | Mask) -> Coded:
+        return Coded(self.texts, self.codes[rows])
+
+    def is_equal_to(self, text: str) -> Mask:
+        wanted = np.array([each == text for each in self.texts], np.bool_)
+        found: Mask = wanted[self.codes]
+        return found
+
+    def equal(self, others: NDArray[Any]) -> Mask:
+        found: Mask = np.array(self.texts, object)[self.codes] == others
+        return found
+
+
+def read_features(rows: pa.RecordBatch) -> Features:
+    """Return the raw features of rows: numbers as floats, texts as places among their choices."""
+    read: Features = {}
+    for name in RAW_FEATURES:
+        if name not in CHOICES:
+            read[name] = floats(rows, name)
+            continue
+        texts = Coded.of(rows.column(name))
+        choices = CHOICES[name]
+        places = [
+            _NONE if text is None else choices.index(text) if text in choices else _UNKNOWN
+            for text in texts.texts
+        ]
+        read[name] = np.array(places, np.int64)[texts.codes]
+    return read
+
+
+def as_the_model_takes(read: Features) -> Features:
+    """Return what a model takes; every row shares its choice's one str object."""
+    return {
+        name: np.array(CHOICES[name], object)[values] if name in CHOICES else values
+        for name, values in read.items()
+    }
+
+
+def floats(rows: pa.RecordBatch, name: str) -> Floats:
+    numbers = rows.column(name).cast(pa.float64(), safe=False)
+    return numbers.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+
+
+def unfit(read: Features, model: ModelDescription) -> tuple[Mask, Mask]:
+    """Return which rows lack what ``model`` needs, and which hold an implausible value."""
+    lacking: Mask = np.zeros(len(read["age"]), np.bool_)
+    wrong: Mask = np.zeros(len(read["age"]), np.bool_)
+    gaps = {name: np.isnan(read[name]) for name in (*_RANGES, *_FLAGS)}
+    for name, plausible in _RANGES.items():
+        inside = (read[name] >= plausible.low) & (read[name] <= plausible.high)
+        wrong |= ~inside & ~gaps[name]
+    for name in _FLAGS:
+        wrong |= ~gaps[name] & (read[name] != 0) & (read[name] != 1)
+    for name, gap in gaps.items():
+        if name not in model.may_be_missing:
+            lacking |= gap
+    for name in CHOICES:
+        lacking |= read[name] == _NONE
+        wrong |= read[name] == _UNKNOWN
+    return lacking, wrong

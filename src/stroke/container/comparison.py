@@ -1,0 +1,70 @@
+"""What compares two models: on labelled data in a file, or on stored predictions with outcomes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from stroke.application.models.comparison import Comparison
+from stroke.application.models.replay import ReplayOptions
+from stroke.application.models.stored_rows import COLUMNS, batches_of
+from stroke.application.quality.performance import Minimums
+from stroke.container.imports import table_rows
+from stroke.container.models import load_model
+from stroke.container.replay import UNREADABLE, Progress, changes_of, outcomes_of
+from stroke.container.service import Container
+from stroke.domain.features import RAW_FEATURES
+from stroke.domain.model_comparison import ComparisonReport
+from stroke.domain.prediction import PredictionFilter
+
+_AT_ONCE = 1 << 20
+
+
+def compare(
+    parts: Container,
+    first: str,
+    second: str,
+    *,
+    data: Path | None,
+    source: str,
+    within: PredictionFilter,
+    minimums: Minimums,
+    on_progress: Progress,
+    note: Callable[[str], object],
+) -> ComparisonReport:
+    """Compare the models called ``first`` and ``second``.
+
+    With ``data``, on the rows of that file, which has a column ``stroke``; otherwise on stored
+    predictions of ``source`` (see ``replay``) that have an outcome in the service's database.
+    Raises ``ModelError``, ``InvalidData``, ``InvalidSetting`` and what the source raises. Not to
+    be called from a running event loop.
+    """
+    models = [load_model(parts.settings().model, name) for name in (first, second)]
+    if data is None:
+        comparison = Comparison(models[0], models[1], outcomes_of(parts, within))
+        options = ReplayOptions(since=within.since, until=within.until)
+        read = changes_of(source, options).read(with_name=False)
+        comparison.run(read.rows, lambda rows: on_progress(rows, read.total))
+        return comparison.report(minimums)
+    comparison = Comparison(models[0], models[1])
+    with table_rows(data, COLUMNS, (*RAW_FEATURES, "stroke")) as file:
+        batches = batches_of(file.rows, lambda: comparison.pass_over(UNREADABLE))
+        comparison.run(batches, lambda _: on_progress(file.position(), file.size))
+        for said in file.notes:
+            note(said)
+    sha256 = _sha256(data)
+    learned = [
+        model.description.version
+        for model in models
+        if model.description.training.get("sha256") == sha256
+    ]
+    return comparison.report(minimums, learned)
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_AT_ONCE):
+            digest.update(piece)
+    return digest.hexdigest()

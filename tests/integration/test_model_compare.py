@@ -1,0 +1,82 @@
+"""`stroke model compare`, and the gate of `stroke performance`, as users run them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.processes import run_stroke
+
+EARLIER = Path(__file__).parent / "models" / "stroke-spline-lr-e9b54b6f8e26.onnx"
+SHIPPED = "stroke-spline-lr"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return run_stroke(*arguments, folder=tmp_path, within=120)
+
+    return run
+
+
+def test_models_are_compared_on_a_file_and_on_stored_predictions(
+    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    assert run("db", "upgrade").returncode == 0
+    assert run("simulate", "6000", "--seed", "3", "--output", "p.csv").returncode == 0
+    assert run("predict", "p.csv", "--output", "s.csv", "--store").returncode == 0
+    with (tmp_path / "s.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    # Women's strokes are twice as frequent as the model says.
+    chance = [float(r["probability"]) * (2 if r["gender"] == "Female" else 1) for r in rows]
+    struck = (np.random.default_rng(3).random(len(rows)) < np.array(chance)).tolist()
+    with (tmp_path / "labelled.csv").open("w") as file:
+        labelled = csv.DictWriter(file, [*rows[0], "stroke"])
+        labelled.writeheader()
+        labelled.writerows({**r, "stroke": int(y)} for r, y in zip(rows, struck, strict=True))
+    with (tmp_path / "outcomes.csv").open("w") as file:
+        outcomes = csv.writer(file)
+        outcomes.writerow(["prediction_id", "stroke", "date", "source"])
+        outcomes.writerows(
+            [r["prediction_id"], int(y), "2026-11-29", "register"]
+            for r, y in zip(rows, struck, strict=True)
+        )
+    assert run("outcomes", "import", "outcomes.csv").returncode == 0
+
+    by_file = run("model", "compare", SHIPPED, str(EARLIER), "--data", "labelled.csv", "--json")
+    by_store = run("model", "compare", SHIPPED, str(EARLIER), "--json")
+
+    found = [json.loads(each.stdout) for each in (by_file, by_store)]
+    for each in found:
+        whole = each["groups"][0]
+        assert (whole["samples"], whole["events"]) == (6000, sum(struck))
+        assert whole["differences"]["auc"]["verdict"] in {
+            "the data cannot tell",
+            "the first is better",
+            "the second is better",
+        }
+        assert each["detectable_auc_difference"] > 0
+    assert found[0]["groups"] == found[1]["groups"]
+    [gap] = [
+        each
+        for each in found[0]["first_gaps"]
+        if (each["group"], each["measure"]) == ("gender", "calibration_in_the_large")
+    ]
+    assert gap["highest"] == "Female"
+    assert gap["estimate"]["low"] > 0.005
+
+    text = run("model", "compare", SHIPPED, SHIPPED)
+    assert text.returncode == 0
+    assert "second less first" in text.stdout
+    assert "the first is better" not in text.stdout
+    limit = ("--fairness-limit", "0.005")
+    assert run("model", "compare", SHIPPED, SHIPPED, *limit).returncode == 1
+    told = run("performance", "--json", "--fairness-limit", "1", "--html", "page.html")
+    assert gap in json.loads(told.stdout)["reports"][0]["gaps"]
+    assert "Differences between groups" in (tmp_path / "page.html").read_text()
