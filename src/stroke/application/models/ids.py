@@ -38,7 +38,8 @@ class KnownOutcomes:
 
     def sites(self, ids: Whole) -> NDArray[Any]:
         """Return the name of each id's site ``(N,)``, "" where there is none or none is known."""
-        return np.array([*self._names], object)[self._taken(self._sites, ids, 0)]
+        names: NDArray[Any] = np.array([*self._names], object)
+        return names.take(self._taken(self._sites, ids, 0))
 
     def _taken(self, values: array[int], ids: Whole, otherwise: int) -> NDArray[Any]:
         known = np.frombuffer(values, np.dtype(values.typecode))

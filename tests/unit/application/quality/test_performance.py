@@ -20,13 +20,14 @@ from stroke.application.quality.performance import (
     Watch,
     decision_curve,
     expected_measures,
+    gaps,
     judge,
     measures,
     parts,
     sample_of,
 )
 from stroke.domain.outcome import JudgedPrediction
-from stroke.domain.performance import MEASURES
+from stroke.domain.performance import GAPS, MEASURES
 from stroke.domain.prediction import PredictionFilter
 from stroke.domain.risk import ModelDescription
 
@@ -268,3 +269,40 @@ def test_a_sample_may_be_empty() -> None:
     empty: Sample = sample_of([])
     assert [(group, len(part)) for group, _, part in parts(empty)] == [("all", 0)]
     assert judge(empty, "all", "all", minimums=MINIMUMS).events is None
+
+
+@pytest.mark.anyio
+async def test_a_report_says_how_far_apart_groups_are_treated() -> None:
+    report = await (await service_of(rows(4_000))).report(PredictionFilter(), minimums=MINIMUMS)
+
+    judged = {(gap.group, gap.measure) for gap in report.gaps}
+    assert {("gender", name) for name in GAPS} <= judged
+    assert [gap for gap in report.gaps if gap.group == "site"] == []
+    for gap in report.gaps:
+        if gap.estimate is not None:
+            assert 0 <= gap.estimate.low <= gap.estimate.value <= gap.estimate.high
+
+
+def test_sites_and_smoking_are_groups_where_they_are_known() -> None:
+    judged = [
+        each._replace(site="north" if at % 2 else None, smoking_status="smokes")
+        for at, each in enumerate(rows(40))
+    ]
+
+    levels = [(group, level) for group, level, _ in parts(sample_of(judged))]
+
+    assert ("site", "north") in levels
+    assert ("site", "(missing)") in levels
+    assert ("smoking_status", "smokes") in levels
+
+
+def test_one_level_that_is_large_enough_is_no_gap_and_is_said() -> None:
+    judged = [
+        each._replace(gender="Other" if at < 5 else "Male") for at, each in enumerate(rows(900))
+    ]
+
+    [gap] = [
+        each for each in gaps(list(parts(sample_of(judged))), MINIMUMS) if each.group == "gender"
+    ]
+
+    assert (gap.measure, gap.estimate, gap.left_out) == (None, None, ["Other"])
