@@ -34,7 +34,7 @@ class Noisy(FakeColumnarRiskModel):
     def description(self) -> ModelDescription:
         return replace(super().description, version="noisy-1", bands=RiskBands(0.05, 0.3))
 
-    def score(self, columns: Mapping[str, NDArray[Any]]) -> Scores:
+    def score(self, columns: Mapping[str, NDArray[Any]], *, context: bool = False) -> Scores:
         noise = 25 * np.sin(1e4 * columns["avg_glucose_level"])
         return super().score({**columns, "age": columns["age"] + noise})
 
