@@ -44,6 +44,7 @@ def raw_records(stack: PipelineStack, topic: str) -> Iterator[Any]:
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",  # where an erasure removed the first ones
         }
     )
     try:

@@ -2,68 +2,110 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 import pytest
 
 from builders.predictions import NOON
-from stroke.application.erasure.ports import ErasablePlace, Retention
+from stroke.application.erasure.ports import (
+    ErasablePlace,
+    ErasureJob,
+    ErasureJobs,
+    JobResult,
+    JobState,
+    Kept,
+    Retention,
+    SearchedPlace,
+)
+from stroke.domain.errors import StoreUnavailable
+
+NOBODY: Final = (0, -7, 70, 2**63 - 1, 2**63, 2**70)
 
 
 class PlaceStage(Protocol):
     """A place, and what puts something of predictions there that were deleted in MySQL."""
 
-    place: ErasablePlace
+    @property
+    def place(self) -> ErasablePlace: ...
 
     async def put(self, *ids: int) -> None: ...
 
 
+class SearchedStage(Protocol):
+    """A place, and what puts something of predictions there that were deleted in MySQL."""
+
+    @property
+    def place(self) -> SearchedPlace: ...
+
+    async def put(self, *ids: int) -> None: ...
+
+
+async def ids_in(place: SearchedPlace, *ids: int) -> set[int]:
+    """Return which of these predictions are found in a place."""
+    return {trace.prediction_id for trace in await place.find(ids)}
+
+
 @pytest.mark.anyio
-class ErasablePlaceContract:
+class SearchedPlaceContract:
     """Provide a fixture ``stage`` whose place keeps nothing yet."""
 
-    async def ids_in(self, place: ErasablePlace, *ids: int) -> set[int]:
-        return {trace.prediction_id for trace in await place.find(ids)}
+    async def test_what_is_asked_for_is_found_and_nothing_else(self, stage: SearchedStage) -> None:
+        assert await stage.place.find([7]) == []
+        await stage.put(6, 7, 8)
 
-    async def test_what_is_erased_is_found_no_more_and_all_else_is(self, stage: PlaceStage) -> None:
-        await stage.put(6, 7, 8, 9)
-        assert await self.ids_in(stage.place, 7, 9) == {7, 9}
+        assert await ids_in(stage.place, 8, 7, 99) == {7, 8}
+        assert stage.place.name
 
-        assert await stage.place.erase({7, 9}) >= 2
-
-        assert await self.ids_in(stage.place, 6, 7, 8, 9) == {6, 8}
-
-    async def test_it_can_be_done_again(self, stage: PlaceStage) -> None:
-        await stage.put(6, 7)
-        await stage.place.erase([7])
-
-        assert await stage.place.erase([7]) == 0
-        assert await self.ids_in(stage.place, 6, 7) == {6}
-
-    async def test_ids_that_nobody_has_change_nothing(self, stage: PlaceStage) -> None:
-        await stage.put(7)
-        nobody = (0, -7, 70, 2**63 - 1, 2**63, 2**70)
-
-        assert await stage.place.find(nobody) == []
-        assert await stage.place.erase(nobody) == 0
-        assert await stage.place.find([]) == []
-        assert await stage.place.erase([]) == 0
-        assert await self.ids_in(stage.place, 7) == {7}
-
-    async def test_to_search_changes_nothing(self, stage: PlaceStage) -> None:
+    async def test_to_search_changes_nothing(self, stage: SearchedStage) -> None:
         await stage.put(6, 7)
         found = await stage.place.find([7, 6])
 
         assert await stage.place.find([6, 7]) == found == sorted(found)
         assert all(trace.where for trace in found)
 
+    async def test_ids_that_nobody_has_are_nowhere(self, stage: SearchedStage) -> None:
+        await stage.put(7)
+
+        assert await stage.place.find(NOBODY) == []
+        assert await stage.place.find([]) == []
+
+
+@pytest.mark.anyio
+class ErasablePlaceContract(SearchedPlaceContract):
+    """Provide a fixture ``stage`` whose place keeps nothing yet."""
+
+    async def test_what_is_erased_is_found_no_more_and_all_else_is(self, stage: PlaceStage) -> None:
+        await stage.put(6, 7, 8, 9)
+        assert await ids_in(stage.place, 7, 9) == {7, 9}
+
+        assert await stage.place.erase({7, 9}) >= 2
+
+        assert await ids_in(stage.place, 6, 7, 8, 9) == {6, 8}
+
+    async def test_it_can_be_done_again(self, stage: PlaceStage) -> None:
+        await stage.put(6, 7)
+        await stage.place.erase([7])
+
+        assert await stage.place.erase([7]) == 0
+        assert await ids_in(stage.place, 6, 7) == {6}
+
+    async def test_ids_that_nobody_has_change_nothing(self, stage: PlaceStage) -> None:
+        await stage.put(7)
+
+        assert await stage.place.erase(NOBODY) == 0
+        assert await stage.place.erase([]) == 0
+        assert await ids_in(stage.place, 7) == {7}
+
     async def test_thousands_are_erased_at_once(self, stage: PlaceStage) -> None:
         await stage.put(*range(1, 2_502))
 
         await stage.place.erase(range(2, 2_502))
 
-        assert await self.ids_in(stage.place, *range(1, 2_502)) == {1}
+        assert await ids_in(stage.place, *range(1, 2_502)) == {1}
 
 
 @pytest.mark.anyio
@@ -83,3 +125,145 @@ class RetentionContract:
     async def test_an_end_that_has_passed_is_none(self, retention: Retention) -> None:
         later = NOON + timedelta(days=3_650)
         assert all(each.until is None for each in await retention.kept(NOON, now=later))
+
+
+MINUTE: Final = timedelta(minutes=1)
+RESULT: Final = JobResult(
+    (7,), (9,), {"database": 1, "lake": 2}, (Kept("a log", NOON), Kept("a tape", None))
+)
+PutRows = Callable[[dict[int, str | None]], Awaitable[None]]
+
+
+def a_job(name: str = "a", **changed: Any) -> ErasureJob:
+    """Return a job that a caller of all sites asked for, with some fields changed."""
+    fields: dict[str, Any] = {
+        "id": f"{name:0>32}",
+        "ids": (7, 9, 2**62),
+        "unknown": (),
+        "site": None,
+        "actor": "key:ward-3",
+        "request_id": "5b1c",
+        "asked_at": NOON,
+    }
+    return ErasureJob(**(fields | changed))
+
+
+@pytest.mark.anyio
+class ErasureJobsContract:
+    """Provide ``jobs``, empty, ``away``, and ``put_rows``, which stores predictions of sites."""
+
+    async def test_a_job_comes_back_as_it_was(self, jobs: ErasureJobs) -> None:
+        assert await jobs.find(a_job().id) is None
+
+        assert await jobs.add(a_job()) == a_job()
+
+        assert await jobs.find(a_job().id) == a_job()
+
+    async def test_a_key_belongs_to_one_job(self, jobs: ErasureJobs) -> None:
+        key = "north\nÜ" + "k" * 64
+
+        made = await asyncio.gather(*(jobs.add(a_job(str(n)), key=key) for n in range(8)))
+
+        assert len({each.id for each in made if each}) == 1
+        other = await jobs.add(a_job("b"), key="another")
+        assert other is not None
+        assert other.id == a_job("b").id
+
+    async def test_of_a_site_its_own_rows_alone_are_to_be_erased(
+        self, jobs: ErasureJobs, put_rows: PutRows
+    ) -> None:
+        await put_rows({6: "north", 7: "south", 8: None, 9: "north"})
+
+        job = await jobs.add(a_job(ids=(6, 7, 8, 9, 10), site="north"))
+
+        assert job is not None
+        assert (job.ids, job.unknown) == ((6, 9), (7, 8, 10))
+        assert await jobs.find(job.id) == job
+        assert await jobs.add(a_job("b", ids=(7, 8, 2**70), site="north")) is None
+        assert await jobs.find(a_job("b").id) is None
+
+    async def test_the_job_that_waits_longest_is_given_to_one_worker_alone(
+        self, jobs: ErasureJobs
+    ) -> None:
+        await jobs.add(a_job("b", asked_at=NOON + MINUTE))
+        await jobs.add(a_job("a"))
+        until = NOON + 5 * MINUTE
+
+        claims = [jobs.claim(f"w{n}", now=NOON + MINUTE, until=until) for n in range(5)]
+        taken = [each for each in await asyncio.gather(*claims) if each]
+
+        assert sorted(each.id for each in taken) == [a_job("a").id, a_job("b").id]
+        [first] = [each for each in taken if each.id == a_job("a").id]
+        assert first == replace(
+            a_job(), state=JobState.RUNNING, attempts=1, started_at=NOON + MINUTE
+        )
+        assert await jobs.find(first.id) == first
+        assert await jobs.claim("late", now=until - MINUTE, until=until) is None
+
+    async def test_what_a_dead_worker_left_is_given_to_another_and_taken_from_it(
+        self, jobs: ErasureJobs
+    ) -> None:
+        await jobs.add(a_job())
+        await jobs.claim("dead", now=NOON, until=NOON + MINUTE)
+        assert await jobs.renew(a_job().id, "dead", until=NOON + 2 * MINUTE)
+        assert await jobs.renew(a_job().id, "dead", until=NOON + 2 * MINUTE)  # the same again
+        assert await jobs.claim("next", now=NOON + MINUTE, until=NOON + 9 * MINUTE) is None
+
+        taken = await jobs.claim("next", now=NOON + 2 * MINUTE, until=NOON + 9 * MINUTE)
+
+        assert taken is not None
+        assert taken.attempts == 2
+        assert not await jobs.renew(taken.id, "dead", until=NOON + 9 * MINUTE)
+        assert not await jobs.finish(taken.id, "dead", RESULT, at=NOON)
+        assert not await jobs.put_back(taken.id, "dead", "trouble", not_before=NOON)
+        assert await jobs.find(taken.id) == taken
+        assert await jobs.finish(taken.id, "next", RESULT, at=NOON + 3 * MINUTE)
+
+    async def test_a_job_that_ended_says_what_it_did_and_waits_no_more(
+        self, jobs: ErasureJobs
+    ) -> None:
+        await jobs.add(a_job())
+        await jobs.claim("w", now=NOON, until=NOON + MINUTE)
+        await jobs.finish(a_job().id, "w", RESULT, at=NOON + MINUTE)
+
+        job = await jobs.find(a_job().id)
+
+        assert job is not None
+        assert (job.state, job.result, job.ended_at) == (JobState.DONE, RESULT, NOON + MINUTE)
+        assert await jobs.claim("w", now=NOON + 9 * MINUTE, until=NOON + 9 * MINUTE) is None
+        assert not await jobs.renew(job.id, "w", until=NOON + 9 * MINUTE)
+
+    async def test_a_job_that_failed_waits_again_after_a_while(self, jobs: ErasureJobs) -> None:
+        await jobs.add(a_job())
+        await jobs.claim("w", now=NOON, until=NOON + MINUTE)
+        await jobs.put_back(a_job().id, "w", "the lake is away", not_before=NOON + 3 * MINUTE)
+
+        job = await jobs.find(a_job().id)
+
+        assert job is not None
+        assert (job.state, job.trouble) == (JobState.QUEUED, "the lake is away")
+        assert await jobs.claim("w", now=NOON + 2 * MINUTE, until=NOON + 9 * MINUTE) is None
+        assert await jobs.claim("v", now=NOON + 3 * MINUTE, until=NOON + 9 * MINUTE) is not None
+
+    async def test_jobs_that_ended_long_ago_are_forgotten_with_their_keys(
+        self, jobs: ErasureJobs
+    ) -> None:
+        await jobs.add(a_job("a"), key="k")
+        await jobs.claim("w", now=NOON, until=NOON + MINUTE)
+        await jobs.finish(a_job("a").id, "w", RESULT, at=NOON)
+        await jobs.add(a_job("b"))
+
+        assert await jobs.forget(NOON) == 0
+        assert await jobs.forget(NOON + MINUTE) == 1
+
+        assert await jobs.find(a_job("a").id) is None
+        assert await jobs.find(a_job("b").id) == a_job("b")
+        assert await jobs.add(a_job("c"), key="k") == a_job("c")
+
+    async def test_a_store_that_is_away_is_said(self, away: ErasureJobs) -> None:
+        with pytest.raises(StoreUnavailable):
+            await away.add(a_job())
+        with pytest.raises(StoreUnavailable):
+            await away.find(a_job().id)
+        with pytest.raises(StoreUnavailable):
+            await away.claim("w", now=NOON, until=NOON)

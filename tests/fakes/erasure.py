@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from fakes.failing import Failing
-from stroke.application.erasure.ports import ErasablePlace, Kept, Retention, Trace
+from stroke.application.erasure.ports import (
+    ErasablePlace,
+    ErasureJob,
+    ErasureJobs,
+    JobResult,
+    JobState,
+    Kept,
+    Retention,
+    Trace,
+)
 
 
 class FakePlace(Failing, ErasablePlace):
@@ -46,3 +56,90 @@ class FakeRetention(Failing, Retention):
         self.raise_if_failing()
         until = erased + self.keep
         return [Kept(self.what, until if until > now else None)]
+
+
+class FakeErasureJobs(Failing, ErasureJobs):
+    """Jobs in memory. ``sites`` has the site of each prediction that there is."""
+
+    def __init__(self, sites: dict[int, str | None] | None = None) -> None:
+        self.sites = {} if sites is None else sites
+        self.jobs: dict[str, ErasureJob] = {}
+        self.keys: dict[str, str] = {}
+        self.held: dict[str, tuple[str | None, datetime]] = {}
+
+    async def add(self, job: ErasureJob, *, key: str | None = None) -> ErasureJob | None:
+        self.raise_if_failing()
+        if key in self.keys:
+            return self.jobs[self.keys[key]]
+        if job.site is not None:
+            own = tuple(each for each in job.ids if self.sites.get(each) == job.site)
+            job = replace(job, ids=own, unknown=tuple(sorted(set(job.ids) - set(own))))
+        if not job.ids:
+            return None
+        self.jobs[job.id] = job
+        self.held[job.id] = (None, job.asked_at)
+        if key is not None:
+            self.keys[key] = job.id
+        return job
+
+    async def find(self, job_id: str) -> ErasureJob | None:
+        self.raise_if_failing()
+        return self.jobs.get(job_id)
+
+    async def claim(self, worker: str, *, now: datetime, until: datetime) -> ErasureJob | None:
+        self.raise_if_failing()
+        waiting = [
+            job
+            for job in self.jobs.values()
+            if job.state is not JobState.DONE and self.held[job.id][1] <= now
+        ]
+        if not waiting:
+            return None
+        job = min(waiting, key=lambda each: (each.asked_at, each.id))
+        self.held[job.id] = (worker, until)
+        self.jobs[job.id] = replace(
+            job,
+            state=JobState.RUNNING,
+            attempts=job.attempts + 1,
+            started_at=job.started_at or now,
+        )
+        return self.jobs[job.id]
+
+    async def renew(self, job_id: str, worker: str, *, until: datetime) -> bool:
+        self.raise_if_failing()
+        if not self._has(job_id, worker):
+            return False
+        self.held[job_id] = (worker, until)
+        return True
+
+    async def finish(self, job_id: str, worker: str, result: JobResult, *, at: datetime) -> bool:
+        self.raise_if_failing()
+        if not self._has(job_id, worker):
+            return False
+        self.jobs[job_id] = replace(
+            self.jobs[job_id], state=JobState.DONE, ended_at=at, result=result, trouble=None
+        )
+        return True
+
+    async def put_back(
+        self, job_id: str, worker: str, trouble: str, *, not_before: datetime
+    ) -> bool:
+        self.raise_if_failing()
+        if not self._has(job_id, worker):
+            return False
+        self.held[job_id] = (None, not_before)
+        self.jobs[job_id] = replace(self.jobs[job_id], state=JobState.QUEUED, trouble=trouble)
+        return True
+
+    async def forget(self, ended_before: datetime) -> int:
+        self.raise_if_failing()
+        gone = [x for x, job in self.jobs.items() if job.ended_at and job.ended_at < ended_before]
+        for each in gone:
+            del self.jobs[each]
+        self.keys = {key: each for key, each in self.keys.items() if each in self.jobs}
+        return len(gone)
+
+    def _has(self, job_id: str, worker: str) -> bool:
+        job = self.jobs.get(job_id)
+        running = job is not None and job.state is JobState.RUNNING
+        return running and self.held[job_id][0] == worker

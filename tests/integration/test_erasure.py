@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import URL, insert, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,7 +35,9 @@ from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.tables import batches, predictions
 from stroke.adapters.sql_sink import schema as copy_schema
 from stroke.adapters.sql_sink.database import SinkDatabase
-from stroke.adapters.sql_sink.erasure import SqlCopyPlace
+from stroke.adapters.sql_sink.erasure import SqlCopyPlace, SqlResultsPlace
+from stroke.adapters.sql_sink.results import SqlResults
+from stroke.application.analyses.queries import analyses, chosen
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.container.service import utc_now
 from stroke.domain.prediction import StoredBatch
@@ -126,6 +130,30 @@ class TestSqlCopyPlace(ErasablePlaceContract):
         yield stage
         await stage.place.close()
         await database.close()
+
+
+class InSqlResults:
+    """Rows of a table with a row per prediction, beside one that has none."""
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        tables = [each.table for each in analyses() if each.patient_level]
+        self.place = SqlResultsPlace(url, tables, timeout=30)
+
+    async def put(self, *ids: int) -> None:
+        top, gender = chosen(["top-risks", "risk-by-gender"], analyses())
+        results = SqlResults(self.url)
+        rows = pa.table({"id": pa.array(ids, pa.int64()), "age": [61.0] * len(ids)})
+        await asyncio.to_thread(results.write, top, rows)
+        await asyncio.to_thread(results.write, gender, pa.table({"gender": ["Male"]}))
+
+
+class TestSqlResultsPlace(ErasablePlaceContract):
+    @pytest.fixture
+    async def stage(self, postgresql: PostgreSqlServer) -> AsyncIterator[InSqlResults]:
+        stage = InSqlResults(make_url(postgresql.new_database()))
+        yield stage
+        await stage.place.close()
 
 
 class InLake:
@@ -286,6 +314,25 @@ def test_backups_are_named_until_they_are_removed(tmp_path: Path) -> None:
     (tmp_path / "backups" / f"{old}.sql.gz").touch()  # its time was over long ago
     said = service.stroke("erase", "prove", "7", fails=1).stdout
     assert f"the backup {old} keeps rows, nobody knows how long" in said
+
+
+def test_results_and_checkpoints_of_analyses_are_erased_and_searched_too(tmp_path: Path) -> None:
+    service = Service(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
+    service.stroke("analytics", "run", "latest-snapshot", "--source", "db", "--output", "reports")
+    service.settings["STROKE_ERASURE_ANALYSES"] = "reports"
+    assert service.json("erase", "prove", "7", fails=1)["searched"] == [
+        "database",
+        "keys of batches",
+        "analyses in reports",
+        "checkpoint in reports",
+    ]
+
+    done = service.json("erase", "7", "--yes")
+
+    assert done["removed"]["analyses in reports"] == 1
+    assert service.json("erase", "prove", "7")["traces"] == []
+    file = tmp_path / "reports" / "stroke_analytics_latest_snapshot.parquet"
+    assert pq.read_table(file).column("id").to_pylist() == [6, 8]
 
 
 def test_nothing_is_erased_without_consent_and_no_id_is_guessed(tmp_path: Path) -> None:

@@ -27,7 +27,11 @@ from components.scripted_server import ScriptedServer
 from components.stack import PipelineStack
 from contracts.analyses import ChangeSourceContract
 from contracts.doctor import RegistryStage, SchemaRegistryProbeContract
-from contracts.erasure import RetentionContract
+from contracts.erasure import (
+    ErasablePlaceContract,
+    RetentionContract,
+    SearchedPlaceContract,
+)
 from contracts.pipeline import (
     PARKABLE,
     ChangeTopicContract,
@@ -38,12 +42,14 @@ from contracts.pipeline import (
 from stroke.adapters.avro.envelopes import AvroEnvelopes
 from stroke.adapters.kafka.changes import KafkaChanges
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
+from stroke.adapters.kafka.erasure import ChangeTopicPlace, DeadLetterPlace
 from stroke.adapters.kafka.records import KafkaTopicRecords
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.retention import TopicRetention
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.application.erasure.ports import Kept
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
+from stroke.container.service import utc_now
 from stroke.domain.errors import BrokerUnavailable
 
 KEY = {
@@ -253,6 +259,131 @@ class TestKafkaTopicRecords(TopicRecordsContract):
     @pytest.fixture
     def away(self, pipeline: PipelineStack) -> KafkaTopicRecords:
         return KafkaTopicRecords(f"127.0.0.1:{free_port()}", pipeline.registry_url, timeout=1)
+
+
+class InDeadLetters:
+    """Letters about predictions, one of which is dealt with, and one that is nobody's."""
+
+    def __init__(
+        self,
+        pipeline: PipelineStack,
+        producer: Producer,
+        topic: str,
+        key_of: Callable[[int], bytes],
+    ) -> None:
+        self.pipeline, self.producer, self.topic, self.key_of = pipeline, producer, topic, key_of
+        self.queue = KafkaDeadLetterQueue(pipeline.bootstrap_servers, pipeline.registry_url)
+        self.place = DeadLetterPlace(
+            pipeline.bootstrap_servers, pipeline.registry_url, [topic], queue=self.queue
+        )
+
+    async def put(self, *ids: int) -> None:
+        records = [(self.key_of(each), f"{CANARY} {each}", [("seen", b"\xff")]) for each in ids]
+        await asyncio.to_thread(self._produce, [*records, (b"\x00none of ours", "no row", [])])
+
+    def _produce(self, records: Sequence[tuple[bytes, str, Any]]) -> None:
+        self.producer.begin_transaction()
+        for key, value, headers in records:
+            self.producer.produce(self.topic, value, key, headers=headers)
+        self.producer.commit_transaction()
+
+    async def values(self) -> list[bytes | None]:
+        found = await asyncio.to_thread(raw_records, self.pipeline, self.topic)
+        return [each.value() for each in found]
+
+
+class TestDeadLetterPlace(ErasablePlaceContract):
+    @pytest.fixture
+    async def stage(
+        self,
+        pipeline: PipelineStack,
+        producer: Producer,
+        dlq: str,
+        key_of: Callable[[int], bytes],
+    ) -> InDeadLetters:
+        return InDeadLetters(pipeline, producer, dlq, key_of)
+
+    async def test_letters_of_others_stay_as_they_were_and_settled_ones_settled(
+        self, stage: InDeadLetters
+    ) -> None:
+        await stage.put(6, 7, 8, 9)
+        await stage.queue.settle(stage.topic, (await stage.queue.letters(stage.topic))[:1])
+
+        assert await stage.place.erase([7, 8]) == 2
+
+        letters = await stage.queue.letters(stage.topic)
+        about = {each.prediction_id: each.settled for each in letters}
+        assert about == {6: True, 9: False, None: False}
+        six, nine, nobodys = f"{CANARY} 6".encode(), f"{CANARY} 9".encode(), b"no row"
+        assert sorted(filter(None, await stage.values())) == sorted([six, nine, nobodys])
+        [copy] = [
+            each
+            for each in await asyncio.to_thread(raw_records, stage.pipeline, stage.topic)
+            if each.value() == six
+        ]
+        assert (copy.key(), copy.headers()) == (stage.key_of(6), [("seen", b"\xff")])
+
+    async def test_an_erasure_that_was_killed_before_the_removal_is_finished_by_the_next(
+        self, stage: InDeadLetters, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await stage.put(6, 7)
+
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(stage.place, "_remove_through", killed)
+            with pytest.raises(KeyboardInterrupt):
+                stage.place._erase(stage.topic, frozenset({7}))
+
+        assert await stage.place.erase([7]) == 1
+
+        assert [each.prediction_id for each in await stage.queue.letters(stage.topic)] == [None, 6]
+
+    async def test_what_is_removed_is_in_a_file_of_its_own_which_the_broker_removes(
+        self, stage: InDeadLetters
+    ) -> None:
+        await stage.put(7)
+        await stage.place.erase([7])
+
+        assert await stage.values() == [b"no row", None]  # a mark, which is no letter
+        assert [each.letter for each in await stage.queue.letters(stage.topic)] == [1]
+        where = f"/var/lib/kafka/data/{stage.topic}-0/*.log"
+        listed = stage.pipeline.compose("exec", "-T", "kafka", "sh", "-c", f"ls {where}").split()
+        assert len(listed) > 1
+
+
+class InTopic:
+    """Events of predictions, with tombstones."""
+
+    def __init__(self, letters: InDeadLetters) -> None:
+        pipeline = letters.pipeline
+        self.put = letters.put
+        self.place = ChangeTopicPlace(
+            pipeline.bootstrap_servers, pipeline.registry_url, letters.topic
+        )
+
+
+class TestChangeTopicPlace(SearchedPlaceContract):
+    @pytest.fixture
+    async def stage(
+        self,
+        pipeline: PipelineStack,
+        producer: Producer,
+        dlq: str,
+        key_of: Callable[[int], bytes],
+    ) -> InTopic:
+        return InTopic(InDeadLetters(pipeline, producer, dlq, key_of))
+
+    async def test_each_event_says_until_when_it_is_kept(self, stage: InTopic) -> None:
+        await stage.put(7)
+        now = utc_now()
+
+        [trace] = await stage.place.find([7])
+
+        assert trace.until is not None
+        # The broker's retention and the time that it writes to one file, a week each.
+        assert timedelta(days=13) < trace.until - now < timedelta(days=15)
 
 
 class TestKafkaDeadLetterQueue(DeadLetterQueueContract):

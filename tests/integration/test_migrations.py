@@ -383,6 +383,26 @@ def test_keys_survive_an_upgrade_that_died_before_it_said_so(url: URL) -> None:
     assert api_keys(url) == [key]
 
 
+def test_the_table_of_erasures_comes_and_goes_and_the_rows_stay(url: URL) -> None:
+    schema.upgrade(url, target="0009")
+    added = add(url, name="Zoë")
+    assert schema.upgrade(url)
+    run_statements(
+        url,
+        "INSERT INTO erasure_jobs"
+        " (id, actor, ids, unknown_ids, attempts, state, asked_at, waits_from) VALUES"
+        " ('a', 'key:1', '[7]', '[]', 0, 'queued', '2026-01-02 12:00:00', '2026-01-02 12:00:00')",
+    )
+    run_statements(url, "UPDATE stroke_alembic_version SET version_num = '0009'")
+    assert schema.upgrade(url)  # after one that died before it could say so
+    assert run_statements(url, "SELECT id FROM erasure_jobs") == [("a",)]
+
+    assert schema.downgrade(url, "0009")
+    assert run_statements(url, "SELECT id, name FROM predictions") == [(added, "Zoë")]
+    assert schema.upgrade(url)
+    assert run_statements(url, "SELECT id FROM erasure_jobs") == []
+
+
 def test_rows_of_the_release_before_belong_to_no_site(url: URL) -> None:
     schema.upgrade(url, target="0008")
     run_statements(

@@ -89,6 +89,7 @@ AREAS: Final = {
             "test_lake",
             "test_lake_command",
             "test_erasure",
+            "test_erasure_jobs",
             "test_lake_erasure",
             "test_lake_upkeep",
             "test_monitoring",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field, SecretStr
+from typing import Annotated, Literal
 
-from stroke.config.reading import SettingsGroup, prefixed
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr
+from pydantic_settings import NoDecode
+
+from stroke.config.reading import SettingsGroup, parted, prefixed
 
 
 class AccessSettings(SettingsGroup):
@@ -67,4 +70,22 @@ class ErasureSettings(SettingsGroup):
         gt=0,
         validation_alias=AliasChoices("STROKE_ERASURE_BACKUP_DAYS", "STROKE_BACKUP_KEEP_DAYS"),
         description="after which a backup is removed",
+    )
+    analyses: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parted)] = Field(
+        (),
+        description="where analyses write results, or keep checkpoints and states, with commas",
+    )
+    worker: Literal["service", "pipeline"] = Field(
+        "service",
+        description="who carries out what POST /api/v1/erasures asks for: the service in its own "
+        "database, or `stroke connectors watch` and `stroke erase work` in every place",
+    )
+    poll_seconds: float = Field(
+        5, gt=0, le=3600, description="after which a worker looks for erasures that were asked for"
+    )
+    lease_seconds: float = Field(
+        60, ge=1, le=3600, description="after which another worker takes up what one left that died"
+    )
+    job_days: float = Field(
+        30, gt=0, le=3650, description="after which the record of a finished erasure is removed"
     )

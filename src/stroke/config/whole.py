@@ -67,6 +67,7 @@ class Settings(BaseModel):
     access: AccessSettings
     oidc: OidcSettings
     audit: AuditSettings
+    erasure: ErasureSettings
     clinical: ClinicalSettings
 
     @classmethod

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.binlog import BinlogRetention
-from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace, forget_free_pages
-from stroke.application.audit.trail import AuditTrail
-from stroke.application.erasure.erasure import Erasure
-from stroke.application.erasure.ports import ErasablePlace, Retention
+from stroke.adapters.sql.erasure import forget_free_pages
+from stroke.application.erasure.erasure import Erased, Erasure
+from stroke.application.erasure.jobs import Asker, ErasureWorker
+from stroke.application.erasure.ports import ErasablePlace, ErasureJob, Retention, SearchedPlace
 from stroke.config import PipelineSettings
 from stroke.container.audit import system_actor, trail_of
-from stroke.container.configured import has_connect, has_kafka, has_lake, has_sql_sink
+from stroke.container.configured import has_connect, has_kafka, has_lake, has_registry, has_sql_sink
 from stroke.container.engines import opened_engine
+from stroke.container.erasure_jobs import (
+    ErasureRecord,
+    asker_of,
+    database_places,
+    jobs_of,
+    worker_on,
+)
 from stroke.container.service import utc_now
 from stroke.domain.audit import AuditAction, AuditOutcome
 
@@ -30,29 +37,52 @@ Progress = Callable[[int, int], None]
 
 
 @asynccontextmanager
-async def erasure_of(settings: PipelineSettings, *, on_lake: Progress) -> AsyncIterator[Erasure]:
+async def erasure_of(
+    settings: PipelineSettings, *, on_lake: Progress, record: ErasureRecord | None = None
+) -> AsyncIterator[Erasure]:
     """Give the erasure of the service and of the copies that ``settings`` name.
 
-    Raises ``ModuleNotFoundError`` where a copy is named and its packages are not installed.
+    Without a ``record``, what it erases is written down as done by the system's user. Raises
+    ``ModuleNotFoundError`` where a copy is named and its packages are not installed.
     """
     database = settings.database
     async with AsyncExitStack() as closing:
         engine = await closing.enter_async_context(opened_engine(database))
         seconds, batch = database.statement_timeout_seconds, settings.erasure.batch_rows
-        trail = trail_of(engine, database)
+        place, keys = database_places(engine, seconds, batch)
+        if record is None:
+            by_hand = Asker(system_actor(), None, None)
+            record = ErasureRecord(trail_of(engine, database), by_hand, batch)
         yield Erasure(
-            SqlPredictionPlace(engine, statement_timeout=seconds),
-            [
-                SqlBatchKeys(engine, statement_timeout=seconds, page=batch),
-                *_copies(settings, closing, on_lake),
-            ],
+            place,
+            [*keys, *_copies(settings, closing, on_lake)],
             settled=partial(_settled, settings, engine),
-            write_down=partial(_write_down, trail),
+            write_down=record.write_down,
             batch=batch,
+            searched=_searched(settings),
             retentions=_retentions(settings, engine),
-            erased_at=partial(_erased_at, trail, batch),
+            erased_at=record.erased_at,
             now=utc_now,
         )
+
+
+@asynccontextmanager
+async def erasure_worker(settings: PipelineSettings) -> AsyncIterator[ErasureWorker]:
+    """Give what carries out, in every place, the erasures that callers of the API asked for."""
+    database, erasing = settings.database, settings.erasure
+    async with opened_engine(database) as engine:
+        jobs, trail = jobs_of(engine, database), trail_of(engine, database)
+
+        async def erase(job: ErasureJob) -> Erased:
+            record = await ErasureRecord(trail, asker_of(job), erasing.batch_rows).resumed(job)
+            async with erasure_of(settings, on_lake=_ignored, record=record) as erasure:
+                return record.complete(await erasure.erase(job.ids, wait=erasing.wait_seconds))
+
+        yield worker_on(jobs, erase, erasing, utc_now)
+
+
+def _ignored(_done: int, _total: int) -> None:
+    pass
 
 
 async def write_down_request(settings: PipelineSettings, count: int) -> None:
@@ -68,22 +98,6 @@ async def write_down_request(settings: PipelineSettings, count: int) -> None:
             outcome=AuditOutcome.ASKED,
             target=f"{count} predictions",
         )
-
-
-async def _write_down(trail: AuditTrail, found: Mapping[int, bool]) -> None:
-    await trail.record_each(
-        AuditAction.PREDICTION_ERASE,
-        actor=system_actor(),
-        outcomes={
-            str(number): AuditOutcome.DONE if was_there else AuditOutcome.NOT_FOUND
-            for number, was_there in found.items()
-        },
-    )
-
-
-async def _erased_at(trail: AuditTrail, batch: int, ids: Collection[int]) -> datetime | None:
-    targets = [str(number) for number in ids]
-    return await trail.last_done(AuditAction.PREDICTION_ERASE, targets, batch=batch)
 
 
 def _retentions(settings: PipelineSettings, engine: AsyncEngine) -> list[Retention]:
@@ -126,7 +140,70 @@ def _copies(
         from stroke.container.lake import lake_of  # noqa: PLC0415 -- start-up time
 
         copies.append(LakePlace(lake_of(settings.lake), now=utc_now, on_progress=on_lake))
+    if has_kafka(settings) and has_registry(settings):
+        copies.append(_dead_letters(settings))
+    for address in settings.erasure.analyses:
+        copies += _of_analyses(settings, address, closing)
     return copies
+
+
+def _dead_letters(settings: PipelineSettings) -> ErasablePlace:
+    from stroke.adapters.kafka.erasure import DeadLetterPlace  # noqa: PLC0415 -- its package
+    from stroke.application.pipeline.dead_letters import dead_letter_topic  # noqa: PLC0415
+    from stroke.container.pipeline import PipelineContainer  # noqa: PLC0415 -- needs its packages
+
+    parts, kafka = PipelineContainer(settings=settings), settings.kafka
+    return DeadLetterPlace(
+        kafka.bootstrap_servers,
+        kafka.registry_url,
+        [dead_letter_topic(name) for name in sorted(parts.connector_files().names().values())],
+        queue=parts.dead_letters(),
+        timeout=kafka.timeout_seconds,
+    )
+
+
+def _of_analyses(
+    settings: PipelineSettings, address: str, closing: AsyncExitStack
+) -> list[ErasablePlace]:
+    from stroke.container.places import S3, place_of  # noqa: PLC0415 -- start-up time
+
+    if "://" in address and not address.startswith(S3):
+        from stroke.adapters.sql_sink.erasure import SqlResultsPlace  # noqa: PLC0415 -- drivers
+        from stroke.application.analyses.queries import analyses  # noqa: PLC0415 -- start-up time
+        from stroke.config import results_url  # noqa: PLC0415 -- start-up time
+
+        results = SqlResultsPlace(
+            results_url(address),
+            [each.table for each in analyses() if each.patient_level],
+            timeout=settings.database.statement_timeout_seconds,
+        )
+        closing.push_async_callback(results.close)
+        return [results]
+    from stroke.adapters.duckdb.erasure import CheckpointPlace  # noqa: PLC0415 -- start-up time
+    from stroke.adapters.results.checkpoints import FolderCheckpoints  # noqa: PLC0415
+    from stroke.adapters.results.erasure import ResultsPlace  # noqa: PLC0415 -- start-up time
+
+    system, folder = place_of(settings.lake, address)
+    return [
+        ResultsPlace(system, folder, address=address),
+        CheckpointPlace(FolderCheckpoints(system, folder), address=address),
+    ]
+
+
+def _searched(settings: PipelineSettings) -> list[SearchedPlace]:
+    if not (has_kafka(settings) and has_registry(settings)):
+        return []
+    from stroke.adapters.kafka.erasure import ChangeTopicPlace  # noqa: PLC0415 -- its package
+
+    kafka = settings.kafka
+    return [
+        ChangeTopicPlace(
+            kafka.bootstrap_servers,
+            kafka.registry_url,
+            settings.topic,
+            timeout=kafka.timeout_seconds,
+        )
+    ]
 
 
 async def _settled(settings: PipelineSettings, engine: AsyncEngine, seconds: float) -> None:

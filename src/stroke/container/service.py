@@ -28,6 +28,7 @@ from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.config import DatabaseSettings, OidcSettings, Settings
 from stroke.container.engines import engine_of
+from stroke.container.erasure_jobs import job_service, jobs_of, service_worker
 from stroke.container.models import load_model
 from stroke.container.tracing import around_commits, traced, tracing_of
 from stroke.domain.risk import ModelDescription
@@ -171,6 +172,13 @@ class Container(containers.DeclarativeContainer):
             settings.provided.audit.refusals_per_minute,
             providers.Object(time.monotonic),
         ),
+    )
+    erasure_jobs = providers.Singleton(jobs_of, engine, settings.provided.database)
+    erasures = providers.Singleton(
+        job_service, erasure_jobs, settings.provided.erasure, providers.Object(utc_now)
+    )
+    erasure_worker = providers.Singleton(
+        service_worker, erasure_jobs, engine, audit, settings, providers.Object(utc_now)
     )
     model_store = providers.Singleton(ModelStore, settings.provided.model.store)
     model = providers.Singleton(load_model, settings.provided.model)

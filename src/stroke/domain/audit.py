@@ -28,6 +28,8 @@ class AuditAction(StrEnum):
     PREDICTION_READ = "prediction.read"
     PREDICTION_LIST = "prediction.list"
     PREDICTION_ERASE = "prediction.erase"
+    ERASURE_ASK = "erasure.ask"
+    ERASURE_READ = "erasure.read"
     OUTCOME_READ = "outcome.read"
     OUTCOME_WRITE = "outcome.write"
     OUTCOME_ERASE = "outcome.erase"

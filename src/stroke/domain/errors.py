@@ -97,6 +97,14 @@ class PredictionNotFound(StrokeError):
         super().__init__(f"no prediction has the id {prediction_id}")
 
 
+class NothingToErase(StrokeError):
+    """Of the ids that an erasure was asked for, the caller may see none."""
+
+
+class ErasureJobNotFound(StrokeError):
+    """No erasure job has this id, or it is another site's."""
+
+
 class OutcomeNotFound(StrokeError):
     """The prediction is there; its outcome is not known (any more)."""
 

@@ -1,11 +1,17 @@
-"""The fake of an erasable place keeps the promises of its port."""
+"""The fakes of the erasure wing keep the promises of its ports."""
 
 from __future__ import annotations
 
 import pytest
 
-from contracts.erasure import ErasablePlaceContract, RetentionContract
-from fakes.erasure import FakePlace, FakeRetention
+from contracts.erasure import (
+    ErasablePlaceContract,
+    ErasureJobsContract,
+    PutRows,
+    RetentionContract,
+)
+from fakes.erasure import FakeErasureJobs, FakePlace, FakeRetention
+from stroke.domain.errors import StoreUnavailable
 
 
 class Stage:
@@ -26,3 +32,22 @@ class TestFakeRetention(RetentionContract):
     @pytest.fixture
     def retention(self) -> FakeRetention:
         return FakeRetention()
+
+
+class TestFakeErasureJobs(ErasureJobsContract):
+    @pytest.fixture
+    def jobs(self) -> FakeErasureJobs:
+        return FakeErasureJobs()
+
+    @pytest.fixture
+    def away(self) -> FakeErasureJobs:
+        away = FakeErasureJobs()
+        away.failing = StoreUnavailable("away")
+        return away
+
+    @pytest.fixture
+    def put_rows(self, jobs: FakeErasureJobs) -> PutRows:
+        async def put(sites: dict[int, str | None]) -> None:
+            jobs.sites |= sites
+
+        return put

@@ -34,14 +34,16 @@ from stroke.domain.errors import BrokerUnavailable
 # As `stroke connectors apply` makes it, which comes first as a rule.
 _KEPT: Final = {"cleanup.policy": "delete", "retention.ms": "-1"}
 _COMPACTED: Final = {"cleanup.policy": "compact"}
-_SETTLED: Final = ".settled"
+SETTLED: Final = ".settled"
 _HEADER: Final = "__connect.errors."
 _CAUSE: Final = "cause"
 # A letter is its offset, so a queue has this partition only. Connect makes it so, too.
-_PARTITION: Final = 0
+PARTITION: Final = 0
+MARK: Final[list[tuple[str, Any]]] = [("stroke.erasure", b"1")]
+"""The headers of a record that is no letter: an erasure wrote it where no letter was left."""
 _IN_FLIGHT: Final = 10_000  # records; the client holds ten times as many at most
 
-_Record = tuple[Any, Any, list[tuple[str, Any]]]  # key, value, headers: as loose as their types
+Record = tuple[Any, Any, list[tuple[str, Any]]]  # key, value, headers: as loose as their types
 
 
 class KafkaDeadLetterQueue(DeadLetterQueue):
@@ -91,10 +93,10 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
         await self._ensure(topic)
         ids = await asyncio.to_thread(self._prediction_ids, records)
         copies = [
-            (record.key(), record.value(), _headers(record) + about.headers(offset_of(record)))
+            (record.key(), record.value(), headers_of(record) + about.headers(offset_of(record)))
             for record in records
         ]
-        places = await asyncio.to_thread(self._produce, topic, copies)
+        places = await asyncio.to_thread(self.produce, topic, copies)
         return [
             about.letter(place, offset_of(record), prediction_id)
             for place, record, prediction_id in zip(places, records, ids, strict=True)
@@ -109,9 +111,9 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
 
     async def settle(self, topic: str, letters: Sequence[DeadLetter]) -> None:
         if letters:
-            await self._topics.ensure_topic(topic + _SETTLED, _COMPACTED)
-            notes: list[_Record] = [(str(letter.letter).encode(), b"1", []) for letter in letters]
-            await asyncio.to_thread(self._produce, topic + _SETTLED, notes)
+            await self._topics.ensure_topic(topic + SETTLED, _COMPACTED)
+            notes = [settling(letter.letter) for letter in letters]
+            await asyncio.to_thread(self.produce, topic + SETTLED, notes)
 
     async def _ensure(self, topic: str) -> None:
         """Have the topic, which takes letters of the largest size."""
@@ -121,10 +123,11 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
 
     def _letters(self, topic: str) -> list[DeadLetter]:
         with broken_off(self._servers):
-            settled = {message.key() for message in self._all(topic + _SETTLED)}
+            settled = {message.key() for message in self._all(topic + SETTLED)}
             return [
                 self._letter(message, settled=str(message.offset()).encode() in settled)
                 for message in self._all(topic)
+                if not is_mark(message)
             ]
 
     def _all(self, topic: str) -> Iterator[Message]:
@@ -135,7 +138,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
     def _letter(self, message: Message, *, settled: bool) -> DeadLetter:
         headers = {
             key.removeprefix(_HEADER): value.decode(errors="replace")
-            for key, value in _headers(message)
+            for key, value in headers_of(message)
             if key.startswith(_HEADER) and isinstance(value, bytes)
         }
         return DeadLetter(
@@ -166,7 +169,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
     def _prediction_ids(self, records: Sequence[Message]) -> list[int | None]:
         return [self._keys.prediction_id(record.key()) for record in records]
 
-    def _produce(self, topic: str, records: Sequence[_Record]) -> list[int]:
+    def produce(self, topic: str, records: Sequence[Record]) -> list[int]:
         """Write records; return their offsets, in order, once they are safe."""
         producer = Producer(
             {
@@ -186,9 +189,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
 
         with broken_off(self._servers):
             for key, value, headers in records:
-                producer.produce(
-                    topic, value, key, _PARTITION, headers=headers, on_delivery=written
-                )
+                producer.produce(topic, value, key, PARTITION, headers=headers, on_delivery=written)
                 if len(producer) >= _IN_FLIGHT:
                     producer.flush(self._timeout)
             producer.flush(self._timeout)
@@ -249,7 +250,18 @@ def _number(text: str | None) -> int:
     return int(text) if text is not None and text.isdecimal() else -1
 
 
-def _headers(message: Message) -> list[tuple[str, Any]]:
+def settling(letter: int) -> Record:
+    """Return the record that says that a letter, by its offset, is dealt with."""
+    return str(letter).encode(), b"1", []
+
+
+def is_mark(message: Message) -> bool:
+    """Return whether a record is no letter, but what an erasure left."""
+    return headers_of(message) == MARK
+
+
+def headers_of(message: Message) -> list[tuple[str, Any]]:
+    """Return a record's headers: names, and bytes or None."""
     # Typed as loosely as it is documented: a list of name and bytes.
     found: Any = message.headers()
     return list(found or [])

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Final
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient
 
+from stroke.adapters.kafka.settings_of import kept_for, topic_settings
 from stroke.adapters.kafka.topics import SILENT, broken_off
 from stroke.application.erasure.ports import Kept, Retention
-
-_RETENTION: Final = "retention.ms"
-# A file of a topic goes as a whole, once its newest record is old enough; so long it is written to.
-_SEGMENT: Final = "segment.ms"
-_POLICY: Final = "cleanup.policy"
-_DELETES: Final = "delete"
 
 
 class TopicRetention(Retention):
@@ -36,24 +25,15 @@ class TopicRetention(Retention):
         self._timeout = timeout
 
     async def kept(self, erased: datetime, *, now: datetime) -> Sequence[Kept]:
-        told = await asyncio.to_thread(self._settings)
-        if told is None:
+        settings = await asyncio.to_thread(self._settings)
+        if settings is None:
             return []
-        what, milliseconds = f"Kafka's topic {self._topic}", int(told[_RETENTION])
-        if milliseconds < 0 or _DELETES not in told[_POLICY]:
-            return [Kept(what, None)]
-        until = erased + timedelta(milliseconds=milliseconds + int(told[_SEGMENT]))
-        return [Kept(what, until)] if until > now else []
+        keep = kept_for(settings)
+        until = None if keep is None else erased + keep
+        kept = Kept(f"Kafka's topic {self._topic}", until)
+        return [kept] if until is None or until > now else []
 
-    def _settings(self) -> dict[str, str] | None:
+    def _settings(self) -> Mapping[str, str] | None:
         with broken_off(self._servers):
-            asked = ConfigResource(ResourceType.TOPIC, self._topic)
             admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
-            answers = admin.describe_configs([asked], request_timeout=self._timeout)
-            try:
-                found = answers[asked].result(timeout=self._timeout)
-            except KafkaException as error:
-                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    return None
-                raise
-            return {name: str(found[name].value) for name in (_RETENTION, _SEGMENT, _POLICY)}
+            return topic_settings(admin, self._topic, self._timeout)

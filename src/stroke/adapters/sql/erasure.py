@@ -38,7 +38,7 @@ class SqlPredictionPlace(ErasablePlace):
 
     @again_after_deadlock
     async def erase(self, ids: Collection[int]) -> int:
-        wanted = _storable(ids)
+        wanted = storable_ids(ids)
         async with self._transaction(writes=True) as connection:
             judged = await connection.execute(
                 delete(outcomes).where(outcomes.c.prediction_id.in_(wanted))
@@ -47,7 +47,7 @@ class SqlPredictionPlace(ErasablePlace):
         return judged.rowcount + rows.rowcount
 
     async def find(self, ids: Collection[int]) -> list[Trace]:
-        wanted = _storable(ids)
+        wanted = storable_ids(ids)
         found: list[Trace] = []
         async with self._transaction() as connection:
             for column in (predictions.c.id, outcomes.c.prediction_id):
@@ -91,14 +91,14 @@ class SqlBatchKeys(ErasablePlace):
         self._page = page
 
     async def erase(self, ids: Collection[int]) -> int:
-        wanted = frozenset(_storable(ids))
+        wanted = frozenset(storable_ids(ids))
         removed = 0
         async for keys in self._holding(wanted):
             removed += await self._erase(keys, wanted)
         return removed
 
     async def find(self, ids: Collection[int]) -> list[Trace]:
-        wanted = frozenset(_storable(ids))
+        wanted = frozenset(storable_ids(ids))
         found: set[int] = set()
         async for keys in self._holding(wanted):
             async with self._transaction() as connection:
@@ -171,6 +171,6 @@ def _without(runs: _Runs, ids: frozenset[int]) -> _Runs:
     return left
 
 
-def _storable(ids: Collection[int]) -> list[int]:
+def storable_ids(ids: Collection[int]) -> list[int]:
     """Return the ids that a row may have: a column cannot be compared with others."""
     return sorted(number for number in set(ids) if 0 < number <= LARGEST_ID)

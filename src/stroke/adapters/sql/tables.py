@@ -79,6 +79,28 @@ api_keys: Final = Table(
     implicit_returning=False,
 )
 
+erasure_jobs: Final = Table(
+    "erasure_jobs",
+    MetaData(),
+    Column("id", String(32), primary_key=True),
+    Column("idempotency_key", String(64)),  # SHA-256 of site and key
+    Column("ids", JSON),
+    Column("unknown_ids", JSON),
+    Column("site", String(64)),
+    Column("actor", String(128)),
+    Column("request_id", String(128)),
+    Column("asked_at", DateTime),  # UTC, microseconds, without a time zone, like the next three
+    Column("started_at", DateTime),
+    Column("ended_at", DateTime),
+    Column("waits_from", DateTime),  # from then on a worker may take it up
+    Column("worker", String(64)),
+    Column("attempts", SmallInteger),
+    Column("state", String(10)),
+    Column("result", JSON(none_as_null=True)),
+    Column("trouble", String(500)),
+    implicit_returning=False,
+)
+
 audit: Final = Table(
     "audit",
     MetaData(),

@@ -1,11 +1,21 @@
-"""What the SQL copy keeps of predictions: their rows."""
+"""What databases of copies keep of predictions: rows of the SQL copy, and of results."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from sqlalchemy import URL, BigInteger, Connection, column, delete, select, table
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Connection,
+    TableClause,
+    column,
+    delete,
+    inspect,
+    select,
+    table,
+)
 
 from stroke.adapters.sql_sink.database import SinkDatabase
 from stroke.application.erasure.ports import ErasablePlace, Trace
@@ -56,6 +66,60 @@ class SqlCopyPlace(ErasablePlace):
     async def close(self) -> None:
         """Close all connections."""
         await self._database.close()
+
+
+class SqlResultsPlace(ErasablePlace):
+    """The ``tables`` with a row per prediction that analyses wrote to the database at ``url``.
+
+    Those that are not there, or have no ids, keep nothing. A run brings back what its source still
+    has: erase there first. Trouble of the database raises ``ReplicaUnavailable``.
+    """
+
+    def __init__(self, url: URL, tables: Sequence[str], *, timeout: float) -> None:
+        self._name = f"analyses in {url.render_as_string(hide_password=True)}"
+        self._database = SinkDatabase(url, timeout=timeout, name="the database for results")
+        self._tables = tuple(tables)
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def erase(self, ids: Collection[int]) -> int:
+        chunks = list(_chunks(ids))
+
+        def work(connection: Connection) -> int:
+            return sum(
+                connection.execute(delete(each).where(each.c.id.in_(some))).rowcount
+                for each in self._there(connection)
+                for some in chunks
+            )
+
+        return await self._database.call(work)
+
+    async def find(self, ids: Collection[int]) -> list[Trace]:
+        chunks = list(_chunks(ids))
+
+        def work(connection: Connection) -> list[Trace]:
+            return sorted(
+                Trace(int(number), f"table {each.name}")
+                for each in self._there(connection)
+                for some in chunks
+                for number in connection.scalars(select(each.c.id).where(each.c.id.in_(some)))
+            )
+
+        return await self._database.call(work)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._database.close()
+
+    def _there(self, connection: Connection) -> list[TableClause]:
+        known = inspect(connection)
+        return [
+            table(name, column("id", BigInteger))
+            for name in self._tables
+            if known.has_table(name) and any(c["name"] == "id" for c in known.get_columns(name))
+        ]
 
 
 def _chunks(ids: Collection[int]) -> Iterator[list[int]]:

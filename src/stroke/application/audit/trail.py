@@ -99,12 +99,21 @@ class AuditTrail:
             await self._log.append(due)
 
     async def record_each(
-        self, action: AuditAction, *, actor: str, outcomes: Mapping[str, AuditOutcome]
+        self,
+        action: AuditAction,
+        *,
+        actor: str,
+        outcomes: Mapping[str, AuditOutcome],
+        site: str | None = None,
+        request_id: str | None = None,
     ) -> None:
         """Write an entry for each target, all or none. Raises ``StoreUnavailable``."""
         now = self._now()
         await self._log.append(
-            [AuditEvent(now, actor, action, how, target) for target, how in outcomes.items()]
+            [
+                AuditEvent(now, actor, action, how, target, site, request_id)
+                for target, how in outcomes.items()
+            ]
         )
 
     async def close(self) -> None:

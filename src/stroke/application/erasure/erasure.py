@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from stroke.application.erasure.ports import ErasablePlace, Kept, Retention, Trace
+from stroke.application.erasure.ports import (
+    ErasablePlace,
+    Kept,
+    Retention,
+    SearchedPlace,
+    Trace,
+)
 
 WriteDown = Callable[[Mapping[int, bool]], Awaitable[None]]
 """Receives ids of which the database kept something (True) or nothing (False)."""
@@ -60,7 +66,8 @@ class Erasure:
     """Erases from ``database`` first, and from ``copies`` once that has settled.
 
     ``settled`` waits until the copies have heard of it, so many seconds, and until the database's
-    own files have no more of it. ``write_down`` receives what was erased after each ``batch`` of
+    own files have no more of it. ``searched`` are places that forget by themselves, and say until
+    when. ``write_down`` receives what was erased after each ``batch`` of
     ids, and ``erased_at`` says when the last of some ids was, if that is known. Everything may be
     done again: what is gone changes nothing.
     """
@@ -73,12 +80,14 @@ class Erasure:
         settled: Callable[[float], Awaitable[None]],
         write_down: WriteDown,
         batch: int,
+        searched: Sequence[SearchedPlace] = (),
         retentions: Sequence[Retention],
         erased_at: Callable[[Collection[int]], Awaitable[datetime | None]],
         now: Callable[[], datetime],
     ) -> None:
         self._database: Final = database
         self._copies: Final = tuple(copies)
+        self._searched: Final = tuple(searched)
         self._settled = settled
         self._write_down = write_down
         self._batch = batch
@@ -113,7 +122,7 @@ class Erasure:
 
     async def prove(self, ids: Collection[int], *, on_progress: Progress = _silent) -> Proof:
         """Search every place for these predictions, and say what cannot be; change nothing."""
-        places = (self._database, *self._copies)
+        places = (self._database, *self._copies, *self._searched)
         traces: dict[str, Sequence[Trace]] = {}
         for done, place in enumerate(places, start=1):
             traces[place.name] = await place.find(sorted(set(ids)))

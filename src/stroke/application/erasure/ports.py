@@ -1,11 +1,12 @@
-"""The ports of the erasure wing: places that can be searched, and those that only forget."""
+"""The ports of the erasure wing: places that are erased or searched, and what only forgets."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -22,7 +23,7 @@ class Trace:
     until: datetime | None = None
 
 
-class ErasablePlace(Protocol):
+class SearchedPlace(Protocol):
     """Keeps something of predictions. Calls raise a ``StrokeError`` when it does not answer."""
 
     @property
@@ -31,16 +32,20 @@ class ErasablePlace(Protocol):
         """What people call the place."""
 
     @abstractmethod
+    async def find(self, ids: Collection[int]) -> list[Trace]:
+        """Return what the place still keeps of these predictions, sorted. Changes nothing."""
+
+
+class ErasablePlace(SearchedPlace, Protocol):
+    """A place from which predictions can be taken out."""
+
+    @abstractmethod
     async def erase(self, ids: Collection[int]) -> int:
         """Remove what the place keeps of these predictions; return how many items that were.
 
         Ids that it does not know change nothing. May be interrupted and called again. What the
         place forgets by itself may stay: ``find`` says until when.
         """
-
-    @abstractmethod
-    async def find(self, ids: Collection[int]) -> list[Trace]:
-        """Return what the place still keeps of these predictions, sorted. Changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,95 @@ class Retention(Protocol):
         Both times are aware. What should have been removed by now and is still there has no end.
         Raises a ``StrokeError`` when it does not answer.
         """
+
+
+class JobState(StrEnum):
+    """How far an erasure job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """What a job did. ``removed`` counts items by the name of the place."""
+
+    erased: tuple[int, ...]
+    unknown: tuple[int, ...]
+    removed: Mapping[str, int]
+    kept: tuple[Kept, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureJob:
+    """An erasure that somebody asked for. Times are aware."""
+
+    id: str
+    ids: tuple[int, ...]
+    """What is to be erased."""
+    unknown: tuple[int, ...]
+    """What was asked for and is not erased: nobody's, or another site's."""
+    site: str | None
+    """The site whose rows alone may be erased; None for those of all."""
+    actor: str
+    request_id: str | None
+    asked_at: datetime
+    state: JobState = JobState.QUEUED
+    attempts: int = 0
+    """How often a worker took it up."""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    result: JobResult | None = None
+    trouble: str | None = None
+    """Why the last attempt failed; never a value of a patient."""
+
+    @property
+    def asked_for(self) -> frozenset[int]:
+        """All ids of the request."""
+        return frozenset((*self.ids, *self.unknown))
+
+
+class ErasureJobs(Protocol):
+    """Keeps jobs, for all workers. Each call is one transaction, and raises ``StoreUnavailable``.
+
+    A job belongs to the worker that claimed it last. For any other one, ``renew``, ``finish`` and
+    ``put_back`` change nothing and return False.
+    """
+
+    @abstractmethod
+    async def add(self, job: ErasureJob, *, key: str | None = None) -> ErasureJob | None:
+        """Store a job and return it; or return the one that has its request's ``key`` already.
+
+        Of a job with a site, the ids of rows that are not of this site become ``unknown``. Where
+        none is left, nothing is stored, and None is returned.
+        """
+
+    @abstractmethod
+    async def find(self, job_id: str) -> ErasureJob | None:
+        """Return a job, None where there is none."""
+
+    @abstractmethod
+    async def claim(self, worker: str, *, now: datetime, until: datetime) -> ErasureJob | None:
+        """Give ``worker`` the job that waits longest until a time, and return it, running.
+
+        Jobs wait that nobody has, or whose worker's time was over at ``now``. None if none waits.
+        """
+
+    @abstractmethod
+    async def renew(self, job_id: str, worker: str, *, until: datetime) -> bool:
+        """Give ``worker`` more time for its job."""
+
+    @abstractmethod
+    async def finish(self, job_id: str, worker: str, result: JobResult, *, at: datetime) -> bool:
+        """Store what a job did."""
+
+    @abstractmethod
+    async def put_back(
+        self, job_id: str, worker: str, trouble: str, *, not_before: datetime
+    ) -> bool:
+        """Store why a job failed; it waits again from ``not_before`` on."""
+
+    @abstractmethod
+    async def forget(self, ended_before: datetime) -> int:
+        """Remove the jobs that ended before; return how many that were."""

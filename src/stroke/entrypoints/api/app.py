@@ -21,6 +21,7 @@ from stroke.entrypoints.api import (
     audit,
     causes,
     docs,
+    erasures,
     metrics,
     openapi,
     outcomes,
@@ -80,6 +81,7 @@ def create_app(container: Container | None = None) -> FastAPI:
             *records.router.routes,
             *outcomes.router.routes,
             *audit.router.routes,
+            *erasures.router.routes,
             *calculator.router.routes,
             *batch.router.routes,
             *history.router.routes,
@@ -159,6 +161,7 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
         # A service whose database is away starts, and asks again with the first request.
         with suppress(StoreUnavailable):
             await parts.callers().is_open()
+        erasing = _erasing(parts)
         try:
             with _collector_at_ease():
                 yield {
@@ -166,6 +169,9 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
                     REFUSED: refusals,
                 }
         finally:
+            if erasing is not None:
+                erasing.cancel()
+                await asyncio.wait({erasing})
             await predictions.close()
             with suppress(StoreUnavailable):
                 await parts.audit().close()
@@ -174,6 +180,14 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
                 await asyncio.to_thread(tracing.close)
 
     return lifespan
+
+
+def _erasing(parts: Container) -> asyncio.Task[None] | None:
+    """Begin to carry out erasures that were asked for, where this is the service's task."""
+    worker, seconds = parts.erasure_worker(), parts.settings().erasure.poll_seconds
+    if worker is None:
+        return None
+    return asyncio.create_task(worker.work(lambda: parts.erasures().wait(seconds)))
 
 
 def _state(parts: Container) -> ApiState:
@@ -195,6 +209,7 @@ def _state(parts: Container) -> ApiState:
         min(http.max_patient_bytes, http.max_body_bytes),
         parts.callers(),
         parts.audit(),
+        parts.erasures(),
         Rates.of(key=rate.per_key, site=rate.per_site),
         what_if_wire_of(predictions.model.may_be_missing),
         parts.settings().model.refuse_outside,

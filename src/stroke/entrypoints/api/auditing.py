@@ -16,6 +16,8 @@ from stroke.application.audit.trail import AuditTrail
 from stroke.domain.access import Principal
 from stroke.domain.audit import AuditAction, AuditOutcome
 from stroke.domain.errors import (
+    ErasureJobNotFound,
+    NothingToErase,
     OutcomeNotFound,
     PredictionNotFound,
     StoreUnavailable,
@@ -26,7 +28,8 @@ from stroke.entrypoints.request_id import CURRENT
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _WRITES: Final = "__stroke_audit__"
 _ID: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
-_NOT_FOUND: Final = (PredictionNotFound, OutcomeNotFound)
+_JOB: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_NOT_FOUND: Final = (PredictionNotFound, OutcomeNotFound, NothingToErase, ErasureJobNotFound)
 
 
 class Written(NamedTuple):
@@ -115,9 +118,12 @@ def _target(request: Request) -> str:
 
     Values may be a patient's, and so may a name that no route knows.
     """
-    if (found := request.path_params.get("prediction_id")) is not None:
-        # It has not been looked at yet: what is no number may be a name.
-        return found if _ID.fullmatch(found) else "an id that is none"
+    for name, form in (("prediction_id", _ID), ("job_id", _JOB)):
+        if (found := request.path_params.get(name)) is not None:
+            # It has not been looked at yet: what is no number may be a name.
+            return found if form.fullmatch(found) else "an id that is none"
+    if request.method == "POST":
+        return "what its body names"
     known = {each.alias for each in request.scope["route"].dependant.query_params}
     return " ".join(sorted(known.intersection(request.query_params))) or "everything"
 

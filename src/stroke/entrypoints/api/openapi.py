@@ -16,7 +16,7 @@ from stroke.application.access.tokens import discovery_url
 from stroke.domain.access import Scope
 from stroke.entrypoints.api.access import needed_by
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
-from stroke.entrypoints.api.schemas import OutcomeIn, what_if_wire_of, wire_of
+from stroke.entrypoints.api.schemas import ErasureIn, OutcomeIn, what_if_wire_of, wire_of
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -24,7 +24,7 @@ _MEANINGS: Final = {
     400: "The body is not JSON",
     401: "No key or token, or one that is not valid (any more)",
     403: "The key or token lacks the scope that this needs, or the token names no site",
-    404: "The prediction, or its outcome, does not exist",
+    404: "The prediction, its outcome, or the erasure does not exist",
     409: "Another request used this idempotency key before, or its stored row lacks its risk",
     413: "The body is too long",
     415: "The body is not application/json in UTF-8, or has an encoding other than gzip",
@@ -120,6 +120,7 @@ def _document(
             (patient, "validation"),
             (batch, "validation"),
             (OutcomeIn, "validation"),
+            (ErasureIn, "validation"),
             (what_if_wire_of(may_be_missing), "validation"),
             (Problem, "serialization"),
         ],

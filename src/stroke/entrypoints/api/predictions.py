@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -17,6 +16,7 @@ from stroke.domain.patient import Patient
 from stroke.entrypoints.api.access import DirectRoute, needs, origin_of
 from stroke.entrypoints.api.admission import Budget
 from stroke.entrypoints.api.body import parse, read_body
+from stroke.entrypoints.api.idempotency_key import KEY_PARAMETER, idempotency_key
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.rendering import json_response, rendered
 from stroke.entrypoints.api.schemas import BATCH_SIZE, BatchIn, BatchOut, PatientIn, PredictionOut
@@ -28,7 +28,6 @@ from stroke.entrypoints.api.violations import (
     OutsideRequest,
     of_body,
     of_domain,
-    of_parameter,
     of_support,
 )
 
@@ -41,18 +40,14 @@ _PART: Final = 256 * 1024
 
 router = APIRouter(tags=["predictions"], route_class=DirectRoute)
 
-_KEY: Final = re.compile(rb"[\x21-\x7e]{1,64}")
 _KEY_PARAMETER: Final = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
+    **KEY_PARAMETER,
     "description": "Makes a retry safe: a request with the same key is stored only once. "
     "The key belongs to the whole request. 409 `urn:stroke:problem:idempotency-key-reused` means "
     "that it belongs to another request; 409 `urn:stroke:problem:not-replayable` means that it "
     "belongs to a stored row that lacks its risk or explanation (an imported one, for example), or "
     "to a batch of which a prediction was erased. Use another key then. A key is new again after "
     "`STROKE_IDEMPOTENCY_HOURS` hours (24 by default).",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[!-~]{1,64}$"},
 }
 
 
@@ -77,7 +72,7 @@ PATHS_OF_ONE_PATIENT: Final = frozenset({_ONE, _ONE_OLDER})
 async def predict(request: Request) -> Response:
     """The answer comes after the commit, never before."""
     state = api_state(request)
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
         patient = parse(state.patient_wire, body).to_domain()
@@ -105,7 +100,7 @@ async def predict(request: Request) -> Response:
 async def predict_batch(request: Request) -> Response:
     """One transaction for all. The predictions have the order of the patients."""
     state = api_state(request)
-    key = _idempotency_key(request)
+    key = idempotency_key(request)
     admission = state.admission
     async with admission.batch(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_bytes)
@@ -229,14 +224,3 @@ def _answer(stored: StoredPrediction) -> dict[str, Any]:
         if assessment.accuracy is not None:
             answer["accuracy"] = assessment.accuracy
     return answer
-
-
-def _idempotency_key(request: Request) -> str | None:
-    for name, value in request.scope["headers"]:
-        if name == b"idempotency-key":
-            if not _KEY.fullmatch(value):
-                raise of_parameter(
-                    "Idempotency-Key", "must have 1 to 64 visible ASCII characters", "invalid_key"
-                )
-            return str(value, "ascii")
-    return None

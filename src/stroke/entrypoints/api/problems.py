@@ -19,11 +19,13 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from stroke.domain.errors import (
+    ErasureJobNotFound,
     IdempotencyKeyReused,
     IdempotencyKeyTaken,
     InvalidOutcome,
     InvalidPatient,
     NotAuthenticated,
+    NothingToErase,
     OutcomeNotFound,
     OutsideSupport,
     PredictionNotFound,
@@ -98,6 +100,8 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The caller may not do this"),
     SiteMissing: Kind(HTTPStatus.FORBIDDEN, "site-missing", "The caller belongs to no site"),
     PredictionNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such prediction"),
+    NothingToErase: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such predictions"),
+    ErasureJobNotFound: Kind(HTTPStatus.NOT_FOUND, "erasure-not-found", "No such erasure"),
     OutcomeNotFound: Kind(
         HTTPStatus.NOT_FOUND, "outcome-not-found", "The prediction has no outcome"
     ),

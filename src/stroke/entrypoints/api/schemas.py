@@ -36,6 +36,7 @@ from stroke.domain.patient import (
     SmokingStatus,
     flag_of,
 )
+from stroke.domain.prediction import LARGEST_ID
 from stroke.domain.support import ReasonCode, SupportLevel
 
 BATCH_SIZE: Final = 10_000
@@ -488,6 +489,46 @@ class OutcomeOut(BaseModel):
     date: dt.date
     source: str
     recorded_at: datetime = Field(description="when it was last changed")
+
+
+class ErasureIn(BaseModel):
+    """Which predictions are to be erased from every place."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"ids": [17, 23]}]},
+    )
+
+    ids: Annotated[
+        list[Annotated[int, Field(ge=1, le=LARGEST_ID)]],
+        Field(min_length=1, max_length=BATCH_SIZE, description="ids of predictions"),
+    ]
+
+
+class KeptOut(BaseModel):
+    """What cannot be searched, and may hold erased rows until a time."""
+
+    what: str
+    until: datetime | None = Field(description="null where nothing says that it ever forgets")
+
+
+class ErasureOut(BaseModel):
+    """How far an erasure is, and what it did."""
+
+    id: str
+    state: Literal["queued", "running", "done"]
+    ids: int = Field(description="how many predictions it was asked for")
+    erased: list[int] = Field(description="ids of which the database kept something")
+    not_found: list[int] = Field(description="ids that nobody has, or that are another site's")
+    removed: dict[str, int] = Field(description="how many items left which place")
+    kept: list[KeptOut]
+    asked_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    attempts: int = Field(description="how often a worker took it up")
+    detail: str | None = Field(description="why the last attempt failed; it is tried again")
 
 
 class PageOut(BaseModel):

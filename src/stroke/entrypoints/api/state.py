@@ -8,6 +8,7 @@ from fastapi import Request
 
 from stroke.application.access.callers import Callers
 from stroke.application.audit.trail import AuditTrail
+from stroke.application.erasure.jobs import ErasureJobService
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.entrypoints.api.admission import Admission
@@ -31,6 +32,7 @@ class ApiState(NamedTuple):
     most_patient_bytes: int
     callers: Callers
     audit: AuditTrail
+    erasures: ErasureJobService
     rates: Rates | None
     """Of keys and sites; None where neither has a rate."""
     what_if_wire: type[WhatIfIn]

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from builders.asgi import connected
 from fakes.access import FakeKeyStore
 from fakes.audit import FakeAuditLog
+from fakes.erasure import FakeErasureJobs
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.application.access.ports import TokenVerifier
 from stroke.config import Settings
@@ -42,6 +43,19 @@ class Parts:
     engine: FakeEngine
     keys: FakeKeyStore
     audit: FakeAuditLog
+    erasures: FakeErasureJobs
+
+
+class _Sites(dict[int, str | None]):
+    """The site of each prediction that the fake repository has."""
+
+    def __init__(self, repository: FakePredictionRepository) -> None:
+        super().__init__()
+        self._repository = repository
+
+    def get(self, prediction_id: int, default: Any = None) -> Any:
+        row = self._repository.rows.get(prediction_id)
+        return default if row is None else row.site
 
 
 @pytest.fixture
@@ -98,9 +112,12 @@ def _parts(
         container.token_verifier.override(providers.Object(verifier))
     audit = FakeAuditLog()
     container.audit_log.override(providers.Object(audit))
+    erasures = FakeErasureJobs(_Sites(repository))
+    container.erasure_jobs.override(providers.Object(erasures))
+    container.erasure_worker.override(providers.Object(None))
     container.model.override(providers.Object(model))
     container.engine.override(providers.Object(engine))
-    return Parts(create_app(container), repository, model, engine, keys, audit)
+    return Parts(create_app(container), repository, model, engine, keys, audit, erasures)
 
 
 @pytest.fixture

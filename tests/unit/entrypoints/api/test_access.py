@@ -37,6 +37,8 @@ NEEDED: Final = {
     ("GET", "/api/v1/predictions/{prediction_id}/outcome"): Scope.OUTCOMES,
     ("DELETE", "/api/v1/predictions/{prediction_id}/outcome"): Scope.OUTCOMES,
     ("GET", "/api/v1/audit"): Scope.AUDIT,
+    ("POST", "/api/v1/erasures"): Scope.ERASE,
+    ("GET", "/api/v1/erasures/{job_id}"): Scope.ERASE,
     ("GET", "/model_info"): Scope.MODELS,
     ("GET", "/metrics"): Scope.METRICS,
     ("GET", "/ui"): Scope.PREDICT,

@@ -26,6 +26,8 @@ async def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "GET /model_info",
         "GET /predictions",
         "GET /api/v1/audit",
+        "POST /api/v1/erasures",
+        "GET /api/v1/erasures/{job_id}",
         "GET /api/v1/predictions",
         "GET /api/v1/predictions/{prediction_id}",
         "DELETE /api/v1/predictions/{prediction_id}",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -191,7 +192,8 @@ def watch(
 
     A sink has stalled if it commits nothing although there are records to read, whatever its state
     says. Paused and stopped connectors are not restarted. Prints one line for each event, and one
-    for a problem that lasts.
+    for a problem that lasts. Where STROKE_ERASURE_WORKER is `pipeline`, it also carries out the
+    erasures that callers of the API ask for.
 
     \b
     stroke connectors watch --metrics-port 9401
@@ -205,11 +207,31 @@ def watch(
         if once:
             return _print_events(await watching.look())
         with stops_on_sigterm():
-            await _watch(parts, settings, watching, interval, metrics_port, wait=apply_first)
+            async with _erasing(settings):
+                await _watch(parts, settings, watching, interval, metrics_port, wait=apply_first)
         return True
 
     if not run(work):
         raise typer.Exit(1)
+
+
+@asynccontextmanager
+async def _erasing(settings: PipelineSettings) -> AsyncIterator[None]:
+    """Carry out, beside the block, the erasures that callers of the API ask for."""
+    if settings.erasure.worker != "pipeline":
+        yield
+        return
+    from stroke.container.erasure import erasure_worker
+
+    async with erasure_worker(settings) as worker:
+        working = asyncio.create_task(
+            worker.work(lambda: asyncio.sleep(settings.erasure.poll_seconds))
+        )
+        try:
+            yield
+        finally:
+            working.cancel()
+            await asyncio.wait({working})
 
 
 async def _watch(

@@ -18,7 +18,7 @@ from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.erasure.erasure import Erased, Erasure, Proof
-    from stroke.application.erasure.ports import Kept
+    from stroke.application.erasure.ports import ErasureJob, Kept
     from stroke.config import PipelineSettings
 
 _HELP = ("-h", "--help")
@@ -71,8 +71,10 @@ def predictions(
 
     Removes each row, its outcome and its idempotency keys from the service's database; then, where
     a pipeline is configured, waits until the copies have heard of it, and takes the predictions
-    out of the SQL copy and out of the lake with its history. Afterwards nobody can read the lake
-    as of an earlier time. Each id is an entry of the audit trail.
+    out of the SQL copy, out of the lake with its history, and out of the dead letters. Where
+    STROKE_ERASURE_ANALYSES names folders or databases, they leave the results, checkpoints and
+    stream states there, too. Afterwards nobody can read the lake as of an earlier time. Each id is
+    an entry of the audit trail.
 
     You may interrupt it, and run it again with the same ids. If a copy is behind or away, the exit
     code is 1: run it again later.
@@ -128,9 +130,11 @@ def predictions(
 def prove(ids: Ids = None, *, file: IdFile = None, as_json: AsJson = False) -> None:
     """Search every place for predictions, and say where something of them is, and until when.
 
-    Searches the service's database, the SQL copy, and every object of the lake, those that no
-    snapshot has included. Says by when what cannot be searched has forgotten rows that were erased:
-    MySQL's binlog, Kafka's topic and each backup (STROKE_BACKUP_TARGET). The exit code is 1 if
+    Searches the service's database, the SQL copy, every object of the lake, those that no snapshot
+    has included, the dead letters, what analyses keep (STROKE_ERASURE_ANALYSES), and the events in
+    Kafka's topic, which say until when they are kept. Says by when what cannot be searched has
+    forgotten rows that were erased: MySQL's binlog, Kafka's topic as a whole, and each
+    backup (STROKE_BACKUP_TARGET). The exit code is 1 if
     something is left that nothing says will be forgotten. It searches for ids: a name in the row of
     another patient is not found.
 
@@ -145,6 +149,57 @@ def prove(ids: Ids = None, *, file: IdFile = None, as_json: AsJson = False) -> N
     _show(proof, as_json=as_json)
     if not proof.is_good(datetime.now(UTC)):
         raise typer.Exit(1)
+
+
+@app.command()
+def work(
+    *,
+    once: Annotated[
+        bool, typer.Option("--once", help="End when no erasure waits; exit code 1 if one failed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Carry out the erasures that were asked for with POST /api/v1/erasures, in every place.
+
+    `stroke connectors watch` does the same beside its own work, where STROKE_ERASURE_WORKER is
+    `pipeline`. Any number of workers may run: each erasure is carried out by one of them, and by
+    another if that one dies. What fails is tried again. Ends with SIGTERM or Ctrl-C. Prints a line
+    for each attempt.
+
+    \b
+    stroke erase work
+    stroke erase work --once --json
+    """  # noqa: D301
+    import asyncio
+
+    settings = _settings()
+
+    async def worked() -> bool:
+        from stroke.container.erasure import erasure_worker
+
+        good = True
+        async with erasure_worker(settings) as worker:
+            while True:
+                if (attempt := await worker.work_once()) is not None:
+                    good = good and attempt.trouble is None
+                    _print_attempt(attempt, as_json=as_json)
+                elif once:
+                    return good
+                else:
+                    await asyncio.sleep(settings.erasure.poll_seconds)
+
+    with ends_on_sigterm():
+        if not asyncio.run(worked()):
+            raise typer.Exit(1)
+
+
+def _print_attempt(job: ErasureJob, *, as_json: bool) -> None:
+    if as_json:
+        said = {"id": job.id, "state": job.state, "ids": len(job.ids), "detail": job.trouble}
+        typer.echo(json.dumps(said))
+        return
+    how = "is done" if job.trouble is None else f"failed, and is tried again: {job.trouble}"
+    typer.echo(f"erasure {job.id} of {counted(len(job.ids), 'prediction')} {how}")
 
 
 def _searched(settings: PipelineSettings, ids: set[int]) -> Proof:
@@ -197,7 +252,7 @@ def _kept(kept: Sequence[Kept]) -> list[dict[str, str | None]]:
 def _print_kept(kept: Sequence[Kept]) -> None:
     for each in kept:
         until = f"until {each.until:%Y-%m-%d %H:%M} UTC" if each.until else "nobody knows how long"
-        typer.echo(f"not searched: {each.what} keeps rows, {until}")
+        typer.echo(f"{each.what} keeps rows, {until}")
 
 
 def _settings() -> PipelineSettings:

@@ -1,0 +1,245 @@
+"""What Kafka keeps of predictions: events, until they expire, and dead letters, until erased."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from confluent_kafka import Message
+from confluent_kafka import TopicPartition as _Position
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
+
+from stroke.adapters.kafka.avro_keys import AvroKeys
+from stroke.adapters.kafka.dead_letters import (
+    MARK,
+    PARTITION,
+    SETTLED,
+    KafkaDeadLetterQueue,
+    headers_of,
+    is_mark,
+    settling,
+)
+from stroke.adapters.kafka.registry import SchemaRegistry
+from stroke.adapters.kafka.settings_of import SEGMENT, kept_for, topic_settings
+from stroke.adapters.kafka.topics import (
+    SILENT,
+    broken_off,
+    committed_consumer,
+    offset_of,
+    partitions,
+    read,
+)
+from stroke.adapters.kafka.wire_format import AvroReader, Undecodable, unframed
+from stroke.application.erasure.ports import ErasablePlace, SearchedPlace, Trace
+
+# With it, the next record begins a new file of the topic.
+_SHORTEST: Final = "1"
+
+
+class ChangeTopicPlace(SearchedPlace):
+    """The events in ``topic`` of the cluster at ``bootstrap_servers``, each until it expires.
+
+    The registry at ``registry_url`` tells how to read keys and values. Calls raise
+    ``BrokerUnavailable`` when either does not answer for ``timeout`` seconds.
+    """
+
+    name = "topic"
+
+    def __init__(
+        self, bootstrap_servers: str, registry_url: str, topic: str, *, timeout: float = 10.0
+    ) -> None:
+        self._servers = bootstrap_servers
+        self._topic = topic
+        self._timeout = timeout
+        self._ids = _Ids(registry_url, timeout)
+
+    async def find(self, ids: Collection[int]) -> list[Trace]:
+        return await asyncio.to_thread(self._find, frozenset(ids))
+
+    def _find(self, ids: frozenset[int]) -> list[Trace]:
+        found: list[Trace] = []
+        with broken_off(self._servers):
+            admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+            settings = topic_settings(admin, self._topic, self._timeout)
+            if settings is None or not ids:
+                return []
+            keep = kept_for(settings)
+            with committed_consumer(self._servers) as consumer:
+                for number in partitions(consumer, self._topic, self._timeout):
+                    for message in read(
+                        consumer, self._topic, number, start=0, timeout=self._timeout
+                    ):
+                        if message.value() is None:
+                            continue  # a tombstone says the id and nothing else
+                        until = None if keep is None else _time_of(message) + keep
+                        where = f"{self._topic}, partition {number}, offset {offset_of(message)}"
+                        found += [
+                            Trace(each, where, until) for each in ids & self._ids.in_(message)
+                        ]
+        return sorted(found, key=lambda trace: (trace.prediction_id, trace.where))
+
+
+class DeadLetterPlace(ErasablePlace):
+    """The dead-letter ``topics`` of the cluster at ``bootstrap_servers``.
+
+    Kafka removes no single record, but all before one. So the letters of others up to the last one
+    that goes are written anew first, as they were, and settled again where they were settled; then
+    all up to there is removed. When the call returns, nobody can read what was removed. The broker
+    removes the file that had it within minutes: its next check of the log
+    (``log.retention.check.interval.ms``), and ``file.delete.delay.ms``.
+
+    A letter is known by its key, or else by its value. One of which neither can be read is
+    nobody's; `stroke pipeline dlq list` shows it. The registry at ``registry_url`` tells how to
+    read them. Calls raise ``BrokerUnavailable`` when either does not answer for ``timeout``
+    seconds. A letter has up to ``max_letter_bytes``.
+    """
+
+    name = "dead letters"
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        registry_url: str,
+        topics: Sequence[str],
+        *,
+        queue: KafkaDeadLetterQueue,
+        timeout: float = 10.0,
+    ) -> None:
+        self._servers = bootstrap_servers
+        self._topics = tuple(topics)
+        self._queue = queue
+        self._timeout = timeout
+        self._ids = _Ids(registry_url, timeout)
+
+    async def erase(self, ids: Collection[int]) -> int:
+        wanted = frozenset(ids)
+        removed = 0
+        for topic in self._topics if wanted else ():
+            removed += await asyncio.to_thread(self._erase, topic, wanted)
+        return removed
+
+    async def find(self, ids: Collection[int]) -> list[Trace]:
+        return await asyncio.to_thread(self._find, frozenset(ids))
+
+    def _find(self, ids: frozenset[int]) -> list[Trace]:
+        if not ids:
+            return []
+        with broken_off(self._servers):
+            return sorted(
+                Trace(each, f"{topic}, letter {offset_of(message)}")
+                for topic in self._topics
+                for message in self._all(topic)
+                for each in ids & self._ids.in_(message)
+            )
+
+    def _erase(self, topic: str, ids: frozenset[int]) -> int:
+        with broken_off(self._servers):
+            letters = self._all(topic)
+            goes = [message for message in letters if ids & self._ids.in_(message)]
+            if not goes:
+                return 0
+            last = offset_of(goes[-1])
+            after = {_print_of(each) for each in letters if offset_of(each) > last}
+            stays = [
+                message
+                for message in letters
+                if offset_of(message) <= last
+                and not ids & self._ids.in_(message)
+                and not is_mark(message)
+                # ... of an erasure that was killed after it had written this one anew.
+                and _print_of(message) not in after
+            ]
+            settled = {note.key() for note in self._all(topic + SETTLED)}
+            copies = [(m.key(), m.value(), headers_of(m)) for m in stays] or [(None, None, MARK)]
+            with self._new_file(topic):
+                places = self._queue.produce(topic, copies)
+            again = [
+                settling(place)
+                for message, place in zip(stays, places, strict=False)
+                if settling(offset_of(message))[0] in settled
+            ]
+            if again:
+                self._queue.produce(topic + SETTLED, again)
+            self._remove_through(topic, last)
+        return len(goes)
+
+    def _all(self, topic: str) -> list[Message]:
+        with committed_consumer(self._servers) as consumer:
+            return [
+                message
+                for number in partitions(consumer, topic, self._timeout)
+                for message in read(consumer, topic, number, start=0, timeout=self._timeout)
+            ]
+
+    @contextmanager
+    def _new_file(self, topic: str) -> Iterator[None]:
+        """Have the next record begin a new file: the broker removes whole files only."""
+        admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+        before = (topic_settings(admin, topic, self._timeout) or {}).get(SEGMENT)
+        if before in {None, _SHORTEST}:
+            yield
+            return
+        self._set(admin, topic, ConfigEntry(SEGMENT, _SHORTEST, incremental_operation=_SET))
+        try:
+            yield
+        finally:
+            self._set(admin, topic, ConfigEntry(SEGMENT, before, incremental_operation=_SET))
+
+    def _set(self, admin: AdminClient, topic: str, entry: ConfigEntry) -> None:
+        changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+        answers = admin.incremental_alter_configs([changed], request_timeout=self._timeout)
+        answers[changed].result(timeout=self._timeout)
+
+    def _remove_through(self, topic: str, offset: int) -> None:
+        admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+        place = _Position(topic, PARTITION, offset + 1)
+        answers = admin.delete_records([place], request_timeout=self._timeout)
+        answers[place].result(timeout=self._timeout)
+
+
+_SET: Final = AlterConfigOpType.SET
+
+
+class _Ids:
+    """Tells whose a record is, by its key or by the rows in its value."""
+
+    def __init__(self, registry_url: str, timeout: float) -> None:
+        self._keys = AvroKeys(registry_url, timeout=timeout)
+        self._avro = AvroReader(SchemaRegistry(registry_url, timeout=timeout).schema)
+
+    def in_(self, message: Message) -> frozenset[int]:
+        """Return the ids of the predictions that a record tells of."""
+        number = self._keys.prediction_id(message.key())
+        if number is not None:
+            return frozenset({number})
+        value: Any = message.value()
+        if (framed := unframed(value)) is None:
+            return frozenset()
+        try:
+            event = self._avro.read(*framed)
+        except (LookupError, Undecodable):
+            return frozenset()
+        rows = [event.get("before"), event.get("after")] if isinstance(event, Mapping) else []
+        ids = [row.get("id") for row in rows if isinstance(row, Mapping)]
+        return frozenset(each for each in ids if type(each) is int)
+
+
+def _time_of(message: Message) -> datetime:
+    _, milliseconds = message.timestamp()
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _print_of(message: Message) -> bytes:
+    """Return a digest of all that a record holds."""
+    parts = (message.key(), message.value(), headers_of(message))
+    return hashlib.sha256(repr(parts).encode()).digest()

@@ -1,0 +1,142 @@
+"""Erasure jobs: who takes them, and how the service carries them out in its own database."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from stroke.adapters.sql.binlog import BinlogRetention
+from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace, forget_free_pages
+from stroke.adapters.sql.erasure_jobs import SqlErasureJobs
+from stroke.application.audit.ports import AuditFilter
+from stroke.application.audit.trail import AuditTrail
+from stroke.application.erasure.erasure import Erased, Erasure
+from stroke.application.erasure.jobs import Asker, ErasureJobService, ErasureWorker
+from stroke.application.erasure.ports import ErasureJob, ErasureJobs
+from stroke.config import DatabaseSettings, ErasureSettings, Settings
+from stroke.domain.audit import AuditAction, AuditOutcome
+
+_ERASE = AuditAction.PREDICTION_ERASE
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureRecord:
+    """What the audit trail says, and is to say, of the erasures that ``asker`` asked for."""
+
+    trail: AuditTrail
+    asker: Asker
+    batch: int
+    already: frozenset[int] = frozenset()
+    """What an earlier attempt erased, which was written down then."""
+
+    async def write_down(self, found: Mapping[int, bool]) -> None:
+        """Write an entry for each prediction: whether the database kept something of it."""
+        await self.trail.record_each(
+            _ERASE,
+            actor=self.asker.actor,
+            outcomes={
+                str(number): AuditOutcome.DONE if was_there else AuditOutcome.NOT_FOUND
+                for number, was_there in found.items()
+                if number not in self.already
+            },
+            site=self.asker.site,
+            request_id=self.asker.request_id,
+        )
+
+    async def erased_at(self, ids: Collection[int]) -> datetime | None:
+        """Return when the last of some predictions was erased; None if none was."""
+        return await self.trail.last_done(_ERASE, [str(each) for each in ids], batch=self.batch)
+
+    async def resumed(self, job: ErasureJob) -> ErasureRecord:
+        """Return the record of a job, with what its earlier attempts erased."""
+        if job.attempts <= 1:
+            return self
+        targets = [str(each) for each in job.ids]
+        already: set[int] = set()
+        for start in range(0, len(targets), self.batch):
+            done = AuditFilter(
+                action=_ERASE,
+                outcome=AuditOutcome.DONE,
+                since=job.asked_at,
+                targets=targets[start : start + self.batch],
+            )
+            already |= {int(each.event.target or 0) async for each in self.trail.entries(done)}
+        return replace(self, already=frozenset(already))
+
+    def complete(self, done: Erased) -> Erased:
+        """Return what an attempt did, with what the earlier ones did."""
+        return replace(done, stored=done.stored | self.already, unknown=done.unknown - self.already)
+
+
+def asker_of(job: ErasureJob) -> Asker:
+    """Return who asked for a job."""
+    return Asker(job.actor, job.site, job.request_id)
+
+
+def jobs_of(engine: AsyncEngine, settings: DatabaseSettings) -> SqlErasureJobs:
+    """Return the jobs of an open database."""
+    return SqlErasureJobs(engine, statement_timeout=settings.statement_timeout_seconds)
+
+
+def job_service(
+    jobs: ErasureJobs, settings: ErasureSettings, now: Callable[[], datetime]
+) -> ErasureJobService:
+    """Return what takes requests for erasures."""
+    keep = timedelta(days=settings.job_days)
+    return ErasureJobService(jobs, now=now, new_id=lambda: uuid4().hex, keep=keep)
+
+
+def worker_on(
+    jobs: ErasureJobs,
+    erase: Callable[[ErasureJob], Awaitable[Erased]],
+    settings: ErasureSettings,
+    now: Callable[[], datetime],
+) -> ErasureWorker:
+    """Return a worker whose name no other one has."""
+    name = f"{socket.gethostname()[:30]}-{os.getpid()}-{uuid4().hex[:8]}"
+    lease = timedelta(seconds=settings.lease_seconds)
+    return ErasureWorker(jobs, erase, name=name, lease=lease, now=now)
+
+
+def service_worker(
+    jobs: ErasureJobs,
+    engine: AsyncEngine,
+    trail: AuditTrail,
+    settings: Settings,
+    now: Callable[[], datetime],
+) -> ErasureWorker | None:
+    """Return the worker of a service that has no copies; None where a pipeline carries jobs out."""
+    erasing, seconds = settings.erasure, settings.database.statement_timeout_seconds
+    if erasing.worker != "service":
+        return None
+
+    async def erase(job: ErasureJob) -> Erased:
+        record = await ErasureRecord(trail, asker_of(job), erasing.batch_rows).resumed(job)
+        erasure = Erasure(
+            *database_places(engine, seconds, erasing.batch_rows),
+            settled=lambda _: forget_free_pages(engine, seconds=seconds),
+            write_down=record.write_down,
+            batch=erasing.batch_rows,
+            retentions=[BinlogRetention(engine, statement_timeout=seconds)],
+            erased_at=record.erased_at,
+            now=now,
+        )
+        return record.complete(await erasure.erase(job.ids, wait=erasing.wait_seconds))
+
+    return worker_on(jobs, erase, erasing, now)
+
+
+def database_places(
+    engine: AsyncEngine, seconds: float, batch: int
+) -> tuple[SqlPredictionPlace, list[SqlBatchKeys]]:
+    """Return the place of the rows, and those of what else the database has of them."""
+    return (
+        SqlPredictionPlace(engine, statement_timeout=seconds),
+        [SqlBatchKeys(engine, statement_timeout=seconds, page=batch)],
+    )

@@ -1,0 +1,188 @@
+"""Erasures that are asked for over HTTP, on databases and services as they run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from sqlalchemy import URL, create_engine, insert, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from builders.predictions import patient_json
+from components.containers import MySqlServer
+from components.databases import run_statements, without_file, without_server
+from components.processes import Service, new_key, run_stroke, upgrade_schema
+from contracts.erasure import ErasureJobsContract, PutRows
+from stroke.adapters.sql import engine as engines
+from stroke.adapters.sql import schema
+from stroke.adapters.sql.erasure_jobs import SqlErasureJobs
+from stroke.adapters.sql.tables import predictions
+
+pytestmark = pytest.mark.anyio
+CANARY = "Canary-7341"
+
+
+async def _engine(url: URL) -> AsyncIterator[AsyncEngine]:
+    await asyncio.to_thread(schema.upgrade, url)
+    engine = engines.create_engine(url, pool_size=8, connect_timeout=20)
+    yield engine
+    await engine.dispose()
+
+
+class JobsOnDatabase(ErasureJobsContract):
+    @pytest.fixture
+    def jobs(self, engine: AsyncEngine) -> SqlErasureJobs:
+        return SqlErasureJobs(engine, statement_timeout=30)
+
+    @pytest.fixture
+    def put_rows(self, engine: AsyncEngine) -> PutRows:
+        async def put(sites: dict[int, str | None]) -> None:
+            rows = [{"id": number, "site": site} for number, site in sites.items()]
+            async with engine.begin() as connection:
+                await connection.execute(insert(predictions), rows)
+
+        return put
+
+
+class TestOnSqlite(JobsOnDatabase):
+    @pytest.fixture
+    async def engine(self, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+        url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+        async for engine in _engine(url):
+            yield engine
+
+    @pytest.fixture
+    async def away(self, engine: AsyncEngine) -> SqlErasureJobs:
+        return SqlErasureJobs(await without_file(engine), statement_timeout=30)
+
+
+class TestOnMySql(JobsOnDatabase):
+    @pytest.fixture
+    async def engine(self, mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
+        async for engine in _engine(make_url(mysql.new_database())):
+            yield engine
+
+    @pytest.fixture
+    async def away(self, mysql: MySqlServer) -> AsyncIterator[SqlErasureJobs]:
+        url = without_server(make_url(mysql.url("stroke")))
+        engine = engines.create_engine(url, pool_size=1, connect_timeout=5)
+        yield SqlErasureJobs(engine, statement_timeout=30)
+        await engine.dispose()
+
+
+class Ward:
+    """A service with two processes, and a caller of the site ``north``."""
+
+    def __init__(self, folder: Path, url: URL, **settings: str) -> None:
+        self.url, self.folder = url, folder
+        database = url.render_as_string(hide_password=False)
+        self.settings = {"STROKE_DATABASE_URL": database}
+        upgrade_schema(database, folder)
+        self.key = new_key(folder, database, "predict,erase,audit")
+        self.service = Service(
+            folder,
+            **self.settings,
+            STROKE_HTTP_WORKERS="2",
+            STROKE_ERASURE_POLL_SECONDS="0.2",
+            STROKE_ERASURE_LEASE_SECONDS="1",
+            **settings,
+        )
+
+    def call(self, method: str, path: str, sent: object = None) -> Any:
+        answer = urllib3.request(
+            method, self.service.url + path, json=sent, headers={"X-API-Key": self.key}
+        )
+        assert answer.status < 300, answer.data
+        return json.loads(answer.data)
+
+    def predicted(self, name: str) -> int:
+        return int(self.call("POST", "/predict", patient_json(name=name))["prediction_id"])
+
+    def job(self, job_id: str, *, until: str, within: float = 30) -> Any:
+        deadline = time.monotonic() + within
+        while True:
+            job = self.call("GET", f"/api/v1/erasures/{job_id}")
+            if job["state"] == until:
+                return job
+            assert time.monotonic() < deadline, job
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def ward(tmp_path: Path, url: URL) -> Iterator[Ward]:
+    ward = Ward(tmp_path, url)
+    with ward.service:
+        yield ward
+
+
+def test_a_service_carries_out_what_it_was_asked_for(ward: Ward) -> None:
+    first, second = ward.predicted(f"{CANARY} 1"), ward.predicted(f"{CANARY} 2")
+
+    asked = ward.call("POST", "/api/v1/erasures", {"ids": [first, second + 100]})
+    done = ward.job(asked["id"], until="done")
+
+    assert (done["erased"], done["not_found"]) == ([first], [second + 100])
+    assert done["removed"] == {"database": 1, "keys of batches": 0}
+    assert run_statements(ward.url, "SELECT id FROM predictions") == [(second,)]
+    if ward.url.get_backend_name() == "sqlite":
+        files = [each for each in ward.folder.iterdir() if each.name.startswith("stroke.db")]
+        assert files
+        assert not any(f"{CANARY} 1".encode() in each.read_bytes() for each in files)
+    trail = ward.call("GET", f"/api/v1/audit?target={first}")["items"]
+    [entry] = [each for each in trail if each["action"] == "prediction.erase"]
+    assert entry["outcome"] == "done"
+    assert (entry["actor"], entry["site"]) == (f"key:{ward.key.split('_')[1]}", "north")
+    assert CANARY not in ward.service.log
+
+
+def test_what_a_process_that_was_killed_had_begun_another_one_ends(
+    tmp_path: Path, mysql: MySqlServer
+) -> None:
+    ward = Ward(tmp_path, make_url(mysql.new_database()))
+    with ward.service:
+        number = ward.predicted(CANARY)
+        blocker = create_engine(ward.url.set(drivername="mysql+pymysql"))
+        with blocker.connect() as connection:
+            connection.execute(
+                text("SELECT id FROM predictions WHERE id = :id FOR UPDATE"), {"id": number}
+            )
+            asked = ward.call("POST", "/api/v1/erasures", {"ids": [number]})
+            ward.job(asked["id"], until="running")
+            [(worker,)] = run_statements(ward.url, "SELECT worker FROM erasure_jobs")
+            os.kill(int(worker.rsplit("-", 2)[1]), signal.SIGKILL)
+        blocker.dispose()
+
+        done = ward.job(asked["id"], until="done")
+
+        assert done["attempts"] > 1
+        assert done["erased"] == [number]
+        assert run_statements(ward.url, "SELECT COUNT(*) FROM predictions") == [(0,)]
+        [(other,)] = run_statements(ward.url, "SELECT worker FROM erasure_jobs")
+        assert other != worker
+
+
+def test_where_a_pipeline_carries_erasures_out_the_service_leaves_them_to_it(
+    tmp_path: Path,
+) -> None:
+    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+    ward = Ward(tmp_path, url, STROKE_ERASURE_WORKER="pipeline")
+    with ward.service:
+        asked = ward.call("POST", "/api/v1/erasures", {"ids": [ward.predicted(CANARY)]})
+        time.sleep(1)
+        assert ward.call("GET", f"/api/v1/erasures/{asked['id']}")["state"] == "queued"
+
+        done = run_stroke(
+            "erase", "work", "--once", "--json", folder=tmp_path, settings=ward.settings
+        )
+
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["state"] == "done"
+        assert ward.job(asked["id"], until="done")["removed"]["database"] == 1
