@@ -20,6 +20,7 @@ from stroke.config.oidc import OidcSettings
 from stroke.config.operations import DoctorSettings, LogSettings, TracesSettings
 from stroke.config.quality import DriftSettings, PerformanceSettings
 from stroke.config.spark import SparkSettings
+from stroke.config.ui import UiSettings
 from stroke.config.urls import database_url, results_url
 from stroke.config.whole import PipelineSettings, Settings
 
@@ -49,6 +50,7 @@ __all__ = [
     "SparkSettings",
     "SqlSinkSettings",
     "TracesSettings",
+    "UiSettings",
     "database_url",
     "results_url",
 ]

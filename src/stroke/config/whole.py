@@ -17,6 +17,7 @@ from stroke.config.operations import DoctorSettings, LogSettings, TracesSettings
 from stroke.config.quality import DriftSettings, PerformanceSettings
 from stroke.config.reading import loaded
 from stroke.config.spark import SparkSettings
+from stroke.config.ui import UiSettings
 
 
 class PipelineSettings(BaseModel):
@@ -69,6 +70,7 @@ class Settings(BaseModel):
     audit: AuditSettings
     erasure: ErasureSettings
     clinical: ClinicalSettings
+    ui: UiSettings
 
     @classmethod
     def load(cls) -> Settings:

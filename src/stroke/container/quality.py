@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from stroke.adapters.prometheus.performance import PerformanceMetrics
 from stroke.application.quality.drift import DriftService
+from stroke.application.quality.insights import InsightsService
 from stroke.application.quality.performance import PerformanceService, Watch
 from stroke.container.service import Container, utc_now
 
@@ -14,6 +15,15 @@ def drift_service(parts: Container) -> DriftService:
     Raises ``ModelError`` where the model cannot be loaded.
     """
     return DriftService(repository=parts.repository(), served=parts.served())
+
+
+def insights_service(parts: Container) -> InsightsService:
+    """Return what counts the stored predictions. Raises ``ModelError`` as above."""
+    return InsightsService(
+        repository=parts.repository(),
+        served=parts.served(),
+        most=parts.settings().ui.insights_rows,
+    )
 
 
 def performance_service(parts: Container) -> PerformanceService:

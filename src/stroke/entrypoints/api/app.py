@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from stroke import __version__
 from stroke.config import Settings
+from stroke.container.quality import insights_service, performance_service
 from stroke.container.service import Container
 from stroke.domain.errors import StoreUnavailable
 from stroke.entrypoints.api import (
@@ -39,13 +40,14 @@ from stroke.entrypoints.api.envelope import Envelope
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.hosts import AllowedHosts
-from stroke.entrypoints.api.pages import batch, calculator, files, history
+from stroke.entrypoints.api.pages import batch, calculator, files, history, insights, model
 from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address
 from stroke.entrypoints.api.schemas import what_if_wire_of, wire_of
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.api.turnstile import Turnstile
 from stroke.entrypoints.logs import outline
+from stroke.entrypoints.ui.languages import languages
 
 _DESCRIPTION: Final = (
     "A patient's measurements in; a calibrated, explained, durable stroke risk out. "
@@ -85,10 +87,15 @@ def create_app(container: Container | None = None) -> FastAPI:
             *calculator.router.routes,
             *batch.router.routes,
             *history.router.routes,
+            *insights.router.routes,
+            *model.router.routes,
             *files.router.routes,
         ],
     )
     app.router.route_class = GuardedRoute
+    app.state.catalogues = parts.settings().ui.catalogues
+    if app.state.catalogues is not None:
+        languages(app.state.catalogues)  # what is wrong with them is said at the start
     http = parts.settings().http
     logged = CauseLog(http.log_seconds)
     causes.install(app, logged)
@@ -213,6 +220,8 @@ def _state(parts: Container) -> ApiState:
         Rates.of(key=rate.per_key, site=rate.per_site),
         what_if_wire_of(predictions.model.may_be_missing),
         parts.settings().model.refuse_outside,
+        insights=insights_service(parts),
+        performance=performance_service(parts),
     )
 
 

@@ -11,6 +11,8 @@ from stroke.application.audit.trail import AuditTrail
 from stroke.application.erasure.jobs import ErasureJobService
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
+from stroke.application.quality.insights import InsightsService
+from stroke.application.quality.performance import PerformanceService
 from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.rates import Rates
 from stroke.entrypoints.api.schemas import PatientIn, WhatIfIn
@@ -39,6 +41,8 @@ class ApiState(NamedTuple):
     """What they send to ask for another risk."""
     refuse_outside: bool
     """Whether patients outside of the training data are refused."""
+    insights: InsightsService
+    performance: PerformanceService
 
 
 def api_state(request: Request) -> ApiState:

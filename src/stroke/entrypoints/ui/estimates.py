@@ -24,6 +24,11 @@ _CHANGEABLE: Final = ("avg_glucose_level", "bmi")
 _SLIDERS: Final = {"avg_glucose_level": (60.0, 280.0), "bmi": (18.0, 46.0)}
 
 
+def hardly_ranks_the_old(model: ModelDescription) -> bool:
+    """Return whether the data set of ``model`` is one from which nobody learns to rank the old."""
+    return str(model.training.get("sha256", "")) in _HARDLY_RANKS_THE_OLD
+
+
 class Line(NamedTuple):
     """One bar of the comparison."""
 
@@ -106,8 +111,7 @@ class Estimate:
     @property
     def ranks_hardly(self) -> bool:
         """Whether the model hardly tells higher from lower risk among people of this age."""
-        known = str(self.model.training.get("sha256", ""))
-        return self.patient.age >= _OLD and known in _HARDLY_RANKS_THE_OLD
+        return self.patient.age >= _OLD and hardly_ranks_the_old(self.model)
 
     @property
     def comparison(self) -> list[Line]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime, tzinfo
-from functools import lru_cache
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -85,6 +85,10 @@ class Language:
         """Return a day without its year."""
         return format_date(moment, format="d MMM", locale=self._day_locale)
 
+    def month(self, moment: date) -> str:
+        """Return a month and its year."""
+        return format_date(moment, format="MMM yyyy", locale=self._day_locale)
+
     def moment(self, moment: datetime, zone: tzinfo) -> str:
         """Return an aware time in ``zone``."""
         return format_datetime(
@@ -132,7 +136,7 @@ class Languages(Mapping[str, Language]):
         return self._languages[SOURCE]
 
 
-@lru_cache(maxsize=1)
+@cache
 def languages(folder: Path | None = None) -> Languages:
     """Return the languages, with the catalogues of a clinic's own ``folder`` on top.
 

@@ -51,6 +51,8 @@ NEEDED: Final = {
     ("GET", "/ui/batch"): Scope.PREDICT,
     ("POST", "/ui/batch"): Scope.PREDICT,
     ("GET", "/ui/history"): Scope.READ,
+    ("GET", "/ui/insights"): Scope.READ,
+    ("GET", "/ui/model"): Scope.MODELS,
     ("GET", "/ui/history.csv"): Scope.READ,
     ("GET", "/ui/history/{prediction_id}"): Scope.READ,
     ("POST", "/ui/history/{prediction_id}/outcome"): Scope.OUTCOMES,

@@ -36,6 +36,7 @@ NOT_WRITTEN = {
     "/ui/what-if",
     "/ui/save",
     "/ui/batch",
+    "/ui/model",
 }
 
 

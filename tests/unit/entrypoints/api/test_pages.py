@@ -24,7 +24,7 @@ TYPED = {
 }
 SCRIPT = {"X-Part": "yes"}
 CANARY = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"
-PAGES = ("/ui", "/ui/batch", "/ui/history")
+PAGES = ("/ui", "/ui/batch", "/ui/history", "/ui/insights", "/ui/model")
 
 
 def stored(parts: Any) -> int:
@@ -364,3 +364,40 @@ async def test_a_file_with_more_rows_than_a_batch_may_have_is_refused(
     async with connected(parts_with().app) as client:
         answer = await sent(client, "save", f"{HEADER}\n" + (RIGHT + "\n") * 4)
     assert "rows.</strong> Split it" in answer.text
+
+
+async def test_insights_show_counts_and_no_patient_and_say_what_is_missing(
+    tolerant: httpx.AsyncClient,
+) -> None:
+    assert "No estimates in this time" in (await tolerant.get("/ui/insights")).text
+    await saved(tolerant, name="CANARYNAME", province="Bern")
+    page = (await tolerant.get("/ui/insights?span=all")).text
+    assert "too few to show (fewer than 10)" in page
+    assert "Too few outcomes are known" in page
+    assert "CANARYNAME" not in page
+
+
+async def test_insights_show_calibration_as_soon_as_enough_outcomes_are_known(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any
+) -> None:
+    from builders.predictions import NOON, outcome, prediction  # noqa: PLC0415
+
+    version = tolerant_parts.model.description.version
+    made = [prediction(0.01 + place / 250, model_version=version) for place in range(120)]
+    ids = await tolerant_parts.repository.add(made)
+    tolerant_parts.repository.outcomes |= {
+        each: outcome(each, stroke=each % 5 == 0, date=NOON.date()) for each in ids
+    }
+    page = (await tolerant.get("/ui/insights?span=all")).text
+    assert "Happened, in 100" in page
+    assert "Net benefit" in page
+    assert "Too few outcomes" not in page
+
+
+async def test_the_models_card_has_its_version_and_bands(
+    client: httpx.AsyncClient, parts: Any
+) -> None:
+    page = (await client.get("/ui/model")).text
+    described = parts.model.description
+    assert described.version in page
+    assert described.sha256 in page

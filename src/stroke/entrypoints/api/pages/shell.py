@@ -33,7 +33,7 @@ from stroke.entrypoints.api.causes import log_of
 from stroke.entrypoints.api.problems import KINDS
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.state import api_state
-from stroke.entrypoints.ui.languages import Language, languages
+from stroke.entrypoints.ui.languages import Language, Languages, languages
 from stroke.entrypoints.ui.rendering import assets_version, render
 
 HOME: Final = "/ui"
@@ -89,6 +89,8 @@ class Page:
             (Scope.PREDICT, "calculator", HOME, say("Calculator")),
             (Scope.PREDICT, "batch", "/ui/batch", say("Batch")),
             (Scope.READ, "history", "/ui/history", say("History")),
+            (Scope.READ, "insights", "/ui/insights", say("Insights")),
+            (Scope.MODELS, "model", "/ui/model", say("Model")),
         ]
         return [
             (name, self.path(path), title) for scope, name, path, title in known if self.may(scope)
@@ -105,7 +107,7 @@ class Page:
         path = self.request.url.path if self.request.method == "GET" else self.path(HOME)
         return [
             (code, each.name, f"{path}?language={code}")
-            for code, each in languages().items()
+            for code, each in spoken(self.request).items()
             if code != self.language.code
         ]
 
@@ -137,10 +139,15 @@ class PageRoute(GuardedRoute):
         return paged
 
 
+def spoken(request: Request) -> Languages:
+    """Return the languages that this service speaks."""
+    return languages(request.app.state.catalogues)
+
+
 def language_of(request: Request) -> Language:
     """Return the language of the address, the cookie, or the browser; in this order."""
     chosen = request.query_params.get("language") or request.cookies.get(_COOKIE)
-    return languages().wanted(chosen, request.headers.get("accept-language"))
+    return spoken(request).wanted(chosen, request.headers.get("accept-language"))
 
 
 def is_script(request: Request) -> bool:
@@ -158,7 +165,7 @@ def html(
     response = Response(content, code, media_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["Vary"] = "Accept, Accept-Language, Cookie"
-    if (chosen := request.query_params.get("language")) in languages():
+    if (chosen := request.query_params.get("language")) in spoken(request):
         response.set_cookie(
             _COOKIE,
             str(chosen),

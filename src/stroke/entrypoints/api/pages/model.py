@@ -1,0 +1,162 @@
+"""The model's card, for readers: what it is, how right it was, for whom, and what it is not for."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+
+from stroke.domain.access import Scope
+from stroke.domain.drift import SCORE, ReferenceHistogram
+from stroke.domain.risk import ModelDescription, ModelVariant
+from stroke.entrypoints.api.access import needs
+from stroke.entrypoints.api.pages.shell import PageRoute, html, language_of
+from stroke.entrypoints.api.state import api_state
+from stroke.entrypoints.ui import charts, words
+from stroke.entrypoints.ui.estimates import hardly_ranks_the_old
+from stroke.entrypoints.ui.languages import Language
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+_NAME: Final = "model"
+
+
+@router.get("/ui/model")
+@needs(Scope.MODELS)
+async def model(request: Request) -> Response:
+    """What the manifest says, in words."""
+    language = language_of(request)
+    served = api_state(request).predictions.model
+    return html(
+        request,
+        "model.html",
+        _NAME,
+        model=served,
+        metrics=_metrics(served, language),
+        companions=[_companion(each, language) for each in served.companions],
+        population=[
+            _people(name, histogram, language)
+            for name, histogram in served.histograms.items()
+            if name != SCORE
+        ],
+        features=[words.feature(name, language) for name in served.features],
+        hardly_ranks=hardly_ranks_the_old(served),
+    )
+
+
+def _metrics(served: ModelDescription, language: Language) -> list[tuple[str, str, str, str]]:
+    """Return the measures: name, value, interval, and what the number means."""
+    say = language.say
+    known = {
+        "auc": ("AUC", say("tells who had a stroke from who had not; 0.5 is chance, 1 is perfect")),
+        "average_precision": (
+            say("Average precision"),
+            say("the same, for a rare event; chance is the share of strokes"),
+        ),
+        "brier": (say("Brier score"), say("mean squared error of the estimate; 0 is perfect")),
+        "log_loss": (say("Log loss"), say("punishes sure mistakes; 0 is perfect")),
+        "calibration_slope": (
+            say("Calibration slope"),
+            say("1 is right; below 1 the estimates are too extreme"),
+        ),
+        "calibration_intercept": (
+            say("Calibration intercept"),
+            say("0 is right; below 0 the estimates are too high"),
+        ),
+        "ece": (
+            say("Expected calibration error"),
+            say("mean distance of estimated and observed risk; 0 is right"),
+        ),
+        "observed_to_expected": (
+            say("Observed / expected"),
+            say("strokes that happened for each that was expected; 1 is right"),
+        ),
+    }
+    rows = []
+    for name, found in served.metrics.items():
+        title, meaning = known.get(name, (name.replace("_", " "), ""))
+        rows.append((title, *_told(found, language), meaning))
+    return rows
+
+
+def _told(found: Any, language: Language) -> tuple[str, str]:
+    if not isinstance(found, dict) or "value" not in found:
+        return str(found), ""
+    decimals = 3
+    value = language.number(found["value"], decimals)
+    if "low" not in found or "high" not in found:
+        return value, ""
+    return value, language.say(
+        "%(low)s to %(high)s",
+        low=language.number(found["low"], decimals),
+        high=language.number(found["high"], decimals),
+    )
+
+
+def _companion(variant: ModelVariant, language: Language) -> dict[str, Any]:
+    accuracy, lacked = variant.accuracy, variant.lacked
+    return {
+        "missing": ", ".join(words.feature(name, language) for name in variant.missing),
+        "medium": language.number(variant.bands.medium * 100, 1),
+        "high": language.number(variant.bands.high * 100, 1),
+        "auc": words.NOTHING if accuracy is None else language.number(accuracy.auc, 3),
+        "lost": words.NOTHING
+        if accuracy is None
+        else language.say(
+            "%(lost)s (%(low)s to %(high)s)",
+            lost=language.signed(-accuracy.auc_lost, 3),
+            low=language.signed(-accuracy.auc_lost_high, 3),
+            high=language.signed(-accuracy.auc_lost_low, 3),
+        ),
+        "lacked": words.NOTHING
+        if lacked is None
+        else language.say(
+            "%(patients)s people, %(strokes)s strokes, %(expected)s expected",
+            patients=language.number(lacked.patients),
+            strokes=language.number(lacked.strokes),
+            expected=language.number(lacked.expected, 0),
+        ),
+    }
+
+
+def _people(name: str, histogram: ReferenceHistogram, language: Language) -> dict[str, Any]:
+    top = max([*histogram.expected, 0.01])
+    return {
+        "title": words.feature(name, language),
+        "bars": [
+            (
+                _bin(name, label, language),
+                language.number(share * 100, 0),
+                charts.percent(share / top),
+            )
+            for label, share in zip(histogram.names, histogram.expected, strict=True)
+            if share > 0
+        ],
+    }
+
+
+def _bin(name: str, label: str, language: Language) -> str:
+    if name in ("gender", "smoking_status"):
+        in_words = words.sex if name == "gender" else words.smoking
+        return in_words(label, language)
+    if label in ("0", "1"):
+        return words.yes_no(int(label), language)
+    return _between(label, language)
+
+
+def _between(label: str, language: Language) -> str:
+    if label == "missing":
+        return language.say("not measured")
+    low, _, high = label.partition(" to ")
+    if high:
+        return language.say("%(low)s to %(high)s", low=_n(low, language), high=_n(high, language))
+    if label.startswith("below "):
+        return language.say("below %(n)s", n=_n(label.removeprefix("below "), language))
+    return language.say("from %(n)s", n=_n(label.removeprefix("from "), language))
+
+
+def _n(text: str, language: Language) -> str:
+    try:
+        return language.number(float(text))
+    except ValueError:
+        return text
