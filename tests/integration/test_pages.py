@@ -28,6 +28,7 @@ from stroke.config import (
     QueueSettings,
     RateSettings,
     TracesSettings,
+    UiSettings,
 )
 
 ROOT: Final = Path(__file__).parents[2]
@@ -52,6 +53,7 @@ SERVICE: Final[list[type[BaseSettings]]] = [
     PerformanceSettings,
     DriftSettings,
     TracesSettings,
+    UiSettings,
 ]
 # What the code leaves open until it is needed: the page shows what is then taken.
 TAKEN_WHEN_UNSET: Final = {

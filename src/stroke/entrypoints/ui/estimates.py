@@ -68,7 +68,7 @@ class Estimate:
     @property
     def interval(self) -> tuple[Frequency, Frequency] | None:
         """The 95 % interval of the estimate, or None where the model tells none."""
-        found: Any = getattr(self.assessment, "interval", None)
+        found = self.assessment.interval
         if found is None:
             return None
         return Frequency(found.low, self.risk.of), Frequency(found.high, self.risk.of)
@@ -95,13 +95,13 @@ class Estimate:
     @property
     def support_level(self) -> str | None:
         """``within``, ``edge`` or ``outside`` of the training data; None where nothing is known."""
-        found: Any = getattr(self.assessment, "support", None)
+        found = self.assessment.support
         return None if found is None else str(found.level)
 
     @property
     def support_reasons(self) -> list[str]:
         """Why the training data hardly speak for this patient, or do not."""
-        found: Any = getattr(self.assessment, "support", None)
+        found = self.assessment.support
         reasons = [] if found is None else found.reasons
         return [
             supporting.reason(str(each.code), each.features, each.fewer_than, self.language)
@@ -118,7 +118,7 @@ class Estimate:
         """The patient, and others whom the model or its training data tell of."""
         say = self.language.say
         lines = [Line(say("This patient"), self.risk, is_patient=True)]
-        compared: Any = getattr(self.assessment, "comparison", None)
+        compared = self.assessment.comparison
         if compared is not None and compared.average_risk is not None:
             average = Frequency(compared.average_risk, self.risk.of)
             lines.append(Line(say("Average person of this age and sex in the data"), average))
@@ -138,7 +138,7 @@ class Estimate:
     @property
     def summary(self) -> tuple[str, str] | None:
         """The difference to the average person, absolute before relative; None without one."""
-        compared: Any = getattr(self.assessment, "comparison", None)
+        compared = self.assessment.comparison
         if compared is None or compared.average_risk is None:
             return None
         average = Frequency(compared.average_risk, self.risk.of)

@@ -61,6 +61,18 @@ def reason(code: str, features: Sequence[str], fewer_than: int | None, language:
             what=what,
             few=few,
         ),
+        "none-of-kind-for": say(
+            "%(what)s: nobody in the data with about this value of %(other)s was of this kind.",
+            what=what,
+            other=other,
+        ),
+        "few-of-kind-for": say(
+            "%(what)s: fewer than %(few)s people in the data with about this value of %(other)s "
+            "were of this kind.",
+            what=what,
+            other=other,
+            few=few,
+        ),
         "no-such-combination": say("Nobody in the data had such a combination of values."),
         "rare-combination": say("Such a combination of values was rare in the data."),
     }

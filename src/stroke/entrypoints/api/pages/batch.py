@@ -93,7 +93,10 @@ async def estimate_all(request: Request) -> Response:
             if wanted == "save":
                 key = hashlib.sha256(form_key.encode() + b" " + content).hexdigest()
                 stored = await state.predictions.predict_many(
-                    sheet.patients, idempotency_key=key, origin=origin_of(request)
+                    sheet.patients,
+                    idempotency_key=key,
+                    origin=origin_of(request),
+                    refuse_outside=state.refuse_outside,
                 )
                 ids = [each.id for each in stored]
                 assessed = [each.assessment for each in stored]

@@ -98,7 +98,10 @@ async def save(request: Request) -> Response:
         if patient is not None:
             try:
                 stored = await state.predictions.predict(
-                    patient, idempotency_key=_key(form, patient), origin=origin_of(request)
+                    patient,
+                    idempotency_key=_key(form, patient),
+                    origin=origin_of(request),
+                    refuse_outside=state.refuse_outside,
                 )
             except NotAuthenticated:
                 raise

@@ -19,6 +19,7 @@ from stroke.domain.errors import (
     InvalidPatient,
     NotAuthenticated,
     OutcomeNotFound,
+    OutsideSupport,
     PredictionNotFound,
     PredictionNotReplayable,
     PredictionRejected,
@@ -224,6 +225,7 @@ def failure(error: StrokeError, language: Language) -> str:
         ServiceOverloaded: say("The service has too much to do. Try again in a moment."),
         StoreUnavailable: say("The database does not answer."),
         InvalidPatient: say("A measurement is not right."),
+        OutsideSupport: say("The model has not seen such patients, and this service saves none."),
         InvalidOutcome: say("The outcome is not right."),
     }
     for cause in type(error).__mro__:
