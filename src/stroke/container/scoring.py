@@ -34,6 +34,7 @@ def bulk_scoring(
     store: Store | None,
     from_line: int,
     variants: bool,
+    context: bool,
     settings: FilesSettings,
 ) -> BulkScoring:
     """Return what scores the CSV ``source`` once, and stores the rows if there is a ``store``.
@@ -47,6 +48,7 @@ def bulk_scoring(
         store=store,
         from_line=from_line,
         variants=variants,
+        context=context,
         first_line=source.line,
         row_bytes=settings.max_row_bytes,
     )
@@ -60,6 +62,7 @@ def score_file(
     *,
     contributions: bool,
     variants: bool,
+    context: bool,
     reject: Callable[[RejectedLine], object],
     advance: Callable[[int], object],
     note: Callable[[str], object],
@@ -86,6 +89,7 @@ def score_file(
         model,
         contributions=contributions,
         variants=variants,
+        context=context,
         reject=reject,
         advance=advance,
         note=note,

@@ -22,6 +22,7 @@ def score_on_spark(
     rejects: str | None,
     contributions: bool,
     variants: bool,
+    context: bool,
     master: str | None,
 ) -> dict[str, Any]:
     """Score the files at ``source`` into ``output`` with the model that ``parts`` serve.
@@ -43,4 +44,5 @@ def score_on_spark(
             parts=worker_parts(graph_limits(models)),
             contributions=contributions,
             variants=variants,
+            context=context,
         )

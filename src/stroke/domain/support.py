@@ -138,6 +138,11 @@ class Support:
         ordered = sorted(reasons, key=lambda reason: -_RANK[reason.code.level])
         return cls(ordered[0].code.level, tuple(ordered)) if ordered else WITHIN
 
+    @property
+    def codes(self) -> str:
+        """The codes of the reasons with their features, for a cell of a table."""
+        return ";".join(" ".join((each.code, *each.features)) for each in self.reasons)
+
     def as_data(self) -> dict[str, Any]:
         """Return what answers and rows hold of it."""
         return {

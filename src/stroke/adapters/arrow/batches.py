@@ -17,6 +17,7 @@ from stroke.adapters.arrow.csv_header import Header
 from stroke.adapters.arrow.csv_rows import Mask
 from stroke.adapters.arrow.scoring import (
     CATEGORIES,
+    context_columns,
     explained_features,
     variant_names,
 )
@@ -39,7 +40,7 @@ from stroke.application.predictions.columnar import (
     factor_choices,
     factor_codes,
 )
-from stroke.application.predictions.scored_columns import ADDED, VARIANT, added_names
+from stroke.application.predictions.scored_columns import ADDED, SUPPORT, VARIANT, added_names
 from stroke.domain.errors import InvalidData, InvalidPatient
 
 _NUMBER_TYPES: Final = dict.fromkeys(RANGES, pa.float64()) | dict.fromkeys(FLAGS, pa.int64())
@@ -49,7 +50,8 @@ class BatchScoring(BatchScorer):
     """Scores batches of ``schema``. Safe to use from several threads.
 
     The columns of the input stay as they are; probability, risk_category, contributing_factors
-    and model_version come after them, with ``variants`` model_variant, and with ``contributions``
+    and model_version come after them, with ``variants`` model_variant, with ``context`` interval,
+    support and comparison, and with ``contributions``
     the log-odds of each feature and their baseline. With ``numbers`` measurements become numbers,
     whatever they were. Raises ``InvalidData`` for a schema that has no patients.
     """
@@ -62,12 +64,16 @@ class BatchScoring(BatchScorer):
         contributions: bool = False,
         numbers: bool = False,
         variants: bool = False,
+        context: bool = False,
     ) -> None:
         self._model = model
         self._features = explained_features(model)
         self._contributions = contributions
         self._variants = variants
-        added = added_names(self._features if contributions else None, variants=variants)
+        self._context = context
+        added = added_names(
+            self._features if contributions else None, variants=variants, context=context
+        )
         self._header = Header.of(
             schema.names, added=added, may_be_missing=model.description.may_be_missing
         )
@@ -119,7 +125,7 @@ class BatchScoring(BatchScorer):
         for name in self._retyped:
             numbers = pa.array(read.numbers[name][fit], from_pandas=True)  # NaN becomes NULL
             columns[self._header.positions[name]] = numbers.cast(_NUMBER_TYPES[name])
-        scores = self._model.score(read.features(fit))
+        scores = self._model.score(read.features(fit), context=self._context)
         rows = pa.record_batch([*columns, *self._added(scores)], schema=self._schema)
         return rows, scores.by_variant(self._model.description)
 
@@ -135,6 +141,8 @@ class BatchScoring(BatchScorer):
         ]
         if self._variants:
             added.append(variant_names(scores, description))
+        if self._context:
+            added += context_columns(scores.context, len(factors))
         if self._contributions:
             added += [pa.array(np.ascontiguousarray(part)) for part in scores.log_odds.T]
             added.append(pa.array(scores.baseline_log_odds))
@@ -142,7 +150,7 @@ class BatchScoring(BatchScorer):
 
 
 def _field(name: str) -> pa.Field:
-    text = name in (*ADDED, VARIANT) and name != "probability"
+    text = name in (*ADDED, VARIANT, *SUPPORT) and name != "probability"
     return pa.field(name, pa.string() if text else pa.float64())
 
 

@@ -45,10 +45,11 @@ class BulkScoring:
     """Scores the rows of ``source``, once.
 
     The output has the input's columns, as they came, and the scores, with ``variants`` the name of
-    the variant that gave each, and with ``contributions`` those too; with ``store``, called with up
-    to ``STORE_AT_A_TIME`` patients for one transaction each, the stored ids too. The header is on
-    ``first_line``; rows before ``from_line`` are passed over. Memory is bounded by ``block_bytes``,
-    ``row_bytes`` (the longest row) and ``workers``.
+    the variant that gave each, with ``context`` interval, support and comparison, and with
+    ``contributions`` those too; with ``store``, called with up to ``STORE_AT_A_TIME`` patients for
+    one transaction each, the stored ids too. The header is on ``first_line``; rows before
+    ``from_line`` are passed over. Memory is bounded by ``block_bytes``, ``row_bytes`` (the longest
+    row) and ``workers``.
     Raises ``InvalidData`` for a file that cannot be scored at all.
     """
 
@@ -61,6 +62,7 @@ class BulkScoring:
         from_line: int = 1,
         contributions: bool = False,
         variants: bool = False,
+        context: bool = False,
         workers: int = 2,
         block_bytes: int = BLOCK_BYTES,
         first_line: int = 1,
@@ -70,7 +72,9 @@ class BulkScoring:
             source, block_bytes=block_bytes, first_line=first_line, row_bytes=row_bytes
         )
         self._added = added_names(
-            explained_features(model) if contributions else None, variants=variants
+            explained_features(model) if contributions else None,
+            variants=variants,
+            context=context,
         )
         self._header = Header.parse(
             self._reader.header.text,
@@ -81,6 +85,7 @@ class BulkScoring:
         self._model = model
         self._contributions = contributions
         self._variants = variants
+        self._context = context
         self._store = store
         self._from_line = from_line
         self._workers = workers
@@ -138,6 +143,7 @@ class BulkScoring:
                 ids=ids,
                 contributions=self._contributions,
                 variants=self._variants,
+                context=self._context,
             )
         )
         self.tally.scored += len(block.kept)
@@ -150,5 +156,6 @@ class BulkScoring:
     def _assess(self, rows: Rows) -> _Assessed:
         storing = self._store is not None
         read, fit, patients, rejects = judge_rows(rows, self._header, patients=storing)
-        scores = self._model.score(read.features(fit)) if fit.any() else None
+        features = read.features(fit) if fit.any() else None
+        scores = None if features is None else self._model.score(features, context=self._context)
         return _Assessed(rows, np.flatnonzero(fit), patients, scores, rejects)

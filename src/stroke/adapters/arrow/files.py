@@ -41,6 +41,7 @@ def score_file(
     *,
     contributions: bool,
     variants: bool = False,
+    context: bool = False,
     reject: Callable[[RejectedLine], object],
     advance: Callable[[int], object],
     note: Callable[[str], object] = lambda _: None,
@@ -69,6 +70,7 @@ def score_file(
             model,
             contributions=contributions,
             variants=variants,
+            context=context,
             max_decoded_bytes=max_decoded_bytes,
         )
         for said in parquet.notes:
@@ -84,6 +86,7 @@ def score_file(
                 model,
                 contributions=contributions,
                 variants=variants,
+                context=context,
                 first_line=text.line,
                 row_bytes=row_bytes,
             )
@@ -93,6 +96,7 @@ def score_file(
             model=model,
             contributions=contributions,
             variants=variants,
+            context=context,
             workers=workers,
             first_line=text.line,
             row_bytes=row_bytes,

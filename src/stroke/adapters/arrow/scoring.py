@@ -17,9 +17,11 @@ from stroke.adapters.arrow.formulas import copied_rows
 from stroke.application.predictions.columnar import (
     FACTOR_SEPARATOR,
     ColumnarRiskModel,
+    ScoreContext,
     Scores,
     factor_codes,
 )
+from stroke.application.predictions.scored_columns import COMPARED
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskCategory
@@ -51,15 +53,16 @@ def lines(
     ids: list[int] | None = None,
     contributions: bool = False,
     variants: bool = False,
+    context: bool = False,
 ) -> pa.Buffer:
     """Return the ``kept`` rows' text with neutral cells, each with its score and ``newline``.
 
     The cells added are probability (shortest text that reads back as the same number), risk
     category, the names of the strongest factors joined by ``;``, the model's version, with
-    ``variants`` the name of its variant, with ``contributions`` those and their baseline, and with
-    ``ids`` the stored prediction's id.
+    ``variants`` the name of its variant, with ``context`` that, with ``contributions``
+    those and their baseline, and with ``ids`` the stored prediction's id.
     """
-    last = not (ids is not None or contributions or variants)
+    last = not (ids is not None or contributions or variants or context)
     endings = _endings(scores.features, model.version, newline if last else b"")
     cells = [
         copied_rows(_texts(rows).take(pa.array(2 * kept)), rows, kept),
@@ -68,6 +71,11 @@ def lines(
     ]
     if variants:
         cells.append(variant_names(scores, model))
+    if context:
+        cells += [
+            pc.fill_null(pc.cast(each, pa.string()), "")
+            for each in context_columns(scores.context, len(kept))
+        ]
     if contributions:
         cells += [_shortest(np.ascontiguousarray(part)) for part in scores.log_odds.T]
         cells.append(_shortest(scores.baseline_log_odds))
@@ -76,6 +84,22 @@ def lines(
     if not last:
         cells[-1] = pc.binary_join_element_wise(cells[-1], newline.decode(), "")
     return _content(pc.binary_join_element_wise(*cells, ","))
+
+
+def context_columns(context: ScoreContext, count: int) -> list[pa.Array]:
+    """Return the columns of ``CONTEXT`` for ``count`` patients; NULL for what is not known."""
+    nothing = [None] * count
+    interval, support, comparison = context.interval, context.support, context.comparison
+    ends = [nothing, nothing] if interval is None else [interval[:, 0], interval[:, 1]]
+    levels = nothing if support is None else [each.level.value for each in support]
+    reasons = nothing if support is None else [each.codes for each in support]
+    compared = [nothing] * len(COMPARED) if comparison is None else zip(*comparison, strict=True)
+    return [
+        *(pa.array(each, pa.float64()) for each in ends),
+        pa.array(levels, pa.string()),
+        pa.array(reasons, pa.string()),
+        *(pa.array(list(each), pa.float64()) for each in compared),
+    ]
 
 
 def variant_names(scores: Scores, model: ModelDescription) -> pa.StringArray:

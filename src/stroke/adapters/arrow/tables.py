@@ -74,6 +74,7 @@ class ScoredParquet(ScoredTable):
         *,
         contributions: bool,
         variants: bool = False,
+        context: bool = False,
         max_decoded_bytes: int = MAX_DECODED_BYTES,
     ) -> None:
         self._path = path
@@ -86,7 +87,9 @@ class ScoredParquet(ScoredTable):
             schema = schema.remove(schema.get_field_index(name))
         if self._earlier:
             self.notes = (replaced(str(path)),)
-        self._scoring = BatchScoring(schema, model, contributions=contributions, variants=variants)
+        self._scoring = BatchScoring(
+            schema, model, contributions=contributions, variants=variants, context=context
+        )
         self.schema = self._scoring.schema
 
     def pieces(self, *, workers: int) -> Iterator[Piece]:
@@ -119,6 +122,7 @@ class ScoredCsv(ScoredTable):
         *,
         contributions: bool,
         variants: bool = False,
+        context: bool = False,
         first_line: int = 1,
         row_bytes: int = ROW_BYTES,
     ) -> None:
@@ -134,7 +138,12 @@ class ScoredCsv(ScoredTable):
             raise InvalidData("columns of the same name: a table cannot hold them, rename them")
         texts = pa.schema([pa.field(name, pa.string()) for name in self._names])
         self._scoring = BatchScoring(
-            texts, model, contributions=contributions, numbers=True, variants=variants
+            texts,
+            model,
+            contributions=contributions,
+            numbers=True,
+            variants=variants,
+            context=context,
         )
         self.schema = self._scoring.schema
 

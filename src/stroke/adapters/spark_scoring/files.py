@@ -64,6 +64,7 @@ def score_files(
     parts: WorkerParts,
     contributions: bool = False,
     variants: bool = False,
+    context: bool = False,
 ) -> dict[str, Any]:
     """Score Parquet files, or CSV if the name ends in ``.csv``, from ``source`` into ``output``.
 
@@ -81,7 +82,7 @@ def score_files(
     rows = _checked(given, source) if _is_csv(source) else given.count()
     plain = given.drop(TORN)
     typed = _is_csv(source) and not _is_csv(output)
-    options = ScoringOptions(contributions, numbers=typed, variants=variants)
+    options = ScoringOptions(contributions, numbers=typed, variants=variants, context=context)
     scoring = parts.scorer(plain.limit(0).toArrow().schema, served, options)
     fields = [_field(field) for field in scoring.schema]
     if not typed:

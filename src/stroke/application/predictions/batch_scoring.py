@@ -11,12 +11,14 @@ import pyarrow as pa
 class ScoringOptions(NamedTuple):
     """``contributions`` adds those of each feature; ``numbers`` makes measurements numbers.
 
-    ``variants`` adds the name of the model's variant that scored each row.
+    ``variants`` adds the name of the model's variant that scored each row, and ``context`` its
+    interval, support and comparison.
     """
 
     contributions: bool = False
     numbers: bool = False
     variants: bool = False
+    context: bool = False
 
 
 class RejectedPlace(NamedTuple):

@@ -19,6 +19,7 @@ from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.scoring_options import (
     ModelName,
     Variants,
+    WithContext,
     container_of,
     refuse_same_file,
     sentence,
@@ -52,6 +53,7 @@ def predict(
     ] = False,
     model: ModelName = None,
     variants: Variants = False,
+    context: WithContext = False,
     from_line: Annotated[
         int, typer.Option(min=1, metavar="LINE", help="Skip the rows before this line.")
     ] = 1,
@@ -64,13 +66,14 @@ def predict(
 ) -> None:
     """Score a CSV of patients of any size.
 
-    The output (CSV in UTF-8) has the input's columns, untouched, and probability,
-    risk_category, contributing_factors (up to three names, strongest first, joined by ";") and
-    model_version; with --variants also model_variant, and with --store also prediction_id. The
-    scores of an earlier run are replaced. The input needs the columns gender, age,
-    hypertension, heart_disease, avg_glucose_level, bmi and smoking_status; with --store also
-    name, country and province. Other columns are copied. It may have semicolons or tabs, decimal
-    commas, another encoding, and be packed (.gz): docs/files.md shows what is read.
+    The output (CSV in UTF-8) has the input's columns, untouched, and probability, risk_category,
+    contributing_factors (up to three names, strongest first, joined by ";") and model_version; with
+    --variants also model_variant, with --context also interval, support and comparison, and with
+    --store also prediction_id. The scores of an earlier run are replaced. The input needs the
+    columns gender, age, hypertension, heart_disease, avg_glucose_level, bmi and smoking_status;
+    with --store also name, country and province. Other columns are copied. It may have semicolons
+    or tabs, decimal commas, another encoding, and be packed (.gz): docs/files.md shows what is
+    read.
 
     Bad rows are left out, and a side file lists their lines and reasons; the exit code is then
     1.
@@ -101,6 +104,7 @@ def predict(
             store=storing,
             from_line=from_line,
             variants=variants,
+            context=context,
         )
         version = container.model().description.version
     seconds = perf_counter() - started
@@ -127,6 +131,7 @@ def _score(
     store: Store | None,
     from_line: int,
     variants: bool,
+    context: bool,
 ) -> ScoringProgress:
     from stroke.container.scoring import bulk_scoring
 
@@ -136,6 +141,7 @@ def _score(
         store=store,
         from_line=from_line,
         variants=variants,
+        context=context,
         settings=container.settings().files,
     )
     print_notes(text.notes)

@@ -21,6 +21,7 @@ from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.scoring_options import (
     ModelName,
     Variants,
+    WithContext,
     container_of,
     refuse_same_file,
     sentence,
@@ -49,6 +50,7 @@ class _Plan:
     rejects: Path
     contributions: bool
     variants: bool
+    context: bool
 
 
 def score(
@@ -77,6 +79,7 @@ def score(
         bool, typer.Option("--contributions", help="Add the contribution of each feature.")
     ] = False,
     variants: Variants = False,
+    context: WithContext = False,
     model: ModelName = None,
     master: Master = None,
     as_json: AsJson = False,
@@ -85,11 +88,11 @@ def score(
 
     The output has the input's columns and, like that of `stroke predict`, probability,
     risk_category, contributing_factors (up to three names, joined by ";") and model_version; with
-    --variants also model_variant, and with --contributions also log_odds_FEATURE for each feature,
-    and baseline_log_odds: they sum to the probability's logit. The input needs the columns gender,
-    age, hypertension, heart_disease, avg_glucose_level, bmi and smoking_status; other columns are
-    copied, and the scores of an earlier run are replaced. docs/files.md shows which dialects and
-    encodings of CSV are read.
+    --variants also model_variant, with --context also interval, support and comparison, and with
+    --contributions also log_odds_FEATURE for each feature, and baseline_log_odds: they sum to the
+    probability's logit. The input needs the columns gender, age, hypertension, heart_disease,
+    avg_glucose_level, bmi and smoking_status; other columns are copied, and the scores of an
+    earlier run are replaced. docs/files.md shows which dialects and encodings of CSV are read.
 
     Bad rows are left out, and a side file lists them with reasons; the exit code is then 1. An
     output file is either complete or absent.
@@ -111,10 +114,16 @@ def score(
                 master,
                 contributions=contributions,
                 variants=variants,
+                context=context,
             )
         else:
             plan = _plan(
-                Path(source), Path(output), rejects, contributions=contributions, variants=variants
+                Path(source),
+                Path(output),
+                rejects,
+                contributions=contributions,
+                variants=variants,
+                context=context,
             )
             parts = container_of(model)
             summary = _here(plan, parts.model(), parts.settings().files)
@@ -138,6 +147,7 @@ def _with_spark(
     *,
     contributions: bool,
     variants: bool,
+    context: bool,
 ) -> dict[str, object]:
     from stroke.config import PipelineSettings
     from stroke.container.spark_scoring import score_on_spark
@@ -150,12 +160,19 @@ def _with_spark(
         rejects=rejects,
         contributions=contributions,
         variants=variants,
+        context=context,
         master=master,
     )
 
 
 def _plan(
-    source: Path, output: Path, rejects: str | None, *, contributions: bool, variants: bool
+    source: Path,
+    output: Path,
+    rejects: str | None,
+    *,
+    contributions: bool,
+    variants: bool,
+    context: bool,
 ) -> _Plan:
     side = Path(rejects) if rejects else source.with_suffix(".rejects.csv")
     if not source.exists():
@@ -166,7 +183,7 @@ def _plan(
     formats = {Format.of_input(path) for path in files}
     if len(formats) > 1:
         raise InvalidData(f"{source} holds CSV and Parquet files: score them in turn")
-    return _Plan(files, formats.pop(), source.is_dir(), side, contributions, variants)
+    return _Plan(files, formats.pop(), source.is_dir(), side, contributions, variants, context)
 
 
 def _of_folder(folder: Path, output: Path) -> dict[Path, Path]:
@@ -237,6 +254,7 @@ def _score_one(
             into,
             contributions=plan.contributions,
             variants=plan.variants,
+            context=plan.context,
             reject=lambda row: bad.add((path, *row)),
             advance=advance,
             note=lambda said: print_notes([said]),

@@ -27,6 +27,14 @@ Variants = Annotated[
     ),
 ]
 
+WithContext = Annotated[
+    bool,
+    typer.Option(
+        "--context",
+        help="Add the 95 % interval, support by the training data, and comparison with others.",
+    ),
+]
+
 
 def container_of(model: str | None) -> Container:
     """Return the service's parts, with ``model`` instead of the one that is served, if given."""
