@@ -1,5 +1,5 @@
 # One verb a line: `make` lists them. Options go to the scripts themselves (./test.sh --help).
-.PHONY: help setup run test soak unit check fmt catalogues lock image env up down ps logs doctor upgrade boards audit bench
+.PHONY: help setup run test soak unit check fmt catalogues pictures lock image env up down ps logs doctor upgrade boards audit bench
 BIN := .venv/bin
 UI := src/stroke/entrypoints/ui
 # No index address may get into a pin file, whatever this machine is set to.
@@ -36,6 +36,10 @@ catalogues: setup ## the page's catalogues with every text of its sources; new o
 		--sort-output --omit-header -w 100 -o build/page.pot src/stroke
 	@for file in $(UI)/catalogues/*.po; do $(BIN)/pybabel -q update -i build/page.pot -o $$file \
 		-l $$(basename $$file .po) -N --ignore-obsolete -w 100; done
+
+pictures: setup ## docs/page.png, as a test of the page photographs it
+	@$(BIN)/pytest -q -n 0 tests/integration/test_clinic_page.py -k "each_page and 1440-light-en"
+	@cp build/pages/calculator-1440-light-en.png docs/page.png
 
 lock: setup ## requirements/*.txt from pyproject.toml (UPGRADE=1 takes newer versions)
 	$(COMPILE) $(if $(UPGRADE),--upgrade) -o requirements/app.txt

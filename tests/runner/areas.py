@@ -45,6 +45,7 @@ AREAS: Final = {
             "test_oidc",
             "test_outcomes_command",
             "test_pages",
+            "test_clinic_page",
             "test_predict_command",
             "test_readiness",
             "test_readme",

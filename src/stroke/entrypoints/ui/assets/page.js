@@ -8,8 +8,18 @@ const REST = 500; // ms of rest before the answer is read aloud
 
 const token = () => $("[name=csrf_token]")?.value ?? "";
 
+/** Take the token of the session that there is now; return whether somebody is signed in. */
+async function renewed() {
+  try {
+    const address = $("[data-session]").dataset.session;
+    const found = await (await fetch(address, { headers: { Accept: "application/json" } })).json();
+    for (const field of $$("[name=csrf_token]")) field.value = found.csrf_token;
+    return found.signed_in;
+  } catch { return false; }
+}
+
 /** Ask the server for a part of the page. Throws {status, text} where it does not give one. */
-async function ask(address, body, signal) {
+async function ask(address, body, signal, isAgain = false) {
   let response;
   try {
     response = await fetch(address, {
@@ -25,6 +35,11 @@ async function ask(address, body, signal) {
   }
   const type = response.headers.get("Content-Type") ?? "";
   const answer = type.includes("json") ? await response.json() : {};
+  // Somebody signed in again in another tab: the token of this page is one of the former session.
+  if (response.status === 403 && answer.name === "csrf-token-wrong" && !isAgain && await renewed()) {
+    if (body.has("csrf_token")) body.set("csrf_token", token());
+    return ask(address, body, signal, true);
+  }
   if (!response.ok) throw { status: response.status, text: answer.said ?? answer.title ?? "" };
   return answer;
 }
@@ -82,6 +97,7 @@ function calculator() {
     }
     $("[data-failed-text]").textContent = problem.text || String(problem.status || "");
     failed.hidden = false;
+    if (kind === "session") keep(); // what was typed comes back after the sign-in
   }
 
   function show(answer) {
@@ -172,6 +188,9 @@ function calculator() {
     if (event.target.name?.startsWith("what_if")) { whatIf(); return; }
     keep();
     saved.replaceChildren();
+    // What was right when the field was left is judged again when it is left again.
+    const field = event.target.closest("[data-field]")?.dataset.field;
+    if (!errors[field]) left.delete(field);
     if (!["name", "country", "province"].includes(event.target.name)) estimate();
   }
 

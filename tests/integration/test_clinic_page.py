@@ -1,0 +1,394 @@
+"""The page for clinicians as a browser has it: Debian's Chromium, a real service on SQLite."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import urllib3
+from playwright.sync_api import Browser, Page, Route, expect
+
+from builders.predictions import patient_json
+from components.clinic_page import (
+    chromium,
+    estimated,
+    fill,
+    is_too_wide,
+    picture,
+    violations,
+    window,
+)
+from components.processes import Service
+
+SENTENCE: Final = "Of 100 people like this one, 18 have had a stroke and 82 have not."
+CANARY: Final = '"\'><img src=x onerror="window.hit=1"><script>window.hit=1</script>'
+PAGES: Final = ("", "/batch", "/history", "/history/1", "/insights", "/model")
+MOST_BYTES: Final = 150_000
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with Service(tmp_path_factory.mktemp("service")) as service:
+        patients = [
+            patient_json(age=20.0 + place, name=CANARY if place == 0 else f"Person {place}")
+            for place in range(30)
+        ]
+        answer = urllib3.request(
+            "POST", f"{service.url}/api/v1/predictions:batch", json={"patients": patients}
+        )
+        assert answer.status == 200
+        yield service.url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+def rows(service: str) -> int:
+    page = urllib3.request("GET", f"{service}/predictions?limit=1000").json()
+    return len(page)
+
+
+def test_an_estimate_follows_the_last_field_and_is_stored_only_when_it_is_saved(
+    browser: Browser, service: str
+) -> None:
+    before = rows(service)
+    with window(browser, service) as opened:
+        page = opened.page
+        page.goto("/ui")
+        assert page.locator("[data-sentence]").count() == 0
+        fill(page)
+        assert estimated(page) == SENTENCE
+        page.fill("#what_if_bmi", "25.6")
+        expect(page.locator("[data-what-if-outcome]")).to_contain_text("in 100")
+        page.get_by_role("button", name="As measured").click()
+        expect(page.locator("[data-what-if-outcome]")).to_contain_text("as now")
+        assert rows(service) == before
+        page.fill("#name", "Ada")
+        for _ in range(2):
+            page.get_by_role("button", name="Save this estimate").click()
+            expect(page.locator("[data-saved]")).to_contain_text("Saved as no.")
+        assert rows(service) == before + 1
+        page.get_by_role("link", name="See it in the history").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("Ada")
+
+
+def test_what_is_wrong_is_said_when_the_field_is_left_and_taken_back_while_typing(
+    browser: Browser, service: str
+) -> None:
+    with window(browser, service) as opened:
+        page = opened.page
+        page.goto("/ui")
+        fill(page)
+        estimated(page)
+        page.fill("#age", "670")
+        expect(page.locator("#age-problem")).to_be_hidden()
+        page.press("#age", "Tab")
+        expect(page.locator("#age-problem")).to_have_text("Age is 0 to 120 years.")
+        expect(page.locator("#age")).to_have_attribute("aria-invalid", "true")
+        assert violations(page) == []
+        page.fill("#age", "67")
+        expect(page.locator("#age-problem")).to_be_hidden()
+        assert estimated(page) == SENTENCE
+
+
+def test_the_keyboard_alone_fills_estimates_and_saves(browser: Browser, service: str) -> None:
+    before = rows(service)
+    with window(browser, service) as opened:
+        page, keyboard = opened.page, opened.page.keyboard
+        page.goto("/ui")
+        keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.className") == "skip"
+        page.focus("#age")
+        for key in ("67", "Tab", "36.6", "Tab", "Tab"):
+            keyboard.press(key) if key == "Tab" else keyboard.type(key)
+        # Sex: nothing is chosen, so the first arrow chooses the second of three.
+        for key in ("ArrowRight", "Tab"):
+            keyboard.press(key)
+        keyboard.type("228.69")
+        for key in ("Tab", "Tab", "Space", "Tab", "ArrowRight", "Tab", "ArrowRight"):
+            keyboard.press(key)
+        assert estimated(page) == SENTENCE
+        for _ in range(40):
+            keyboard.press("Tab")
+            if page.evaluate("document.activeElement.hasAttribute('data-save-button')"):
+                break
+        keyboard.press("Enter")
+        expect(page.locator("[data-saved]")).to_contain_text("Saved as no.")
+    assert rows(service) == before + 1
+
+
+def test_without_a_script_a_form_is_a_whole_page_and_nothing_that_was_typed_is_lost(
+    browser: Browser, service: str
+) -> None:
+    before = rows(service)
+    with window(browser, service, java_script_enabled=False) as opened:
+        page = opened.page
+        page.goto("/ui")
+        fill(page, age="670")
+        page.get_by_role("button", name="Estimate", exact=True).click()
+        expect(page.locator("#age-problem")).to_have_text("Age is 0 to 120 years.")
+        page.fill("#age", "67")
+        page.get_by_role("button", name="Estimate", exact=True).click()
+        assert estimated(page) == SENTENCE
+        page.locator("#what_if_smoking").select_option("smokes")
+        page.get_by_role("button", name="Estimate with these").click()
+        expect(page.locator("[data-what-if-outcome]")).to_contain_text("instead of 18")
+        assert rows(service) == before
+        page.get_by_role("button", name="Save this estimate").click()
+        expect(page.locator("[data-saved]")).to_contain_text("Saved as no.")
+        assert rows(service) == before + 1
+
+
+def test_a_service_that_fails_and_a_session_that_ends_lose_nothing_that_was_typed(
+    browser: Browser, service: str
+) -> None:
+    with window(browser, service) as opened:
+        page = opened.page
+        page.goto("/ui")
+        fill(page)
+        estimated(page)
+        answers = iter(["abort", "401", "503"])
+
+        def fail(route: Route) -> None:
+            kind = next(answers)
+            if kind == "abort":
+                route.abort()
+            else:
+                route.fulfill(status=int(kind), json={"said": "The database does not answer."})
+
+        page.route("**/ui/save", fail)
+        page.fill("#name", "Ada")
+        for said in (
+            "The service does not answer.",
+            "You have been signed out.",
+            "The database does not answer.",
+        ):
+            page.locator("[data-save-button]").click()
+            expect(page.locator("[data-failed]")).to_contain_text(said)
+            expect(page.locator("[data-failed]")).to_contain_text("What you typed is still here.")
+        assert violations(page) == []
+        page.reload()
+        expect(page.locator("#name")).to_have_value("Ada")
+        expect(page.locator("#age")).to_have_value("67")
+        assert estimated(page) == SENTENCE
+        page.unroute("**/ui/save")
+        page.locator("[data-save-button]").click()
+        expect(page.locator("[data-saved]")).to_contain_text("Saved as no.")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_is_accessible_fits_a_phone_and_is_light(
+    browser: Browser, service: str, path: str
+) -> None:
+    with window(
+        browser, service, viewport={"width": 360, "height": 780}, color_scheme="dark"
+    ) as opened:
+        page = opened.page
+        page.goto(f"/ui{path}")
+        assert violations(page) == []
+        assert not is_too_wide(page)
+        assert page.evaluate("window.hit") is None
+    answer = urllib3.request("GET", f"{service}/ui{path}")
+    found = re.findall(r'(?:src|href)="(/ui/assets/[^"]+)"', answer.data.decode())
+    weights = [len(gzip.compress(answer.data))] + [
+        len(gzip.compress(urllib3.request("GET", service + each).data)) for each in set(found)
+    ]
+    assert sum(weights) < MOST_BYTES
+
+
+def test_a_file_is_looked_at_estimated_and_given(
+    browser: Browser, service: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "patients.csv"
+    file.write_text(
+        "gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status,name\n"
+        f"Male,67,0,1,228.69,36.6,formerly smoked,Ada\nMale,670,0,1,90,25,smokes,{CANARY!r}\n"
+    )
+    with window(browser, service) as opened:
+        page = opened.page
+        page.goto("/ui/batch")
+        page.set_input_files("#file", file)
+        expect(page.locator("[data-batch-result]")).to_contain_text("1 of them with a mistake")
+        assert violations(page) == []
+        page.get_by_role("button", name="Estimate", exact=True).click()
+        expect(page.locator("[data-batch-result]")).to_contain_text("Ada")
+        with page.expect_download() as downloading:
+            page.get_by_role("button", name="Estimate, as CSV").click()
+        assert "0.18" in downloading.value.path().read_text()
+
+
+def test_a_result_is_there_within_100_ms_of_the_last_field(browser: Browser, service: str) -> None:
+    with window(browser, service) as opened:
+        page = opened.page
+        page.goto("/ui")
+        fill(page)
+        estimated(page)
+        took = [_milliseconds(page, age) for age in range(40, 61)]
+    assert statistics.median(took) < 100, took
+
+
+def _milliseconds(page: Page, age: int) -> float:
+    """Return how long the page takes from a changed field to the painted result."""
+    found = page.evaluate(
+        """age => new Promise(done => {
+          const place = document.querySelector("[data-result]"), input = document.getElementById("age");
+          const began = performance.now();
+          new MutationObserver((_, seen) => {
+            seen.disconnect();
+            requestAnimationFrame(() => done(performance.now() - began));
+          }).observe(place, {childList: true});
+          input.value = String(age);
+          input.dispatchEvent(new Event("input", {bubbles: true}));
+        })""",
+        age,
+    )
+    return float(found)
+
+
+soak = pytest.mark.soak("each page in each width, scheme and language takes minutes")
+
+
+@soak
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1440, 1920])
+def test_each_page_is_accessible_and_fits_in_each_width_scheme_and_language(
+    browser: Browser, service: str, width: int, scheme: str, language: str
+) -> None:
+    with window(
+        browser,
+        service,
+        viewport={"width": width, "height": 1000},
+        color_scheme=scheme,
+        locale=language,
+    ) as opened:
+        page = opened.page
+        for path in PAGES:
+            page.goto(f"/ui{path}")
+            if path == "":
+                fill(page)
+                estimated(page)
+            name = path.strip("/").replace("/", "-") or "calculator"
+            picture(page, f"{name}-{width}-{scheme}-{language}")
+            assert violations(page) == [], path
+            assert not is_too_wide(page), path
+
+
+@soak
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("empty", None),
+        ("old", {"age": "82"}),
+        ("without-bmi", {"bmi": ""}),
+        ("young", {"age": "12", "bmi": "18", "avg_glucose_level": "80"}),
+        ("unlike-the-data", {"age": "3", "bmi": "60", "avg_glucose_level": "500"}),
+    ],
+)
+def test_each_state_of_the_calculator_is_accessible(
+    browser: Browser, service: str, name: str, changes: dict[str, str] | None
+) -> None:
+    for width in (360, 1440):
+        with window(browser, service, viewport={"width": width, "height": 1000}) as opened:
+            page = opened.page
+            page.goto("/ui")
+            if changes is not None:
+                fill(page, **changes)
+                estimated(page)
+            picture(page, f"calculator-{name}-{width}")
+            assert violations(page) == []
+            assert not is_too_wide(page)
+
+
+@soak
+def test_a_slow_service_leaves_the_last_answer_in_grey_and_loses_no_key(
+    browser: Browser, service: str
+) -> None:
+    with window(browser, service) as opened:
+        page = opened.page
+        page.goto("/ui")
+        fill(page)
+        estimated(page)
+
+        def slow(route: Route) -> None:
+            page.wait_for_timeout(700)
+            route.continue_()
+
+        page.route("**/ui/estimate", slow)
+        page.fill("#age", "40")
+        expect(page.locator("[data-result]")).to_have_class(re.compile("stale"))
+        page.fill("#age", "41")
+        expect(page.locator("[data-result]")).not_to_have_class(re.compile("stale"), timeout=10_000)
+        expect(page.locator("#age")).to_have_value("41")
+
+
+@soak
+def test_two_tabs_keep_two_patients_and_the_way_back_keeps_the_form(
+    browser: Browser, service: str
+) -> None:
+    with window(browser, service) as opened:
+        one, two = opened.page, opened.tab()
+        for page, age in ((one, "67"), (two, "41")):
+            page.goto("/ui")
+            fill(page, age=age)
+            estimated(page)
+        for page, age in ((one, "67"), (two, "41")):
+            page.goto("/ui/model")
+            page.go_back()
+            expect(page.locator("#age")).to_have_value(age)
+            estimated(page)
+        one.get_by_role("button", name="Clear").click()
+        expect(one.locator("#age")).to_have_value("")
+        two.reload()
+        expect(two.locator("#age")).to_have_value("41")
+
+
+@soak
+def test_no_text_that_is_typed_runs_anywhere(browser: Browser, service: str) -> None:
+    with window(browser, service) as opened:
+        page = opened.page
+        page.goto("/ui")
+        fill(page)
+        for name in ("name", "country", "province"):
+            page.fill(f"#{name}", CANARY[:50])
+        estimated(page)
+        page.locator("[data-save-button]").click()
+        expect(page.locator("[data-saved]")).to_contain_text("Saved as no.")
+        page.get_by_role("link", name="See it in the history").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("img src=x")
+        for path in ("/history", "/history?country=" + CANARY, "/insights", "/batch"):
+            page.goto(f"/ui{path}")
+            assert page.evaluate("window.hit") is None
+
+
+@soak
+def test_the_print_view_is_one_page(browser: Browser, service: str) -> None:
+    with window(browser, service) as opened:
+        page = opened.page
+        page.goto("/ui")
+        fill(page, age="82", bmi="")
+        estimated(page)
+        printed = page.pdf(format="A4", prefer_css_page_size=True)
+        assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1
+
+
+@soak
+def test_the_estimate_is_copied_as_text(browser: Browser, service: str) -> None:
+    with window(browser, service, permissions=["clipboard-read", "clipboard-write"]) as opened:
+        page = opened.page
+        page.goto("/ui")
+        fill(page)
+        estimated(page)
+        page.get_by_role("button", name="Copy as text").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert SENTENCE in copied
+        assert "no diagnosis" in copied
