@@ -25,7 +25,8 @@ CHOSEN: Final = {
 # A page that breaks its own policy says so in an event.
 _KEEP_FAULTS: Final = """
 window.faults = [];
-addEventListener("securitypolicyviolation", e => faults.push(`${e.violatedDirective} ${e.blockedURI}`));
+const keep = event => window.faults.push(`${event.violatedDirective} ${event.blockedURI}`);
+addEventListener("securitypolicyviolation", keep);
 """
 
 
