@@ -18,6 +18,9 @@ class ModelSettings(SettingsGroup):
         None, validation_alias=AliasChoices("STROKE_MODEL_SAVED_MODEL", "SAVED_MODEL")
     )
     store: Path = Path("models")
+    public_keys: Path | None = Field(
+        None, description="a PEM file of Ed25519 keys, one of which must have signed a model"
+    )
     max_file_bytes: int = Field(
         256 * 1024 * 1024, ge=1024, description="of a graph, and of a pickle that is imported"
     )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from stroke.adapters.confined.process import ConfinedProcess, Limits
 from stroke.adapters.onnx.graph import GraphLimits
+from stroke.adapters.onnx.manifest import read_manifest
 from stroke.adapters.onnx.model import OnnxRiskModel, read_graph
-from stroke.adapters.onnx.store import ModelStore
+from stroke.adapters.onnx.provenance import read_provenance
+from stroke.adapters.onnx.store import SHIPPED, ModelStore
 from stroke.adapters.onnx.trial import GraphTrial, Tried
 from stroke.config import ModelSettings
-from stroke.domain.errors import InvalidModel
+from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
 
 
 def graph_limits(settings: ModelSettings) -> GraphLimits:
@@ -69,5 +74,99 @@ def load_model(settings: ModelSettings, saved_model: str | None = None) -> OnnxR
 
 
 def load_artefact(settings: ModelSettings, path: Path) -> OnnxRiskModel:
-    """Return the model at ``path`` untried. Raises ``ModelNotFound`` or ``InvalidModel``."""
-    return OnnxRiskModel(path, graph_limits(settings))
+    """Return the model at ``path`` untried. Raises ``ModelNotFound`` or ``InvalidModel``.
+
+    Where the settings name public keys, one of them must have signed it. The shipped default is
+    part of the program, like the code that checks signatures.
+    """
+    if settings.public_keys is None or SHIPPED in path.resolve().parents:
+        return OnnxRiskModel(path, graph_limits(settings))
+    # Cryptography is slow to import, and not everybody signs.
+    from stroke.adapters.onnx.signing import public_keys, signed_digests  # noqa: PLC0415
+
+    if not path.is_dir():
+        raise InvalidModel(
+            f"{path} is a bare graph, which has no signature: import it and sign it "
+            "(STROKE_MODEL_PUBLIC_KEYS is set)"
+        )
+    digests = signed_digests(path, public_keys(settings.public_keys))
+    return OnnxRiskModel(path, graph_limits(settings), signed=digests)
+
+
+def sign_model(settings: ModelSettings, name: str, key: Path) -> tuple[str, str]:
+    """Sign an artefact with the private key in a PEM file; return its version and the key's id.
+
+    Raises ``ModelNotFound``, ``InvalidModel`` or ``InvalidSetting``.
+    """
+    from stroke.adapters.onnx.signing import private_key, sign  # noqa: PLC0415 -- as above
+
+    store = model_store(settings)
+    folder = store.locate(name)
+    if SHIPPED in folder.resolve().parents or not folder.is_dir():
+        raise InvalidModel(f"{name} is no artefact of the store: only those are signed")
+    model = OnnxRiskModel(folder, graph_limits(settings))
+    return model.description.version, sign(folder, private_key(key))
+
+
+def archive_model(settings: ModelSettings, name: str) -> str:
+    """Take a model's name out of the store; return the version by which it can still be used.
+
+    Raises ``ModelNotFound``, ``InvalidModel``, and ``InvalidSetting`` for the served model.
+    """
+    store = model_store(settings)
+    if settings.saved_model is not None and store.locate(settings.saved_model) == store.stored(
+        name
+    ):
+        raise InvalidSetting(f"{name} is served (SAVED_MODEL): name another model there first")
+    return store.archive(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An artefact of the store. ``signed_by`` is what its signature's file says, unchecked."""
+
+    name: str | None
+    version: str
+    sha256: str
+    made_at: datetime | None
+    made_by: str | None
+    stroke_version: str | None
+    data_sha256: str | None
+    signed_by: str | None
+
+
+def listed_models(settings: ModelSettings, *, archived: bool = False) -> list[Listed]:
+    """Return the artefacts of the store by their names; with ``archived``, those without, too.
+
+    An artefact that cannot be read is left out. A bare file is none.
+    """
+    store = model_store(settings)
+    found: list[tuple[str | None, Path]] = [(name, store.locate(name)) for name in store.names()]
+    if archived:
+        found += [(None, store.locate(version)) for version in store.archived()]
+    models = []
+    for name, folder in found:
+        with suppress(ModelNotFound, InvalidModel):
+            models.append(_listed(name, folder))
+    return models
+
+
+def _listed(name: str | None, folder: Path) -> Listed:
+    from stroke.adapters.onnx.signing import read_signature  # noqa: PLC0415 -- as above
+
+    manifest, made = read_manifest(folder), read_provenance(folder)
+    signature = read_signature(folder)
+    key = None if signature is None else str(signature.get("key"))
+    data = manifest.training.get("sha256")
+    if made is None:
+        return Listed(name, manifest.version, manifest.sha256, None, None, None, data, key)
+    return Listed(
+        name,
+        manifest.version,
+        manifest.sha256,
+        made.made_at,
+        made.made_by,
+        made.stroke_version,
+        made.data_sha256 or data,
+        key,
+    )

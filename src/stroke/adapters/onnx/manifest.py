@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -18,6 +19,8 @@ from stroke.domain.risk import Accuracy, Lacked, ModelDescription, ModelVariant,
 GRAPH: Final = "model.onnx"
 MANIFEST: Final = "manifest.json"
 CARD: Final = "card.md"
+PROVENANCE: Final = "provenance.json"
+SIGNATURE: Final = "signature.json"
 
 # Where SMOTE-trained models, which imported ones usually are, have always been cut.
 IMPORTED_BANDS: Final = RiskBands(medium=0.3, high=0.7)
@@ -341,12 +344,17 @@ def _dumped(metrics: dict[str, Metric]) -> dict[str, Any]:
     return {name: metric.model_dump() for name, metric in metrics.items()}
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest in ``folder``. Raises ``ModelNotFound`` or ``InvalidModel``."""
+def read_manifest(folder: Path, *, sha256: str | None = None) -> Manifest:
+    """Return the manifest in ``folder``, which has the ``sha256`` if one is given.
+
+    Raises ``ModelNotFound`` or ``InvalidModel``.
+    """
     try:
         text = (folder / MANIFEST).read_bytes()
     except OSError as error:
         raise ModelNotFound(f"no {MANIFEST} in {folder}") from error
+    if sha256 is not None and hashlib.sha256(text).hexdigest() != sha256:
+        raise InvalidModel(f"{folder / MANIFEST} is not the one that was signed")
     try:
         return Manifest.model_validate_json(text)
     except ValidationError as error:

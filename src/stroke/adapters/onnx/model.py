@@ -18,6 +18,7 @@ from stroke.adapters.onnx.graph import Certainty, Columns, Graph, GraphLimits
 from stroke.adapters.onnx.manifest import (
     GRAPH,
     IMPORTED_BANDS,
+    MANIFEST,
     Bands,
     Manifest,
     read_manifest,
@@ -52,14 +53,24 @@ _CERTAIN: Final = 1e-12
 class OnnxRiskModel(RiskModel, ColumnarRiskModel):
     """Serves the artefact at ``path``: a folder with graph and manifest, or a bare ``.onnx`` file.
 
+    ``signed`` gives the sha256 that graph and manifest must have, by the names of their files.
     Raises ``ModelNotFound``, or ``InvalidModel`` saying which part of the contract is broken.
     """
 
-    def __init__(self, path: Path, limits: GraphLimits | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        limits: GraphLimits | None = None,
+        *,
+        signed: Mapping[str, str] | None = None,
+    ) -> None:
         limits = limits or GraphLimits()
         content = read_graph(path / GRAPH if path.is_dir() else path, limits)
         sha256 = hashlib.sha256(content).hexdigest()
-        manifest = read_manifest(path) if path.is_dir() else None
+        signed = signed or {}
+        if signed.get(GRAPH, sha256) != sha256:
+            raise InvalidModel(f"{path}: the graph is not the one that was signed")
+        manifest = read_manifest(path, sha256=signed.get(MANIFEST)) if path.is_dir() else None
         if manifest is not None and manifest.sha256 != sha256:
             raise InvalidModel(f"{path}: the graph is not the one that the manifest describes")
         self._graph = Graph(content, limits)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST, read_manifest
-from stroke.domain.errors import InvalidModel, ModelNotFound
+from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
+
+ARCHIVE: Final = ".archive"
+"""The folder of a store with artefacts by version whose names were given up."""
 
 SHIPPED: Final = Path(__file__).parent / "shipped"
 DEFAULT: Final = "stroke-spline-lr"
@@ -21,7 +25,7 @@ class ModelStore:
 
     def names(self) -> list[str]:
         """Return the names that ``locate`` knows, sorted, the shipped default included."""
-        stored = self.folder.glob(f"*/{GRAPH}") if self.folder.is_dir() else ()
+        stored = self.folder.glob(f"[!.]*/{GRAPH}") if self.folder.is_dir() else ()
         return sorted({graph.parent.name for graph in stored} | {DEFAULT})
 
     def locate(self, saved_model: str | None) -> Path:
@@ -54,10 +58,43 @@ class ModelStore:
             "nor an .onnx file"
         )
 
+    def stored(self, name: str) -> Path:
+        """Return the folder of the name in this store. Raises ``ModelNotFound``."""
+        folder = self.folder / name
+        if "/" in name or name.startswith(".") or not (folder / GRAPH).is_file():
+            raise ModelNotFound(f"no model {name!r} in {self.folder}")
+        return folder
+
+    def archive(self, name: str) -> str:
+        """Move the artefact called ``name`` to its version in the archive; return the version.
+
+        Raises ``ModelNotFound``, ``InvalidModel``, and ``InvalidSetting`` where the store cannot
+        be written.
+        """
+        folder = self.stored(name)
+        version = read_manifest(folder).version
+        kept = self.folder / ARCHIVE / version
+        try:
+            kept.parent.mkdir(exist_ok=True)
+            if kept.exists():  # the same version by another name
+                shutil.rmtree(folder)
+            else:
+                folder.rename(kept)
+        except OSError as error:
+            raise InvalidSetting(f"{self.folder} cannot be written: {error.strerror}") from error
+        return version
+
+    def archived(self) -> list[str]:
+        """Return the versions in the archive, sorted."""
+        kept = self.folder / ARCHIVE
+        return sorted(path.parent.name for path in kept.glob(f"*/{GRAPH}"))
+
     def _with_version(self, version: str) -> Path | None:
         """Return the folder of the artefact of a version, None where there is none."""
-        stored = self.folder.glob(f"*/{MANIFEST}") if self.folder.is_dir() else ()
-        for manifest in (*sorted(stored), SHIPPED / DEFAULT / MANIFEST):
+        stored = self.folder.glob(f"[!.]*/{MANIFEST}") if self.folder.is_dir() else ()
+        kept = self.folder / ARCHIVE / version / MANIFEST
+        shipped = SHIPPED / DEFAULT / MANIFEST
+        for manifest in (*sorted(stored), *([kept] if "/" not in version else []), shipped):
             with suppress(ModelNotFound, InvalidModel):
                 if read_manifest(manifest.parent).version == version:
                     return manifest.parent

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +19,9 @@ from stroke.domain.errors import InvalidData, InvalidSetting
 GRAPH: Final = "model.onnx"
 MANIFEST: Final = "manifest.json"
 CARD: Final = "card.md"
+PROVENANCE: Final = "provenance.json"
+SIGNATURE: Final = "signature.json"
+_FILES: Final = frozenset({GRAPH, MANIFEST, CARD, PROVENANCE, SIGNATURE})
 
 
 def content_version(name: str, graph: bytes) -> tuple[str, str]:
@@ -47,7 +53,7 @@ def check_free(folder: Path, *, replace: bool) -> None:
         return
     if not replace:
         raise InvalidData(f"{folder} exists already: choose another name, or --replace it")
-    if not folder.is_dir() or any(e.name not in {GRAPH, MANIFEST, CARD} for e in folder.iterdir()):
+    if not folder.is_dir() or any(e.name not in _FILES for e in folder.iterdir()):
         raise InvalidData(f"{folder} holds more than a model: it is not replaced")
 
 
@@ -72,7 +78,7 @@ def write_artefact(
             (made / name).write_bytes(content)
         made.chmod(0o755)
         accept(made)
-        _swap(made, folder)
+        _swap(made, folder, _place_in_the_archive(folder))
     except OSError as error:
         raise InvalidSetting(f"{folder} cannot be written: {error.strerror}") from error
     finally:
@@ -80,8 +86,23 @@ def write_artefact(
             shutil.rmtree(made, ignore_errors=True)
 
 
-def _swap(made: Path, folder: Path) -> None:
-    """Let ``made`` take the place of ``folder``, which stays if that fails."""
+def _place_in_the_archive(folder: Path) -> Path | None:
+    """Return where the artefact ``folder`` is kept by its version; None where it has none."""
+    try:
+        version = json.loads((folder / MANIFEST).read_bytes())["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not isinstance(version, str) or "/" in version or version.startswith("."):
+        return None
+    kept = folder.parent / ".archive" / version
+    return None if kept.exists() else kept
+
+
+def _swap(made: Path, folder: Path, kept: Path | None) -> None:
+    """Let ``made`` take the place of ``folder``, which stays if that fails, and else is ``kept``.
+
+    A version that was served must be there for as long as its predictions are.
+    """
     old = made.with_name(made.name + ".old")
     replaced = folder.exists()
     if replaced:
@@ -92,7 +113,26 @@ def _swap(made: Path, folder: Path) -> None:
         if replaced:
             old.rename(folder)
         raise
+    if replaced and kept is not None:
+        kept.parent.mkdir(exist_ok=True)
+        old.rename(kept)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def provenance(made_from: str, data_sha256: str | None) -> bytes:
+    """Return the file that says who made an artefact now, with which code, of which data."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has a number and no name
+        user = str(os.getuid())
+    known = {
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "made_by": user,
+        "made_from": made_from,
+        "stroke_version": version("stroke"),
+        "data_sha256": data_sha256,
+    }
+    return (json.dumps(known, indent=2) + "\n").encode()
 
 
 def card(manifest: dict[str, Any]) -> str:

@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from stroke.adapters.training.artefact import (
+    PROVENANCE,
     artefact_files,
     check_free,
     content_version,
     library_versions,
+    provenance,
     write_artefact,
 )
 from stroke.adapters.training.data import LabelledPatients
@@ -63,7 +65,9 @@ def train(
     graph = to_onnx(fitted.pipeline[0], fitted.full, companions, name, fitted.spread)
     verify_export(fitted, graph, pd.concat([data.features, trial_patients(TRIAL_PATIENTS)]))
     manifest = _manifest(name, data, fitted, graph)
-    write_artefact(folder, artefact_files(graph, manifest), replace=replace)
+    files = artefact_files(graph, manifest)
+    files[PROVENANCE] = provenance("labelled data", data.sha256)
+    write_artefact(folder, files, replace=replace)
     return manifest
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,6 +14,7 @@ from stroke.domain.errors import InvalidModel
 from stroke.entrypoints.cli.commands import model_compare, model_replay, model_training
 from stroke.entrypoints.cli.terminal.model_text import ModelPlace, print_metrics
 from stroke.entrypoints.cli.terminal.options import AsJson
+from stroke.entrypoints.cli.terminal.output import print_table
 
 app = typer.Typer(help="Train, import, inspect and verify models.", no_args_is_help=True)
 app.command(epilog="Example: stroke model train --data healthcare-dataset-stroke-data.csv -n mine")(
@@ -96,11 +101,81 @@ def _by(variants: int) -> str:
     return "" if variants == 1 else f", scored by each of {variants} variants"
 
 
-@app.command("list", epilog="Example: stroke model list --json")
-def list_models(as_json: AsJson = False) -> None:
+@app.command("list", epilog="Example: stroke model list --long")
+def list_models(
+    *,
+    long: Annotated[
+        bool, typer.Option("--long", help="Also version, origin and signature of each.")
+    ] = False,
+    archived: Annotated[
+        bool, typer.Option("--archived", help="With --long: also versions without a name.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the names that SAVED_MODEL can take."""
     from stroke.config import Settings
-    from stroke.container.models import model_store
+    from stroke.container.models import listed_models, model_store
 
-    names = model_store(Settings.load().model).names()
-    typer.echo(json.dumps(names) if as_json else "\n".join(names))
+    settings = Settings.load().model
+    if not long:
+        names = model_store(settings).names()
+        typer.echo(json.dumps(names) if as_json else "\n".join(names))
+        return
+    found = listed_models(settings, archived=archived)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in found], default=datetime.isoformat))
+        return
+    from rich.table import Table
+
+    table = Table("name", "version", "made", "by", "stroke", "data (sha256)", "signed by")
+    for each in found:
+        made = "" if each.made_at is None else f"{each.made_at:%Y-%m-%d %H:%M}"
+        table.add_row(
+            each.name or "(archived)",
+            each.version,
+            made,
+            each.made_by,
+            each.stroke_version,
+            (each.data_sha256 or "")[:12],
+            each.signed_by,
+        )
+    print_table(table)
+
+
+@app.command(epilog="Example: stroke model sign mine --key private.pem")
+def sign(
+    name: Annotated[str, typer.Argument(help="A name or a version in the store.")],
+    *,
+    key: Annotated[
+        Path,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="A private Ed25519 key."),
+    ],
+) -> None:
+    """Sign a model, so that a service with STROKE_MODEL_PUBLIC_KEYS loads it.
+
+    The key is a PEM file without a password: openssl genpkey -algorithm ed25519 -out private.pem
+    makes one, and openssl pkey -in private.pem -pubout gives the public one.
+    """
+    from stroke.config import Settings
+    from stroke.container.audit import audited_where_there
+    from stroke.container.models import sign_model
+    from stroke.domain.audit import AuditAction
+
+    settings = Settings.load()
+    with audited_where_there(settings.database, AuditAction.MODEL_CHANGE, f"sign {name}"):
+        version, signer = sign_model(settings.model, name, key)
+    typer.echo(f"{version} is signed by {signer}")
+
+
+@app.command(epilog="Example: stroke model archive old")
+def archive(name: Annotated[str, typer.Argument(help="A name in the store.")]) -> None:
+    """Give a model's name up. The model stays in the archive, and is loaded by its version."""
+    from stroke.config import Settings
+    from stroke.container.audit import audited_where_there
+    from stroke.container.models import archive_model
+    from stroke.domain.audit import AuditAction
+
+    settings = Settings.load()
+    with audited_where_there(settings.database, AuditAction.MODEL_CHANGE, f"archive {name}"):
+        version = archive_model(settings.model, name)
+    typer.echo(f"{name} is archived; its version is {version}")

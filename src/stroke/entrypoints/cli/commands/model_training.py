@@ -6,6 +6,7 @@ the service cannot come to depend on it.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import re
@@ -161,9 +162,11 @@ def import_model(
     stroke model import best.pkl --name best --trust-pickle --may-be-missing bmi
     """  # noqa: D301
     from stroke.adapters.training.artefact import (
+        PROVENANCE,
         artefact_files,
         check_free,
         content_version,
+        provenance,
         write_artefact,
     )
     from stroke.application.predictions.trial_patients import combinations_of
@@ -197,7 +200,13 @@ def import_model(
         **_companions(combinations_of(missing), {"medium": medium, "high": high}),
     }
     files = artefact_files(content, manifest)
-    write_artefact(folder, files, replace=replace, accept=partial(load_artefact, settings))
+    files[PROVENANCE] = provenance(
+        "an imported file", hashlib.sha256(file.read_bytes()).hexdigest()
+    )
+    unsigned = settings.model_copy(
+        update={"public_keys": None}
+    )  # it can be signed once it is there
+    write_artefact(folder, files, replace=replace, accept=partial(load_artefact, unsigned))
     typer.echo(f"{version}: {said}; serve it with SAVED_MODEL={name}")
 
 
