@@ -344,7 +344,7 @@ def test_of_many_records_the_lake_s_sink_names_those_that_fail_and_they_are_park
         shown = until(
             lambda: (
                 text
-                if f"in the lake, on the record {TOPIC}-0 at offset {first}"
+                if f"on the record {TOPIC}-0 at offset {first}"
                 in (text := " ".join(pipeline.logs("connectors").split()))
                 else ""
             ),

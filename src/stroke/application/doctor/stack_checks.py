@@ -332,7 +332,8 @@ async def _fault(connectors: ConnectorService, status: ConnectorStatus) -> str:
     except StrokeError:  # the cause that is known is not lost for what cannot be asked
         record = None
     if record is not None:
-        said += f"; it fails on {record} or on one that it reads with it"
+        others = " or on one that it reads with it" if status.failing_record is None else ""
+        said += f"; it fails on {record}{others}"
     return "; ".join([said, *(cause.advice for cause in status.causes)])
 
 

@@ -163,12 +163,15 @@ class ConnectorService:
     async def in_the_way(self, status: ConnectorStatus) -> NextRecord | None:
         """Return the next record that a sink which fails has to take: it, or one after it, fails.
 
-        The sink reads many at a time; after `dlq park --dry-run` this is the one. None is returned
+        The sink reads many at a time; after `dlq park --dry-run` this is the one. Where the sink
+        names the record (``ConnectorStatus.failing_record``), it is that one. None is returned
         of a sink that does not fail, or fails for a cause that no record has.
         """
         places = {cause.concerns for cause in status.causes} == {Concerns.PLACE}
         if self._dead_letters is None or status.kind != "sink" or not status.has_failed or places:
             return None
+        if status.failing_record is not None:
+            return await self._dead_letters.next_record(*status.failing_record)
         offsets = await self._control.offsets(status.name)
         if not offsets:  # it never committed
             config = await self._registry.config(status.name) or {}

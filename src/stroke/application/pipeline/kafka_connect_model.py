@@ -130,6 +130,11 @@ class ConnectorStatus:
         return tuple(cause for cause in found if cause is not None)
 
     @property
+    def failing_record(self) -> tuple[TopicPartition, int] | None:
+        """The place and offset of the record on which it failed, where the sink names it."""
+        return next((task.record for task in self.tasks if task.record is not None), None)
+
+    @property
     def summary(self) -> str:
         """The states of the connector and its tasks, with the reasons of failures."""
         parts = [("the connector", self.state, in_words(self.cause, self.reason))]

@@ -453,6 +453,19 @@ def test_a_sink_that_fails_is_told_with_its_cause_and_the_record_before_it(
     assert ("changes-0@7 (prediction 77)" in detail) is names_a_record
 
 
+def test_a_record_that_the_sink_itself_names_is_the_one(stack: Stack) -> None:
+    at = TopicPartition("changes", 0)
+    sink = stack.connect.connectors["sink"]
+    sink.task, sink.reason, sink.offsets = FAILED, "DataException", {at: 7}
+    sink.record = (at, 9)
+    stack.letters.records[at] = {7: 77, 9: 79}
+
+    detail = stack.examined()[checks.RUNNING].detail
+
+    assert "it fails on changes-0@9 (prediction 79)" in detail
+    assert "reads with it" not in detail
+
+
 def test_a_connector_that_fails_again_after_each_restart_is_named_although_it_runs(
     stack: Stack,
 ) -> None:

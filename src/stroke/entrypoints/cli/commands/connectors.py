@@ -341,7 +341,9 @@ def _print_failure(status: ConnectorStatus, record: str | None) -> None:
         return
     for cause in status.causes:
         typer.echo(f"{status.name}: {cause.words}. Remedy: {cause.advice}")
-    if record:
+    if record and status.failing_record is not None:
+        typer.echo(f"{status.name} fails on {record}: `stroke pipeline dlq park {status.name}`")
+    elif record:
         typer.echo(
             f"{status.name} fails on {record}, or on one that it reads with it: `stroke pipeline "
             f"dlq park {status.name} --dry-run` finds out which"
