@@ -1,0 +1,93 @@
+"""What interval, support and comparison cost: durable predictions per second with and without.
+
+Two `stroke serve` (one worker each, a database each) take turns under wrk: `plain` serves the model
+of the same probabilities that had no intervals and no tables, `context` the shipped one. What
+counts is the median of the ratios of neighbouring rounds; CPU time per request is what noise
+disturbs least.
+
+    .venv/bin/python bench/context.py [--sqlite] [--rounds 15] [--seconds 3] [--connections 32]
+
+Needs wrk (Debian's package), and a Docker engine for the MySQL that it uses without `--sqlite`.
+Refused requests fail the bench; a missed goal is only said. Goal: rate >= 0.95.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench.service import (
+    ROOT,
+    all_served,
+    options,
+    ratios,
+    stroke_server,
+    summarise,
+    take_turns,
+    warn_when_busy,
+)
+
+from components.containers import MySqlServer, mysql_image
+from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
+from stroke.adapters.onnx.store import DEFAULT, SHIPPED
+
+BEFORE = ROOT / "tests/integration/models/stroke-spline-lr-779084084b7b.onnx"
+CONTEXT = ("interval_check", "support", "comparison")
+
+
+def plain_model(folder: Path) -> Path:
+    """Write the model of the same probabilities without anything beside them."""
+    graph = BEFORE.read_bytes()
+    manifest = json.loads((SHIPPED / DEFAULT / MANIFEST).read_text())
+    kept = {name: part for name, part in manifest.items() if name not in CONTEXT}
+    made = folder / "plain"
+    made.mkdir()
+    (made / GRAPH).write_bytes(graph)
+    kept["sha256"] = hashlib.sha256(graph).hexdigest()
+    (made / MANIFEST).write_text(json.dumps(kept))
+    return made
+
+
+def main() -> int:
+    sqlite = "--sqlite" in sys.argv
+    if sqlite:
+        sys.argv.remove("--sqlite")
+    chosen = options(__doc__)
+    warn_when_busy()
+    with ExitStack() as held:
+        folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
+        database: Callable[[str], str] = lambda name: f"sqlite:///{folder / name}.db"  # noqa: E731
+        if not sqlite:
+            mysql = MySqlServer(mysql_image(), on_host_network=True)
+            held.callback(mysql.remove)
+            mysql.launch()
+            database = lambda _: mysql.new_database()  # noqa: E731
+        models = {"plain": str(plain_model(folder)), "context": str(SHIPPED / DEFAULT)}
+        every = [
+            held.enter_context(
+                stroke_server(
+                    name, {"STROKE_DATABASE_URL": database(name), "SAVED_MODEL": models[name]}
+                )
+            )
+            for name in models
+        ]
+        for server in every:
+            server.drive(chosen.connections, 2)  # warm caches and the connection pool
+        rounds = take_turns(
+            every, rounds=chosen.rounds, connections=chosen.connections, seconds=chosen.seconds
+        )
+    summarise(rounds)
+    rate, p50, p99, cpu = ratios(rounds["context"], rounds["plain"])
+    print(f"ratio    {rate:>8.2f}{p50:>9.2f}{p99:>9.2f}{cpu:>12.2f}   goal: rate >= 0.95")
+    return 0 if all_served(rounds) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
