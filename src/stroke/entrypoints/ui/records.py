@@ -14,7 +14,7 @@ from stroke.domain.features import RAW_FEATURES
 from stroke.domain.prediction import PredictionRecord
 from stroke.entrypoints.ui import words
 from stroke.entrypoints.ui.languages import Language
-from stroke.entrypoints.ui.words import NOTHING, Frequency
+from stroke.entrypoints.ui.words import HUNDRED, NOTHING, Frequency
 
 Part = tuple[str, str, str, str]
 
@@ -71,10 +71,18 @@ class Stored:
 
     @property
     def interval(self) -> str:
-        """The interval in 100; "" without one."""
+        """The interval in 100, for a column of them; "" without one."""
+        return self._interval_of(HUNDRED)
+
+    @property
+    def interval_in_words(self) -> str:
+        """The interval among as many people as the estimate counts; "" without one."""
+        return "" if self.risk is None else self._interval_of(self.risk.of)
+
+    def _interval_of(self, people: int) -> str:
         if self._interval is None:
             return ""
-        low, high = (in_100(each, self.language) for each in self._interval)
+        low, high = (Frequency(each, people).short(self.language) for each in self._interval)
         return self.language.say("%(low)s to %(high)s", low=low, high=high)
 
     @property
