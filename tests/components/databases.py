@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from components.containers import free_port
+from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 
 
@@ -28,6 +31,15 @@ def run_statements(url: URL, *statements: str) -> list[Any]:
         return [tuple(row) for row in rows]
 
     return asyncio.run(connected())
+
+
+@asynccontextmanager
+async def migrated_engine(url: URL) -> AsyncIterator[AsyncEngine]:
+    """Bring the database to the newest schema, and give an engine for it within ``async with``."""
+    await asyncio.to_thread(schema.upgrade, url)
+    engine = create_engine(url, pool_size=8, connect_timeout=20)
+    yield engine
+    await engine.dispose()
 
 
 def without_server(url: URL) -> URL:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any, Final, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any, Final
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from components.loopback import LoopbackServer, in_bytes
 
 AUDIENCE: Final = "stroke"
 DISCOVERY: Final = "/.well-known/openid-configuration"
@@ -59,7 +59,7 @@ def claims_for(issuer: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in claims.items() if value is not None}
 
 
-class OpenIdProvider:
+class OpenIdProvider(LoopbackServer):
     """Listens on a free port of 127.0.0.1 within ``with``; one RSA key ``first`` at the start.
 
     ``published`` is what it says its keys are, ``answers`` replaces an answer by its path (status
@@ -90,20 +90,8 @@ class OpenIdProvider:
                 if not provider.pause:
                     self.wfile.write(body)
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.issuer = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
+        self.issuer = self.url
 
     def issue(self, **changes: Any) -> str:
         """Return a token of the first key."""
@@ -143,4 +131,4 @@ class OpenIdProvider:
             KEYS: {"keys": self.published},
         }
         status, body = self.answers.get(path, (200, usual.get(path, {})))
-        return status, body if isinstance(body, bytes) else json.dumps(body).encode()
+        return status, in_bytes(body)

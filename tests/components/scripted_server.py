@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from components.loopback import LoopbackServer, in_bytes
 
 
-class ScriptedServer:
+class ScriptedServer(LoopbackServer):
     """Listens on a free port of 127.0.0.1 within ``with``.
 
     Gives ``answers``, status and body, in turn, the last one again and again. A body is bytes, or
@@ -31,22 +31,9 @@ class ScriptedServer:
 
             do_GET = do_PUT = do_POST = do_DELETE = do_PATCH = answer  # noqa: N815
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
 
     def _next(self, request: str) -> tuple[int, bytes]:
         self.asked.append(request)
         status, body = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return status, body if isinstance(body, bytes) else json.dumps(body).encode()
+        return status, in_bytes(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ from typing import Any
 import docker
 import pytest
 from sqlalchemy import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from components.containers import ROOT, MySqlServer, PostgreSqlServer, mysql_image
+from components.databases import migrated_engine
 from components.helm_chart import Chart
 from components.object_store import ObjectStore
 from components.processes import RunStroke, run_stroke
@@ -57,6 +59,26 @@ def mysql(docker_engine: None) -> Iterator[MySqlServer]:
     server.launch()
     yield server
     server.remove()
+
+
+@pytest.fixture
+async def sqlite_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+    async with migrated_engine(url) as engine:
+        yield engine
+
+
+@pytest.fixture
+async def mysql_engine(mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
+    async with migrated_engine(make_url(mysql.new_database())) as engine:
+        yield engine
+
+
+@pytest.fixture(params=["sqlite_engine", "mysql_engine"])
+def engine(request: pytest.FixtureRequest) -> AsyncEngine:
+    """Give an engine for each database, with the newest schema."""
+    found: AsyncEngine = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(params=["sqlite", "mysql"])

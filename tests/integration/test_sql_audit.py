@@ -10,13 +10,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, event, make_url
+from sqlalchemy import event, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.audit import AT, audit_event
 from components.containers import MySqlServer
-from components.databases import run_statements, without_file, without_server
+from components.databases import migrated_engine, run_statements, without_file, without_server
 from contracts.audit import AuditLogContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.audit import SqlAuditLog
@@ -25,26 +25,6 @@ from stroke.application.audit.ports import AuditFilter
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 
 pytestmark = pytest.mark.anyio
-
-
-async def _engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    await asyncio.to_thread(schema.upgrade, url)
-    engine = create_engine(url, pool_size=8, connect_timeout=20)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def sqlite_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
-    async for engine in _engine(url):
-        yield engine
-
-
-@pytest.fixture
-async def mysql_engine(mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
-    async for engine in _engine(make_url(mysql.new_database())):
-        yield engine
 
 
 class TestOnSqlite(AuditLogContract):
@@ -68,12 +48,6 @@ class TestOnMySql(AuditLogContract):
         engine = create_engine(url, pool_size=1, connect_timeout=5)
         yield SqlAuditLog(engine, statement_timeout=30)
         await engine.dispose()
-
-
-@pytest.fixture(params=["sqlite_engine", "mysql_engine"])
-def engine(request: pytest.FixtureRequest) -> AsyncEngine:
-    found: AsyncEngine = request.getfixturevalue(request.param)
-    return found
 
 
 def _trail(engine: AsyncEngine) -> AuditTrail:
@@ -202,7 +176,7 @@ async def test_mysql_refuses_it_too_where_the_user_may_make_triggers(mysql: MySq
     mysql.execute(f"GRANT TRIGGER ON {url.database}.* TO '{url.username}'@'%%'")
     mysql.execute("SET GLOBAL log_bin_trust_function_creators = ON")
     await asyncio.to_thread(schema.upgrade, url)
-    async for engine in _engine(url):
+    async with migrated_engine(url) as engine:
         await SqlAuditLog(engine, statement_timeout=30).append([audit_event()])
     for statement in ("UPDATE audit SET times = 2", "DELETE FROM audit"):
         with pytest.raises(DBAPIError, match="only added to"):

@@ -24,26 +24,6 @@ from stroke.domain.errors import PredictionNotFound, StoreUnavailable
 pytestmark = pytest.mark.anyio
 
 
-async def _engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    await asyncio.to_thread(schema.upgrade, url)
-    engine = create_engine(url, pool_size=8, connect_timeout=20)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def sqlite_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
-    async for engine in _engine(url):
-        yield engine
-
-
-@pytest.fixture
-async def mysql_engine(mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
-    async for engine in _engine(make_url(mysql.new_database())):
-        yield engine
-
-
 def _stores(engine: AsyncEngine, timeout: float = 30) -> Repositories:
     return Repositories(
         SqlPredictionRepository(engine, statement_timeout=timeout),
@@ -72,12 +52,6 @@ class TestOnMySql(OutcomeRepositoryContract):
         engine = create_engine(url, pool_size=1, connect_timeout=5)
         yield _stores(engine).outcomes
         await engine.dispose()
-
-
-@pytest.fixture(params=["sqlite_engine", "mysql_engine"])
-def engine(request: pytest.FixtureRequest) -> AsyncEngine:
-    found: AsyncEngine = request.getfixturevalue(request.param)
-    return found
 
 
 async def test_whether_a_prediction_is_erased_or_judged_first_no_outcome_is_left_alone(
