@@ -9,10 +9,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from builders.access import api_key
+from builders.access import api_key, session
 from builders.predictions import NOON
-from stroke.application.access.ports import KeyStore, TokenVerifier
-from stroke.domain.access import EVERYTHING, Scope
+from stroke.application.access.ports import KeyStore, SessionStore, TokenVerifier
+from stroke.domain.access import EVERYTHING, Principal, Scope, Session
 from stroke.domain.errors import KeyNotFound, KeyTaken, NotAuthenticated, ProviderUnavailable
 
 DAY = timedelta(days=1)
@@ -113,6 +113,79 @@ class KeyStoreContract:
             await store.replace("1" * 16, api_key("2" * 16), until=NOON + DAY)
 
         assert list(await store.all()) == [former]
+
+
+ONE: str = "1a" * 32
+TWO: str = "2b" * 32
+
+
+@pytest.mark.anyio
+class SessionStoreContract:
+    """Provide a fixture ``sessions``: a store that is empty, and new for each test."""
+
+    @pytest.mark.parametrize(
+        "kept",
+        [
+            session(ONE),
+            session(
+                ONE,
+                caller=Principal("token", "Ünï 山 😀 'x'", None, frozenset()),
+                begun_at=NOON + timedelta(microseconds=1),
+                sealed=bytes(range(256)) * 16,
+            ),
+            session(ONE, caller=Principal("key", "k", "Site-1.a_b", EVERYTHING), sealed=b""),
+        ],
+        ids=["of a key", "of a token", "of every scope"],
+    )
+    async def test_a_session_comes_back_as_it_was(
+        self, sessions: SessionStore, kept: Session
+    ) -> None:
+        await sessions.add(session(TWO))
+        await sessions.add(kept)
+
+        assert await sessions.get(ONE) == kept
+        assert ONE not in repr(await sessions.get(ONE))
+
+    async def test_only_the_very_hash_finds_a_session(self, sessions: SessionStore) -> None:
+        await sessions.add(session(ONE))
+
+        for other in (TWO, ONE.upper(), ONE + " ", ONE[:-1], "", "%", "' OR 1=1 --"):
+            assert await sessions.get(other) is None
+
+    async def test_the_latest_use_is_kept(self, sessions: SessionStore) -> None:
+        await sessions.add(session(ONE))
+        await sessions.add(session(TWO))
+
+        await sessions.note_use(ONE, NOON + 2 * DAY)
+        await sessions.note_use(ONE, NOON + DAY)
+        await sessions.note_use("3c" * 32, NOON + DAY)
+
+        assert await sessions.get(ONE) == session(ONE, used_at=NOON + 2 * DAY)
+        assert await sessions.get(TWO) == session(TWO)
+        assert await sessions.get("3c" * 32) is None
+
+    async def test_a_session_that_was_removed_is_gone_and_the_others_stay(
+        self, sessions: SessionStore
+    ) -> None:
+        await sessions.add(session(ONE))
+        await sessions.add(session(TWO))
+
+        await sessions.remove(ONE)
+        await sessions.remove(ONE)
+
+        assert await sessions.get(ONE) is None
+        assert await sessions.get(TWO) is not None
+
+    async def test_only_sessions_that_have_ended_are_removed_together(
+        self, sessions: SessionStore
+    ) -> None:
+        await sessions.add(session(ONE, ends_at=NOON + DAY))
+        await sessions.add(session(TWO, ends_at=NOON + DAY + timedelta(microseconds=1)))
+
+        await sessions.remove_ended(NOON + DAY)
+
+        assert await sessions.get(ONE) is None
+        assert await sessions.get(TWO) is not None
 
 
 class Provider(Protocol):

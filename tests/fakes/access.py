@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fakes.failing import Failing
-from stroke.application.access.ports import KeyStore, TokenVerifier, VerifiedToken
-from stroke.domain.access import ApiKey
+from stroke.application.access.ports import KeyStore, SessionStore, TokenVerifier, VerifiedToken
+from stroke.domain.access import ApiKey, Session
 from stroke.domain.errors import KeyNotFound, KeyTaken, NotAuthenticated, ProviderUnavailable
 
 
@@ -50,6 +50,37 @@ class FakeKeyStore(KeyStore, Failing):
         if key_id not in self._keys:
             raise KeyNotFound("there is no such key")
         return self._keys[key_id]
+
+
+class FakeSessionStore(SessionStore, Failing):
+    """Keeps sessions in memory; ``notes`` counts how often a use was noted."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Session] = {}
+        self.notes = 0
+
+    async def add(self, session: Session) -> None:
+        self.raise_if_failing()
+        self.kept[session.id_hash] = session
+
+    async def get(self, id_hash: str) -> Session | None:
+        self.raise_if_failing()
+        return self.kept.get(id_hash)
+
+    async def note_use(self, id_hash: str, at: datetime) -> None:
+        self.raise_if_failing()
+        self.notes += 1
+        found = self.kept.get(id_hash)
+        if found is not None:
+            self.kept[id_hash] = replace(found, used_at=max(found.used_at, at))
+
+    async def remove(self, id_hash: str) -> None:
+        self.raise_if_failing()
+        self.kept.pop(id_hash, None)
+
+    async def remove_ended(self, now: datetime) -> None:
+        self.raise_if_failing()
+        self.kept = {name: each for name, each in self.kept.items() if each.ends_at > now}
 
 
 class FakeTokenVerifier(TokenVerifier, Failing):

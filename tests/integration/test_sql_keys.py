@@ -1,4 +1,4 @@
-"""SqlKeyStore on the databases themselves."""
+"""SqlKeyStore and SqlSessionStore on the databases themselves."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from builders.access import api_key
+from builders.access import api_key, session
 from builders.predictions import NOON
-from contracts.access import KeyStoreContract
+from contracts.access import ONE, KeyStoreContract, SessionStoreContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.keys import SqlKeyStore
+from stroke.adapters.sql.sessions import SqlSessionStore
 from stroke.domain.access import Scope
 from stroke.domain.errors import KeyNotFound, StoreUnavailable
 
@@ -33,6 +34,27 @@ class TestSqlKeyStore(KeyStoreContract):
     @pytest.fixture
     async def store(self, engine: AsyncEngine) -> SqlKeyStore:
         return SqlKeyStore(engine, statement_timeout=30)
+
+
+class TestSqlSessionStore(SessionStoreContract):
+    @pytest.fixture
+    async def sessions(self, engine: AsyncEngine) -> SqlSessionStore:
+        return SqlSessionStore(engine, statement_timeout=30)
+
+
+async def test_many_browsers_may_sign_in_at_once(engine: AsyncEngine) -> None:
+    store = SqlSessionStore(engine, statement_timeout=30)
+
+    async def sign_in(number: int) -> None:
+        await store.remove_ended(NOON)
+        await store.add(session(f"{number:064x}", ends_at=NOON))
+
+    await asyncio.gather(*(sign_in(number) for number in range(16)))
+    await store.add(session(ONE))
+    await store.remove_ended(NOON)
+
+    assert [await store.get(f"{number:064x}") for number in range(16)] == [None] * 16
+    assert await store.get(ONE) == session(ONE)
 
 
 async def test_of_many_rotations_at_once_one_makes_a_key(engine: AsyncEngine) -> None:

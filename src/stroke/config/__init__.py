@@ -19,6 +19,7 @@ from stroke.config.model import ModelSettings
 from stroke.config.oidc import OidcSettings
 from stroke.config.operations import DoctorSettings, LogSettings, TracesSettings
 from stroke.config.quality import DriftSettings, PerformanceSettings
+from stroke.config.session import SessionSettings
 from stroke.config.spark import SparkSettings
 from stroke.config.ui import UiSettings
 from stroke.config.urls import database_url, results_url
@@ -46,6 +47,7 @@ __all__ = [
     "PipelineSettings",
     "QueueSettings",
     "RateSettings",
+    "SessionSettings",
     "Settings",
     "SparkSettings",
     "SqlSinkSettings",

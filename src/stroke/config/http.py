@@ -72,7 +72,7 @@ class HttpSettings(SettingsGroup):
         return [ip_network(each) for each in self.trusted_proxies]
 
 
-def _rate(text: str) -> str:
+def rate(text: str) -> str:
     from limits import parse_many  # noqa: PLC0415 -- slow to import, and seldom wanted
 
     try:
@@ -87,8 +87,8 @@ class RateSettings(SettingsGroup):
 
     model_config = prefixed("RATE")
 
-    per_address: Annotated[str, AfterValidator(_rate)] | None = Field(
+    per_address: Annotated[str, AfterValidator(rate)] | None = Field(
         None, description="of one client, as `limits` writes it: 600/minute;50/second"
     )
-    per_key: Annotated[str, AfterValidator(_rate)] | None = None
-    per_site: Annotated[str, AfterValidator(_rate)] | None = None
+    per_key: Annotated[str, AfterValidator(rate)] | None = None
+    per_site: Annotated[str, AfterValidator(rate)] | None = None

@@ -16,6 +16,7 @@ from stroke.config.oidc import OidcSettings
 from stroke.config.operations import DoctorSettings, LogSettings, TracesSettings
 from stroke.config.quality import DriftSettings, PerformanceSettings
 from stroke.config.reading import loaded
+from stroke.config.session import SessionSettings
 from stroke.config.spark import SparkSettings
 from stroke.config.ui import UiSettings
 
@@ -66,6 +67,7 @@ class Settings(BaseModel):
     drift: DriftSettings
     files: FilesSettings
     access: AccessSettings
+    session: SessionSettings
     oidc: OidcSettings
     audit: AuditSettings
     erasure: ErasureSettings

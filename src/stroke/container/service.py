@@ -19,9 +19,11 @@ from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.adapters.sql.sessions import SqlSessionStore
 from stroke.application.access.callers import Callers
 from stroke.application.access.keys import KeyService
 from stroke.application.access.ports import TokenVerifier
+from stroke.application.access.sessions import Sessions
 from stroke.application.access.tokens import Tokens
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.application.predictions.outcomes import OutcomeService
@@ -157,6 +159,19 @@ class Container(containers.DeclarativeContainer):
         max_age=settings.provided.access.cache_seconds,
         pause=settings.provided.access.pause_seconds,
         tokens=tokens,
+    )
+    session_store = providers.Singleton(
+        SqlSessionStore,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    sessions = providers.Singleton(
+        Sessions,
+        session_store,
+        callers,
+        now=providers.Object(utc_now),
+        idle=providers.Singleton(timedelta, seconds=settings.provided.session.idle_seconds),
+        longest=providers.Singleton(timedelta, seconds=settings.provided.session.max_seconds),
     )
     audit_log = providers.Singleton(
         SqlAuditLog,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -110,6 +110,26 @@ class ApiKey:
     def in_force(self, now: datetime) -> bool:
         """Return whether a caller may use this key at ``now``."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What is kept of a browser that has signed in. Its id is not: ``id_hash`` is its SHA-256.
+
+    ``caller`` is who signed in, with what it might do then. Times are aware. ``sealed`` is what
+    only the holder of the id can read, such as what its provider needs to hear of a sign-out.
+    """
+
+    id_hash: str = field(repr=False)
+    caller: Principal
+    begun_at: datetime
+    used_at: datetime
+    ends_at: datetime
+    sealed: bytes | None = field(default=None, repr=False)
+
+    def in_force(self, now: datetime, idle: timedelta) -> bool:
+        """Return whether it holds at ``now``, if it ends once it was not used for ``idle``."""
+        return now < self.ends_at and now - self.used_at < idle
 
 
 def checked_scopes(names: Iterable[str]) -> frozenset[Scope]:

@@ -40,6 +40,8 @@ class AuditAction(StrEnum):
     KEY_ROTATE = "key.rotate"
     MODEL_CHANGE = "model.change"
     AUDIT_READ = "audit.read"
+    SESSION_BEGIN = "session.begin"
+    SESSION_END = "session.end"
     ACCESS_REFUSED = "access.refused"
 
 

@@ -11,6 +11,7 @@ StrokeError
 ├── IdempotencyKeyReused       ... and that one belongs to another request
 ├── PredictionNotReplayable    ... and that one lacks part of the answer that a replay would repeat
 ├── NotAuthenticated           a request without credentials that name a caller
+├── RequestForged              a browser's request without the token of a page of ours
 ├── ScopeMissing               a caller that may not do this
 ├── SiteMissing                a caller that belongs to no site
 ├── ProviderUnavailable        the identity provider's keys cannot be read
@@ -163,6 +164,13 @@ class NotAuthenticated(StrokeError):
     def __init__(self, message: str, *, presented: bool) -> None:
         self.presented = presented
         super().__init__(message)
+
+
+class RequestForged(StrokeError):
+    """A browser's request that does not have the token of a page of its own session."""
+
+    def __init__(self) -> None:
+        super().__init__("the page is too old, or another site made this request: load it again")
 
 
 class ScopeMissing(StrokeError):

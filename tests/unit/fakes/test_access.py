@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.access import KeyStoreContract, TokenVerifierContract
-from fakes.access import FakeKeyStore, FakeTokenVerifier
+from contracts.access import KeyStoreContract, SessionStoreContract, TokenVerifierContract
+from fakes.access import FakeKeyStore, FakeSessionStore, FakeTokenVerifier
 
 
 class TestFakeKeyStore(KeyStoreContract):
     @pytest.fixture
     def store(self) -> FakeKeyStore:
         return FakeKeyStore()
+
+
+class TestFakeSessionStore(SessionStoreContract):
+    @pytest.fixture
+    def sessions(self) -> FakeSessionStore:
+        return FakeSessionStore()
 
 
 class TestFakeTokenVerifier(TokenVerifierContract):

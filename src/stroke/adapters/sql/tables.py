@@ -12,6 +12,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     Double,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -98,6 +99,21 @@ erasure_jobs: Final = Table(
     Column("state", String(10)),
     Column("result", JSON(none_as_null=True)),
     Column("trouble", String(500)),
+    implicit_returning=False,
+)
+
+sessions: Final = Table(
+    "browser_sessions",
+    MetaData(),
+    Column("id_hash", String(64), primary_key=True),
+    Column("kind", String(10)),
+    Column("caller", String(100)),
+    Column("site", String(64)),
+    Column("scopes", String(255)),  # with commas
+    Column("begun_at", DateTime),  # UTC, microseconds, without a time zone, like the next two
+    Column("used_at", DateTime),
+    Column("ends_at", DateTime),
+    Column("sealed", LargeBinary),
     implicit_returning=False,
 )
 

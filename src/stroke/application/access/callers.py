@@ -104,6 +104,25 @@ class Callers:
             raise NotAuthenticated(_UNKNOWN, presented=True)
         return principal
 
+    async def by_now(self, begun_as: Principal) -> Principal:
+        """Return the caller that began something as ``begun_as``, with what it may do by now.
+
+        Raises ``NotAuthenticated`` when its key is not in force any more, or when tokens are not
+        taken any more, and ``StoreUnavailable``.
+        """
+        if begun_as.kind == "token" and self._tokens is not None:
+            return begun_as
+        await self._have_read_since(self._clock() - self._max_age)
+        key, principal = self._keys.get(begun_as.id, (None, None))
+        if (
+            begun_as.kind != "key"
+            or key is None
+            or principal is None
+            or not key.in_force(self._now())
+        ):
+            raise NotAuthenticated(_UNKNOWN, presented=True)
+        return principal
+
     async def _look_for(self, key_id: str, asked_at: float) -> None:
         """Read the keys again if this one may have been made since, and only once for each id.
 

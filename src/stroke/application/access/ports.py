@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from stroke.domain.access import ApiKey
+from stroke.domain.access import ApiKey, Session
 
 
 class KeyStore(Protocol):
@@ -39,6 +39,36 @@ class KeyStore(Protocol):
         Both in one step, or neither. Raises ``KeyNotFound`` when the key is not there, was revoked,
         or has been replaced.
         """
+
+
+class SessionStore(Protocol):
+    """Keeps the sessions of browsers for all processes. Every call may raise ``StoreUnavailable``.
+
+    A session is found by the hash of its id, exactly as it was kept.
+    """
+
+    @abstractmethod
+    async def add(self, session: Session) -> None:
+        """Keep a new session."""
+
+    @abstractmethod
+    async def get(self, id_hash: str) -> Session | None:
+        """Return the session with this hash, or None."""
+
+    @abstractmethod
+    async def note_use(self, id_hash: str, at: datetime) -> None:
+        """Note that the session was used ``at`` that time; a later note stays.
+
+        A session that is not there (any more) does not come to be.
+        """
+
+    @abstractmethod
+    async def remove(self, id_hash: str) -> None:
+        """Forget a session, if it is there."""
+
+    @abstractmethod
+    async def remove_ended(self, now: datetime) -> None:
+        """Forget the sessions whose ``ends_at`` is not after ``now``."""
 
 
 @dataclass(frozen=True, slots=True)

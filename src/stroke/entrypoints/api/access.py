@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar, cast
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from stroke.domain.access import ANYBODY, Principal, Scope
-from stroke.domain.errors import NotAuthenticated, ScopeMissing, SiteMissing
+from stroke.domain.errors import NotAuthenticated, RequestForged, ScopeMissing, SiteMissing
 from stroke.domain.prediction import Origin
 from stroke.entrypoints.api.auditing import keeping_record, refused, written_of
+from stroke.entrypoints.api.browsers import TOKEN_HEADER, browsing, check_token
 from stroke.entrypoints.api.rates import by_principal
 from stroke.entrypoints.api.state import api_state
 
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Identify = Callable[[Request], Awaitable[Principal]]
+"""Tells who sends a request. Raises ``NotAuthenticated``, ``RequestForged``, and others."""
 
 _NEEDS: Final = "__stroke_scope__"
 _CALLER: Final = "stroke.caller"
 _BEARER: Final = "bearer"
+_TOKEN_HEADER: Final = TOKEN_HEADER.lower().encode()
 
 
 def needs(scope: Scope) -> Callable[[_Endpoint], _Endpoint]:
@@ -56,7 +60,7 @@ class GuardedRoute(APIRoute):
 
     def get_route_handler(self) -> _Handler:
         """Return the handler, which looks at the caller before anything else of the request."""
-        return _guarded(self.endpoint, super().get_route_handler())
+        return guarded_by(by_credentials, self.endpoint, super().get_route_handler())
 
 
 class DirectRoute(APIRoute):
@@ -68,7 +72,7 @@ class DirectRoute(APIRoute):
 
     def get_route_handler(self) -> _Handler:
         """Return the endpoint itself, behind its guard."""
-        return _guarded(self.endpoint, self.endpoint)
+        return guarded_by(by_credentials, self.endpoint, self.endpoint)
 
 
 def caller_of(request: Request) -> Principal:
@@ -87,7 +91,26 @@ def site_of(request: Request) -> str | None:
     return caller_of(request).only_site
 
 
-def _guarded(endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
+def has_credentials(request: Request) -> bool:
+    """Return whether ``request`` has a key or a token in its headers, whatever it is worth."""
+    return bool(_credentials(request.scope["headers"])[0])
+
+
+async def by_credentials(request: Request) -> Principal:
+    """Return who sends ``request``, by its key or token; else by a page's session and its token.
+
+    A browser's cookie without the token of a page counts for nothing.
+    """
+    credentials, token = _credentials(request.scope["headers"])
+    if token is None or credentials:
+        return await api_state(request).callers.caller(credentials)
+    caller = await browsing(request)
+    check_token(request, token)
+    return caller
+
+
+def guarded_by(identify: Identify, endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
+    """Return ``handler`` behind the guard of ``endpoint``; ``identify`` tells who calls."""
     scope, written = needed_by(endpoint), written_of(endpoint)
     if scope is None:
         return handler
@@ -96,16 +119,15 @@ def _guarded(endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
         state = api_state(request)
         caller = counted = None
         try:
-            caller = await state.callers.caller(_credentials(request.scope["headers"]))
+            caller = request.scope[_CALLER] = await identify(request)
             if state.rates is not None and scope is not Scope.METRICS:
                 counted = await state.rates.count(by_principal(caller))
                 if not counted.allowed:
                     return counted.refusal()
             caller.require(scope)
-        except (NotAuthenticated, ScopeMissing, SiteMissing):
+        except (NotAuthenticated, RequestForged, ScopeMissing, SiteMissing):
             await refused(state.audit, caller, request)
             raise
-        request.scope[_CALLER] = caller
         if written is None or caller is ANYBODY:
             response = await handler(request)
         else:
@@ -117,12 +139,12 @@ def _guarded(endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
     return guarded
 
 
-def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
-    """Return what the headers have of keys and tokens.
+def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> tuple[list[str], str | None]:
+    """Return what the headers have of keys and tokens, and the token of a page.
 
     A proxy in front may have its own use for Authorization with another scheme, such as Basic.
     """
-    found = []
+    found, of_page = [], None
     for name, value in headers:
         if name == b"authorization":
             scheme, _, rest = value.decode("latin-1").partition(" ")
@@ -130,4 +152,6 @@ def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
                 found.append(rest.strip())
         elif name == b"x-api-key":
             found.append(value.decode("latin-1").strip())
-    return found
+        elif name == _TOKEN_HEADER:
+            of_page = value.decode("latin-1").strip()
+    return found, of_page

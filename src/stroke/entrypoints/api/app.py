@@ -40,7 +40,7 @@ from stroke.entrypoints.api.envelope import Envelope
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.hosts import AllowedHosts
-from stroke.entrypoints.api.pages import batch, calculator, files, history, insights, model
+from stroke.entrypoints.api.pages import batch, calculator, files, history, insights, model, sign_in
 from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address
 from stroke.entrypoints.api.schemas import what_if_wire_of, wire_of
@@ -90,12 +90,14 @@ def create_app(container: Container | None = None) -> FastAPI:
             *insights.router.routes,
             *model.router.routes,
             *files.router.routes,
+            *sign_in.router.routes,
         ],
     )
     app.router.route_class = GuardedRoute
     app.state.catalogues = parts.settings().ui.catalogues
     if app.state.catalogues is not None:
         languages(app.state.catalogues)  # what is wrong with them is said at the start
+    app.state.sign_in_attempts = sign_in.Attempts(parts.settings().session.sign_in_rate)
     http = parts.settings().http
     logged = CauseLog(http.log_seconds)
     causes.install(app, logged)
@@ -222,6 +224,7 @@ def _state(parts: Container) -> ApiState:
         parts.settings().model.refuse_outside,
         insights=insights_service(parts),
         performance=performance_service(parts),
+        sessions=parts.sessions(),
     )
 
 

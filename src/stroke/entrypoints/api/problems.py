@@ -32,6 +32,7 @@ from stroke.domain.errors import (
     PredictionNotReplayable,
     PredictionRejected,
     ProviderUnavailable,
+    RequestForged,
     SchemaForeign,
     SchemaNewer,
     SchemaOutdated,
@@ -97,6 +98,9 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     OutsideSupport: _OUTSIDE,
     OutsideRequest: _OUTSIDE,
     NotAuthenticated: Kind(HTTPStatus.UNAUTHORIZED, "not-authenticated", "Who calls is not known"),
+    RequestForged: Kind(
+        HTTPStatus.FORBIDDEN, "csrf-token-wrong", "The request does not come from a page of ours"
+    ),
     ScopeMissing: Kind(HTTPStatus.FORBIDDEN, "scope-missing", "The caller may not do this"),
     SiteMissing: Kind(HTTPStatus.FORBIDDEN, "site-missing", "The caller belongs to no site"),
     PredictionNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such prediction"),

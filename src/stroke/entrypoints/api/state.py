@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, cast
 from fastapi import Request
 
 from stroke.application.access.callers import Callers
+from stroke.application.access.sessions import Sessions
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.erasure.jobs import ErasureJobService
 from stroke.application.predictions.outcomes import OutcomeService
@@ -43,6 +44,7 @@ class ApiState(NamedTuple):
     """Whether patients outside of the training data are refused."""
     insights: InsightsService
     performance: PerformanceService
+    sessions: Sessions
 
 
 def api_state(request: Request) -> ApiState:

@@ -23,7 +23,12 @@ from stroke.entrypoints.api.access import GuardedRoute, needs
 pytestmark = pytest.mark.anyio
 
 ASSET: Final = "/ui/assets/{version}/{name}"
-FOR_EVERYBODY: Final = {"/", "/health/live", "/health/ready", "/docs", "/openapi.json", ASSET}
+FOR_EVERYBODY: Final = {
+    *("/", "/health/live", "/health/ready", "/docs", "/openapi.json"),
+    *(ASSET, "/ui/sign-in", "/ui/session"),
+}
+# Whoever sends them has the token of a page.
+FORMS: Final = {("POST", "/ui/sign-in"), ("POST", "/ui/sign-out")}
 NEEDED: Final = {
     ("POST", "/predict"): Scope.PREDICT,
     ("POST", "/api/v1/predict"): Scope.PREDICT,
@@ -100,9 +105,11 @@ async def test_each_route_is_for_everybody_or_needs_the_scope_that_it_says(
     parts: Any, closed: httpx.AsyncClient
 ) -> None:
     routes = methods_and_paths(parts.app)
-    assert routes == NEEDED.keys() | {("GET", path) for path in FOR_EVERYBODY}
+    assert routes == NEEDED.keys() | {("GET", path) for path in FOR_EVERYBODY} | FORMS
 
-    for method, path in routes:
+    for method, path in FORMS:
+        assert (await closed.request(method, path)).status_code == 403
+    for method, path in routes - FORMS:
         answer = await closed.request(method, path_of(path), json=BAD)
         assert (answer.status_code == 401) is (path not in FOR_EVERYBODY), path
         assert answer.status_code in (200, 401), path

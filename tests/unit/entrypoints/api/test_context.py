@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from builders.asgi import connected
 from builders.predictions import patient_json
+from builders.service import Parts, service_parts
 from stroke.domain.patient import OPTIONAL
 from stroke.domain.what_if import CHANGEABLE, NOTE
-
-from .conftest import Parts, _parts
 
 pytestmark = pytest.mark.anyio
 
@@ -221,7 +220,7 @@ async def test_what_would_be_with_another_value_is_answered_and_not_stored(
 async def test_the_differences_sum_to_that_of_the_logits(
     changes: dict[str, Any], gaps: dict[str, Any]
 ) -> None:
-    async with connected(_parts(OPTIONAL, knows=True).app) as client:
+    async with connected(service_parts(OPTIONAL, knows=True).app) as client:
         body = {"patient": patient_json(hypertension=1, **gaps), "changes": changes}
         found = (await client.post(WHAT_IF, json=body)).json()
     logits = [

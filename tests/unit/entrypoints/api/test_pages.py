@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from builders.pages import with_token
 from stroke.domain.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -25,6 +26,16 @@ TYPED = {
 SCRIPT = {"X-Part": "yes"}
 CANARY = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"
 PAGES = ("/ui", "/ui/batch", "/ui/history", "/ui/insights", "/ui/model")
+
+
+@pytest.fixture
+async def client(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    return await with_token(client)
+
+
+@pytest.fixture
+async def tolerant(tolerant: httpx.AsyncClient) -> httpx.AsyncClient:
+    return await with_token(tolerant)
 
 
 def stored(parts: Any) -> int:
@@ -362,7 +373,7 @@ async def test_a_file_with_more_rows_than_a_batch_may_have_is_refused(
 
     monkeypatch.setattr(batch, "BATCH_SIZE", 3)
     async with connected(parts_with().app) as client:
-        answer = await sent(client, "save", f"{HEADER}\n" + (RIGHT + "\n") * 4)
+        answer = await sent(await with_token(client), "save", f"{HEADER}\n" + (RIGHT + "\n") * 4)
     assert "rows.</strong> Split it" in answer.text
 
 

@@ -27,7 +27,15 @@ from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.risk import RiskAssessment
 from stroke.entrypoints.api.access import needs, origin_of
-from stroke.entrypoints.api.pages.shell import PageRoute, html, is_script, language_of, part
+from stroke.entrypoints.api.pages.shell import (
+    PageRoute,
+    check_field,
+    html,
+    is_script,
+    language_of,
+    part,
+    reads_token,
+)
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas import BATCH_SIZE
 from stroke.entrypoints.api.state import api_state
@@ -77,11 +85,13 @@ async def batch(request: Request) -> Response:
 
 @router.post(_PATH)
 @needs(Scope.PREDICT)
+@reads_token
 async def estimate_all(request: Request) -> Response:
     """What the button says: look at the file, estimate, save, or give the file of estimates."""
     state, language = api_state(request), language_of(request)
     async with state.admission.batch(request) as slot:
         typed, content = await _sent(request)
+        check_field(request, typed)
         slot.hold(len(content))
         may_be_missing = state.predictions.model.may_be_missing
         sheet = await asyncio.to_thread(_read, content, may_be_missing)

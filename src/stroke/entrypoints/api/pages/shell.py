@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, cast
-from urllib.parse import parse_qsl
+from typing import Any, Final, TypeVar, cast
+from urllib.parse import parse_qsl, quote
 
 from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
 from markupsafe import Markup
 from starlette import status
 from starlette.exceptions import HTTPException
@@ -23,13 +26,27 @@ from stroke.domain.errors import (
     PredictionNotFound,
     PredictionNotReplayable,
     PredictionRejected,
+    RequestForged,
     ScopeMissing,
     ServiceOverloaded,
     SiteMissing,
     StoreUnavailable,
     StrokeError,
 )
-from stroke.entrypoints.api.access import GuardedRoute
+from stroke.entrypoints.api.access import (
+    by_credentials,
+    guarded_by,
+    has_credentials,
+    needed_by,
+)
+from stroke.entrypoints.api.browsers import (
+    TOKEN_FIELD,
+    TOKEN_HEADER,
+    browsing,
+    check_token,
+    keep_cookie,
+    token_of,
+)
 from stroke.entrypoints.api.causes import log_of
 from stroke.entrypoints.api.problems import KINDS
 from stroke.entrypoints.api.rendering import json_response
@@ -38,10 +55,17 @@ from stroke.entrypoints.ui.languages import Language, Languages, languages
 from stroke.entrypoints.ui.rendering import assets_version, render
 
 HOME: Final = "/ui"
+SIGN_IN: Final = "/ui/sign-in"
 _COOKIE: Final = "stroke_language"
 _YEAR: Final = 365 * 24 * 3600
 _MOST_FIELDS: Final = 100
 _CALLER: Final = "stroke.caller"
+_FIELDS: Final = "stroke.form"
+_READS_TOKEN: Final = "__stroke_reads_token__"  # noqa: S105 -- the name of a mark
+_LONGEST_PATH: Final = 2048
+# A path of ours. Two slashes, a backslash or a control character would lead a browser elsewhere.
+_OURS: Final = re.compile(r"/ui(/[A-Za-z0-9._~%-]+)*/?(\?[A-Za-z0-9._~%&=+:,/@!$'()*;-]*)?")
+_FORM_WITH_FILES: Final = "multipart/form-data"
 _FORM: Final = "application/x-www-form-urlencoded"
 # Nothing but what is served from here; no script, style or address in the page itself counts.
 POLICY: Final = (
@@ -49,6 +73,7 @@ POLICY: Final = (
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+_Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -59,12 +84,21 @@ class Page:
     request: Request
     language: Language
     current: str
-    token: str = ""
 
     @property
     def caller(self) -> Principal | None:
         """Who sees it; None where that is not known."""
         return cast("Principal | None", self.request.scope.get(_CALLER))
+
+    @property
+    def token(self) -> str:
+        """What its forms and its script show, so that they are known to be ours."""
+        return token_of(self.request)
+
+    @property
+    def is_signed_in(self) -> bool:
+        """Whether somebody sees it who can sign out."""
+        return self.caller is not None and self.caller.kind != "open"
 
     def path(self, path: str) -> str:
         """Return an address of the service as browsers reach it."""
@@ -121,21 +155,55 @@ class Page:
     @property
     def sign_in(self) -> str:
         """Where a browser signs in."""
-        return self.path("/ui/sign-in")
+        return self.path(SIGN_IN)
 
 
-class PageRoute(GuardedRoute):
-    """A guarded route whose errors are pages, too: or JSON, where the script asked."""
+def reads_token(endpoint: _Endpoint) -> _Endpoint:
+    """Mark an endpoint: it reads a form with files, and calls ``check_field`` with its fields.
+
+    Without the mark, such a form is refused if it comes without the header.
+    """
+    setattr(endpoint, _READS_TOKEN, True)
+    return endpoint
+
+
+class PageRoute(APIRoute):
+    """A route for browsers, guarded as those of the API are. Its errors are pages, or JSON.
+
+    Who calls is who has signed in with the browser, unless the request has a key. What is no GET
+    must then have the token of a page of the same session: in the header X-CSRF-Token, or in the
+    field ``csrf_token`` of its form. A browser that has not signed in is led to where it can, and
+    back; the script gets 401, so that what was typed stays.
+    """
 
     def get_route_handler(self) -> _Handler:
-        """Return the handler."""
-        handler = super().get_route_handler()
+        """Return the handler behind its guard."""
+        own = getattr(self.endpoint, _READS_TOKEN, False)
+
+        async def identified(request: Request) -> Principal:
+            if has_credentials(request):
+                return await by_credentials(request)
+            caller = await browsing(request)
+            await _check_token(request, reads_token=own)
+            return caller
+
+        strangers = needed_by(self.endpoint) is None
+        handler = guarded_by(identified, self.endpoint, super().get_route_handler())
 
         async def paged(request: Request) -> Response:
             try:
-                return await handler(request)
+                if strangers:
+                    await _check_token(request, reads_token=own)
+                answer = await handler(request)
+            except NotAuthenticated as error:
+                if request.method == "GET" and not is_script(request) and _wants_page(request):
+                    answer = _to_sign_in(request)
+                else:
+                    answer = _failed(request, error)
             except StrokeError as error:
-                return _failed(request, error)
+                answer = _failed(request, error)
+            keep_cookie(request, answer)
+            return answer
 
         return paged
 
@@ -143,6 +211,39 @@ class PageRoute(GuardedRoute):
 def spoken(request: Request) -> Languages:
     """Return the languages that this service speaks."""
     return languages(request.app.state.catalogues)
+
+
+def _wants_page(request: Request) -> bool:
+    """Return whether ``request`` is a browser's that shows what it gets."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def ours(path: str | None) -> str:
+    """Return ``path`` if it leads to a page of ours, and otherwise the first page."""
+    return path if path and len(path) <= _LONGEST_PATH and _OURS.fullmatch(path) else HOME
+
+
+def to(request: Request, path: str) -> RedirectResponse:
+    """Return the answer that has the browser open a page of ours with GET."""
+    return RedirectResponse(request.scope.get("root_path", "") + path, HTTPStatus.SEE_OTHER)
+
+
+def _to_sign_in(request: Request) -> Response:
+    wanted = request.url.path.removeprefix(request.scope.get("root_path", ""))
+    query = f"?{request.url.query}" if request.url.query else ""
+    return to(request, f"{SIGN_IN}?next={quote(ours(wanted + query), safe='/')}")
+
+
+async def _check_token(request: Request, *, reads_token: bool) -> None:
+    if request.method == "GET":  # HEAD comes as GET
+        return
+    sent = request.headers.get(TOKEN_HEADER)
+    if sent is None:
+        if is_form(request):
+            sent = (await fields_of(request)).get(TOKEN_FIELD)
+        elif reads_token and _media_type(request) == _FORM_WITH_FILES:
+            return
+    check_token(request, sent)
 
 
 def language_of(request: Request) -> Language:
@@ -190,9 +291,32 @@ async def fields_of(request: Request) -> dict[str, str]:
 
     Raises ``HTTPException`` 413 or 415 for a body that is too long, or no form in UTF-8.
     """
+    if _FIELDS not in request.scope:
+        request.scope[_FIELDS] = await _read_fields(request)
+    return cast("dict[str, str]", request.scope[_FIELDS])
+
+
+def is_form(request: Request) -> bool:
+    """Return whether the body of ``request`` is said to be an urlencoded form."""
+    return _media_type(request) == _FORM
+
+
+def check_field(request: Request, fields: Mapping[str, str]) -> None:
+    """Check the token among ``fields``, unless the guard has had a token, or a key.
+
+    Raises ``RequestForged``.
+    """
+    if TOKEN_HEADER not in request.headers and not has_credentials(request):
+        check_token(request, fields.get(TOKEN_FIELD))
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _read_fields(request: Request) -> dict[str, str]:
     state = api_state(request)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != _FORM:
+    if not is_form(request):
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Send Content-Type: {_FORM}.")
     body = bytearray()
     async for chunk in request.stream():
@@ -216,6 +340,7 @@ def failure(error: StrokeError, language: Language) -> str:
     say = language.say
     known: Mapping[type[StrokeError], str] = {
         NotAuthenticated: say("You are not signed in."),
+        RequestForged: say("This page is too old. Load it again."),
         ScopeMissing: say("Your key does not allow this."),
         SiteMissing: say("Your key belongs to no site."),
         PredictionNotFound: say("There is no such estimate. It may have been erased."),

@@ -1,0 +1,99 @@
+"""The application on fakes: real routes and service, no database and no model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from dependency_injector import providers
+from fastapi import FastAPI
+
+from fakes.access import FakeKeyStore, FakeSessionStore
+from fakes.audit import FakeAuditLog
+from fakes.erasure import FakeErasureJobs
+from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
+from stroke.application.access.ports import TokenVerifier
+from stroke.config import Settings
+from stroke.container.service import Container
+from stroke.entrypoints.api.app import create_app
+
+MOST_BYTES = 40_000
+KEYS_FOR = 0.05
+
+
+class FakeEngine:
+    disposed = False
+
+    async def dispose(self) -> None:
+        self.disposed = True
+
+
+@dataclass
+class Parts:
+    """What a test may look into behind the HTTP side."""
+
+    app: FastAPI
+    repository: FakePredictionRepository
+    model: FakeRiskModel
+    engine: FakeEngine
+    keys: FakeKeyStore
+    audit: FakeAuditLog
+    erasures: FakeErasureJobs
+    sessions: FakeSessionStore
+
+
+class _Sites(dict[int, str | None]):
+    """The site of each prediction that the fake repository has."""
+
+    def __init__(self, repository: FakePredictionRepository) -> None:
+        super().__init__()
+        self._repository = repository
+
+    def get(self, prediction_id: int, default: Any = None) -> Any:
+        row = self._repository.rows.get(prediction_id)
+        return default if row is None else row.site
+
+
+def service_parts(
+    may_be_missing: tuple[str, ...] = (),
+    *,
+    rate: dict[str, str] | None = None,
+    oidc: dict[str, Any] | None = None,
+    verifier: TokenVerifier | None = None,
+    knows: bool = False,
+    refuse_outside: bool = False,
+    session: dict[str, Any] | None = None,
+    **http: Any,
+) -> Parts:
+    """Return an application, with these settings changed, on fakes."""
+    repository, engine = FakePredictionRepository(), FakeEngine()
+    model = FakeRiskModel(may_be_missing, knows=knows)
+    loaded = Settings.load()
+    small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES, **http})
+    quick = loaded.access.model_copy(update={"cache_seconds": KEYS_FOR, "pause_seconds": 0.001})
+    changed = {
+        "http": small,
+        "model": loaded.model.model_copy(update={"refuse_outside": refuse_outside}),
+        "rate": loaded.rate.model_copy(update=rate or {}),
+        "access": quick,
+        "session": loaded.session.model_copy(update=session or {}),
+        "oidc": loaded.oidc.model_copy(update=oidc or {}),
+    }
+    container = Container(settings=loaded.model_copy(update=changed))
+    container.repository.override(providers.Object(repository))
+    outcomes = FakeOutcomeRepository(repository)
+    container.outcome_repository.override(providers.Object(outcomes))
+    keys = FakeKeyStore()
+    container.key_store.override(providers.Object(keys))
+    erasures = FakeErasureJobs(_Sites(repository))
+    container.erasure_jobs.override(providers.Object(erasures))
+    container.erasure_worker.override(providers.Object(None))
+    sessions = FakeSessionStore()
+    container.session_store.override(providers.Object(sessions))
+    if verifier is not None:
+        container.token_verifier.override(providers.Object(verifier))
+    audit = FakeAuditLog()
+    container.audit_log.override(providers.Object(audit))
+    container.model.override(providers.Object(model))
+    container.engine.override(providers.Object(engine))
+    return Parts(create_app(container), repository, model, engine, keys, audit, erasures, sessions)
