@@ -92,16 +92,16 @@ class ChangeTopicPlace(SearchedPlace):
 class DeadLetterPlace(ErasablePlace):
     """The dead-letter ``topics`` of the cluster at ``bootstrap_servers``.
 
-    Kafka removes no single record, but all before one. So the letters of others up to the last one
-    that goes are written anew first, as they were, and settled again where they were settled; then
-    all up to there is removed. When the call returns, nobody can read what was removed. The broker
-    removes the file that had it within minutes: its next check of the log
-    (``log.retention.check.interval.ms``), and ``file.delete.delay.ms``.
+    Kafka removes no single record, but all before one. So the letters of others are written anew
+    first, as they were, and settled again where they were settled; then all before is removed.
+    When the call returns, nobody can read what was removed. The broker removes the file that had it
+    within minutes: its next check of the log (``log.retention.check.interval.ms``), and
+    ``file.delete.delay.ms``.
 
     A letter is known by its key, or else by its value. One of which neither can be read is
     nobody's; `stroke pipeline dlq list` shows it. The registry at ``registry_url`` tells how to
     read them. Calls raise ``BrokerUnavailable`` when either does not answer for ``timeout``
-    seconds. A letter has up to ``max_letter_bytes``.
+    seconds.
     """
 
     name = "dead letters"
@@ -144,34 +144,38 @@ class DeadLetterPlace(ErasablePlace):
 
     def _erase(self, topic: str, ids: frozenset[int]) -> int:
         with broken_off(self._servers):
-            letters = self._all(topic)
-            goes = [message for message in letters if ids & self._ids.in_(message)]
-            if not goes:
+            if not any(ids & self._ids.in_(message) for message in self._all(topic)):
                 return 0
-            last = offset_of(goes[-1])
-            after = {_print_of(each) for each in letters if offset_of(each) > last}
-            stays = [
-                message
-                for message in letters
-                if offset_of(message) <= last
-                and not ids & self._ids.in_(message)
-                and not is_mark(message)
-                # ... of an erasure that was killed after it had written this one anew.
-                and _print_of(message) not in after
-            ]
-            settled = {note.key() for note in self._all(topic + SETTLED)}
-            copies = [(m.key(), m.value(), headers_of(m)) for m in stays] or [(None, None, MARK)]
+            # From now on each letter that Connect writes is in a file of its own.
             with self._new_file(topic):
-                places = self._queue.produce(topic, copies)
+                end = self._end(topic)
+                letters = [each for each in self._all(topic) if offset_of(each) < end]
+                stays = [
+                    each for each in letters if not ids & self._ids.in_(each) and not is_mark(each)
+                ]
+                # An erasure that was killed may have written some anew already.
+                anew = {_print_of(each): each for each in stays}
+                notes = {note.key() for note in self._all(topic + SETTLED)}
+                settled = {
+                    _print_of(each) for each in stays if settling(offset_of(each))[0] in notes
+                }
+                copies = [(m.key(), m.value(), headers_of(m)) for m in anew.values()]
+                places = self._queue.produce(topic, copies or [(None, None, MARK)])
             again = [
                 settling(place)
-                for message, place in zip(stays, places, strict=False)
-                if settling(offset_of(message))[0] in settled
+                for print_of_it, place in zip(anew, places, strict=False)
+                if print_of_it in settled
             ]
             if again:
                 self._queue.produce(topic + SETTLED, again)
-            self._remove_through(topic, last)
-        return len(goes)
+            self._remove_before(topic, end)
+        return sum(1 for each in letters if ids & self._ids.in_(each))
+
+    def _end(self, topic: str) -> int:
+        with committed_consumer(self._servers) as consumer:
+            place = _Position(topic, PARTITION)
+            _, end = consumer.get_watermark_offsets(place, timeout=self._timeout)
+            return int(end)
 
     def _all(self, topic: str) -> list[Message]:
         with committed_consumer(self._servers) as consumer:
@@ -200,9 +204,9 @@ class DeadLetterPlace(ErasablePlace):
         answers = admin.incremental_alter_configs([changed], request_timeout=self._timeout)
         answers[changed].result(timeout=self._timeout)
 
-    def _remove_through(self, topic: str, offset: int) -> None:
+    def _remove_before(self, topic: str, offset: int) -> None:
         admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
-        place = _Position(topic, PARTITION, offset + 1)
+        place = _Position(topic, PARTITION, offset)
         answers = admin.delete_records([place], request_timeout=self._timeout)
         answers[place].result(timeout=self._timeout)
 
