@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import pytest
@@ -18,6 +18,7 @@ from stroke.application.erasure.ports import (
     JobResult,
     JobState,
     Kept,
+    OldRows,
     Retention,
     SearchedPlace,
 )
@@ -267,3 +268,31 @@ class ErasureJobsContract:
             await away.find(a_job().id)
         with pytest.raises(StoreUnavailable):
             await away.claim("w", now=NOON, until=NOON)
+
+
+PutTimes = Callable[[dict[int, datetime | None]], Awaitable[None]]
+
+
+@pytest.mark.anyio
+class OldRowsContract:
+    """Provide ``rows``, without any, ``away``, and ``put_times``, which stores predictions."""
+
+    async def test_the_oldest_are_given_first_and_those_of_an_unknown_time_never(
+        self, rows: OldRows, put_times: PutTimes
+    ) -> None:
+        day, moment = timedelta(days=1), timedelta(microseconds=1)
+        await put_times(
+            {1: NOON, 2: NOON - day, 3: None, 4: NOON - moment, 5: NOON - 9 * day, 6: NOON - day}
+        )
+
+        assert await rows.count(NOON) == 4
+        assert await rows.oldest(NOON, limit=9) == [5, 2, 6, 4]
+        assert await rows.oldest(NOON, limit=2) == [5, 2]
+        assert await rows.oldest(NOON - 9 * day, limit=9) == []
+        assert await rows.count(NOON + day) == 5
+
+    async def test_a_store_that_is_away_is_said(self, away: OldRows) -> None:
+        with pytest.raises(StoreUnavailable):
+            await away.count(NOON)
+        with pytest.raises(StoreUnavailable):
+            await away.oldest(NOON, limit=1)

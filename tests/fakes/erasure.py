@@ -14,6 +14,7 @@ from stroke.application.erasure.ports import (
     JobResult,
     JobState,
     Kept,
+    OldRows,
     Retention,
     Trace,
 )
@@ -143,3 +144,21 @@ class FakeErasureJobs(Failing, ErasureJobs):
         job = self.jobs.get(job_id)
         running = job is not None and job.state is JobState.RUNNING
         return running and self.held[job_id][0] == worker
+
+
+class FakeOldRows(Failing, OldRows):
+    """The times of predictions by their ids; None for one that is not known."""
+
+    def __init__(self, times: dict[int, datetime | None] | None = None) -> None:
+        self.times = {} if times is None else times
+
+    async def count(self, before: datetime) -> int:
+        return len(self._old(before))
+
+    async def oldest(self, before: datetime, *, limit: int) -> list[int]:
+        return self._old(before)[:limit]
+
+    def _old(self, before: datetime) -> list[int]:
+        self.raise_if_failing()
+        known = sorted((at, number) for number, at in self.times.items() if at is not None)
+        return [number for at, number in known if at < before]

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from builders.predictions import patient_json
 from components.containers import MySqlServer
 from components.databases import run_statements, without_file, without_server
 from components.processes import Service, new_key, run_stroke, upgrade_schema
-from contracts.erasure import ErasureJobsContract, PutRows
+from contracts.erasure import ErasureJobsContract, OldRowsContract, PutRows, PutTimes
 from stroke.adapters.sql import engine as engines
 from stroke.adapters.sql import schema
+from stroke.adapters.sql.erasure import SqlOldRows
 from stroke.adapters.sql.erasure_jobs import SqlErasureJobs
 from stroke.adapters.sql.tables import predictions
 
@@ -50,6 +52,51 @@ class JobsOnDatabase(ErasureJobsContract):
                 await connection.execute(insert(predictions), rows)
 
         return put
+
+
+class OldRowsOnDatabase(OldRowsContract):
+    @pytest.fixture
+    def rows(self, engine: AsyncEngine) -> SqlOldRows:
+        return SqlOldRows(engine, statement_timeout=30)
+
+    @pytest.fixture
+    def put_times(self, engine: AsyncEngine) -> PutTimes:
+        async def put(times: dict[int, datetime | None]) -> None:
+            rows = [
+                {"id": number, "timestamp": at and at.replace(tzinfo=None)}
+                for number, at in times.items()
+            ]
+            async with engine.begin() as connection:
+                await connection.execute(insert(predictions), rows)
+
+        return put
+
+
+class TestOldRowsOnSqlite(OldRowsOnDatabase):
+    @pytest.fixture
+    async def engine(self, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+        url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+        async for engine in _engine(url):
+            yield engine
+
+    @pytest.fixture
+    async def away(self, engine: AsyncEngine) -> SqlOldRows:
+        return SqlOldRows(await without_file(engine), statement_timeout=30)
+
+
+class TestOldRowsOnMySql(OldRowsOnDatabase):
+    @pytest.fixture
+    async def engine(self, mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
+        async for engine in _engine(make_url(mysql.new_database())):
+            yield engine
+
+    @pytest.fixture
+    async def away(self, mysql: MySqlServer) -> AsyncIterator[SqlOldRows]:
+        engine = engines.create_engine(
+            without_server(make_url(mysql.url("stroke"))), pool_size=1, connect_timeout=5
+        )
+        yield SqlOldRows(engine, statement_timeout=30)
+        await engine.dispose()
 
 
 class TestOnSqlite(JobsOnDatabase):
@@ -186,3 +233,50 @@ def test_where_a_pipeline_carries_erasures_out_the_service_leaves_them_to_it(
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["state"] == "done"
         assert ward.job(asked["id"], until="done")["removed"]["database"] == 1
+
+
+def test_a_purge_erases_what_is_older_and_goes_on_with_what_was_begun(tmp_path: Path) -> None:
+    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+    settings = {
+        "STROKE_DATABASE_URL": url.render_as_string(hide_password=False),
+        "STROKE_ERASURE_PURGE_ROWS": "2",
+    }
+    head = "id,timestamp,gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status"
+    old, new = "2001-01-01 12:00:00", "2126-01-01 12:00:00"
+    made = {1: old, 2: old, 3: old, 4: new, 5: old}
+    rows = [f"{n},{at},Male,61,0,1,228.7,36.6,never smoked" for n, at in made.items()]
+    (tmp_path / "rows.csv").write_text("\n".join([head, *rows]))
+
+    def stroke(*arguments: str, fails: int = 0) -> str:
+        done = run_stroke(*arguments, folder=tmp_path, within=120, settings=settings)
+        assert done.returncode == fails, done.stderr
+        return done.stdout
+
+    stroke("db", "upgrade")
+    stroke("db", "import", "rows.csv")
+    # What a purge leaves that is killed once it has stored what it is about to erase.
+    run_statements(
+        url,
+        "INSERT INTO erasure_jobs"
+        " (id, actor, ids, unknown_ids, attempts, state, worker, asked_at, waits_from) VALUES ('a',"
+        " 'user:x', '[1, 2]', '[]', 1, 'running', 'w', '2026-01-02 12:00:00', '2026-01-02 12:00')",
+    )
+
+    assert (
+        json.loads(stroke("db", "purge", "--older-than", "7y", "--dry-run", "--json"))[
+            "predictions"
+        ]
+        == 4
+    )
+    stroke("db", "purge", "--older-than", "7y", fails=1)  # nobody answers the question
+    stroke("db", "purge", "--older-than", "seven", "--yes", fails=2)
+    done = json.loads(stroke("db", "purge", "--older-than", "7y", "--yes", "--json"))
+
+    assert (done["predictions"], done["removed"]["database"]) == (2, 2)
+    assert run_statements(url, "SELECT id FROM predictions") == [(4,)]
+    assert run_statements(url, "SELECT state FROM erasure_jobs WHERE id = 'a'") == [("done",)]
+    assert (
+        json.loads(stroke("db", "purge", "--older-than", "7y", "--yes", "--json"))["predictions"]
+        == 0
+    )
+    stroke("audit", "verify")

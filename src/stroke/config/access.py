@@ -86,6 +86,9 @@ class ErasureSettings(SettingsGroup):
     lease_seconds: float = Field(
         60, ge=1, le=3600, description="after which another worker takes up what one left that died"
     )
+    purge_rows: int = Field(
+        10_000, ge=1, le=100_000, description="erased from every place at once by a purge"
+    )
     job_days: float = Field(
         30, gt=0, le=3650, description="after which the record of a finished erasure is removed"
     )

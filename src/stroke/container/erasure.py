@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.binlog import BinlogRetention
-from stroke.adapters.sql.erasure import forget_free_pages
+from stroke.adapters.sql.erasure import SqlOldRows, forget_free_pages
 from stroke.application.erasure.erasure import Erased, Erasure
 from stroke.application.erasure.jobs import Asker, ErasureWorker
 from stroke.application.erasure.ports import ErasablePlace, ErasureJob, Retention, SearchedPlace
+from stroke.application.erasure.purge import Purge
 from stroke.config import PipelineSettings
 from stroke.container.audit import system_actor, trail_of
 from stroke.container.configured import has_connect, has_kafka, has_lake, has_registry, has_sql_sink
@@ -23,6 +25,7 @@ from stroke.container.erasure_jobs import (
     ErasureRecord,
     asker_of,
     database_places,
+    job_service,
     jobs_of,
     worker_on,
 )
@@ -79,6 +82,21 @@ async def erasure_worker(settings: PipelineSettings) -> AsyncIterator[ErasureWor
                 return record.complete(await erasure.erase(job.ids, wait=erasing.wait_seconds))
 
         yield worker_on(jobs, erase, erasing, utc_now)
+
+
+@asynccontextmanager
+async def purge_of(settings: PipelineSettings) -> AsyncIterator[Purge]:
+    """Give what erases the predictions that are older than their retention, from every place."""
+    database, erasing = settings.database, settings.erasure
+    async with opened_engine(database) as engine, erasure_worker(settings) as worker:
+        yield Purge(
+            SqlOldRows(engine, statement_timeout=database.statement_timeout_seconds),
+            job_service(jobs_of(engine, database), erasing, utc_now),
+            worker,
+            asker=Asker(system_actor(), None, None),
+            at_once=erasing.purge_rows,
+            pause=partial(asyncio.sleep, erasing.poll_seconds),
+        )
 
 
 def _ignored(_done: int, _total: int) -> None:

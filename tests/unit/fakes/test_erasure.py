@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from contracts.erasure import (
     ErasablePlaceContract,
     ErasureJobsContract,
+    OldRowsContract,
     PutRows,
+    PutTimes,
     RetentionContract,
 )
-from fakes.erasure import FakeErasureJobs, FakePlace, FakeRetention
+from fakes.erasure import FakeErasureJobs, FakeOldRows, FakePlace, FakeRetention
 from stroke.domain.errors import StoreUnavailable
 
 
@@ -49,5 +53,24 @@ class TestFakeErasureJobs(ErasureJobsContract):
     def put_rows(self, jobs: FakeErasureJobs) -> PutRows:
         async def put(sites: dict[int, str | None]) -> None:
             jobs.sites |= sites
+
+        return put
+
+
+class TestFakeOldRows(OldRowsContract):
+    @pytest.fixture
+    def rows(self) -> FakeOldRows:
+        return FakeOldRows()
+
+    @pytest.fixture
+    def away(self) -> FakeOldRows:
+        away = FakeOldRows()
+        away.failing = StoreUnavailable("away")
+        return away
+
+    @pytest.fixture
+    def put_times(self, rows: FakeOldRows) -> PutTimes:
+        async def put(times: dict[int, datetime | None]) -> None:
+            rows.times |= times
 
         return put

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock, translated
+from stroke.adapters.sql.filters import conditions
 from stroke.adapters.sql.tables import batches, outcomes, predictions
-from stroke.application.erasure.ports import ErasablePlace, Trace
+from stroke.application.erasure.ports import ErasablePlace, OldRows, Trace
 from stroke.domain.errors import StoreUnavailable
-from stroke.domain.prediction import LARGEST_ID
+from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 
 # In the place of an erased one: no prediction has it. A retry of the batch is then refused as not
 # replayable, as its documentation says, and stores nobody a second time.
@@ -54,6 +56,35 @@ class SqlPredictionPlace(ErasablePlace):
                 rows = await connection.scalars(select(column).where(column.in_(wanted)))
                 found += [Trace(number, f"table {column.table}") for number in rows]
         return sorted(found)
+
+
+class SqlOldRows(OldRows):
+    """The times in the table ``predictions``, which has an index of them.
+
+    A call that takes longer than ``statement_timeout`` seconds raises ``StoreUnavailable``.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, statement_timeout: float) -> None:
+        self._transaction = partial(transaction, engine, seconds=statement_timeout)
+        self._dialect = engine.dialect
+
+    async def count(self, before: datetime) -> int:
+        query = select(func.count()).select_from(predictions).where(*self._made(before))
+        async with self._transaction() as connection:
+            return int(await connection.scalar(query) or 0)
+
+    async def oldest(self, before: datetime, *, limit: int) -> list[int]:
+        query = (
+            select(predictions.c.id)
+            .where(*self._made(before))
+            .order_by(predictions.c.timestamp, predictions.c.id)
+            .limit(limit)
+        )
+        async with self._transaction() as connection:
+            return list(await connection.scalars(query))
+
+    def _made(self, before: datetime) -> list[ColumnElement[bool]]:
+        return conditions(PredictionFilter(until=before), self._dialect)
 
 
 async def forget_free_pages(engine: AsyncEngine, *, seconds: float) -> None:

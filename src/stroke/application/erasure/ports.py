@@ -161,3 +161,18 @@ class ErasureJobs(Protocol):
     @abstractmethod
     async def forget(self, ended_before: datetime) -> int:
         """Remove the jobs that ended before; return how many that were."""
+
+
+class OldRows(Protocol):
+    """Knows when predictions were made. Those of an unknown time are never old.
+
+    Each call is one transaction, and raises ``StoreUnavailable``.
+    """
+
+    @abstractmethod
+    async def count(self, before: datetime) -> int:
+        """Return how many were made before a time (aware)."""
+
+    @abstractmethod
+    async def oldest(self, before: datetime, *, limit: int) -> list[int]:
+        """Return the ids of up to ``limit`` that were made before a time, the oldest first."""

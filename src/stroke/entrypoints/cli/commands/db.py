@@ -12,7 +12,7 @@ import typer
 
 from stroke.application.predictions.file_rows import DumpKind
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes, rejects_option
-from stroke.entrypoints.cli.terminal.output import print_notes, progress
+from stroke.entrypoints.cli.terminal.output import counted, print_notes, progress
 from stroke.entrypoints.cli.terminal.rejects import RejectFile
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
@@ -165,6 +165,76 @@ def copy(
         typer.echo(f"{len(tally.ranges) - len(unequal)} of {len(tally.ranges)} ranges are equal")
     if not tally.equal:
         raise typer.Exit(1)
+
+
+@app.command()
+def purge(
+    *,
+    older_than: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Such as 90d or 7y; years are those of the calendar."),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how many there are; erase nothing.")
+    ] = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase the predictions that were made longer ago than that, from every place.
+
+    They leave the same places as with `stroke erase`: the database, the SQL copy, the lake with its
+    history, dead letters, and what analyses keep. STROKE_ERASURE_PURGE_ROWS of them go at once.
+    Rows without a time stay. Each id is an entry of the audit trail.
+
+    You may interrupt it, and run it again: it goes on with what was begun, and so does any worker
+    (`stroke erase work`). If a copy is behind or away, the exit code is 1: run it again later.
+
+    \b
+    stroke db purge --older-than 7y --dry-run
+    stroke db purge --older-than 7y --yes --json
+    """  # noqa: D301
+    import asyncio
+    from datetime import UTC, datetime
+
+    from stroke.application.erasure.purge import Purged
+    from stroke.config import PipelineSettings
+    from stroke.container.erasure import purge_of
+    from stroke.entrypoints.cli.terminal.durations import before
+
+    settings, moment = PipelineSettings.load(), before(datetime.now(UTC), older_than)
+
+    async def counted_rows() -> int:
+        async with purge_of(settings) as purging:
+            return await purging.count(moment)
+
+    total = asyncio.run(counted_rows())
+    if dry_run:
+        if as_json:
+            typer.echo(json.dumps({"before": moment.isoformat(), "predictions": total}))
+        else:
+            typer.echo(f"{counted(total, 'prediction')} made before {moment:%Y-%m-%d %H:%M} UTC")
+        return
+    if not yes:
+        said = f"Erase {counted(total, 'prediction')} from every place, for good?"
+        typer.confirm(said, abort=True, err=True)
+    with ends_on_sigterm(), progress() as display:
+        bar = display.add_task("erasing", total=total)
+
+        async def purged() -> Purged:
+            async with purge_of(settings) as purging:
+                return await purging.run(
+                    moment, on_progress=lambda done: display.update(bar, completed=done)
+                )
+
+        done = asyncio.run(purged())
+    kept = [{"what": k.what, "until": k.until and k.until.isoformat()} for k in done.kept]
+    if as_json:
+        told = {"before": moment.isoformat(), "predictions": done.predictions}
+        typer.echo(json.dumps({**told, "removed": done.removed, "kept": kept}))
+        return
+    typer.echo(f"{counted(done.predictions, 'prediction')} erased")
+    for place, count in done.removed.items():
+        typer.echo(f"  {place}: {counted(count, 'item')} removed")
 
 
 @app.command("import")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import typer
@@ -30,4 +30,21 @@ def duration(text: str) -> timedelta:
     try:
         return int(found[1]) * _UNITS[found[2]]
     except OverflowError:
+        raise typer.BadParameter("is longer than there are years") from None
+
+
+def before(now: datetime, text: str) -> datetime:
+    """Return the moment that is ``text`` before ``now``; years are those of the calendar.
+
+    A retention of years ends on the same day of a later year: 7 times 365 days are over earlier. On
+    29 February a year ends on the 28th. Raises ``typer.BadParameter``.
+    """
+    length = duration(text)
+    found = _DURATION.fullmatch(text.strip())
+    try:
+        if found is not None and found[2] == "y":
+            day = 28 if (now.month, now.day) == (2, 29) else now.day
+            return now.replace(year=now.year - int(found[1]), day=day)
+        return now - length
+    except (OverflowError, ValueError):
         raise typer.BadParameter("is longer than there are years") from None

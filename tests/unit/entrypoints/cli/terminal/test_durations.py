@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stroke.entrypoints.cli.terminal.durations import duration
+from stroke.entrypoints.cli.terminal.durations import before, duration
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,23 @@ def test_any_number_is_a_length_of_time_or_refused(number: int, unit: str) -> No
         assert number * duration(f"1{unit}").total_seconds() > timedelta.max.total_seconds()
     else:
         assert length == number * duration(f"1{unit}")
+
+
+@pytest.mark.parametrize(
+    ("now", "text", "moment"),
+    [
+        ("2026-11-29", "7y", "2019-11-29"),  # and not two leap days later
+        ("2024-02-29", "1y", "2023-02-28"),
+        ("2024-02-29", "4y", "2020-02-28"),
+        ("2026-03-01", "1d", "2026-02-28"),
+        ("2026-03-01", "2w", "2026-02-15"),
+    ],
+)
+def test_years_before_a_moment_are_those_of_the_calendar(now: str, text: str, moment: str) -> None:
+    assert before(datetime.fromisoformat(now), text) == datetime.fromisoformat(moment)
+
+
+@pytest.mark.parametrize("text", ["2027y", "999999999y", "999999999d", "seven", ""])
+def test_a_time_before_all_years_is_refused(text: str) -> None:
+    with pytest.raises(typer.BadParameter):
+        before(datetime(2026, 11, 29, tzinfo=UTC), text)
