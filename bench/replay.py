@@ -82,7 +82,10 @@ def replay(folder: Path, settings: dict[str, str], rows: int | None) -> tuple[fl
     if status != 0:
         raise SystemExit("the replay failed")
     told = json.loads((folder / "said").read_text())
-    print(f"{told['compared']:,} of {told['rows']:,} predictions compared in {took:.1f} s")
+    print(
+        f"{told['compared']:,} of {told['rows']:,} predictions compared in {took:.1f} s, "
+        f"{usage.ru_utime + usage.ru_stime:.1f} s of CPU"
+    )
     if rows is not None:
         counted("predictions", told["rows"], rows)
     counted("compared", told["compared"], told["rows"])

@@ -67,6 +67,20 @@ def show(model: ModelPlace = None, as_json: AsJson = False) -> None:
             print_metrics(dict(companion.metrics), f"metrics {companion.name}")
 
 
+@app.command(epilog="Example: stroke model card --model mine > card.md")
+def card(model: ModelPlace = None, as_json: AsJson = False) -> None:
+    """Print a model's card: what it is, and the 31 source attributes that HTI-1 asks for.
+
+    Each attribute is answered from the artefact, or said to be open. A card is no certification.
+    """
+    from stroke.application.models.card import as_markdown, card_of
+    from stroke.config import Settings
+    from stroke.container.models import load_model
+
+    made = card_of(load_model(Settings.load().model, model).description)
+    typer.echo(json.dumps(asdict(made)) if as_json else as_markdown(made), nl=as_json)
+
+
 @app.command(epilog="Example: stroke model verify --model mine && deploy")
 def verify(model: ModelPlace = None, as_json: AsJson = False) -> None:
     """Check a model's checksum, interface and contributions; exit code 1 if one is wrong.
