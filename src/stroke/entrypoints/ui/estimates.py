@@ -12,9 +12,12 @@ from stroke.domain.risk import ModelDescription, RiskAssessment, RiskBands
 from stroke.entrypoints.ui import charts, supporting, words
 from stroke.entrypoints.ui.languages import Language
 from stroke.entrypoints.ui.measurements import Form, glucose_range, read_number
+from stroke.entrypoints.ui.records import in_100
 from stroke.entrypoints.ui.words import Frequency, Unit
 
 _OLD: Final = 75
+# The gravest ones come first; more of them say the same again.
+_REASONS: Final = 3
 # The public data set that the shipped model was trained on, by its checksum. In cross-validation
 # AUC within 75 and older is 0.55 (0.48 to 0.59): docs/decisions/0089-the-page.md.
 _HARDLY_RANKS_THE_OLD: Final = frozenset(
@@ -74,6 +77,14 @@ class Estimate:
         return Frequency(found.low, self.risk.of), Frequency(found.high, self.risk.of)
 
     @property
+    def interval_in_100(self) -> tuple[str, str] | None:
+        """The ends of the interval as the scale of the picture counts: in 100, whatever is said."""
+        if self.interval is None:
+            return None
+        low, high = self.interval
+        return in_100(low.probability, self.language), in_100(high.probability, self.language)
+
+    @property
     def bands(self) -> RiskBands:
         """Where the bands start for the variant that answered."""
         for variant in self.model.variants:
@@ -105,7 +116,7 @@ class Estimate:
         reasons = [] if found is None else found.reasons
         return [
             supporting.reason(str(each.code), each.features, each.fewer_than, self.language)
-            for each in reasons
+            for each in reasons[:_REASONS]
         ]
 
     @property
