@@ -30,6 +30,19 @@ command -v python3 > /dev/null || { echo "secrets.sh: python3 is missing: apt in
 options=(-f "$here/compose.yaml" "$@")
 compose() { docker compose "${options[@]}" --profile '*' "$@"; }
 
+wait_until_healthy() { # SERVICE CONTAINER
+  local state deadline=$((SECONDS + 300))
+  while true; do
+    state=$(docker inspect --format '{{if .State.Health}}{{.State.Health.Status}}{{else}}{{.State.Status}}{{end}}' "$2")
+    case $state in
+      healthy | running) return ;;
+      exited | dead | paused) echo "secrets.sh: $1 is $state after its restart" >&2; exit 1 ;;
+    esac
+    if ((SECONDS >= deadline)); then echo "secrets.sh: $1 is still $state, 300 s after its restart" >&2; exit 1; fi
+    sleep 1
+  done
+}
+
 # Compose says what each value is, with quotes, defaults and the caller's environment as it reads them.
 rendered=$(compose config --format json)
 python3 "$here/secret_files.py" write <<< "$rendered"
@@ -44,7 +57,10 @@ done
 if ((${#restarted[@]})); then
   echo "secrets.sh: a secret changed; restarting ${restarted[*]}" >&2
   compose restart "${restarted[@]}"
-  # Of their own profiles alone: `up` makes the volumes of every profile that is on.
-  docker compose "${options[@]}" up --detach --no-build --no-deps --wait "${restarted[@]}"
+  # Not `up --wait`: it looks for the images that the settings name, and what runs may have been started with
+  # others (stack.sh names those that it built).
+  for service in "${restarted[@]}"; do
+    for container in $(compose ps --quiet "$service"); do wait_until_healthy "$service" "$container"; done
+  done
 fi
 python3 "$here/secret_files.py" taken-up <<< "$rendered"
