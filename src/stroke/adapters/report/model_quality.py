@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final
 
-from stroke.adapters.report.cells import Cell
+from stroke.adapters.report.cells import Cell, Drawn
 from stroke.adapters.report.model_quality_plots import calibration_plot, decision_plot
 from stroke.adapters.report.plots import as_svg
 from stroke.adapters.report.templating import fill
@@ -15,6 +15,7 @@ from stroke.domain.performance import (
     GAPS,
     MEASURES,
     CurvePoint,
+    Estimate,
     GroupPerformance,
     PerformanceReport,
 )
@@ -33,6 +34,7 @@ _MEASURE_COLUMNS: Final = (
 )
 _REFERENCE_COLUMNS: Final = tuple(Cell(name, is_number=True) for name in ("reference", "dropped"))
 _GAP_COLUMNS: Final = (Cell("group"), *_MEASURE_COLUMNS, Cell("levels"))
+_COMPARED: Final = ("auc", "oe_ratio", "calibration_slope", "brier")
 _DESCRIBED_THRESHOLDS: Final = 5
 
 
@@ -50,7 +52,8 @@ def _model(report: PerformanceReport, mark: str) -> dict[str, Any]:
         "is_watched": bool(report.dropped),
         "worse": [MEASURES[name].title for name, dropped in report.dropped.items() if dropped],
         "gaps": _gaps(report, f"{mark}f"),
-        "groups": [_group(group, report, f"{mark}g{at}") for at, group in enumerate(report.groups)],
+        "whole": _whole(report, mark),
+        "subgroups": _subgroups(report),
     }
 
 
@@ -96,30 +99,71 @@ def _others(report: PerformanceReport) -> dict[str, str]:
     return {"Of other models, with an outcome": "; ".join(counted)}
 
 
-def _group(group: GroupPerformance, report: PerformanceReport, mark: str) -> dict[str, Any]:
-    is_whole = group.group == group.level
-    title = _GROUPS[group.group] + ("" if is_whole else f": {group.level}")
+def _whole(report: PerformanceReport, mark: str) -> dict[str, Any]:
+    group = report.groups[0]
     events = "" if group.events is None else f", {group.events:,} strokes"
-    of_whom = "of everybody" if is_whole else f"of {title}"
+    of_whom = "of everybody"
     return {
-        "id": mark,
-        "title": title,
         "size": f"{group.samples:,} predictions{events}.",
         "label": f"Measures {of_whom}",
-        "columns": (*_MEASURE_COLUMNS, *(_REFERENCE_COLUMNS if is_whole else ())),
-        "rows": list(_rows(group, report, with_references=is_whole)),
+        "columns": (*_MEASURE_COLUMNS, *_REFERENCE_COLUMNS),
+        "rows": list(_rows(group, report)),
         "plots": _plots(group, of_whom, mark) if group.measures else [],
     }
 
 
-def _rows(
-    group: GroupPerformance, report: PerformanceReport, *, with_references: bool
-) -> Iterator[list[Cell]]:
+def _subgroups(report: PerformanceReport) -> dict[str, Any]:
+    """Return one table of all groups but everybody, with an interval drawn for each measure."""
+    whole, *groups = report.groups
+    names = [name for name in _COMPARED if any(name in group.measures for group in groups)]
+    scales = {
+        name: _scale([g.measures[name] for g in report.groups if name in g.measures])
+        for name in names
+    }
+    columns = [Cell("group"), Cell("predictions", is_number=True), Cell("strokes", is_number=True)]
+    for name in names:
+        columns += [Cell(MEASURES[name].title, is_number=True), Cell("95 % interval")]
+    return {"columns": columns, "rows": [_compared(group, whole, scales) for group in groups]}
+
+
+def _compared(
+    group: GroupPerformance, whole: GroupPerformance, scales: Mapping[str, tuple[float, float]]
+) -> list[Cell]:
+    events = "too few" if group.events is None else f"{group.events:,}"
+    cells = [
+        Cell(f"{_GROUPS[group.group]}: {group.level}", is_header=True),
+        Cell(f"{group.samples:,}", is_number=True),
+        Cell(events, is_number=True),
+    ]
+    for name, (start, end) in scales.items():
+        if name not in group.measures:
+            cells += [Cell("too few", is_number=True), Cell("")]
+            continue
+        value, low, high = group.measures[name]
+
+        def place(number: float, start: float = start, end: float = end) -> float:
+            return round(100 * (number - start) / (end - start), 1)
+
+        of_whole = place(whole.measures[name].value) if name in whole.measures else None
+        text = f"{decimal(value, '')} ({decimal(low, '')} to {decimal(high, '')})"
+        drawn = Drawn(place(value), place(low), place(high), of_whole)
+        cells += [Cell(text, is_number=True), Cell("", drawn=drawn)]
+    return cells
+
+
+def _scale(estimates: Sequence[Estimate]) -> tuple[float, float]:
+    """Return the ends of a scale that holds all intervals, with a little room."""
+    start = min(each.low for each in estimates)
+    end = max(each.high for each in estimates)
+    room = 0.05 * (end - start) or 0.5  # of one value alone
+    return start - room, end + room
+
+
+def _rows(group: GroupPerformance, report: PerformanceReport) -> Iterator[list[Cell]]:
     for name, estimate in group.measures.items():
         texts = [decimal(number, "") for number in estimate]
-        if with_references:
-            texts.append(decimal(report.references.get(name), "no reference"))
-            texts.append({True: "yes", False: "no", None: "not watched"}[report.dropped.get(name)])
+        texts.append(decimal(report.references.get(name), "no reference"))
+        texts.append({True: "yes", False: "no", None: "not watched"}[report.dropped.get(name)])
         numbers = [Cell(text, is_number=True) for text in texts]
         yield [Cell(MEASURES[name].title, is_header=True), *numbers]
 

@@ -5,6 +5,9 @@ from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from builders.predictions import NOON
 from stroke.adapters.report.model_quality import render
 from stroke.domain.performance import (
@@ -59,13 +62,47 @@ class _Ids(HTMLParser):
                 self.references |= set((value or "").split())
 
 
-def test_the_page_needs_nothing_else_and_has_a_plot_of_each_kind_for_each_group() -> None:
+def test_the_page_needs_nothing_else_and_has_a_plot_of_each_kind() -> None:
     page = render([report({"auc": False, "oe_ratio": True})])
-    assert page.count("<svg ") == 4
+    assert page.count("<figure><svg ") == 2
     assert not re.search(r"<script|<link|<img|@import|(src|href)=\"(?!#)", page)
     assert "Model m-&lt;1&gt;" in page
     assert "Calibration of everybody" in page
-    assert "Decision curve of Gender: Male" in page
+    assert "Decision curve of everybody" in page
+
+
+def test_groups_share_one_table_in_which_their_intervals_are_drawn() -> None:
+    page = render([report({})])
+    _, _, table = page.partition("<caption>Measures of groups</caption>")
+    table, _, _ = table.partition("</table>")
+    rows = [re.sub(r"<svg.*?</svg>", "|", row, flags=re.DOTALL) for row in table.split("<tr>")[2:]]
+    texts = [re.sub(r"<[^>]*>", " ", row).split() for row in rows]
+    assert texts == [
+        [
+            *("Gender:", "Male", "300", "30", "0.8000", "(0.7500", "to", "0.8500)", "|"),
+            *("1.5000", "(1.3000", "to", "1.7000)", "|"),
+        ],
+        ["Gender:", "Other", "7", "too", "few", "too", "few", "too", "few"],
+    ]
+    # Of the same numbers as everybody's: the point lies on the line of everybody, in the middle.
+    lines = re.findall(r'<line class="whole" x1="([^"]*)"', table)
+    points = re.findall(r'<circle cx="([^"]*)"', table)
+    assert lines == points == ["50.0", "50.0"]
+    assert re.findall(r'<line x1="([^"]*)" y1="5" x2="([^"]*)"', table) == [("4.5", "95.5")] * 2
+
+
+@given(st.lists(st.tuples(*[st.floats(-5, 5)] * 3).map(sorted), min_size=1, max_size=6))
+def test_every_drawn_interval_lies_within_its_column(bounds: list[list[float]]) -> None:
+    groups = [
+        GroupPerformance("gender", str(at), 100, 10, {"auc": Estimate(value, low, high)})
+        for at, (low, value, high) in enumerate(bounds)
+    ]
+    whole = GroupPerformance("all", "all", 500, 40)  # without measures, so that nothing is plotted
+    page = render([replace(report({}), groups=[whole, *groups])])
+    table = page.split("Measures of groups")[-1]
+    places = [float(x) for x in re.findall(r' (?:x1|x2|cx)="([^"]*)"', table)]
+    assert len(places) == 3 * len(groups)
+    assert all(0 <= place <= 100 for place in places)
 
 
 def test_every_mark_on_the_page_is_there_once() -> None:
@@ -82,8 +119,10 @@ def test_what_has_dropped_is_said_first() -> None:
 
 def test_of_a_small_group_only_the_size_is_shown() -> None:
     page = render([report({})])
-    _, _, small = page.partition("Gender: Other")
-    assert small.startswith("</h3><p>7 predictions.</p><p>Too few for measures.</p>")
+    _, _, small = page.partition('<th scope="row">Gender: Other</th>')
+    row, _, _ = small.partition("</tr>")
+    assert re.sub(r"<[^>]*>|\s+", " ", row).split() == ["7", *["too", "few"] * 3]
+    assert "<svg" not in row
 
 
 def test_the_page_says_when_its_predictions_were_made_and_what_other_models_have() -> None:
