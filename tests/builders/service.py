@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from fakes.access import FakeKeyStore, FakeSessionStore
 from fakes.audit import FakeAuditLog
+from fakes.clinical import FakeAssessmentStore
 from fakes.erasure import FakeErasureJobs
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.application.access.ports import TokenVerifier
@@ -63,6 +64,7 @@ def service_parts(
     knows: bool = False,
     refuse_outside: bool = False,
     session: dict[str, Any] | None = None,
+    clinical: dict[str, Any] | None = None,
     **http: Any,
 ) -> Parts:
     """Return an application, with these settings changed, on fakes."""
@@ -77,12 +79,14 @@ def service_parts(
         "rate": loaded.rate.model_copy(update=rate or {}),
         "access": quick,
         "session": loaded.session.model_copy(update=session or {}),
+        "clinical": loaded.clinical.model_copy(update=clinical or {}),
         "oidc": loaded.oidc.model_copy(update=oidc or {}),
     }
     container = Container(settings=loaded.model_copy(update=changed))
     container.repository.override(providers.Object(repository))
     outcomes = FakeOutcomeRepository(repository)
     container.outcome_repository.override(providers.Object(outcomes))
+    container.assessment_store.override(providers.Object(FakeAssessmentStore(repository)))
     keys = FakeKeyStore()
     container.key_store.override(providers.Object(keys))
     erasures = FakeErasureJobs(_Sites(repository))

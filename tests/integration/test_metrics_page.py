@@ -49,6 +49,7 @@ def service_registry() -> CollectorRegistry:
     parts = Container(settings=Settings.load())
     create_app(parts)
     parts.observer()
+    parts.clinical_observer()
     parts.engine()
     registry: CollectorRegistry = parts.metrics_registry()
     return registry

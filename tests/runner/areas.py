@@ -56,6 +56,7 @@ AREAS: Final = {
             "test_simulate_command",
             "test_sql_keys",
             "test_audit_command",
+            "test_sql_assessments",
             "test_sql_audit",
             "test_sql_outcomes",
             "test_sql_repository",

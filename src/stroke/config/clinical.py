@@ -28,4 +28,13 @@ class ClinicalSettings(SettingsGroup):
     glucose: Literal["latest", "mean"] = Field(
         "latest", description="whether a mean is taken before a single value"
     )
+    card_from: Literal["Low", "Medium", "High"] = Field(
+        "Medium", description="the band of risk from which on a card is shown"
+    )
+    card_when_lacking: bool = Field(
+        True, description="whether a card says what the record lacks, where nothing can be assessed"
+    )
+    public_url: Annotated[str, Field(pattern=r"^https?://[^/\s?#]+[^\s?#]*[^/\s?#]$")] | None = (
+        Field(None, description="the service's address as its clients call it")
+    )
     adult_age: int = Field(18, ge=0, le=25, description="younger patients are not assessed")

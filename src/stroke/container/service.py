@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
+from stroke.adapters.prometheus.clinical import PrometheusClinicalObserver
 from stroke.adapters.prometheus.connections import observe_connections
 from stroke.adapters.prometheus.drift import DriftMetrics, DriftWindow
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
+from stroke.adapters.sql.assessments import SqlAssessmentStore
 from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
@@ -29,6 +31,7 @@ from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.config import DatabaseSettings, OidcSettings, Settings
+from stroke.container.clinical import clinical_codes, hospital_service
 from stroke.container.engines import engine_of
 from stroke.container.erasure_jobs import job_service, jobs_of, service_worker
 from stroke.container.models import load_model
@@ -210,4 +213,20 @@ class Container(containers.DeclarativeContainer):
         commit_size=settings.provided.queue.commit_size,
         key_lifetime=providers.Singleton(timedelta, hours=settings.provided.idempotency.hours),
         around_commit=providers.Singleton(around_commits, tracing),
+    )
+    assessment_store = providers.Singleton(
+        SqlAssessmentStore,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    clinical_observer = providers.Singleton(PrometheusClinicalObserver, metrics_registry)
+    code_book = providers.Singleton(clinical_codes, settings.provided.clinical)
+    hospital = providers.Singleton(
+        hospital_service,
+        settings.provided.clinical,
+        model,
+        code_book,
+        predictions,
+        assessment_store,
+        clinical_observer,
     )

@@ -39,6 +39,8 @@ StrokeError
 │   ├── ReplicaBehind          a replica did not catch up within the time given
 │   └── LineageBroken          Kafka was made anew while copies survive: a sink would lose rows
 ├── InvalidSetting             a setting that cannot be served with
+├── AssessmentNotFound         no assessment of a chart has this id
+├── AssessmentErased           ... or it was erased
 ├── InvalidCodes               a file of clinical codes that is not what it should be
 ├── InvalidChart               a record that cannot be read as that of one patient
 ├── InvalidData                a file that is not what it should be
@@ -301,6 +303,20 @@ class ConversionMismatch(ModelError):
 
 class InvalidSetting(StrokeError):
     """A setting, or a combination of settings, that cannot be served with."""
+
+
+class AssessmentNotFound(StrokeError):
+    """No assessment of a chart has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("no assessment has this id")
+
+
+class AssessmentErased(StrokeError):
+    """The assessment with this id was erased."""
+
+    def __init__(self) -> None:
+        super().__init__("the assessment was erased")
 
 
 class InvalidCodes(StrokeError):

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from stroke.adapters.sql.assessments import erase_assessments
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock, translated
 from stroke.adapters.sql.filters import conditions
-from stroke.adapters.sql.tables import batches, outcomes, predictions
+from stroke.adapters.sql.tables import assessments, batches, outcomes, predictions
 from stroke.application.erasure.ports import ErasablePlace, OldRows, Trace
 from stroke.domain.errors import StoreUnavailable
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
@@ -27,7 +28,9 @@ _Runs = list[list[int]]  # [first id, how many, step] each
 
 
 class SqlPredictionPlace(ErasablePlace):
-    """The tables ``predictions`` and ``outcomes``; a row has its idempotency key with it.
+    """The table ``predictions``, and what other tables keep of its rows: outcomes and charts.
+
+    A row has its idempotency key with it.
 
     Each call is one transaction, so give it a bounded number of ids. One that takes longer than
     ``statement_timeout`` seconds raises ``StoreUnavailable``.
@@ -45,14 +48,19 @@ class SqlPredictionPlace(ErasablePlace):
             judged = await connection.execute(
                 delete(outcomes).where(outcomes.c.prediction_id.in_(wanted))
             )
+            charts = await erase_assessments(connection, wanted, datetime.now(UTC))
             rows = await connection.execute(delete(predictions).where(predictions.c.id.in_(wanted)))
-        return judged.rowcount + rows.rowcount
+        return judged.rowcount + charts + rows.rowcount
 
     async def find(self, ids: Collection[int]) -> list[Trace]:
         wanted = storable_ids(ids)
         found: list[Trace] = []
         async with self._transaction() as connection:
-            for column in (predictions.c.id, outcomes.c.prediction_id):
+            for column in (
+                predictions.c.id,
+                outcomes.c.prediction_id,
+                assessments.c.prediction_id,
+            ):
                 rows = await connection.scalars(select(column).where(column.in_(wanted)))
                 found += [Trace(number, f"table {column.table}") for number in rows]
         return sorted(found)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Dialect, Text, delete, insert, select, type_coerce, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from stroke.adapters.sql.assessments import erase_assessments
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock, translated
 from stroke.adapters.sql.filters import comparable, storable
@@ -171,6 +172,7 @@ class SqlPredictionRepository(PredictionRepository):
             erased = await connection.execute(delete(table).where(table.c.id == known))
             if erased.rowcount == 0:
                 raise PredictionNotFound(prediction_id)
+            await erase_assessments(connection, [known], datetime.now(UTC))
             if not self._on_mysql:  # where the foreign key does it
                 await connection.execute(delete(outcomes).where(outcomes.c.prediction_id == known))
 

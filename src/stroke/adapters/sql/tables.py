@@ -17,6 +17,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
 )
 
 predictions: Final = Table(
@@ -140,6 +141,35 @@ audit_head: Final = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),  # 1, and no other
     Column("number", BigInteger),
     Column("digest", String(64)),
+    implicit_returning=False,
+)
+
+assessments: Final = Table(
+    "assessments",
+    MetaData(),
+    Column("id", String(36), primary_key=True),
+    Column("prediction_id", BigInteger),  # NULL, like all that names anybody, once it is erased
+    Column("subject", String(128)),
+    Column("server", String(255)),
+    Column("hook_instance", String(64)),
+    Column("basis", JSON(none_as_null=True)),
+    Column("notes", JSON(none_as_null=True)),
+    Column("shown", Boolean),
+    Column("model_version", String(64)),
+    Column("site", String(64)),
+    Column("made_at", DateTime),  # UTC, microseconds, without a time zone, like the next one
+    Column("erased_at", DateTime),
+    implicit_returning=False,
+)
+
+feedback: Final = Table(
+    "feedback",
+    MetaData(),
+    Column("assessment_id", String(36), primary_key=True),
+    Column("verdict", String(20)),
+    Column("reason", String(64)),
+    Column("comment", Text),
+    Column("given_at", DateTime),  # UTC, microseconds, without a time zone
     implicit_returning=False,
 )
 

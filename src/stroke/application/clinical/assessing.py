@@ -55,12 +55,16 @@ class ChartAssessment:
 
     def assess(self, chart: Chart, at: datetime | None = None) -> AssessedChart:
         """Return what the chart says and what the model makes of it, ``at`` a time or now."""
-        mapped = map_chart(chart, self._book, self._rules, at or self._now())
+        mapped = self.map(chart, at)
         reason, patient = self.looked_at(mapped)
         if patient is None:
             return AssessedChart(mapped, None, None, reason)
         [assessment] = self._model.assess([patient])
         return AssessedChart(mapped, patient, assessment, None)
+
+    def map(self, chart: Chart, at: datetime | None = None) -> MappedChart:
+        """Return what the chart says, ``at`` a time or now."""
+        return map_chart(chart, self._book, self._rules, at or self._now())
 
     def looked_at(self, mapped: MappedChart) -> tuple[str | None, Patient | None]:
         """Return why a mapped chart cannot be assessed, or else its patient."""

@@ -24,7 +24,7 @@ from stroke.domain.errors import (
     PredictionNotReplayable,
 )
 from stroke.domain.features import RAW_FEATURES
-from stroke.domain.patient import Patient, lacking
+from stroke.domain.patient import OPTIONAL, Patient, lacking
 from stroke.domain.prediction import (
     NOBODY,
     Origin,
@@ -214,6 +214,10 @@ class PredictionService:
             raise PredictionNotFound(prediction_id)
         return found
 
+    async def find_many(self, prediction_ids: Sequence[int]) -> dict[int, PredictionRecord]:
+        """Return those of these predictions that are stored, by id, whatever their site."""
+        return await self._repository.get_many(prediction_ids)
+
     async def page(
         self, narrowed: PredictionFilter, *, limit: int, before: int | None = None
     ) -> Page:
@@ -346,15 +350,25 @@ def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
         raise _reused()
     if any(getattr(record, each) != getattr(patient, each) for each in _OTHER_FIELDS):
         raise _reused()
-    if record.probability is None or not record.model_version:
+    assessment = assessment_of(record)
+    return StoredPrediction(record.id, assessment, record.model_version or "")
+
+
+def assessment_of(record: PredictionRecord) -> RiskAssessment:
+    """Return the assessment that a stored prediction holds.
+
+    Raises ``PredictionNotReplayable`` for a row that lacks part of it, an imported one perhaps.
+    """
+    data = record.prediction_data
+    if not isinstance(data, Mapping) or record.probability is None or not record.model_version:
         raise PredictionNotReplayable(record.id)
     try:
-        assessment = RiskAssessment(
+        return RiskAssessment(
             record.probability,
             RiskCategory(record.risk_category or ""),
             _contributions(data),
             float(data["baseline_log_odds"]),
-            patient.missing,
+            tuple(name for name in OPTIONAL if data[name] is None),
             None if (accuracy := data.get("accuracy")) is None else Accuracy(**accuracy),
             None if (interval := data.get("interval")) is None else Interval(**interval),
             None if (support := data.get("support")) is None else Support.from_data(support),
@@ -362,7 +376,6 @@ def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
         )
     except (KeyError, TypeError, ValueError):  # an imported row may hold any JSON and any number
         raise PredictionNotReplayable(record.id) from None  # whose text may quote the row
-    return StoredPrediction(record.id, assessment, record.model_version)
 
 
 def _replayed_batch(

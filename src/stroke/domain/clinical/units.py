@@ -19,6 +19,7 @@ WEIGHT: Final = Range(10, 500, "kg")
 HEIGHT: Final = Range(50, 250, "cm")
 # A record writes a height or a weight that nobody has when a unit is wrong.
 
+_LONGEST_UNIT: Final = 20
 _POUND: Final = 0.45359237
 _INCH: Final = 2.54
 
@@ -97,7 +98,7 @@ def measured(kind: Kind, quantity: Any) -> Measured:
         found = math.inf
     if not math.isfinite(found) or found not in kind.plausible:
         raise UnusableQuantity(f"is not plausible (it must be {kind.plausible})")
-    shown = _text(quantity.get("unit")) or _text(quantity.get("code")) or ""
+    shown = (_text(quantity.get("unit")) or _text(quantity.get("code")) or "")[:_LONGEST_UNIT]
     return Measured(found, f"{value} {shown}".strip(), factor != 1)
 
 

@@ -23,6 +23,8 @@ from stroke.entrypoints.api import (
     causes,
     docs,
     erasures,
+    fhir,
+    hooks,
     metrics,
     openapi,
     outcomes,
@@ -40,6 +42,7 @@ from stroke.entrypoints.api.envelope import Envelope
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.hosts import AllowedHosts
+from stroke.entrypoints.api.operation_outcomes import OperationOutcomes
 from stroke.entrypoints.api.pages import batch, calculator, files, history, insights, model, sign_in
 from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address
@@ -91,6 +94,9 @@ def create_app(container: Container | None = None) -> FastAPI:
             *model.router.routes,
             *files.router.routes,
             *sign_in.router.routes,
+            *hooks.router.routes,
+            *fhir.router.routes,
+            *fhir.operation.routes,
         ],
     )
     app.router.route_class = GuardedRoute
@@ -138,6 +144,7 @@ def create_app(container: Container | None = None) -> FastAPI:
         lambda: parts.predictions().queue_depth,
         of_all_workers=parts.drift_metrics(),
     )
+    app.add_middleware(OperationOutcomes)
     app.add_middleware(HeadAsGet)
     if http.root_path or http.trusted_proxies:
         app.add_middleware(BehindProxies, root_path=http.root_path, trusted=http.trusted_networks)
@@ -225,6 +232,9 @@ def _state(parts: Container) -> ApiState:
         insights=insights_service(parts),
         performance=performance_service(parts),
         sessions=parts.sessions(),
+        hospital=parts.hospital(),
+        code_book=parts.code_book(),
+        clinical=parts.settings().clinical,
     )
 
 

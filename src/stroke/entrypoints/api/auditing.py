@@ -16,6 +16,8 @@ from stroke.application.audit.trail import AuditTrail
 from stroke.domain.access import Principal
 from stroke.domain.audit import AuditAction, AuditOutcome
 from stroke.domain.errors import (
+    AssessmentErased,
+    AssessmentNotFound,
     ErasureJobNotFound,
     NothingToErase,
     OutcomeNotFound,
@@ -29,7 +31,15 @@ _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _WRITES: Final = "__stroke_audit__"
 _ID: Final = re.compile(r"[0-9]{1,19}", re.ASCII)
 _JOB: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_NOT_FOUND: Final = (PredictionNotFound, OutcomeNotFound, NothingToErase, ErasureJobNotFound)
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NOT_FOUND: Final = (
+    PredictionNotFound,
+    OutcomeNotFound,
+    NothingToErase,
+    ErasureJobNotFound,
+    AssessmentNotFound,
+    AssessmentErased,
+)
 
 
 class Written(NamedTuple):
@@ -118,7 +128,8 @@ def _target(request: Request) -> str:
 
     Values may be a patient's, and so may a name that no route knows.
     """
-    for name, form in (("prediction_id", _ID), ("job_id", _JOB)):
+    forms = (("prediction_id", _ID), ("job_id", _JOB), ("assessment_id", _UUID))
+    for name, form in forms:
         if (found := request.path_params.get(name)) is not None:
             # It has not been looked at yet: what is no number may be a name.
             return found if form.fullmatch(found) else "an id that is none"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final, TypeVar
 
 from fastapi import Request
@@ -31,17 +31,19 @@ _THREAD_FROM: Final = 16 * 1024
 _DECODED_AT_ONCE: Final = 256 * 1024
 
 
-async def read_body(request: Request, slot: Slot, *, most_bytes: int) -> bytes:
+async def read_body(
+    request: Request, slot: Slot, *, most_bytes: int, kinds: Collection[bytes] = (_JSON,)
+) -> bytes:
     """Return the body, decoded and without a byte-order mark, and hold its bytes in ``slot``.
 
-    Raises ``HTTPException``: 415 if it is not JSON in UTF-8 or has an encoding other than gzip,
-    413 if it is too long, 400 if it is no gzip. Raises ``ServiceOverloaded`` if too many bytes
-    are held already.
+    ``kinds`` are the media types that it may have. Raises ``HTTPException``: 415 if it has another
+    one, is not in UTF-8 or has an encoding other than gzip, 413 if it is too long, 400 if it is no
+    gzip. Raises ``ServiceOverloaded`` if too many bytes are held already.
     """
     headers = dict(request.scope["headers"])
     media_type = headers.get(b"content-type", b"")
     if media_type != _JSON:
-        _check_media_type(media_type)
+        _check_media_type(media_type, kinds)
     encoding = headers.get(b"content-encoding")
     if encoding is not None:
         _check_encoding(encoding)
@@ -83,9 +85,9 @@ def parse(wire: type[Wire], body: bytes) -> Wire:
     raise InvalidRequest(of_body(problems))
 
 
-def _check_media_type(media_type: bytes) -> None:
+def _check_media_type(media_type: bytes, kinds: Collection[bytes]) -> None:
     kind, *parameters = media_type.split(b";")
-    if kind.strip().lower() != _JSON:
+    if kind.strip().lower() not in kinds:
         raise HTTPException(
             status.HTTP_415_UNSUPPORTED_MEDIA_TYPE, "Send Content-Type: application/json."
         )

@@ -19,9 +19,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from stroke.domain.errors import (
+    AssessmentErased,
+    AssessmentNotFound,
     ErasureJobNotFound,
     IdempotencyKeyReused,
     IdempotencyKeyTaken,
+    InvalidChart,
     InvalidOutcome,
     InvalidPatient,
     NotAuthenticated,
@@ -108,6 +111,11 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     ErasureJobNotFound: Kind(HTTPStatus.NOT_FOUND, "erasure-not-found", "No such erasure"),
     OutcomeNotFound: Kind(
         HTTPStatus.NOT_FOUND, "outcome-not-found", "The prediction has no outcome"
+    ),
+    AssessmentNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such assessment"),
+    AssessmentErased: Kind(HTTPStatus.GONE, "erased", "The assessment was erased"),
+    InvalidChart: Kind(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-chart", "The chart cannot be read"
     ),
     PredictionRejected: Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -9,11 +9,14 @@ from fastapi import Request
 from stroke.application.access.callers import Callers
 from stroke.application.access.sessions import Sessions
 from stroke.application.audit.trail import AuditTrail
+from stroke.application.clinical.hospital import HospitalService
 from stroke.application.erasure.jobs import ErasureJobService
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.application.quality.insights import InsightsService
 from stroke.application.quality.performance import PerformanceService
+from stroke.config import ClinicalSettings
+from stroke.domain.clinical.codes import CodeBook
 from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.rates import Rates
 from stroke.entrypoints.api.schemas import PatientIn, WhatIfIn
@@ -45,6 +48,9 @@ class ApiState(NamedTuple):
     insights: InsightsService
     performance: PerformanceService
     sessions: Sessions
+    hospital: HospitalService
+    code_book: CodeBook
+    clinical: ClinicalSettings
 
 
 def api_state(request: Request) -> ApiState:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 ASSET: Final = "/ui/assets/{version}/{name}"
 FOR_EVERYBODY: Final = {
     *("/", "/health/live", "/health/ready", "/docs", "/openapi.json"),
-    *(ASSET, "/ui/sign-in", "/ui/session"),
+    *(ASSET, "/ui/sign-in", "/ui/session", "/fhir/metadata"),
 }
 # Whoever sends them has the token of a page.
 FORMS: Final = {("POST", "/ui/sign-in"), ("POST", "/ui/sign-out")}
@@ -62,8 +62,17 @@ NEEDED: Final = {
     ("GET", "/ui/history/{prediction_id}"): Scope.READ,
     ("POST", "/ui/history/{prediction_id}/outcome"): Scope.OUTCOMES,
     ("POST", "/ui/history/{prediction_id}/erase"): Scope.ERASE,
+    ("GET", "/cds-services"): Scope.PREDICT,
+    ("POST", "/cds-services/stroke-risk"): Scope.PREDICT,
+    ("POST", "/cds-services/stroke-risk/feedback"): Scope.PREDICT,
+    ("GET", "/fhir/RiskAssessment"): Scope.READ,
+    ("GET", "/fhir/RiskAssessment/{assessment_id}"): Scope.READ,
+    ("GET", "/fhir/Device/{version}"): Scope.READ,
+    ("POST", "/fhir/$stroke-risk"): Scope.PREDICT,
 }
-PARAMETERS: Final = {"prediction_id": "1", "version": "x", "name": "page.js"}
+PARAMETERS: Final = {"prediction_id": "1", "version": "x", "name": "page.js"} | {
+    "assessment_id": "7c1e2d52-3f0c-4d8e-9e55-05c3f5a1b0d2"
+}
 UNKNOWN: Final = f"stroke_{'0' * 16}_{'A' * 43}"
 KEYS_FOR: Final = 0.05  # seconds, as conftest.py sets them
 # What a wrong key must not make the service do: read a body, or look at the values in it.

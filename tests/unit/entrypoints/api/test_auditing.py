@@ -37,6 +37,11 @@ NOT_WRITTEN = {
     "/ui/save",
     "/ui/batch",
     "/ui/model",
+    "/cds-services",
+    "/cds-services/stroke-risk",
+    "/cds-services/stroke-risk/feedback",
+    "/fhir/$stroke-risk",
+    "/fhir/Device/{version}",
 }
 
 

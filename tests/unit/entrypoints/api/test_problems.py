@@ -209,7 +209,6 @@ def test_every_error_of_the_domain_has_a_status_or_never_meets_a_request() -> No
         errors.InvalidSetting,
         errors.InvalidData,
         errors.InvalidCodes,
-        errors.InvalidChart,
         errors.EndpointUnavailable,
         errors.InvalidAccess,
         errors.KeyTaken,

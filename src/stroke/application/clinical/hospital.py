@@ -1,0 +1,171 @@
+"""Charts that record systems send: assessed once, stored, and found again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID, uuid5
+
+from stroke.application.clinical.assessing import ChartAssessment
+from stroke.application.clinical.ports import AssessmentStore, ClinicalObserver
+from stroke.application.predictions.prediction import (
+    PredictionService,
+    StoredPrediction,
+    assessment_of,
+)
+from stroke.domain.clinical.chart import Chart
+from stroke.domain.clinical.kept import AssessmentFilter, CardTally, Feedback, KeptAssessment
+from stroke.domain.clinical.mapping import MappedChart
+from stroke.domain.errors import AssessmentNotFound, PredictionNotFound
+from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import Patient
+from stroke.domain.prediction import NOBODY, Origin
+from stroke.domain.risk import RiskAssessment, RiskCategory
+
+_NAMES: Final = UUID("6f1c7c4e-5d0b-4c4e-9f5a-1f0f6f2f8a19")
+_ORDER: Final = tuple(RiskCategory)
+
+
+class Call(NamedTuple):
+    """Who asked for a chart: the client's server, and its own name of this call."""
+
+    server: str | None = None
+    hook_instance: str | None = None
+    card: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A stored assessment with its prediction."""
+
+    kept: KeptAssessment
+    assessment: RiskAssessment
+
+
+@dataclass(frozen=True, slots=True)
+class Viewed:
+    """A mapped chart, and what is told of it; ``why_not`` where it was not assessed."""
+
+    mapped: MappedChart
+    told: Told | None
+    why_not: str | None
+
+
+class HospitalService:
+    """Assesses charts of record systems.
+
+    The same chart with the same measurements and model is the same prediction, for as long as
+    keys of idempotency live: opening a chart ten times is not ten patients. A card is shown from
+    the band ``shows_from`` on.
+    """
+
+    def __init__(
+        self,
+        charts: ChartAssessment,
+        predictions: PredictionService,
+        store: AssessmentStore,
+        observer: ClinicalObserver,
+        *,
+        shows_from: RiskCategory,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._charts = charts
+        self._predictions = predictions
+        self._store = store
+        self._observer = observer
+        self._shows_from = shows_from
+        self._now = now
+
+    async def view(self, chart: Chart, call: Call, origin: Origin = NOBODY) -> Viewed:
+        """Return what is told of a chart, once it is durable.
+
+        Raises what storing a prediction raises, and ``StoreUnavailable``.
+        """
+        mapped = self._charts.map(chart)
+        why_not, patient = self._charts.looked_at(mapped)
+        if patient is None:
+            self._observer.answered(_answer_of(mapped), mapped.unmapped)
+            return Viewed(mapped, None, why_not)
+        key = self._key(mapped.patient_id, patient, call.server)
+        stored = await self._predictions.predict(patient, idempotency_key=key, origin=origin)
+        kept = await self._store.keep(self._to_keep(mapped, stored, call, origin, key))
+        self._observer.answered("card" if kept.shown else "quiet", mapped.unmapped)
+        return Viewed(mapped, Told(kept, stored.assessment), None)
+
+    def _to_keep(
+        self,
+        mapped: MappedChart,
+        stored: StoredPrediction,
+        call: Call,
+        origin: Origin,
+        key: str,
+    ) -> KeptAssessment:
+        band = _ORDER.index(stored.assessment.category)
+        return KeptAssessment(
+            id=str(uuid5(_NAMES, f"{key}:{stored.id}")),
+            prediction_id=stored.id,
+            subject=mapped.patient_id,
+            server=call.server,
+            hook_instance=call.hook_instance,
+            basis=mapped.basis,
+            notes=tuple(note.text for note in mapped.notes),
+            shown=call.card and band >= _ORDER.index(self._shows_from),
+            model_version=stored.model_version,
+            site=origin.site,
+            made_at=self._now(),
+        )
+
+    def _key(self, subject: str, patient: Patient, server: str | None) -> str:
+        """Return what is the same for the same chart, measurements and model, as a hash."""
+        version = self._predictions.model.version
+        values = [getattr(patient, name) for name in RAW_FEATURES]
+        told = json.dumps(["chart", server, subject, version, values])
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    async def find(self, assessment_id: str, *, site: str | None = None) -> Told:
+        """Return an assessment. Raises ``AssessmentNotFound`` or ``AssessmentErased``.
+
+        With a ``site``, one of another site is not found either.
+        """
+        kept = await self._store.get(assessment_id)
+        if site is not None and kept.site != site:
+            raise AssessmentNotFound
+        try:
+            record = await self._predictions.find(kept.prediction_id)
+        except PredictionNotFound:
+            raise AssessmentNotFound from None
+        return Told(kept, assessment_of(record))
+
+    async def search(
+        self, narrowed: AssessmentFilter, *, limit: int, before: int | None = None
+    ) -> tuple[list[Told], int | None]:
+        """Return a page of assessments, and what ``before`` has to be for the next one."""
+        found = await self._store.page(narrowed, limit=limit + 1, before=before)
+        page = found[:limit]
+        records = await self._predictions.find_many([each.prediction_id for each in page])
+        told = [
+            Told(each, assessment_of(records[each.prediction_id]))
+            for each in page
+            if each.prediction_id in records
+        ]
+        return told, page[-1].prediction_id if len(found) > limit else None
+
+    async def judge(self, feedback: Sequence[Feedback], *, site: str | None = None) -> None:
+        """Keep what became of cards. What is said of a card that is not known is passed over."""
+        reasons = {each.assessment_id: each for each in feedback}
+        for card, version in (await self._store.put_feedback(feedback, site=site)).items():
+            self._observer.judged(version, reasons[card].verdict, reasons[card].reason)
+
+    async def tally(self, narrowed: AssessmentFilter) -> list[CardTally]:
+        """Return what became of the cards that were shown."""
+        return await self._store.tally(narrowed)
+
+
+def _answer_of(mapped: MappedChart) -> str:
+    if mapped.not_sent or mapped.incomplete:
+        return "not-sent"
+    return "lacking" if mapped.excluded is None else str(mapped.excluded)

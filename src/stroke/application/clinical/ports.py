@@ -1,0 +1,59 @@
+"""What the use cases of charts call."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from stroke.domain.clinical.kept import AssessmentFilter, CardTally, Feedback, KeptAssessment
+
+
+class AssessmentStore(Protocol):
+    """Keeps assessments of charts, and feedback. Each call may raise ``StoreUnavailable``."""
+
+    @abstractmethod
+    async def keep(self, assessment: KeptAssessment) -> KeptAssessment:
+        """Keep an assessment; return it, or the one that was kept under its id before.
+
+        Raises ``PredictionNotFound`` when its prediction is not stored (any more).
+        """
+
+    @abstractmethod
+    async def get(self, assessment_id: str) -> KeptAssessment:
+        """Return an assessment. Raises ``AssessmentNotFound`` or ``AssessmentErased``."""
+
+    @abstractmethod
+    async def page(
+        self, narrowed: AssessmentFilter, *, limit: int, before: int | None = None
+    ) -> list[KeptAssessment]:
+        """Return up to ``limit`` assessments, those of the newest predictions first.
+
+        ``before`` continues after the one with that prediction.
+        """
+
+    @abstractmethod
+    async def put_feedback(
+        self, feedback: Sequence[Feedback], *, site: str | None = None
+    ) -> dict[str, str]:
+        """Keep what became of cards: one for each card, the latest by its own time.
+
+        Feedback on a card that is not known, was erased, or is of another site than ``site`` is
+        passed over. Returns the model's version of each card that got one for the first time.
+        """
+
+    @abstractmethod
+    async def tally(self, narrowed: AssessmentFilter) -> list[CardTally]:
+        """Return how many cards that were shown were accepted, overridden or ignored."""
+
+
+class ClinicalObserver(Protocol):
+    """Receives what became of charts; must neither block nor raise."""
+
+    @abstractmethod
+    def answered(self, answer: str, unmapped: Mapping[str, int]) -> None:
+        """Receive how a chart was answered, and how many codes of each system were not known."""
+
+    @abstractmethod
+    def judged(self, model_version: str, verdict: str, reason: str | None) -> None:
+        """Receive what became of a card for the first time."""

@@ -1,0 +1,62 @@
+"""An assessment of a chart as it is kept: whose it is, and what became of its card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAssessment:
+    """What is kept of an assessed chart, beside its prediction.
+
+    ``id`` is that of the RiskAssessment and of its card. ``subject`` is the patient's id on
+    ``server``; ``basis`` are references to what values came from; ``notes`` were said with it.
+    ``shown`` says whether a card was shown. ``made_at`` is aware.
+    """
+
+    id: str
+    prediction_id: int
+    subject: str = field(repr=False)
+    server: str | None
+    hook_instance: str | None
+    basis: tuple[str, ...] = field(repr=False)
+    notes: tuple[str, ...] = field(repr=False)
+    shown: bool
+    model_version: str
+    site: str | None
+    made_at: datetime
+
+
+Verdict = Literal["accepted", "overridden"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a clinician did with a card. ``at`` is aware; ``comment`` is free text of theirs."""
+
+    assessment_id: str
+    verdict: Verdict
+    reason: str | None
+    comment: str | None = field(repr=False)
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AssessmentFilter:
+    """What a search is narrowed to; None narrows nothing. ``until`` is not included."""
+
+    subject: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    site: str | None = None
+
+
+class CardTally(NamedTuple):
+    """How often cards of a model were shown, and came to an end; ``reason`` of overridden ones."""
+
+    model_version: str
+    verdict: Literal["accepted", "overridden", "ignored"]
+    reason: str | None
+    cards: int

@@ -1,0 +1,87 @@
+"""Bodies with charts: read within limits, and looked at without being quoted."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+from fastapi import Request, Response
+from starlette.exceptions import HTTPException
+
+from stroke.domain.clinical.mapping import MappedChart
+from stroke.entrypoints.api.body import read_body
+from stroke.entrypoints.api.problems import problem_response
+from stroke.entrypoints.api.state import api_state
+from stroke.entrypoints.api.violations import FieldProblem, InvalidRequest
+
+KINDS: Final = frozenset({b"application/json", b"application/fhir+json", b"application/json+fhir"})
+_THREAD_FROM: Final = 256 * 1024
+_ID: Final = re.compile(r"(Patient/)?[A-Za-z0-9._~-]{1,128}")
+LONGEST_SERVER: Final = 255
+
+
+async def read_document(request: Request) -> dict[str, Any]:
+    """Return the JSON object in the body.
+
+    Raises ``HTTPException`` 400 if it is none, and what ``read_body`` raises.
+    """
+    state = api_state(request)
+    async with state.admission.batch(request) as slot:
+        body = await read_body(request, slot, most_bytes=state.most_bytes, kinds=KINDS)
+        try:
+            if len(body) < _THREAD_FROM:
+                document = orjson.loads(body)
+            else:
+                document = await asyncio.to_thread(orjson.loads, body)
+        except orjson.JSONDecodeError:
+            raise HTTPException(HTTPStatus.BAD_REQUEST, "The body is not JSON.") from None
+    if not isinstance(document, dict):
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "The body is no JSON object.")
+    return document
+
+
+def wrong(pointer: str, detail: str) -> InvalidRequest:
+    """Return what says that one field of a body is wrong."""
+    return InvalidRequest([FieldProblem(pointer=pointer, detail=detail, code="invalid")])
+
+
+def text_of(document: Mapping[str, Any], name: str, *, longest: int) -> str | None:
+    """Return a text of a body, None where it is not there. Raises ``InvalidRequest``."""
+    value = document.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.isprintable() or len(value) > longest or not value:
+        raise wrong(f"/{name}", f"must be 1 to {longest} printable characters")
+    return value
+
+
+def patient_id_of(value: Any, pointer: str) -> str:
+    """Return a patient's id. Raises ``InvalidRequest``, which does not quote it."""
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise wrong(pointer, "must be the id of a patient: letters, digits and . _ ~ -")
+    return value
+
+
+def not_sent(mapped: MappedChart) -> Response:
+    """Return the answer 412: what the client has to send before anything can be said."""
+    errors = [
+        {"pointer": f"/prefetch/{key}", "detail": f"not sent: {key}", "code": "required"}
+        for key in mapped.not_sent
+    ] + [
+        {
+            "pointer": f"/prefetch/{key}",
+            "detail": f"only the first page was sent: {key}",
+            "code": "required",
+        }
+        for key in mapped.incomplete
+    ]
+    return problem_response(
+        HTTPStatus.PRECONDITION_FAILED,
+        "The client did not send what is needed",
+        name="not-sent",
+        errors=errors,
+    )

@@ -1,0 +1,216 @@
+"""FHIR R4, read-only: assessments of charts, the model, and an operation that makes one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.exceptions import HTTPException
+
+from stroke import __version__
+from stroke.application.clinical.hospital import Call
+from stroke.domain.access import Scope
+from stroke.domain.audit import AuditAction
+from stroke.domain.clinical.chart import chart_of_bundle
+from stroke.domain.clinical.kept import AssessmentFilter
+from stroke.domain.clinical.references import bare_id
+from stroke.domain.clinical.times import instant
+from stroke.domain.errors import AssessmentErased, AssessmentNotFound
+from stroke.entrypoints.api.access import (
+    DirectRoute,
+    GuardedRoute,
+    for_everybody,
+    needs,
+    origin_of,
+    site_of,
+)
+from stroke.entrypoints.api.auditing import written_down
+from stroke.entrypoints.api.charts import not_sent, patient_id_of, read_document
+from stroke.entrypoints.api.fhir_resources import (
+    capability,
+    device,
+    device_id,
+    risk_assessment,
+    searchset,
+)
+from stroke.entrypoints.api.operation_outcomes import FHIR_JSON
+from stroke.entrypoints.api.problems import problem_response
+from stroke.entrypoints.api.rendering import rendered
+from stroke.entrypoints.api.state import api_state
+from stroke.entrypoints.api.violations import of_parameter
+
+router = APIRouter(route_class=GuardedRoute, include_in_schema=False)
+
+_KNOWN: Final = {"_id", "patient", "subject", "date", "_count", "_cursor"} | {
+    "_format",
+    "_pretty",
+    "_total",
+}
+_MOST: Final = 1000
+_PREFIXED: Final = re.compile(r"(eq|ge|gt|le|lt|sa|eb)?(\d{4}.*)")
+_CURSOR: Final = re.compile(r"[0-9a-f]{1,16}")
+# How long a time lasts that is written with so many characters: a month has its own length.
+_LENGTHS: Final = {10: timedelta(days=1), 16: timedelta(minutes=1)}
+
+
+def _answer(resource: dict[str, Any]) -> Response:
+    return Response(rendered(resource), media_type=FHIR_JSON)
+
+
+@router.get("/fhir/metadata")
+@for_everybody
+async def metadata(request: Request) -> Response:
+    """What the FHIR side can do."""
+    return _answer(capability(__version__, _base(request), datetime.now(UTC)))
+
+
+@router.get("/fhir/Device/{version}")
+@needs(Scope.READ)
+async def read_device(request: Request, version: str) -> Response:
+    """The served model."""
+    model = api_state(request).predictions.model
+    if version != device_id(model.version):
+        raise HTTPException(404)
+    return _answer(device(model))
+
+
+@router.get("/fhir/RiskAssessment/{assessment_id}")
+@needs(Scope.READ)
+@written_down(AuditAction.PREDICTION_READ)
+async def read(request: Request, assessment_id: str) -> Response:
+    """One assessment; one that was erased is gone."""
+    told = await api_state(request).hospital.find(assessment_id, site=site_of(request))
+    return _answer(risk_assessment(told, stored_here=True))
+
+
+@router.get("/fhir/RiskAssessment")
+@needs(Scope.READ)
+@written_down(AuditAction.PREDICTION_LIST)
+async def search(  # noqa: PLR0917 -- FastAPI passes them by name
+    request: Request,
+    patient: str | None = None,
+    subject: str | None = None,
+    date: Annotated[list[str] | None, Query()] = None,
+    own: Annotated[str | None, Query(alias="_id")] = None,
+    count: Annotated[int, Query(alias="_count", ge=1)] = 50,
+    cursor: Annotated[str | None, Query(alias="_cursor")] = None,
+) -> Response:
+    """Newest first. A parameter that is not known is refused: it would narrow nothing."""
+    for name in request.query_params:
+        if name not in _KNOWN:
+            raise of_parameter(name, "is no search parameter here", "unknown")
+    hospital, base = api_state(request).hospital, _base(request)
+    who = patient or subject
+    since, until = _between(date or ())
+    narrowed = AssessmentFilter(
+        None if who is None else bare_id(patient_id_of(_last(who), "/patient")),
+        since,
+        until,
+        site_of(request),
+    )
+    told, following = [], None
+    if own is not None:
+        try:
+            found = await hospital.find(own, site=site_of(request))
+        except (AssessmentNotFound, AssessmentErased):
+            pass
+        else:
+            if narrowed.subject in (None, found.kept.subject):
+                told = [found]
+    else:
+        before = None
+        if cursor is not None:
+            if not _CURSOR.fullmatch(cursor):
+                raise of_parameter("_cursor", "is no cursor", "invalid")
+            before = int(cursor, 16)
+        told, following = await hospital.search(narrowed, limit=min(count, _MOST), before=before)
+    asked = [
+        (name, value) for name, value in request.query_params.multi_items() if name != "_cursor"
+    ]
+    here = _url(base, request.query_params.multi_items())
+    after = None if following is None else _url(base, [*asked, ("_cursor", f"{following:x}")])
+    resources = (risk_assessment(each, stored_here=True) for each in told)
+    return _answer(searchset(base, here, after, resources))
+
+
+operation = APIRouter(route_class=DirectRoute, include_in_schema=False)
+
+
+@operation.post("/fhir/$stroke-risk")
+@needs(Scope.PREDICT)
+async def stroke_risk(request: Request) -> Response:
+    """A Bundle in, its patient's RiskAssessment out: for clients without CDS Hooks.
+
+    ``?patient=ID`` chooses one of several patients; ``?conditions=none`` says that a bundle without
+    any Condition is one of a patient who has none.
+    """
+    document = await read_document(request)
+    who, known = request.query_params.get("patient"), request.query_params.get("conditions")
+    if known not in (None, "none"):
+        raise of_parameter("conditions", "must be none, or be left out", "invalid")
+    chosen = None if who is None else patient_id_of(_last(who), "/patient")
+    chart = chart_of_bundle(document, chosen, conditions_known=known is not None)
+    own = chart.identity.patient_id
+    patient_id_of(own, "/entry")
+    call = Call(None, None, card=False)
+    viewed = await api_state(request).hospital.view(chart, call, origin_of(request))
+    if viewed.mapped.not_sent or viewed.mapped.incomplete:
+        return not_sent(viewed.mapped)
+    if viewed.told is None:
+        return problem_response(
+            422, "The patient was not assessed", name="not-assessed", detail=viewed.why_not
+        )
+    return _answer(risk_assessment(viewed.told, stored_here=True))
+
+
+def _base(request: Request) -> str:
+    public = api_state(request).clinical.public_url
+    return f"{(public or str(request.base_url)).rstrip('/')}/fhir"
+
+
+def _url(base: str, parameters: Sequence[tuple[str, str]]) -> str:
+    asked = f"?{urlencode(parameters)}" if parameters else ""
+    return f"{base}/RiskAssessment{asked}"
+
+
+def _last(reference: str) -> str:
+    """Return the id in a search's value: an id, a relative reference or an absolute one."""
+    return reference.rstrip("/").rpartition("/")[2]
+
+
+def _between(dates: Sequence[str]) -> tuple[datetime | None, datetime | None]:
+    """Return since when, and until before when, a search's dates narrow it."""
+    since: datetime | None = None
+    until: datetime | None = None
+    for text in dates:
+        match = _PREFIXED.fullmatch(text.strip().replace(" ", "+"))  # a + is a blank in a URL
+        start = instant(match[2]) if match else None
+        if match is None or start is None:
+            raise of_parameter(
+                "date", "must be a date or time of FHIR, perhaps with ge or lt", "invalid"
+            )
+        prefix, end = match[1] or "eq", _end(match[2], start)
+        if prefix in ("eq", "ge", "gt", "sa"):
+            first = start if prefix in ("eq", "ge") else end
+            since = first if since is None else max(since, first)
+        if prefix in ("eq", "le", "lt", "eb"):
+            last = end if prefix in ("eq", "le") else start
+            until = last if until is None else min(until, last)
+    return since, until
+
+
+def _end(text: str, start: datetime) -> datetime:
+    """Return when the time that ``text`` writes is over: a year, a month, a day, a second."""
+    written = len(re.split(r"(?<=\d)(Z|[+-]\d\d:?\d\d)$", text)[0]) if "T" in text else len(text)
+    try:
+        if written == 4:  # noqa: PLR2004 -- a year
+            return start.replace(year=start.year + 1)
+        if written == 7:  # noqa: PLR2004 -- a month
+            return (start + timedelta(days=31)).replace(day=1)
+        return start + _LENGTHS.get(written, timedelta(seconds=1))
+    except (ValueError, OverflowError):
+        return start

@@ -1,0 +1,114 @@
+"""SqlAssessmentStore on the databases themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from builders.assessments import feedback, kept
+from builders.predictions import prediction
+from components.containers import MySqlServer
+from components.databases import without_file, without_server
+from contracts.clinical import EVERYTHING, AssessmentStoreContract, Stores
+from stroke.adapters.sql import schema
+from stroke.adapters.sql.assessments import SqlAssessmentStore
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.erasure import SqlPredictionPlace
+from stroke.adapters.sql.repository import SqlPredictionRepository
+
+pytestmark = pytest.mark.anyio
+
+
+async def _engine(url: URL) -> AsyncIterator[AsyncEngine]:
+    await asyncio.to_thread(schema.upgrade, url)
+    engine = create_engine(url, pool_size=8, connect_timeout=20)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def sqlite_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+    async for engine in _engine(url):
+        yield engine
+
+
+@pytest.fixture
+async def mysql_engine(mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
+    async for engine in _engine(make_url(mysql.new_database())):
+        yield engine
+
+
+def _stores(engine: AsyncEngine) -> Stores:
+    return Stores(
+        SqlPredictionRepository(engine, statement_timeout=30),
+        SqlAssessmentStore(engine, statement_timeout=30),
+    )
+
+
+class _Erasure:
+    async def test_an_erasure_from_every_place_takes_charts_and_feedback_along(
+        self, stores: Stores, engine: AsyncEngine
+    ) -> None:
+        one, other = await stores.predictions.add([prediction(), prediction()])
+        for number in (one, other):
+            await stores.assessments.keep(kept(number))
+        await stores.assessments.put_feedback([feedback(one)])
+        place = SqlPredictionPlace(engine, statement_timeout=30)
+        assert "table assessments" in {trace.where for trace in await place.find([one])}
+
+        await place.erase([one])
+
+        assert await place.find([one]) == []
+        async with engine.connect() as connection:
+            rows = (await connection.execute(text("SELECT * FROM assessments"))).mappings().all()
+            assert (await connection.execute(text("SELECT * FROM feedback"))).all() == []
+        [erased] = [dict(row) for row in rows if row["prediction_id"] != other]
+        left = {name for name, value in erased.items() if value is not None}
+        assert left == {"id", "shown", "model_version", "site", "made_at", "erased_at"}
+
+    async def test_many_calls_of_one_chart_at_the_same_time_keep_it_once(
+        self, stores: Stores
+    ) -> None:
+        [one] = await stores.predictions.add([prediction()])
+
+        found = await asyncio.gather(*(stores.assessments.keep(kept(one)) for _ in range(8)))
+
+        assert set(found) == {kept(one)}
+        assert len(await stores.assessments.page(EVERYTHING, limit=9)) == 1
+
+
+class TestOnSqlite(_Erasure, AssessmentStoreContract):
+    @pytest.fixture
+    def engine(self, sqlite_engine: AsyncEngine) -> AsyncEngine:
+        return sqlite_engine
+
+    @pytest.fixture
+    def stores(self, sqlite_engine: AsyncEngine) -> Stores:
+        return _stores(sqlite_engine)
+
+    @pytest.fixture
+    async def away(self, sqlite_engine: AsyncEngine) -> SqlAssessmentStore:
+        return SqlAssessmentStore(await without_file(sqlite_engine), statement_timeout=30)
+
+
+class TestOnMySql(_Erasure, AssessmentStoreContract):
+    @pytest.fixture
+    def engine(self, mysql_engine: AsyncEngine) -> AsyncEngine:
+        return mysql_engine
+
+    @pytest.fixture
+    def stores(self, mysql_engine: AsyncEngine) -> Stores:
+        return _stores(mysql_engine)
+
+    @pytest.fixture
+    async def away(self, mysql: MySqlServer) -> AsyncIterator[SqlAssessmentStore]:
+        url = without_server(make_url(mysql.url("stroke")))
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        yield SqlAssessmentStore(engine, statement_timeout=30)
+        await engine.dispose()

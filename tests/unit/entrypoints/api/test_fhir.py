@@ -1,0 +1,191 @@
+"""The FHIR side: read, search, the operation, and what is answered instead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from builders.asgi import connected
+from builders.charts import (
+    PATIENT,
+    SNOMED,
+    bmi,
+    bundle,
+    condition,
+    glucose,
+    more_pages,
+    request,
+    smoking,
+)
+
+pytestmark = pytest.mark.anyio
+
+BASE: Final = "/fhir/RiskAssessment"
+OPERATION: Final = "/fhir/$stroke-risk"
+
+
+async def assessed(client: httpx.AsyncClient, patient: str = "p1", **changed: Any) -> str:
+    text = json.dumps(request(**changed)).replace('"p1"', f'"{patient}"')
+    document = json.loads(text.replace("Patient/p1", f"Patient/{patient}"))
+    answer = await client.post("/cds-services/stroke-risk", json=document)
+    return str(answer.json()["extension"]["stroke.riskAssessment"])
+
+
+async def found(client: httpx.AsyncClient, query: str) -> list[str]:
+    answer = await client.get(f"{BASE}?{query}")
+    assert answer.status_code == 200, answer.text
+    return [entry["resource"]["id"] for entry in answer.json().get("entry", [])]
+
+
+async def test_an_assessment_is_read_as_it_was_told(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/cds-services/stroke-risk", json=request())
+    [card] = answer.json()["cards"]
+    told = card["suggestions"][0]["actions"][0]["resource"]
+
+    answer = await client.get(f"{BASE}/{card['uuid']}")
+
+    read = answer.json()
+    assert answer.headers["content-type"] == "application/fhir+json"
+    assert read["id"] == card["uuid"]
+    assert read["performer"]["reference"] == "Device/fake-1"
+    differs = {"id", "meta", "performer"}
+    assert {n: v for n, v in read.items() if n not in differs} == {
+        n: v for n, v in told.items() if n not in differs
+    }
+
+
+async def test_an_erased_assessment_is_gone(client: httpx.AsyncClient, parts: Any) -> None:
+    uuid = await assessed(client)
+    [number] = parts.repository.rows
+
+    await client.delete(f"/api/v1/predictions/{number}")
+
+    answer = await client.get(f"{BASE}/{uuid}")
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (410, "deleted")
+    assert await found(client, "patient=p1") == []
+    assert await found(client, f"_id={uuid}") == []
+
+
+@pytest.mark.parametrize("uuid", ["none", "7c1e2d52-3f0c-4d8e-9e55-05c3f5a1b0d2"])
+async def test_an_unknown_assessment_is_not_found(client: httpx.AsyncClient, uuid: str) -> None:
+    answer = await client.get(f"{BASE}/{uuid}")
+
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (404, "not-found")
+
+
+async def test_a_search_is_narrowed_by_patient_and_date(client: httpx.AsyncClient) -> None:
+    one, other = await assessed(client), await assessed(client, "p2")
+
+    for query in (
+        "patient=p1",
+        "patient=Patient/p1",
+        "subject=Patient/p1",
+        "patient=https://ehr.example/fhir/Patient/p1",
+        f"_id={one}",
+        f"_id={one}&patient=p1",
+    ):
+        assert await found(client, query) == [one], query
+    assert await found(client, "") == [other, one]
+    assert await found(client, f"_id={one}&patient=p2") == []
+    assert await found(client, "patient=p3") == []
+    for query, there in (
+        ("date=ge2020-01-01", True),
+        ("date=ge2020&date=lt2100", True),
+        ("date=gt2100-01", False),
+        ("date=le2020-01-01T00:00:00Z", False),
+        ("date=2020", False),
+        ("date=ge2020-01-01T00:00:00%2B01:00", True),
+    ):
+        assert bool(await found(client, query)) is there, query
+
+
+async def test_a_search_goes_on_page_by_page(client: httpx.AsyncClient) -> None:
+    made = [await assessed(client, f"p{number}") for number in range(5)]
+    read: list[str] = []
+    url: str | None = f"{BASE}?_count=2&date=ge2020"
+
+    while url is not None:
+        page = (await client.get(url)).json()
+        read += [entry["resource"]["id"] for entry in page.get("entry", [])]
+        links = {link["relation"]: link["url"] for link in page["link"]}
+        url = links.get("next")
+
+    assert read == made[::-1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["name=x", "_count=0", "_count=x", "date=soon", "date=ap2020", "_cursor=-", "patient=a%20b"],
+)
+async def test_a_search_that_is_not_understood_is_refused(
+    client: httpx.AsyncClient, query: str
+) -> None:
+    answer = await client.get(f"{BASE}?{query}")
+
+    assert (answer.status_code, answer.json()["resourceType"]) == (422, "OperationOutcome")
+
+
+async def test_the_model_is_a_device(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/fhir/Device/fake-1")
+
+    assert answer.json()["version"] == [{"value": "fake-1"}]
+    assert (await client.get("/fhir/Device/other")).status_code == 404
+
+
+async def test_metadata_says_what_can_be_asked(parts_with: Callable[..., Any]) -> None:
+    parts = parts_with(clinical={"public_url": "https://risk.example/x"})
+    async with connected(parts.app) as client:
+        found = (await client.get("/fhir/metadata")).json()
+        uuid = await assessed(client)
+        page = (await client.get(f"{BASE}?patient=p1")).json()
+
+    assert found["fhirVersion"] == "4.0.1"
+    assert found["implementation"]["url"] == "https://risk.example/x/fhir"
+    assert page["entry"][0]["fullUrl"] == f"https://risk.example/x/fhir/RiskAssessment/{uuid}"
+
+
+def whole(*resources: dict[str, Any]) -> dict[str, Any]:
+    return bundle(PATIENT, bmi(), glucose(), smoking(), *resources)
+
+
+HEART: Final = condition("c1", SNOMED, "53741008")
+
+
+async def test_a_bundle_becomes_a_risk_assessment(client: httpx.AsyncClient, parts: Any) -> None:
+    headers = {"Content-Type": "application/fhir+json; charset=utf-8"}
+
+    answer = await client.post(OPERATION, content=json.dumps(whole(HEART)), headers=headers)
+
+    made = answer.json()
+    assert (answer.status_code, made["resourceType"]) == (200, "RiskAssessment")
+    assert await found(client, "patient=p1") == [made["id"]]
+    [kept] = parts.repository.rows.values()
+    assert kept.heart_disease == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "query", "status"),
+    [
+        (whole(), "", 412),
+        (whole(), "?conditions=none", 200),
+        (whole(HEART), "?conditions=some", 422),
+        (whole(HEART, PATIENT | {"id": "p2"}), "", 422),
+        (whole(HEART, PATIENT | {"id": "p2"}), "?patient=p1", 200),
+        (more_pages(PATIENT, HEART), "", 422),
+        ({"resourceType": "Patient"}, "", 422),
+        (whole(condition("s", SNOMED, "230690007")), "", 422),
+        (bundle(PATIENT, HEART), "", 422),
+    ],
+)
+async def test_a_bundle_that_cannot_be_assessed_is_refused(
+    client: httpx.AsyncClient, document: dict[str, Any], query: str, status: int
+) -> None:
+    answer = await client.post(f"{OPERATION}{query}", json=document)
+
+    assert answer.status_code == status, answer.text
+    if status != 200:
+        assert answer.json()["resourceType"] == "OperationOutcome"
