@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
@@ -32,7 +33,16 @@ from stroke.application.analyses.ports import (
 )
 from stroke.application.analyses.queries import Analysis
 from stroke.application.analyses.runs import AnalyticsRun, Reached
-from stroke.application.analyses.views import EVENTS, MEASURED
+from stroke.application.analyses.views import EVENTS, MEASURED, MISSING
+
+_GROUPED = {
+    "risk-distribution": "risk_category",
+    "risk-by-gender": "gender",
+    "risk-by-smoking-status": "smoking_status",
+    "risk-by-country": "country",
+    "risk-by-province": "province",
+    "model-versions": "model_version",
+}
 
 
 class FakeChangeSource(ChangeSource[Batches], Failing):
@@ -131,6 +141,10 @@ class FakeEngine(AnalyticsEngine[Batches]):
         if analysis.name == "operations":
             return pa.Table.from_pylist(self._operations())
         latest = sorted(latest_of(self._changes).items())
+        if analysis.name in _GROUPED:
+            return pa.Table.from_pylist(
+                _grouped(_GROUPED[analysis.name], [row for _, row in latest])
+            )
         rows = [{"id": number, "probability": row["probability"]} for number, row in latest]
         schema = pa.schema([("id", pa.int64()), ("probability", pa.float64())])
         return pa.Table.from_pylist(rows, schema)
@@ -170,6 +184,18 @@ class FakeEngine(AnalyticsEngine[Batches]):
         return [
             {"op": op, "events": counted[op], "predictions": len(ids[op])} for op in sorted(counted)
         ]
+
+
+def _grouped(column: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return how many rows each label of a column has, and their mean probability."""
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        label = MISSING if row[column] is None else row[column]
+        groups.setdefault(label, []).append(row["probability"])
+    return [
+        {column: label, "predictions": len(each), "mean_probability": fmean(each)}
+        for label, each in sorted(groups.items())
+    ]
 
 
 class FakeResults(ResultStore, Failing):

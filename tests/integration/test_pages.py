@@ -27,6 +27,7 @@ from stroke.config import (
     PerformanceSettings,
     QueueSettings,
     RateSettings,
+    SessionSettings,
     TracesSettings,
     UiSettings,
 )
@@ -47,6 +48,7 @@ SERVICE: Final[list[type[BaseSettings]]] = [
     ModelSettings,
     HttpSettings,
     RateSettings,
+    SessionSettings,
     QueueSettings,
     IdempotencySettings,
     LogSettings,
