@@ -129,3 +129,15 @@ def is_too_wide(page: Page) -> bool:
     return bool(
         page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     )
+
+
+def cut_off(page: Page) -> list[str]:
+    """Return the labels of radio buttons of which a part lies outside their frame."""
+    found: list[str] = page.evaluate(
+        """Array.from(document.querySelectorAll(".choice label"))
+            .filter((label) => label.scrollWidth > label.clientWidth + 1
+                || label.getBoundingClientRect().right
+                    > label.parentElement.getBoundingClientRect().right + 1)
+            .map((label) => label.textContent)"""
+    )
+    return found

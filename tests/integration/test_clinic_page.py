@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from builders.predictions import patient_json
 from components.clinic_page import (
     chromium,
+    cut_off,
     estimated,
     fill,
     is_too_wide,
@@ -195,6 +196,7 @@ def test_a_page_is_accessible_fits_a_phone_and_is_light(
         page.goto(f"/ui{path}")
         assert violations(page) == []
         assert not is_too_wide(page)
+        assert cut_off(page) == []
         assert page.evaluate("window.hit") is None
     answer = urllib3.request("GET", f"{service}/ui{path}")
     found = re.findall(r'(?:src|href)="(/ui/assets/[^"]+)"', answer.data.decode())
@@ -282,6 +284,7 @@ def test_each_page_is_accessible_and_fits_in_each_width_scheme_and_language(
             picture(page, f"{name}-{width}-{scheme}-{language}")
             assert violations(page) == [], path
             assert not is_too_wide(page), path
+            assert cut_off(page) == [], path
 
 
 @soak
@@ -308,6 +311,7 @@ def test_each_state_of_the_calculator_is_accessible(
             picture(page, f"calculator-{name}-{width}")
             assert violations(page) == []
             assert not is_too_wide(page)
+            assert cut_off(page) == []
 
 
 @soak
