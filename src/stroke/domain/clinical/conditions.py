@@ -77,23 +77,21 @@ class Conditions:
         concept = entry.resource.get("code")
         listed = concept.get("coding") if isinstance(concept, Mapping) else None
         whole = standing(entry.resource)
-        known, first = False, NO_SYSTEM
+        taken: set[str] = set()  # of two codes of one condition with the same meaning, the first
+        first = NO_SYSTEM
         for raw in listed if isinstance(listed, list) else ():
             coding = _coding(raw, book)
             if coding is None:
                 continue
             first = coding.system if first == NO_SYSTEM else first
             for meaning in _meanings(coding, book.conditions):
-                known = True
+                if meaning in taken:
+                    continue
+                taken.add(meaning)
                 source = Source(reference_of(entry.resource, entry.full_url), coding.code)
-                found = (_as_coded(raw, whole), source)
-                if all(other[1].reference != source.reference for other in self._of(meaning)):
-                    self._of(meaning).append(found)
-        if not known:
+                self._found.setdefault(meaning, []).append((_as_coded(raw, whole), source))
+        if not taken:
             findings.count_unmapped(first)
-
-    def _of(self, meaning: str) -> list[tuple[Standing, Source]]:
-        return self._found.setdefault(meaning, [])
 
 
 def _coding(raw: Any, book: CodeBook) -> Coding | None:

@@ -183,7 +183,14 @@ def _self(chart: Chart) -> Source:
 
 
 def _is_deceased(patient: Mapping[str, Any]) -> bool:
-    return patient.get("deceasedBoolean") is True or bool(patient.get("deceasedDateTime"))
+    """Return whether the patient died, also at a time that the record does not know.
+
+    JSON holds an unknown time beside the field, as ``_deceasedDateTime`` with an extension.
+    """
+    flag = patient.get("deceasedBoolean")
+    if flag is True or (isinstance(flag, str) and flag.strip().lower() == "true"):
+        return True
+    return bool(patient.get("deceasedDateTime")) or bool(patient.get("_deceasedDateTime"))
 
 
 def _flag(

@@ -446,6 +446,16 @@ CASES: Final[dict[str, Case]] = {
     "a stroke of long ago excludes the patient": Case(
         {"conditions": condition("c", ICD10_CM, "Z8673")}, {"heart_disease": 0}, excluded="stroke"
     ),
+    "a stroke without an id excludes the patient beside a refuted one without an id": Case(
+        {
+            "conditions": bundle(
+                condition("c1", SNOMED, "53741008"),
+                {**STROKE, "id": None, "verificationStatus": status("refuted")},
+                {**STROKE, "id": None},
+            )
+        },
+        excluded="stroke",
+    ),
     "a refuted stroke does not exclude the patient": Case(
         {"conditions": STROKE | {"verificationStatus": status("refuted")}}, {"heart_disease": 0}
     ),
@@ -480,6 +490,13 @@ CASES: Final[dict[str, Case]] = {
     # The patient.
     "the deceased are excluded": Case(
         {"patient": PATIENT | {"deceasedDateTime": "2026-01-01"}}, excluded="deceased"
+    ),
+    "the deceased are excluded whose time of death is not known": Case(
+        {"patient": PATIENT | {"_deceasedDateTime": {"extension": [{"url": "absent"}]}}},
+        excluded="deceased",
+    ),
+    "the deceased are excluded by a word, too": Case(
+        {"patient": PATIENT | {"deceasedBoolean": "true"}}, excluded="deceased"
     ),
     "somebody who is not deceased is not excluded": Case(
         {"patient": PATIENT | {"deceasedBoolean": False}}
