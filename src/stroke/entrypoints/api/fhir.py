@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
 from stroke import __version__
@@ -17,9 +18,9 @@ from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
 from stroke.domain.clinical.chart import chart_of_bundle
 from stroke.domain.clinical.kept import AssessmentFilter
-from stroke.domain.clinical.references import bare_id
 from stroke.domain.clinical.times import instant
 from stroke.domain.errors import AssessmentErased, AssessmentNotFound
+from stroke.domain.prediction import LARGEST_ID
 from stroke.entrypoints.api.access import (
     DirectRoute,
     GuardedRoute,
@@ -53,6 +54,8 @@ _KNOWN: Final = {"_id", "patient", "subject", "date", "_count", "_cursor"} | {
 _MOST: Final = 1000
 _PREFIXED: Final = re.compile(r"(eq|ge|gt|le|lt|sa|eb)?(\d{4}.*)")
 _CURSOR: Final = re.compile(r"[0-9a-f]{1,16}")
+# A relative or an absolute reference to a patient, or an id: what else there is may be another's.
+_PATIENT: Final = re.compile(r"(?:(?:https?://[^?#\s]+/)?Patient/)?([^/?#\s]+)/?", re.IGNORECASE)
 # How long a time lasts that is written with so many characters: a month has its own length.
 _LENGTHS: Final = {10: timedelta(days=1), 16: timedelta(minutes=1)}
 
@@ -99,15 +102,16 @@ async def search(  # noqa: PLR0917 -- FastAPI passes them by name
     count: Annotated[int, Query(alias="_count", ge=1)] = 50,
     cursor: Annotated[str | None, Query(alias="_cursor")] = None,
 ) -> Response:
-    """Newest first. A parameter that is not known is refused: it would narrow nothing."""
-    for name in request.query_params:
-        if name not in _KNOWN:
-            raise of_parameter(name, "is no search parameter here", "unknown")
+    """Newest first. A parameter that is not known is refused: it would narrow nothing.
+
+    So is one without a value, and one that stands there twice: the rows would be of others, too.
+    """
+    _check(request.query_params)
     hospital, base = api_state(request).hospital, _base(request)
-    who = patient or subject
+    who = subject if patient is None else patient
     since, until = _between(date or ())
     narrowed = AssessmentFilter(
-        None if who is None else bare_id(patient_id_of(_last(who), "/patient")),
+        None if who is None else _named(who),
         since,
         until,
         site_of(request),
@@ -122,11 +126,7 @@ async def search(  # noqa: PLR0917 -- FastAPI passes them by name
             if narrowed.subject in (None, found.kept.subject):
                 told = [found]
     else:
-        before = None
-        if cursor is not None:
-            if not _CURSOR.fullmatch(cursor):
-                raise of_parameter("_cursor", "is no cursor", "invalid")
-            before = int(cursor, 16)
+        before = None if cursor is None else _place(cursor)
         told, following = await hospital.search(narrowed, limit=min(count, _MOST), before=before)
     asked = [
         (name, value) for name, value in request.query_params.multi_items() if name != "_cursor"
@@ -152,7 +152,7 @@ async def stroke_risk(request: Request) -> Response:
     who, known = request.query_params.get("patient"), request.query_params.get("conditions")
     if known not in (None, "none"):
         raise of_parameter("conditions", "must be none, or be left out", "invalid")
-    chosen = None if who is None else patient_id_of(_last(who), "/patient")
+    chosen = None if who is None else _named(who)
     chart = chart_of_bundle(document, chosen, conditions_known=known is not None)
     own = chart.identity.patient_id
     patient_id_of(own, "/entry")
@@ -177,9 +177,31 @@ def _url(base: str, parameters: Sequence[tuple[str, str]]) -> str:
     return f"{base}/RiskAssessment{asked}"
 
 
-def _last(reference: str) -> str:
-    """Return the id in a search's value: an id, a relative reference or an absolute one."""
-    return reference.rstrip("/").rpartition("/")[2]
+def _check(parameters: QueryParams) -> None:
+    """Raise ``InvalidRequest`` for parameters of a search that are not known, or not clear."""
+    for name in parameters:
+        if name not in _KNOWN:
+            raise of_parameter(name, "is no search parameter here", "unknown")
+        if name != "date" and len(parameters.getlist(name)) > 1:
+            raise of_parameter(name, "must be given once", "repeated")
+    if "patient" in parameters and "subject" in parameters:
+        raise of_parameter("subject", "must be left out where patient is given", "repeated")
+
+
+def _place(cursor: str) -> int:
+    """Return before which prediction a page begins. Raises ``InvalidRequest``."""
+    if not _CURSOR.fullmatch(cursor) or int(cursor, 16) > LARGEST_ID:
+        raise of_parameter("_cursor", "is no cursor", "invalid")
+    return int(cursor, 16)
+
+
+def _named(reference: str) -> str:
+    """Return the patient's id in a search's value: an id, a relative reference or an absolute one.
+
+    Raises ``InvalidRequest``.
+    """
+    match = _PATIENT.fullmatch(reference)
+    return patient_id_of("" if match is None else match[1], "/patient")
 
 
 def _between(dates: Sequence[str]) -> tuple[datetime | None, datetime | None]:

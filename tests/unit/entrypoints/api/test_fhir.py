@@ -119,7 +119,10 @@ async def test_a_search_goes_on_page_by_page(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["name=x", "_count=0", "_count=x", "date=soon", "date=ap2020", "_cursor=-", "patient=a%20b"],
+    [
+        *("name=x", "_count=0", "_count=x", "date=soon", "date=ap2020", "patient=a%20b"),
+        *("_cursor=-", "_cursor=8000000000000000"),
+    ],
 )
 async def test_a_search_that_is_not_understood_is_refused(
     client: httpx.AsyncClient, query: str
@@ -127,6 +130,31 @@ async def test_a_search_that_is_not_understood_is_refused(
     answer = await client.get(f"{BASE}?{query}")
 
     assert (answer.status_code, answer.json()["resourceType"]) == (422, "OperationOutcome")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "patient=",
+        "subject=",
+        "patient=&subject=p1",
+        "patient=p1&subject=p2",
+        "patient=p1&patient=p2",
+        "patient=Group/p1",
+        "patient=Patient/p2/_history/p1",
+        "patient=https://ehr.example/fhir/Group/p1",
+        "patient=p1,p2",
+    ],
+)
+async def test_a_search_that_does_not_name_one_patient_shows_nobody(
+    client: httpx.AsyncClient, query: str
+) -> None:
+    await assessed(client)
+
+    answer = await client.get(f"{BASE}?{query}")
+
+    assert answer.status_code == 422
+    assert "entry" not in answer.json()
 
 
 async def test_the_model_is_a_device(client: httpx.AsyncClient) -> None:
