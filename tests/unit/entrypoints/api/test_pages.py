@@ -213,7 +213,16 @@ async def test_what_was_saved_is_in_the_history_page_by_page_and_in_the_file(
 
 
 @pytest.mark.parametrize(
-    "query", ["since=x&until=0000-00-00", "cursor=zz", "cursor=" + "f" * 90, "band=Huge"]
+    "query",
+    [
+        "since=x&until=0000-00-00",
+        "since=0001-01-01&until=9999-12-31",
+        "cursor=zz",
+        "cursor=-1",
+        "cursor=-" + "f" * 60,
+        "cursor=" + "f" * 90,
+        "band=Huge",
+    ],
 )
 async def test_a_filter_that_cannot_be_read_narrows_nothing(
     tolerant: httpx.AsyncClient, query: str
@@ -222,6 +231,7 @@ async def test_a_filter_that_cannot_be_read_narrows_nothing(
     answer = await tolerant.get(f"/ui/history?{query}")
     assert answer.status_code == 200
     assert "Ada" in answer.text
+    assert "Ada" in (await tolerant.get(f"/ui/history.csv?{query}")).text
 
 
 async def test_no_cell_of_a_file_is_a_formula(tolerant: httpx.AsyncClient) -> None:

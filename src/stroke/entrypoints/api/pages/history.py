@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
@@ -40,6 +41,7 @@ _COLUMNS: Final = (
     *("avg_glucose_level", "bmi", "smoking_status", "country", "province"),
     *("probability", "risk_category", "model_version", "site", "created_by"),
 )
+_CURSOR: Final = re.compile(r"[0-9a-f]{1,16}")
 Typed = Annotated[str, Query(max_length=100)]
 
 
@@ -60,7 +62,8 @@ class _Filters:
         band = self.typed["band"]
         return PredictionFilter(
             since=_midnight(_day(self.typed["since"])),
-            until=None if until is None else _midnight(until + timedelta(days=1)),
+            # The last day of the calendar has no next one: nothing is later.
+            until=None if until in (None, date.max) else _midnight(until + timedelta(days=1)),
             risk_category=band if band in set(RiskCategory) else None,
             country=self.typed["country"] or None,
             province=self.typed["province"] or None,
@@ -295,10 +298,7 @@ def _number(text: str) -> int:
 
 
 def _place(cursor: str) -> int | None:
-    try:
-        return min(int(cursor, 16), LARGEST_ID) if cursor else None
-    except ValueError:
-        return None
+    return min(int(cursor, 16), LARGEST_ID) if _CURSOR.fullmatch(cursor) else None
 
 
 def _day(text: str) -> date | None:
