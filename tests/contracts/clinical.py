@@ -157,6 +157,22 @@ class AssessmentStoreContract:
         assert await stores.assessments.put_feedback([feedback(one)], site="south") == {}
         assert await stores.assessments.tally(AssessmentFilter(site="south")) == []
 
+    async def test_another_site_does_not_find_an_assessment_erased_or_not(
+        self, stores: Stores
+    ) -> None:
+        [one] = await added(stores, 1)
+        own = await stores.assessments.keep(kept(one))
+        assert await stores.assessments.get(own.id, site=own.site) == own
+        with pytest.raises(AssessmentNotFound):
+            await stores.assessments.get(own.id, site="south")
+
+        await stores.predictions.remove(one)
+
+        with pytest.raises(AssessmentNotFound):
+            await stores.assessments.get(own.id, site="south")
+        with pytest.raises(AssessmentErased):
+            await stores.assessments.get(own.id, site=own.site)
+
     async def test_an_erased_prediction_takes_its_chart_along(self, stores: Stores) -> None:
         one, other = await added(stores, 2)
         for number in (one, other):

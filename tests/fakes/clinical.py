@@ -25,11 +25,13 @@ class FakeAssessmentStore(AssessmentStore):
             raise PredictionNotFound(assessment.prediction_id)
         return self.kept.setdefault(assessment.id, assessment)
 
-    async def get(self, assessment_id: str) -> KeptAssessment:
+    async def get(self, assessment_id: str, *, site: str | None = None) -> KeptAssessment:
         self._look()
         if assessment_id not in self.kept:
             raise AssessmentNotFound
         found = self.kept[assessment_id]
+        if site is not None and found.site != site:
+            raise AssessmentNotFound
         if self._is_erased(found):
             raise AssessmentErased
         return found

@@ -46,10 +46,10 @@ class SqlAssessmentStore(AssessmentStore):
             found = await _row(connection, assessment.id)
         return assessment if found is None or found.subject is None else _kept(found)
 
-    async def get(self, assessment_id: str) -> KeptAssessment:
+    async def get(self, assessment_id: str, *, site: str | None = None) -> KeptAssessment:
         async with self._transaction() as connection:
             found = await _row(connection, assessment_id)
-        if found is None:
+        if found is None or (site is not None and found.site != site):
             raise AssessmentNotFound
         if found.erased_at is not None:
             raise AssessmentErased

@@ -129,11 +129,9 @@ class HospitalService:
     async def find(self, assessment_id: str, *, site: str | None = None) -> Told:
         """Return an assessment. Raises ``AssessmentNotFound`` or ``AssessmentErased``.
 
-        With a ``site``, one of another site is not found either.
+        With a ``site``, one of another site is not found either, nor that it was erased.
         """
-        kept = await self._store.get(assessment_id)
-        if site is not None and kept.site != site:
-            raise AssessmentNotFound
+        kept = await self._store.get(assessment_id, site=site)
         try:
             record = await self._predictions.find(kept.prediction_id)
         except PredictionNotFound:

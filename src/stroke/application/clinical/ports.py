@@ -20,8 +20,11 @@ class AssessmentStore(Protocol):
         """
 
     @abstractmethod
-    async def get(self, assessment_id: str) -> KeptAssessment:
-        """Return an assessment. Raises ``AssessmentNotFound`` or ``AssessmentErased``."""
+    async def get(self, assessment_id: str, *, site: str | None = None) -> KeptAssessment:
+        """Return an assessment. Raises ``AssessmentNotFound`` or ``AssessmentErased``.
+
+        With a ``site``, one of another site is not found, whether it was erased or not.
+        """
 
     @abstractmethod
     async def page(
