@@ -43,11 +43,20 @@ def hospital_service(  # noqa: PLR0917 -- the container passes them in order
     predictions: PredictionService,
     store: AssessmentStore,
     observer: ClinicalObserver,
+    refuse_outside: bool,
 ) -> HospitalService:
     """Return what answers record systems."""
     charts = ChartAssessment(model, book, mapping_rules(settings), now=_now)
     shows_from = RiskCategory(settings.card_from)
-    return HospitalService(charts, predictions, store, observer, shows_from=shows_from, now=_now)
+    return HospitalService(
+        charts,
+        predictions,
+        store,
+        observer,
+        shows_from=shows_from,
+        refuse_outside=refuse_outside,
+        now=_now,
+    )
 
 
 def _now() -> datetime:

@@ -229,4 +229,5 @@ class Container(containers.DeclarativeContainer):
         predictions,
         assessment_store,
         clinical_observer,
+        settings.provided.model.refuse_outside,
     )

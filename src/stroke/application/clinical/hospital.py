@@ -20,7 +20,7 @@ from stroke.application.predictions.prediction import (
 from stroke.domain.clinical.chart import Chart
 from stroke.domain.clinical.kept import AssessmentFilter, CardTally, Feedback, KeptAssessment
 from stroke.domain.clinical.mapping import MappedChart
-from stroke.domain.errors import AssessmentNotFound, PredictionNotFound
+from stroke.domain.errors import AssessmentNotFound, OutsideSupport, PredictionNotFound
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import NOBODY, Origin
@@ -60,7 +60,8 @@ class HospitalService:
 
     The same chart with the same measurements and model is the same prediction, for as long as
     keys of idempotency live: opening a chart ten times is not ten patients. A card is shown from
-    the band ``shows_from`` on.
+    the band ``shows_from`` on. Where ``refuse_outside`` says so, patients are not assessed for
+    whom the training data do not speak.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class HospitalService:
         observer: ClinicalObserver,
         *,
         shows_from: RiskCategory,
+        refuse_outside: bool,
         now: Callable[[], datetime],
     ) -> None:
         self._charts = charts
@@ -78,6 +80,7 @@ class HospitalService:
         self._store = store
         self._observer = observer
         self._shows_from = shows_from
+        self._refuse_outside = refuse_outside
         self._now = now
 
     async def view(self, chart: Chart, call: Call, origin: Origin = NOBODY) -> Viewed:
@@ -91,7 +94,13 @@ class HospitalService:
             self._observer.answered(_answer_of(mapped), mapped.unmapped)
             return Viewed(mapped, None, why_not)
         key = self._key(mapped.patient_id, patient, call.server)
-        stored = await self._predictions.predict(patient, idempotency_key=key, origin=origin)
+        try:
+            stored = await self._predictions.predict(
+                patient, idempotency_key=key, origin=origin, refuse_outside=self._refuse_outside
+            )
+        except OutsideSupport as error:
+            self._observer.answered("outside", mapped.unmapped)
+            return Viewed(mapped, None, str(error))
         kept = await self._store.keep(self._to_keep(mapped, stored, call, origin, key))
         self._observer.answered("card" if kept.shown else "quiet", mapped.unmapped)
         return Viewed(mapped, Told(kept, stored.assessment), None)

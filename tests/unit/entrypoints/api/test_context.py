@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.asgi import connected
+from builders.charts import PATIENT, SNOMED, bmi, bundle, condition, glucose, request, smoking
 from builders.predictions import patient_json
 from builders.service import Parts, service_parts
 from stroke.domain.patient import OPTIONAL
@@ -149,6 +150,21 @@ async def test_a_setting_refuses_whoever_is_outside(
     ]
     assert (await careful.post("/predict", json=patient_json(age=100))).status_code == 200
     assert len(strict.repository.rows) == 1
+
+
+async def test_a_setting_refuses_the_charts_of_whoever_is_outside(
+    careful: httpx.AsyncClient, strict: Parts
+) -> None:
+    old = {**PATIENT, "birthDate": "1920-01-01"}
+
+    hook = await careful.post("/cds-services/stroke-risk", json=request(patient=old))
+    [card] = hook.json()["cards"]
+    assert card["summary"].startswith("Stroke risk not assessed: the training data had no")
+    assert "suggestions" not in card
+    whole = bundle(old, bmi(), glucose(), smoking(), condition("c1", SNOMED, "53741008"))
+    refused = await careful.post("/fhir/$stroke-risk", json=whole)
+    assert (refused.status_code, refused.json()["resourceType"]) == (422, "OperationOutcome")
+    assert not strict.repository.rows
 
 
 async def test_a_setting_refuses_a_batch_with_some_who_are_outside(
