@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -88,7 +89,8 @@ class HospitalService:
 
         Raises what storing a prediction raises, and ``StoreUnavailable``.
         """
-        mapped = self._charts.map(chart)
+        # A chart of megabytes takes a second: other requests are served meanwhile.
+        mapped = await asyncio.to_thread(self._charts.map, chart)
         why_not, patient = self._charts.looked_at(mapped)
         if patient is None:
             self._observer.answered(_answer_of(mapped), mapped.unmapped)

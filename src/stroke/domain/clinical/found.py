@@ -40,7 +40,8 @@ class Findings:
     """Collects what is found while a chart is read."""
 
     values: dict[str, Found] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
+    notes: dict[Note, None] = field(default_factory=dict)
+    """What is to be said, in its order, each once."""
     unmapped: dict[str, int] = field(default_factory=dict)
 
     def found(self, found: Found) -> None:
@@ -49,9 +50,7 @@ class Findings:
 
     def note(self, feature: str, text: str) -> None:
         """Keep something to be said, once."""
-        note = Note(feature, text)
-        if note not in self.notes:
-            self.notes.append(note)
+        self.notes[Note(feature, text)] = None
 
     def count_unmapped(self, system: str) -> None:
         """Count a resource of whose codes the book has none, by the system of its first code."""

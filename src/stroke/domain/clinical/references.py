@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,6 +26,14 @@ class Identity:
     patient_id: str
     server: str | None = None
     urls: frozenset[str] = frozenset()
+    _bases: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # Once for all resources: a client may send thousands of either.
+        bases = {_base(url) for url in self.urls if _ABSOLUTE.fullmatch(url)}
+        if self.server is not None:
+            bases.add(_normal(self.server))
+        object.__setattr__(self, "_bases", frozenset(bases))
 
     def is_subject_of(self, resource: Mapping[str, Any]) -> bool:
         """Return whether the resource's subject is this patient.
@@ -48,10 +56,7 @@ class Identity:
         return match is not None and match[2] == self.patient_id and self._knows(match[1])
 
     def _knows(self, base: str) -> bool:
-        bases = {_base(url) for url in self.urls if _ABSOLUTE.fullmatch(url)}
-        if self.server is not None:
-            bases.add(_normal(self.server))
-        return not bases or _normal(base) in bases
+        return not self._bases or _normal(base) in self._bases
 
 
 def bare_id(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -153,7 +154,9 @@ async def stroke_risk(request: Request) -> Response:
     if known not in (None, "none"):
         raise of_parameter("conditions", "must be none, or be left out", "invalid")
     chosen = None if who is None else _named(who)
-    chart = chart_of_bundle(document, chosen, conditions_known=known is not None)
+    chart = await asyncio.to_thread(
+        chart_of_bundle, document, chosen, conditions_known=known is not None
+    )
     own = chart.identity.patient_id
     patient_id_of(own, "/entry")
     call = Call(None, None, card=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -59,7 +60,7 @@ async def assess(request: Request) -> Response:
         raise wrong("/context", "must be an object")
     patient_id = patient_id_of(context.get("patientId"), "/context/patientId")
     server = text_of(document, "fhirServer", longest=LONGEST_SERVER)
-    chart = chart_of_prefetch(document.get("prefetch"), patient_id, server)
+    chart = await asyncio.to_thread(chart_of_prefetch, document.get("prefetch"), patient_id, server)
     viewed = await state.hospital.view(chart, Call(server, instance), origin_of(request))
     if viewed.mapped.not_sent or viewed.mapped.incomplete:
         return not_sent(viewed.mapped)

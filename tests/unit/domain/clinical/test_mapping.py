@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -603,6 +604,38 @@ def test_a_patient_is_made_only_of_what_may_be_missing() -> None:
     patient = found.patient(("bmi", "avg_glucose_level"))
     assert patient is not None
     assert (patient.missing, patient.bmi) == (("avg_glucose_level",), 36.6)
+
+
+def calls_of_reading(size: int) -> int:
+    """Return how many calls it takes to read a chart with ``size`` of everything."""
+    whose = {"subject": {"reference": "https://other.example/Patient/p1"}}
+    patients = bundle(PATIENT, *[dict(PATIENT) for _ in range(size)])
+    for number, entry in enumerate(patients["entry"]):
+        entry["fullUrl"] = f"https://ehr{number}.example/Patient/p1"
+    sent = {
+        "patient": patients,
+        "conditions": bundle(
+            *(condition(f"c{n}", ICD10, "I10") for n in range(size)),
+            *(condition(f"d{n}", ICD10, "I10", **whose) for n in range(size)),
+        ),
+        "glucose": bundle(*(glucose(id=f"g{n}", valueQuantity=None) for n in range(size))),
+    }
+    counted = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal counted
+        counted += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        mapped(**sent)
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+def test_twice_as_much_of_a_chart_takes_about_twice_as_many_steps() -> None:
+    assert calls_of_reading(200) < 3 * calls_of_reading(100)
 
 
 def whole(*resources: dict[str, Any], **more: Any) -> dict[str, Any]:
