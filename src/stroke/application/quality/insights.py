@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -77,7 +78,8 @@ class InsightsService:
             # Of what a row holds, no more is kept than is counted.
             records += [replace(record, name=None, contributing_factors=None) for record in page]
         is_part = len(records) > self._most
-        return self._counted(records[: self._most], is_part=is_part)
+        # It takes a while with thousands of records: other requests are served meanwhile.
+        return await asyncio.to_thread(self._counted, records[: self._most], is_part=is_part)
 
     def _counted(self, records: Sequence[PredictionRecord], *, is_part: bool) -> Insights:
         bands = Counter(record.risk_category for record in records)

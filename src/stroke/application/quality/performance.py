@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -157,9 +158,8 @@ class PerformanceService:
         )
         judged = await self._outcomes.judged_versions(within)
         others = {each: count for each, count in judged.items() if each != version}
-        divided = list(parts(sample))
-        groups = [judge(part, group, level, minimums=minimums) for group, level, part in divided]
-        references = self._references(version, sample) if groups[0].measures else {}
+        # Thousands of outcomes take seconds: a service answers other requests meanwhile.
+        groups, references, found = await asyncio.to_thread(self._judged, version, sample, minimums)
         dropped = {
             name: has_dropped(name, groups[0].measures[name], references[name], self._watch.drop)
             for name in self._watch.measures
@@ -175,8 +175,17 @@ class PerformanceService:
             passed_over,
             made,
             others,
-            gaps(divided, minimums),
+            found,
         )
+
+    def _judged(
+        self, version: str, sample: Sample, minimums: Minimums
+    ) -> tuple[list[GroupPerformance], dict[str, float], list[Gap]]:
+        """Return the performance of each group, what it is held against, and the gaps."""
+        divided = list(parts(sample))
+        groups = [judge(part, group, level, minimums=minimums) for group, level, part in divided]
+        references = self._references(version, sample) if groups[0].measures else {}
+        return groups, references, gaps(divided, minimums)
 
     async def _read(
         self, within: PredictionFilter, on_progress: Callable[[int], None]

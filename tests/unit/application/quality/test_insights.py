@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -20,6 +23,29 @@ async def insights(
     await repository.add(made)
     service = InsightsService(repository=repository, served=FakeRiskModel().description, most=most)
     return await service.report(within or PredictionFilter())
+
+
+class Noting(dict[str, Any]):
+    """Histograms that note which threads go through them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[int] = set()
+
+    def items(self) -> Any:
+        self.threads.add(threading.get_ident())
+        return super().items()
+
+
+async def test_counting_does_not_hold_up_the_event_loop() -> None:
+    noting = Noting()
+    served = replace(FakeRiskModel().description, histograms=noting)
+    service = InsightsService(repository=FakePredictionRepository(), served=served, most=9)
+
+    await service.report(PredictionFilter())
+
+    assert noting.threads
+    assert threading.get_ident() not in noting.threads
 
 
 async def test_nothing_is_counted_of_nothing() -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,6 +217,29 @@ async def test_a_good_model_has_not_dropped_and_pages_are_all_read() -> None:
     assert report.groups[0].samples == 6001
     assert report.passed_over == 0
     assert report.dropped == dict.fromkeys(WATCHED, False)
+
+
+class Noting(dict[str, Any]):
+    """Metrics that note which threads ask for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[int] = set()
+
+    def __contains__(self, key: object) -> bool:
+        self.threads.add(threading.get_ident())
+        return super().__contains__(key)
+
+
+@pytest.mark.anyio
+async def test_judging_does_not_hold_up_the_event_loop() -> None:
+    noting = Noting()
+    service = await service_of(rows(), replace(FakeRiskModel().description, metrics=noting))
+
+    await service.report(PredictionFilter(), minimums=MINIMUMS)
+
+    assert noting.threads
+    assert threading.get_ident() not in noting.threads
 
 
 @pytest.mark.anyio
