@@ -189,10 +189,12 @@ def _identity(entries: list[Entry], patient_id: str, server: str | None) -> Iden
 
 def _read(value: Any, key: str, into: _Read, full_url: str | None = None, depth: int = 0) -> bool:
     """Add the resources in ``value``; return whether there was anything that can be read."""
+    if depth > _DEEPEST:
+        return False
     if isinstance(value, list):
         read = [_read(each, key, into, None, depth + 1) for each in value]
         return all(read)
-    if not isinstance(value, Mapping) or depth > _DEEPEST:
+    if not isinstance(value, Mapping):
         return False
     kind = value.get("resourceType")
     if kind == "OperationOutcome":

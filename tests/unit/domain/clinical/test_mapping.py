@@ -606,6 +606,14 @@ def test_a_patient_is_made_only_of_what_may_be_missing() -> None:
     assert (patient.missing, patient.bmi) == (("avg_glucose_level",), 36.6)
 
 
+def test_lists_within_lists_are_not_followed_for_ever() -> None:
+    deep: Any = []
+    for _ in range(2_000):
+        deep = [deep]
+
+    assert mapped(conditions=deep).not_sent == ("conditions",)
+
+
 def calls_of_reading(size: int) -> int:
     """Return how many calls it takes to read a chart with ``size`` of everything."""
     whose = {"subject": {"reference": "https://other.example/Patient/p1"}}
