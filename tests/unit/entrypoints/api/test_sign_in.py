@@ -490,6 +490,20 @@ async def test_the_page_s_script_hears_of_the_end_and_a_sent_form_is_not_led_awa
     assert "text/html" in by_form.headers["content-type"]
 
 
+@pytest.mark.parametrize(
+    ("scope", "leads_to"), [("read", {"/ui/history"}), ("models", {"/ui/model"}), ("erase", set())]
+)
+async def test_whoever_has_no_calculator_is_led_to_a_page_that_is_allowed(
+    parts: Parts, browser: Browser, scope: str, leads_to: set[str]
+) -> None:
+    await signed_in(parts, browser, scope)
+
+    answer = await browser.open("/ui")
+
+    assert answer.status_code == 403
+    assert set(re.findall(r'class="button" href="([^"]*)"', answer.text)) == leads_to
+
+
 async def test_whoever_lacks_the_scope_of_a_page_is_told_so_on_a_page(
     parts: Parts, browser: Browser
 ) -> None:
