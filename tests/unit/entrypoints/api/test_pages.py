@@ -234,6 +234,28 @@ async def test_a_filter_that_cannot_be_read_narrows_nothing(
     assert "Ada" in (await tolerant.get(f"/ui/history.csv?{query}")).text
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "status"),
+    [
+        ("GET", f"/ui/history?country={'x' * 101}", "", 422),
+        ("POST", "/ui/batch", "multipart/form-data; boundary=b", 400),
+        ("POST", "/ui/batch", "application/json", 415),
+    ],
+)
+async def test_a_browser_gets_a_page_also_for_a_request_that_is_none(
+    tolerant: httpx.AsyncClient, method: str, path: str, kind: str, status: int
+) -> None:
+    headers = {"Accept": "text/html", "Content-Type": kind}
+
+    answer = await tolerant.request(method, path, headers=headers, content=b"x")
+    other = await tolerant.request(method, path, headers={"Content-Type": kind}, content=b"x")
+
+    assert (answer.status_code, other.status_code) == (status, status)
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "This did not work." in answer.text
+    assert other.headers["content-type"] == "application/problem+json"
+
+
 async def test_no_cell_of_a_file_is_a_formula(tolerant: httpx.AsyncClient) -> None:
     await saved(tolerant, name="=1+1", country="@x", province="+7")
     lines = (await tolerant.get("/ui/history.csv")).text.splitlines()

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, quote
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from markupsafe import Markup
@@ -202,6 +203,12 @@ class PageRoute(APIRoute):
                     answer = _failed(request, error)
             except StrokeError as error:
                 answer = _failed(request, error)
+            except (HTTPException, RequestValidationError) as error:
+                if is_script(request) or not _wants_page(request):
+                    raise
+                said = language_of(request).say("This did not work.")
+                code = getattr(error, "status_code", HTTPStatus.UNPROCESSABLE_ENTITY)
+                answer = html(request, "failure.html", "", code=code, said=said)
             keep_cookie(request, answer)
             return answer
 
