@@ -256,6 +256,16 @@ async def test_a_browser_gets_a_page_also_for_a_request_that_is_none(
     assert other.headers["content-type"] == "application/problem+json"
 
 
+async def test_nothing_is_logged_of_a_body_that_is_no_form(
+    tolerant: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    for body in (b"x", b"--b\r\nAda: \x00\r\n", b"--b\r\nContent-Disposition: \xff\r\n\r\n"):
+        await tolerant.post("/ui/batch", content=body, headers=headers)
+
+    assert [each.name for each in caplog.records if "multipart" in each.name] == []
+
+
 async def test_no_cell_of_a_file_is_a_formula(tolerant: httpx.AsyncClient) -> None:
     await saved(tolerant, name="=1+1", country="@x", province="+7")
     lines = (await tolerant.get("/ui/history.csv")).text.splitlines()

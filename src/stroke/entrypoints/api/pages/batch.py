@@ -6,6 +6,7 @@ import asyncio
 import csv
 import hashlib
 import io
+import logging
 import secrets
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -44,6 +45,9 @@ from stroke.entrypoints.ui.languages import Language
 from stroke.entrypoints.ui.records import in_100
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+# It quotes bytes of what it cannot read, which may be a patient's.
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
 
 _PATH: Final = "/ui/batch"
 _NAME: Final = "batch"
