@@ -620,7 +620,7 @@ def calls_of_reading(size: int) -> int:
     patients = bundle(PATIENT, *[dict(PATIENT) for _ in range(size)])
     for number, entry in enumerate(patients["entry"]):
         entry["fullUrl"] = f"https://ehr{number}.example/Patient/p1"
-    sent = {
+    sent: dict[str, Any] = {
         "patient": patients,
         "conditions": bundle(
             *(condition(f"c{n}", ICD10, "I10") for n in range(size)),
