@@ -36,6 +36,7 @@ AREAS: Final = {
             "test_http_proxies",
             "test_idempotency",
             "test_import_contracts",
+            "test_inference_protocol",
             "test_keys_command",
             "test_listings",
             "test_metrics_page",

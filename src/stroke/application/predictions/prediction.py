@@ -114,15 +114,21 @@ class PredictionService:
         """How many predictions wait for the next commit."""
         return self._queue.depth
 
-    async def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
+    async def assess(
+        self, patients: Sequence[Patient], *, refuse_outside: bool = False
+    ) -> list[RiskAssessment]:
         """Return one assessment per patient, in order, and store nothing.
 
-        Raises ``InvalidPatient`` as ``predict`` does.
+        Raises ``InvalidPatient`` and ``OutsideSupport`` as ``predict`` does.
         """
         self._check_complete(patients)
         if len(patients) < _THREAD_FROM:
-            return self._model.assess(patients)
-        return await asyncio.to_thread(self._model.assess, patients)
+            assessments = self._model.assess(patients)
+        else:
+            assessments = await asyncio.to_thread(self._model.assess, patients)
+        if refuse_outside:
+            _refuse_outside(assessments)
+        return assessments
 
     async def predict(
         self,
@@ -258,13 +264,7 @@ class PredictionService:
 
         A run of the model for itself, and before they wait for a commit: see ``_check_complete``.
         """
-        found = tuple(
-            (place, assessment.support)
-            for place, assessment in enumerate(self._model.assess(patients))
-            if assessment.support is not None and assessment.support.level is SupportLevel.OUTSIDE
-        )
-        if found:
-            raise OutsideSupport(found)
+        _refuse_outside(self._model.assess(patients))
 
     async def _once(
         self,
@@ -336,6 +336,17 @@ class PredictionService:
             StoredPrediction(prediction_id, assessment, version)
             for prediction_id, assessment in zip(ids, assessments, strict=True)
         ]
+
+
+def _refuse_outside(assessments: Sequence[RiskAssessment]) -> None:
+    """Raise ``OutsideSupport`` for the patients for whom the training data do not speak."""
+    found = tuple(
+        (place, assessment.support)
+        for place, assessment in enumerate(assessments)
+        if assessment.support is not None and assessment.support.level is SupportLevel.OUTSIDE
+    )
+    if found:
+        raise OutsideSupport(found)
 
 
 def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:

@@ -210,12 +210,15 @@ class Admission:
         """Whether a request with one patient has to wait now."""
         return self._requests.crowded
 
-    def batch(self, request: Request) -> Slot:
-        """Return the place of a batch, by the most rows that a body of its length can have."""
+    def batch(self, request: Request, *, shortest_row: int = _SHORTEST_ROW) -> Slot:
+        """Return the place of a batch, by the most rows that a body of its length can have.
+
+        A row has at least ``shortest_row`` bytes there.
+        """
         rows = BATCH_SIZE
         for name, value in request.scope["headers"]:
             if name == b"content-length":
-                rows = min(rows, int(value) // _SHORTEST_ROW + 1)
+                rows = min(rows, int(value) // shortest_row + 1)
             elif name == b"content-encoding":
                 return Slot(self._rows, self.batch_bytes, BATCH_SIZE)
         return Slot(self._rows, self.batch_bytes, rows)

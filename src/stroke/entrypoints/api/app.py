@@ -25,6 +25,7 @@ from stroke.entrypoints.api import (
     erasures,
     fhir,
     hooks,
+    inference,
     metrics,
     openapi,
     outcomes,
@@ -42,12 +43,15 @@ from stroke.entrypoints.api.envelope import Envelope
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.hosts import AllowedHosts
-from stroke.entrypoints.api.operation_outcomes import OperationOutcomes
+from stroke.entrypoints.api.operation_outcomes import FHIR_JSON, outcome_of
+from stroke.entrypoints.api.operation_outcomes import PATHS as FHIR_PATHS
 from stroke.entrypoints.api.pages import batch, calculator, files, history, insights, model, sign_in
+from stroke.entrypoints.api.probes import PROBES
 from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address
 from stroke.entrypoints.api.schemas import what_if_wire_of, wire_of
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
+from stroke.entrypoints.api.turned_problems import TurnedProblems
 from stroke.entrypoints.api.turnstile import Turnstile
 from stroke.entrypoints.logs import outline
 from stroke.entrypoints.ui.languages import languages
@@ -56,8 +60,6 @@ _DESCRIPTION: Final = (
     "A patient's measurements in; a calibrated, explained, durable stroke risk out. "
     "Every error is a problem document (RFC 9457)."
 )
-# They are asked every few seconds, and tell nothing of predictions.
-_NOT_TRACED: Final = frozenset({"/metrics", "/health/live", "/health/ready"})
 _log = logging.getLogger("stroke.api")
 
 
@@ -97,6 +99,7 @@ def create_app(container: Container | None = None) -> FastAPI:
             *hooks.router.routes,
             *fhir.router.routes,
             *fhir.operation.routes,
+            *inference.router.routes,
         ],
     )
     app.router.route_class = GuardedRoute
@@ -133,10 +136,17 @@ def create_app(container: Container | None = None) -> FastAPI:
                 "Content-Type",
                 "Content-Encoding",
                 "Idempotency-Key",
+                inference.LENGTH_HEADER,
                 "X-API-Key",
                 "X-Request-ID",
             ],
-            expose_headers=["Retry-After", "WWW-Authenticate", "X-Request-ID", *RATE_HEADERS],
+            expose_headers=[
+                inference.LENGTH_HEADER,
+                "Retry-After",
+                "WWW-Authenticate",
+                "X-Request-ID",
+                *RATE_HEADERS,
+            ],
         )
     metrics.instrument(
         app,
@@ -144,7 +154,13 @@ def create_app(container: Container | None = None) -> FastAPI:
         lambda: parts.predictions().queue_depth,
         of_all_workers=parts.drift_metrics(),
     )
-    app.add_middleware(OperationOutcomes)
+    app.add_middleware(TurnedProblems, paths=FHIR_PATHS, media_type=FHIR_JSON, turn=outcome_of)
+    app.add_middleware(
+        TurnedProblems,
+        paths=(inference.BASE,),
+        media_type="application/json",
+        turn=inference.error_of,
+    )
     app.add_middleware(HeadAsGet)
     if http.root_path or http.trusted_proxies:
         app.add_middleware(BehindProxies, root_path=http.root_path, trusted=http.trusted_networks)
@@ -165,7 +181,7 @@ def _telemetry(parts: Container) -> TelemetryConfig:
         metrics=False,
         logs=False,
         auto_configure=False,
-        exclude=lambda scope: scope.get("path") in _NOT_TRACED,
+        exclude=lambda scope: scope.get("path") in PROBES,
     )
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stroke.entrypoints.api.probes import PROBES
 from stroke.entrypoints.api.problems import problem_response
-
-# Orchestrators and Prometheus call a container by its address.
-_FREE: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
 class AllowedHosts:
@@ -28,7 +25,7 @@ class AllowedHosts:
         self._ends = tuple(name[1:].lower() for name in allowed if name.startswith("*"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _FREE or self._allows(scope):
+        if scope["type"] != "http" or scope["path"] in PROBES or self._allows(scope):
             await self._app(scope, receive, send)
             return
         answer = problem_response(

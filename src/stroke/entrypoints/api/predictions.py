@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -118,7 +119,7 @@ async def predict_batch(request: Request) -> Response:
             raise _outside(error) from None
         del patients
         answer = await asyncio.to_thread(_render_batch, stored)
-    return _InParts(answer, admission.batch_bytes)
+    return InParts(answer, admission.batch_bytes)
 
 
 def _outside(error: OutsideSupport) -> OutsideRequest:
@@ -129,13 +130,15 @@ def _outside(error: OutsideSupport) -> OutsideRequest:
     )
 
 
-class _InParts(Response):
+class InParts(Response):
     """A long answer that waits for its client to read, part by part, and counts until then."""
 
     media_type = "application/json"
 
-    def __init__(self, content: bytes, budget: Budget) -> None:
-        super().__init__(content)
+    def __init__(
+        self, content: bytes, budget: Budget, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(content, headers=headers)
         self._budget = budget
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002

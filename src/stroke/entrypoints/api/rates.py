@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stroke.domain.access import Principal
+from stroke.entrypoints.api.probes import PROBES
 from stroke.entrypoints.api.problems import problem_response
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ RATE_HEADERS: Final = (
 )
 """What an answer says of the rate that is nearest to its end."""
 
-# What orchestrators and Prometheus ask, which must learn of a service under load, too.
-_FREE: Final = frozenset({"/health/live", "/health/ready", "/metrics"})
 _PREFIX_BITS: Final = 64
 
 
@@ -136,7 +135,7 @@ class RateLimit:
         self._names = names
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in _FREE:
+        if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         counted = await self._rates.count(self._names(scope))

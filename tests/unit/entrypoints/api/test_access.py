@@ -26,6 +26,7 @@ ASSET: Final = "/ui/assets/{version}/{name}"
 FOR_EVERYBODY: Final = {
     *("/", "/health/live", "/health/ready", "/docs", "/openapi.json"),
     *(ASSET, "/ui/sign-in", "/ui/session", "/fhir/metadata"),
+    *("/v2", "/v2/health/live", "/v2/health/ready"),
 }
 # Whoever sends them has the token of a page.
 FORMS: Final = {("POST", "/ui/sign-in"), ("POST", "/ui/sign-out")}
@@ -69,9 +70,21 @@ NEEDED: Final = {
     ("GET", "/fhir/RiskAssessment/{assessment_id}"): Scope.READ,
     ("GET", "/fhir/Device/{version}"): Scope.READ,
     ("POST", "/fhir/$stroke-risk"): Scope.PREDICT,
+    **{
+        (method, f"/v2/models/{{model_name}}{version}{last}"): scope
+        for version in ("", "/versions/{model_version}")
+        for method, last, scope in (
+            ("GET", "", Scope.MODELS),
+            ("GET", "/ready", Scope.PREDICT),
+            ("POST", "/infer", Scope.PREDICT),
+            ("POST", "/explain", Scope.PREDICT),
+        )
+    },
 }
 PARAMETERS: Final = {"prediction_id": "1", "version": "x", "name": "page.js"} | {
-    "assessment_id": "7c1e2d52-3f0c-4d8e-9e55-05c3f5a1b0d2"
+    "assessment_id": "7c1e2d52-3f0c-4d8e-9e55-05c3f5a1b0d2",
+    "model_name": "fake",
+    "model_version": "fake-1",
 }
 UNKNOWN: Final = f"stroke_{'0' * 16}_{'A' * 43}"
 KEYS_FOR: Final = 0.05  # seconds, as conftest.py sets them

@@ -42,6 +42,12 @@ NOT_WRITTEN = {
     "/cds-services/stroke-risk/feedback",
     "/fhir/$stroke-risk",
     "/fhir/Device/{version}",
+    # As of every prediction, the row says who made it.
+    *(
+        f"/v2/models/{{model_name}}{version}{last}"
+        for version in ("", "/versions/{model_version}")
+        for last in ("", "/ready", "/infer", "/explain")
+    ),
 }
 
 
