@@ -101,12 +101,26 @@ def test_a_companion_of_another_fit_is_refused() -> None:
     data = labelled()
     fitted = fit(data, samples=1, refits=0)
     lines = {missing: each.line for missing, each in fitted.companions.items()}
-    right = to_onnx(fitted.pipeline[0], fitted.full, lines, "right")
+    right = to_onnx(fitted.pipeline[0], fitted.full, lines, "right", fitted.spread)
     trainer.verify_export(fitted, right, data.features)
 
     for missing in lines:
         swapped = {**lines, missing: fitted.full}
-        graph = to_onnx(fitted.pipeline[0], fitted.full, swapped, "wrong")
+        graph = to_onnx(fitted.pipeline[0], fitted.full, swapped, "wrong", fitted.spread)
+        with pytest.raises(ConversionMismatch, match=r"differs from the original"):
+            trainer.verify_export(fitted, graph, data.features)
+
+
+def test_intervals_of_other_coefficients_are_refused() -> None:
+    data = labelled()
+    fitted = fit(data, samples=1, refits=0)
+    assert fitted.spread is not None
+    lines = {missing: each.line for missing, each in fitted.companions.items()}
+    for wrong in (
+        fitted.spread._replace(hat=fitted.spread.hat * 1.01),
+        fitted.spread._replace(factors=dict.fromkeys(fitted.lines, fitted.spread.factors["bmi",])),
+    ):
+        graph = to_onnx(fitted.pipeline[0], fitted.full, lines, "wrong", wrong)
         with pytest.raises(ConversionMismatch, match=r"differs from the original"):
             trainer.verify_export(fitted, graph, data.features)
 
