@@ -13,6 +13,7 @@ from fakes.audit import FakeAuditLog
 from fakes.clinical import FakeAssessmentStore
 from fakes.erasure import FakeErasureJobs
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
+from stroke.application.access.clients import CdsClients
 from stroke.application.access.ports import TokenVerifier
 from stroke.config import Settings
 from stroke.container.service import Container
@@ -65,6 +66,7 @@ def service_parts(
     refuse_outside: bool = False,
     session: dict[str, Any] | None = None,
     clinical: dict[str, Any] | None = None,
+    cds_clients: CdsClients | None = None,
     **http: Any,
 ) -> Parts:
     """Return an application, with these settings changed, on fakes."""
@@ -96,6 +98,8 @@ def service_parts(
     container.session_store.override(providers.Object(sessions))
     if verifier is not None:
         container.token_verifier.override(providers.Object(verifier))
+    if cds_clients is not None:
+        container.cds_clients.override(providers.Object(cds_clients))
     audit = FakeAuditLog()
     container.audit_log.override(providers.Object(audit))
     container.model.override(providers.Object(model))

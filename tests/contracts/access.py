@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 
 from builders.access import api_key, session
 from builders.predictions import NOON
-from stroke.application.access.ports import KeyStore, SessionStore, TokenVerifier
+from stroke.application.access.ports import (
+    ClientTokenVerifier,
+    KeyStore,
+    SessionStore,
+    TokenLedger,
+    TokenVerifier,
+)
 from stroke.domain.access import EVERYTHING, Principal, Scope, Session
-from stroke.domain.errors import KeyNotFound, KeyTaken, NotAuthenticated, ProviderUnavailable
+from stroke.domain.errors import (
+    KeyNotFound,
+    KeyTaken,
+    NotAuthenticated,
+    ProviderUnavailable,
+    StoreUnavailable,
+)
 
 DAY = timedelta(days=1)
 
@@ -268,3 +282,162 @@ class TokenVerifierContract:
 
         with pytest.raises(ProviderUnavailable):
             await verifier.verified(token)
+
+
+class CdsClient(NamedTuple):
+    """A record system of the tests: its issuer, and what signs its tokens."""
+
+    issuer: str
+    sign: Callable[..., str]
+    """Returns a token with these changes of its claims; None takes one away.
+
+    ``exp``, ``iat`` and ``nbf`` are seconds from now. The verifier takes 600 seconds between
+    ``iat`` and ``exp``, and a difference of 5 seconds between clocks.
+    """
+
+
+BASE = "https://risk.example"
+ADDRESS = f"{BASE}/cds-services/stroke-risk"
+ADDRESSES = (ADDRESS, BASE)
+LEEWAY = 5
+
+
+@pytest.mark.anyio
+class ClientTokenVerifierContract:
+    """Provide fixtures ``verifier``, and ``client``: a system whose tokens it takes."""
+
+    async def test_a_token_says_who_signed_it_and_which_one_it_is(
+        self, verifier: ClientTokenVerifier, client: CdsClient
+    ) -> None:
+        token = client.sign(jti="one")
+
+        assert verifier.issuer_of(token) == client.issuer
+        found = await verifier.verified(token, ADDRESSES)
+
+        assert (found.issuer, found.token_id) == (client.issuer, "one")
+        assert found.until > datetime.now(UTC)
+
+    @pytest.mark.parametrize(
+        "audience",
+        [ADDRESS, BASE, f"{BASE}/", ["https://other.example", ADDRESS]],
+        ids=str,
+    )
+    async def test_a_token_may_be_for_the_address_or_the_service(
+        self, verifier: ClientTokenVerifier, client: CdsClient, audience: Any
+    ) -> None:
+        token = client.sign(aud=audience)
+
+        assert (await verifier.verified(token, ADDRESSES)).issuer == client.issuer
+
+    async def test_a_token_is_remembered_until_no_host_takes_it_any_more(
+        self, verifier: ClientTokenVerifier, client: CdsClient
+    ) -> None:
+        ends_at = int(time.time()) + 60
+
+        found = await verifier.verified(client.sign(exp=60), ADDRESSES)
+
+        assert found.until.timestamp() >= ends_at + 2 * LEEWAY
+
+    @pytest.mark.parametrize(
+        "times",
+        [
+            {"exp": 600},
+            {"iat": -300},
+            {"iat": -60, "exp": -2},
+            {"nbf": -HOUR},
+            {"iat": 2},
+            {"nbf": 2},
+        ],
+        ids=str,
+    )
+    async def test_a_token_holds_within_its_times_and_what_clocks_may_differ(
+        self, verifier: ClientTokenVerifier, client: CdsClient, times: dict[str, Any]
+    ) -> None:
+        assert (await verifier.verified(client.sign(**times), ADDRESSES)).issuer == client.issuer
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"aud": f"{BASE}/cds-services"},
+            {"aud": f"{ADDRESS}/feedback"},
+            {"aud": "https://risk.example.evil"},
+            {"aud": "http://risk.example"},
+            {"aud": "https://other.example/cds-services/stroke-risk"},
+            {"aud": [7]},
+            {"aud": {"url": ADDRESS}},
+            {"aud": []},
+            {"aud": None},
+            {"iss": "https://stranger.example"},
+            {"iss": None},
+            {"iss": ["https://ehr.example"]},
+            {"jti": None},
+            {"jti": ""},
+            {"jti": 7},
+            {"jti": "\ud800"},
+            {"jti": "x" * 300},
+            {"iat": None},
+            {"exp": None},
+            {"exp": -HOUR},
+            {"iat": -60, "exp": -20},
+            {"exp": 601},
+            {"iat": 5, "exp": 5},
+            {"exp": 10 * 365 * 24 * HOUR},
+            {"exp": float("inf")},
+            {"iat": float("nan")},
+            {"nbf": HOUR},
+            {"nbf": float("inf")},
+            {"iat": HOUR, "exp": 2 * HOUR},
+        ],
+        ids=str,
+    )
+    async def test_a_token_that_does_not_hold_is_refused(
+        self, verifier: ClientTokenVerifier, client: CdsClient, fault: dict[str, Any]
+    ) -> None:
+        with pytest.raises(NotAuthenticated) as raised:
+            await verifier.verified(client.sign(**fault), ADDRESSES)
+
+        assert "example" not in str(raised.value)
+
+    async def test_what_is_no_token_has_no_issuer(self, verifier: ClientTokenVerifier) -> None:
+        for text in ("", "a.b.c", "x" * 100_000, "ü.ü.ü"):
+            assert verifier.issuer_of(text) is None
+            with pytest.raises(NotAuthenticated):
+                await verifier.verified(text, ADDRESSES)
+
+
+@pytest.mark.anyio
+class TokenLedgerContract:
+    """Provide fixtures ``ledger``, ``again``: another process's view of it, and ``away``."""
+
+    async def test_a_token_is_used_once_by_whomever(
+        self, ledger: TokenLedger, again: TokenLedger
+    ) -> None:
+        until = NOON + timedelta(minutes=5)
+
+        assert await ledger.use("a" * 64, until=until, now=NOON)
+        assert not await ledger.use("a" * 64, until=until, now=NOON)
+        assert not await again.use("a" * 64, until=until, now=NOON)
+        assert await again.use("b" * 64, until=until, now=NOON)
+
+    async def test_of_many_at_the_same_time_one_is_the_first(
+        self, ledger: TokenLedger, again: TokenLedger
+    ) -> None:
+        until = NOON + timedelta(minutes=5)
+
+        found = await asyncio.gather(
+            *(each.use("c" * 64, until=until, now=NOON) for each in (ledger, again) * 4)
+        )
+
+        assert sorted(found) == [False] * 7 + [True]
+
+    async def test_a_token_that_has_ended_is_forgotten(self, ledger: TokenLedger) -> None:
+        assert await ledger.use("d" * 64, until=NOON, now=NOON)
+
+        later = NOON + timedelta(hours=1)
+        assert await ledger.use("e" * 64, until=later, now=later)
+
+        assert await ledger.use("d" * 64, until=later, now=later)
+
+    async def test_a_store_that_is_away_is_said_to_be(self, away: TokenLedger) -> None:
+        with pytest.raises(StoreUnavailable):
+            await away.use("f" * 64, until=NOON, now=NOON)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from fakes.failing import Failing
-from stroke.application.access.ports import KeyStore, SessionStore, TokenVerifier, VerifiedToken
+from stroke.application.access.ports import (
+    ClientToken,
+    ClientTokenVerifier,
+    KeyStore,
+    SessionStore,
+    TokenLedger,
+    TokenVerifier,
+    VerifiedToken,
+)
 from stroke.domain.access import ApiKey, Session
 from stroke.domain.errors import KeyNotFound, KeyTaken, NotAuthenticated, ProviderUnavailable
 
@@ -115,3 +123,70 @@ class FakeTokenVerifier(TokenVerifier, Failing):
         if max(claims.get("nbf", 0), claims.get("iat", 0)) > now:
             raise NotAuthenticated("not valid yet", presented=True)
         return VerifiedToken(claims["sub"], claims, datetime.fromtimestamp(claims["exp"], UTC))
+
+
+EHR = "https://ehr.example"
+_TIMES = ("iat", "exp", "nbf")
+_LONGEST, _LEEWAY = 600, 5
+
+
+class FakeClientTokenVerifier(ClientTokenVerifier):
+    """Verifies the tokens of one record system, ``EHR``, that it signed itself."""
+
+    def __init__(self) -> None:
+        self._signed: dict[str, dict[str, Any]] = {}
+
+    def sign(self, **changes: Any) -> str:
+        """Return a token with these claims; None takes one away, times are seconds from now."""
+        claims = {
+            "iss": EHR,
+            "aud": "https://risk.example/cds-services/stroke-risk",
+            "jti": f"token-{len(self._signed)}",
+            "iat": 0,
+            "exp": 300,
+            **changes,
+        }
+        claims = {name: value for name, value in claims.items() if value is not None}
+        now = int(time.time())
+        token = f"fake.{len(self._signed)}.client"
+        self._signed[token] = claims | {n: now + claims[n] for n in _TIMES if n in claims}
+        return token
+
+    def issuer_of(self, token: str) -> str | None:
+        issuer = self._signed.get(token, {}).get("iss")
+        return issuer if isinstance(issuer, str) else None
+
+    async def verified(self, token: str, addresses: Collection[str]) -> ClientToken:
+        claims, now = self._signed.get(token, {}), time.time()
+        audiences = claims.get("aud", [])
+        audiences = audiences if isinstance(audiences, list) else [audiences]
+        token_id = claims.get("jti")
+        if (
+            not {"iss", "aud", "exp", "iat", "jti"} <= claims.keys()
+            or self.issuer_of(token) != EHR
+            or not any(form in audiences for each in addresses for form in (each, f"{each}/"))
+            or not isinstance(token_id, str)
+            or not 1 <= len(token_id) <= 255
+            or not token_id.isprintable()
+            or not max(claims["iat"], claims.get("nbf", 0)) - _LEEWAY <= now
+            or not now < claims["exp"] + _LEEWAY
+            or not 0 < claims["exp"] - claims["iat"] <= _LONGEST
+        ):
+            raise NotAuthenticated("no token of this system for this call", presented=True)
+        until = datetime.fromtimestamp(claims["exp"] + 2 * _LEEWAY, UTC)
+        return ClientToken(EHR, token_id, until)
+
+
+class FakeTokenLedger(TokenLedger, Failing):
+    """Remembers in memory."""
+
+    def __init__(self) -> None:
+        self._used: dict[str, datetime] = {}
+
+    async def use(self, digest: str, *, until: datetime, now: datetime) -> bool:
+        self.raise_if_failing()
+        self._used = {each: end for each, end in self._used.items() if end >= now}
+        if digest in self._used:
+            return False
+        self._used[digest] = until
+        return True

@@ -1,9 +1,11 @@
-"""SqlKeyStore and SqlSessionStore on the databases themselves."""
+"""SqlKeyStore, SqlSessionStore and SqlTokenLedger on the databases themselves."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, text
@@ -11,11 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.access import api_key, session
 from builders.predictions import NOON
-from contracts.access import ONE, KeyStoreContract, SessionStoreContract
+from contracts.access import ONE, KeyStoreContract, SessionStoreContract, TokenLedgerContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.sessions import SqlSessionStore
+from stroke.adapters.sql.used_tokens import SqlTokenLedger
 from stroke.domain.access import Scope
 from stroke.domain.errors import KeyNotFound, StoreUnavailable
 
@@ -40,6 +43,38 @@ class TestSqlSessionStore(SessionStoreContract):
     @pytest.fixture
     async def sessions(self, engine: AsyncEngine) -> SqlSessionStore:
         return SqlSessionStore(engine, statement_timeout=30)
+
+
+class TestSqlTokenLedger(TokenLedgerContract):
+    @pytest.fixture
+    async def ledger(self, engine: AsyncEngine) -> SqlTokenLedger:
+        return SqlTokenLedger(engine, statement_timeout=30)
+
+    @pytest.fixture
+    async def again(self, ledger: SqlTokenLedger, url: URL) -> AsyncIterator[SqlTokenLedger]:
+        other = create_engine(url, pool_size=8, connect_timeout=20)
+        yield SqlTokenLedger(other, statement_timeout=30)
+        await other.dispose()
+
+    @pytest.fixture
+    async def away(self, tmp_path: Path) -> AsyncIterator[SqlTokenLedger]:
+        url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "empty.db"))
+        without_tables = create_engine(url, pool_size=1, connect_timeout=5)
+        yield SqlTokenLedger(without_tables, statement_timeout=30)
+        await without_tables.dispose()
+
+
+async def test_tokens_that_have_ended_leave_no_row(engine: AsyncEngine) -> None:
+    ledger = SqlTokenLedger(engine, statement_timeout=30)
+    for number in range(3):
+        await ledger.use(f"{number:064x}", until=NOON, now=NOON)
+    later = NOON + timedelta(minutes=2)
+    await ledger.use("f" * 64, until=later, now=later)
+
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT digest FROM used_tokens"))).scalars().all()
+
+    assert rows == ["f" * 64]
 
 
 async def test_many_browsers_may_sign_in_at_once(engine: AsyncEngine) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from stroke.config.reading import SettingsGroup, parted, prefixed
+from stroke.config.reading import Origins, SettingsGroup, parted, prefixed
 
 
 class ClinicalSettings(SettingsGroup):
@@ -38,3 +38,21 @@ class ClinicalSettings(SettingsGroup):
         Field(None, description="the service's address as its clients call it")
     )
     adult_age: int = Field(18, ge=0, le=25, description="younger patients are not assessed")
+    clients: Path | None = Field(
+        None, description="a JSON file with the record systems that sign a token for each call"
+    )
+    token_seconds: float = Field(
+        600, gt=0, le=3600, description="how long a record system's token may live"
+    )
+    cors_origins: Origins = Field(
+        (), description="whose pages may call /cds-services from a browser"
+    )
+
+    @model_validator(mode="after")
+    def _say_who_is_called(self) -> Self:
+        if self.clients is not None and self.public_url is None:
+            raise ValueError(
+                "STROKE_CLINICAL_CLIENTS needs STROKE_CLINICAL_PUBLIC_URL: a token names the "
+                "address that it is for"
+            )
+        return self

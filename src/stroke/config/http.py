@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from stroke.config.reading import SettingsGroup, parted, prefixed
+from stroke.config.reading import Origins, SettingsGroup, parted, prefixed
 
 
 def _network(text: str) -> str:
@@ -50,11 +50,7 @@ class HttpSettings(SettingsGroup):
     trusted_proxies: Annotated[
         tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(parted)
     ] = ()
-    cors_origins: Annotated[
-        tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s*]+)$")], ...],
-        NoDecode,
-        BeforeValidator(parted),
-    ] = ()
+    cors_origins: Origins = ()
     allowed_hosts: Annotated[
         tuple[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9._-]+$|^\[[0-9A-Fa-f:.]+\]$")], ...],
         NoDecode,

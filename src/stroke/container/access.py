@@ -29,7 +29,7 @@ def is_open(settings: Settings) -> bool:
 
     Raises ``StoreUnavailable``. Not to be called from a running event loop.
     """
-    if settings.oidc.issuer is not None:
+    if settings.oidc.issuer is not None or settings.clinical.clients is not None:
         return False
 
     async def asked(keys: KeyService) -> bool:

@@ -22,6 +22,7 @@ from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.sessions import SqlSessionStore
+from stroke.adapters.sql.used_tokens import SqlTokenLedger
 from stroke.application.access.callers import Callers
 from stroke.application.access.keys import KeyService
 from stroke.application.access.ports import TokenVerifier
@@ -30,7 +31,8 @@ from stroke.application.access.tokens import Tokens
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
-from stroke.config import DatabaseSettings, OidcSettings, Settings
+from stroke.config import ClinicalSettings, DatabaseSettings, OidcSettings, Settings
+from stroke.container.cds_clients import cds_clients
 from stroke.container.clinical import clinical_codes, hospital_service
 from stroke.container.engines import engine_of
 from stroke.container.erasure_jobs import job_service, jobs_of, service_worker
@@ -113,6 +115,10 @@ def _tokens(oidc: OidcSettings, verifier: TokenVerifier | None) -> Tokens | None
     )
 
 
+def _has_clients(clinical: ClinicalSettings) -> bool:
+    return clinical.clients is not None
+
+
 class Container(containers.DeclarativeContainer):
     """Builds each part once, on first use, from ``settings``."""
 
@@ -162,6 +168,19 @@ class Container(containers.DeclarativeContainer):
         max_age=settings.provided.access.cache_seconds,
         pause=settings.provided.access.pause_seconds,
         tokens=tokens,
+        closed=providers.Callable(_has_clients, settings.provided.clinical),
+    )
+    token_ledger = providers.Singleton(
+        SqlTokenLedger,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    cds_clients = providers.Singleton(
+        cds_clients,
+        settings.provided.clinical,
+        settings.provided.oidc,
+        token_ledger,
+        providers.Object(utc_now),
     )
     session_store = providers.Singleton(
         SqlSessionStore,

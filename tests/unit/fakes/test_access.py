@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.access import KeyStoreContract, SessionStoreContract, TokenVerifierContract
-from fakes.access import FakeKeyStore, FakeSessionStore, FakeTokenVerifier
+from contracts.access import (
+    CdsClient,
+    ClientTokenVerifierContract,
+    KeyStoreContract,
+    SessionStoreContract,
+    TokenLedgerContract,
+    TokenVerifierContract,
+)
+from fakes.access import (
+    EHR,
+    FakeClientTokenVerifier,
+    FakeKeyStore,
+    FakeSessionStore,
+    FakeTokenLedger,
+    FakeTokenVerifier,
+)
+from stroke.domain.errors import StoreUnavailable
 
 
 class TestFakeKeyStore(KeyStoreContract):
@@ -28,3 +43,29 @@ class TestFakeTokenVerifier(TokenVerifierContract):
     @pytest.fixture
     def provider(self, verifier: FakeTokenVerifier) -> FakeTokenVerifier:
         return verifier
+
+
+class TestFakeClientTokenVerifier(ClientTokenVerifierContract):
+    @pytest.fixture
+    def verifier(self) -> FakeClientTokenVerifier:
+        return FakeClientTokenVerifier()
+
+    @pytest.fixture
+    def client(self, verifier: FakeClientTokenVerifier) -> CdsClient:
+        return CdsClient(EHR, verifier.sign)
+
+
+class TestFakeTokenLedger(TokenLedgerContract):
+    @pytest.fixture
+    def ledger(self) -> FakeTokenLedger:
+        return FakeTokenLedger()
+
+    @pytest.fixture
+    def again(self, ledger: FakeTokenLedger) -> FakeTokenLedger:
+        return ledger
+
+    @pytest.fixture
+    def away(self) -> FakeTokenLedger:
+        ledger = FakeTokenLedger()
+        ledger.failing = StoreUnavailable("it went away")
+        return ledger

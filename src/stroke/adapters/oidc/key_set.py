@@ -15,9 +15,11 @@ from stroke.application.access.tokens import discovery_url
 from stroke.domain.errors import ProviderUnavailable
 
 _log = logging.getLogger("stroke.oidc")
-# By the key's type, and its curve. No other algorithm exists here: neither `none`, nor one whose
-# secret both sides know.
-_FITTING: Final[Mapping[tuple[str, str | None], tuple[str, ...]]] = {
+Fitting = Mapping[tuple[str, str | None], tuple[str, ...]]
+"""The algorithms that a key may verify: by its type, and its curve."""
+
+# No other algorithm exists here: neither `none`, nor one whose secret both sides know.
+_FITTING: Final[Fitting] = {
     ("RSA", None): ("RS256", "PS256"),
     ("EC", "P-256"): ("ES256",),
 }
@@ -31,12 +33,12 @@ _MOST_KEYS: Final = 100
 class KeySet:
     """Keys by their id and algorithm."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], fitting: Fitting = _FITTING) -> None:
         """Take what counts of a JSON Web Key Set (RFC 7517); pass over all else."""
         self._keys: dict[tuple[str, str | None], list[PyJWK]] = {}
         listed = document.get("keys")
         for each in listed[:_MOST_KEYS] if isinstance(listed, list) else ():
-            for key in _usable(each):
+            for key in _usable(each, fitting):
                 self._keys.setdefault((key.algorithm_name, key.key_id), []).append(key)
 
     def find(self, algorithm: str, key_id: str | None) -> PyJWK | None:
@@ -54,7 +56,7 @@ class KeySet:
         return bool(self._keys)
 
 
-def _usable(entry: Any) -> Iterator[PyJWK]:
+def _usable(entry: Any, fitting: Fitting) -> Iterator[PyJWK]:
     """Give a key for each algorithm that it may verify."""
     if not isinstance(entry, dict) or "d" in entry:  # a private key that was published is none
         return
@@ -67,7 +69,7 @@ def _usable(entry: Any) -> Iterator[PyJWK]:
         return
     if not isinstance(key_id, str | None):
         return
-    for name in _FITTING.get((kind, curve if kind == "EC" else None), ()):
+    for name in fitting.get((kind, curve if kind == "EC" else None), ()):
         if meant not in (None, name):
             continue
         try:
@@ -79,13 +81,15 @@ def _usable(entry: Any) -> Iterator[PyJWK]:
 
 
 class ProviderKeys:
-    """The keys of the provider, read again before they are old, and when an id is not known.
+    """The keys of an issuer, read again before they are old, and when an id is not known.
 
     They are read when they are needed, and again in the background after ``max_age`` seconds.
     While the provider is away, what was read counts for ``grace`` seconds more. An id that is not
     known makes one more reading, ``pause`` seconds after the last one began. All who wait share
     one reading. ``clock`` counts seconds.
     """
+
+    _whose = "the OpenID provider's"
 
     def __init__(
         self,
@@ -144,7 +148,7 @@ class ProviderKeys:
             keys = await asyncio.to_thread(self._published)
         except ProviderUnavailable as error:
             if self._failure is None:
-                _log.warning("the OpenID provider's keys cannot be read: %s", error)
+                _log.warning("%s keys cannot be read: %s", self._whose, error)
             self._failure = error
             return
         self._keys, self._read_at, self._failure = keys, self._clock(), None

@@ -62,11 +62,11 @@ class OidcTokenVerifier(TokenVerifier):
 
     async def verified(self, token: str) -> VerifiedToken:
         if len(token) > self._most_bytes:
-            raise _refused("the token is too long")
+            raise refused("the token is too long")
         algorithm, key_id = _read_header(token)
         key = await self._keys.find(algorithm, key_id)
         if key is None:
-            raise _refused("the token is signed with a key that the provider does not have")
+            raise refused("the token is signed with a key that the provider does not have")
         try:
             claims = jwt.decode(
                 token,
@@ -78,7 +78,7 @@ class OidcTokenVerifier(TokenVerifier):
                 options={"require": list(_REQUIRED), "enforce_minimum_key_length": True},
             )
         except PyJWTError as error:
-            raise _refused(_reason(error)) from None
+            raise refused(reason_of(error)) from None
         return self._looked_at(claims)
 
     def _looked_at(self, claims: Mapping[str, Any]) -> VerifiedToken:
@@ -88,21 +88,21 @@ class OidcTokenVerifier(TokenVerifier):
             if value is not None and (
                 isinstance(value, bool) or not isinstance(value, int | float)
             ):
-                raise _refused(f"the token's {name} is no number")
+                raise refused(f"the token's {name} is no number")
         # An ID token tells a client who logged in; a refresh token is for the provider.
         kind = claims.get("typ", "Bearer")
         if not isinstance(kind, str) or kind.lower() not in {"bearer", *_TYPES}:
-            raise _refused("this is no access token")
+            raise refused("this is no access token")
         if "cnf" in claims:
-            raise _refused("the token is bound to a key or certificate of its client")
+            raise refused("the token is bound to a key or certificate of its client")
         if self._clients:
             client = claims.get("azp", claims.get("client_id"))
             if not isinstance(client, str) or client not in self._clients:
-                raise _refused("the token was issued to a client that may not call this service")
+                raise refused("the token was issued to a client that may not call this service")
         try:
             until = datetime.fromtimestamp(claims["exp"], UTC) + timedelta(seconds=self._leeway)
         except (OverflowError, ValueError, OSError):
-            raise _refused("the token's exp is no time") from None
+            raise refused("the token's exp is no time") from None
         return VerifiedToken(claims["sub"], claims, until)
 
 
@@ -111,25 +111,26 @@ def _read_header(token: str) -> tuple[str, str | None]:
     try:
         header = jwt.get_unverified_header(token)
     except (PyJWTError, UnicodeError):
-        raise _refused(_MALFORMED) from None
+        raise refused(_MALFORMED) from None
     algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise _refused("the token must be signed with RS256, PS256 or ES256")
+        raise refused("the token must be signed with RS256, PS256 or ES256")
     if not isinstance(kind, str) or kind.lower() not in _TYPES:
-        raise _refused("this is no access token")
+        raise refused("this is no access token")
     if "crit" in header or "b64" in header:
-        raise _refused("the token has a header that this service does not understand")
+        raise refused("the token has a header that this service does not understand")
     if not isinstance(key_id, str | None):
-        raise _refused(_MALFORMED)
+        raise refused(_MALFORMED)
     return algorithm, key_id
 
 
-def _reason(error: PyJWTError) -> str:
+def reason_of(error: PyJWTError) -> str:
     """Return what is wrong, without a value of the token."""
     if isinstance(error, MissingRequiredClaimError):
         return f"the token has no claim {error.claim}"
     return next((text for kind, text in _REASONS if isinstance(error, kind)), _MALFORMED)
 
 
-def _refused(text: str) -> NotAuthenticated:
+def refused(text: str) -> NotAuthenticated:
+    """Return the error for a token that was presented and does not hold."""
     return NotAuthenticated(text, presented=True)

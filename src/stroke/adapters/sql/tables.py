@@ -173,4 +173,12 @@ feedback: Final = Table(
     implicit_returning=False,
 )
 
+used_tokens: Final = Table(
+    "used_tokens",
+    MetaData(),
+    Column("digest", String(64), primary_key=True),
+    Column("ends_at", DateTime),  # UTC, microseconds, without a time zone
+    implicit_returning=False,
+)
+
 COLUMNS: Final = tuple(column.name for column in predictions.columns)

@@ -28,7 +28,8 @@ class Callers:
     known at once, and whoever tries keys out costs the database little. ``clock`` counts seconds.
 
     With ``tokens``, a JSON Web Token is verified by them, whatever keys there are. Without them,
-    while the store has no key at all, not even one that ended, everybody may call.
+    while the store has no key at all, not even one that ended, everybody may call, unless the
+    service is ``closed``: something else names callers, too.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Callers:
         max_age: float,
         pause: float,
         tokens: Tokens | None = None,
+        closed: bool = False,
     ) -> None:
         self._store = store
         self._tokens = tokens
+        self._closed = closed or tokens is not None
         self._now = now
         self._clock = clock
         self._sleep = sleep
@@ -62,12 +65,12 @@ class Callers:
     @property
     def was_open(self) -> bool:
         """Whether everybody might call when the store was last looked at."""
-        return self._tokens is None and not self._keys
+        return not self._closed and not self._keys
 
     @property
     def takes_tokens(self) -> bool:
-        """Whether tokens of an OpenID provider name callers, besides keys."""
-        return self._tokens is not None
+        """Whether tokens name callers, besides keys."""
+        return self._closed
 
     async def caller(self, credentials: Sequence[str]) -> Principal:
         """Return who sends ``credentials``: all that one request has, none or several.

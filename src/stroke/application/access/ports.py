@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -93,4 +93,47 @@ class TokenVerifier(Protocol):
 
         Raises ``NotAuthenticated`` for a token that does not hold (its text says why, and quotes
         nothing), and ``ProviderUnavailable`` when the provider's keys cannot be read.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ClientToken:
+    """What a record system's token says: who signed it, which one it is, and until when it holds.
+
+    ``until`` is aware: no process of the service takes the token after it, whatever its clock says
+    within the leeway.
+    """
+
+    issuer: str
+    token_id: str = field(repr=False)
+    until: datetime
+
+
+class ClientTokenVerifier(Protocol):
+    """Tells what the token of a record system says, if that system signed it for this service."""
+
+    @abstractmethod
+    def issuer_of(self, token: str) -> str | None:
+        """Return the issuer that a token names, which nobody has verified; None for no token."""
+
+    @abstractmethod
+    async def verified(self, token: str, addresses: Collection[str]) -> ClientToken:
+        """Return what ``token`` says, if it is for one of ``addresses``.
+
+        Raises ``NotAuthenticated`` for a token that does not hold (its text says why, and quotes
+        nothing), and ``ProviderUnavailable`` when the system's keys cannot be read.
+        """
+
+
+class TokenLedger(Protocol):
+    """Remembers which tokens were used, for all processes and hosts of one service.
+
+    Calls may raise ``StoreUnavailable``.
+    """
+
+    @abstractmethod
+    async def use(self, digest: str, *, until: datetime, now: datetime) -> bool:
+        """Remember a token until it ends; return whether it was not used before.
+
+        ``digest`` is the SHA-256 of what is one token's own, in hexadecimal digits.
         """

@@ -13,6 +13,7 @@ from stroke.domain.errors import NotAuthenticated, RequestForged, ScopeMissing, 
 from stroke.domain.prediction import Origin
 from stroke.entrypoints.api.auditing import keeping_record, refused, written_of
 from stroke.entrypoints.api.browsers import TOKEN_HEADER, browsing, check_token
+from stroke.entrypoints.api.paths import HOOKS, is_under, path_of
 from stroke.entrypoints.api.rates import by_principal
 from stroke.entrypoints.api.state import api_state
 
@@ -103,10 +104,26 @@ async def by_credentials(request: Request) -> Principal:
     """
     credentials, token = _credentials(request.scope["headers"])
     if token is None or credentials:
-        return await api_state(request).callers.caller(credentials)
+        return await _shown(request, credentials)
     caller = await browsing(request)
     check_token(request, token)
     return caller
+
+
+async def _shown(request: Request, credentials: list[str]) -> Principal:
+    """Return whose ``credentials`` these are. Tokens of record systems count for hooks only."""
+    state = api_state(request)
+    clients = state.cds_clients
+    if (
+        clients is None
+        or len(set(credentials)) != 1
+        or not is_under(request.scope, HOOKS)
+        or not clients.knows(credentials[0])
+    ):
+        return await state.callers.caller(credentials)
+    # Not the address of the request: its Host is what the caller says, or a proxy.
+    public = state.clinical.public_url or ""
+    return await clients.caller(credentials[0], (f"{public}{path_of(request.scope)}", public))
 
 
 def guarded_by(identify: Identify, endpoint: Callable[..., Any], handler: _Handler) -> _Handler:

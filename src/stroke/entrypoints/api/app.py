@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
-from starlette.middleware.cors import CORSMiddleware
 
 from stroke import __version__
 from stroke.config import Settings
@@ -44,11 +43,12 @@ from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.hosts import AllowedHosts
 from stroke.entrypoints.api.operation_outcomes import FHIR_JSON, outcome_of
-from stroke.entrypoints.api.operation_outcomes import PATHS as FHIR_PATHS
+from stroke.entrypoints.api.origins import Origins
 from stroke.entrypoints.api.pages import batch, calculator, files, history, insights, model, sign_in
+from stroke.entrypoints.api.paths import FHIR, HOOKS
 from stroke.entrypoints.api.probes import PROBES
 from stroke.entrypoints.api.proxies import BehindProxies
-from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address
+from stroke.entrypoints.api.rates import RateLimit, Rates, by_address
 from stroke.entrypoints.api.schemas import what_if_wire_of, wire_of
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.api.turned_problems import TurnedProblems
@@ -126,35 +126,16 @@ def create_app(container: Container | None = None) -> FastAPI:
     if http.allowed_hosts:
         app.add_middleware(AllowedHosts, allowed=http.allowed_hosts)
     app.add_middleware(FaultBarrier)
-    if http.cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=http.cors_origins,
-            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Content-Encoding",
-                "Idempotency-Key",
-                inference.LENGTH_HEADER,
-                "X-API-Key",
-                "X-Request-ID",
-            ],
-            expose_headers=[
-                inference.LENGTH_HEADER,
-                "Retry-After",
-                "WWW-Authenticate",
-                "X-Request-ID",
-                *RATE_HEADERS,
-            ],
-        )
+    of_hooks = parts.settings().clinical.cors_origins
+    if http.cors_origins or of_hooks:
+        app.add_middleware(Origins, everywhere=http.cors_origins, hooks=of_hooks)
     metrics.instrument(
         app,
         parts.metrics_registry(),
         lambda: parts.predictions().queue_depth,
         of_all_workers=parts.drift_metrics(),
     )
-    app.add_middleware(TurnedProblems, paths=FHIR_PATHS, media_type=FHIR_JSON, turn=outcome_of)
+    app.add_middleware(TurnedProblems, paths=(FHIR, HOOKS), media_type=FHIR_JSON, turn=outcome_of)
     app.add_middleware(
         TurnedProblems,
         paths=(inference.BASE,),
@@ -251,6 +232,7 @@ def _state(parts: Container) -> ApiState:
         hospital=parts.hospital(),
         code_book=parts.code_book(),
         clinical=parts.settings().clinical,
+        cds_clients=parts.cds_clients(),
     )
 
 

@@ -25,26 +25,26 @@ from stroke.entrypoints.api.charts import (
     text_of,
     wrong,
 )
+from stroke.entrypoints.api.paths import HOOKS
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.state import api_state
 
 router = APIRouter(route_class=DirectRoute, include_in_schema=False)
 
-_BASE: Final = "/cds-services"
 _LONGEST_INSTANCE: Final = 64
 _LONGEST_COMMENT: Final = 4000
 _MOST_FEEDBACK: Final = 1000
 OTHER: Final = "other"
 
 
-@router.get(_BASE)
+@router.get(HOOKS)
 @needs(access.Scope.PREDICT)
 async def services(request: Request) -> Response:
     """What the service can do, and what it wants to be sent."""
     return json_response(discovery(api_state(request).code_book))
 
 
-@router.post(f"{_BASE}/{SERVICE}")
+@router.post(f"{HOOKS}/{SERVICE}")
 @needs(access.Scope.PREDICT)
 async def assess(request: Request) -> Response:
     """Cards for the patient whose chart is open; the prediction is durable before they are."""
@@ -72,7 +72,7 @@ async def assess(request: Request) -> Response:
     return json_response(answer)
 
 
-@router.post(f"{_BASE}/{SERVICE}/feedback")
+@router.post(f"{HOOKS}/{SERVICE}/feedback")
 @needs(access.Scope.PREDICT)
 async def feedback(request: Request) -> Response:
     """What clinicians did with cards. What is said of a card that is not known is passed over."""

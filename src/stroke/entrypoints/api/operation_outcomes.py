@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 FHIR_JSON: Final = "application/fhir+json"
-PATHS: Final = ("/fhir", "/cds-services")
 _CODES: Final = {
     400: "invalid",
     401: "login",

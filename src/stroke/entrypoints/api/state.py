@@ -7,6 +7,7 @@ from typing import Final, NamedTuple, cast
 from fastapi import Request
 
 from stroke.application.access.callers import Callers
+from stroke.application.access.clients import CdsClients
 from stroke.application.access.sessions import Sessions
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.clinical.hospital import HospitalService
@@ -51,6 +52,8 @@ class ApiState(NamedTuple):
     hospital: HospitalService
     code_book: CodeBook
     clinical: ClinicalSettings
+    cds_clients: CdsClients | None
+    """Record systems that sign a token for each call; None where none is set."""
 
 
 def api_state(request: Request) -> ApiState:

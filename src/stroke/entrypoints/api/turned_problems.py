@@ -9,6 +9,7 @@ import orjson
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stroke.entrypoints.api.paths import is_under
 from stroke.entrypoints.api.problems import MEDIA_TYPE
 
 
@@ -32,7 +33,7 @@ class TurnedProblems:
         self._turn = turn
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self._is_ours(scope):
+        if scope["type"] != "http" or not is_under(scope, *self._paths):
             await self._app(scope, receive, send)
             return
         started: Message | None = None
@@ -57,10 +58,6 @@ class TurnedProblems:
             await send({"type": "http.response.body", "body": content})
 
         await self._app(scope, receive, turned)
-
-    def _is_ours(self, scope: Scope) -> bool:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        return any(path == each or path.startswith(f"{each}/") for each in self._paths)
 
 
 def _is_problem(message: Message) -> bool:

@@ -1,0 +1,72 @@
+"""The file that lists record systems: what is read, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stroke.config import Settings
+from stroke.container.cds_clients import read_clients
+from stroke.domain.errors import InvalidSetting
+
+GOOD = {"issuer": "https://ehr.example", "keys": "keys.json", "site": "north"}
+
+
+def written(folder: Path, *clients: Any) -> Path:
+    path = folder / "clients.json"
+    path.write_text(json.dumps({"clients": clients}))
+    return path
+
+
+def test_a_system_is_read_with_its_keys_beside_the_file(tmp_path: Path) -> None:
+    [found] = read_clients(written(tmp_path, GOOD)).values()
+
+    assert (found.keys, found.site) == (tmp_path / "keys.json", "north")
+
+
+@pytest.mark.parametrize("keys", ["https://ehr.example/jwks", "http://127.0.0.1:8080/jwks"])
+def test_keys_may_be_at_an_address(tmp_path: Path, keys: str) -> None:
+    [found] = read_clients(written(tmp_path, GOOD | {"keys": keys})).values()
+
+    assert found.keys == keys
+
+
+@pytest.mark.parametrize(
+    ("client", "said"),
+    [
+        ([], "must have issuer"),
+        (GOOD | {"colour": "red"}, "must have issuer"),
+        ({"issuer": "x"}, "must have issuer"),
+        (GOOD | {"site": "a b"}, "site"),
+        (GOOD | {"site": 7}, "must be texts"),
+        (GOOD | {"issuer": ""}, "must be texts"),
+        (GOOD | {"scopes": ["admin"]}, "must have issuer"),
+        (GOOD | {"keys": "http://keys.example/jwks"}, "HTTPS"),
+        (GOOD | {"keys": "file:///etc/keys"}, "HTTPS"),
+        (GOOD | {"keys": "https://name:secret@keys.example/jwks"}, "HTTPS"),
+    ],
+)
+def test_a_wrong_system_is_refused(tmp_path: Path, client: Any, said: str) -> None:
+    with pytest.raises(InvalidSetting, match=said):
+        read_clients(written(tmp_path, client))
+
+
+def test_a_file_without_systems_is_refused(tmp_path: Path) -> None:
+    for path in (written(tmp_path), tmp_path / "absent.json"):
+        with pytest.raises(InvalidSetting):
+            read_clients(path)
+    with pytest.raises(InvalidSetting, match="twice"):
+        read_clients(written(tmp_path, GOOD, GOOD))
+
+
+def test_systems_need_the_address_that_their_tokens_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STROKE_CLINICAL_CLIENTS", "clients.json")
+
+    with pytest.raises(InvalidSetting, match="STROKE_CLINICAL_PUBLIC_URL"):
+        Settings.load()
