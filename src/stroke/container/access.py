@@ -25,7 +25,7 @@ FIRST_KEY: Final = "stroke keys create --name admin --site main --scope admin,al
 
 
 def is_open(settings: Settings) -> bool:
-    """Return whether everybody may call: there is no API key, and no OpenID provider is set.
+    """Return whether everybody may call: no API key, no OpenID provider and no record system.
 
     Raises ``StoreUnavailable``. Not to be called from a running event loop.
     """

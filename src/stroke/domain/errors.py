@@ -14,7 +14,7 @@ StrokeError
 ├── RequestForged              a browser's request without the token of a page of ours
 ├── ScopeMissing               a caller that may not do this
 ├── SiteMissing                a caller that belongs to no site
-├── ProviderUnavailable        the identity provider's keys cannot be read
+├── ProviderUnavailable        the keys of an issuer of tokens cannot be read
 ├── InvalidAccess              a name, site, scope or lifetime that no key can have, by field
 ├── KeyTaken                   an API key has this id already
 ├── KeyNotFound                no API key has this id or name
@@ -194,7 +194,7 @@ class SiteMissing(StrokeError):
 
 
 class ProviderUnavailable(StrokeError):
-    """The OpenID provider's keys cannot be read, so that no token can be verified."""
+    """An issuer's keys cannot be read, so that none of its tokens can be verified."""
 
 
 class InvalidAccess(StrokeError):

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.openid_provider import ec_key, public_jwk
+from fakes.access import FakeTokenLedger
 from stroke.config import Settings
-from stroke.container.cds_clients import read_clients
-from stroke.domain.errors import InvalidSetting
+from stroke.container.cds_clients import cds_clients, read_clients
+from stroke.container.service import utc_now
+from stroke.domain.access import Scope
+from stroke.domain.errors import InvalidSetting, NotAuthenticated
 
+ONLY = frozenset({Scope.PREDICT})
 GOOD = {"issuer": "https://ehr.example", "keys": "keys.json", "site": "north"}
 
 
@@ -70,3 +78,39 @@ def test_systems_need_the_address_that_their_tokens_name(
 
     with pytest.raises(InvalidSetting, match="STROKE_CLINICAL_PUBLIC_URL"):
         Settings.load()
+
+
+def test_where_no_system_is_listed_nothing_takes_their_tokens() -> None:
+    loaded = Settings.load()
+
+    assert cds_clients(loaded.clinical, loaded.oidc, FakeTokenLedger(), utc_now) is None
+
+
+@pytest.mark.anyio
+async def test_each_system_has_its_site_and_its_own_ids_of_tokens(tmp_path: Path) -> None:
+    key = ec_key("ehr", ec.SECP384R1)
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [public_jwk(key, "k1")]}))
+    long = f"https://{'ehr.' * 60}example"
+    loaded = Settings.load()
+    listed = written(tmp_path, GOOD, GOOD | {"issuer": long, "site": "south"})
+    clients = cds_clients(
+        loaded.clinical.model_copy(update={"clients": listed}),
+        loaded.oidc,
+        FakeTokenLedger(),
+        utc_now,
+    )
+    assert clients is not None
+    now, address = int(time.time()), "https://risk.example"
+    found = {}
+    for issuer in (GOOD["issuer"], long):
+        claims = {"iss": issuer, "aud": address, "iat": now, "exp": now + 60, "jti": "one"}
+        token = jwt.encode(claims, key, "ES384", headers={"kid": "k1"})
+        assert clients.knows(token)
+        found[issuer] = await clients.caller(token, (address,))
+        with pytest.raises(NotAuthenticated, match="used before"):
+            await clients.caller(token, (address,))
+
+    north, south = found[GOOD["issuer"]], found[long]
+    assert (north.id, north.site, north.scopes) == (GOOD["issuer"], "north", ONLY)
+    assert (south.site, south.scopes) == ("south", ONLY)
+    assert len(south.name or "") <= 100

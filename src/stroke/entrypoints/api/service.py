@@ -71,7 +71,8 @@ async def ready(request: Request) -> Response:
 
     Looks at what a write needs, so that a read-only, locked or full database is not ready.
     `access` is `open` while there is no API key, so that everybody may call; then `keys`. Where
-    tokens of an OpenID provider are taken, it is `closed`, with and without keys.
+    tokens of an OpenID provider or of record systems are taken, it is `closed`, with and without
+    keys.
     """
     checks = {"model": "ok", "database": "ok", "schema": "ok"}
     try:
