@@ -22,6 +22,7 @@ AREAS: Final = {
     "service": frozenset(
         {
             "test_access",
+            "test_cds_tokens",
             "test_database_connections",
             "test_database_copy",
             "test_drift_command",
