@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from builders.charts import request
 from components.openid_provider import ec_key, public_jwk
-from components.processes import Service
+from components.processes import STROKE, Service, environment
 
 ISSUER: Final = "https://ehr.hospital.example"
 PUBLIC: Final = "https://risk.hospital.example"
@@ -89,6 +90,31 @@ def test_a_key_that_was_taken_back_ends_in_both_workers_and_a_new_one_is_known(
         status = call(service, signed(f"old-{calls}"))
         refused_in_a_row = refused_in_a_row + 1 if status == 401 else 0
         calls += 1
+
+
+def test_a_list_that_is_wrong_is_said_before_anything_is_served(tmp_path: Path) -> None:
+    (tmp_path / "clients.json").write_text('{"clients": [{"issuer": "https://ehr.example"}]}')
+    ended = subprocess.run(
+        [STROKE, "serve"],
+        cwd=tmp_path,
+        env=environment(
+            STROKE_CLINICAL_CLIENTS="clients.json",
+            STROKE_CLINICAL_PUBLIC_URL=PUBLIC,
+            STROKE_HTTP_PORT="0",
+        ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.splitlines() == [
+        (
+            "stroke: STROKE_CLINICAL_CLIENTS: clients.json, client 0: must have issuer, keys and "
+            "site, and nothing else"
+        )
+    ]
 
 
 def test_no_token_and_nothing_of_it_is_written_down(service: Service) -> None:

@@ -79,6 +79,8 @@ def _client(listed: Any, folder: Path) -> Client:
     if not all(isinstance(text, str) and text for text in (issuer, keys, site)):
         raise ValueError("issuer, keys and site must be texts")
     if "://" not in keys:
+        if not (folder / keys).is_file():
+            raise ValueError("keys name a file that is not there")
         return Client(issuer, folder / keys, checked_site(site))
     if not is_safe(keys, insecure_http=False):
         raise ValueError("keys must be a file, or an address of HTTPS")

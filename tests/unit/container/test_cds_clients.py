@@ -24,6 +24,7 @@ GOOD = {"issuer": "https://ehr.example", "keys": "keys.json", "site": "north"}
 
 
 def written(folder: Path, *clients: Any) -> Path:
+    (folder / "keys.json").touch()
     path = folder / "clients.json"
     path.write_text(json.dumps({"clients": clients}))
     return path
@@ -54,6 +55,7 @@ def test_keys_may_be_at_an_address(tmp_path: Path, keys: str) -> None:
         (GOOD | {"scopes": ["admin"]}, "must have issuer"),
         (GOOD | {"keys": "http://keys.example/jwks"}, "HTTPS"),
         (GOOD | {"keys": "file:///etc/keys"}, "HTTPS"),
+        (GOOD | {"keys": "absent.json"}, "not there"),
         (GOOD | {"keys": "https://name:secret@keys.example/jwks"}, "HTTPS"),
     ],
 )

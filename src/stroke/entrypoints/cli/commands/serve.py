@@ -119,7 +119,10 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
 def _admit(settings: Settings, listener: socket.socket, *, insecure: bool) -> bool:
     """Store the keys of the settings; return whether everybody may call, or refuse to start."""
     from stroke.container.access import adopt_keys, check_address
+    from stroke.container.cds_clients import read_clients
 
+    if (clients := settings.clinical.clients) is not None:
+        read_clients(clients)  # what is wrong with them is said before a worker starts
     adopt_keys(settings)
     return check_address(settings, listener.getsockname()[0], insecure=insecure)
 
