@@ -25,7 +25,24 @@ _GROUPS: Final = {
     "name": "clinics",
     "protocol": "openid-connect",
     "protocolMapper": "oidc-group-membership-mapper",
-    "config": {"claim.name": "clinics", "full.path": "true", "access.token.claim": "true"},
+    "config": {
+        "claim.name": "clinics",
+        "full.path": "true",
+        "access.token.claim": "true",
+        "id.token.claim": "true",
+    },
+}
+_ROLES: Final = {
+    "name": "roles in the ID token",
+    "protocol": "openid-connect",
+    "protocolMapper": "oidc-usermodel-realm-role-mapper",
+    "config": {
+        "claim.name": "realm_access.roles",
+        "jsonType.label": "String",
+        "multivalued": "true",
+        "id.token.claim": "true",
+        "access.token.claim": "true",
+    },
 }
 _SOUTH: Final = {
     "name": "clinics",
@@ -40,12 +57,17 @@ _SOUTH: Final = {
 }
 
 
+CLIENT: Final = "browser"
+CLIENT_SECRET: Final = "secret-of-the-browser"
+
+
 class Keycloak:
     """A container of our image, within ``with``. Tokens are of the realm ``clinic``.
 
-    Its clients are ``page`` (users log in with a password), ``ward`` (a program with a secret, of
-    the site south), ``elsewhere`` (tokens without our audience), ``brief`` (tokens that live for
-    2 s), ``es256`` and ``ps256`` (another algorithm). Every user's password is ``password``.
+    Its clients are ``page`` (users log in with a password), ``browser`` (users log in with the
+    form), ``ward`` (a program with a secret, of the site south), ``elsewhere`` (tokens without our
+    audience), ``brief`` (tokens that live for 2 s), ``es256`` and ``ps256`` (another algorithm).
+    Every user's password is ``password``.
     """
 
     def __init__(self) -> None:
@@ -187,6 +209,20 @@ def _realm() -> dict[str, Any]:
             _client("brief", *ours, attributes={"access.token.lifespan": "2"}),
             _client("es256", *ours, attributes={"access.token.signed.response.alg": "ES256"}),
             _client("ps256", *ours, attributes={"access.token.signed.response.alg": "PS256"}),
+            _client(
+                CLIENT,
+                _GROUPS,
+                _ROLES,
+                publicClient=False,
+                secret=CLIENT_SECRET,
+                standardFlowEnabled=True,
+                directAccessGrantsEnabled=False,
+                redirectUris=["*"],
+                attributes={
+                    "post.logout.redirect.uris": "+",
+                    "pkce.code.challenge.method": "S256",
+                },
+            ),
             _client(
                 "ward",
                 _AUDIENCE,

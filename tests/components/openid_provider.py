@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -17,6 +21,11 @@ from components.loopback import LoopbackServer, in_bytes
 AUDIENCE: Final = "stroke"
 DISCOVERY: Final = "/.well-known/openid-configuration"
 KEYS: Final = "/keys"
+AUTHORIZE: Final = "/authorize"
+TOKEN: Final = "/token"
+LOGOUT: Final = "/logout"
+CLIENT: Final = "stroke-page"
+SECRET: Final = "not-a-secret: 100% ümlaut+&="
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
@@ -63,7 +72,8 @@ class OpenIdProvider(LoopbackServer):
     """Listens on a free port of 127.0.0.1 within ``with``; one RSA key ``first`` at the start.
 
     ``published`` is what it says its keys are, ``answers`` replaces an answer by its path (status
-    and bytes, or an object), ``asked`` has the paths that were asked for.
+    and bytes, or an object), ``asked`` has the paths that were asked for. Browsers log in
+    by ``log_in``; each code is good for one ID token, with the claims of ``user`` and by PKCE.
     """
 
     def __init__(self) -> None:
@@ -71,9 +81,20 @@ class OpenIdProvider(LoopbackServer):
         self.answers: dict[str, tuple[int, Any]] = {}
         self.asked: list[str] = []
         self.pause = 0.0
+        self.user: dict[str, Any] = {}
+        self.described: dict[str, Any] = {}
+        self._codes: dict[str, dict[str, str]] = {}
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                form = self.rfile.read(int(self.headers["content-length"])).decode()
+                status, body = provider._exchange(self.path, form, self.headers["authorization"])
+                self.send_response(status)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
             def do_GET(self) -> None:
                 status, body = provider._answer(self.path)
                 self.send_response(status)
@@ -115,9 +136,24 @@ class OpenIdProvider(LoopbackServer):
             headers={**named, **headers},
         )
 
+    def log_in(self, address: str, **user: Any) -> dict[str, str]:
+        """Log in as a browser that opens ``address``; return what it brings back.
+
+        ``user`` changes the claims of the ID token; None takes one away.
+        """
+        asked = {name: each[0] for name, each in parse_qs(urlsplit(address).query).items()}
+        assert address.startswith(f"{self.issuer}{AUTHORIZE}?"), address
+        assert (asked["response_type"], asked["client_id"]) == ("code", CLIENT)
+        assert asked["code_challenge_method"] == "S256"
+        assert "openid" in asked["scope"].split()
+        code = secrets.token_urlsafe(16)
+        self._codes[code] = asked
+        self.user = user
+        return {"code": code, "state": asked["state"], "iss": self.issuer}
+
     def go_away(self) -> None:
         """Answer 503 to everything from now on."""
-        self.answers = {DISCOVERY: (503, {}), KEYS: (503, {})}
+        self.answers = {DISCOVERY: (503, {}), KEYS: (503, {}), TOKEN: (503, {})}
 
     @property
     def readings(self) -> int:
@@ -127,8 +163,46 @@ class OpenIdProvider(LoopbackServer):
     def _answer(self, path: str) -> tuple[int, bytes]:
         self.asked.append(path)
         usual = {
-            DISCOVERY: {"issuer": self.issuer, "jwks_uri": self.issuer + KEYS},
+            DISCOVERY: {
+                "issuer": self.issuer,
+                "jwks_uri": self.issuer + KEYS,
+                "authorization_endpoint": self.issuer + AUTHORIZE,
+                "token_endpoint": self.issuer + TOKEN,
+                "end_session_endpoint": self.issuer + LOGOUT,
+                **self.described,
+            },
             KEYS: {"keys": self.published},
         }
         status, body = self.answers.get(path, (200, usual.get(path, {})))
         return status, in_bytes(body)
+
+    def _exchange(self, path: str, form: str, authorization: str | None) -> tuple[int, bytes]:
+        """Answer the token endpoint, which takes each code once."""
+        self.asked.append(path)
+        if path in self.answers:
+            status, body = self.answers[path]
+            return status, in_bytes(body)
+        fields = dict(parse_qsl(form, strict_parsing=True))
+        if authorization is None:
+            client = fields.get("client_id", ""), fields.get("client_secret", "")
+        else:
+            name, _, secret = base64.b64decode(authorization.split()[1]).decode().partition(":")
+            client = unquote(name), unquote(secret)
+        if client != (CLIENT, SECRET) or path != TOKEN:
+            return 401, in_bytes({"error": "invalid_client"})
+        asked = self._codes.pop(fields.get("code", ""), None)
+        digest = hashlib.sha256(fields.get("code_verifier", "").encode()).digest()
+        if (
+            asked is None
+            or asked["code_challenge"] != base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+            or asked["redirect_uri"] != fields.get("redirect_uri")
+            or fields.get("grant_type") != "authorization_code"
+        ):
+            return 400, in_bytes({"error": "invalid_grant", "error_description": "CANARY"})
+        claims = {"aud": CLIENT, "azp": CLIENT, "nonce": asked["nonce"], **self.user}
+        answer = {
+            "token_type": "Bearer",
+            "access_token": "opaque",
+            "id_token": self.issue(**claims),
+        }
+        return 200, in_bytes(answer)

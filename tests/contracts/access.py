@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -15,11 +16,14 @@ from builders.access import api_key, session
 from builders.predictions import NOON
 from stroke.application.access.ports import (
     ClientTokenVerifier,
+    EndedSignIn,
     KeyStore,
     SessionStore,
+    SignInProvider,
     TokenLedger,
     TokenVerifier,
 )
+from stroke.application.access.sessions import new_session_id
 from stroke.domain.access import EVERYTHING, Principal, Scope, Session
 from stroke.domain.errors import (
     KeyNotFound,
@@ -441,3 +445,156 @@ class TokenLedgerContract:
     async def test_a_store_that_is_away_is_said_to_be(self, away: TokenLedger) -> None:
         with pytest.raises(StoreUnavailable):
             await away.use("f" * 64, until=NOON, now=NOON)
+
+
+class SignInSite(Protocol):
+    """Where the users of a ``SignInProvider`` log in."""
+
+    def log_in(self, address: str, **user: Any) -> dict[str, str]:
+        """Open ``address`` and log in; return what the browser brings back.
+
+        ``user`` changes the claims of the ID token; None takes one away.
+        """
+
+    def go_away(self) -> None:
+        """Answer nothing from now on."""
+
+
+BACK = "https://stroke.example/ui/sign-in/callback"
+
+
+@pytest.mark.anyio
+class SignInProviderContract:
+    """Provide fixtures ``site``, and ``sign_in``, which leads its browsers there."""
+
+    async def test_who_comes_back_is_whom_the_id_token_names_and_wants_what_it_wanted(
+        self, sign_in: SignInProvider, site: SignInSite
+    ) -> None:
+        begun = await sign_in.begin("/ui/history?page=2", BACK)
+        answer = site.log_in(begun.address, sub="nora", roles=["doctor"])
+
+        ended = await sign_in.finish(begun.kept, answer, new_session_id())
+
+        assert (ended.token.subject, ended.wanted) == ("nora", "/ui/history?page=2")
+        assert ended.token.claims["roles"] == ["doctor"]
+        assert begun.kept not in repr(begun)
+        assert repr(ended.sealed) not in repr(ended)
+
+    async def test_no_two_ways_are_the_same(self, sign_in: SignInProvider) -> None:
+        one, two = [await sign_in.begin("/ui", BACK) for _ in range(2)]
+        assert one.address != two.address
+        assert one.kept != two.kept
+
+    async def test_an_answer_holds_once(self, sign_in: SignInProvider, site: SignInSite) -> None:
+        begun = await sign_in.begin("/ui", BACK)
+        answer = site.log_in(begun.address)
+        await sign_in.finish(begun.kept, answer, new_session_id())
+
+        await refused(sign_in, begun.kept, answer)
+
+    async def test_an_answer_holds_in_the_browser_that_began_alone(
+        self, sign_in: SignInProvider, site: SignInSite
+    ) -> None:
+        mine, others = [await sign_in.begin("/ui", BACK) for _ in range(2)]
+        answer = site.log_in(others.address)
+
+        for kept in (mine.kept, None, "", "CANARY", "Ünï", others.kept[:-8] + "AAAAAAA="):
+            await refused(sign_in, kept, answer)
+        assert (await finished(sign_in, others.kept, answer)).wanted == "/ui"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"state": "CANARY"},
+            {"state": "Ünï\ud800"},
+            {"state": None},
+            {"code": "CANARY"},
+            {"code": "Ünï\ud800"},
+            {"code": ""},
+            {"code": None},
+            {"iss": "https://another.example"},
+            {"code": None, "error": "access_denied", "error_description": "CANARY"},
+            {"error": "CANARY"},
+        ],
+        ids=ascii,
+    )
+    async def test_an_answer_that_was_changed_is_refused_without_its_values(
+        self, sign_in: SignInProvider, site: SignInSite, changes: dict[str, str | None]
+    ) -> None:
+        begun = await sign_in.begin("/ui", BACK)
+        answer = {**site.log_in(begun.address), **changes}
+
+        text = await refused(
+            sign_in, begun.kept, {name: each for name, each in answer.items() if each is not None}
+        )
+
+        assert "CANARY" not in text
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            {"aud": "stroke"},
+            {"aud": None},
+            {"azp": "another"},
+            {"iss": "https://another.example"},
+            {"nonce": "CANARY"},
+            {"nonce": None},
+            {"nonce": 7},
+            {"exp": 1},
+            {"exp": None},
+            {"sub": None},
+        ],
+        ids=str,
+    )
+    async def test_an_id_token_that_does_not_hold_is_refused(
+        self, sign_in: SignInProvider, site: SignInSite, fault: dict[str, Any]
+    ) -> None:
+        begun = await sign_in.begin("/ui", BACK)
+        text = await refused(sign_in, begun.kept, site.log_in(begun.address, **fault))
+        assert "CANARY" not in text
+
+    async def test_the_way_out_leads_back(self, sign_in: SignInProvider, site: SignInSite) -> None:
+        begun = await sign_in.begin("/ui", BACK)
+        session_id = new_session_id()
+        ended = await sign_in.finish(begun.kept, site.log_in(begun.address), session_id)
+
+        addresses = [
+            await sign_in.sign_out_address(ended.sealed, each, "https://stroke.example/bye")
+            for each in (session_id, new_session_id())
+        ]
+
+        queries = [parse_qs(urlsplit(each or "").query) for each in addresses]
+        for query in queries:
+            assert query["post_logout_redirect_uri"] == ["https://stroke.example/bye"]
+        # Only the holder of the session's id can say who signs out.
+        assert ["id_token_hint" in query for query in queries] == [True, False]
+
+    async def test_without_the_site_nobody_signs_in(
+        self, sign_in: SignInProvider, site: SignInSite
+    ) -> None:
+        begun = await sign_in.begin("/ui", BACK)
+        answer = site.log_in(begun.address)
+        site.go_away()
+
+        with pytest.raises(ProviderUnavailable):
+            await finished(sign_in, begun.kept, answer)
+
+    async def test_while_the_site_is_away_no_sign_in_begins(
+        self, sign_in: SignInProvider, site: SignInSite
+    ) -> None:
+        site.go_away()
+        with pytest.raises(ProviderUnavailable):
+            await sign_in.begin("/ui", BACK)
+
+
+async def finished(
+    sign_in: SignInProvider, kept: str | None, answer: dict[str, str]
+) -> EndedSignIn:
+    return await sign_in.finish(kept, answer, new_session_id())
+
+
+async def refused(sign_in: SignInProvider, kept: str | None, answer: dict[str, str]) -> str:
+    with pytest.raises(NotAuthenticated) as error:
+        await finished(sign_in, kept, answer)
+    assert error.value.presented
+    return str(error.value)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from fakes.failing import Failing
 from stroke.application.access.ports import (
+    BegunSignIn,
     ClientToken,
     ClientTokenVerifier,
+    EndedSignIn,
     KeyStore,
     SessionStore,
+    SignInProvider,
     TokenLedger,
     TokenVerifier,
     VerifiedToken,
@@ -190,3 +194,56 @@ class FakeTokenLedger(TokenLedger, Failing):
             return False
         self._used[digest] = until
         return True
+
+
+class FakeSignInProvider(SignInProvider, Failing):
+    """Signs in at itself: ``log_in`` does what a browser and its user do there."""
+
+    ADDRESS = "https://provider.example"
+
+    def __init__(self) -> None:
+        self._begun: dict[str, tuple[str, str]] = {}
+        self._codes: dict[str, dict[str, Any]] = {}
+
+    def log_in(self, address: str, **user: Any) -> dict[str, str]:
+        """Return what the browser brings back; ``user`` changes claims, None takes one away."""
+        state, code = address.partition("?state=")[2], secrets.token_urlsafe()
+        claims = {"iss": self.ADDRESS, "aud": "page", "sub": "user-1", "nonce": state}
+        self._codes[code] = {**claims, "exp": time.time() + 300, "site": "north", **user}
+        return {"code": code, "state": state, "iss": self.ADDRESS}
+
+    def go_away(self) -> None:
+        """Be a provider that does not answer."""
+        self.failing = ProviderUnavailable("away")
+
+    async def begin(self, wanted: str, back: str) -> BegunSignIn:
+        self.raise_if_failing()
+        state, kept = secrets.token_urlsafe(), secrets.token_urlsafe()
+        self._begun[kept] = state, wanted
+        return BegunSignIn(f"{self.ADDRESS}?state={state}", kept)
+
+    async def finish(
+        self, kept: str | None, answer: Mapping[str, str], session_id: str
+    ) -> EndedSignIn:
+        self.raise_if_failing()
+        state, wanted = self._begun.get(kept or "", ("", ""))
+        of_others = answer.get("iss") != self.ADDRESS or answer.get("state") != state
+        if not state or of_others or "error" in answer:
+            raise NotAuthenticated("an answer to another", presented=True)
+        claims = self._codes.pop(answer.get("code", ""), {})
+        named = claims.get("iss"), claims.get("aud"), claims.get("azp", "page")
+        if (
+            named != (self.ADDRESS, "page", "page")
+            or claims.get("nonce") != state
+            or (claims.get("exp") or 0) <= time.time()
+            or claims.get("sub") is None
+        ):
+            raise NotAuthenticated("a token of another, for another, or expired", presented=True)
+        until = datetime.fromtimestamp(claims["exp"], UTC)
+        token = VerifiedToken(claims["sub"], claims, until)
+        return EndedSignIn(token, wanted, session_id.encode())
+
+    async def sign_out_address(self, sealed: bytes, session_id: str, back: str) -> str | None:
+        self.raise_if_failing()
+        hint = "&id_token_hint=x" if sealed == session_id.encode() else ""
+        return f"{self.ADDRESS}?post_logout_redirect_uri={back}{hint}"

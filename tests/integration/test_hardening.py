@@ -204,7 +204,15 @@ def test_no_container_gets_a_secret_that_it_does_not_need(services: dict[str, Se
     ]
     assert with_secrets["performance"] == {"MYSQL_PASSWORD"}
     assert with_secrets["prometheus"] == {"STROKE_METRICS_KEY"}
-    assert with_secrets["api"] == {"MYSQL_PASSWORD", "STROKE_ADMIN_KEY", "STROKE_METRICS_KEY"}
+    assert with_secrets["api"] == {
+        "MYSQL_PASSWORD",
+        "STROKE_ADMIN_KEY",
+        "STROKE_METRICS_KEY",
+        "STROKE_OIDC_CLIENT_SECRET",
+    }
+    assert [name for name, held in with_secrets.items() if "STROKE_OIDC_CLIENT_SECRET" in held] == [
+        "api"
+    ]
     assert with_secrets["spark-worker"] == {"STROKE_SPARK_SECRET"}
 
 

@@ -65,6 +65,7 @@ def test_no_pod_can_more_than_it_has_to(sets: dict[str, list[Resource]]) -> None
             kinds = {one["name"]: set(one) - {"name"} for one in pod["volumes"]}
             assert kinds.pop("secrets") == {"secret"}
             assert kinds.pop("keys", {"secret"}) == {"secret"}
+            assert kinds.pop("oidc", {"secret"}) == {"secret"}
             assert all(kind == {"emptyDir"} for kind in kinds.values())
         for container in containers(resources):
             may = container["securityContext"]
@@ -105,6 +106,20 @@ def test_the_first_keys_come_from_a_secret_and_prometheus_sends_its_own(chart: C
         "credentials": {"name": "stroke-keys", "key": "STROKE_METRICS_KEY"}
     }
     assert only(resources, "ConfigMap")["data"]["STROKE_INSECURE"] == "false"
+
+
+def test_the_secret_of_the_client_at_the_provider_comes_from_a_file(chart: Chart) -> None:
+    for name, mounts in (("production", 1), ("minimal", 0)):
+        pod = only(chart.render(SETS[name], CONNECT), "Deployment")["spec"]["template"]["spec"]
+        [api] = pod["containers"]
+        files = [one for one in api["env"] if one["name"] == "STROKE_OIDC_CLIENT_SECRET_FILE"]
+        mounted = [one for one in api["volumeMounts"] if one["name"] == "oidc"]
+        volumes = [one["secret"] for one in pod["volumes"] if one["name"] == "oidc"]
+        assert (len(files), len(mounted), len(volumes)) == (mounts, mounts, mounts)
+        for file, mount, secret in zip(files, mounted, volumes, strict=True):
+            [item] = secret["items"]
+            assert file["value"] == f"{mount['mountPath']}/{item['path']}"
+            assert secret["secretName"] == "stroke-oidc"
 
 
 def test_the_service_is_open_only_where_a_value_says_so(chart: Chart) -> None:

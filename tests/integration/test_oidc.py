@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import jwt
 import pytest
 import urllib3
 
 from builders.predictions import patient_json
-from components.keycloak import Keycloak
+from components.keycloak import CLIENT, CLIENT_SECRET, Keycloak
 from components.processes import Service
 
 pytestmark = pytest.mark.soak(
@@ -38,6 +41,8 @@ def service(keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory) -> Ite
         STROKE_OIDC_ROLES="clinician=predict+read+erase,auditor=audit,head=read+all-sites",
         STROKE_OIDC_SITE_CLAIM="clinics",
         STROKE_OIDC_SITES="/north=north,/south=south",
+        STROKE_OIDC_CLIENT_ID=CLIENT,
+        STROKE_OIDC_CLIENT_SECRET=CLIENT_SECRET,
         STROKE_OIDC_LEEWAY_SECONDS="0",
         STROKE_OIDC_CACHE_SECONDS="0.5",
         STROKE_OIDC_KEYS_SECONDS=str(KEYS_FOR),
@@ -195,4 +200,122 @@ def test_no_token_and_no_name_of_a_user_is_in_the_log(
     caller(token).predict()
     caller(f"{token}x").predict()
     for secret in (token, token.split(".")[1], token.split(".")[2], "nora"):
+        assert secret not in service.log
+
+
+class Visitor:
+    """A browser that keeps cookies for each host and port, and shows where it is led."""
+
+    def __init__(self) -> None:
+        self.cookies: dict[str, dict[str, str]] = {}
+
+    def ask(
+        self, method: str, url: str, fields: Mapping[str, str] | None = None, **headers: str
+    ) -> urllib3.BaseHTTPResponse:
+        kept = self.cookies.setdefault(urlsplit(url).netloc, {})
+        sent = {"Accept": "text/html", **headers}
+        if kept:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in kept.items())
+        body = None if fields is None else urlencode(fields)
+        if body is not None:
+            sent["Content-Type"] = "application/x-www-form-urlencoded"
+        answer = urllib3.request(method, url, body=body, headers=sent, redirect=False)
+        for header in answer.headers.getlist("set-cookie"):
+            pair, *rest = header.split(";")
+            name, _, value = pair.partition("=")
+            ended = any(each.strip().lower() == "max-age=0" for each in rest)
+            kept.pop(name, None) if ended else kept.update({name: value})
+        return answer
+
+    def led(self, url: str) -> str:
+        """Return where ``url`` leads."""
+        answer = self.ask("GET", url)
+        assert answer.status in (302, 303), answer.data.decode()
+        return urljoin(url, answer.headers["location"])
+
+    def log_in(self, address: str, user: str) -> str:
+        """Fill in the provider's form; return where it leads."""
+        page = self.ask("GET", address).data.decode()
+        form = re.search(r'id="kc-form-login"[^>]*action="([^"]+)"', page)
+        assert form is not None, page
+        fields = {"username": user, "password": "password", "credentialId": ""}
+        answer = self.ask("POST", html.unescape(form[1]), fields)
+        assert answer.status == 302, answer.data.decode()
+        return answer.headers["location"]
+
+    def token(self, service: Service) -> tuple[bool, str]:
+        """Return whether the service knows who this is, and the token of its pages."""
+        found = self.ask("GET", f"{service.url}/ui/session").json()
+        return found["signed_in"], found["csrf_token"]
+
+    def status(self, service: Service, path: str) -> int:
+        """Ask the API as a page's script does."""
+        headers = {"X-CSRF-Token": self.token(service)[1], "Accept": "application/json"}
+        return self.ask("GET", service.url + path, None, **headers).status
+
+
+def test_a_browser_signs_in_at_the_provider_and_out_of_it(
+    service: Service, keycloak: Keycloak
+) -> None:
+    nora = Visitor()
+    start = f"{service.url}/ui/sign-in/oidc?next=/ui/history"
+    address = nora.led(start)
+    assert address.startswith(f"{keycloak.issuer}/protocol/openid-connect/auth?")
+    back = nora.log_in(address, "nora")
+    assert back.startswith(f"{service.url}/ui/sign-in/callback?")
+
+    assert nora.led(back) == f"{service.url}/ui/history"
+    assert nora.ask("GET", f"{service.url}/ui/history").status == 200
+    assert nora.status(service, "/predictions") == 200
+    assert nora.status(service, "/api/v1/audit") == 403
+    # The provider still knows her: no form.
+    assert nora.led(start).startswith(f"{keycloak.issuer}/")
+    assert nora.led(nora.led(start)).startswith(f"{service.url}/ui/sign-in/callback?")
+
+    known, token = nora.token(service)
+    assert known
+    out = nora.ask("POST", f"{service.url}/ui/sign-out", {"csrf_token": token})
+    address = out.headers["refresh"].removeprefix("0; url=")
+    assert address.startswith(f"{keycloak.issuer}/")
+    assert nora.led(address) == f"{service.url}/ui/sign-in"
+    assert not nora.token(service)[0]
+    assert "kc-form-login" in nora.ask("GET", nora.led(start)).data.decode()
+
+
+def test_a_row_of_a_browser_belongs_to_the_site_of_its_user(
+    service: Service, keycloak: Keycloak, caller: Callers
+) -> None:
+    made = caller(keycloak.login("nora")).predict().json()["prediction_id"]
+    seen = {}
+    for user in ("nora", "sam", "cook", "both"):
+        visitor = Visitor()
+        visitor.led(visitor.log_in(visitor.led(f"{service.url}/ui/sign-in/oidc"), user))
+        seen[user] = visitor.status(service, f"/api/v1/predictions/{made}")
+    assert seen == {"nora": 200, "sam": 404, "cook": 403, "both": 403}
+
+
+def test_an_answer_with_another_state_or_a_code_that_was_used_signs_nobody_in(
+    service: Service,
+) -> None:
+    nora, sam = Visitor(), Visitor()
+    answer = nora.log_in(nora.led(f"{service.url}/ui/sign-in/oidc"), "nora")
+    sam.led(f"{service.url}/ui/sign-in/oidc")
+    assert sam.ask("GET", answer).status == 401
+    changed = re.sub(r"state=[^&]+", "state=x", answer)
+    way = dict(nora.cookies[urlsplit(service.url).netloc])
+    assert nora.ask("GET", changed).status == 401
+
+    for status in (303, 401):
+        nora.cookies[urlsplit(service.url).netloc] = dict(way)
+        assert nora.ask("GET", answer).status == status
+    assert not sam.token(service)[0]
+
+
+def test_no_code_and_no_token_of_a_browser_is_in_the_log(service: Service) -> None:
+    nora = Visitor()
+    answer = nora.log_in(nora.led(f"{service.url}/ui/sign-in/oidc"), "nora")
+    nora.led(answer)
+    code = re.search(r"[?&]code=([^&]+)", answer)
+    assert code is not None
+    for secret in (code[1], CLIENT_SECRET, "nora"):
         assert secret not in service.log

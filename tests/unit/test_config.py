@@ -294,6 +294,29 @@ def test_if_no_role_is_set_each_scope_has_one_of_its_name(monkeypatch: pytest.Mo
     assert "admin" not in roles
 
 
+def test_the_client_s_secret_may_come_from_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("CANARY-of-a-client\n")
+    oidc = provider(
+        monkeypatch,
+        CLIENT_ID="page",
+        CLIENT_SECRET_FILE=str(tmp_path / "secret"),
+        SCOPES="openid, groups",
+    )
+    assert oidc.client_secret is not None
+    assert oidc.client_secret.get_secret_value() == "CANARY-of-a-client"
+    assert "CANARY" not in repr(oidc)
+    assert oidc.scopes == ("openid", "groups")
+
+
+def test_a_client_needs_its_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STROKE_OIDC_CLIENT_ID", "page")
+    monkeypatch.setenv("STROKE_OIDC_CLIENT_SECRET", "CANARY" * 8)
+    with pytest.raises(InvalidSetting, match="STROKE_OIDC_CLIENT_ID needs STROKE_OIDC_ISSUER"):
+        Settings.load()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "says"),
     [
@@ -309,6 +332,16 @@ def test_if_no_role_is_set_each_scope_has_one_of_its_name(monkeypatch: pytest.Mo
         ("SITES", "x=a site", "STROKE_OIDC_SITES.*site must have"),
         ("ROLE_CLAIMS", ",", "STROKE_OIDC_ROLE_CLAIMS"),
         ("LEEWAY_SECONDS", "301", "STROKE_OIDC_LEEWAY_SECONDS"),
+        (
+            "CLIENT_ID",
+            "page",
+            "STROKE_OIDC_CLIENT_ID and STROKE_OIDC_CLIENT_SECRET need each other",
+        ),
+        ("CLIENT_SECRET", "CANARY" * 8, "need each other"),
+        ("CLIENT_SECRET", "CANARY", "STROKE_OIDC_CLIENT_SECRET"),
+        ("CLIENT_ID", "a page", "STROKE_OIDC_CLIENT_ID"),
+        ("SCOPES", "profile", "STROKE_OIDC_SCOPES must have openid"),
+        ("SIGN_IN_SECONDS", "5", "STROKE_OIDC_SIGN_IN_SECONDS"),
     ],
 )
 def test_a_provider_that_cannot_be_served_with_is_refused(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from stroke.application.access.tokens import ClaimRules, is_safe
@@ -68,6 +68,18 @@ class OidcSettings(SettingsGroup):
     timeout_seconds: float = Field(5, gt=0, le=60)
     max_document_bytes: int = Field(262_144, ge=1024)
     max_token_bytes: int = Field(16_384, ge=512)
+    client_id: str | None = Field(
+        None,
+        description="of this service at the provider: browsers may sign in there",
+        pattern=r"^[!-~]+$",
+    )
+    client_secret: SecretStr | None = Field(None, min_length=16)
+    scopes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(parted)] = Field(
+        ("openid",), description="asked for when a browser signs in, with commas"
+    )
+    sign_in_seconds: float = Field(
+        600, ge=10, le=3600, description="how long a browser may stay at the provider"
+    )
     insecure_http: bool = Field(
         False, description="whether keys may come over HTTP from another machine"
     )
@@ -83,6 +95,16 @@ class OidcSettings(SettingsGroup):
                 "STROKE_OIDC_ISSUER must be an address of HTTPS, without a user's name "
                 "(HTTP is for this machine, or needs STROKE_OIDC_INSECURE_HTTP=true)"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _have_what_a_client_needs(self) -> Self:
+        if (self.client_id is None) != (self.client_secret is None):
+            raise ValueError("STROKE_OIDC_CLIENT_ID and STROKE_OIDC_CLIENT_SECRET need each other")
+        if self.client_id is not None and self.issuer is None:
+            raise ValueError("STROKE_OIDC_CLIENT_ID needs STROKE_OIDC_ISSUER")
+        if "openid" not in self.scopes:
+            raise ValueError("STROKE_OIDC_SCOPES must have openid")
         return self
 
     @field_validator("sites")

@@ -19,6 +19,9 @@ class SessionSettings(SettingsGroup):
     max_seconds: float = Field(
         43_200, ge=1, le=2_592_000, description="how long a session lasts, used or not"
     )
+    provider_max_seconds: float = Field(
+        3600, ge=1, le=2_592_000, description="the same of who signed in at the OpenID provider"
+    )
     sign_in_rate: Annotated[str, AfterValidator(rate)] = Field(
         "60/minute", description="attempts of one client to sign in, as `limits` writes it"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from dependency_injector import containers, providers
 from prometheus_client import CollectorRegistry
@@ -23,9 +24,10 @@ from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.sessions import SqlSessionStore
 from stroke.adapters.sql.used_tokens import SqlTokenLedger
+from stroke.application.access.browser_sign_in import BrowserSignIn
 from stroke.application.access.callers import Callers
 from stroke.application.access.keys import KeyService
-from stroke.application.access.ports import TokenVerifier
+from stroke.application.access.ports import SignInProvider, TokenVerifier
 from stroke.application.access.sessions import Sessions
 from stroke.application.access.tokens import Tokens
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
@@ -39,6 +41,10 @@ from stroke.container.erasure_jobs import job_service, jobs_of, service_worker
 from stroke.container.models import load_model
 from stroke.container.tracing import around_commits, traced, tracing_of
 from stroke.domain.risk import ModelDescription
+
+if TYPE_CHECKING:
+    from stroke.adapters.oidc.documents import Documents
+    from stroke.adapters.oidc.key_set import ProviderKeys
 
 
 def utc_now() -> datetime:
@@ -77,26 +83,39 @@ def _observer(
     return PrometheusObserver(registry, window)
 
 
-def _token_verifier(oidc: OidcSettings) -> TokenVerifier | None:
-    if oidc.issuer is None or oidc.audience is None:
+def _documents(oidc: OidcSettings) -> Documents | None:
+    if oidc.issuer is None:
         return None
-    # PyJWT is slow to import, and not everybody has a provider.
+    # It is slow to import, as PyJWT and Authlib are, and not everybody has a provider.
     from stroke.adapters.oidc.documents import Documents  # noqa: PLC0415
-    from stroke.adapters.oidc.key_set import ProviderKeys  # noqa: PLC0415
-    from stroke.adapters.oidc.verifier import OidcTokenVerifier  # noqa: PLC0415
 
-    keys = ProviderKeys(
+    return Documents(
+        seconds=oidc.timeout_seconds,
+        most_bytes=oidc.max_document_bytes,
+        insecure_http=oidc.insecure_http,
+    )
+
+
+def _provider_keys(oidc: OidcSettings, documents: Documents | None) -> ProviderKeys | None:
+    if oidc.issuer is None or documents is None:
+        return None
+    from stroke.adapters.oidc.key_set import ProviderKeys  # noqa: PLC0415
+
+    return ProviderKeys(
         oidc.issuer,
-        Documents(
-            seconds=oidc.timeout_seconds,
-            most_bytes=oidc.max_document_bytes,
-            insecure_http=oidc.insecure_http,
-        ),
+        documents,
         clock=time.monotonic,
         max_age=oidc.keys_seconds,
         grace=oidc.grace_seconds,
         pause=oidc.pause_seconds,
     )
+
+
+def _token_verifier(oidc: OidcSettings, keys: ProviderKeys | None) -> TokenVerifier | None:
+    if oidc.issuer is None or oidc.audience is None or keys is None:
+        return None
+    from stroke.adapters.oidc.verifier import OidcTokenVerifier  # noqa: PLC0415
+
     return OidcTokenVerifier(
         keys,
         issuer=oidc.issuer,
@@ -105,6 +124,46 @@ def _token_verifier(oidc: OidcSettings) -> TokenVerifier | None:
         leeway=oidc.leeway_seconds,
         most_bytes=oidc.max_token_bytes,
     )
+
+
+def _sign_in_provider(
+    oidc: OidcSettings, documents: Documents | None, keys: ProviderKeys | None
+) -> SignInProvider | None:
+    secret = oidc.client_secret
+    if oidc.issuer is None or oidc.client_id is None or secret is None:
+        return None
+    if documents is None or keys is None:
+        return None
+    from stroke.adapters.oidc.sign_in import Client, Described, OidcSignIn  # noqa: PLC0415
+    from stroke.adapters.oidc.verifier import OidcTokenVerifier  # noqa: PLC0415
+
+    described = Described(
+        oidc.issuer,
+        documents,
+        clock=time.monotonic,
+        max_age=oidc.keys_seconds,
+        pause=oidc.pause_seconds,
+    )
+    verifier = OidcTokenVerifier(
+        keys,
+        issuer=oidc.issuer,
+        audience=oidc.client_id,
+        clients=(),
+        leeway=oidc.leeway_seconds,
+        most_bytes=oidc.max_token_bytes,
+        id_tokens=True,
+    )
+    client = Client(oidc.client_id, secret.get_secret_value(), oidc.scopes)
+    return OidcSignIn(described, verifier, client, seconds=oidc.sign_in_seconds)
+
+
+def _browser_sign_in(
+    settings: Settings, provider: SignInProvider | None, sessions: Sessions
+) -> BrowserSignIn | None:
+    if provider is None:
+        return None
+    longest = timedelta(seconds=settings.session.provider_max_seconds)
+    return BrowserSignIn(provider, settings.oidc.rules, sessions, longest=longest)
 
 
 def _tokens(oidc: OidcSettings, verifier: TokenVerifier | None) -> Tokens | None:
@@ -157,7 +216,9 @@ class Container(containers.DeclarativeContainer):
         statement_timeout=settings.provided.database.statement_timeout_seconds,
     )
     keys = providers.Singleton(KeyService, key_store, now=providers.Object(utc_now))
-    token_verifier = providers.Singleton(_token_verifier, settings.provided.oidc)
+    documents = providers.Singleton(_documents, settings.provided.oidc)
+    provider_keys = providers.Singleton(_provider_keys, settings.provided.oidc, documents)
+    token_verifier = providers.Singleton(_token_verifier, settings.provided.oidc, provider_keys)
     tokens = providers.Singleton(_tokens, settings.provided.oidc, token_verifier)
     callers = providers.Singleton(
         Callers,
@@ -195,6 +256,10 @@ class Container(containers.DeclarativeContainer):
         idle=providers.Singleton(timedelta, seconds=settings.provided.session.idle_seconds),
         longest=providers.Singleton(timedelta, seconds=settings.provided.session.max_seconds),
     )
+    sign_in_provider = providers.Singleton(
+        _sign_in_provider, settings.provided.oidc, documents, provider_keys
+    )
+    browser_sign_in = providers.Singleton(_browser_sign_in, settings, sign_in_provider, sessions)
     audit_log = providers.Singleton(
         SqlAuditLog,
         engine,

@@ -9,6 +9,7 @@ from contracts.access import (
     ClientTokenVerifierContract,
     KeyStoreContract,
     SessionStoreContract,
+    SignInProviderContract,
     TokenLedgerContract,
     TokenVerifierContract,
 )
@@ -17,6 +18,7 @@ from fakes.access import (
     FakeClientTokenVerifier,
     FakeKeyStore,
     FakeSessionStore,
+    FakeSignInProvider,
     FakeTokenLedger,
     FakeTokenVerifier,
 )
@@ -69,3 +71,13 @@ class TestFakeTokenLedger(TokenLedgerContract):
         ledger = FakeTokenLedger()
         ledger.failing = StoreUnavailable("it went away")
         return ledger
+
+
+class TestFakeSignInProvider(SignInProviderContract):
+    @pytest.fixture
+    def sign_in(self) -> FakeSignInProvider:
+        return FakeSignInProvider()
+
+    @pytest.fixture
+    def site(self, sign_in: FakeSignInProvider) -> FakeSignInProvider:
+        return sign_in

@@ -61,6 +61,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 - {name: STROKE_METRICS_KEY_FILE, value: /run/keys/STROKE_METRICS_KEY}
 {{- end -}}
 
+{{/* What the OpenID provider knows the service by. */}}
+{{- define "stroke.oidc" -}}
+- {name: STROKE_OIDC_CLIENT_SECRET_FILE, value: /run/oidc/STROKE_OIDC_CLIENT_SECRET}
+{{- end -}}
+
+{{- define "stroke.oidc.volume" -}}
+- name: oidc
+  secret:
+    secretName: {{ .Values.access.oidcSecret | quote }}
+    defaultMode: 0440
+    items:
+      - {key: {{ .Values.access.oidcSecretKey | quote }}, path: STROKE_OIDC_CLIENT_SECRET}
+{{- end -}}
+
 {{- define "stroke.keys.volume" -}}
 - name: keys
   secret:

@@ -10,8 +10,7 @@ from typing import Any, Final
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
-from stroke.adapters.oidc.documents import Documents
-from stroke.application.access.tokens import discovery_url
+from stroke.adapters.oidc.documents import Documents, described_at
 from stroke.domain.errors import ProviderUnavailable
 
 _log = logging.getLogger("stroke.oidc")
@@ -154,11 +153,7 @@ class ProviderKeys:
         self._keys, self._read_at, self._failure = keys, self._clock(), None
 
     def _published(self) -> KeySet:
-        described = self._documents.read(discovery_url(self._issuer))
-        if described.get("issuer") != self._issuer:
-            raise ProviderUnavailable(
-                "the OpenID provider names itself otherwise than STROKE_OIDC_ISSUER does"
-            )
+        described = described_at(self._documents, self._issuer)
         where = described.get("jwks_uri")
         if not isinstance(where, str):
             raise ProviderUnavailable("the OpenID provider does not say where its keys are")

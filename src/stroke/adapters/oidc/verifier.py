@@ -23,6 +23,7 @@ from stroke.domain.errors import NotAuthenticated
 
 # RFC 9068, and what providers wrote before it.
 _TYPES: Final = frozenset({"jwt", "at+jwt", "application/at+jwt"})
+_ID_TYPES: Final = frozenset({"jwt"})
 _REQUIRED: Final = ("iss", "aud", "exp", "sub")
 _TIMES: Final = ("exp", "nbf", "iat")
 _REASONS: Final = (
@@ -40,7 +41,7 @@ class OidcTokenVerifier(TokenVerifier):
 
     Clocks may differ by ``leeway`` seconds. If ``clients`` has names, only tokens that were issued
     to one of them (claim ``azp`` or ``client_id``) hold. Tokens of more than ``most_bytes``
-    characters are not looked at.
+    characters are not looked at. With ``id_tokens``, it verifies ID tokens instead.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class OidcTokenVerifier(TokenVerifier):
         clients: Collection[str],
         leeway: float,
         most_bytes: int,
+        id_tokens: bool = False,
     ) -> None:
         self._keys = keys
         self._issuer = issuer
@@ -59,11 +61,17 @@ class OidcTokenVerifier(TokenVerifier):
         self._clients = frozenset(clients)
         self._leeway = leeway
         self._most_bytes = most_bytes
+        # By the header, and by the claim `typ`, which Keycloak writes.
+        self._types = _ID_TYPES if id_tokens else _TYPES
+        self._kinds = {"id", *_ID_TYPES} if id_tokens else {"bearer", *_TYPES}
+        self._unfit = "this is no ID token" if id_tokens else "this is no access token"
 
     async def verified(self, token: str) -> VerifiedToken:
         if len(token) > self._most_bytes:
             raise refused("the token is too long")
-        algorithm, key_id = _read_header(token)
+        algorithm, key_id, kind = _read_header(token)
+        if not isinstance(kind, str) or kind.lower() not in self._types:
+            raise refused(self._unfit)
         key = await self._keys.find(algorithm, key_id)
         if key is None:
             raise refused("the token is signed with a key that the provider does not have")
@@ -90,9 +98,9 @@ class OidcTokenVerifier(TokenVerifier):
             ):
                 raise refused(f"the token's {name} is no number")
         # An ID token tells a client who logged in; a refresh token is for the provider.
-        kind = claims.get("typ", "Bearer")
-        if not isinstance(kind, str) or kind.lower() not in {"bearer", *_TYPES}:
-            raise refused("this is no access token")
+        kind = claims.get("typ", "JWT")
+        if not isinstance(kind, str) or kind.lower() not in self._kinds:
+            raise refused(self._unfit)
         if "cnf" in claims:
             raise refused("the token is bound to a key or certificate of its client")
         if self._clients:
@@ -106,8 +114,8 @@ class OidcTokenVerifier(TokenVerifier):
         return VerifiedToken(claims["sub"], claims, until)
 
 
-def _read_header(token: str) -> tuple[str, str | None]:
-    """Return the algorithm and the id of the key, which nobody has verified yet."""
+def _read_header(token: str) -> tuple[str, str | None, object]:
+    """Return the algorithm, the id of the key, and the type, which nobody has verified yet."""
     try:
         header = jwt.get_unverified_header(token)
     except (PyJWTError, UnicodeError):
@@ -115,13 +123,11 @@ def _read_header(token: str) -> tuple[str, str | None]:
     algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise refused("the token must be signed with RS256, PS256 or ES256")
-    if not isinstance(kind, str) or kind.lower() not in _TYPES:
-        raise refused("this is no access token")
     if "crit" in header or "b64" in header:
         raise refused("the token has a header that this service does not understand")
     if not isinstance(key_id, str | None):
         raise refused(_MALFORMED)
-    return algorithm, key_id
+    return algorithm, key_id, kind
 
 
 def reason_of(error: PyJWTError) -> str:

@@ -84,6 +84,60 @@ class VerifiedToken:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class BegunSignIn:
+    """A browser's way to the OpenID provider: its ``address``.
+
+    ``kept`` is a text that the browser keeps in a cookie until it comes back.
+    """
+
+    address: str
+    kept: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSignIn:
+    """Who came back from the OpenID provider, as the ID token says.
+
+    ``wanted`` is the path that the browser wanted when it left. ``sealed`` is what the provider
+    needs to hear of a sign-out; only the holder of the session's id can read it.
+    """
+
+    token: VerifiedToken
+    wanted: str
+    sealed: bytes = field(repr=False)
+
+
+class SignInProvider(Protocol):
+    """The OpenID provider where users of browsers sign in."""
+
+    @abstractmethod
+    async def begin(self, wanted: str, back: str) -> BegunSignIn:
+        """Return the way to the provider; it leads back to ``back``, an address of this service.
+
+        Raises ``ProviderUnavailable``.
+        """
+
+    @abstractmethod
+    async def finish(
+        self, kept: str | None, answer: Mapping[str, str], session_id: str
+    ) -> EndedSignIn:
+        """Return who signed in, by the parameters that the provider gave the browser for us.
+
+        ``kept`` is what ``begin`` had the browser keep, and ``session_id`` the id of the session
+        that will begin. An answer holds once. Raises ``ProviderUnavailable``, and
+        ``NotAuthenticated`` where this browser did not begin the sign-in, or too long ago, and
+        where the answer or its token does not hold (the text says why, and quotes nothing).
+        """
+
+    @abstractmethod
+    async def sign_out_address(self, sealed: bytes, session_id: str, back: str) -> str | None:
+        """Return where the browser signs out at the provider, and is then led to ``back``.
+
+        None if the provider has no such address. Raises ``ProviderUnavailable``.
+        """
+
+
 class TokenVerifier(Protocol):
     """Tells what a token says, if the OpenID provider signed it for this service."""
 

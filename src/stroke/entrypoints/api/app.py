@@ -233,6 +233,8 @@ def _state(parts: Container) -> ApiState:
         code_book=parts.code_book(),
         clinical=parts.settings().clinical,
         cds_clients=parts.cds_clients(),
+        browser_sign_in=parts.browser_sign_in(),
+        sign_in_seconds=parts.settings().oidc.sign_in_seconds,
     )
 
 

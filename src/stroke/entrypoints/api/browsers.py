@@ -23,6 +23,7 @@ TOKEN_HEADER: Final = "X-CSRF-Token"  # noqa: S105 -- the name of a header
 TOKEN_FIELD: Final = "csrf_token"  # noqa: S105 -- the name of a field
 
 _NAME: Final = "stroke_session"
+_WAY: Final = "stroke_sign_in"
 _TOKEN: Final = b"stroke csrf token"
 _NEW: Final = "stroke.new_cookie"
 # What a browser says of where a request comes from (Fetch Metadata); "none": from its user.
@@ -31,7 +32,16 @@ _OWN: Final = frozenset({"same-origin", "none"})
 
 def cookie_of(request: Request) -> str | None:
     """Return the id that the browser's cookie holds, or None if there is none, or more than one."""
-    name = _name(request)
+    return _value(request, _NAME)
+
+
+def way_of(request: Request) -> str | None:
+    """Return what the browser keeps while its user signs in at the OpenID provider."""
+    return _value(request, _WAY)
+
+
+def _value(request: Request, base: str) -> str | None:
+    name = _name(request, base)
     found = {
         value.strip()
         for header in request.headers.getlist("cookie")
@@ -87,15 +97,36 @@ def keep_cookie(request: Request, response: Response) -> None:
     new: str | None = request.scope.get(_NEW)
     if new is not None:
         response.set_cookie(
-            _name(request), new, path=_path(request), secure=_secure(request), httponly=True
+            _name(request, _NAME), new, path=_path(request), secure=_secure(request), httponly=True
         )
 
 
 def drop_cookie(request: Request, response: Response) -> None:
     """Have the browser forget its cookie."""
     request.scope[_NEW] = None
+    _drop(request, response, _NAME)
+
+
+def keep_way(request: Request, response: Response, kept: str, *, seconds: float) -> None:
+    """Have the browser keep ``kept`` while its user signs in at the OpenID provider."""
+    response.set_cookie(
+        _name(request, _WAY),
+        kept,
+        max_age=int(seconds),
+        path=_path(request),
+        secure=_secure(request),
+        httponly=True,
+    )
+
+
+def drop_way(request: Request, response: Response) -> None:
+    """Have the browser forget it: an answer of the provider holds once."""
+    _drop(request, response, _WAY)
+
+
+def _drop(request: Request, response: Response, base: str) -> None:
     response.delete_cookie(
-        _name(request), path=_path(request), secure=_secure(request), httponly=True
+        _name(request, base), path=_path(request), secure=_secure(request), httponly=True
     )
 
 
@@ -112,8 +143,8 @@ def _path(request: Request) -> str:
     return request.scope.get("root_path") or "/"
 
 
-def _name(request: Request) -> str:
-    """Return the cookie's name. Its prefix has browsers refuse it from anywhere else."""
+def _name(request: Request, base: str) -> str:
+    """Return a cookie's name. Its prefix has browsers refuse it from anywhere else."""
     if not _secure(request):
-        return _NAME
-    return f"__Host-{_NAME}" if _path(request) == "/" else f"__Secure-{_NAME}"
+        return base
+    return f"__Host-{base}" if _path(request) == "/" else f"__Secure-{base}"

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, cast
 
 from fastapi import Request
 
+from stroke.application.access.browser_sign_in import BrowserSignIn
 from stroke.application.access.callers import Callers
 from stroke.application.access.clients import CdsClients
 from stroke.application.access.sessions import Sessions
@@ -54,6 +55,10 @@ class ApiState(NamedTuple):
     clinical: ClinicalSettings
     cds_clients: CdsClients | None
     """Record systems that sign a token for each call; None where none is set."""
+    browser_sign_in: BrowserSignIn | None
+    """None where browsers cannot sign in at an OpenID provider."""
+    sign_in_seconds: float
+    """How long a browser may stay there."""
 
 
 def api_state(request: Request) -> ApiState:

@@ -27,6 +27,7 @@ FOR_EVERYBODY: Final = {
     *("/", "/health/live", "/health/ready", "/docs", "/openapi.json"),
     *(ASSET, "/ui/sign-in", "/ui/session", "/fhir/metadata"),
     *("/v2", "/v2/health/live", "/v2/health/ready"),
+    *("/ui/sign-in/oidc", "/ui/sign-in/callback"),
 }
 # Whoever sends them has the token of a page.
 FORMS: Final = {("POST", "/ui/sign-in"), ("POST", "/ui/sign-out")}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final, TypeVar, cast
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -27,6 +27,7 @@ from stroke.domain.errors import (
     PredictionNotFound,
     PredictionNotReplayable,
     PredictionRejected,
+    ProviderUnavailable,
     RequestForged,
     ScopeMissing,
     ServiceOverloaded,
@@ -66,6 +67,8 @@ _READS_TOKEN: Final = "__stroke_reads_token__"  # noqa: S105 -- the name of a ma
 _LONGEST_PATH: Final = 2048
 # A path of ours. Two slashes, a backslash or a control character would lead a browser elsewhere.
 _OURS: Final = re.compile(r"/ui(/[A-Za-z0-9._~%-]+)*/?(\?[A-Za-z0-9._~%&=+:,/@!$'()*;-]*)?")
+# Segments that lead out of /ui.
+_DOTS: Final = frozenset({".", ".."})
 _FORM_WITH_FILES: Final = "multipart/form-data"
 _FORM: Final = "application/x-www-form-urlencoded"
 # Nothing but what is served from here; no script, style or address in the page itself counts.
@@ -227,7 +230,11 @@ def _wants_page(request: Request) -> bool:
 
 def ours(path: str | None) -> str:
     """Return ``path`` if it leads to a page of ours, and otherwise the first page."""
-    return path if path and len(path) <= _LONGEST_PATH and _OURS.fullmatch(path) else HOME
+    if not path or len(path) > _LONGEST_PATH or not _OURS.fullmatch(path):
+        return HOME
+    # Browsers take %2e for a dot, too.
+    segments = unquote(path.partition("?")[0]).split("/")
+    return HOME if _DOTS.intersection(segments) else path
 
 
 def to(request: Request, path: str) -> RedirectResponse:
@@ -355,6 +362,7 @@ def failure(error: StrokeError, language: Language) -> str:
         PredictionNotReplayable: say("This estimate was saved before and cannot be shown again."),
         PredictionRejected: say("The database does not take this estimate."),
         ServiceOverloaded: say("The service has too much to do. Try again in a moment."),
+        ProviderUnavailable: say("The sign-in of your organization does not answer."),
         StoreUnavailable: say("The database does not answer."),
         InvalidPatient: say("A measurement is not right."),
         OutsideSupport: say("The model has not seen such patients, and this service saves none."),

@@ -1,14 +1,16 @@
-"""Signing in with an API key, and signing out."""
+"""Signing in with an API key or at the OpenID provider, and signing out."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Final, cast
+from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 
 from stroke.application.access.keys import parsed
-from stroke.domain.access import Principal
+from stroke.domain.access import Principal, Session
 from stroke.domain.audit import AuditAction, AuditOutcome
 from stroke.domain.errors import NotAuthenticated
 from stroke.entrypoints.api.access import for_everybody
@@ -17,10 +19,14 @@ from stroke.entrypoints.api.browsers import (
     browsing,
     cookie_of,
     drop_cookie,
+    drop_way,
+    keep_way,
     new_cookie,
     token_of,
+    way_of,
 )
 from stroke.entrypoints.api.pages.shell import (
+    HOME,
     SIGN_IN,
     PageRoute,
     fields_of,
@@ -38,6 +44,8 @@ from stroke.entrypoints.request_id import CURRENT
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _NAME: Final = "sign-in"
+_TO_PROVIDER: Final = f"{SIGN_IN}/oidc"
+_BACK: Final = f"{SIGN_IN}/callback"
 _WRONG: Final = "this key is not valid (any more)"
 
 
@@ -75,7 +83,7 @@ async def form(request: Request) -> Response:
     wanted = ours(request.query_params.get("next"))
     if await _is_known(request):
         return to(request, wanted)
-    return html(request, "sign_in.html", _NAME, next=wanted, error="")
+    return _form(request, wanted)
 
 
 @router.post(SIGN_IN)
@@ -95,8 +103,7 @@ async def sign_in(request: Request) -> Response:
             if is_script(request):
                 raise
             said = language_of(request).say("This key is not valid (any more).")
-            code = HTTPStatus.UNAUTHORIZED
-            return html(request, "sign_in.html", _NAME, code=code, next=wanted, error=said)
+            return _form(request, wanted, of_key=said)
         begun = await state.sessions.begin(caller, former=cookie_of(request))
         # Nobody knows the id before this is written down.
         await _write_down(request, AuditAction.SESSION_BEGIN, caller)
@@ -106,14 +113,64 @@ async def sign_in(request: Request) -> Response:
     return to(request, wanted)
 
 
+@router.get(_TO_PROVIDER)
+@for_everybody
+async def to_provider(request: Request) -> Response:
+    """Lead the browser to the OpenID provider. Where there is none, show the form for keys."""
+    wanted = ours(request.query_params.get("next"))
+    signing_in = api_state(request).browser_sign_in
+    if signing_in is None:
+        return _form(request, wanted)
+    if (refusal := await Attempts.of(request).refusal(request)) is not None:
+        return refusal
+    begun = await signing_in.begin(wanted, _address(request, _BACK))
+    answer = RedirectResponse(begun.address, HTTPStatus.SEE_OTHER)
+    keep_way(request, answer, begun.kept, seconds=api_state(request).sign_in_seconds)
+    return answer
+
+
+@router.get(_BACK)
+@for_everybody
+async def from_provider(request: Request) -> Response:
+    """Begin a session of whom the provider names, and open the page that was wanted."""
+    signing_in = api_state(request).browser_sign_in
+    if signing_in is None:
+        return _form(request, HOME)
+    if (refusal := await Attempts.of(request).refusal(request)) is not None:
+        return refusal
+    answer: Response
+    try:
+        begun, wanted = await signing_in.finish(
+            way_of(request), dict(request.query_params), former=cookie_of(request)
+        )
+    except NotAuthenticated:
+        await refused(api_state(request).audit, None, request)
+        said = language_of(request).say("Signing in did not work. Try again.")
+        answer = _form(request, HOME, of_provider=said)
+    else:
+        # Nobody knows the id before this is written down.
+        await _write_down(request, AuditAction.SESSION_BEGIN, begun.session.caller)
+        new_cookie(request, begun.text)
+        answer = to(request, ours(wanted))
+    drop_way(request, answer)
+    return answer
+
+
 @router.post("/ui/sign-out")
 @for_everybody
 async def sign_out(request: Request) -> Response:
-    """End the session on the server, for all processes."""
-    ended = await api_state(request).sessions.end(cookie_of(request))
+    """End the session on the server, for all processes; then the one at the provider."""
+    text = cookie_of(request)
+    ended = await api_state(request).sessions.end(text)
     if ended is not None:
         await _write_down(request, AuditAction.SESSION_END, ended.caller)
-    answer = to(request, SIGN_IN)
+    further = await _sign_out_address(request, ended, text)
+    if further is None:
+        answer: Response = to(request, SIGN_IN)
+    else:
+        # No redirect: the policy of pages lets no form lead to another host.
+        answer = html(request, "signed_out.html", _NAME, address=further)
+        answer.headers["Refresh"] = f"0; url={further}"
     drop_cookie(request, answer)
     return answer
 
@@ -128,6 +185,30 @@ async def session(request: Request) -> Response:
     """
     known = await _is_known(request)
     return json_response({"signed_in": known, "csrf_token": token_of(request)})
+
+
+def _form(request: Request, wanted: str, *, of_key: str = "", of_provider: str = "") -> Response:
+    """Return the form, with what went wrong with a key or at the provider."""
+    way = None
+    if api_state(request).browser_sign_in is not None:
+        way = f"{request.scope.get('root_path', '')}{_TO_PROVIDER}?next={quote(wanted, safe='/')}"
+    code = HTTPStatus.UNAUTHORIZED if of_key or of_provider else HTTPStatus.OK
+    shown = {"next": wanted, "error": of_key, "failure": of_provider, "way": way}
+    return html(request, "sign_in.html", _NAME, code=code, **shown)
+
+
+def _address(request: Request, path: str) -> str:
+    """Return the address of ``path`` as the browser has it, also behind a trusted proxy."""
+    return str(request.base_url).rstrip("/") + path
+
+
+async def _sign_out_address(
+    request: Request, ended: Session | None, text: str | None
+) -> str | None:
+    signing_in = api_state(request).browser_sign_in
+    if signing_in is None or ended is None or is_script(request):
+        return None
+    return await signing_in.sign_out_address(ended, text, _address(request, SIGN_IN))
 
 
 async def _is_known(request: Request) -> bool:
