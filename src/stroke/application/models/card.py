@@ -1,44 +1,43 @@
-"""The card of a model: what it is, and the source attributes that HTI-1 asks for.
+"""The card of a model: what it is, HTI-1's source attributes, and the TRIPOD+AI checklist.
 
-45 CFR 170.315(b)(11)(iv)(B), the final rule HTI-1 of 9 January 2024 (89 FR 1192), names 31 source
-attributes of a predictive decision support intervention. Each is answered from the artefact, or
-said to be open: nothing is made up. A card is no certification.
+Everything is answered from the artefact, or said to be open: nothing is made up. A card is no
+certification.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from stroke.application.models import answers
+from stroke.application.models.source_attributes import Attribute, source_attributes
+from stroke.application.models.tripod import SOURCE, ChecklistItem, Status, checklist
+from stroke.domain.performance import GAPS
 from stroke.domain.risk import ModelDescription
 
 NOTICE: Final = (
     "This card is made from the model's artefact. It is no certification, no medical device file "
     "and no proof of compliance with any rule."
 )
+_FAIRNESS: Final = (
+    "The largest differences between the levels of a group, cross-validated.",
+    "Each interval takes into account how many levels are compared.",
+    "Strokes are more frequent in older patients: no calibrated model has equal odds there.",
+)
+_PARTS: Final = "Under `for`, D is the development of a model, and E its evaluation."
 OPEN: Final = "open"
 """What an attribute is that neither the artefact nor the program can answer."""
-
-_UNKNOWN_DATA: Final = "The model was imported: its training data are not known here."
-
-
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """One source attribute: its paragraph in (iv)(B), what it asks for, and the answer.
-
-    ``answer`` is None where it is open; ``whose`` then says who can answer it.
-    """
-
-    paragraph: str
-    title: str
-    answer: str | None
-    whose: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """What a reader should know of a model before trusting it."""
+    """What a reader should know of a model before trusting it.
+
+    ``fairness`` holds the gaps between groups that training measured (of cross-validated
+    probabilities), ``interval`` and ``support`` say in words how sure an answer is and whom the
+    data speak for. They are empty, or None, where the artefact has nothing of it.
+    """
 
     name: str
     version: str
@@ -51,6 +50,20 @@ class ModelCard:
     metrics: Mapping[str, Any]
     attributes: tuple[Attribute, ...]
     notice: str = NOTICE
+    interval: str | None = None
+    support: str | None = None
+    fairness: tuple[Mapping[str, Any], ...] = ()
+    tripod: tuple[ChecklistItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of a card as it is shown: a heading, sentences, and a table if it has ``columns``."""
+
+    title: str
+    texts: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
 def card_of(model: ModelDescription) -> ModelCard:
@@ -65,162 +78,131 @@ def card_of(model: ModelDescription) -> ModelCard:
         model.bands.high,
         model.training,
         model.metrics,
-        tuple(_attributes(model)),
+        source_attributes(model),
+        interval=answers.interval(model),
+        support=answers.support(model),
+        fairness=answers.gaps(model),
+        tripod=checklist(model),
+    )
+
+
+def facts_of(card: ModelCard) -> dict[str, str]:
+    """Return what a card begins with."""
+    return {
+        "Version": card.version,
+        "Graph (sha256)": card.sha256,
+        "Kind": card.model_type,
+        "Features": ", ".join(card.features),
+        "Risk categories": f"Medium from {card.medium_from}, High from {card.high_from}",
+    }
+
+
+def sections_of(card: ModelCard) -> Iterator[Section]:
+    """Return the parts of a card, for people: what the artefact has nothing of is left out."""
+    if card.metrics:
+        yield Section(
+            "Performance",
+            ("Cross-validated: patients not seen in training. Intervals hold 95 %.",),
+            ("measure", "value", "interval"),
+            tuple((name, *_figures(each)) for name, each in card.metrics.items()),
+        )
+    if counted := card.training.get("counts"):
+        yield Section(
+            "Whom it saw",
+            ("Training patients, and how many of them had a stroke.",),
+            ("group", "level", "patients", "strokes"),
+            tuple(
+                (group, level, f"{each['patients']:,}", f"{each['strokes']:,}")
+                for group, levels in counted.items()
+                for level, each in levels.items()
+            ),
+        )
+    sure = tuple(text for text in (card.interval, card.support) if text is not None)
+    if sure:
+        yield Section("How sure an answer is", sure)
+    if card.fairness:
+        yield Section(
+            "Fairness",
+            _FAIRNESS,
+            ("group", "measure", "difference", "interval", "highest", "lowest", "left out"),
+            tuple(_gap(each) for each in card.fairness),
+        )
+    answered = sum(each.answer is not None for each in card.attributes)
+    yield Section(
+        "Source attributes (HTI-1)",
+        (f"45 CFR 170.315(b)(11)(iv)(B): {answered} of {len(card.attributes)} are answered.",),
+        ("paragraph", "attribute", "answer"),
+        tuple((each.paragraph, each.title, _answer(each)) for each in card.attributes),
+    )
+    statuses = [each.status for each in card.tripod]
+    yield Section(
+        "TRIPOD+AI checklist",
+        (_tally(statuses), _PARTS),
+        ("item", "for", "what it asks", "status", "answer"),
+        tuple(
+            (each.item, each.applies, f"{each.section}: {each.asks}", each.status, _reply(each))
+            for each in card.tripod
+        ),
     )
 
 
 def as_markdown(card: ModelCard) -> str:
-    """Return the card in Markdown."""
-    answered = sum(each.answer is not None for each in card.attributes)
-    lines = [
-        f"# {card.name}",
-        "",
-        card.notice,
-        "",
-        f"- Version: `{card.version}`",
-        f"- Graph (sha256): `{card.sha256}`",
-        f"- Kind: {card.model_type}",
-        f"- Features: {', '.join(card.features)}",
-        f"- Risk categories: Medium from {card.medium_from}, High from {card.high_from}",
-        "",
-        "## Source attributes (HTI-1)",
-        "",
-        f"45 CFR 170.315(b)(11)(iv)(B): {answered} of {len(card.attributes)} are answered.",
-        "",
-        "| paragraph | attribute | answer |",
-        "|---|---|---|",
-        *(f"| {each.paragraph} | {each.title} | {_answer(each)} |" for each in card.attributes),
-    ]
+    """Return the card in Markdown. Text from the artefact cannot end a cell or a line."""
+    lines = [f"# {_cell(card.name)}", "", card.notice, ""]
+    lines += [f"- {name}: {_cell(value)}" for name, value in facts_of(card).items()]
+    for section in sections_of(card):
+        lines += ["", f"## {section.title}"]
+        for text in section.texts:
+            lines += ["", text]
+        if section.columns:
+            lines += ["", _row(section.columns), f"|{'---|' * len(section.columns)}"]
+            lines += [_row(each) for each in section.rows]
     return "\n".join(lines) + "\n"
 
 
+def _tally(statuses: list[Status]) -> str:
+    answered, partly, open_ = (statuses.count(each) for each in Status)
+    return (
+        f"{SOURCE}, in our own words. Of its {len(statuses)} items and parts, {answered} are "
+        f"answered, {partly} are answered in part, and {open_} are open."
+    )
+
+
+def _row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _cell(text: str) -> str:
+    """Return one line without a bar, and without what a viewer takes for HTML or a link."""
+    return " ".join(text.replace("|", "/").replace("<", "&lt;").replace("[", "\\[").split())
+
+
+def _figures(figure: Mapping[str, float]) -> tuple[str, str]:
+    return f"{figure['value']:.4f}", f"{figure['low']:.4f} to {figure['high']:.4f}"
+
+
+def _gap(gap: Mapping[str, Any]) -> tuple[str, ...]:
+    left_out = ", ".join(gap["left_out"])
+    if gap["estimate"] is None:
+        return gap["group"], "too few patients", "", "", "", "", left_out
+    value, interval = _figures(gap["estimate"])
+    return (
+        gap["group"],
+        GAPS[gap["measure"]],
+        value,
+        interval,
+        gap["highest"],
+        gap["lowest"],
+        left_out,
+    )
+
+
 def _answer(attribute: Attribute) -> str:
-    if attribute.answer is not None:
-        return attribute.answer.replace("|", "/")
-    return f"**{OPEN}**: {attribute.whose}"
+    return attribute.answer or f"{OPEN}: {attribute.whose}"
 
 
-def _attributes(model: ModelDescription) -> list[Attribute]:
-    trained = bool(model.training)
-    yours, developer = "whoever uses the model", "whoever trained the model"
-    data = _data(model) if trained else None
-    return [
-        Attribute("(1)(i)", "Name and contact of the developer", None, developer),
-        Attribute("(1)(ii)", "Funding source of the development", None, developer),
-        Attribute(
-            "(1)(iii)",
-            "Value that is produced as an output",
-            "A probability of a stroke, a risk category of this model's own scale, and each "
-            "feature's contribution in log-odds.",
-        ),
-        Attribute("(1)(iv)", "Kind of output", "A prediction, and a classification made of it."),
-        Attribute(
-            "(2)(i)",
-            "Intended use",
-            "Decision support: the probability that a patient like this one has had a stroke, as "
-            "the training data record it.",
-        ),
-        Attribute("(2)(ii)", "Intended patients", data, developer),
-        Attribute("(2)(iii)", "Intended users", None, yours),
-        Attribute(
-            "(2)(iv)",
-            "Intended role in decisions",
-            "It informs. It replaces no clinical judgement, and it is no diagnosis.",
-        ),
-        Attribute(
-            "(3)(i)",
-            "Tasks and populations that a user is cautioned against",
-            "Patients unlike those of the training data, and any decision made by the risk alone.",
-        ),
-        Attribute("(3)(ii)", "Known risks and limits", _limits(model)),
-        Attribute(
-            "(4)(i)", "Criteria of the training data", data and f"All rows. {data}", developer
-        ),
-        Attribute("(4)(ii)", "Use of demographic and social variables", _demographic(model)),
-        Attribute("(4)(iii)", "Representativeness of the training data", _counts(model), developer),
-        Attribute("(4)(iv)", "Relevance of the training data to the setting", None, yours),
-        Attribute("(5)(i)", "Approach to fairness in development", None, developer),
-        Attribute("(5)(ii)", "Approaches to manage bias", None, developer),
-        Attribute("(6)(i)", "Source of external validation", None, yours),
-        Attribute("(6)(ii)", "Who did the external testing", None, yours),
-        Attribute("(6)(iii)", "Representativeness of external data", None, yours),
-        Attribute("(6)(iv)", "Process of external validation", None, yours),
-        Attribute(
-            "(7)(i)",
-            "Validity in test data of the same source",
-            _metrics(model),
-            f"{developer} (`stroke model evaluate`)",
-        ),
-        Attribute(
-            "(7)(ii)",
-            "Fairness in test data of the same source",
-            None,
-            f"{developer} (`stroke model compare --data`)",
-        ),
-        Attribute("(7)(iii)", "Validity in external data", None, f"{yours} (`stroke performance`)"),
-        Attribute("(7)(iv)", "Fairness in external data", None, f"{yours} (`stroke performance`)"),
-        Attribute("(7)(v)", "Evaluations of its effect on outcomes", None, yours),
-        Attribute(
-            "(8)(i)",
-            "How and how often validity is monitored",
-            "`stroke performance --watch`, every STROKE_PERFORMANCE_SECONDS where it runs; "
-            "`stroke drift report` without outcomes.",
-        ),
-        Attribute("(8)(ii)", "Validity in local data", None, f"{yours} (`stroke performance`)"),
-        Attribute(
-            "(8)(iii)",
-            "How and how often fairness is monitored",
-            "`stroke performance --watch`: differences between gender, age group, smoking status "
-            "and site, with the measures above.",
-        ),
-        Attribute("(8)(iv)", "Fairness in local data", None, f"{yours} (`stroke performance`)"),
-        Attribute("(9)(i)", "How and how often the model is updated", None, yours),
-        Attribute("(9)(ii)", "How often its performance is corrected", None, yours),
-    ]
-
-
-def _data(model: ModelDescription) -> str:
-    facts = model.training
-    return (
-        f"{facts.get('rows', 0):,} patients, {facts.get('strokes', 0):,} with a stroke "
-        f"(data with the sha256 {str(facts.get('sha256', 'unknown'))[:12]})."
-    )
-
-
-def _limits(model: ModelDescription) -> str:
-    known = [
-        "One data set; outcomes are not dated." if model.training else _UNKNOWN_DATA,
-        "No claim is made for other populations.",
-    ]
-    if model.may_be_missing:
-        known.append(f"Patients may lack {' and '.join(model.may_be_missing)}.")
-    return " ".join(known)
-
-
-def _demographic(model: ModelDescription) -> str:
-    used = [name for name in ("gender", "age") if name in model.features]
-    return (
-        f"{' and '.join(used) or 'None'} as features. Race, ethnicity, language, sexual "
-        "orientation, gender identity and social determinants of health are no features."
-    )
-
-
-def _counts(model: ModelDescription) -> str | None:
-    counts = model.training.get("counts")
-    if not isinstance(counts, Mapping):
-        return None
-    parts = [
-        f"{name}: " + ", ".join(f"{kind} {each['patients']:,}" for kind, each in kinds.items())
-        for name, kinds in counts.items()
-    ]
-    return "; ".join(parts) + ". Race, ethnicity and language were not recorded."
-
-
-def _metrics(model: ModelDescription) -> str | None:
-    if not model.metrics:
-        return None
-    named = [
-        f"{name} {each['value']:.4f} ({each['low']:.4f} to {each['high']:.4f})"
-        for name, each in model.metrics.items()
-    ]
-    return f"Cross-validated, with 95 % intervals: {', '.join(named)}."
+def _reply(item: ChecklistItem) -> str:
+    if item.answer is None:
+        return f"{OPEN}: {item.whose}"
+    rest = f" {OPEN.capitalize()}: {item.remains} ({item.whose})." if item.remains else ""
+    return item.answer + rest
