@@ -10,13 +10,14 @@ from pathlib import Path
 
 from stroke.adapters.confined.process import ConfinedProcess, Limits
 from stroke.adapters.onnx.graph import GraphLimits
-from stroke.adapters.onnx.manifest import read_manifest
+from stroke.adapters.onnx.manifest import MANIFEST, read_manifest
 from stroke.adapters.onnx.model import OnnxRiskModel, read_graph
 from stroke.adapters.onnx.provenance import read_provenance
 from stroke.adapters.onnx.store import SHIPPED, ModelStore
 from stroke.adapters.onnx.trial import GraphTrial, Tried
 from stroke.config import ModelSettings
 from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
+from stroke.domain.risk import ModelDescription
 
 
 def graph_limits(settings: ModelSettings) -> GraphLimits:
@@ -91,6 +92,25 @@ def load_artefact(settings: ModelSettings, path: Path) -> OnnxRiskModel:
         )
     digests = signed_digests(path, public_keys(settings.public_keys))
     return OnnxRiskModel(path, graph_limits(settings), signed=digests)
+
+
+def describe_version(settings: ModelSettings, version: str) -> ModelDescription:
+    """Return what a model of the store, or its archive, says of itself; its graph is not loaded.
+
+    Raises ``ModelNotFound`` where no model that may be loaded has this version.
+    """
+    folder = model_store(settings).with_version(version)
+    if folder is None:
+        raise ModelNotFound(f"no model has the version {version}")
+    signed = None
+    try:
+        if settings.public_keys is not None and SHIPPED not in folder.resolve().parents:
+            from stroke.adapters.onnx.signing import public_keys, signed_digests  # noqa: PLC0415
+
+            signed = signed_digests(folder, public_keys(settings.public_keys))[MANIFEST]
+        return read_manifest(folder, sha256=signed).description
+    except InvalidModel as refusal:
+        raise ModelNotFound(f"no model with the version {version} may be used") from refusal
 
 
 def sign_model(settings: ModelSettings, name: str, key: Path) -> tuple[str, str]:

@@ -17,7 +17,14 @@ from cryptography.hazmat.primitives.serialization import (
 
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.config import ModelSettings
-from stroke.container.models import archive_model, listed_models, load_model, sign_model
+from stroke.container.cards import ModelCards
+from stroke.container.models import (
+    archive_model,
+    describe_version,
+    listed_models,
+    load_model,
+    sign_model,
+)
 from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
@@ -127,3 +134,51 @@ def test_a_list_says_where_models_come_from_and_who_signed_them(settings: ModelS
     assert (shown["mine"].made_by, shown["mine"].stroke_version) == ("ward", "1.0")
     assert (shown["mine"].data_sha256, shown["mine"].signed_by) == ("ab", signer)
     assert shown[DEFAULT].made_at is None
+
+
+def rewritten(settings: ModelSettings, version: str) -> None:
+    """Give the model of the store another version."""
+    manifest = settings.store / "mine" / "manifest.json"
+    document = json.loads(manifest.read_text()) | {"version": version}
+    manifest.write_text(json.dumps(document))
+
+
+def test_a_version_is_described_from_the_store_and_from_its_archive(
+    settings: ModelSettings,
+) -> None:
+    rewritten(settings, "mine-2")
+    assert describe_version(settings, "mine-2").version == "mine-2"
+
+    archive_model(settings, "mine")
+    assert describe_version(settings, "mine-2").version == "mine-2"
+
+
+@pytest.mark.parametrize("version", ["mine", "other", "..", "../store/mine", "", "/", "a\0b"])
+def test_names_and_paths_are_no_versions(settings: ModelSettings, version: str) -> None:
+    rewritten(settings, "mine-2")
+    with pytest.raises(ModelNotFound):
+        describe_version(settings, version)
+
+
+def test_where_keys_are_configured_only_a_signed_model_is_described(
+    settings: ModelSettings,
+) -> None:
+    rewritten(settings, "mine-2")
+    with pytest.raises(ModelNotFound, match="may be used"):
+        describe_version(strict(settings), "mine-2")
+
+    sign_model(settings, "mine", settings.store.parent / "private.pem")
+    assert describe_version(strict(settings), "mine-2").version == "mine-2"
+
+    rewritten(settings, "mine-3")
+    with pytest.raises(ModelNotFound, match="may be used"):
+        describe_version(strict(settings), "mine-3")
+
+
+def test_the_card_of_the_served_version_needs_no_store(settings: ModelSettings) -> None:
+    served = load_model(settings).description
+    away = settings.model_copy(update={"store": settings.store.parent / "away"})
+
+    assert ModelCards(served, away).of(served.version).version == served.version
+    with pytest.raises(ModelNotFound):
+        ModelCards(served, away).of("mine-2")

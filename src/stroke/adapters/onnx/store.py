@@ -45,7 +45,7 @@ class ModelStore:
             return path
         if saved_model == DEFAULT:
             return SHIPPED / DEFAULT
-        if (named := self._with_version(saved_model)) is not None:
+        if (named := self.with_version(saved_model)) is not None:
             return named
         if path.is_file():
             raise ModelNotFound(
@@ -89,12 +89,17 @@ class ModelStore:
         kept = self.folder / ARCHIVE
         return sorted(path.parent.name for path in kept.glob(f"*/{GRAPH}"))
 
-    def _with_version(self, version: str) -> Path | None:
-        """Return the folder of the artefact of a version, None where there is none."""
+    def with_version(self, version: str) -> Path | None:
+        """Return the folder of the artefact of a version, None where there is none.
+
+        Names and paths are not looked at: a caller reaches nothing but artefacts of the store.
+        """
         stored = self.folder.glob(f"[!.]*/{MANIFEST}") if self.folder.is_dir() else ()
-        kept = self.folder / ARCHIVE / version / MANIFEST
+        # Looked for among the names that are there: a version may be any text.
+        kept = [version] if version in self.archived() else []
+        archive = (self.folder / ARCHIVE / name / MANIFEST for name in kept)
         shipped = SHIPPED / DEFAULT / MANIFEST
-        for manifest in (*sorted(stored), *([kept] if "/" not in version else []), shipped):
+        for manifest in (*sorted(stored), *archive, shipped):
             with suppress(ModelNotFound, InvalidModel):
                 if read_manifest(manifest.parent).version == version:
                     return manifest.parent

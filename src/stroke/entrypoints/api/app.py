@@ -14,6 +14,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from stroke import __version__
 from stroke.config import Settings
+from stroke.container.cards import ModelCards
 from stroke.container.quality import insights_service, performance_service
 from stroke.container.service import Container
 from stroke.domain.errors import StoreUnavailable
@@ -26,6 +27,7 @@ from stroke.entrypoints.api import (
     hooks,
     inference,
     metrics,
+    model_cards,
     openapi,
     outcomes,
     predictions,
@@ -85,6 +87,7 @@ def create_app(container: Container | None = None) -> FastAPI:
             *predictions.router.routes,
             *what_if.router.routes,
             *service.router.routes,
+            *model_cards.router.routes,
             *records.router.routes,
             *outcomes.router.routes,
             *audit.router.routes,
@@ -235,6 +238,7 @@ def _state(parts: Container) -> ApiState:
         cds_clients=parts.cds_clients(),
         browser_sign_in=parts.browser_sign_in(),
         sign_in_seconds=parts.settings().oidc.sign_in_seconds,
+        cards=ModelCards(parts.served(), parts.settings().model),
     )
 
 

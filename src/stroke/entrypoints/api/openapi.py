@@ -24,7 +24,7 @@ _MEANINGS: Final = {
     400: "The body is not JSON",
     401: "No key or token, or one that is not valid (any more)",
     403: "The key or token lacks the scope that this needs, or the token names no site",
-    404: "The prediction, its outcome, or the erasure does not exist",
+    404: "The prediction, its outcome, the erasure, or the model does not exist",
     409: "Another request used this idempotency key before, or its stored row lacks its risk",
     413: "The body is too long",
     415: "The body is not application/json in UTF-8, or has an encoding other than gzip",

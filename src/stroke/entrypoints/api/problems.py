@@ -27,6 +27,7 @@ from stroke.domain.errors import (
     InvalidChart,
     InvalidOutcome,
     InvalidPatient,
+    ModelNotFound,
     NotAuthenticated,
     NothingToErase,
     OutcomeNotFound,
@@ -111,6 +112,12 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     ErasureJobNotFound: Kind(HTTPStatus.NOT_FOUND, "erasure-not-found", "No such erasure"),
     OutcomeNotFound: Kind(
         HTTPStatus.NOT_FOUND, "outcome-not-found", "The prediction has no outcome"
+    ),
+    ModelNotFound: Kind(
+        HTTPStatus.NOT_FOUND,
+        "model-not-found",
+        "No such model",
+        "Neither the served model nor one of the model store has this version.",
     ),
     AssessmentNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such assessment"),
     AssessmentErased: Kind(HTTPStatus.GONE, "erased", "The assessment was erased"),

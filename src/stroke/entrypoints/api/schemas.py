@@ -612,6 +612,51 @@ class ModelOut(BaseModel):
     )
 
 
+class AttributeOut(BaseModel):
+    """One of the source attributes that HTI-1 asks for."""
+
+    paragraph: str = Field(description="of 45 CFR 170.315(b)(11)(iv)(B)")
+    title: str
+    answer: str | None = Field(description="null where it is open")
+    whose: str = Field(description="who can answer it, where it is open")
+
+
+class ChecklistItemOut(BaseModel):
+    """One item of the TRIPOD+AI checklist, or a part of one."""
+
+    item: str
+    section: str
+    applies: Literal["D", "E", "D;E"] = Field(description="development, evaluation, or both")
+    asks: str
+    status: Literal["answered", "partly", "open"]
+    answer: str | None
+    remains: str = Field(description="what the answer leaves open")
+    whose: str = Field(description="who can say the rest")
+
+
+class ModelCardOut(BaseModel):
+    """A model's card, made from its artefact. It is no certification."""
+
+    name: str
+    version: str
+    sha256: str = Field(description="checksum of the graph")
+    model_type: str
+    features: list[str]
+    medium_from: float
+    high_from: float
+    training: dict[str, Any] = Field(description="facts of the training data")
+    metrics: dict[str, Any] = Field(description="cross-validated, each with its 95 % interval")
+    attributes: list[AttributeOut] = Field(description="the 31 source attributes of HTI-1")
+    notice: str = Field(description="what a card is not")
+    interval: str | None = Field(description="how sure the fit is of one patient")
+    support: str | None = Field(description="whom the training data speak for")
+    fairness: list[dict[str, Any]] = Field(
+        description="the largest differences between levels of a group; empty where none was "
+        "measured"
+    )
+    tripod: list[ChecklistItemOut] = Field(description="the TRIPOD+AI checklist, 52 parts")
+
+
 class MessageOut(BaseModel):
     """A greeting."""
 

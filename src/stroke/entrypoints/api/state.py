@@ -18,6 +18,7 @@ from stroke.application.predictions.prediction import PredictionService
 from stroke.application.quality.insights import InsightsService
 from stroke.application.quality.performance import PerformanceService
 from stroke.config import ClinicalSettings
+from stroke.container.cards import ModelCards
 from stroke.domain.clinical.codes import CodeBook
 from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.rates import Rates
@@ -59,6 +60,7 @@ class ApiState(NamedTuple):
     """None where browsers cannot sign in at an OpenID provider."""
     sign_in_seconds: float
     """How long a browser may stay there."""
+    cards: ModelCards
 
 
 def api_state(request: Request) -> ApiState:

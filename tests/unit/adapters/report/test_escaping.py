@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
 from builders.predictions import NOON
+from fakes.predictions import FakeRiskModel
 from runner.examples import examples
-from stroke.adapters.report import analyses, drift, model_quality
+from stroke.adapters.report import analyses, drift, model_card, model_quality
 from stroke.adapters.report.plots import as_svg
 from stroke.adapters.report.templating import environment, fill
 from stroke.application.analyses.queries import Analysis
+from stroke.application.models.card import card_of
 from stroke.application.quality.drift import DriftReport
 from stroke.domain.drift import BinCounts, ReferenceHistogram
 from stroke.domain.drift import drift as drift_of
@@ -104,7 +106,32 @@ def page_of_model_quality(text: str) -> str:
     return model_quality.render([report])
 
 
+def page_of_model_card(text: str) -> str:
+    model = replace(
+        FakeRiskModel().description,
+        name=text,
+        version=text,
+        model_type=text,
+        training={"counts": {text: {text: {"patients": 1, "strokes": 0}}}},
+        metrics={text: {"value": 0.8, "low": 0.7, "high": 0.9}},
+        population={
+            "fairness": [
+                {
+                    "group": text,
+                    "measure": "equalised_odds_high",
+                    "estimate": {"value": 0.1, "low": 0.0, "high": 0.2},
+                    "highest": text,
+                    "lowest": text,
+                    "left_out": [text],
+                }
+            ]
+        },
+    )
+    return model_card.render(card_of(model))
+
+
 PAGES = [
+    pytest.param(page_of_model_card, 10, id="model card"),
     pytest.param(page_of_analyses, 7, id="analyses"),
     pytest.param(page_of_drift, 3, id="drift"),
     pytest.param(page_of_model_quality, 2, id="model quality"),
@@ -154,7 +181,8 @@ def templates() -> Iterator[tuple[str, str]]:
 
 def test_no_template_switches_escaping_off() -> None:
     found = dict(templates())
-    assert {"analyses.html.j2", "drift.html.j2", "model_quality.html.j2"} <= set(found)
+    pages = {"analyses.html.j2", "drift.html.j2", "model_card.html.j2", "model_quality.html.j2"}
+    assert pages <= set(found)
     for name, text in found.items():
         assert not re.search(r"\|\s*safe\b|autoescape|Markup", text), name
     assert environment().autoescape is True

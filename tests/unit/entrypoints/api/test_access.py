@@ -47,6 +47,7 @@ NEEDED: Final = {
     ("POST", "/api/v1/erasures"): Scope.ERASE,
     ("GET", "/api/v1/erasures/{job_id}"): Scope.ERASE,
     ("GET", "/model_info"): Scope.MODELS,
+    ("GET", "/api/v1/models/{version}/card"): Scope.MODELS,
     ("GET", "/metrics"): Scope.METRICS,
     ("GET", "/ui"): Scope.PREDICT,
     ("GET", "/ui/estimate"): Scope.PREDICT,

@@ -30,6 +30,7 @@ NOT_WRITTEN = {
     "/api/v1/predictions:batch",
     "/api/v1/what-if",
     "/model_info",
+    "/api/v1/models/{version}/card",
     "/metrics",
     "/ui",
     "/ui/estimate",

@@ -24,6 +24,7 @@ async def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "GET /health/ready",
         "GET /metrics",
         "GET /model_info",
+        "GET /api/v1/models/{version}/card",
         "GET /predictions",
         "GET /api/v1/audit",
         "POST /api/v1/erasures",

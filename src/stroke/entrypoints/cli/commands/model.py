@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -67,18 +68,46 @@ def show(model: ModelPlace = None, as_json: AsJson = False) -> None:
             print_metrics(dict(companion.metrics), f"metrics {companion.name}")
 
 
-@app.command(epilog="Example: stroke model card --model mine > card.md")
-def card(model: ModelPlace = None, as_json: AsJson = False) -> None:
-    """Print a model's card: what it is, and the 31 source attributes that HTI-1 asks for.
+class CardFormat(StrEnum):
+    """How a card is written."""
 
-    Each attribute is answered from the artefact, or said to be open. A card is no certification.
+    MARKDOWN = "md"
+    HTML = "html"
+    JSON = "json"
+
+
+@app.command(epilog="Example: stroke model card --model mine --format html > card.html")
+def card(
+    model: ModelPlace = None,
+    *,
+    form: Annotated[
+        CardFormat | None,
+        typer.Option(
+            "--format", help="Markdown, an HTML page, or JSON.", show_default=CardFormat.MARKDOWN
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a model's card: what it is, HTI-1's 31 source attributes, the TRIPOD+AI checklist.
+
+    Each is answered from the artefact, or said to be open. A card is no certification. --json is
+    short for --format json.
     """
     from stroke.application.models.card import as_markdown, card_of
     from stroke.config import Settings
+    from stroke.container.cards import card_page
     from stroke.container.models import load_model
 
+    if as_json and form not in {None, CardFormat.JSON}:
+        raise typer.BadParameter("--json is --format json: give one of them")
     made = card_of(load_model(Settings.load().model, model).description)
-    typer.echo(json.dumps(asdict(made)) if as_json else as_markdown(made), nl=as_json)
+    match CardFormat.JSON if as_json else form:
+        case CardFormat.JSON:
+            typer.echo(json.dumps(asdict(made)))
+        case CardFormat.HTML:
+            typer.echo(card_page(made), nl=False)
+        case _:
+            typer.echo(as_markdown(made), nl=False)
 
 
 @app.command(epilog="Example: stroke model verify --model mine && deploy")

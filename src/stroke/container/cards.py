@@ -1,0 +1,29 @@
+"""Cards of models: of the served one, and of those in the model store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from stroke.adapters.report.model_card import render
+from stroke.application.models.card import ModelCard, card_of
+from stroke.config import ModelSettings
+from stroke.container.models import describe_version
+from stroke.domain.risk import ModelDescription
+
+
+class ModelCards:
+    """Finds cards by the version of a model."""
+
+    def __init__(self, served: ModelDescription, settings: ModelSettings) -> None:
+        self._served = served
+        self._settings = settings
+
+    def of(self, version: str) -> ModelCard:
+        """Return the card of a version. It may read files. Raises ``ModelNotFound``."""
+        if version == self._served.version:
+            return card_of(self._served)
+        return card_of(describe_version(self._settings, version))
+
+
+card_page: Callable[[ModelCard], str] = render
+"""Returns a card as one HTML page that needs nothing else."""
