@@ -60,6 +60,7 @@ def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path
     numbers = [each for each in listed if not isinstance(each, str)]
     assert [each for each in again if not isinstance(each, str)] == pytest.approx(numbers, rel=1e-6)
     check_metrics(trained, shipped.model_dump())
+    check_gaps(trained["fairness"], shipped.model_dump(mode="json")["fairness"])
     for companion, known in zip(trained["companions"], shipped.companions, strict=True):
         assert tuple(companion["missing"]) == known.missing
         assert companion["bands"] == (known.bands and known.bands.model_dump())
@@ -82,6 +83,13 @@ def flat(part: Any) -> list[Any]:
     if isinstance(part, list | tuple):
         return [value for each in part for value in flat(each)]
     return [part]
+
+
+def check_gaps(trained: list[dict[str, Any]], shipped: list[dict[str, Any]]) -> None:
+    assert len(shipped) == 9  # three measures of gender, age group and smoking status
+    for gap, known in zip(trained, shipped, strict=True):
+        assert gap["estimate"] == pytest.approx(known["estimate"], rel=1e-6, abs=1e-9)
+        assert gap | {"estimate": None} == known | {"estimate": None}
 
 
 def check_metrics(trained: dict[str, Any], shipped: dict[str, Any]) -> None:

@@ -176,7 +176,8 @@ class ModelDescription:
     ``training`` holds the facts of its training data and ``histograms`` their distribution; all
     are empty for a model that came without them. ``companions`` assess patients who lack
     measurements: there is one for each combination of those that may be missing. ``population``
-    says what it knows of those it was trained on: ``interval_check``, ``support``, ``comparison``.
+    says what it knows of those it was trained on: ``interval_check``, ``support``, ``comparison``,
+    ``fairness``.
     """
 
     name: str

@@ -14,6 +14,7 @@ from stroke.domain.drift import WATCHED, ReferenceHistogram
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import DERIVED_FROM, FEATURES, RAW_FEATURES
 from stroke.domain.patient import GENDERS, OPTIONAL, Patient
+from stroke.domain.performance import GAPS
 from stroke.domain.risk import Accuracy, Lacked, ModelDescription, ModelVariant, RiskBands
 
 GRAPH: Final = "model.onnx"
@@ -171,6 +172,28 @@ class IntervalCheck(_Part):
     coverage: Quantiles
 
 
+class FairnessGap(_Part):
+    """How far apart the levels of ``group`` are, cross-validated; see the domain's ``Gap``.
+
+    ``measure`` and ``estimate`` are None where fewer than two levels were large enough.
+    """
+
+    group: str
+    measure: str | None
+    estimate: Metric | None
+    highest: str = ""
+    lowest: str = ""
+    left_out: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _known(self) -> FairnessGap:
+        if self.measure is not None and self.measure not in GAPS:
+            raise ValueError(f"the measure of a gap is one of {', '.join(GAPS)}")
+        if (self.measure is None) != (self.estimate is None):
+            raise ValueError("a gap has both a measure and an estimate, or neither")
+        return self
+
+
 Reach = tuple[float, float, float, float]
 """The lowest value, the one that few are below, the one that few are above, the highest value."""
 
@@ -260,6 +283,7 @@ class Manifest(_Part):
     histograms: dict[str, Histogram] = Field(default_factory=dict)
     companions: tuple[Companion, ...] = ()
     interval_check: IntervalCheck | None = None
+    fairness: tuple[FairnessGap, ...] = ()
     support: SupportTables | None = None
     comparison: ComparisonTables | None = None
 
@@ -333,6 +357,8 @@ class Manifest(_Part):
         known: dict[str, Any] = {}
         if self.interval_check is not None:
             known["interval_check"] = self.interval_check.model_dump()
+        if self.fairness:
+            known["fairness"] = [each.model_dump(mode="json") for each in self.fairness]
         if self.support is not None:
             known["support"] = self.support.model_dump(exclude={"by_age", "kinds_by_age"})
         if self.comparison is not None:

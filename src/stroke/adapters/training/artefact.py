@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stroke.domain.errors import InvalidData, InvalidSetting
+from stroke.domain.performance import GAPS
 
 GRAPH: Final = "model.onnx"
 MANIFEST: Final = "manifest.json"
@@ -152,6 +153,7 @@ def card(manifest: dict[str, Any]) -> str:
         *_count_lines((manifest.get("training") or {}).get("counts")),
         *_metric_lines(manifest.get("metrics")),
         *_interval_lines(manifest.get("interval_check")),
+        *_fairness_lines(manifest.get("fairness")),
         *[line for each in manifest.get("companions", ()) for line in _companion_lines(each)],
     ]
     return "\n".join(lines)
@@ -205,6 +207,33 @@ def _interval_lines(check: dict[str, Any] | None) -> list[str]:
         "It says how sure the fit is. It says nothing of other populations.",
         "",
     ]
+
+
+def _fairness_lines(gaps: list[dict[str, Any]] | None) -> list[str]:
+    if not gaps:
+        return []
+    return [
+        "**Differences between groups**, cross-validated; 95 % intervals. Levels that are too",
+        "small take no part. Strokes are more frequent in older patients: no calibrated model",
+        "has equal odds there.",
+        "",
+        "| group | measure | difference | interval | highest | lowest | left out |",
+        "|---|---|---|---|---|---|---|",
+        *(_gap_line(each) for each in gaps),
+        "",
+    ]
+
+
+def _gap_line(gap: dict[str, Any]) -> str:
+    left_out = ", ".join(gap["left_out"])
+    if gap["estimate"] is None:
+        return f"| {gap['group']} | too few patients | | | | | {left_out} |"
+    figure = gap["estimate"]
+    return (
+        f"| {gap['group']} | {GAPS[gap['measure']]} | {figure['value']:.4f} | "
+        f"{figure['low']:.4f} to {figure['high']:.4f} | {gap['highest']} | {gap['lowest']} | "
+        f"{left_out} |"
+    )
 
 
 def _metric_lines(metrics: dict[str, dict[str, float]] | None) -> list[str]:

@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES, compare_areas, evaluate
+from stroke.adapters.training.fairness import fairness
 from stroke.adapters.training.graph import Line, Spread
 from stroke.adapters.training.splines import SplineDesign
 from stroke.adapters.training.uncertainty import (
@@ -74,6 +75,8 @@ class FittedModel:
     spread: Spread | None = None
     interval_check: dict[str, Any] = field(default_factory=dict)
     """How the intervals of complete patients compare with a bootstrap of refits."""
+    fairness: list[dict[str, Any]] = field(default_factory=list)
+    """How far apart groups of patients are treated, cross-validated."""
 
     @property
     def full(self) -> Line:
@@ -136,14 +139,17 @@ def fit(
     lines |= {missing: each.line for missing, each in companions.items()}
     matrix = fitted[0].transform(data.features)
     spreads = spread(matrix, lines, fitted[0].groups_)
+    mean = np.mean(unseen[()], axis=0)
+    bands = _bands(data, mean)
     return FittedModel(
         fitted,
-        _bands(data, np.mean(unseen[()], axis=0)),
+        bands,
         metrics,
         _reference_patient(data),
         companions,
         spreads,
         _checked(data, matrix, lines[()], spreads, refits=refits, progress=progress),
+        fairness(data, mean, bands),
     )
 
 

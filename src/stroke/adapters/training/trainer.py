@@ -152,6 +152,7 @@ def _manifest(
             for missing, each in fitted.companions.items()
         ],
         "interval_check": fitted.interval_check,
+        "fairness": fitted.fairness,
         "support": support_tables(
             data.features, run_graph(graph, ["leverage"], data.features)[0][:, 0]
         ),

@@ -608,7 +608,8 @@ class ModelOut(BaseModel):
         default_factory=dict,
         description="what it knows of those it was trained on: `interval_check` (intervals against "
         "a bootstrap of refits), `support` (how far values reach), `comparison` (average risk by "
-        "gender and year of age); empty for a model that came without",
+        "gender and year of age), `fairness` (differences between groups); empty "
+        "for a model that came without",
     )
 
 

@@ -202,6 +202,16 @@ def test_gaps_between_groups_are_in_the_card_where_training_measured_them() -> N
     assert "Fairness" not in tables(as_markdown(card_of(TRAINED)))
 
 
+def test_the_shipped_card_has_gaps_by_gender_age_and_smoking() -> None:
+    rows = tables(as_markdown(card_of(SHIPPED_MODEL)))["Fairness"]
+
+    assert [row.split(" | ")[0] for row in rows[2::3]] == [
+        "| gender",
+        "| age_group",
+        "| smoking_status",
+    ]
+
+
 def test_the_card_says_how_sure_an_answer_is_where_the_artefact_knows() -> None:
     card, said = card_of(SHIPPED_MODEL), as_markdown(card_of(SHIPPED_MODEL))
 
