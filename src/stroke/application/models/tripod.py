@@ -47,6 +47,10 @@ class ChecklistItem:
 _DEVELOPER: Final = "whoever trained the model"
 _REPORTER: Final = "whoever reports a study of the model"
 _USER: Final = "whoever uses the model"
+_THRESHOLDS: Final = (
+    " Cross-validated, Medium and High together find 93 % of strokes, and High is the top 10 % of "
+    "patients."
+)
 
 
 def checklist(model: ModelDescription) -> tuple[ChecklistItem, ...]:
@@ -369,7 +373,8 @@ def _analysis(model: ModelDescription) -> tuple[_Row, ...]:
             "D",
             "Output of the model, and how thresholds were found",
             _part(
-                f"A probability. Medium from {model.bands.medium}, High from {model.bands.high}.",
+                f"A probability. Medium from {model.bands.medium}, High from {model.bands.high}."
+                + (_THRESHOLDS if answers.trained_here(model) else ""),
                 "" if answers.trained_here(model) else "how the thresholds were found",
             ),
         ),
@@ -470,8 +475,8 @@ def _results(model: ModelDescription) -> tuple[_Row, ...]:
             both,
             "Performance with intervals, in subgroups too",
             _part(
-                answers.metrics(model),
-                "" if answers.fairness(model) else "performance in subgroups",
+                _performance(model),
+                "the performance in each subgroup",
             ),
         ),
         (
@@ -489,6 +494,11 @@ def _results(model: ModelDescription) -> tuple[_Row, ...]:
             _all(_of_training(model, "There was none.")),
         ),
     )
+
+
+def _performance(model: ModelDescription) -> str | None:
+    known = [each for each in (answers.metrics(model), answers.fairness(model)) if each is not None]
+    return " ".join(known) or None
 
 
 def _discussion(model: ModelDescription) -> tuple[_Row, ...]:
