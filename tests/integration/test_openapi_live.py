@@ -105,6 +105,7 @@ def _become_known_today(body: Any) -> None:
 def _withdraw_claims(body: Any) -> None:
     """Take out what must agree with the measurements: JSON Schema has no words for that."""
     if isinstance(body, dict):
-        for patient in (body, *(body.get("patients") or ())):
+        inner = [body["patient"]] if isinstance(body.get("patient"), dict) else []
+        for patient in (body, *inner, *(body.get("patients") or ())):
             for feature in ENGINEERED_FEATURES:
                 patient.pop(feature, None)

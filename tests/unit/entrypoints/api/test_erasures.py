@@ -163,7 +163,9 @@ async def test_a_retry_with_the_same_key_gets_the_same_job(ward: Ward) -> None:
         {"ids": [-1]},
         {"ids": [2**63]},
         {"ids": ["7"]},
-        {"ids": [7.0]},
+        {"ids": [7.5]},
+        {"ids": [float(2**53)]},
+        {"ids": [1e300]},
         {"ids": [True]},
         {"ids": [None]},
         {"ids": 7},
@@ -175,6 +177,15 @@ async def test_what_names_no_predictions_is_refused(ward: Ward, body: object) ->
     answer = await ward.call("centre", "POST", PATH, json=body)
     assert answer.status_code == 422
     assert not ward.parts.erasures.jobs
+
+
+async def test_a_whole_number_is_an_id_however_it_is_written(ward: Ward) -> None:
+    number = await ward.stored("north")
+
+    answer = await ward.ask("north", float(number))
+
+    assert answer.status_code == 202
+    assert (answer.json()["ids"], answer.json()["not_found"]) == (1, [])
 
 
 @pytest.mark.parametrize("job_id", ["0", "x" * 32, "A" * 32, "0" * 33])
