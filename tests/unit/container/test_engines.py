@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+import stroke.container
 from stroke.config import Settings
 from stroke.container.engines import opened_engine
 
@@ -43,7 +44,7 @@ async def test_each_connection_asks_for_the_password_that_the_file_has_by_then(
 
 
 def test_no_other_module_of_the_container_makes_an_engine_of_the_settings() -> None:
-    folder = Path(__file__).resolve().parents[3] / "src/stroke/container"
+    folder = Path(stroke.container.__file__).parent
     makers = {each.name for each in folder.glob("*.py") if "create_engine(" in each.read_text()}
     # `database` makes one for a database that the settings do not name: where rows come from.
     assert makers == {"engines.py", "database.py"}
