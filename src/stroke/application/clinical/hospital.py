@@ -40,7 +40,7 @@ class Call(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class AssessedChart:
     """A stored assessment with its prediction."""
 
     kept: KeptAssessment
@@ -49,10 +49,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Viewed:
-    """A mapped chart, and what is told of it; ``why_not`` where it was not assessed."""
+    """A mapped chart, and its assessment; ``why_not`` where it was not assessed."""
 
     mapped: MappedChart
-    told: Told | None
+    assessed: AssessedChart | None
     why_not: str | None
 
 
@@ -85,7 +85,7 @@ class HospitalService:
         self._now = now
 
     async def view(self, chart: Chart, call: Call, origin: Origin = NOBODY) -> Viewed:
-        """Return what is told of a chart, once it is durable.
+        """Assess a chart, and return once that is durable.
 
         Raises what storing a prediction raises, and ``StoreUnavailable``.
         """
@@ -105,7 +105,7 @@ class HospitalService:
             return Viewed(mapped, None, str(error))
         kept = await self._store.keep(self._to_keep(mapped, stored, call, origin, key))
         self._observer.answered("card" if kept.shown else "quiet", mapped.unmapped)
-        return Viewed(mapped, Told(kept, stored.assessment), None)
+        return Viewed(mapped, AssessedChart(kept, stored.assessment), None)
 
     def _to_keep(
         self,
@@ -134,10 +134,10 @@ class HospitalService:
         """Return what is the same for the same chart, measurements and model, as a hash."""
         version = self._predictions.model.version
         values = [getattr(patient, name) for name in RAW_FEATURES]
-        told = json.dumps(["chart", server, subject, version, values])
-        return hashlib.sha256(told.encode()).hexdigest()
+        identity = json.dumps(["chart", server, subject, version, values])
+        return hashlib.sha256(identity.encode()).hexdigest()
 
-    async def find(self, assessment_id: str, *, site: str | None = None) -> Told:
+    async def find(self, assessment_id: str, *, site: str | None = None) -> AssessedChart:
         """Return an assessment. Raises ``AssessmentNotFound`` or ``AssessmentErased``.
 
         With a ``site``, one of another site is not found either, nor that it was erased.
@@ -147,21 +147,21 @@ class HospitalService:
             record = await self._predictions.find(kept.prediction_id)
         except PredictionNotFound:
             raise AssessmentNotFound from None
-        return Told(kept, assessment_of(record))
+        return AssessedChart(kept, assessment_of(record))
 
     async def search(
         self, narrowed: AssessmentFilter, *, limit: int, before: int | None = None
-    ) -> tuple[list[Told], int | None]:
+    ) -> tuple[list[AssessedChart], int | None]:
         """Return a page of assessments, and what ``before`` has to be for the next one."""
         found = await self._store.page(narrowed, limit=limit + 1, before=before)
         page = found[:limit]
         records = await self._predictions.find_many([each.prediction_id for each in page])
-        told = [
-            Told(each, assessment_of(records[each.prediction_id]))
+        assessed = [
+            AssessedChart(each, assessment_of(records[each.prediction_id]))
             for each in page
             if each.prediction_id in records
         ]
-        return told, page[-1].prediction_id if len(found) > limit else None
+        return assessed, page[-1].prediction_id if len(found) > limit else None
 
     async def judge(self, feedback: Sequence[Feedback], *, site: str | None = None) -> None:
         """Keep what became of cards. What is said of a card that is not known is passed over."""

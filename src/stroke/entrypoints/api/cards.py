@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID, uuid5
 
 from stroke.application.clinical.assessing import WORDS
-from stroke.application.clinical.hospital import Told, Viewed
+from stroke.application.clinical.hospital import AssessedChart, Viewed
 from stroke.domain.clinical.codes import CodeBook
 from stroke.domain.clinical.found import Found
 from stroke.domain.risk import RiskCategory
@@ -92,8 +92,8 @@ def cards(viewed: Viewed, *, says_lacking: bool, public: str | None) -> list[dic
 
     ``says_lacking`` is whether a patient whose record lacks something gets a card that says so.
     """
-    if viewed.told is not None:
-        return [_assessed(viewed, viewed.told, public)] if viewed.told.kept.shown else []
+    if viewed.assessed is not None:
+        return [_assessed(viewed, viewed.assessed, public)] if viewed.assessed.kept.shown else []
     if viewed.mapped.excluded is not None or not says_lacking:
         return []
     return [
@@ -106,8 +106,8 @@ def cards(viewed: Viewed, *, says_lacking: bool, public: str | None) -> list[dic
     ]
 
 
-def _assessed(viewed: Viewed, told: Told, public: str | None) -> dict[str, Any]:
-    kept, assessment = told.kept, told.assessment
+def _assessed(viewed: Viewed, assessed: AssessedChart, public: str | None) -> dict[str, Any]:
+    kept, assessment = assessed.kept, assessed.assessment
     suggestion = {
         "label": "Save this assessment",
         "uuid": str(uuid5(UUID(kept.id), "save")),
@@ -115,7 +115,7 @@ def _assessed(viewed: Viewed, told: Told, public: str | None) -> dict[str, Any]:
             {
                 "type": "create",
                 "description": "Store the RiskAssessment in the record",
-                "resource": risk_assessment(told, stored_here=False),
+                "resource": risk_assessment(assessed, stored_here=False),
             }
         ],
     }
@@ -130,7 +130,7 @@ def _assessed(viewed: Viewed, told: Told, public: str | None) -> dict[str, Any]:
             )
         ),
         "indicator": _INDICATORS[assessment.category],
-        "detail": _detail(viewed, told),
+        "detail": _detail(viewed, assessed),
         "source": _source(public),
         "suggestions": [suggestion],
         "selectionBehavior": "any",
@@ -152,22 +152,22 @@ def _source(public: str | None) -> dict[str, Any]:
     return source
 
 
-def _detail(viewed: Viewed, told: Told) -> str:
+def _detail(viewed: Viewed, assessed: AssessedChart) -> str:
     values = viewed.mapped.values
     rows = ["| measurement | value | adds (log-odds) | from |", "| --- | --- | --- | --- |"]
-    for each in told.assessment.contributions:
+    for each in assessed.assessment.contributions:
         found = values.get(each.feature)
         value = "missing" if found is None else _shown(found)
         where = "" if found is None else _where(found)
         added = f"{each.log_odds:+.2f}"
         rows.append(f"| {WORDS[each.feature]} | {escaped(value)} | {added} | {escaped(where)} |")
-    said = [*further_notes(told.assessment), *told.kept.notes]
-    words = ". ".join(in_words(told.assessment)[:3])
+    said = [*further_notes(assessed.assessment), *assessed.kept.notes]
+    words = ". ".join(in_words(assessed.assessment)[:3])
     parts = [
         f"{words[:1].upper()}{words[1:]}." if words else "",
         "\n".join(rows),
         _list("To know:", said) if said else "",
-        f"Model {escaped(told.kept.model_version)}. {LIMITS}",
+        f"Model {escaped(assessed.kept.model_version)}. {LIMITS}",
     ]
     return "\n\n".join(part for part in parts if part)
 

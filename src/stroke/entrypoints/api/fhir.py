@@ -87,8 +87,8 @@ async def read_device(request: Request, version: str) -> Response:
 @written_down(AuditAction.PREDICTION_READ)
 async def read(request: Request, assessment_id: str) -> Response:
     """One assessment; one that was erased is gone."""
-    told = await api_state(request).hospital.find(assessment_id, site=site_of(request))
-    return _answer(risk_assessment(told, stored_here=True))
+    assessed = await api_state(request).hospital.find(assessment_id, site=site_of(request))
+    return _answer(risk_assessment(assessed, stored_here=True))
 
 
 @router.get("/fhir/RiskAssessment")
@@ -117,7 +117,7 @@ async def search(  # noqa: PLR0917 -- FastAPI passes them by name
         until,
         site_of(request),
     )
-    told, following = [], None
+    assessed, following = [], None
     if own is not None:
         try:
             found = await hospital.find(own, site=site_of(request))
@@ -125,16 +125,18 @@ async def search(  # noqa: PLR0917 -- FastAPI passes them by name
             pass
         else:
             if narrowed.subject in (None, found.kept.subject):
-                told = [found]
+                assessed = [found]
     else:
         before = None if cursor is None else _place(cursor)
-        told, following = await hospital.search(narrowed, limit=min(count, _MOST), before=before)
+        assessed, following = await hospital.search(
+            narrowed, limit=min(count, _MOST), before=before
+        )
     asked = [
         (name, value) for name, value in request.query_params.multi_items() if name != "_cursor"
     ]
     here = _url(base, request.query_params.multi_items())
     after = None if following is None else _url(base, [*asked, ("_cursor", f"{following:x}")])
-    resources = (risk_assessment(each, stored_here=True) for each in told)
+    resources = (risk_assessment(each, stored_here=True) for each in assessed)
     return _answer(searchset(base, here, after, resources))
 
 
@@ -163,11 +165,11 @@ async def stroke_risk(request: Request) -> Response:
     viewed = await api_state(request).hospital.view(chart, call, origin_of(request))
     if viewed.mapped.not_sent or viewed.mapped.incomplete:
         return not_sent(viewed.mapped)
-    if viewed.told is None:
+    if viewed.assessed is None:
         return problem_response(
             422, "The patient was not assessed", name="not-assessed", detail=viewed.why_not
         )
-    return _answer(risk_assessment(viewed.told, stored_here=True))
+    return _answer(risk_assessment(viewed.assessed, stored_here=True))
 
 
 def _base(request: Request) -> str:

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, Final
 
 from stroke.application.clinical.assessing import WORDS
-from stroke.application.clinical.hospital import Told
+from stroke.application.clinical.hospital import AssessedChart
 from stroke.domain.risk import ModelDescription, RiskAssessment, RiskCategory
 
 SNOMED: Final = "http://snomed.info/sct"
@@ -89,13 +89,13 @@ def further_notes(assessment: RiskAssessment) -> list[str]:
     return said
 
 
-def risk_assessment(told: Told, *, stored_here: bool) -> dict[str, Any]:
+def risk_assessment(assessed: AssessedChart, *, stored_here: bool) -> dict[str, Any]:
     """Return the RiskAssessment of an assessed chart.
 
     ``stored_here`` is whether its reader finds the Device here: in a record that it is created in
     there is no such resource. ``probabilityDecimal`` is a percentage in R4.
     """
-    kept, assessment = told.kept, told.assessment
+    kept, assessment = assessed.kept, assessed.assessment
     version = kept.model_version
     performer: dict[str, Any] = {"display": f"stroke, model {version}"}
     if stored_here:

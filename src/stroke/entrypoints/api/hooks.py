@@ -67,8 +67,8 @@ async def assess(request: Request) -> Response:
     settings = state.clinical
     shown = cards(viewed, says_lacking=settings.card_when_lacking, public=settings.public_url)
     answer: dict[str, Any] = {"cards": shown}
-    if viewed.told is not None:
-        answer["extension"] = {"stroke.riskAssessment": viewed.told.kept.id}
+    if viewed.assessed is not None:
+        answer["extension"] = {"stroke.riskAssessment": viewed.assessed.kept.id}
     return json_response(answer)
 
 

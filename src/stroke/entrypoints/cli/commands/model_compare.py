@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 
 from stroke.entrypoints.cli.terminal.comparison_text import print_comparison
-from stroke.entrypoints.cli.terminal.options import AsJson, Since, Site, Until, made_between
+from stroke.entrypoints.cli.terminal.options import (
+    AsJson,
+    MinimumCount,
+    MinimumEvents,
+    Since,
+    Site,
+    Until,
+    made_between,
+)
 from stroke.entrypoints.cli.terminal.output import print_notes, progress
 from stroke.entrypoints.cli.terminal.scoring_options import container_of
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
@@ -36,16 +44,8 @@ def compare(
     since: Since = None,
     until: Until = None,
     site: Site = None,
-    minimum_count: Annotated[
-        int, typer.Option(min=20, help="Smaller groups report only their size.")
-    ] = 100,
-    minimum_events: Annotated[
-        int,
-        typer.Option(
-            min=2,
-            help="Groups with fewer strokes, or fewer patients without one, report no measures.",
-        ),
-    ] = 10,
+    minimum_count: MinimumCount = 100,
+    minimum_events: MinimumEvents = 10,
     fairness_limit: Annotated[
         float | None,
         typer.Option(

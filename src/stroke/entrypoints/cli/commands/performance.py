@@ -15,6 +15,8 @@ from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import (
     AsJson,
     Html,
+    MinimumCount,
+    MinimumEvents,
     Since,
     Site,
     Until,
@@ -56,16 +58,8 @@ def performance(
     every_version: Annotated[
         bool, typer.Option("--all-versions", help="One report for each version that has outcomes.")
     ] = False,
-    minimum_count: Annotated[
-        int, typer.Option(min=20, help="Smaller groups report only their size.")
-    ] = 100,
-    minimum_events: Annotated[
-        int,
-        typer.Option(
-            min=2,
-            help="Groups with fewer strokes, or fewer patients without one, report no measures.",
-        ),
-    ] = 10,
+    minimum_count: MinimumCount = 100,
+    minimum_events: MinimumEvents = 10,
     fairness_limit: Annotated[
         float | None,
         typer.Option(

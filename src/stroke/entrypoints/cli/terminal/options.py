@@ -33,6 +33,14 @@ Until = Annotated[
 ]
 
 Site = Annotated[str | None, typer.Option(metavar="SITE", help="Only predictions of this site.")]
+MinimumCount = Annotated[int, typer.Option(min=20, help="Smaller groups report only their size.")]
+MinimumEvents = Annotated[
+    int,
+    typer.Option(
+        min=2,
+        help="Groups with fewer strokes, or fewer patients without one, report no measures.",
+    ),
+]
 
 
 def rejects_option(holds: str, place: str) -> Any:
