@@ -6,7 +6,8 @@ usage() {
 Usage: deploy/make-env.sh
 
 Write deploy/.env from deploy/.env.example, with a random password wherever one is needed, readable
-by you alone. Where deploy/.env is there, it gets what only an older one lacks: the first keys of the API
+by you alone. A secret that somebody else gives you, such as an OpenID provider's, is a comment there:
+fill it in yourself. Where deploy/.env is there, it gets what only an older one lacks: the first keys of the API
 (deploy/first-keys.sh).
 HELP
 }

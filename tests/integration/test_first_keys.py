@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from components.checkout import copy_checkout
 from components.containers import ROOT
 from components.processes import environment
 from stroke.application.access.keys import parsed
+from stroke.config.whole import PipelineSettings, Settings
 
 NAMES = ("STROKE_ADMIN_KEY", "STROKE_METRICS_KEY")
 
@@ -130,3 +134,40 @@ def test_the_settings_of_an_older_version_get_keys_and_keep_their_passwords(
     now = values(settings)
     assert now.keys() == made.keys()
     assert {name for name in now if now[name] != made[name]} == set(NAMES)
+
+
+@pytest.mark.parametrize("settings", [Settings, PipelineSettings])
+def test_what_make_env_writes_is_what_every_service_of_ours_starts_with(
+    tmp_path: Path, settings: type[BaseModel]
+) -> None:
+    checkout = copy_checkout(tmp_path / "checkout")
+    deploy = checkout / "deploy"
+    for script in ("make-env.sh", "secrets.sh"):
+        subprocess.run([deploy / script], env=environment(), capture_output=True, check=True)
+    command = ["docker", "compose", "--profile", "*", "-f", str(deploy / "compose.yaml")]
+    rendered = subprocess.run(
+        [*command, "config", "--format", "json"],
+        env=environment(),
+        capture_output=True,
+        check=True,
+    )
+    services = json.loads(rendered.stdout)["services"].values()
+    ours = [one for one in services if "/images/api/" in one.get("build", {}).get("dockerfile", "")]
+    ours = [one for one in services if one["image"] in {built["image"] for built in ours}]
+    assert len(ours) > 3
+    load = f"from {settings.__module__} import {settings.__name__} as all; all.load()"
+
+    for service in ours:
+        there = {
+            name: value.replace("/run/secrets", str(deploy / ".secrets"))
+            for name, value in service["environment"].items()
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", load],
+            env=environment(**there),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
