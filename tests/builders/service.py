@@ -42,6 +42,7 @@ class Parts:
     audit: FakeAuditLog
     erasures: FakeErasureJobs
     sessions: FakeSessionStore
+    assessments: FakeAssessmentStore
 
 
 class _Sites(dict[int, str | None]):
@@ -88,7 +89,8 @@ def service_parts(
     container.repository.override(providers.Object(repository))
     outcomes = FakeOutcomeRepository(repository)
     container.outcome_repository.override(providers.Object(outcomes))
-    container.assessment_store.override(providers.Object(FakeAssessmentStore(repository)))
+    assessments = FakeAssessmentStore(repository)
+    container.assessment_store.override(providers.Object(assessments))
     keys = FakeKeyStore()
     container.key_store.override(providers.Object(keys))
     erasures = FakeErasureJobs(_Sites(repository))
@@ -104,4 +106,14 @@ def service_parts(
     container.audit_log.override(providers.Object(audit))
     container.model.override(providers.Object(model))
     container.engine.override(providers.Object(engine))
-    return Parts(create_app(container), repository, model, engine, keys, audit, erasures, sessions)
+    return Parts(
+        create_app(container),
+        repository,
+        model,
+        engine,
+        keys,
+        audit,
+        erasures,
+        sessions,
+        assessments,
+    )

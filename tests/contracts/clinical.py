@@ -47,6 +47,7 @@ class AssessmentStoreContract:
             lambda: away.page(EVERYTHING, limit=1),
             lambda: away.put_feedback([feedback(1)]),
             lambda: away.tally(EVERYTHING),
+            away.models,
         ]
         for call in calls:
             with pytest.raises(StoreUnavailable):
@@ -101,6 +102,13 @@ class AssessmentStoreContract:
         rest = await stores.assessments.page(EVERYTHING, limit=2, before=numbers[1])
 
         assert [each.prediction_id for each in (*page, *rest)] == numbers[::-1]
+
+    async def test_each_model_that_made_an_assessment_is_named_once(self, stores: Stores) -> None:
+        assert await stores.assessments.models() == []
+        for number, version in zip(await added(stores, 3), ("m-2", "m-1", "m-2"), strict=True):
+            await stores.assessments.keep(kept(number, model_version=version))
+
+        assert await stores.assessments.models() == ["m-1", "m-2"]
 
     async def test_a_search_is_narrowed(self, stores: Stores) -> None:
         late = NOON + timedelta(days=1)

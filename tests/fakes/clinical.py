@@ -60,6 +60,10 @@ class FakeAssessmentStore(AssessmentStore):
                 self.feedback[each.assessment_id] = each
         return new
 
+    async def models(self) -> list[str]:
+        self._look()
+        return sorted({each.model_version for each in self.kept.values()})
+
     async def tally(self, narrowed: AssessmentFilter) -> list[CardTally]:
         self._look()
         counts: Counter[tuple[str, str, str | None]] = Counter()

@@ -37,6 +37,12 @@ class ClinicalSettings(SettingsGroup):
     public_url: Annotated[str, Field(pattern=r"^https?://[^/\s?#]+[^\s?#]*[^/\s?#]$")] | None = (
         Field(None, description="the service's address as its clients call it")
     )
+    max_notes: int = Field(
+        10, ge=1, le=1000, description="how many notes are kept of each measurement of a chart"
+    )
+    max_basis: int = Field(
+        100, ge=1, le=1000, description="how many resources an assessment names as its basis"
+    )
     adult_age: int = Field(18, ge=0, le=25, description="younger patients are not assessed")
     clients: Path | None = Field(
         None, description="a JSON file with the record systems that sign a token for each call"

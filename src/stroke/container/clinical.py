@@ -28,6 +28,8 @@ def mapping_rules(settings: ClinicalSettings) -> MappingRules:
         frozenset(settings.past_counts),
         settings.glucose,
         settings.adult_age,
+        settings.max_notes,
+        settings.max_basis,
     )
 
 

@@ -85,6 +85,11 @@ class SqlAssessmentStore(AssessmentStore):
                 card: version for card, version in known if await _put(connection, latest[card])
             }
 
+    async def models(self) -> list[str]:
+        query = select(table.c.model_version).distinct()
+        async with self._transaction() as connection:
+            return sorted((await connection.execute(query)).scalars())
+
     async def tally(self, narrowed: AssessmentFilter) -> list[CardTally]:
         joined = table.outerjoin(judged, judged.c.assessment_id == table.c.id)
         columns = (table.c.model_version, judged.c.verdict, judged.c.reason)

@@ -169,6 +169,10 @@ class HospitalService:
         for card, version in (await self._store.put_feedback(feedback, site=site)).items():
             self._observer.judged(version, reasons[card].verdict, reasons[card].reason)
 
+    async def models(self) -> list[str]:
+        """Return the versions of all models that assessments were made by."""
+        return await self._store.models()
+
     async def tally(self, narrowed: AssessmentFilter) -> list[CardTally]:
         """Return what became of the cards that were shown."""
         return await self._store.tally(narrowed)

@@ -46,6 +46,10 @@ class AssessmentStore(Protocol):
         """
 
     @abstractmethod
+    async def models(self) -> list[str]:
+        """Return the versions of all models that assessments were made by, sorted."""
+
+    @abstractmethod
     async def tally(self, narrowed: AssessmentFilter) -> list[CardTally]:
         """Return how many cards that were shown were accepted, overridden or ignored."""
 

@@ -39,18 +39,34 @@ class Note(NamedTuple):
 class Findings:
     """Collects what is found while a chart is read."""
 
+    most_notes: int
     values: dict[str, Found] = field(default_factory=dict)
-    notes: dict[Note, None] = field(default_factory=dict)
-    """What is to be said, in its order, each once."""
     unmapped: dict[str, int] = field(default_factory=dict)
+    _notes: dict[str, dict[str, None]] = field(default_factory=dict)
+    _left_out: dict[str, int] = field(default_factory=dict)
 
     def found(self, found: Found) -> None:
         """Keep a value."""
         self.values[found.feature] = found
 
     def note(self, feature: str, text: str) -> None:
-        """Keep something to be said, once."""
-        self.notes[Note(feature, text)] = None
+        """Keep something to be said, once. What is above ``most_notes`` is only counted."""
+        texts = self._notes.setdefault(feature, {})
+        if text in texts or len(texts) < self.most_notes:
+            texts[text] = None
+        else:
+            self._left_out[feature] = self._left_out.get(feature, 0) + 1
+
+    @property
+    def said(self) -> tuple[Note, ...]:
+        """What is to be said, by feature; behind each, how much was left out."""
+        notes: list[Note] = []
+        for feature, texts in self._notes.items():
+            notes += [Note(feature, text) for text in texts]
+            if left_out := self._left_out.get(feature):
+                words = feature.replace("_", " ")
+                notes.append(Note(feature, f"further remarks on {words} were left out: {left_out}"))
+        return tuple(notes)
 
     def count_unmapped(self, system: str) -> None:
         """Count a resource of whose codes the book has none, by the system of its first code."""

@@ -63,13 +63,17 @@ class MappingRules:
 
     ``heart_disease`` is ``any`` (valves, rhythm, muscle and failure, too) or ``ischaemic``;
     conditions in ``past_counts`` count also when they are over. ``glucose`` is the ``latest``
-    value, or a ``mean`` where the record has one. Patients under ``adult_age`` are minors.
+    value, or a ``mean`` where the record has one. Patients under ``adult_age`` are minors. Of
+    each feature no more than ``most_notes`` notes are given, and of the whole chart ``most_basis``
+    references: a chart may be of any size.
     """
 
     heart_disease: HeartDisease = "any"
     past_counts: frozenset[str] = frozenset({"heart_disease"})
     glucose: Glucose = "latest"
     adult_age: int = ADULT
+    most_notes: int = 10
+    most_basis: int = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +110,7 @@ class MappedChart:
 
 def map_chart(chart: Chart, book: CodeBook, rules: MappingRules, now: datetime) -> MappedChart:
     """Return what the chart says at the time ``now`` (aware)."""
-    findings = Findings()
+    findings = Findings(rules.most_notes)
     patient = chart.patient
     grown = deceased = None
     if patient is not None:
@@ -135,11 +139,11 @@ def map_chart(chart: Chart, book: CodeBook, rules: MappingRules, now: datetime) 
     return MappedChart(
         chart.identity.patient_id,
         findings.values,
-        tuple(findings.notes),
+        findings.said,
         _excluded(findings, deceased=bool(deceased), stroke=stroke, rules=rules),
         _not_sent(chart, findings),
         incomplete,
-        _basis(findings),
+        _basis(findings)[: rules.most_basis],
         dict(sorted(findings.unmapped.items())),
     )
 

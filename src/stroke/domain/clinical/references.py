@@ -13,6 +13,10 @@ _ABSOLUTE: Final = re.compile(
     r"(https?://[^?#]+)/Patient/([^/?#]+)(?:/_history/[^/?#]+)?", re.IGNORECASE
 )
 _UUID: Final = "urn:uuid:"
+# FHIR allows 64 of fewer characters; records have others, too.
+_ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
+_URL: Final = re.compile(r"(?:https?://|urn:)[!-~]+")
+_LONGEST_URL: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +70,16 @@ def bare_id(text: str) -> str:
 
 
 def reference_of(resource: Mapping[str, Any], full_url: str | None) -> str | None:
-    """Return how others refer to a resource: by type and id, else by its full URL."""
+    """Return how others refer to a resource: by type and id, else by its full URL.
+
+    None where neither can be written into a reference.
+    """
     kind, own = resource.get("resourceType"), resource.get("id")
-    if isinstance(kind, str) and isinstance(own, str) and own:
+    if isinstance(kind, str) and isinstance(own, str) and _ID.fullmatch(own):
         return f"{kind}/{own}"
-    return full_url
+    if full_url is not None and _URL.fullmatch(full_url) and len(full_url) <= _LONGEST_URL:
+        return full_url
+    return None
 
 
 def _base(url: str) -> str:

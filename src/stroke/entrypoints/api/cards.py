@@ -137,7 +137,9 @@ def _assessed(viewed: Viewed, assessed: AssessedChart, public: str | None) -> di
         "overrideReasons": list(OVERRIDE_REASONS),
     }
     if public is not None:
-        card["links"] = [{"label": "About the model", "url": f"{public}/docs", "type": "absolute"}]
+        card["links"] = [
+            {"label": "About the model", "url": f"{public}/ui/model", "type": "absolute"}
+        ]
     return card
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -31,11 +31,12 @@ from stroke.entrypoints.api.access import (
     site_of,
 )
 from stroke.entrypoints.api.auditing import written_down
-from stroke.entrypoints.api.charts import not_sent, patient_id_of, read_document
+from stroke.entrypoints.api.charts import not_sent, patient_id_of, read_document, wrong
 from stroke.entrypoints.api.fhir_resources import (
     capability,
     device,
     device_id,
+    former_device,
     risk_assessment,
     searchset,
 )
@@ -75,11 +76,15 @@ async def metadata(request: Request) -> Response:
 @router.get("/fhir/Device/{version}")
 @needs(Scope.READ)
 async def read_device(request: Request, version: str) -> Response:
-    """The served model."""
-    model = api_state(request).predictions.model
-    if version != device_id(model.version):
-        raise HTTPException(404)
-    return _answer(device(model))
+    """The served model, or a former one that assessments refer to."""
+    state = api_state(request)
+    served = state.predictions.model
+    if version == device_id(served.version):
+        return _answer(device(served))
+    for former in await state.hospital.models():
+        if version == device_id(former):
+            return _answer(former_device(former))
+    raise HTTPException(404)
 
 
 @router.get("/fhir/RiskAssessment/{assessment_id}")
@@ -148,10 +153,11 @@ operation = APIRouter(route_class=DirectRoute, include_in_schema=False)
 async def stroke_risk(request: Request) -> Response:
     """A Bundle in, its patient's RiskAssessment out: for clients without CDS Hooks.
 
+    The Bundle comes as it is, or as the only resource of a Parameters, as FHIR's clients send it.
     ``?patient=ID`` chooses one of several patients; ``?conditions=none`` says that a bundle without
     any Condition is one of a patient who has none.
     """
-    document = await read_document(request)
+    document = _bundle_of(await read_document(request))
     who, known = request.query_params.get("patient"), request.query_params.get("conditions")
     if known not in (None, "none"):
         raise of_parameter("conditions", "must be none, or be left out", "invalid")
@@ -170,6 +176,21 @@ async def stroke_risk(request: Request) -> Response:
             422, "The patient was not assessed", name="not-assessed", detail=viewed.why_not
         )
     return _answer(risk_assessment(viewed.assessed, stored_here=True))
+
+
+def _bundle_of(document: Mapping[str, Any]) -> Any:
+    """Return the resource of an operation's Parameters, or the document if it is none."""
+    if document.get("resourceType") != "Parameters":
+        return document
+    listed = document.get("parameter")
+    found = [
+        each["resource"]
+        for each in (listed if isinstance(listed, list) else ())
+        if isinstance(each, Mapping) and "resource" in each
+    ]
+    if len(found) != 1:
+        raise wrong("/parameter", "must hold one resource: a Bundle")
+    return found[0]
 
 
 def _base(request: Request) -> str:

@@ -24,6 +24,9 @@ _RISKS: Final = {
     RiskCategory.MEDIUM: "moderate",
     RiskCategory.HIGH: "high",
 }
+_TYPE: Final = {
+    "coding": [{"system": SNOMED, "code": "706689003", "display": "Application program software"}]
+}
 _NO_ID: Final = re.compile(r"[^A-Za-z0-9.-]")
 _LONGEST_ID: Final = 64
 _PERCENT: Final = 100
@@ -161,17 +164,22 @@ def device(model: ModelDescription) -> dict[str, Any]:
         "identifier": [{"system": "urn:stroke:model:sha256", "value": model.sha256}],
         "status": "active",
         "deviceName": [{"name": model.name, "type": "model-name"}],
-        "type": {
-            "coding": [
-                {
-                    "system": SNOMED,
-                    "code": "706689003",
-                    "display": "Application program software",
-                }
-            ]
-        },
+        "type": _TYPE,
         "version": [{"value": model.version}],
         "note": _annotations([f"Features: {', '.join(model.features)}.", LIMITS]),
+    }
+
+
+def former_device(model_version: str) -> dict[str, Any]:
+    """Return a model that is not served any more: nothing but its version is kept."""
+    return {
+        "resourceType": "Device",
+        "id": device_id(model_version),
+        "text": narrative(f"The model {model_version}, which is not served any more. {LIMITS}"),
+        "status": "inactive",
+        "type": _TYPE,
+        "version": [{"value": model_version}],
+        "note": _annotations([LIMITS]),
     }
 
 

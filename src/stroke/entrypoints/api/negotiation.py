@@ -18,6 +18,14 @@ def preferred(accept: str | None, offered: Sequence[str]) -> str:
     return offered[wishes.index(max(wishes))]
 
 
+def wants_any(accept: str | None, offered: Sequence[str]) -> bool:
+    """Return whether ``accept`` takes one of ``offered``. Without it, everything is taken."""
+    if not accept or not accept.strip():
+        return True
+    ranges = [_range(each) for each in accept.split(",")]
+    return any(_wish(media_type, ranges) > 0 for media_type in offered)
+
+
 def _range(text: str) -> tuple[str, float]:
     name, *parameters = (part.strip().lower() for part in text.split(";"))
     for parameter in parameters:

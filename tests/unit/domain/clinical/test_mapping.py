@@ -56,6 +56,10 @@ COMPLETE: Final = {
 LACKS: Final = None
 
 
+def said(found: MappedChart) -> str:
+    return " | ".join(note.text for note in found.notes)
+
+
 def mapped(rules: MappingRules = RULES, server: str | None = None, **changed: Any) -> MappedChart:
     chart = chart_of_prefetch(prefetch(**changed), "p1", server)
     return map_chart(chart, BOOK, rules, NOW)
@@ -565,7 +569,7 @@ def test_a_chart_gives(name: str) -> None:
     assert found.not_sent == case.not_sent
     assert found.incomplete == case.incomplete
     assert found.excluded == case.excluded
-    assert case.said is None or case.said in " | ".join(note.text for note in found.notes)
+    assert case.said is None or case.said in said(found)
 
 
 def test_each_value_says_where_it_comes_from() -> None:
@@ -746,3 +750,30 @@ def test_no_field_of_the_patient_breaks_the_reading(field: str, value: Any) -> N
     found = mapped(patient=PATIENT | {field: value})
 
     assert set(values(found)) <= set(RAW_FEATURES)
+
+
+def test_of_a_chart_of_any_size_few_remarks_and_references_are_kept() -> None:
+    found = mapped(
+        MappingRules(most_notes=3, most_basis=5),
+        glucose=bundle(
+            *(glucose(1, "furlong", f"g{n}", effectiveDateTime=f"20{n}") for n in range(10, 60))
+        ),
+        conditions=bundle(*(condition(f"c{n}", ICD10, "I10") for n in range(60))),
+        smoking=bundle(),
+    )
+
+    of_glucose = [note.text for note in found.notes if note.feature == "avg_glucose_level"]
+    assert len(of_glucose) == 4
+    assert of_glucose[-1] == "further remarks on avg glucose level were left out: 47"
+    assert "the record has no smoking status: it counts as Unknown" in said(found)
+    assert len(found.basis) == 5
+    assert found.values["hypertension"].value == 1
+
+
+@pytest.mark.parametrize("own", ["x" * 129, "a b", "a/../b", "\n", "", 7, None, {"a": 1}])
+def test_an_id_that_cannot_stand_in_a_reference_is_left_out_of_the_basis(own: Any) -> None:
+    found = mapped(bmi=bundle(bmi(own=own)))
+
+    assert found.values["bmi"].value == 36.6
+    observed = {each for each in found.basis if each.startswith("Observation/")}
+    assert observed == {"Observation/glu1", "Observation/smo1"}

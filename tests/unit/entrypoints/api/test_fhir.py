@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import httpx
@@ -162,6 +163,105 @@ async def test_the_model_is_a_device(client: httpx.AsyncClient) -> None:
 
     assert answer.json()["version"] == [{"value": "fake-1"}]
     assert (await client.get("/fhir/Device/other")).status_code == 404
+
+
+async def test_a_model_that_is_served_no_more_is_a_device_while_assessments_refer_to_it(
+    client: httpx.AsyncClient, parts: Any
+) -> None:
+    store = parts.assessments
+    await assessed(client)
+    [first] = store.kept.values()
+    store.kept["former"] = replace(first, id="former", model_version="fake_0 (old)")
+
+    answer = await client.get("/fhir/Device/fake-0--old-")
+
+    assert answer.status_code == 200
+    assert (answer.json()["id"], answer.json()["status"]) == ("fake-0--old-", "inactive")
+    assert answer.json()["version"] == [{"value": "fake_0 (old)"}]
+    read = (await client.get(f"{BASE}/former")).json()
+    assert read["performer"]["reference"] == "Device/fake-0--old-"
+
+
+FORMATS: Final = [
+    ({"_format": "json"}, "text/html", 200),
+    ({"_format": "application/fhir+json"}, "application/fhir+xml", 200),
+    ({"_format": "application/fhir+json; fhirVersion=4.0"}, None, 200),
+    ({"_format": "JSON"}, None, 200),
+    ({"_format": "xml"}, "application/fhir+json", 406),
+    ({"_format": "application/fhir+xml"}, None, 406),
+    ({"_format": "text/xml"}, None, 406),
+    ({"_format": "ttl"}, None, 406),
+    ({"_format": ["json", "xml"]}, None, 406),
+    ({"_format": ""}, None, 200),
+    ({}, None, 200),
+    ({}, "", 200),
+    ({}, "*/*", 200),
+    ({}, "application/*", 200),
+    ({}, "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", 200),
+    ({}, "application/fhir+xml;q=1.0, application/fhir+json;q=0.5", 200),
+    ({}, "application/json+fhir", 200),
+    ({}, "application/fhir+json; fhirVersion=4.0", 200),
+    ({}, "application/fhir+xml", 406),
+    ({}, "application/xml, text/xml", 406),
+    ({}, "application/fhir+json;q=0", 406),
+    ({}, "text/turtle", 406),
+]
+
+
+@pytest.mark.parametrize(("query", "accept", "status"), FORMATS)
+async def test_whoever_wants_another_format_than_json_is_refused(
+    client: httpx.AsyncClient, query: dict[str, Any], accept: str | None, status: int
+) -> None:
+    del client.headers["accept"]
+    headers = {} if accept is None else {"Accept": accept}
+
+    for path in ("/fhir/metadata", BASE, "/fhir/Device/fake-1"):
+        answer = await client.get(path, params=query, headers=headers)
+
+        assert answer.status_code == status, path
+        assert answer.headers["content-type"] == "application/fhir+json"
+        if status == 406:
+            [issue] = answer.json()["issue"]
+            assert (answer.json()["resourceType"], issue["code"]) == (
+                "OperationOutcome",
+                "not-supported",
+            )
+
+
+async def test_a_plus_that_was_not_escaped_is_still_one(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/fhir/metadata?_format=application/fhir+json")).status_code == 200
+
+
+async def test_what_is_not_fhir_is_not_asked_for_its_format(client: httpx.AsyncClient) -> None:
+    for path in ("/cds-services", "/health/live"):
+        answer = await client.get(path, params={"_format": "xml"}, headers={"Accept": "text/xml"})
+        assert answer.status_code == 200
+
+
+async def test_the_operation_takes_a_bundle_within_parameters(client: httpx.AsyncClient) -> None:
+    document = whole(condition("c1", SNOMED, "53741008"))
+    parameters = {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "note", "valueString": "x"}, {"name": "any", "resource": document}],
+    }
+
+    alone, within = [await client.post(OPERATION, json=each) for each in (document, parameters)]
+
+    assert alone.status_code == within.status_code == 200
+    assert alone.json()["id"] == within.json()["id"]
+
+
+@pytest.mark.parametrize(
+    "listed", [None, [], [{"name": "a"}], [{"resource": {}}, {"resource": {}}], 7, ["x"]]
+)
+async def test_parameters_without_one_resource_are_refused(
+    client: httpx.AsyncClient, listed: Any
+) -> None:
+    answer = await client.post(OPERATION, json={"resourceType": "Parameters", "parameter": listed})
+
+    assert answer.status_code == 422
+    [issue] = answer.json()["issue"]
+    assert issue["expression"] == ["parameter"]
 
 
 async def test_metadata_says_what_can_be_asked(parts_with: Callable[..., Any]) -> None:

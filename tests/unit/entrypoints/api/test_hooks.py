@@ -134,6 +134,18 @@ async def test_some_patients_get_no_card_and_no_prediction(
     assert parts.repository.rows == {}
 
 
+async def test_a_card_links_to_a_page_that_is_published(parts_with: Callable[..., Any]) -> None:
+    parts = parts_with(clinical={"public_url": "https://risk.example"})
+    async with connected(parts.app) as client:
+        [link] = (await card(client))["links"]
+        answer = await client.get(link["url"].removeprefix("https://risk.example"))
+
+    # The edge keeps /docs and /metrics back.
+    assert link["url"] == "https://risk.example/ui/model"
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+
+
 async def test_a_low_risk_is_stored_and_shows_no_card(
     client: httpx.AsyncClient, parts: Any
 ) -> None:
