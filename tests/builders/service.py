@@ -15,6 +15,7 @@ from fakes.erasure import FakeErasureJobs
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.application.access.clients import CdsClients
 from stroke.application.access.ports import TokenVerifier
+from stroke.application.clinical.ports import RecordServer
 from stroke.config import Settings
 from stroke.container.service import Container
 from stroke.entrypoints.api.app import create_app
@@ -68,6 +69,7 @@ def service_parts(
     session: dict[str, Any] | None = None,
     clinical: dict[str, Any] | None = None,
     cds_clients: CdsClients | None = None,
+    record_server: RecordServer | None = None,
     **http: Any,
 ) -> Parts:
     """Return an application, with these settings changed, on fakes."""
@@ -102,6 +104,8 @@ def service_parts(
         container.token_verifier.override(providers.Object(verifier))
     if cds_clients is not None:
         container.cds_clients.override(providers.Object(cds_clients))
+    if record_server is not None:
+        container.record_server.override(providers.Object(record_server))
     audit = FakeAuditLog()
     container.audit_log.override(providers.Object(audit))
     container.model.override(providers.Object(model))

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
 import pytest
 
 from builders.assessments import NOON, feedback, kept
 from builders.predictions import prediction
-from stroke.application.clinical.ports import AssessmentStore, ClinicalObserver
+from stroke.application.clinical.ports import (
+    AssessmentStore,
+    ClinicalObserver,
+    NotFetched,
+    RecordServer,
+)
 from stroke.application.predictions.ports import PredictionRepository
 from stroke.domain.clinical.kept import AssessmentFilter, CardTally
 from stroke.domain.errors import (
@@ -197,6 +202,63 @@ class AssessmentStoreContract:
         assert [each.verdict for each in await stores.assessments.tally(EVERYTHING)] == ["ignored"]
 
 
+class RecordStage(Protocol):
+    """A FHIR server behind the port: its base address, and what it answers by target."""
+
+    base: str
+    answers: dict[str, Any]
+
+
+MOST: Final = 10_000
+
+
+@pytest.mark.anyio
+class RecordServerContract:
+    """Provide fixtures ``server``, and ``record``: what stands behind it."""
+
+    async def test_a_document_is_read(self, server: RecordServer, record: RecordStage) -> None:
+        record.answers["Patient/p1"] = {"resourceType": "Patient", "name": "Ünïcödé 😀"}
+
+        found = await server.read(f"{record.base}/Patient/p1", "a-token", most_bytes=MOST)
+
+        assert found.content == {"resourceType": "Patient", "name": "Ünïcödé 😀"}
+        assert 40 < found.size < 100
+
+    async def test_what_the_server_does_not_have_is_refused(
+        self, server: RecordServer, record: RecordStage
+    ) -> None:
+        assert await self._why_not(server, f"{record.base}/Patient/none") == "refused"
+
+    async def test_a_longer_answer_is_not_read(
+        self, server: RecordServer, record: RecordStage
+    ) -> None:
+        record.answers["Patient/p1"] = {"text": "x" * MOST}
+
+        assert await self._why_not(server, f"{record.base}/Patient/p1") == "too-long"
+
+    async def test_what_is_no_json_is_said(self, server: RecordServer, record: RecordStage) -> None:
+        record.answers["Patient/p1"] = b"<Patient/>"
+
+        assert await self._why_not(server, f"{record.base}/Patient/p1") == "no-json"
+
+    async def test_an_address_that_nothing_answers_at_is_away(
+        self, server: RecordServer, record: RecordStage
+    ) -> None:
+        for url in (
+            "https://nobody.invalid/fhir/Patient/p1",
+            "ftp://x/y",
+            "no address",
+            "https:///",
+        ):
+            assert await self._why_not(server, url) == "away", url
+
+    @staticmethod
+    async def _why_not(server: RecordServer, url: str) -> str:
+        with pytest.raises(NotFetched) as error:
+            await server.read(url, "a-token", most_bytes=MOST)
+        return error.value.reason
+
+
 class ClinicalObserverContract:
     """Provide fixtures ``observer`` and ``seen``: returns how often each thing was received."""
 
@@ -205,12 +267,16 @@ class ClinicalObserverContract:
     ) -> None:
         observer.answered("card", {"snomed": 2})
         observer.answered("card", {})
+        observer.fetched("fetched")
+        observer.fetched("late")
         observer.judged("model-1", "accepted", None)
         observer.judged("model-1", "overridden", "known")
 
         assert seen() == {
             "card": 2,
             "snomed": 2,
+            "fetched": 1,
+            "late": 1,
             "model-1 accepted": 1,
             "model-1 overridden known": 1,
         }

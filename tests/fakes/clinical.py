@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fakes.predictions import FakePredictionRepository
-from stroke.application.clinical.ports import AssessmentStore, ClinicalObserver
+from stroke.application.clinical.ports import (
+    AssessmentStore,
+    ClinicalObserver,
+    Document,
+    NotFetched,
+    RecordServer,
+)
 from stroke.domain.clinical.kept import AssessmentFilter, CardTally, Feedback, KeptAssessment
 from stroke.domain.errors import AssessmentErased, AssessmentNotFound, PredictionNotFound
 
@@ -93,6 +102,37 @@ class FakeAssessmentStore(AssessmentStore):
         ]
 
 
+class FakeRecordServer(RecordServer):
+    """Answers what it is given by the target behind ``base``; bytes are what is no JSON.
+
+    ``delays`` are seconds by target; ``asked`` has the addresses and tokens.
+    """
+
+    base = "https://ehr.example/fhir"
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.delays: dict[str, float] = {}
+        self.asked: list[tuple[str, str]] = []
+
+    async def read(self, url: str, token: str, *, most_bytes: int) -> Document:
+        self.asked.append((url, token))
+        if not url.startswith(f"{self.base}/") and not url.startswith(f"{self.base}?"):
+            raise NotFetched("away")
+        target = url[len(self.base) + 1 :]
+        bare = target.partition("?")[0]
+        await asyncio.sleep(self.delays.get(bare, 0))
+        content = self.answers.get(target, self.answers.get(bare))
+        if content is None:
+            raise NotFetched("refused")
+        if isinstance(content, bytes):
+            raise NotFetched("no-json")
+        size = len(json.dumps(content, ensure_ascii=False).encode())
+        if size > most_bytes:
+            raise NotFetched("too-long")
+        return Document(content, size)
+
+
 class FakeClinicalObserver(ClinicalObserver):
     """Counts what it receives."""
 
@@ -102,6 +142,9 @@ class FakeClinicalObserver(ClinicalObserver):
     def answered(self, answer: str, unmapped: Mapping[str, int]) -> None:
         self.seen[answer] += 1
         self.seen.update(unmapped)
+
+    def fetched(self, result: str) -> None:
+        self.seen[result] += 1
 
     def judged(self, model_version: str, verdict: str, reason: str | None) -> None:
         self.seen[" ".join(filter(None, (model_version, verdict, reason)))] += 1

@@ -355,3 +355,34 @@ def test_a_provider_that_cannot_be_served_with_is_refused(
 def test_http_needs_loopback_or_a_word_that_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert provider(monkeypatch, ISSUER="http://127.0.0.1:8080/realms/x").issuer
     assert provider(monkeypatch, ISSUER="http://id.example", INSECURE_HTTP="true").issuer
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("STROKE_CLINICAL_FHIR_SERVERS", "http://ehr.example/fhir"),
+        ("STROKE_CLINICAL_FHIR_SERVERS", "ehr.example/fhir"),
+        ("STROKE_CLINICAL_FHIR_SERVERS", "https://user@ehr.example/fhir"),
+        ("STROKE_CLINICAL_FHIR_SERVERS", "https://ehr.example/fhir?x=1"),
+        ("STROKE_CLINICAL_FHIR_SERVERS", "https://ok.example/fhir, *"),
+        ("STROKE_CLINICAL_FHIR_NETWORKS", "10.0.0.1/8"),
+        ("STROKE_CLINICAL_FHIR_NETWORKS", "hospital"),
+    ],
+)
+def test_a_server_to_fetch_from_that_is_not_safe_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setenv(name, text)
+
+    with pytest.raises(InvalidSetting, match=name):
+        Settings.load()
+
+
+def test_servers_to_fetch_from_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "STROKE_CLINICAL_FHIR_SERVERS", "https://a.example/fhir/, http://127.0.0.1/f"
+    )
+
+    servers = Settings.load().clinical.fhir_servers
+
+    assert servers == ("https://a.example/fhir", "http://127.0.0.1/f")

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from stroke.config.reading import Origins, SettingsGroup, parted, prefixed
+from stroke.application.access.tokens import is_safe
+from stroke.config.reading import Networks, Origins, SettingsGroup, parted, prefixed
+
+
+def _fhir_server(text: str) -> str:
+    parts = urlsplit(text)
+    if not is_safe(text, insecure_http=False) or parts.query or parts.fragment:
+        raise ValueError("write addresses such as https://ehr.hospital.example/fhir, with commas")
+    return text.rstrip("/")
 
 
 class ClinicalSettings(SettingsGroup):
@@ -52,6 +61,23 @@ class ClinicalSettings(SettingsGroup):
     )
     cors_origins: Origins = Field(
         (), description="whose pages may call /cds-services from a browser"
+    )
+
+    fhir_servers: Annotated[
+        tuple[Annotated[str, AfterValidator(_fhir_server)], ...], NoDecode, BeforeValidator(parted)
+    ] = Field((), description="FHIR servers from which what was not sent is fetched")
+    fhir_networks: Networks = Field(
+        (), description="networks whose addresses such a server may have without being public"
+    )
+    fetch_seconds: float = Field(2, gt=0, le=30, description="how long fetching a chart may take")
+    fetch_max_bytes: int = Field(
+        4 * 1024 * 1024, ge=1024, description="how much may be fetched of a chart"
+    )
+    fetch_max_pages: int = Field(
+        10, ge=1, le=1000, description="how many pages of each search are read"
+    )
+    fetch_connections: int = Field(
+        32, ge=1, le=1000, description="how many requests for charts are under way at once"
     )
 
     @model_validator(mode="after")

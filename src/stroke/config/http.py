@@ -9,15 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from stroke.config.reading import Origins, SettingsGroup, parted, prefixed
-
-
-def _network(text: str) -> str:
-    try:
-        ip_network(text)
-    except ValueError:
-        raise ValueError("write addresses or networks such as 10.0.0.0/8, with commas") from None
-    return text
+from stroke.config.reading import Networks, Origins, SettingsGroup, parted, prefixed
 
 
 class HttpSettings(SettingsGroup):
@@ -47,9 +39,7 @@ class HttpSettings(SettingsGroup):
     request_seconds: float = Field(120, gt=0, description="from its head to the end of its answer")
     shutdown_seconds: int = Field(20, ge=1)
     root_path: str = Field("", pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")
-    trusted_proxies: Annotated[
-        tuple[Annotated[str, AfterValidator(_network)], ...], NoDecode, BeforeValidator(parted)
-    ] = ()
+    trusted_proxies: Networks = ()
     cors_origins: Origins = ()
     allowed_hosts: Annotated[
         tuple[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9._-]+$|^\[[0-9A-Fa-f:.]+\]$")], ...],

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from ipaddress import ip_network
 
 from stroke.adapters.clinical_codes.files import read_code_book
+from stroke.adapters.record_servers.http import HttpRecordServer
 from stroke.application.clinical.assessing import ChartAssessment
+from stroke.application.clinical.fetching import ChartFetching, FetchLimits
 from stroke.application.clinical.hospital import HospitalService
-from stroke.application.clinical.ports import AssessmentStore, ClinicalObserver
+from stroke.application.clinical.ports import AssessmentStore, ClinicalObserver, RecordServer
 from stroke.application.predictions.ports import RiskModel
 from stroke.application.predictions.prediction import PredictionService
 from stroke.config import ClinicalSettings
@@ -46,6 +49,7 @@ def hospital_service(  # noqa: PLR0917 -- the container passes them in order
     store: AssessmentStore,
     observer: ClinicalObserver,
     refuse_outside: bool,
+    record_server: RecordServer,
 ) -> HospitalService:
     """Return what answers record systems."""
     charts = ChartAssessment(model, book, mapping_rules(settings), now=_now)
@@ -55,10 +59,28 @@ def hospital_service(  # noqa: PLR0917 -- the container passes them in order
         predictions,
         store,
         observer,
+        fetching=_fetching(settings, book, observer, record_server),
         shows_from=shows_from,
         refuse_outside=refuse_outside,
         now=_now,
     )
+
+
+def record_server(settings: ClinicalSettings) -> RecordServer:
+    """Return what asks the FHIR servers of clients."""
+    return HttpRecordServer([ip_network(each) for each in settings.fhir_networks])
+
+
+def _fetching(
+    settings: ClinicalSettings, book: CodeBook, observer: ClinicalObserver, server: RecordServer
+) -> ChartFetching:
+    limits = FetchLimits(
+        settings.fetch_seconds,
+        settings.fetch_max_bytes,
+        settings.fetch_max_pages,
+        settings.fetch_connections,
+    )
+    return ChartFetching(server, settings.fhir_servers, book, observer, limits)
 
 
 def _now() -> datetime:

@@ -35,7 +35,7 @@ from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.config import ClinicalSettings, DatabaseSettings, OidcSettings, Settings
 from stroke.container.cds_clients import cds_clients
-from stroke.container.clinical import clinical_codes, hospital_service
+from stroke.container.clinical import clinical_codes, hospital_service, record_server
 from stroke.container.engines import engine_of
 from stroke.container.erasure_jobs import job_service, jobs_of, service_worker
 from stroke.container.models import load_model
@@ -305,6 +305,7 @@ class Container(containers.DeclarativeContainer):
     )
     clinical_observer = providers.Singleton(PrometheusClinicalObserver, metrics_registry)
     code_book = providers.Singleton(clinical_codes, settings.provided.clinical)
+    record_server = providers.Singleton(record_server, settings.provided.clinical)
     hospital = providers.Singleton(
         hospital_service,
         settings.provided.clinical,
@@ -314,4 +315,5 @@ class Container(containers.DeclarativeContainer):
         assessment_store,
         clinical_observer,
         settings.provided.model.refuse_outside,
+        record_server,
     )

@@ -6,8 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
-from contracts.clinical import AssessmentStoreContract, ClinicalObserverContract, Stores
-from fakes.clinical import FakeAssessmentStore, FakeClinicalObserver
+from contracts.clinical import (
+    AssessmentStoreContract,
+    ClinicalObserverContract,
+    RecordServerContract,
+    Stores,
+)
+from fakes.clinical import FakeAssessmentStore, FakeClinicalObserver, FakeRecordServer
 from fakes.predictions import FakePredictionRepository
 from stroke.domain.errors import StoreUnavailable
 
@@ -33,3 +38,13 @@ class TestFakeClinicalObserver(ClinicalObserverContract):
     @pytest.fixture
     def seen(self, observer: FakeClinicalObserver) -> Callable[[], dict[str, float]]:
         return lambda: dict(observer.seen)
+
+
+class TestFakeRecordServer(RecordServerContract):
+    @pytest.fixture
+    def server(self) -> FakeRecordServer:
+        return FakeRecordServer()
+
+    @pytest.fixture
+    def record(self, server: FakeRecordServer) -> FakeRecordServer:
+        return server

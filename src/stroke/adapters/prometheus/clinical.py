@@ -25,6 +25,12 @@ class PrometheusClinicalObserver(ClinicalObserver):
             ("system",),
             registry=registry,
         )
+        self._fetched = Counter(
+            "stroke_clinical_fetches",
+            "Parts of charts that clients did not send: fetched from their server, or why not.",
+            ("result",),
+            registry=registry,
+        )
         self._judged = Counter(
             "stroke_clinical_feedback",
             "Cards that got feedback.",
@@ -37,6 +43,10 @@ class PrometheusClinicalObserver(ClinicalObserver):
         self._answers.labels(answer).inc()
         for system, count in unmapped.items():
             self._unmapped.labels(system).inc(count)
+
+    def fetched(self, result: str) -> None:
+        """Count a part of a chart."""
+        self._fetched.labels(result).inc()
 
     def judged(self, model_version: str, verdict: str, reason: str | None) -> None:
         """Count a card."""

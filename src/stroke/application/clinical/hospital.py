@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid5
 
 from stroke.application.clinical.assessing import ChartAssessment
-from stroke.application.clinical.ports import AssessmentStore, ClinicalObserver
+from stroke.application.clinical.fetching import ChartFetching
+from stroke.application.clinical.ports import AssessmentStore, ClinicalObserver, Reason
 from stroke.application.predictions.prediction import (
     PredictionService,
     StoredPrediction,
     assessment_of,
 )
-from stroke.domain.clinical.chart import Chart
+from stroke.domain.clinical.chart import Chart, chart_of_prefetch
+from stroke.domain.clinical.grants import Grant
 from stroke.domain.clinical.kept import AssessmentFilter, CardTally, Feedback, KeptAssessment
 from stroke.domain.clinical.mapping import MappedChart
 from stroke.domain.errors import AssessmentNotFound, OutsideSupport, PredictionNotFound
@@ -32,11 +34,15 @@ _ORDER: Final = tuple(RiskCategory)
 
 
 class Call(NamedTuple):
-    """Who asked for a chart: the client's server, and its own name of this call."""
+    """Who asked for a chart: the client's server, and its own name of this call.
+
+    ``grant`` is what the client allows to be fetched from its server.
+    """
 
     server: str | None = None
     hook_instance: str | None = None
     card: bool = True
+    grant: Grant | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +55,15 @@ class AssessedChart:
 
 @dataclass(frozen=True, slots=True)
 class Viewed:
-    """A mapped chart, and its assessment; ``why_not`` where it was not assessed."""
+    """A mapped chart, and its assessment; ``why_not`` where it was not assessed.
+
+    ``not_fetched`` says, by key, why what the client did not send was not fetched either.
+    """
 
     mapped: MappedChart
     assessed: AssessedChart | None
     why_not: str | None
+    not_fetched: Mapping[str, Reason] = field(default_factory=dict)
 
 
 class HospitalService:
@@ -72,6 +82,7 @@ class HospitalService:
         store: AssessmentStore,
         observer: ClinicalObserver,
         *,
+        fetching: ChartFetching,
         shows_from: RiskCategory,
         refuse_outside: bool,
         now: Callable[[], datetime],
@@ -80,6 +91,7 @@ class HospitalService:
         self._predictions = predictions
         self._store = store
         self._observer = observer
+        self._fetching = fetching
         self._shows_from = shows_from
         self._refuse_outside = refuse_outside
         self._now = now
@@ -91,10 +103,35 @@ class HospitalService:
         """
         # A chart of megabytes takes a second: other requests are served meanwhile.
         mapped = await asyncio.to_thread(self._charts.map, chart)
+        return await self._viewed(mapped, {}, call, origin)
+
+    async def view_sent(
+        self, sent: Mapping[str, Any], patient_id: str, call: Call, origin: Origin = NOBODY
+    ) -> Viewed:
+        """Assess the chart in a prefetch; what it lacks is fetched from the client's server.
+
+        Raises what ``view`` raises.
+        """
+        mapped = await asyncio.to_thread(self._mapped, sent, patient_id, call.server)
+        lacking = (*mapped.not_sent, *mapped.incomplete)
+        if not lacking or call.server is None or call.grant is None:
+            return await self._viewed(mapped, {}, call, origin)
+        fetched = await self._fetching.fetch(lacking, mapped.patient_id, call.server, call.grant)
+        if fetched.found:
+            whole = {**sent, **fetched.found}
+            mapped = await asyncio.to_thread(self._mapped, whole, patient_id, call.server)
+        return await self._viewed(mapped, fetched.why_not, call, origin)
+
+    def _mapped(self, sent: Mapping[str, Any], patient_id: str, server: str | None) -> MappedChart:
+        return self._charts.map(chart_of_prefetch(sent, patient_id, server))
+
+    async def _viewed(
+        self, mapped: MappedChart, not_fetched: Mapping[str, Reason], call: Call, origin: Origin
+    ) -> Viewed:
         why_not, patient = self._charts.looked_at(mapped)
         if patient is None:
             self._observer.answered(_answer_of(mapped), mapped.unmapped)
-            return Viewed(mapped, None, why_not)
+            return Viewed(mapped, None, why_not, not_fetched)
         key = self._key(mapped.patient_id, patient, call.server)
         try:
             stored = await self._predictions.predict(
@@ -102,10 +139,10 @@ class HospitalService:
             )
         except OutsideSupport as error:
             self._observer.answered("outside", mapped.unmapped)
-            return Viewed(mapped, None, str(error))
+            return Viewed(mapped, None, str(error), not_fetched)
         kept = await self._store.keep(self._to_keep(mapped, stored, call, origin, key))
         self._observer.answered("card" if kept.shown else "quiet", mapped.unmapped)
-        return Viewed(mapped, AssessedChart(kept, stored.assessment), None)
+        return Viewed(mapped, AssessedChart(kept, stored.assessment), None, not_fetched)
 
     def _to_keep(
         self,

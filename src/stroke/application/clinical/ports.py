@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from stroke.domain.clinical.kept import AssessmentFilter, CardTally, Feedback, KeptAssessment
+
+Reason = Literal[
+    "not-listed",  # the server is none of the allow-list
+    "scope",  # the token does not allow it
+    "address",  # the server's address is not public, and not listed
+    "away",  # nothing answers
+    "refused",  # another status than 200, a redirect say
+    "late",  # it takes too long
+    "too-long",  # the answer has too many bytes
+    "no-json",
+]
 
 
 class AssessmentStore(Protocol):
@@ -54,12 +65,43 @@ class AssessmentStore(Protocol):
         """Return how many cards that were shown were accepted, overridden or ignored."""
 
 
+class NotFetched(Exception):
+    """Something was not fetched from a record; ``reason`` says why, in a word."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Reason = reason
+
+
+class Document(NamedTuple):
+    """What a FHIR server answered, as JSON gives it, and its size in bytes."""
+
+    content: Any
+    size: int
+
+
+class RecordServer(Protocol):
+    """Reads documents of FHIR servers over HTTP."""
+
+    @abstractmethod
+    async def read(self, url: str, token: str, *, most_bytes: int) -> Document:
+        """Return the document at ``url``, which is asked for with an access token.
+
+        It may be cancelled at any time. Raises ``NotFetched``: a redirect is not followed, an
+        address that is not public has to be listed, and a longer answer is not read to its end.
+        """
+
+
 class ClinicalObserver(Protocol):
     """Receives what became of charts; must neither block nor raise."""
 
     @abstractmethod
     def answered(self, answer: str, unmapped: Mapping[str, int]) -> None:
         """Receive how a chart was answered, and how many codes of each system were not known."""
+
+    @abstractmethod
+    def fetched(self, result: str) -> None:
+        """Receive that something was fetched from a record (``fetched``), or why it was not."""
 
     @abstractmethod
     def judged(self, model_version: str, verdict: str, reason: str | None) -> None:

@@ -11,6 +11,7 @@ from stroke.application.clinical.assessing import WORDS
 from stroke.application.clinical.hospital import AssessedChart, Viewed
 from stroke.domain.clinical.codes import CodeBook
 from stroke.domain.clinical.found import Found
+from stroke.domain.clinical.queries import templates
 from stroke.domain.risk import RiskCategory
 from stroke.entrypoints.api.fhir_resources import (
     CVA,
@@ -47,21 +48,10 @@ OVERRIDE_REASONS: Final = (
 )
 REASON_CODES: Final = frozenset(reason["code"] for reason in OVERRIDE_REASONS)
 _MARKUP: Final = re.compile(r"([\\`*_\[\]<>|~&])")
-_LOINC: Final = "http://loinc.org|"
 
 
 def discovery(book: CodeBook) -> dict[str, Any]:
     """Return what the service asks clients for; templates are of the restricted set."""
-
-    def observations(*meanings: str, count: int) -> str:
-        codes = ",".join(
-            f"{_LOINC}{code}"
-            for meaning in meanings
-            for code in book.observations[meaning].codes.get("loinc", ())
-        )
-        who = "Observation?patient={{context.patientId}}"
-        return f"{who}&code={codes}&_sort=-date&_count={count}"
-
     return {
         "services": [
             {
@@ -74,14 +64,7 @@ def discovery(book: CodeBook) -> dict[str, Any]:
                 "hookVersion": "1.0",
                 "usageRequirements": "Needs sex, birth date, BMI (or weight and height), glucose, "
                 "smoking status and all conditions, those that are over included.",
-                "prefetch": {
-                    "patient": "Patient/{{context.patientId}}",
-                    "bmi": observations("bmi", count=5),
-                    "body": observations("weight", "height", count=20),
-                    "glucose": observations("glucose", "mean_glucose", count=10),
-                    "smoking": observations("smoking", count=5),
-                    "conditions": "Condition?patient={{context.patientId}}&_count=500",
-                },
+                "prefetch": templates(book),
             }
         ]
     }

@@ -12,7 +12,8 @@ import orjson
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
 
-from stroke.domain.clinical.mapping import MappedChart
+from stroke.application.clinical.fetching import WHY_NOT
+from stroke.application.clinical.hospital import Viewed
 from stroke.entrypoints.api.body import read_body
 from stroke.entrypoints.api.problems import problem_response
 from stroke.entrypoints.api.state import api_state
@@ -66,19 +67,18 @@ def patient_id_of(value: Any, pointer: str) -> str:
     return value
 
 
-def not_sent(mapped: MappedChart) -> Response:
+def not_sent(viewed: Viewed) -> Response:
     """Return the answer 412: what the client has to send before anything can be said."""
-    errors = [
-        {"pointer": f"/prefetch/{key}", "detail": f"not sent: {key}", "code": "required"}
-        for key in mapped.not_sent
-    ] + [
-        {
-            "pointer": f"/prefetch/{key}",
-            "detail": f"only the first page was sent: {key}",
-            "code": "required",
-        }
-        for key in mapped.incomplete
-    ]
+    mapped = viewed.mapped
+    lacking = [(key, f"not sent: {key}") for key in mapped.not_sent]
+    lacking += [(key, f"only the first page was sent: {key}") for key in mapped.incomplete]
+    errors = []
+    for key, detail in lacking:
+        reason = viewed.not_fetched.get(key)
+        why = "" if reason is None else f"; it was not fetched, for {WHY_NOT[reason]}"
+        errors.append(
+            {"pointer": f"/prefetch/{key}", "detail": f"{detail}{why}", "code": "required"}
+        )
     return problem_response(
         HTTPStatus.PRECONDITION_FAILED,
         "The client did not send what is needed",

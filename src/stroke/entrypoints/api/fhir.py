@@ -170,7 +170,7 @@ async def stroke_risk(request: Request) -> Response:
     call = Call(None, None, card=False)
     viewed = await api_state(request).hospital.view(chart, call, origin_of(request))
     if viewed.mapped.not_sent or viewed.mapped.incomplete:
-        return not_sent(viewed.mapped)
+        return not_sent(viewed)
     if viewed.assessed is None:
         return problem_response(
             422, "The patient was not assessed", name="not-assessed", detail=viewed.why_not

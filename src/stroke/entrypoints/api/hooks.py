@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 
 from stroke.application.clinical.hospital import Call
 from stroke.domain import access
-from stroke.domain.clinical.chart import chart_of_prefetch
+from stroke.domain.clinical.grants import grant_of
 from stroke.domain.clinical.kept import Feedback
 from stroke.domain.clinical.times import instant
 from stroke.entrypoints.api.access import DirectRoute, needs, origin_of, site_of
@@ -60,10 +59,13 @@ async def assess(request: Request) -> Response:
         raise wrong("/context", "must be an object")
     patient_id = patient_id_of(context.get("patientId"), "/context/patientId")
     server = text_of(document, "fhirServer", longest=LONGEST_SERVER)
-    chart = await asyncio.to_thread(chart_of_prefetch, document.get("prefetch"), patient_id, server)
-    viewed = await state.hospital.view(chart, Call(server, instance), origin_of(request))
+    sent = document.get("prefetch")
+    call = Call(server, instance, grant=grant_of(document.get("fhirAuthorization")))
+    viewed = await state.hospital.view_sent(
+        sent if isinstance(sent, Mapping) else {}, patient_id, call, origin_of(request)
+    )
     if viewed.mapped.not_sent or viewed.mapped.incomplete:
-        return not_sent(viewed.mapped)
+        return not_sent(viewed)
     settings = state.clinical
     shown = cards(viewed, says_lacking=settings.card_when_lacking, public=settings.public_url)
     answer: dict[str, Any] = {"cards": shown}

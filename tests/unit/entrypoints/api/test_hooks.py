@@ -18,6 +18,7 @@ from builders.charts import (
     ICD10,
     PATIENT,
     SNOMED,
+    bmi,
     bundle,
     condition,
     glucose,
@@ -25,6 +26,7 @@ from builders.charts import (
     request,
     smoking,
 )
+from fakes.clinical import FakeRecordServer
 from stroke.application.access.keys import KeyService
 from stroke.container.service import utc_now
 from stroke.entrypoints.api.cards import escaped
@@ -484,3 +486,95 @@ async def test_reading_an_assessment_is_written_down_without_the_patient(
         ("prediction.list", "_count patient"),
         ("prediction.read", "an id that is none"),
     ]
+
+
+AUTHORIZATION: Final = {
+    "access_token": "CANARY-token",
+    "token_type": "Bearer",
+    "expires_in": 300,
+    "scope": "patient/*.read",
+    "subject": "stroke",
+}
+
+
+@pytest.fixture
+def record() -> FakeRecordServer:
+    server = FakeRecordServer()
+    server.answers = {
+        "Patient/p1": PATIENT,
+        "Observation": bundle(bmi(), glucose(), smoking()),
+        "Condition": bundle(condition("c1", SNOMED, "53741008")),
+    }
+    return server
+
+
+@pytest.fixture
+async def fetching(
+    parts_with: Callable[..., Any], record: FakeRecordServer
+) -> AsyncIterator[httpx.AsyncClient]:
+    parts = parts_with(clinical={"fhir_servers": (record.base,)}, record_server=record)
+    async with connected(parts.app) as client:
+        yield client
+
+
+async def test_what_was_not_sent_is_fetched_with_the_clients_own_token(
+    client: httpx.AsyncClient, fetching: httpx.AsyncClient, record: FakeRecordServer
+) -> None:
+    document = request() | {"fhirServer": record.base, "fhirAuthorization": AUTHORIZATION}
+    document["prefetch"] = {"patient": PATIENT}
+
+    answer = await fetching.post(URL, json=document)
+
+    [shown] = answer.json()["cards"]
+    assert shown["summary"] == (await card(client))["summary"]
+    assert "Patient" not in " ".join(url for url, _ in record.asked)  # that was sent
+    assert "CANARY" not in answer.text
+
+
+async def test_what_could_not_be_fetched_either_is_said_by_key(
+    fetching: httpx.AsyncClient, record: FakeRecordServer
+) -> None:
+    document = request(conditions=ABSENT, glucose=ABSENT) | {
+        "fhirServer": record.base,
+        "fhirAuthorization": AUTHORIZATION | {"scope": "patient/Observation.read"},
+    }
+    del record.answers["Observation"]
+
+    answer = await fetching.post(URL, json=document)
+
+    assert answer.status_code == 412
+    assert {issue["details"]["text"] for issue in answer.json()["issue"]} == {
+        "not sent: glucose; it was not fetched, for the FHIR server refuses it",
+        (
+            "not sent: conditions; it was not fetched, for the scopes of fhirAuthorization do not "
+            "allow it"
+        ),
+    }
+
+
+async def test_nothing_is_fetched_where_all_was_sent_or_no_server_is_listed(
+    client: httpx.AsyncClient, fetching: httpx.AsyncClient, record: FakeRecordServer
+) -> None:
+    whole = request() | {"fhirServer": record.base, "fhirAuthorization": AUTHORIZATION}
+
+    assert (await fetching.post(URL, json=whole)).status_code == 200
+    del whole["prefetch"]["glucose"]
+    assert (await client.post(URL, json=whole)).status_code == 412
+    assert (await fetching.post(URL, json=whole | {"fhirServer": "https://x"})).status_code == 412
+
+    assert record.asked == []
+
+
+async def test_only_the_first_page_is_fetched_again_as_a_whole(
+    fetching: httpx.AsyncClient, record: FakeRecordServer
+) -> None:
+    document = request(conditions=more_pages(condition("c2", SNOMED, "1"))) | {
+        "fhirServer": record.base,
+        "fhirAuthorization": AUTHORIZATION,
+    }
+
+    answer = await fetching.post(URL, json=document)
+
+    assert answer.status_code == 200
+    [action] = answer.json()["cards"][0]["suggestions"][0]["actions"]
+    assert {"reference": "Condition/c1"} in action["resource"]["basis"]

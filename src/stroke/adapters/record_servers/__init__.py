@@ -1,0 +1,1 @@
+"""FHIR servers of record systems."""

@@ -1,0 +1,60 @@
+"""What a record is asked for: queries of FHIR, as templates of CDS Hooks' restricted set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+from stroke.domain.clinical import chart as keys
+from stroke.domain.clinical.codes import CodeBook
+
+_LOINC: Final = "http://loinc.org|"
+_WHO: Final = "{{context.patientId}}"
+
+
+class Query(NamedTuple):
+    """A request to a FHIR server: a search, or else the reading of one resource.
+
+    ``target`` stands behind the server's base.
+    """
+
+    kind: str
+    target: str
+    searches: bool
+
+
+def templates(book: CodeBook) -> dict[str, str]:
+    """Return what gives each key of the prefetch, the newest observations first."""
+
+    def observations(*meanings: str, count: int) -> str:
+        codes = ",".join(
+            f"{_LOINC}{code}"
+            for meaning in meanings
+            for code in book.observations[meaning].codes.get("loinc", ())
+        )
+        return f"Observation?patient={_WHO}&code={codes}&_sort=-date&_count={count}"
+
+    return {
+        keys.PATIENT: f"Patient/{_WHO}",
+        keys.BMI: observations("bmi", count=5),
+        keys.BODY: observations("weight", "height", count=20),
+        keys.GLUCOSE: observations("glucose", "mean_glucose", count=10),
+        keys.SMOKING: observations("smoking", count=5),
+        keys.CONDITIONS: f"Condition?patient={_WHO}&_count=500",
+    }
+
+
+def queries(found: Mapping[str, str], patient_id: str) -> dict[str, Query]:
+    """Return the templates ``found`` as requests for one patient."""
+    return {key: _query(each, patient_id) for key, each in found.items()}
+
+
+def _query(template: str, patient_id: str) -> Query:
+    path, asks, parameters = template.partition("?")
+    kind = path.partition("/")[0]
+    if not asks:
+        return Query(kind, path.replace(_WHO, quote(patient_id, safe="")), searches=False)
+    pairs = [each.partition("=")[::2] for each in parameters.split("&")]
+    filled = [(name, value.replace(_WHO, patient_id)) for name, value in pairs]
+    return Query(kind, f"{path}?{urlencode(filled, quote_via=quote)}", searches=True)
