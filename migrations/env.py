@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 
 from alembic import context
 from sqlalchemy import Connection
@@ -15,6 +16,8 @@ from stroke.adapters.sql.versions import VERSION_TABLE, take_over
 
 def run_on(connection: Connection) -> None:
     take_over(connection)
+    # Revisions that run again ask for the names of indexes; that of the day is of an expression.
+    warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
     context.configure(connection=connection, version_table=VERSION_TABLE)
     with context.begin_transaction():
         context.run_migrations()

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Dialect, Text, type_coerce
 from stroke.adapters.sql.tables import predictions
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 
-_EXACT: Final = ("risk_category", "country", "province", "model_version")
+EXACT: Final = ("risk_category", "country", "province", "model_version")
 
 
 def storable(prediction_id: int) -> int:
@@ -21,15 +21,17 @@ def storable(prediction_id: int) -> int:
 def conditions(narrowed: PredictionFilter, dialect: Dialect) -> list[ColumnElement[bool]]:
     """Return what rows of ``predictions`` must fulfil to be within ``narrowed``."""
     wanted: list[ColumnElement[bool]] = []
-    for name in _EXACT:
+    for name in EXACT:
         value = getattr(narrowed, name)
         if value is not None:
             column: Any = predictions.c[name]
             # MySQL's default collation takes Quebec for Québec; SQLite and Python do not.
-            if dialect.name == "mysql":
+            # Its indexes are of the bytes, but for the three categories of risk.
+            exact = dialect.name != "mysql"
+            if not exact:
                 wanted.append(column.collate("utf8mb4_0900_bin") == value)
-            # Of a column as it is there is an index; it finds a few rows too many at the most.
-            wanted.append(column == value)
+            if exact or name == "risk_category":
+                wanted.append(column == value)
     if narrowed.site is not None:
         # The column tells upper and lower case apart by itself.
         wanted.append(predictions.c.site == narrowed.site)

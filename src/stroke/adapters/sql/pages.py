@@ -1,92 +1,236 @@
-"""The query for a page of predictions, newest id first, by the index that reads the fewest rows.
+"""A page of predictions, newest id first, by the index that reads the fewest rows.
 
-Ids and times grow together, nearly. Neither database knows that, and each reads the table from its
-end until the page is full: for old predictions, past all newer ones.
+Each filter has an index that ends with the id, so that a page is read from it in order. Times have
+none of this kind. Ids and times grow together, nearly: so the ids between those of the first and
+the last moment are read in their order, and the few rows whose ids are not where their times are
+(an import brings old rows late) are looked for by their day.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Select, Text, func, select, text, type_coerce
+from sqlalchemy import ColumnElement, Row, Select, Text, func, select, text, type_coerce
+from sqlalchemy import literal_column as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from stroke.adapters.sql.filters import comparable, conditions
-from stroke.adapters.sql.rows import select_records
+from stroke.adapters.sql.filters import EXACT, comparable, conditions
+from stroke.adapters.sql.rows import select_records, to_utc
 from stroke.adapters.sql.tables import predictions
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 
-# So many entries of an index are read and sorted in a few milliseconds.
-_FEW: Final = 20_000
-# How many of them take as long as one row of the table, measured on a million rows.
-_ENTRIES_OF_A_ROW: Final = {"mysql": 4, "sqlite": 1}
+INDEXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "country_province": ("country", "province"),
+        **{name: (name,) for name in (*EXACT, "site")},
+        **{f"site_{name}": ("site", name) for name in EXACT},
+    }
+)
+"""What each index of filters is of, by the end of its name; the id follows."""
+
+# So many rows whose ids are not where their times are can be looked at one by one.
+_FEW: Final = 2_000
+# A list of so many days is read in 15 ms.
+_DAYS: Final = 4_000
+# So many entries of an index show how far back it reaches.
+_SAMPLE: Final = 300
 # Unlike ``id``, no database reads rows in the order of it: it reads those of the index and sorts.
 _SORTED: Final = text("+predictions.id DESC")
-_TIME: Final = type_coerce(predictions.c.timestamp, Text)
+# An index of an expression is used where the same expression stands, with nothing bound in it.
+_DAY: Final[dict[str, ColumnElement[Any]]] = {
+    "mysql": sql("CAST(timestamp AS DATE)"),
+    "sqlite": sql("substr(timestamp, 1, 10)"),
+}
+_BY: Final = {"mysql": "FORCE INDEX (ix_predictions_{})", "sqlite": "INDEXED BY ix_predictions_{}"}
+_id = predictions.c.id
+_time = type_coerce(predictions.c.timestamp, Text)
+_Conditions = Sequence[ColumnElement[bool]]
 
 
-async def page_query(
-    connection: AsyncConnection,
-    narrowed: PredictionFilter,
-    *,
-    limit: int,
-    before: int | None,
-) -> Select[Any]:
-    """Return the select whose rows are at most ``limit`` records with ids below ``before``.
+class PageReader:
+    """Reads pages of predictions on ``connection``, which is in a transaction.
 
-    Its rows are what ``to_record`` takes. It may ask ``connection`` where a moment lies among the
-    ids. The answer decides on the way only: the rows are the same on each.
+    ``bounded`` is the hint for MySQL that limits how long a statement may take.
     """
-    exact = [
-        each
-        for each in ("risk_category", "country", "province", "model_version")
-        if getattr(narrowed, each) is not None
-    ]
-    timed = narrowed.since is not None or narrowed.until is not None
-    wanted = conditions(narrowed, connection.dialect)
-    if before is not None:
-        wanted.append(predictions.c.id < min(before, LARGEST_ID))
-    newest_first = predictions.c.id.desc()
-    ids = select(predictions.c.id).where(*wanted).limit(limit)
-    if timed and not exact and await _are_few(connection, narrowed, before):
-        index = "FORCE INDEX (ix_predictions_timestamp)"
-        ids = ids.order_by(_SORTED).with_hint(predictions, index, "mysql")
-    elif len(exact) == 1 and not timed:
-        # MySQL's index takes equal but for case for equal. It has the value itself, too: rows that
-        # differ are left out without a look at the table.
-        ids = ids.order_by(newest_first)
-    else:
-        return select_records().where(*wanted).order_by(newest_first).limit(limit)
-    found = ids.subquery()
-    return select_records().join(found, found.c.id == predictions.c.id).order_by(newest_first)
+
+    def __init__(self, connection: AsyncConnection, bounded: str) -> None:
+        self._connection = connection
+        self._dialect = connection.dialect
+        self._bounded = bounded
+
+    async def page(
+        self, narrowed: PredictionFilter, *, limit: int, before: int | None
+    ) -> list[Row[Any]]:
+        """Return at most ``limit`` rows that ``to_record`` takes, with ids below ``before``.
+
+        What is asked first decides on the way only: the rows are the same on each.
+        """
+        within = [] if before is None else [_id < min(before, LARGEST_ID)]
+        if narrowed.since is None and narrowed.until is None:
+            return await self._in_order(narrowed, within, limit)
+        first, last = await self._ends(narrowed)
+        if (narrowed.since and first is None) or (narrowed.until and last is None):
+            return []  # no row is as new, or none is as old
+        up_to = [] if last is None else [_id <= last]
+        newer = [] if last is None else await self._strays(narrowed, [*within, _id > last])
+        earlier = [] if first is None else [*within, *up_to, _id < first]
+        older = await self._strays(narrowed, earlier) if earlier else []
+        if newer is None or older is None:
+            return await self._by_time(narrowed, within, limit)
+        found = await self._among(newer, narrowed, limit)
+        if len(found) < limit:
+            between = [*within, *up_to, *([] if first is None else [_id >= first])]
+            found += await self._in_order(narrowed, between, limit - len(found))
+        if len(found) < limit:
+            found += await self._among(older, narrowed, limit - len(found))
+        return found
+
+    async def _in_order(
+        self, narrowed: PredictionFilter, within: _Conditions, limit: int
+    ) -> list[Row[Any]]:
+        """Read rows from the index whose entries reach back the farthest."""
+        wanted = [*within, *conditions(narrowed, self._dialect)]
+        index = await self._index(narrowed, within)
+        if index is None:
+            return await self._records(select_records().where(*wanted), limit)
+        ids = select(_id).where(*wanted).order_by(_id.desc()).limit(limit)
+        return await self._of(self._by(index, ids), limit)
+
+    async def _index(self, narrowed: PredictionFilter, within: _Conditions) -> str | None:
+        candidates = indexes_for(narrowed)
+        if len(candidates) <= 1:
+            return next(iter(candidates), None)
+        reach = {name: await self._reach(name, narrowed, within) for name in candidates}
+        return min(reach, key=lambda name: reach[name])
+
+    async def _reach(self, index: str, narrowed: PredictionFilter, within: _Conditions) -> int:
+        """Return the id at which a sample of an index's entries ends; below 0 where it has few."""
+        alone = PredictionFilter(**{name: getattr(narrowed, name) for name in INDEXES[index]})
+        wanted = [*within, *conditions(alone, self._dialect)]
+        sample = select(_id).where(*wanted).order_by(_id.desc()).limit(_SAMPLE)
+        ids = self._by(index, sample).subquery()
+        [found] = await self._all(select(func.count(), func.min(ids.c.id)))
+        return int(found[1]) if found[0] == _SAMPLE else int(found[0]) - _SAMPLE
+
+    async def _ends(self, narrowed: PredictionFilter) -> tuple[int | None, int | None]:
+        """Return the ids of the oldest and of the newest row, by their time, within the times."""
+        first: int | None = None
+        last: int | None = None
+        if narrowed.since is not None:
+            newer = select(_id).where(*_between(comparable(narrowed.since), None))
+            first = await self._connection.scalar(newer.order_by(_time).limit(1))
+        if narrowed.until is not None:
+            older = select(_id).where(*_between(None, comparable(narrowed.until)))
+            last = await self._connection.scalar(older.order_by(_time.desc()).limit(1))
+        return first, last
+
+    async def _strays(self, narrowed: PredictionFilter, within: _Conditions) -> list[int] | None:
+        """Return the ids ``within`` of the rows within the times; None if they are many."""
+        [(oldest, newest)] = await self._all(_OLDEST_AND_NEWEST)
+        days, others = by_days(narrowed.since, narrowed.until, to_utc(oldest), to_utc(newest))
+        asked: list[tuple[str, list[ColumnElement[bool]]]] = [
+            ("timestamp", each) for each in others
+        ]
+        if days:
+            listed = [sql(f"'{day}'", Text) for day in days]
+            asked.append(("day", [_DAY[self._dialect.name].in_(listed)]))
+        found: list[int] = []
+        for index, times in asked:
+            ids = select(_id).where(*within, *times).limit(_FEW + 1 - len(found))
+            found += [row[0] for row in await self._all(self._by(index, ids))]
+            if len(found) > _FEW:
+                return None
+        return found
+
+    async def _among(
+        self, ids: list[int], narrowed: PredictionFilter, limit: int
+    ) -> list[Row[Any]]:
+        if not ids:
+            return []
+        wanted = conditions(narrowed, self._dialect)
+        return await self._records(select_records().where(_id.in_(ids), *wanted), limit)
+
+    async def _by_time(
+        self, narrowed: PredictionFilter, within: _Conditions, limit: int
+    ) -> list[Row[Any]]:
+        """Read rows whose ids say nothing of their times: all within the times, and sort them."""
+        if narrowed.site is not None or any(getattr(narrowed, name) for name in EXACT):
+            return await self._in_order(narrowed, within, limit)
+        wanted = [*within, *conditions(narrowed, self._dialect)]
+        ids = select(_id).where(*wanted).order_by(_SORTED).limit(limit)
+        return await self._of(self._by("timestamp", ids), limit)
+
+    def _by(self, index: str, query: Select[Any]) -> Select[Any]:
+        name = self._dialect.name
+        return query.with_hint(predictions, _BY[name].format(index), name)
+
+    async def _of(self, ids: Select[Any], limit: int) -> list[Row[Any]]:
+        """Return the rows of these ids: what an index does not hold is looked up for them only."""
+        found = ids.subquery()
+        return await self._records(select_records().join(found, found.c.id == _id), limit)
+
+    async def _records(self, query: Select[Any], limit: int) -> list[Row[Any]]:
+        return await self._all(query.order_by(_id.desc()).limit(limit))
+
+    async def _all(self, query: Select[*tuple[Any, ...]]) -> list[Any]:
+        bounded = query.prefix_with(self._bounded, dialect="mysql")
+        return [*await self._connection.execute(bounded)]
 
 
-async def _are_few(
-    connection: AsyncConnection, narrowed: PredictionFilter, before: int | None
-) -> bool:
-    """Return whether to read all within the times is less than all between them and the page."""
-    first, last = (await connection.execute(_ENDS)).one()
-    if first is None:
-        return True
-    end = last if narrowed.until is None else await _last_before(connection, narrowed.until)
-    begin = first if narrowed.since is None else await _last_before(connection, narrowed.since)
-    if end is None:
-        return True  # no row is as old as that
-    within = end - (first if begin is None else begin)
-    newer = (last if before is None else min(before, last)) - end
-    return bool(within <= max(newer * _ENTRIES_OF_A_ROW[connection.dialect.name], _FEW))
-
-
-# Each of its own: SQLite reads the whole table for both at once.
-_ENDS: Final = select(
-    select(func.min(predictions.c.id)).scalar_subquery(),
-    select(func.max(predictions.c.id)).scalar_subquery(),
+_ONE_DAY: Final = timedelta(days=1)
+# The day before the last that there is, which has no next one.
+_LAST_DAY: Final = date.max - _ONE_DAY
+# Each of its own: SQLite reads the whole index for both at once.
+_OLDEST_AND_NEWEST: Final = select(
+    select(func.min(_time)).scalar_subquery(), select(func.max(_time)).scalar_subquery()
 )
 
 
-async def _last_before(connection: AsyncConnection, moment: datetime) -> int | None:
-    """Return the id of the newest row, by its time, that is older than ``moment``."""
-    query = select(predictions.c.id).where(_TIME < comparable(moment))  # noqa: SIM300 - a column stands on the left
-    found: int | None = await connection.scalar(query.order_by(_TIME.desc()).limit(1))
-    return found
+def indexes_for(narrowed: PredictionFilter) -> list[str]:
+    """Return the indexes of what is asked for; none of a part of what another one is of."""
+    asked = {name for name in (*EXACT, "site") if getattr(narrowed, name) is not None}
+    known = {index: {*columns} for index, columns in INDEXES.items() if asked.issuperset(columns)}
+    return [
+        index
+        for index, columns in known.items()
+        if not any(columns < others for others in known.values())
+    ]
+
+
+def by_days(
+    since: datetime | None,
+    until: datetime | None,
+    oldest: datetime | None,
+    newest: datetime | None,
+) -> tuple[list[date], list[list[ColumnElement[bool]]]]:
+    """Return the days that are wholly within the times, and conditions for what they leave out.
+
+    All are aware. ``oldest`` and ``newest`` are the times of the first and the last row, if they
+    are known: days before and after them are left out. Of too many days those at one end are given.
+    """
+    begin = None if since is None else comparable(since)
+    end = None if until is None else comparable(until)
+    if oldest is None or newest is None:
+        return [], [_between(begin, end)]
+    first, last = oldest.astimezone(UTC).date(), min(newest.astimezone(UTC).date(), _LAST_DAY)
+    if since is not None:
+        first = max(first, since.astimezone(UTC).date() + _ONE_DAY)
+    if until is not None:
+        last = min(last, until.astimezone(UTC).date() - _ONE_DAY)
+    if until is None:
+        last = min(last, first + (_DAYS - 1) * _ONE_DAY)
+    else:
+        first = max(first, last - (_DAYS - 1) * _ONE_DAY)
+    if last < first:
+        return [], [_between(begin, end)]
+    days = [first + each * _ONE_DAY for each in range((last - first).days + 1)]
+    # A day alone is less than any time of it, where times are compared as texts.
+    return days, [_between(begin, str(first)), _between(str(last + _ONE_DAY), end)]
+
+
+def _between(begin: str | None, end: str | None) -> list[ColumnElement[bool]]:
+    after = [] if begin is None else [_time >= begin]
+    return after if end is None else [*after, _time < end]

@@ -18,7 +18,7 @@ from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock, translated
 from stroke.adapters.sql.filters import comparable, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
-from stroke.adapters.sql.pages import page_query
+from stroke.adapters.sql.pages import PageReader
 from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record, to_utc
 from stroke.adapters.sql.tables import batches, outcomes
 from stroke.adapters.sql.tables import predictions as table
@@ -161,8 +161,8 @@ class SqlPredictionRepository(PredictionRepository):
                 self._listings,
                 self._transaction() as connection,
             ):
-                query = await page_query(connection, narrowed, limit=limit, before=before)
-                rows = await connection.execute(query.prefix_with(self._bounded, dialect="mysql"))
+                reader = PageReader(connection, self._bounded)
+                rows = await reader.page(narrowed, limit=limit, before=before)
                 return [to_record(row) for row in rows]
 
     @again_after_deadlock
