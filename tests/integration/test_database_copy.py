@@ -11,20 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Table, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from builders.access import api_key
+from builders.access import api_key, session
+from builders.assessments import feedback, kept
+from builders.audit import audit_event
 from builders.predictions import NOON, outcome, prediction
 from components.containers import MySqlServer
 from components.databases import run_statements
 from components.processes import run_stroke
+from contracts.erasure import a_job
 from contracts.predictions import AWKWARD_NAMES, AWKWARD_NUMBERS
-from stroke.adapters.sql import schema
+from stroke.adapters.sql import copying, schema, tables
+from stroke.adapters.sql.assessments import SqlAssessmentStore
+from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.erasure_jobs import SqlErasureJobs
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.adapters.sql.sessions import SqlSessionStore
+from stroke.adapters.sql.used_tokens import SqlTokenLedger
 from stroke.domain.access import ApiKey
+from stroke.domain.clinical.kept import AssessmentFilter
 from stroke.domain.prediction import PredictionFilter, PredictionRecord, StoredBatch
 
 ROWS = 1200
@@ -32,7 +42,7 @@ ROWS = 1200
 
 @pytest.fixture
 def source(tmp_path: Path) -> URL:
-    """Return a database of 1,200 rows with outcomes, keys, a batch, erased ids and odd values."""
+    """Return a database of 1,200 predictions with odd values, and rows in all other tables."""
     url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "old.db"))
     schema.upgrade(url)
 
@@ -56,6 +66,15 @@ def source(tmp_path: Path) -> URL:
         await keys.add(api_key("1" * 16, name="Ünïcödé 山田", site="north-1"))
         ended = {"expires_at": NOON, "revoked_at": NOON + timedelta(microseconds=7)}
         await keys.add(api_key("2" * 16, replaced_by="1" * 16, **ended))
+        charts = SqlAssessmentStore(engine, statement_timeout=30)
+        for number in ids[:3]:
+            await charts.keep(kept(number, subject="Ünïcödé 山田"))
+        await charts.put_feedback([feedback(ids[0], comment="said 'no' to \\ and \n")])
+        await SqlErasureJobs(engine, statement_timeout=30).add(a_job(), key="of the job")
+        used = SqlTokenLedger(engine, statement_timeout=30)
+        await used.use("ab" * 32, until=NOON + timedelta(minutes=5), now=NOON)
+        await SqlSessionStore(engine, statement_timeout=30).add(session("cd" * 32))
+        await add_entries(engine, 700)
         await engine.dispose()
 
     asyncio.run(fill())
@@ -63,6 +82,11 @@ def source(tmp_path: Path) -> URL:
         url, "INSERT INTO predictions (id, timestamp) VALUES (5000, '2026-01-02 12:00:00')"
     )
     return url
+
+
+async def add_entries(engine: AsyncEngine, count: int) -> None:
+    log = SqlAuditLog(engine, statement_timeout=30)
+    await log.append([audit_event(target=str(each)) for each in range(count)])
 
 
 @pytest.fixture(params=["sqlite", "mysql"])
@@ -95,6 +119,17 @@ def everything(url: URL) -> tuple[list[PredictionRecord], list[Any], Any, Any]:
         return records, sorted(known.items()), *keys
 
     return asyncio.run(read())
+
+
+async def charts_and_jobs(url: URL) -> tuple[Any, ...]:
+    engine = create_engine(url, pool_size=1, connect_timeout=5)
+    store = SqlAssessmentStore(engine, statement_timeout=30)
+    charts = await store.page(AssessmentFilter(), limit=100)
+    jobs = SqlErasureJobs(engine, statement_timeout=30)
+    again = await jobs.add(a_job(), key="of the job")
+    found = (charts, await store.tally(AssessmentFilter()), await jobs.find(a_job().id), again)
+    await engine.dispose()
+    return found
 
 
 def add_keys(url: URL, *keys: ApiKey) -> None:
@@ -137,11 +172,22 @@ def test_a_copy_holds_every_row_as_it_was_and_says_so(source: URL, target: URL) 
     done = copy(source, target, "--json")
 
     assert done.returncode == 0, done.stderr + done.stdout
-    told = json.loads(done.stdout)
-    assert told["equal"] is True
-    assert told["copied"]["predictions"] == ROWS
-    assert told["copied"]["batches_by_idempotency_key"] == 1
-    assert told["copied"]["api_keys"] == 2
+    report = json.loads(done.stdout)
+    assert report["equal"] is True
+    assert report["copied"].pop("outcomes") > 300
+    assert report["copied"] == {
+        "predictions": ROWS,
+        "batches_by_idempotency_key": 1,
+        "assessments": 3,
+        "feedback": 1,
+        "erasure_jobs": 1,
+        "api_keys": 2,
+        "used_tokens": 1,
+        "audit": 700,
+    }
+    assert {each["table"] for each in report["ranges"]} == {"outcomes", *report["copied"]}
+    assert report["left"] == {"browser_sessions": 1}
+    assert asyncio.run(charts_and_jobs(target)) == asyncio.run(charts_and_jobs(source))
     assert api_keys(target) == api_keys(source)
     assert everything(target) == everything(source)
     single, batch = everything(target)[2:]
@@ -174,6 +220,10 @@ def test_a_copy_that_was_ended_half_way_goes_on_and_a_second_one_has_nothing_to_
         "UPDATE predictions SET age = age + 0.0000001 WHERE id = 40",
         "UPDATE predictions SET prediction_data = '{\"age\": 1}' WHERE id = 40",
         "UPDATE outcomes SET stroke = 1 - stroke",
+        "UPDATE assessments SET subject = 'p2'",
+        "UPDATE feedback SET comment = 'someone'",
+        "UPDATE erasure_jobs SET attempts = 3",
+        "UPDATE used_tokens SET ends_at = '2026-01-02 12:00:00'",
         "UPDATE batches_by_idempotency_key SET ids = '[[1, 2, 1]]'",
         "INSERT INTO predictions (id, name) VALUES (9999, 'new')",
     ],
@@ -205,11 +255,41 @@ def test_a_row_that_the_target_cannot_hold_is_counted_and_the_others_are_copied(
 ) -> None:
     run_statements(source, "UPDATE predictions SET prediction_data = 'no JSON' WHERE id = 40")
     done = copy(source, target, "--json")
-    told = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     refused = int(target.get_backend_name() == "mysql")
-    assert told["rejected"]["predictions"] == refused
-    assert told["equal"] is not bool(refused)
+    assert report["rejected"]["predictions"] == refused
+    assert report["equal"] is not bool(refused)
     assert done.returncode == refused
+
+
+def test_every_table_is_copied_or_named_as_one_that_stays() -> None:
+    all_of_them = {each for each in vars(tables).values() if isinstance(each, Table)}
+    assert all_of_them == copying.COPIED | copying.NOT_COPIED
+    assert not copying.COPIED & copying.NOT_COPIED
+
+
+def test_the_audit_trail_goes_on_in_the_target(source: URL, target: URL) -> None:
+    settings = {"STROKE_DATABASE_URL": target.render_as_string(hide_password=False)}
+    folder = Path(str(source.database)).parent
+    for entries in (701, 702):
+        assert copy(source, target).returncode == 0
+        verified = run_stroke("audit", "verify", "--json", folder=folder, settings=settings)
+        assert verified.returncode == 0
+        assert json.loads(verified.stdout)["entries"] == entries
+
+
+def test_an_audit_trail_stays_behind_where_the_target_has_its_own(source: URL, target: URL) -> None:
+    async def begin() -> None:
+        engine = create_engine(target, pool_size=1, connect_timeout=5)
+        await add_entries(engine, 2)
+        await engine.dispose()
+
+    asyncio.run(begin())
+    done = copy(source, target)
+    assert done.returncode == 0
+    assert "audit: 700 not copied" in done.stderr
+    assert "stroke audit export" in done.stderr
+    assert run_statements(target, "SELECT MAX(number) FROM audit") == [(3,)]
 
 
 def test_a_source_that_is_no_database_is_one_line(tmp_path: Path) -> None:

@@ -12,24 +12,68 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Column, Table, Text, bindparam, func, insert, select, text, type_coerce
+from sqlalchemy import (
+    JSON,
+    Column,
+    Date,
+    DateTime,
+    Table,
+    Text,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.faults import translated
 from stroke.adapters.sql.rows import to_utc, utc_text
 from stroke.adapters.sql.schema import HEAD, current_revision
-from stroke.adapters.sql.tables import api_keys, batches, outcomes, predictions
+from stroke.adapters.sql.tables import (
+    api_keys,
+    assessments,
+    audit,
+    audit_head,
+    batches,
+    erasure_jobs,
+    feedback,
+    outcomes,
+    predictions,
+    sessions,
+    used_tokens,
+)
 from stroke.domain.errors import IdempotencyKeyTaken, InvalidData, PredictionRejected, wrong_schema
 
-# Predictions first: outcomes refer to them.
-_TABLES: Final = (predictions, outcomes, batches, api_keys)
+# Predictions first: other tables refer to them. The audit trail is a chain, and copied as one.
+_TABLES: Final = (
+    predictions,
+    outcomes,
+    batches,
+    assessments,
+    feedback,
+    erasure_jobs,
+    api_keys,
+    used_tokens,
+)
+COPIED: Final = frozenset({*_TABLES, audit, audit_head})
+NOT_COPIED: Final = frozenset({sessions})
+"""Tables whose rows stay behind: people sign in again."""
 _AT_A_TIME: Final = 500
 _RANGE: Final = 10_000
-_TIMES: Final = frozenset(
-    {"timestamp", "recorded_at", "made_at", "created_at", "expires_at", "revoked_at"}
-)
-_DOCUMENTS: Final = frozenset({"contributing_factors", "prediction_data", "ids"})
-_AS_TEXT: Final = _TIMES | _DOCUMENTS | {"date"}
+
+
+def _names_of(kind: type[Any]) -> frozenset[str]:
+    return frozenset(
+        each.name for table in COPIED for each in table.columns if isinstance(each.type, kind)
+    )
+
+
+_TIMES: Final = _names_of(DateTime)
+_DOCUMENTS: Final = _names_of(JSON)
+_AS_TEXT: Final = _TIMES | _DOCUMENTS | _names_of(Date)
 
 _Row = dict[str, Any]
 
@@ -53,12 +97,13 @@ class RangeProof:
 
 @dataclass(slots=True)
 class CopyTally:
-    """What became of the rows, by table, and the proof."""
+    """What became of the rows, by table, and the proof. Rows that are ``left`` stay behind."""
 
     copied: dict[str, int] = field(default_factory=dict)
     unchanged: dict[str, int] = field(default_factory=dict)
     differing: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
     ranges: list[RangeProof] = field(default_factory=list)
 
     @property
@@ -84,6 +129,28 @@ class DatabaseCopy:
 
         Raises ``SchemaOutdated``, ``StoreUnavailable``, and ``InvalidData`` when both are one.
         """
+        await self._check()
+        for table in (*_TABLES, audit):
+            for counts in (self.tally.copied, self.tally.unchanged):
+                counts[table.name] = 0
+            self.tally.differing[table.name] = self.tally.rejected[table.name] = 0
+        for table in _TABLES:
+            await self._copy(table, progress)
+        entries = await self._copy_trail(progress)
+        if not self._dry_run:
+            await self._continue_ids()
+        for table in _TABLES:
+            await self._prove(table)
+        if audit.name not in self.tally.left:
+            await self._prove(audit, audit.c.number <= entries)
+        with translated():
+            async with self._source.connect() as connection:
+                for table in NOT_COPIED:
+                    count = await connection.scalar(select(func.count()).select_from(table))
+                    self.tally.left[table.name] = count or 0
+        return self.tally
+
+    async def _check(self) -> None:
         if self._source.url == self._target.url:
             raise InvalidData("the source and the target are the same database")
         for engine in (self._source, self._target):
@@ -91,16 +158,6 @@ class DatabaseCopy:
                 async with engine.connect() as connection:
                     if (found := await current_revision(connection)) != HEAD:
                         raise wrong_schema(found, HEAD)
-        for table in _TABLES:
-            for counts in (self.tally.copied, self.tally.unchanged):
-                counts[table.name] = 0
-            self.tally.differing[table.name] = self.tally.rejected[table.name] = 0
-            await self._copy(table, progress)
-        if not self._dry_run:
-            await self._continue_ids()
-        for table in _TABLES:
-            await self._prove(table)
-        return self.tally
 
     async def _copy(self, table: Table, progress: Callable[[int], None]) -> None:
         key = _key(table)
@@ -125,13 +182,10 @@ class DatabaseCopy:
         if self._dry_run:
             self.tally.copied[table.name] += len(rows)
             return
-        added = insert(table).values(
-            {c.name: bindparam(f"new_{c.name}", type_=_sent_as(c)) for c in table.columns}
-        )
         try:
             with translated():
                 async with self._target.begin() as connection:
-                    await connection.execute(added, [_bound(row) for row in rows])
+                    await connection.execute(_adding(table), [_bound(row) for row in rows])
         except (PredictionRejected, IdempotencyKeyTaken):
             if len(rows) == 1:
                 self.tally.rejected[table.name] += 1
@@ -142,6 +196,38 @@ class DatabaseCopy:
             return
         self.tally.copied[table.name] += len(rows)
 
+    async def _copy_trail(self, progress: Callable[[int], None]) -> int:
+        """Copy the audit trail if the target has none yet; return how many entries there are.
+
+        Entries are links of a chain: they are copied in one transaction with its end, or they stay
+        behind where the target has a chain of its own.
+        """
+        name = audit.name
+        with translated():
+            async with self._source.connect() as connection:
+                end = (await connection.execute(_END_OF_TRAIL)).one()
+            async with self._target.connect() as connection:
+                begun = (await connection.execute(_END_OF_TRAIL)).one()
+                same = select(audit.c.digest).where(audit.c.number == end.number)
+                is_there = await connection.scalar(same) == end.digest
+        if is_there:
+            self.tally.unchanged[name] = end.number
+        elif begun.number and end.number:
+            self.tally.left[name] = end.number
+        elif self._dry_run or not end.number:
+            self.tally.copied[name] = end.number
+        else:
+            with translated():
+                async with self._target.begin() as connection:
+                    async for rows in _pages(self._source, audit):
+                        await connection.execute(_adding(audit), [_bound(row) for row in rows])
+                        progress(len(rows))
+                    await connection.execute(
+                        update(audit_head).values(number=end.number, digest=end.digest)
+                    )
+            self.tally.copied[name] = end.number
+        return int(end.number)
+
     async def _continue_ids(self) -> None:
         """Give the target's next prediction an id that the source has never given either."""
         with translated():
@@ -151,18 +237,19 @@ class DatabaseCopy:
                 if await _next_id(connection) < following:
                     await connection.execute(text(_CONTINUE[connection.dialect.name](following)))
 
-    async def _prove(self, table: Table) -> None:
+    async def _prove(self, table: Table, wanted: Any = None) -> None:
         """Compare ranges of keys, the rows before the first and after the last included.
 
-        The target may have API keys of its own: whoever prepares it needs one.
+        The target may have API keys of its own: whoever prepares it needs one. Only rows that
+        fulfil ``wanted`` count: the target's audit trail goes on behind the source's.
         """
         key = _key(table)
         bounds: list[Any] = []
-        known = key.is_not(None)
+        known = key.is_not(None) if wanted is None else wanted
         for engine in self._both:
             with translated():
                 async with engine.connect() as connection:
-                    keys = select(key).order_by(key)
+                    keys = select(key).where(known).order_by(key)
                     found = list((await connection.execute(keys)).scalars())
             if table is api_keys and engine is self._source:
                 known = key.in_(found)
@@ -180,6 +267,15 @@ class DatabaseCopy:
     @property
     def _both(self) -> tuple[AsyncEngine, AsyncEngine]:
         return self._source, self._target
+
+
+_END_OF_TRAIL: Final = select(audit_head.c.number, audit_head.c.digest)
+
+
+def _adding(table: Table) -> Any:
+    return insert(table).values(
+        {c.name: bindparam(f"new_{c.name}", type_=_sent_as(c)) for c in table.columns}
+    )
 
 
 def _key(table: Table) -> Column[Any]:

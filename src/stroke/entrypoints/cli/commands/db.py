@@ -108,6 +108,13 @@ def status(*, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+# Why rows of a table stay behind.
+_LEFT = {
+    "audit": "the target has an audit trail of its own: keep the source's by `stroke audit export`",
+    "browser_sessions": "people sign in again",
+}
+
+
 @app.command()
 def copy(
     source: Annotated[
@@ -122,8 +129,9 @@ def copy(
 ) -> None:
     """Copy all rows of another database into this one, and prove that both hold the same.
 
-    Predictions, outcomes and idempotency keys keep their ids, times and documents. Stop the
-    service first. You may run it again: it copies what is missing, and changes nothing else.
+    Predictions, outcomes, assessments of charts with their feedback, erasure jobs, keys and the
+    audit trail keep their ids, times and documents. Stop the service first. You may run it again:
+    it copies what is missing, and changes nothing else.
 
     At the end it compares counts and digests of both databases, range by range. The exit code is 1
     if they are not equal.
@@ -157,6 +165,9 @@ def copy(
             for kind, rows in (("differing", tally.differing), ("rejected", tally.rejected)):
                 counts += f", {rows[table]:,} {kind}" if rows[table] else ""
             typer.echo(f"{table}: {counts}")
+        for table, count in tally.left.items():
+            if count:
+                say(f"{table}: {count:,} not copied, because {_LEFT[table]}")
         for each in unequal[:20]:
             say(
                 f"not equal: {each.table} from {each.first} on: "
