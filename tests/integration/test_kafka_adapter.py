@@ -16,8 +16,10 @@ import httpx
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
 
 from builders.changes import Batches
+from builders.control_events import COLUMNS, data_written, start_commit
 from builders.predictions import NOON
 from builders.truth import EVENTS
 from builders.truth_as_avro import kafka_value, schema_text
@@ -40,17 +42,20 @@ from contracts.pipeline import (
     Write,
 )
 from stroke.adapters.avro.envelopes import AvroEnvelopes
+from stroke.adapters.iceberg.control_events import reader_of
 from stroke.adapters.kafka.changes import KafkaChanges
+from stroke.adapters.kafka.control_topics import ControlTopicPlace
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
 from stroke.adapters.kafka.erasure import ChangeTopicPlace, DeadLetterPlace
 from stroke.adapters.kafka.records import KafkaTopicRecords
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.retention import TopicRetention
+from stroke.adapters.kafka.settings_of import topic_settings
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.application.erasure.ports import Kept
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.container.service import utc_now
-from stroke.domain.errors import BrokerUnavailable
+from stroke.domain.errors import BrokerUnavailable, ReplicaBehind
 
 KEY = {
     "type": "record",
@@ -332,7 +337,7 @@ class TestDeadLetterPlace(ErasablePlaceContract):
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(stage.place, "_remove_before", killed)
+            patch.setattr("stroke.adapters.kafka.erasure.remove_before", killed)
             with pytest.raises(KeyboardInterrupt):
                 stage.place._erase(stage.topic, frozenset({7}))
 
@@ -399,6 +404,122 @@ class TestChangeTopicPlace(SearchedPlaceContract):
         assert trace.until is not None
         # The broker's retention and the time that it writes to one file, a week each.
         assert timedelta(days=13) < trace.until - now < timedelta(days=15)
+
+
+class InControlTopic:
+    """Records of a sink about a file for each prediction, and how far its coordinator is."""
+
+    def __init__(self, pipeline: PipelineStack, producer: Producer, topic: str) -> None:
+        self.pipeline, self.producer, self.topic = pipeline, producer, topic
+        self.settings: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": pipeline.bootstrap_servers
+        }
+        self.place = ControlTopicPlace(
+            pipeline.bootstrap_servers, topic, reader=lambda: reader_of(COLUMNS), wait=0
+        )
+
+    async def put(self, *ids: int) -> None:
+        records = [data_written(each, each, name=f"{CANARY} {each}") for each in ids]
+        await asyncio.to_thread(self.produce, [*records, start_commit()])
+
+    def produce(self, records: Sequence[bytes]) -> None:
+        self.producer.begin_transaction()
+        for value in records:
+            self.producer.produce(self.topic, value, secrets.token_hex(8))
+        self.producer.commit_transaction()
+
+    def commit(self, offset: int, *, connector: str = "lake") -> None:
+        """Write down that the coordinator of a sink has committed all below an offset."""
+        group = f"connect-{connector}-{self.topic}-coord"
+        consumer = Consumer(self.settings | {"group.id": group})
+        try:
+            consumer.commit(offsets=[KafkaPartition(self.topic, 0, offset)], asynchronous=False)
+        finally:
+            consumer.close()
+
+    async def offsets(self) -> list[int | None]:
+        found = await asyncio.to_thread(raw_records, self.pipeline, self.topic)
+        return [each.offset() for each in found]
+
+
+class TestControlTopicPlace(SearchedPlaceContract):
+    @pytest.fixture
+    async def stage(self, pipeline: PipelineStack, producer: Producer, dlq: str) -> InControlTopic:
+        return InControlTopic(pipeline, producer, dlq)
+
+    async def test_what_the_sink_has_committed_is_removed_and_nothing_else(
+        self, stage: InControlTopic
+    ) -> None:
+        await stage.put(6, 7)  # 0 to 2, and the end of their transaction
+        await stage.put(8)  # 4 and 5
+        stage.commit(5)
+        stage.commit(4, connector="of-an-earlier-name")
+
+        assert await stage.place.erase([7]) == 1
+
+        assert await stage.offsets() == [4, 5]
+        assert await stage.place.find([6, 7]) == []
+        assert [each.prediction_id for each in await stage.place.find([8])] == [8]
+        assert await stage.place.erase([7]) == 0
+
+    async def test_what_the_sink_has_not_committed_stays_and_is_said(
+        self, stage: InControlTopic
+    ) -> None:
+        await stage.put(6, 7)
+        with pytest.raises(ReplicaBehind, match="has not committed"):
+            await stage.place.erase([7])
+        stage.commit(1)
+        with pytest.raises(ReplicaBehind):
+            await stage.place.erase([7])
+
+        assert await stage.offsets() == [1, 2]
+        stage.commit(2)
+        assert await stage.place.erase([7]) == 1
+        assert await stage.offsets() == [2]
+
+    async def test_the_broker_removes_the_file_once_the_sink_has_gone_on(
+        self, stage: InControlTopic, topics: KafkaChangeTopic
+    ) -> None:
+        await stage.put(7)  # 0 and 1
+        waiting = ControlTopicPlace(
+            stage.pipeline.bootstrap_servers,
+            stage.topic,
+            reader=lambda: reader_of(COLUMNS),
+            wait=60,
+        )
+        erasing = asyncio.create_task(waiting.erase([7]))
+        admin = AdminClient(stage.settings)
+        await asyncio.to_thread(
+            until,
+            lambda: (topic_settings(admin, stage.topic, 20) or {}).get("segment.ms") == "1",
+            within=60,
+            what="a new file at the next record",
+        )
+        await asyncio.to_thread(stage.produce, [start_commit()])  # 3
+        stage.commit(4)
+
+        assert await erasing == 1
+
+        assert await stage.offsets() == []
+        settings = topic_settings(admin, stage.topic, 20)
+        assert settings is not None
+        assert settings["segment.ms"] != "1"
+        where = f"/var/lib/kafka/data/{stage.topic}-0/*.log"
+        listed = stage.pipeline.compose("exec", "-T", "kafka", "sh", "-c", f"ls {where}").split()
+        begin = [int(each.rpartition("/")[2].removesuffix(".log")) for each in listed]
+        assert 3 in begin
+
+    async def test_a_cluster_without_such_a_topic_keeps_nothing(
+        self, stage: InControlTopic
+    ) -> None:
+        none = ControlTopicPlace(
+            stage.pipeline.bootstrap_servers,
+            f"none-{stage.topic}",
+            reader=lambda: reader_of(COLUMNS),
+            wait=0,
+        )
+        assert await none.find([7]) == []
+        assert await none.erase([7]) == 0
 
 
 class TestKafkaDeadLetterQueue(DeadLetterQueueContract):

@@ -254,7 +254,40 @@ async def test_a_table_of_an_earlier_version_gets_the_properties_that_keep_bound
     kept = lake.load().properties
     assert modes <= kept.keys()
     assert kept["write.metadata.metrics.column.after.id"] == "counts"
-    assert kept["write.metadata.metrics.default"] == "truncate(16)"
+    assert kept["write.metadata.metrics.default"] == "counts"
+
+
+@pytest.mark.parametrize(("before", "after"), [("truncate(16)", "counts"), ("full", "full")])
+async def test_bounds_of_patients_values_that_an_earlier_version_asked_for_end(
+    lake: Lake, log: IcebergChangeLog, before: str, after: str
+) -> None:
+    await log.ensure_table()
+    default = "write.metadata.metrics.default"
+    with lake.load().transaction() as change:
+        change.set_properties({default: before})
+
+    assert not await log.ensure_table()
+
+    assert lake.load().properties[default] == after
+
+
+async def test_no_value_of_a_patient_is_in_the_metadata(
+    lake: Lake, sink: Sink, log: IcebergChangeLog
+) -> None:
+    sink.commit(created(1, name="Canary-7341"), created(2))
+    compact(lake, now=lambda: NOON + timedelta(days=9_000))
+
+    [file] = lake.load().inspect.files().to_pylist()
+
+    schema = lake.load().schema()
+    for bounds in ("lower_bounds", "upper_bounds"):
+        names = {schema.find_column_name(number) for number, _ in file[bounds]}
+        assert names == {
+            "after.id",
+            "_kafka_metadata.partition",
+            "_kafka_metadata.offset",
+            "_kafka_metadata.cluster",
+        }
 
 
 async def test_a_table_of_avro_files_is_read_too(lake: Lake) -> None:

@@ -160,6 +160,8 @@ def _copies(
         copies.append(LakePlace(lake_of(settings.lake), now=utc_now, on_progress=on_lake))
     if has_kafka(settings) and has_registry(settings):
         copies.append(_dead_letters(settings))
+    if has_kafka(settings) and has_lake(settings):
+        copies.append(_control_topics(settings))
     for address in settings.erasure.analyses:
         copies += _of_analyses(settings, address, closing)
     return copies
@@ -176,6 +178,25 @@ def _dead_letters(settings: PipelineSettings) -> ErasablePlace:
         kafka.registry_url,
         [dead_letter_topic(name) for name in sorted(parts.connector_files().names().values())],
         queue=parts.dead_letters(),
+        timeout=kafka.timeout_seconds,
+    )
+
+
+def _control_topics(settings: PipelineSettings) -> ErasablePlace:
+    from stroke.adapters.iceberg.control_events import (  # noqa: PLC0415 -- start-up time
+        CONTROL_TOPICS,
+        control_reader,
+    )
+    from stroke.adapters.kafka.control_topics import ControlTopicPlace  # noqa: PLC0415
+    from stroke.container.lake import lake_of  # noqa: PLC0415 -- start-up time
+
+    kafka, interval = settings.kafka, settings.lake.commit_seconds
+    return ControlTopicPlace(
+        kafka.bootstrap_servers,
+        CONTROL_TOPICS,
+        reader=partial(control_reader, lake_of(settings.lake)),
+        # Two commits of the sink, and the time that Connect takes for them.
+        wait=2 * interval + kafka.timeout_seconds if has_connect(settings) else 0,
         timeout=kafka.timeout_seconds,
     )
 

@@ -18,7 +18,7 @@ from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
 from stroke.adapters.iceberg.event_schema import Columns, event_schema, partition_by_day
-from stroke.adapters.iceberg.statistics import offsets_of
+from stroke.adapters.iceberg.statistics import BOUNDED, offsets_of
 from stroke.application.pipeline.consistency import Lineage
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import ChangeLog
@@ -27,6 +27,7 @@ from stroke.application.pipeline.ports import ChangeLog
 # cluster's id is part of the control topic's name (connectors/s3-sink.json).
 SINK_OFFSETS: Final = re.compile(r"kafka\.connect\.offsets\.control-iceberg-(?P<cluster>[\w-]+)\.")
 
+_DEFAULT_METRICS: Final = "write.metadata.metrics.default"
 _PROPERTIES: Final = {
     "format-version": "2",
     "write.parquet.compression-codec": "zstd",
@@ -37,25 +38,16 @@ _PROPERTIES: Final = {
     "write.metadata.previous-versions-max": "50",
     # The sink and the maintenance commit at the same time.
     "commit.retry.num-retries": "10",
-    # Without a mode of its own Iceberg keeps bounds for the first hundred columns only, dropped
-    # ones included: those of ids and offsets, by which files are found, would be lost with time.
-    "write.metadata.metrics.default": "truncate(16)",
-    **dict.fromkeys(
-        (
-            f"write.metadata.metrics.column.{name}"
-            for name in (
-                "before.id",
-                "after.id",
-                "_kafka_metadata.partition",
-                "_kafka_metadata.offset",
-                "_kafka_metadata.cluster",
-            )
-        ),
-        "full",
-    ),
+    # The smallest and the largest value of a column are a patient's. By default Iceberg keeps them
+    # for the first hundred columns, in manifests and in the sink's control topic.
+    _DEFAULT_METRICS: "counts",
+    # By those of ids and offsets files are found.
+    **dict.fromkeys((f"write.metadata.metrics.column.{name}" for name in BOUNDED), "full"),
 }
 _LATER: Final = {name: kept for name, kept in _PROPERTIES.items() if ".metrics." in name}
 """What tables of earlier versions lack."""
+_FORMER: Final = {_DEFAULT_METRICS: "truncate(16)"}
+"""What earlier versions set, and this one sets to something else."""
 
 
 class IcebergChangeLog(ChangeLog):
@@ -97,8 +89,15 @@ class IcebergChangeLog(ChangeLog):
         return True
 
     def _complete(self, table: Table) -> None:
-        """Give a table of an earlier version the properties that it lacks; keep what it has."""
-        lacking = {name: kept for name, kept in _LATER.items() if name not in table.properties}
+        """Give a table of an earlier version the properties that it lacks.
+
+        What somebody else set stays.
+        """
+        lacking = {
+            name: kept
+            for name, kept in _LATER.items()
+            if table.properties.get(name, _FORMER.get(name)) == _FORMER.get(name)
+        }
         if lacking:
             # Where the sink commits at this moment the next `connectors apply` sets them.
             with (

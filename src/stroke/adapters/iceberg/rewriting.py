@@ -25,8 +25,8 @@ from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, Table
 from pyiceberg.typedef import Record
-from pyiceberg.types import StringType
 
+from stroke.adapters.iceberg.statistics import BOUNDED
 from stroke.domain.errors import ReplicaUnavailable
 
 # A row group's size in memory. Readers that look for some ids pass over the other groups.
@@ -52,7 +52,7 @@ def rewrite(table: Table, tasks: Sequence[FileScanTask]) -> DataFile:
 
 
 def write_file(table: Table, partition: Record, batches: Iterable[pa.RecordBatch]) -> DataFile:
-    """Write rows as one Parquet file of a partition, with bounds of all columns; commit nothing."""
+    """Write rows as one Parquet file of a partition, with bounds of ``BOUNDED``; commit nothing."""
     spec, schema = table.spec(), table.schema()
     folder = "" if spec.is_unpartitioned() else f"{spec.partition_to_path(partition, schema)}/"
     path = table.location_provider().new_data_location(f"{folder}{uuid4()}.parquet")
@@ -95,11 +95,13 @@ def discard(table: Table, *files: DataFile) -> None:
 
 
 def _bounds_wanted(schema: Schema) -> dict[int, StatisticsCollector]:
-    """Compute bounds for fields of structs, too: Java's writers do, pyiceberg does not."""
-    texts, others = MetricsMode(MetricModeTypes.TRUNCATE, 16), MetricsMode(MetricModeTypes.FULL)
+    """Compute bounds of ``BOUNDED`` alone: pyiceberg computes none for fields of structs."""
+    bounded, counted = (
+        MetricsMode(mode) for mode in (MetricModeTypes.FULL, MetricModeTypes.COUNTS)
+    )
     return {
         number: replace(
-            wanted, mode=texts if isinstance(wanted.iceberg_type, StringType) else others
+            wanted, mode=bounded if schema.find_column_name(number) in BOUNDED else counted
         )
         for number, wanted in compute_statistics_plan(schema, {}).items()
     }

@@ -1,7 +1,7 @@
 """What is known of data files from the table's metadata, without opening files with bounds.
 
-The sink writes no bounds for columns beyond the table's first hundred, unless the table says
-otherwise (see ``change_log``). For files from before that, Parquet's own footer tells them.
+The table says of which columns the sink writes bounds (see ``change_log``). For files from before
+that, Parquet's own footer tells them.
 """
 
 from __future__ import annotations
@@ -19,6 +19,14 @@ from pyiceberg.manifest import DataFile, FileFormat
 from pyiceberg.table import Table
 from pyiceberg.types import PrimitiveType
 
+BOUNDED: Final = (
+    "before.id",
+    "after.id",
+    "_kafka_metadata.partition",
+    "_kafka_metadata.offset",
+    "_kafka_metadata.cluster",
+)
+"""The columns whose bounds are kept. Those of all others would be values of patients."""
 # Iceberg cuts the bounds of texts to so many characters.
 _BOUND_CHARACTERS: Final = 16
 # The values of footers, by path and column: files do not change, and are asked for at every commit.

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from confluent_kafka import Message
 from confluent_kafka import TopicPartition as _Position
-from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
-    ConfigResource,
-    ResourceType,
-)
+from confluent_kafka.admin import AdminClient
 
 from stroke.adapters.kafka.avro_keys import AvroKeys
 from stroke.adapters.kafka.dead_letters import (
@@ -29,8 +22,9 @@ from stroke.adapters.kafka.dead_letters import (
     is_mark,
     settling,
 )
+from stroke.adapters.kafka.log_files import new_file, remove_before
 from stroke.adapters.kafka.registry import SchemaRegistry
-from stroke.adapters.kafka.settings_of import SEGMENT, kept_for, topic_settings
+from stroke.adapters.kafka.settings_of import kept_for, topic_settings
 from stroke.adapters.kafka.topics import (
     SILENT,
     broken_off,
@@ -41,9 +35,6 @@ from stroke.adapters.kafka.topics import (
 )
 from stroke.adapters.kafka.wire_format import AvroReader, Undecodable, unframed
 from stroke.application.erasure.ports import ErasablePlace, SearchedPlace, Trace
-
-# With it, the next record begins a new file of the topic.
-_SHORTEST: Final = "1"
 
 
 class ChangeTopicPlace(SearchedPlace):
@@ -147,7 +138,8 @@ class DeadLetterPlace(ErasablePlace):
             if not any(ids & self._ids.in_(message) for message in self._all(topic)):
                 return 0
             # From now on each letter that Connect writes is in a file of its own.
-            with self._new_file(topic):
+            admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+            with new_file(admin, topic, self._timeout):
                 end = self._end(topic)
                 letters = [each for each in self._all(topic) if offset_of(each) < end]
                 stays = [
@@ -168,7 +160,7 @@ class DeadLetterPlace(ErasablePlace):
             ]
             if again:
                 self._queue.produce(topic + SETTLED, again)
-            self._remove_before(topic, end)
+            remove_before(admin, topic, {PARTITION: end}, self._timeout)
         return sum(1 for each in letters if ids & self._ids.in_(each))
 
     def _end(self, topic: str) -> int:
@@ -184,34 +176,6 @@ class DeadLetterPlace(ErasablePlace):
                 for number in partitions(consumer, topic, self._timeout)
                 for message in read(consumer, topic, number, start=0, timeout=self._timeout)
             ]
-
-    @contextmanager
-    def _new_file(self, topic: str) -> Iterator[None]:
-        """Have the next record begin a new file: the broker removes whole files only."""
-        admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
-        before = (topic_settings(admin, topic, self._timeout) or {}).get(SEGMENT)
-        if before in {None, _SHORTEST}:
-            yield
-            return
-        self._set(admin, topic, ConfigEntry(SEGMENT, _SHORTEST, incremental_operation=_SET))
-        try:
-            yield
-        finally:
-            self._set(admin, topic, ConfigEntry(SEGMENT, before, incremental_operation=_SET))
-
-    def _set(self, admin: AdminClient, topic: str, entry: ConfigEntry) -> None:
-        changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
-        answers = admin.incremental_alter_configs([changed], request_timeout=self._timeout)
-        answers[changed].result(timeout=self._timeout)
-
-    def _remove_before(self, topic: str, offset: int) -> None:
-        admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
-        place = _Position(topic, PARTITION, offset)
-        answers = admin.delete_records([place], request_timeout=self._timeout)
-        answers[place].result(timeout=self._timeout)
-
-
-_SET: Final = AlterConfigOpType.SET
 
 
 class _Ids:
