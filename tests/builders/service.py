@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fakes.access import FakeKeyStore, FakeSessionStore
 from fakes.audit import FakeAuditLog
 from fakes.clinical import FakeAssessmentStore
-from fakes.erasure import FakeErasureJobs
+from fakes.erasure import FakeErasureJobs, FakeSubjects
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.application.access.clients import CdsClients
 from stroke.application.access.ports import TokenVerifier
@@ -44,6 +44,7 @@ class Parts:
     erasures: FakeErasureJobs
     sessions: FakeSessionStore
     assessments: FakeAssessmentStore
+    subjects: FakeSubjects
 
 
 class _Sites(dict[int, str | None]):
@@ -97,6 +98,8 @@ def service_parts(
     container.key_store.override(providers.Object(keys))
     erasures = FakeErasureJobs(_Sites(repository))
     container.erasure_jobs.override(providers.Object(erasures))
+    subjects = FakeSubjects()
+    container.subjects.override(providers.Object(subjects))
     container.erasure_worker.override(providers.Object(None))
     sessions = FakeSessionStore()
     container.session_store.override(providers.Object(sessions))
@@ -120,4 +123,5 @@ def service_parts(
         erasures,
         sessions,
         assessments,
+        subjects,
     )

@@ -21,6 +21,8 @@ from stroke.application.erasure.ports import (
     OldRows,
     Retention,
     SearchedPlace,
+    Subject,
+    Subjects,
 )
 from stroke.domain.errors import StoreUnavailable
 
@@ -296,3 +298,53 @@ class OldRowsContract:
             await away.count(NOON)
         with pytest.raises(StoreUnavailable):
             await away.oldest(NOON, limit=1)
+
+
+PutChart = Callable[[str, str | None, int, str | None], Awaitable[None]]
+EHR: Final = "https://ehr.example/fhir"
+
+
+@pytest.mark.anyio
+class SubjectsContract:
+    """Provide ``subjects``, without any chart, ``away``, and ``put_chart``.
+
+    It stores the prediction of a patient (id, server) at a site, as a chart is kept.
+    """
+
+    async def test_the_predictions_of_a_patient_are_found_by_server(
+        self, subjects: Subjects, put_chart: PutChart
+    ) -> None:
+        await put_chart("17", EHR, 3, None)
+        await put_chart("17", f"{EHR}/", 1, None)
+        await put_chart("17", "https://other.example", 2, None)
+        await put_chart("17", None, 4, None)
+        await put_chart("18", EHR, 5, None)
+
+        everywhere = await subjects.find(Subject("17"), site=None)
+
+        assert everywhere == {EHR: [1, 3], "https://other.example": [2], None: [4]}
+        assert await subjects.find(Subject("17", EHR), site=None) == {EHR: [1, 3]}
+        assert await subjects.find(Subject("19"), site=None) == {}
+
+    async def test_ids_differ_by_case_and_by_what_is_around_them(
+        self, subjects: Subjects, put_chart: PutChart
+    ) -> None:
+        await put_chart("abc", EHR, 1, None)
+
+        for other in ("ABC", "abc ", " abc", "ab", "abcd", "äbc"):
+            assert await subjects.find(Subject(other), site=None) == {}
+        assert await subjects.find(Subject("abc", EHR.upper()), site=None) == {}
+
+    async def test_charts_of_other_sites_are_left_out(
+        self, subjects: Subjects, put_chart: PutChart
+    ) -> None:
+        await put_chart("17", EHR, 1, "north")
+        await put_chart("17", EHR, 2, "south")
+        await put_chart("17", EHR, 3, None)
+
+        assert await subjects.find(Subject("17"), site="north") == {EHR: [1]}
+        assert await subjects.find(Subject("17"), site="east") == {}
+
+    async def test_a_store_that_is_away_is_said(self, away: Subjects) -> None:
+        with pytest.raises(StoreUnavailable):
+            await away.find(Subject("17"), site=None)

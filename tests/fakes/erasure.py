@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -16,6 +16,8 @@ from stroke.application.erasure.ports import (
     Kept,
     OldRows,
     Retention,
+    Subject,
+    Subjects,
     Trace,
 )
 
@@ -162,3 +164,21 @@ class FakeOldRows(Failing, OldRows):
         self.raise_if_failing()
         known = sorted((at, number) for number, at in self.times.items() if at is not None)
         return [number for at, number in known if at < before]
+
+
+class FakeSubjects(Failing, Subjects):
+    """Charts in memory: id and server of the patient, prediction and site of each."""
+
+    def __init__(self, *charts: tuple[str, str | None, int, str | None]) -> None:
+        self.charts = list(charts)
+
+    async def find(
+        self, subject: Subject, *, site: str | None
+    ) -> Mapping[str | None, Sequence[int]]:
+        self.raise_if_failing()
+        found: dict[str | None, list[int]] = {}
+        for id_, server, prediction, of in sorted(self.charts, key=lambda chart: chart[2]):
+            own = None if server is None else server.rstrip("/")
+            if id_ == subject.id and subject.server in {None, own} and site in {None, of}:
+                found.setdefault(own, []).append(prediction)
+        return found

@@ -282,6 +282,35 @@ def test_a_service_alone_erases_proves_and_writes_down(tmp_path: Path, url: URL)
     service.stroke("audit", "verify")
 
 
+def test_all_predictions_of_a_patient_of_a_record_system_are_erased(
+    tmp_path: Path, url: URL
+) -> None:
+    service = Service(tmp_path, url)
+    server = "https://ehr.example/fhir"
+    for number, subject in ((6, CANARY), (7, CANARY), (8, "another")):
+        run_statements(
+            url,
+            "INSERT INTO assessments (id, prediction_id, subject, server, shown, model_version,"  # noqa: S608 -- no stranger's
+            f" made_at) VALUES ('{number:036}', {number}, '{subject}', '{server}', 1, 'm',"
+            " '2026-11-29 12:00:00')",
+        )
+    (tmp_path / "patients.txt").write_text(f"{server}/Patient/{CANARY}\n")
+    by_subject = ("erase", "--subject-key", "patients.txt")
+    assert {each["id"] for each in service.json(*by_subject, "--dry-run")["traces"]} == {6, 7}
+    assert service.ids() == [6, 7, 8]
+
+    done = service.json(*by_subject, "--yes")
+
+    assert done["erased"] == [6, 7]
+    assert service.ids() == [8]
+    assert service.json("erase", "prove", *map(str, done["erased"]))["traces"] == []
+    said = service.stroke(*by_subject, "--yes", fails=1).stderr  # nobody knows them any more
+    assert "no prediction of these ids or subjects" in said
+    (tmp_path / "patients.txt").write_text(f"two words {CANARY} /\n")
+    assert "entry 4 is no reference" in service.stroke(*by_subject, "--yes", fails=1).stderr
+    service.stroke("erase", "8", "--subject-key", "patients.txt", "--yes", fails=2)
+
+
 def test_no_byte_of_an_erased_row_is_left_in_the_file_of_sqlite(tmp_path: Path) -> None:
     service = Service(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
     # As the API does, on a SQLite that is built without secure deletion.

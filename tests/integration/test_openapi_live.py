@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from pydantic import SecretStr
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
+from components.openapi import become_known_today, withdraw_claims
 from stroke.adapters.sql import schema as database
 from stroke.config import Settings
 from stroke.container.service import Container
-from stroke.domain.features import ENGINEERED_FEATURES
 from stroke.entrypoints.api.app import create_app
 
 # Bounded and the same every time: what it finds in a build is the build's doing.
@@ -83,8 +82,8 @@ def test_every_answer_is_one_that_the_document_promises(
         @given(case=operation.as_strategy(generation_mode=mode))
         def check(case: schemathesis.Case[Any]) -> None:
             if mode is GenerationMode.POSITIVE:
-                _withdraw_claims(case.body)
-                _become_known_today(case.body)
+                withdraw_claims(case.body)
+                become_known_today(case.body)
             case.call_and_validate()
 
         try:
@@ -94,18 +93,3 @@ def test_every_answer_is_one_that_the_document_promises(
             assert mode is GenerationMode.NEGATIVE
             assert operation.method == "get"
     assert len(checked) == 20
-
-
-def _become_known_today(body: Any) -> None:
-    """Let an outcome be neither in the future nor before its prediction, which it knows not."""
-    if isinstance(body, dict) and "date" in body:
-        body["date"] = str(datetime.now(UTC).date())
-
-
-def _withdraw_claims(body: Any) -> None:
-    """Take out what must agree with the measurements: JSON Schema has no words for that."""
-    if isinstance(body, dict):
-        inner = [body["patient"]] if isinstance(body.get("patient"), dict) else []
-        for patient in (body, *inner, *(body.get("patients") or ())):
-            for feature in ENGINEERED_FEATURES:
-                patient.pop(feature, None)

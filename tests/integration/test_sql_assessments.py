@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, insert, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.assessments import feedback, kept
@@ -15,11 +15,14 @@ from builders.predictions import prediction
 from components.containers import MySqlServer
 from components.databases import without_file, without_server
 from contracts.clinical import EVERYTHING, AssessmentStoreContract, Stores
+from contracts.erasure import PutChart, SubjectsContract
 from stroke.adapters.sql import schema
-from stroke.adapters.sql.assessments import SqlAssessmentStore
+from stroke.adapters.sql.assessments import SqlAssessmentStore, SqlSubjects
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.erasure import SqlPredictionPlace
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.adapters.sql.tables import predictions
+from stroke.application.erasure.ports import Subject
 
 pytestmark = pytest.mark.anyio
 
@@ -111,4 +114,55 @@ class TestOnMySql(_Erasure, AssessmentStoreContract):
         url = without_server(make_url(mysql.url("stroke")))
         engine = create_engine(url, pool_size=1, connect_timeout=5)
         yield SqlAssessmentStore(engine, statement_timeout=30)
+        await engine.dispose()
+
+
+class _Subjects(SubjectsContract):
+    @pytest.fixture
+    def subjects(self, engine: AsyncEngine) -> SqlSubjects:
+        return SqlSubjects(engine, statement_timeout=30)
+
+    @pytest.fixture
+    def put_chart(self, engine: AsyncEngine) -> PutChart:
+        stores = _stores(engine)
+
+        async def put(subject: str, server: str | None, number: int, site: str | None) -> None:
+            row = {"id": number, "gender": "Male"}
+            async with engine.begin() as connection:
+                await connection.execute(insert(predictions), [row])
+            chart = kept(number, subject=subject, server=server, site=site)
+            await stores.assessments.keep(chart)
+
+        return put
+
+    async def test_whoever_was_erased_is_found_no_more(
+        self, subjects: SqlSubjects, put_chart: PutChart, engine: AsyncEngine
+    ) -> None:
+        await put_chart("17", None, 1, None)
+        await SqlPredictionPlace(engine, statement_timeout=30).erase([1])
+
+        assert await subjects.find(Subject("17"), site=None) == {}
+
+
+class TestSubjectsOnSqlite(_Subjects):
+    @pytest.fixture
+    def engine(self, sqlite_engine: AsyncEngine) -> AsyncEngine:
+        return sqlite_engine
+
+    @pytest.fixture
+    async def away(self, sqlite_engine: AsyncEngine) -> SqlSubjects:
+        return SqlSubjects(await without_file(sqlite_engine), statement_timeout=30)
+
+
+class TestSubjectsOnMySql(_Subjects):
+    @pytest.fixture
+    def engine(self, mysql_engine: AsyncEngine) -> AsyncEngine:
+        return mysql_engine
+
+    @pytest.fixture
+    async def away(self, mysql: MySqlServer) -> AsyncIterator[SqlSubjects]:
+        engine = create_engine(
+            without_server(make_url(mysql.url("stroke"))), pool_size=1, connect_timeout=5
+        )
+        yield SqlSubjects(engine, statement_timeout=30)
         await engine.dispose()

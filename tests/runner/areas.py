@@ -43,6 +43,7 @@ AREAS: Final = {
             "test_metrics_page",
             "test_migrations",
             "test_openapi_live",
+            "test_openapi_soak",
             "test_performance_extremes",
             "test_oidc",
             "test_outcomes_command",

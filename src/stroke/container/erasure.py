@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -14,9 +14,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from stroke.adapters.sql.binlog import BinlogRetention
 from stroke.adapters.sql.erasure import SqlOldRows, forget_free_pages
 from stroke.application.erasure.erasure import Erased, Erasure
-from stroke.application.erasure.jobs import Asker, ErasureWorker
-from stroke.application.erasure.ports import ErasablePlace, ErasureJob, Retention, SearchedPlace
+from stroke.application.erasure.jobs import Asker, AttendedErasure, ErasureWorker
+from stroke.application.erasure.ports import (
+    ErasablePlace,
+    ErasureJob,
+    Retention,
+    SearchedPlace,
+    Subject,
+)
 from stroke.application.erasure.purge import Purge
+from stroke.application.erasure.subjects import predictions_of
 from stroke.config import PipelineSettings
 from stroke.container.audit import system_actor, trail_of
 from stroke.container.configured import has_connect, has_kafka, has_lake, has_registry, has_sql_sink
@@ -27,6 +34,7 @@ from stroke.container.erasure_jobs import (
     database_places,
     job_service,
     jobs_of,
+    subjects_of,
     worker_on,
 )
 from stroke.container.service import utc_now
@@ -87,16 +95,30 @@ async def erasure_worker(settings: PipelineSettings) -> AsyncIterator[ErasureWor
 @asynccontextmanager
 async def purge_of(settings: PipelineSettings) -> AsyncIterator[Purge]:
     """Give what erases the predictions that are older than their retention, from every place."""
+    database = settings.database
+    async with opened_engine(database) as engine, attended_erasure(settings) as erasure:
+        rows = SqlOldRows(engine, statement_timeout=database.statement_timeout_seconds)
+        yield Purge(rows, erasure, at_once=settings.erasure.purge_rows)
+
+
+@asynccontextmanager
+async def attended_erasure(settings: PipelineSettings) -> AsyncIterator[AttendedErasure]:
+    """Give what stores erasures of the system's user, and waits until they are carried out."""
     database, erasing = settings.database, settings.erasure
     async with opened_engine(database) as engine, erasure_worker(settings) as worker:
-        yield Purge(
-            SqlOldRows(engine, statement_timeout=database.statement_timeout_seconds),
-            job_service(jobs_of(engine, database), erasing, utc_now),
+        yield AttendedErasure(
+            job_service(jobs_of(engine, database), subjects_of(engine, database), erasing, utc_now),
             worker,
             asker=Asker(system_actor(), None, None),
-            at_once=erasing.purge_rows,
             pause=partial(asyncio.sleep, erasing.poll_seconds),
         )
+
+
+async def ids_of(settings: PipelineSettings, subjects: Sequence[Subject]) -> set[int]:
+    """Return the predictions of record systems' patients, of all sites."""
+    database = settings.database
+    async with opened_engine(database) as engine:
+        return await predictions_of(subjects_of(engine, database), subjects, site=None)
 
 
 def _ignored(_done: int, _total: int) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from stroke.adapters.sql.assessments import SqlSubjects
 from stroke.adapters.sql.binlog import BinlogRetention
 from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace, forget_free_pages
 from stroke.adapters.sql.erasure_jobs import SqlErasureJobs
@@ -18,7 +19,7 @@ from stroke.application.audit.ports import AuditFilter
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.erasure.erasure import Erased, Erasure
 from stroke.application.erasure.jobs import Asker, ErasureJobService, ErasureWorker
-from stroke.application.erasure.ports import ErasureJob, ErasureJobs
+from stroke.application.erasure.ports import ErasureJob, ErasureJobs, Subjects
 from stroke.config import DatabaseSettings, ErasureSettings, Settings
 from stroke.domain.audit import AuditAction, AuditOutcome
 
@@ -84,12 +85,17 @@ def jobs_of(engine: AsyncEngine, settings: DatabaseSettings) -> SqlErasureJobs:
     return SqlErasureJobs(engine, statement_timeout=settings.statement_timeout_seconds)
 
 
+def subjects_of(engine: AsyncEngine, settings: DatabaseSettings) -> SqlSubjects:
+    """Return the patients of record systems in an open database."""
+    return SqlSubjects(engine, statement_timeout=settings.statement_timeout_seconds)
+
+
 def job_service(
-    jobs: ErasureJobs, settings: ErasureSettings, now: Callable[[], datetime]
+    jobs: ErasureJobs, subjects: Subjects, settings: ErasureSettings, now: Callable[[], datetime]
 ) -> ErasureJobService:
     """Return what takes requests for erasures."""
     keep = timedelta(days=settings.job_days)
-    return ErasureJobService(jobs, now=now, new_id=lambda: uuid4().hex, keep=keep)
+    return ErasureJobService(jobs, subjects, now=now, new_id=lambda: uuid4().hex, keep=keep)
 
 
 def worker_on(

@@ -37,7 +37,7 @@ from stroke.config import ClinicalSettings, DatabaseSettings, OidcSettings, Sett
 from stroke.container.cds_clients import cds_clients
 from stroke.container.clinical import clinical_codes, hospital_service, record_server
 from stroke.container.engines import engine_of
-from stroke.container.erasure_jobs import job_service, jobs_of, service_worker
+from stroke.container.erasure_jobs import job_service, jobs_of, service_worker, subjects_of
 from stroke.container.models import load_model
 from stroke.container.tracing import around_commits, traced, tracing_of
 from stroke.domain.risk import ModelDescription
@@ -276,8 +276,13 @@ class Container(containers.DeclarativeContainer):
         ),
     )
     erasure_jobs = providers.Singleton(jobs_of, engine, settings.provided.database)
+    subjects = providers.Singleton(subjects_of, engine, settings.provided.database)
     erasures = providers.Singleton(
-        job_service, erasure_jobs, settings.provided.erasure, providers.Object(utc_now)
+        job_service,
+        erasure_jobs,
+        subjects,
+        settings.provided.erasure,
+        providers.Object(utc_now),
     )
     erasure_worker = providers.Singleton(
         service_worker, erasure_jobs, engine, audit, settings, providers.Object(utc_now)

@@ -10,6 +10,7 @@ StrokeError
 ├── IdempotencyKeyTaken        the key already names a stored prediction
 ├── IdempotencyKeyReused       ... and that one belongs to another request
 ├── PredictionNotReplayable    ... and that one lacks part of the answer that a replay would repeat
+├── SubjectsAlike              a subject without a server, of whom several servers have one
 ├── NotAuthenticated           a request without credentials that name a caller
 ├── RequestForged              a browser's request without the token of a page of ours
 ├── ScopeMissing               a caller that may not do this
@@ -98,6 +99,10 @@ class PredictionNotFound(StrokeError):
     def __init__(self, prediction_id: int) -> None:
         self.prediction_id = prediction_id
         super().__init__(f"no prediction has the id {prediction_id}")
+
+
+class SubjectsAlike(StrokeError):
+    """Several servers have a patient of this id, and none was named: they are different people."""
 
 
 class NothingToErase(StrokeError):

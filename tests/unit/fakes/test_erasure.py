@@ -10,11 +10,13 @@ from contracts.erasure import (
     ErasablePlaceContract,
     ErasureJobsContract,
     OldRowsContract,
+    PutChart,
     PutRows,
     PutTimes,
     RetentionContract,
+    SubjectsContract,
 )
-from fakes.erasure import FakeErasureJobs, FakeOldRows, FakePlace, FakeRetention
+from fakes.erasure import FakeErasureJobs, FakeOldRows, FakePlace, FakeRetention, FakeSubjects
 from stroke.domain.errors import StoreUnavailable
 
 
@@ -72,5 +74,24 @@ class TestFakeOldRows(OldRowsContract):
     def put_times(self, rows: FakeOldRows) -> PutTimes:
         async def put(times: dict[int, datetime | None]) -> None:
             rows.times |= times
+
+        return put
+
+
+class TestFakeSubjects(SubjectsContract):
+    @pytest.fixture
+    def subjects(self) -> FakeSubjects:
+        return FakeSubjects()
+
+    @pytest.fixture
+    def away(self) -> FakeSubjects:
+        away = FakeSubjects()
+        away.failing = StoreUnavailable("away")
+        return away
+
+    @pytest.fixture
+    def put_chart(self, subjects: FakeSubjects) -> PutChart:
+        async def put(subject: str, server: str | None, prediction: int, site: str | None) -> None:
+            subjects.charts.append((subject, server, prediction, site))
 
         return put

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from stroke.adapters.sql.tables import assessments as table
 from stroke.adapters.sql.tables import feedback as judged
 from stroke.adapters.sql.tables import predictions
 from stroke.application.clinical.ports import AssessmentStore
+from stroke.application.erasure.ports import Subject, Subjects
 from stroke.domain.clinical.kept import AssessmentFilter, CardTally, Feedback, KeptAssessment
 from stroke.domain.errors import AssessmentErased, AssessmentNotFound, PredictionNotFound
 
@@ -109,6 +110,33 @@ class SqlAssessmentStore(AssessmentStore):
             ),
             key=lambda each: (each.model_version, each.verdict, each.reason or ""),
         )
+
+
+class SqlSubjects(Subjects):
+    """The patients in the table ``assessments``, whose ids have an index.
+
+    A call that takes longer than ``statement_timeout`` seconds raises ``StoreUnavailable``.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, statement_timeout: float) -> None:
+        self._transaction = partial(transaction, engine, seconds=statement_timeout)
+
+    async def find(
+        self, subject: Subject, *, site: str | None
+    ) -> Mapping[str | None, Sequence[int]]:
+        query = select(table.c.subject, table.c.server, table.c.prediction_id).where(
+            table.c.subject == subject.id, table.c.prediction_id.is_not(None)
+        )
+        if site is not None:
+            query = query.where(table.c.site == site)
+        found: dict[str | None, list[int]] = {}
+        async with self._transaction() as connection:
+            for row in await connection.execute(query.order_by(table.c.prediction_id)):
+                server = None if row.server is None else row.server.rstrip("/")
+                # MySQL leaves out blanks at the end when it compares.
+                if row.subject == subject.id and subject.server in {None, server}:
+                    found.setdefault(server, []).append(row.prediction_id)
+        return found
 
 
 async def erase_assessments(

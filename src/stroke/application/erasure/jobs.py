@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from stroke.application.erasure.erasure import Erased
-from stroke.application.erasure.ports import ErasureJob, ErasureJobs, JobResult, JobState
+from stroke.application.erasure.ports import (
+    ErasureJob,
+    ErasureJobs,
+    JobResult,
+    JobState,
+    Subject,
+    Subjects,
+)
+from stroke.application.erasure.subjects import predictions_of
 from stroke.domain.errors import (
     ErasureJobNotFound,
     IdempotencyKeyReused,
     NothingToErase,
+    ReplicaBehind,
     StoreUnavailable,
     StrokeError,
 )
@@ -42,25 +53,35 @@ class ErasureJobService:
     def __init__(
         self,
         jobs: ErasureJobs,
+        subjects: Subjects,
         *,
         now: Callable[[], datetime],
         new_id: Callable[[], str],
         keep: timedelta,
     ) -> None:
         self._jobs = jobs
+        self._subjects = subjects
         self._now = now
         self._new_id = new_id
         self._keep = keep
         self._asked = asyncio.Event()
 
-    async def ask(self, ids: Collection[int], *, of: Asker, key: str | None = None) -> ErasureJob:
-        """Store a job for these predictions, and return it; or the one that has this ``key``.
+    async def ask(
+        self,
+        ids: Collection[int],
+        *,
+        of: Asker,
+        key: str | None = None,
+        subjects: Sequence[Subject] = (),
+    ) -> ErasureJob:
+        """Store a job for these predictions, and those of ``subjects``, and return it.
 
-        A caller with a site has only rows of its site erased. The others are among ``unknown``.
-        Raises ``NothingToErase`` where none is left, ``IdempotencyKeyReused``, and
-        ``StoreUnavailable``.
+        Or the one that has this ``key``. A caller with a site has only rows of its site erased. The
+        others are among ``unknown``. Raises ``NothingToErase`` where none is left,
+        ``IdempotencyKeyReused``, ``SubjectsAlike``, and ``StoreUnavailable``.
         """
-        wanted = tuple(sorted(set(ids)))
+        theirs = await predictions_of(self._subjects, subjects, site=of.site)
+        wanted = tuple(sorted({*ids, *theirs}))
         now = self._now()
         await self._jobs.forget(now - self._keep)
         job = ErasureJob(
@@ -72,11 +93,10 @@ class ErasureJobService:
             request_id=of.request_id,
             asked_at=now,
         )
-        # A key belongs to its site, as that of a prediction does.
-        stored = await self._jobs.add(job, key=None if key is None else f"{of.site or ''}\n{key}")
+        stored = await self._jobs.add(job, key=_key_of(of, key, ids, subjects))
         if stored is None:
-            raise NothingToErase("no prediction has one of these ids")
-        if stored.id != job.id and stored.asked_for != frozenset(wanted):
+            raise NothingToErase("there is no prediction of these ids or subjects")
+        if not subjects and stored.id != job.id and stored.asked_for != frozenset(wanted):
             raise IdempotencyKeyReused("the key belongs to an erasure of other predictions")
         self._asked.set()
         return stored
@@ -96,6 +116,24 @@ class ErasureJobService:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._asked.wait(), seconds)
         self._asked.clear()
+
+
+def _key_of(
+    of: Asker, key: str | None, ids: Collection[int], subjects: Sequence[Subject]
+) -> str | None:
+    """Return the key of a request as it is kept. A key belongs to its site, as a prediction's does.
+
+    Once subjects are erased nobody knows which predictions were theirs. So what was asked for is
+    part of the key.
+    """
+    if key is None:
+        return None
+    own = f"{of.site or ''}\n{key}"
+    if not subjects:
+        return own
+    patients = sorted({(each.server or "", each.id) for each in subjects})
+    asked = json.dumps([sorted(set(ids)), patients])
+    return f"{own}\n{hashlib.sha256(asked.encode()).hexdigest()}"
 
 
 class ErasureWorker:
@@ -174,3 +212,50 @@ class ErasureWorker:
                 working.cancel()
                 with suppress(asyncio.CancelledError, StrokeError):
                     await working
+
+
+class AttendedErasure:
+    """Stores jobs, and waits until they are carried out, by its own worker or by another one.
+
+    A job is stored before anything of it is erased. So of a run that was killed the next one, or
+    any worker, carries out what was begun, in the copies too. ``pause`` is waited for while another
+    worker has the job.
+    """
+
+    def __init__(
+        self,
+        jobs: ErasureJobService,
+        worker: ErasureWorker,
+        *,
+        asker: Asker,
+        pause: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._jobs = jobs
+        self._worker = worker
+        self._asker = asker
+        self._pause = pause
+
+    async def finish_waiting(self) -> None:
+        """Carry out what others asked for. Raises ``ReplicaBehind`` where a place is away."""
+        while (waiting := await self._worker.work_once()) is not None:
+            _check(waiting.trouble)
+
+    async def erase(self, ids: Collection[int], subjects: Sequence[Subject] = ()) -> JobResult:
+        """Erase predictions from every place. Raises ``ReplicaBehind``, and what ``ask`` raises."""
+        asked = await self._jobs.ask(ids, of=self._asker, subjects=subjects)
+        while True:
+            worked = await self._worker.work_once()
+            job = await self._jobs.find(asked.id, site=None)
+            _check(job.trouble)
+            if job.state is JobState.DONE and job.result is not None:
+                return job.result
+            if worked is None:
+                await self._pause()
+
+
+def _check(trouble: str | None) -> None:
+    if trouble is not None:
+        raise ReplicaBehind(
+            f"an erasure is not finished yet: {trouble}. Run the same command again; what was "
+            "begun goes on"
+        )

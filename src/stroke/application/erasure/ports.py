@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -176,3 +176,26 @@ class OldRows(Protocol):
     @abstractmethod
     async def oldest(self, before: datetime, *, limit: int) -> list[int]:
         """Return the ids of up to ``limit`` that were made before a time, the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A patient of a record system: the id on a server; ``server`` None stands for any one."""
+
+    id: str = field(repr=False)
+    server: str | None = None
+
+
+class Subjects(Protocol):
+    """Knows which predictions are those of record systems' patients."""
+
+    @abstractmethod
+    async def find(
+        self, subject: Subject, *, site: str | None
+    ) -> Mapping[str | None, Sequence[int]]:
+        """Return the ids of a patient's predictions, by the server whose patient it is.
+
+        Ids and servers differ by case; a slash at the end of a server does not matter. With a
+        ``site``, charts of other sites are left out. Charts that came without a server are under
+        None. One transaction, which raises ``StoreUnavailable``.
+        """

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from stroke.application.erasure.jobs import Asker, ErasureJobService, ErasureWorker
-from stroke.application.erasure.ports import JobState, Kept, OldRows
-from stroke.domain.errors import ReplicaBehind
+from stroke.application.erasure.jobs import AttendedErasure
+from stroke.application.erasure.ports import Kept, OldRows
 
 Progress = Callable[[int], None]
 """Receives how many predictions are erased."""
@@ -31,29 +30,12 @@ class Purged:
 
 
 class Purge:
-    """Erases the oldest ``rows``, ``at_once`` of them as one erasure job.
+    """Erases the oldest ``rows``, ``at_once`` of them as one erasure job of ``erasure``."""
 
-    A job is stored before anything of it is erased. So of a purge that is killed the next one, or
-    any worker, carries out what was begun, in the copies too. ``pause`` is waited for while another
-    worker has a job of it.
-    """
-
-    def __init__(
-        self,
-        rows: OldRows,
-        jobs: ErasureJobService,
-        worker: ErasureWorker,
-        *,
-        asker: Asker,
-        at_once: int,
-        pause: Callable[[], Awaitable[object]],
-    ) -> None:
+    def __init__(self, rows: OldRows, erasure: AttendedErasure, *, at_once: int) -> None:
         self._rows = rows
-        self._jobs = jobs
-        self._worker = worker
-        self._asker = asker
+        self._erasure = erasure
         self._at_once = at_once
-        self._pause = pause
 
     async def count(self, before: datetime) -> int:
         """Return how many predictions were made before a time (aware)."""
@@ -66,30 +48,9 @@ class Purge:
         or behind: what was begun waits, and the same call goes on with it.
         """
         purged = Purged()
-        while (waiting := await self._worker.work_once()) is not None:
-            _check(waiting.trouble)
+        await self._erasure.finish_waiting()
         while ids := await self._rows.oldest(before, limit=self._at_once):
-            asked = await self._jobs.ask(ids, of=self._asker)
-            await self._carried_out(asked.id, purged)
+            result = await self._erasure.erase(ids)
+            purged.add(len(result.erased), result.removed, result.kept)
             on_progress(purged.predictions)
         return purged
-
-    async def _carried_out(self, job_id: str, purged: Purged) -> None:
-        while True:
-            worked = await self._worker.work_once()
-            job = await self._jobs.find(job_id, site=None)
-            _check(job.trouble)
-            if job.state is JobState.DONE and job.result is not None:
-                result = job.result
-                purged.add(len(result.erased), result.removed, result.kept)
-                return
-            if worked is None:
-                await self._pause()
-
-
-def _check(trouble: str | None) -> None:
-    if trouble is not None:
-        raise ReplicaBehind(
-            f"an erasure is not finished yet: {trouble}. Run the same command again; what was "
-            "begun goes on"
-        )

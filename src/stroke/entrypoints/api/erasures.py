@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from stroke.application.erasure.jobs import Asker
 from stroke.application.erasure.ports import ErasureJob
+from stroke.application.erasure.subjects import subject_of
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
 from stroke.entrypoints.api.access import GuardedRoute, caller_of, needs, site_of
@@ -48,16 +49,20 @@ async def ask(request: Request) -> Response:
 
     Safe to repeat: what is gone changes nothing. Ids that nobody has, or that are another site's,
     are in `not_found`; if all of them are, the answer is 404. A caller with `all-sites` gets a job
-    in any case, which takes what is left of erased rows out of the copies, too.
+    in any case, which takes what is left of erased rows out of the copies, too. `subjects` are
+    patients of record systems whose charts were assessed: all of their predictions are erased. If
+    several servers have a patient of this id, and none is named, the answer is 409
+    `urn:stroke:problem:ambiguous-subject`. The job lists ids of predictions, and no subject.
     """
     state = api_state(request)
     key = idempotency_key(request)
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_bytes)
-        wanted = parse(ErasureIn, body).ids
+        wanted = parse(ErasureIn, body)
     caller = caller_of(request)
     asker = Asker(f"{caller.kind}:{caller.id}", site_of(request), CURRENT.get())
-    job = await state.erasures.ask(wanted, of=asker, key=key)
+    subjects = [each for each in map(subject_of, wanted.subjects) if each is not None]
+    job = await state.erasures.ask(wanted.ids, of=asker, key=key, subjects=subjects)
     answer = json_response(_shown(job), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = f"{request.scope.get('root_path', '')}{_PATH}/{job.id}"
     return answer

@@ -46,6 +46,7 @@ from stroke.domain.errors import (
     StoreRefusesWrites,
     StoreUnavailable,
     StrokeError,
+    SubjectsAlike,
 )
 from stroke.entrypoints.api.causes import log_of
 from stroke.entrypoints.api.violations import (
@@ -109,6 +110,9 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
     SiteMissing: Kind(HTTPStatus.FORBIDDEN, "site-missing", "The caller belongs to no site"),
     PredictionNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such prediction"),
     NothingToErase: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such predictions"),
+    SubjectsAlike: Kind(
+        HTTPStatus.CONFLICT, "ambiguous-subject", "Several servers have a patient of this id"
+    ),
     ErasureJobNotFound: Kind(HTTPStatus.NOT_FOUND, "erasure-not-found", "No such erasure"),
     OutcomeNotFound: Kind(
         HTTPStatus.NOT_FOUND, "outcome-not-found", "The prediction has no outcome"

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
+from stroke.application.erasure.subjects import MOST_SUBJECTS, REFERENCE
 from stroke.domain.errors import InvalidPatient
 from stroke.domain.features import AgeGroup, BmiCategory, GlucoseCategory, disagreements
 from stroke.domain.outcome import SOURCE_LENGTH, Outcome
@@ -507,13 +508,31 @@ class ErasureIn(BaseModel):
         strict=True,
         extra="ignore",
         hide_input_in_errors=True,
-        json_schema_extra={"examples": [{"ids": [17, 23]}]},
+        json_schema_extra={
+            "examples": [{"ids": [17, 23]}, {"subjects": ["https://ehr.example/fhir/Patient/17"]}],
+            "anyOf": [{"required": ["ids"]}, {"required": ["subjects"]}],
+        },
     )
 
     ids: Annotated[
         list[Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_whole)]],
         Field(min_length=1, max_length=BATCH_SIZE, description="ids of predictions"),
-    ]
+    ] = []
+    subjects: Annotated[
+        list[Annotated[str, Field(pattern=REFERENCE)]],
+        Field(
+            min_length=1,
+            max_length=MOST_SUBJECTS,
+            description="patients of record systems, as FHIR refers to them: all of their "
+            "predictions. With the server where several servers sent charts",
+        ),
+    ] = []
+
+    @model_validator(mode="after")
+    def _somebody(self) -> Self:
+        if not self.ids and not self.subjects:
+            raise PydanticCustomError("missing", "must have ids or subjects")
+        return self
 
 
 class KeptOut(BaseModel):

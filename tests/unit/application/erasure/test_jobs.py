@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 from builders.predictions import NOON
-from fakes.erasure import FakeErasureJobs
+from fakes.erasure import FakeErasureJobs, FakeSubjects
 from stroke.application.erasure.erasure import Erased
 from stroke.application.erasure.jobs import Asker, ErasureJobService, ErasureWorker
-from stroke.application.erasure.ports import ErasureJob, JobState, Kept
+from stroke.application.erasure.ports import ErasureJob, JobState, Kept, Subject
 from stroke.domain.errors import (
     ErasureJobNotFound,
     IdempotencyKeyReused,
     NothingToErase,
     ReplicaBehind,
     StoreUnavailable,
+    SubjectsAlike,
 )
 
 pytestmark = pytest.mark.anyio
@@ -36,10 +37,15 @@ def erased(*ids: int, unknown: tuple[int, ...] = ()) -> Erased:
 class Stage:
     def __init__(self) -> None:
         self.jobs = FakeErasureJobs({6: "south", 7: "north", 8: "north"})
+        self.subjects = FakeSubjects()
         self.now = NOON
         self.made = 0
         self.service = ErasureJobService(
-            self.jobs, now=lambda: self.now, new_id=self._new_id, keep=timedelta(days=1)
+            self.jobs,
+            self.subjects,
+            now=lambda: self.now,
+            new_id=self._new_id,
+            keep=timedelta(days=1),
         )
         self.carried_out: list[tuple[int, ...]] = []
         self.trouble: Exception | None = None
@@ -218,3 +224,48 @@ async def test_jobs_are_forgotten_some_time_after_their_end(stage: Stage) -> Non
 
     with pytest.raises(ErasureJobNotFound):
         await stage.service.find(asked.id, site=None)
+
+
+async def test_all_predictions_of_a_subject_are_erased_and_of_its_own_site_alone(
+    stage: Stage,
+) -> None:
+    stage.subjects.charts = [
+        ("17", "https://a.example", 6, "south"),
+        ("17", "https://a.example", 7, "north"),
+        ("17", "https://a.example", 8, "north"),
+        ("18", "https://a.example", 9, "north"),
+    ]
+    asked = await stage.service.ask([], of=NORTH, subjects=[Subject("17")])
+    assert asked.ids == (7, 8)
+    everywhere = await stage.service.ask([99], of=CENTRE, subjects=[Subject("17")])
+    assert everywhere.ids == (6, 7, 8, 99)
+
+
+async def test_a_subject_that_several_servers_have_is_nobody_until_one_is_named(
+    stage: Stage,
+) -> None:
+    stage.subjects.charts = [("17", "https://a.example", 7, None), ("17", None, 8, None)]
+    with pytest.raises(SubjectsAlike, match="reference 2 of 2") as refused:
+        await stage.service.ask([], of=CENTRE, subjects=[Subject("1"), Subject("17")])
+    assert "17" not in str(refused.value)
+    assert stage.jobs.jobs == {}
+
+    job = await stage.service.ask([], of=CENTRE, subjects=[Subject("17", "https://a.example")])
+    assert job.ids == (7,)
+
+
+async def test_nobody_is_erased_of_a_subject_that_is_not_known(stage: Stage) -> None:
+    with pytest.raises(NothingToErase):
+        await stage.service.ask([], of=CENTRE, subjects=[Subject("17")])
+
+
+async def test_a_retry_gets_its_job_after_the_subject_was_erased_too(stage: Stage) -> None:
+    stage.subjects.charts = [("17", None, 7, None), ("18", None, 8, None)]
+    asked = await stage.service.ask([], of=CENTRE, key="k", subjects=[Subject("17")])
+    stage.subjects.charts = [("18", None, 8, None)]
+
+    again = await stage.service.ask([], of=CENTRE, key="k", subjects=[Subject("17")])
+    other = await stage.service.ask([], of=CENTRE, key="k", subjects=[Subject("18")])
+
+    assert again == asked
+    assert other.ids == (8,)

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from builders.predictions import NOON
-from fakes.erasure import FakeErasureJobs, FakeOldRows
+from fakes.erasure import FakeErasureJobs, FakeOldRows, FakeSubjects
 from stroke.application.erasure.erasure import Erased
-from stroke.application.erasure.jobs import Asker, ErasureJobService, ErasureWorker
+from stroke.application.erasure.jobs import Asker, AttendedErasure, ErasureJobService, ErasureWorker
 from stroke.application.erasure.ports import ErasureJob, Kept
 from stroke.application.erasure.purge import Purge
 from stroke.domain.errors import ReplicaBehind
@@ -27,19 +27,15 @@ class Stage:
         self.trouble: ReplicaBehind | None = None
         self.elsewhere = 0
         service = ErasureJobService(
-            self.jobs, now=lambda: NOON, new_id=self._new_id, keep=timedelta(days=1)
+            self.jobs, FakeSubjects(), now=lambda: NOON, new_id=self._new_id, keep=timedelta(days=1)
         )
         self.worker = ErasureWorker(
             self.jobs, self._erase, name="w", lease=timedelta(minutes=1), now=lambda: NOON
         )
-        self.purge = Purge(
-            self.rows,
-            service,
-            self.worker,
-            asker=Asker("user:x", None, None),
-            at_once=2,
-            pause=self._pause,
+        self.erasure = AttendedErasure(
+            service, self.worker, asker=Asker("user:x", None, None), pause=self._pause
         )
+        self.purge = Purge(self.rows, self.erasure, at_once=2)
 
     def _new_id(self) -> str:
         self.made += 1
@@ -105,7 +101,7 @@ async def test_a_job_that_another_worker_takes_is_waited_for() -> None:
         stage.jobs.held[running.id] = (None, NOON)
         await other.work_once()
 
-    stage.purge._pause = pause
+    stage.erasure._pause = pause
 
     done = await stage.purge.run(NOON, on_progress=lambda _: None)
 

@@ -206,3 +206,51 @@ async def test_the_trail_says_who_asked_and_who_looked(ward: Ward) -> None:
         ("erasure.ask", "what its body names", "asked"),
         ("erasure.ask", "what its body names", "not-found"),
     ]
+
+
+async def test_patients_of_record_systems_are_named_in_the_body_and_nowhere_else(
+    ward: Ward,
+) -> None:
+    ours, theirs = await ward.stored("north"), await ward.stored("south")
+    server = "https://ehr.example/fhir"
+    ward.parts.subjects.charts = [
+        ("Secret-17", server, ours, "north"),
+        ("Secret-17", server, theirs, "south"),
+    ]
+
+    answer = await ward.call(
+        "north", "POST", PATH, json={"subjects": [f"{server}/Patient/Secret-17"]}
+    )
+
+    assert answer.status_code == 202
+    [job] = ward.parts.erasures.jobs.values()
+    assert job.ids == (ours,)
+    assert "Secret" not in answer.text
+    assert "Secret" not in repr(ward.parts.audit.kept)
+    other = await ward.call("south", "POST", PATH, json={"subjects": ["Secret-18"]})
+    assert other.status_code == 404
+    assert "Secret" not in other.text
+
+
+async def test_a_patient_of_several_servers_is_not_guessed(ward: Ward) -> None:
+    one, other = await ward.stored("north"), await ward.stored("north")
+    ward.parts.subjects.charts = [
+        ("Secret-17", "https://a.example", one, "north"),
+        ("Secret-17", None, other, "north"),
+    ]
+
+    answer = await ward.call("north", "POST", PATH, json={"subjects": ["Patient/Secret-17"]})
+
+    assert answer.status_code == 409
+    assert answer.json()["type"] == "urn:stroke:problem:ambiguous-subject"
+    assert "Secret" not in answer.text
+    assert not ward.parts.erasures.jobs
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"subjects": []}, {"subjects": ["Secret 17"]}, {"subjects": "17"}, {"ids": []}]
+)
+async def test_a_request_that_names_nobody_is_refused(ward: Ward, body: dict[str, Any]) -> None:
+    answer = await ward.call("north", "POST", PATH, json=body)
+    assert answer.status_code == 422
+    assert "Secret" not in answer.text

@@ -13,12 +13,12 @@ from typer.core import TyperGroup
 
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes
 from stroke.entrypoints.cli.terminal.output import counted, progress
-from stroke.entrypoints.cli.terminal.prediction_ids import prediction_ids
+from stroke.entrypoints.cli.terminal.prediction_ids import prediction_ids, read_subjects
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.erasure.erasure import Erased, Erasure, Proof
-    from stroke.application.erasure.ports import ErasureJob, Kept
+    from stroke.application.erasure.ports import ErasureJob, JobResult, Kept
     from stroke.config import PipelineSettings
 
 _HELP = ("-h", "--help")
@@ -47,11 +47,23 @@ IdFile = Annotated[
 ]
 
 
+SubjectFile = Annotated[
+    str | None,
+    typer.Option(
+        "--subject-key",
+        metavar="FILE",
+        help="A file (- is standard input) with a patient of a record system on each line: "
+        "https://SERVER/Patient/ID, Patient/ID or ID.",
+    ),
+]
+
+
 @app.command(_ErasesByDefault.default)
 def predictions(
     ids: Ids = None,
     *,
     file: IdFile = None,
+    subject_key: SubjectFile = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what is there; change nothing.")
     ] = False,
@@ -79,13 +91,27 @@ def predictions(
     You may interrupt it, and run it again with the same ids. If a copy is behind or away, the exit
     code is 1: run it again later.
 
+    --subject-key erases all predictions that were made of charts of some patients. Their ids are
+    read from a file or from standard input: a command line is seen by others. The erasure is stored
+    as a job first, which the same command goes on with. It prints the ids of the predictions, for
+    `prove`; afterwards nobody knows any more whose they were.
+
     \b
     stroke erase 17 23 --dry-run
     stroke erase predictions --file ids.txt --yes
+    stroke erase --subject-key patients.txt --yes
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
     import asyncio
 
-    settings, wanted = _settings(), prediction_ids(ids or [], file)
+    from stroke.application.erasure.ports import JobResult
+
+    settings = _settings()
+    if subject_key is not None:
+        if ids or file is not None:
+            raise typer.BadParameter("give ids, or --subject-key", param_hint="--subject-key")
+        _erase_subjects(settings, subject_key, dry_run=dry_run, yes=yes, as_json=as_json)
+        return
+    wanted = prediction_ids(ids or [], file)
     if dry_run:
         _show(_searched(settings, wanted), as_json=as_json)
         return
@@ -107,18 +133,55 @@ def predictions(
                 )
 
         done = asyncio.run(erased())
+    result = JobResult(
+        tuple(sorted(done.stored)), tuple(sorted(done.unknown)), done.removed, tuple(done.kept)
+    )
+    _show_erased(result, as_json=as_json)
+
+
+def _erase_subjects(
+    settings: PipelineSettings, file: str, *, dry_run: bool, yes: bool, as_json: bool
+) -> None:
+    import asyncio
+
+    subjects = read_subjects(file)
+    with ends_on_sigterm():
+        if dry_run:
+
+            async def theirs() -> set[int]:
+                from stroke.container.erasure import ids_of
+
+                return await ids_of(settings, subjects)
+
+            _show(_searched(settings, asyncio.run(theirs())), as_json=as_json)
+            return
+        if not yes:
+            said = f"Erase all predictions of {counted(len(subjects), 'patient')} for good?"
+            typer.confirm(said, abort=True, err=True)
+
+        async def erased() -> JobResult:
+            from stroke.container.erasure import attended_erasure
+
+            async with attended_erasure(settings) as erasure:
+                await erasure.finish_waiting()
+                return await erasure.erase([], subjects)
+
+        _show_erased(asyncio.run(erased()), as_json=as_json)
+
+
+def _show_erased(done: JobResult, *, as_json: bool) -> None:
     if as_json:
         result = {
-            "ids": len(wanted),
-            "erased": sorted(done.stored),
-            "not_found": sorted(done.unknown),
+            "ids": len(done.erased) + len(done.unknown),
+            "erased": list(done.erased),
+            "not_found": list(done.unknown),
             "removed": dict(done.removed),
             "kept": _kept(done.kept),
         }
         typer.echo(json.dumps(result))
         return
     typer.echo(
-        f"{counted(len(done.stored), 'prediction')} erased, "
+        f"{counted(len(done.erased), 'prediction')} erased, "
         f"{len(done.unknown):,} not in the database"
     )
     for place, count in done.removed.items():

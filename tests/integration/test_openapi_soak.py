@@ -1,0 +1,131 @@
+"""A closed service against its own OpenAPI document: 20,000 requests, with a key and without one.
+
+``test_openapi_live`` is the small form of it in the gate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
+
+from components.openapi import become_known_today, withdraw_claims
+from components.processes import Service, new_key, upgrade_schema
+
+pytestmark = pytest.mark.soak("20,000 requests take a quarter of an hour")
+
+WITH_A_KEY: Final = 300
+WITHOUT: Final = 100
+JOURNEYS: Final = 500
+STEPS: Final = 8
+ALL: Final = 20_000
+MODES = pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.name.lower())
+
+
+class Closed:
+    """A service with two processes that knows one key, and how many requests it got."""
+
+    def __init__(self, service: Service, key: str) -> None:
+        self.service = service
+        self.key = {"Authorization": f"Bearer {key}"}
+        self.answers: Counter[int] = Counter()
+        self.document = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
+
+    def count(self, case: schemathesis.Case[Any], headers: Mapping[str, str]) -> None:
+        """Send a request, and compare the answer with the document."""
+        answer = case.call_and_validate(headers=dict(headers))
+        self.answers[answer.status_code] += 1
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
+    folder = tmp_path_factory.mktemp("openapi")
+    database = f"sqlite:///{folder}/stroke.db"
+    upgrade_schema(database, folder)
+    key = new_key(folder, database, "admin,all-sites")
+    with Service(folder, STROKE_DATABASE_URL=database, STROKE_HTTP_WORKERS="2") as service:
+        yield Closed(service, key)
+
+
+def _each(closed: Closed, mode: GenerationMode, headers: Mapping[str, str], examples: int) -> None:
+    for result in closed.document.get_all_operations():
+        assert isinstance(result, Ok), "the document is not valid OpenAPI"
+        operation = result.ok()
+
+        @seed(1)
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            phases=(Phase.explicit, Phase.generate),
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def check(case: schemathesis.Case[Any]) -> None:
+            if mode is GenerationMode.POSITIVE:
+                withdraw_claims(case.body)
+                become_known_today(case.body)
+            closed.count(case, headers)
+
+        try:
+            check()
+        except Unsatisfiable:
+            assert mode is GenerationMode.NEGATIVE
+            assert operation.method == "get"
+
+
+@MODES
+def test_with_a_key_every_answer_is_one_that_the_document_promises(
+    closed: Closed, mode: GenerationMode
+) -> None:
+    before = closed.answers.copy()
+    _each(closed, mode, closed.key, WITH_A_KEY)
+    assert not {401, 403} & set(closed.answers - before)
+
+
+@MODES
+def test_without_a_key_every_answer_is_one_that_the_document_promises_and_shows_nothing(
+    closed: Closed, mode: GenerationMode
+) -> None:
+    before = closed.answers.copy()
+    _each(closed, mode, {}, WITHOUT)
+    answers = closed.answers - before
+    assert answers[401] > answers.total() / 2
+
+
+def test_journeys_over_the_links_of_the_document_find_nothing(closed: Closed) -> None:
+    machine = closed.document.as_state_machine()
+
+    class Journey(machine):  # type: ignore[misc, valid-type]
+        def get_call_kwargs(self, case: schemathesis.Case[Any]) -> dict[str, Any]:
+            return {"headers": dict(closed.key)}
+
+        def before_call(self, case: schemathesis.Case[Any]) -> None:
+            withdraw_claims(case.body)
+            become_known_today(case.body)
+
+        def after_call(self, response: Any, case: schemathesis.Case[Any]) -> None:
+            closed.answers[response.status_code] += 1
+
+    Journey.run(
+        settings=settings(
+            max_examples=JOURNEYS,
+            stateful_step_count=STEPS,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+
+
+def test_as_many_requests_were_sent_as_are_promised(closed: Closed) -> None:
+    """The last of this module: it counts what the others sent."""
+    assert closed.answers.total() >= ALL
