@@ -69,6 +69,7 @@ def service_parts(
     refuse_outside: bool = False,
     session: dict[str, Any] | None = None,
     clinical: dict[str, Any] | None = None,
+    erasure: dict[str, Any] | None = None,
     cds_clients: CdsClients | None = None,
     record_server: RecordServer | None = None,
     **http: Any,
@@ -86,6 +87,7 @@ def service_parts(
         "access": quick,
         "session": loaded.session.model_copy(update=session or {}),
         "clinical": loaded.clinical.model_copy(update=clinical or {}),
+        "erasure": loaded.erasure.model_copy(update=erasure or {}),
         "oidc": loaded.oidc.model_copy(update=oidc or {}),
     }
     container = Container(settings=loaded.model_copy(update=changed))

@@ -55,9 +55,10 @@ class ErasureRecord:
         return await self.trail.last_done(_ERASE, [str(each) for each in ids], batch=self.batch)
 
     async def resumed(self, job: ErasureJob) -> ErasureRecord:
-        """Return the record of a job, with what its earlier attempts erased."""
-        if job.attempts <= 1:
-            return self
+        """Return the record of a job, with what was erased since it was asked for.
+
+        By an earlier attempt, or by whoever asked.
+        """
         targets = [str(each) for each in job.ids]
         already: set[int] = set()
         for start in range(0, len(targets), self.batch):
@@ -95,7 +96,14 @@ def job_service(
 ) -> ErasureJobService:
     """Return what takes requests for erasures."""
     keep = timedelta(days=settings.job_days)
-    return ErasureJobService(jobs, subjects, now=now, new_id=lambda: uuid4().hex, keep=keep)
+    return ErasureJobService(
+        jobs,
+        subjects,
+        now=now,
+        new_id=lambda: uuid4().hex,
+        keep=keep,
+        copies=settings.worker == "pipeline",
+    )
 
 
 def worker_on(

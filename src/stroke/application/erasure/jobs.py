@@ -47,7 +47,8 @@ class Asker:
 class ErasureJobService:
     """Takes requests for erasures, and says how far they are.
 
-    Jobs that ended longer ago than ``keep`` are forgotten when another one is asked for.
+    Jobs that ended longer ago than ``keep`` are forgotten when another one is asked for. ``copies``
+    says whether there are places beside the service's database.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class ErasureJobService:
         now: Callable[[], datetime],
         new_id: Callable[[], str],
         keep: timedelta,
+        copies: bool = False,
     ) -> None:
         self._jobs = jobs
+        self._copies = copies
         self._subjects = subjects
         self._now = now
         self._new_id = new_id
@@ -100,6 +103,15 @@ class ErasureJobService:
             raise IdempotencyKeyReused("the key belongs to an erasure of other predictions")
         self._asked.set()
         return stored
+
+    async def ask_for_copies(self, prediction_id: int, *, of: Asker) -> None:
+        """Store a job for a prediction that is about to be erased; nothing without copies.
+
+        Raises ``StoreUnavailable``.
+        """
+        if self._copies:
+            with suppress(NothingToErase):  # somebody else was faster
+                await self.ask([prediction_id], of=of)
 
     async def find(self, job_id: str, *, site: str | None) -> ErasureJob:
         """Return a job; of a caller with a site, only those of its site.

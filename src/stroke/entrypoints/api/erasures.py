@@ -59,10 +59,8 @@ async def ask(request: Request) -> Response:
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_bytes)
         wanted = parse(ErasureIn, body)
-    caller = caller_of(request)
-    asker = Asker(f"{caller.kind}:{caller.id}", site_of(request), CURRENT.get())
     subjects = [each for each in map(subject_of, wanted.subjects) if each is not None]
-    job = await state.erasures.ask(wanted.ids, of=asker, key=key, subjects=subjects)
+    job = await state.erasures.ask(wanted.ids, of=asker_of(request), key=key, subjects=subjects)
     answer = json_response(_shown(job), HTTPStatus.ACCEPTED)
     answer.headers["Location"] = f"{request.scope.get('root_path', '')}{_PATH}/{job.id}"
     return answer
@@ -83,6 +81,12 @@ async def find(request: Request, job_id: JobId) -> Response:
     """
     job = await api_state(request).erasures.find(job_id, site=site_of(request))
     return json_response(_shown(job))
+
+
+def asker_of(request: Request) -> Asker:
+    """Return who asks for an erasure."""
+    caller = caller_of(request)
+    return Asker(f"{caller.kind}:{caller.id}", site_of(request), CURRENT.get())
 
 
 def _shown(job: ErasureJob) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
+from builders.asgi import connected
 from builders.pages import with_token
+from builders.service import service_parts
 from stroke.domain.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -326,6 +328,22 @@ async def test_an_estimate_is_erased_only_when_its_number_was_typed(
     assert right.status_code == 303
     assert stored(tolerant_parts) == 0
     assert (await tolerant.get(f"/ui/history/{number}")).status_code == 404
+
+
+@pytest.mark.parametrize(("worker", "jobs"), [("service", 0), ("pipeline", 1)])
+async def test_an_erased_estimate_leaves_the_copies_too_where_there_are_any(
+    worker: str, jobs: int
+) -> None:
+    parts = service_parts(erasure={"worker": worker})
+    async with connected(parts.app) as anybody:
+        client = await with_token(anybody)
+        number = await saved(client)
+        await client.post(f"/ui/history/{number}/erase", data={"confirmed": str(number)})
+        assert stored(parts) == 0
+        assert [job.ids for job in parts.erasures.jobs.values()] == [(number,)] * jobs
+        again = await client.post(f"/ui/history/{number}/erase", data={"confirmed": str(number)})
+        assert again.status_code == 404
+        assert len(parts.erasures.jobs) == jobs
 
 
 @pytest.mark.parametrize("number", ["0", "x", "9" * 30, "-1", "٣"])

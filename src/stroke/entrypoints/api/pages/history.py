@@ -24,6 +24,7 @@ from stroke.domain.prediction import LARGEST_ID, PredictionFilter, PredictionRec
 from stroke.domain.risk import RiskBands, RiskCategory
 from stroke.entrypoints.api.access import caller_of, needs, site_of
 from stroke.entrypoints.api.auditing import Written, keeping_record, written_down
+from stroke.entrypoints.api.erasures import asker_of
 from stroke.entrypoints.api.pages.shell import Page, PageRoute, fields_of, html, language_of
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.ui import charts
@@ -205,7 +206,12 @@ async def erase(request: Request, prediction_id: str) -> Response:
     if typed.get("confirmed", "").strip() != str(number):
         said = language_of(request).say("Type %(id)s to confirm.", id=number)
         return await _detail(request, number, wrong={"confirmed": said})
-    await api_state(request).predictions.erase(number, site=site_of(request))
+    state, site = api_state(request), site_of(request)
+    await state.predictions.find(number, site=site)
+    # Whose row it is can be seen while it is there.
+    await state.erasures.ask_for_copies(number, of=asker_of(request))
+    with suppress(PredictionNotFound):  # a worker was faster
+        await state.predictions.erase(number, site=site)
     path = Page(request, language_of(request), "").path(f"{_PATH}?erased={number}")
     return RedirectResponse(path, HTTPStatus.SEE_OTHER)
 
