@@ -11,6 +11,7 @@ import io
 import json
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from fastavro import parse_schema, schemaless_reader
@@ -78,11 +79,16 @@ def _files(record: bytes) -> Iterator[Mapping[str, Any]]:
         raise ValueError("not a record of the sink")
     start = len(_MAGIC) + _LENGTH.size
     (length,) = _LENGTH.unpack_from(record, len(_MAGIC))
-    written = json.loads(record[start : start + length])
-    schema = parse_schema(_without_namespaces(written), named_schemas={})
+    schema = _schema(record[start : start + length])
     event: Any = schemaless_reader(io.BytesIO(record[start + length :]), schema, None)
     for name in _LISTS_OF_FILES:
         yield from event["payload"].get(name) or ()
+
+
+@lru_cache(maxsize=64)
+def _schema(written: bytes) -> Any:
+    """Return a schema; that of a table stands before each of its records."""
+    return parse_schema(_without_namespaces(json.loads(written)), named_schemas={})
 
 
 def _without_namespaces(schema: Any) -> Any:

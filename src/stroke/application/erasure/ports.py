@@ -44,7 +44,8 @@ class ErasablePlace(SearchedPlace, Protocol):
         """Remove what the place keeps of these predictions; return how many items that were.
 
         Ids that it does not know change nothing. May be interrupted and called again. What the
-        place forgets by itself may stay: ``find`` says until when.
+        place forgets by itself may stay: ``find`` says until when. A place may take along what it
+        keeps of other predictions, where nothing needs that.
         """
 
 
