@@ -298,7 +298,12 @@ class PipelineStack:
             "STROKE_DOCTOR_API_KEY": self.passwords["STROKE_ADMIN_KEY"],
             **{
                 f"STROKE_DOCTOR_{name}_METRICS_URL": f"http://127.0.0.1:{self.ports[port]}/metrics"
-                for name, port in (("CONNECT", "jmx"), ("WATCH", "watch"), ("VERIFY", "verify"))
+                for name, port in (
+                    ("BROKER", "broker_jmx"),
+                    ("CONNECT", "jmx"),
+                    ("WATCH", "watch"),
+                    ("VERIFY", "verify"),
+                )
             },
             "STROKE_LAKE_ENDPOINT": self.s3_endpoint,
             "STROKE_LAKE_PATH_STYLE": "true",

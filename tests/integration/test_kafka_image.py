@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -26,21 +27,49 @@ def docker(*arguments: str) -> str:
 
 
 class Broker:
-    """One broker with a volume of its own."""
+    """One broker with a volume of its own; in memory, and no larger, where ``size`` says how large.
 
-    def __init__(self) -> None:
+    A container beside it can fill a small volume, and keeps it while the broker starts again.
+    """
+
+    def __init__(self, size: str = "") -> None:
         self.name = f"stroke-broker-{secrets.token_hex(4)}"
+        self.beside = f"{self.name}-beside"
         self.address = f"127.0.0.1:{free_port()}"
+        self.metrics = f"127.0.0.1:{free_port()}"
         self.image = build_image("kafka")
         labels = [f"--label={key}={value}" for key, value in LABELS.items()]
-        docker("volume", "create", *labels, self.name)
+        small = ["--opt=type=tmpfs", "--opt=device=tmpfs", f"--opt=o=size={size},uid=10001"]
+        docker("volume", "create", *labels, *(small if size else ()), self.name)
         docker(
-            *("run", "--detach", "--name", self.name, *labels),
-            *("--publish", f"{self.address}:9092", "--volume", f"{self.name}:/var/lib/kafka"),
+            *("run", "--detach", "--name", self.beside, *labels, "--user=0"),
+            *("--volume", f"{self.name}:/disk", "--entrypoint=sleep", self.image, "infinity"),
+        )
+        docker(
+            *("run", "--detach", "--name", self.name, *labels, "--restart=unless-stopped"),
+            *("--publish", f"{self.address}:9092", "--publish", f"{self.metrics}:9991"),
+            *("--volume", f"{self.name}:/var/lib/kafka", "--memory=1g"),
             *("--env", f"KAFKA_ADVERTISED_EXTERNAL={self.address}", self.image, "broker"),
         )
 
+    def fill(self) -> None:
+        docker("exec", self.beside, "sh", "-c", "dd if=/dev/zero of=/disk/filler bs=64k || true")
+
+    def free(self) -> None:
+        docker("exec", self.beside, "rm", "/disk/filler")
+
+    def failures(self) -> list[str]:
+        """Return the causes that it tells at the port of its metrics."""
+        told = subprocess.run(
+            ["curl", "-sS", "-m", "5", f"http://{self.metrics}/metrics"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return re.findall(r'^stroke_part_failed_\w+{cause="([\w-]+)"', told.stdout, re.MULTILINE)
+
     def remove(self) -> None:
+        docker("rm", "--force", self.beside)
         docker("rm", "--force", "--volumes", self.name)
         docker("volume", "rm", self.name)
 
@@ -114,3 +143,34 @@ def test_a_transaction_that_its_coordinator_forgot_is_ended_and_reading_goes_on(
     assert said.splitlines()[-1] == f"aborted a hanging transaction: {TOPIC}-0, from offset 0 on"
     assert broker.committed() == [b"after"]
     assert docker("exec", broker.name, "abort-hanging-transactions", "0") == ""
+
+
+def test_a_broker_on_a_full_disk_says_so_waits_and_then_takes_every_compression(
+    docker_engine: None,
+) -> None:
+    """The first record that is compressed comes when it is over: what unpacks it must be there."""
+    broker = Broker("256m")
+    try:
+        broker.wait()
+        admin = AdminClient({"bootstrap.servers": broker.address})
+        kinds = ("zstd", "snappy", "lz4", "gzip")
+        # Of another compression than the producer's: the broker itself compresses.
+        topics = [NewTopic(kind, 1, 1, config={"compression.type": kind}) for kind in kinds]
+        for made in admin.create_topics(topics).values():
+            made.result(30)
+        assert broker.failures() == []
+
+        broker.fill()
+        until(lambda: broker.failures() == ["disk-full"], within=120, what="the cause")
+        broker.free()
+
+        broker.wait()
+        assert broker.failures() == []
+        errors: list[object] = []
+        producer = Producer({"bootstrap.servers": broker.address, "compression.type": "none"})
+        for kind in kinds:
+            producer.produce(kind, b"x" * 5000, on_delivery=lambda error, _: errors.append(error))
+        assert producer.flush(60) == 0
+        assert errors == [None] * len(kinds)
+    finally:
+        broker.remove()

@@ -285,10 +285,8 @@ def test_a_connect_out_of_memory_is_named_and_goes_on_with_more(
     try:
         short.compose("up", "--detach", "--no-build", "--no-deps", "connect")
         ids = predict(short, 200)
-        found = failing(short, "Kafka Connect")
-        until(
-            lambda: "OutOfMemoryError" in short.logs("connect"), within=180, what="its last words"
-        )
+        found = failing(short, "Kafka Connect", "ran out of memory", "STROKE_CONNECT_HEAP")
+        assert "OutOfMemoryError" in short.logs("connect")
     finally:
         short.configure()
         short.compose("up", "--detach", "--no-build", "--wait", "connect")
@@ -325,7 +323,7 @@ def test_a_full_disk_under_the_broker_is_named_and_nothing_is_lost(
     try:
         for _ in range(5):
             ids += predict(short, 200)  # the service does not depend on the pipeline
-        found = failing(short, "Kafka")
+        found = failing(short, "Kafka", "its disk is full")
     finally:
         short.free("kafka-data")
 

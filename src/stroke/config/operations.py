@@ -44,6 +44,7 @@ class DoctorSettings(SettingsGroup):
     model_config = prefixed("DOCTOR")
 
     api_url: str = "http://127.0.0.1:8000"
+    broker_metrics_url: str = "http://127.0.0.1:9991/metrics"
     connect_metrics_url: str = "http://127.0.0.1:9400/metrics"
     watch_metrics_url: str = "http://127.0.0.1:9401/metrics"
     verify_metrics_url: str = "http://127.0.0.1:9402/metrics"

@@ -126,5 +126,8 @@ def _parts(
             for name, url in urls.items()
         },
         letters=_letters(settings, copies),
+        broker_metrics=ScrapedMetrics(at.broker_metrics_url, seconds=_ANSWER)
+        if has_kafka(settings)
+        else None,
         sql_types=None if sql is None else partial(sink_differences, settings.sink),
     )

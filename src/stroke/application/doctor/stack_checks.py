@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Final, TypeVar
 
 from stroke.application.doctor.canary import Canary
 from stroke.application.doctor.doctor import Check
+from stroke.application.doctor.part_failures import explained
 from stroke.application.doctor.ports import Metrics, PredictionApi, Schema, SchemaRegistryProbe
 from stroke.application.pipeline.connectors import ConnectorService
 from stroke.application.pipeline.consistency import DeadLetter
@@ -129,7 +131,10 @@ class StackParts:
     metrics: Mapping[str, Metrics]
     sql_types: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     """Tells the columns of the SQL copy that have other types than ours."""
+    broker_metrics: Metrics | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    now: Callable[[], float] = time.time
+    """Seconds since 1970."""
 
 
 def checks_of(parts: StackParts, canary: Canary, *, waits: float) -> list[Check]:
@@ -169,10 +174,21 @@ def _of_pipeline(parts: StackParts, waits: float) -> list[Check]:
         return f"{await registry.subjects()} subjects"
 
     connectors = parts.connectors
+    worker = parts.metrics.get(CONNECT_METRICS)
     return [
-        _check(parts.change_topic, KAFKA, on_kafka, f"{_PAGE}#kafka-does-not-answer"),
+        _check(
+            parts.change_topic,
+            KAFKA,
+            _explaining(parts, on_kafka, parts.broker_metrics),
+            f"{_PAGE}#kafka-does-not-answer",
+        ),
         _check(parts.registry, REGISTRY, subjects, f"{_PAGE}#the-schema-registry-does-not-answer"),
-        _check(connectors, CONNECT, _names, f"{_PAGE}#kafka-connect-does-not-answer"),
+        _check(
+            connectors,
+            CONNECT,
+            _explaining(parts, _names, worker),
+            f"{_PAGE}#kafka-connect-does-not-answer",
+        ),
         _check(
             connectors,
             RUNNING,
@@ -296,6 +312,13 @@ def _check(
     """Return the check of a part that may not be configured."""
     work = None if part is None else partial(look, part)
     return Check(name, work, remedy, needs, after, _SETTINGS[name], seconds)
+
+
+def _explaining(
+    parts: StackParts, look: Callable[[_Part], Awaitable[str]], metrics: Metrics | None
+) -> Callable[[_Part], Awaitable[str]]:
+    """Return ``look`` that also says what the part's container tells of its failures."""
+    return lambda part: explained(partial(look, part), metrics, parts.now)()
 
 
 async def _revision(schema: Schema) -> str:

@@ -26,6 +26,7 @@ from stroke.application.doctor import stack_checks as checks
 from stroke.application.doctor.canary import COUNTRY, KEY, Canary
 from stroke.application.doctor.doctor import Doctor
 from stroke.application.doctor.findings import Finding, State, is_well
+from stroke.application.doctor.part_failures import FAILED_AT
 from stroke.application.doctor.stack_checks import EXPOSED, StackParts, checks_of
 from stroke.application.pipeline.connectors import ConnectorService
 from stroke.application.pipeline.failure_causes import Concerns, FailureCause
@@ -221,6 +222,28 @@ def test_what_is_broken_fails_with_a_remedy_and_what_needs_it_is_not_checked(
     assert sorted(not_checked(found)) == sorted(unchecked)
     assert all(found[name].remedy for name in fails)
     assert not is_well(found.values())
+
+
+@pytest.mark.parametrize(
+    ("check", "cause", "words"),
+    [
+        (checks.KAFKA, "disk-full", "its disk is full"),
+        (checks.CONNECT, "out-of-memory", "STROKE_CONNECT_HEAP"),
+    ],
+)
+def test_a_part_whose_container_says_why_it_failed_fails_with_that_cause(
+    stack: Stack, check: str, cause: str, words: str
+) -> None:
+    broker = FakeMetrics([FAILED_AT])
+    worker = stack.metrics[checks.CONNECT_METRICS]
+    stack.parts = replace(stack.parts, broker_metrics=broker, now=lambda: 1000.0)
+    failing = broker if check == checks.KAFKA else worker
+    failing.samples[FAILED_AT, "cause"] = {cause: 990.0}
+
+    found = stack.examined()
+
+    assert failed(found) == [check]
+    assert words in found[check].detail
 
 
 def some_rows(stack: Stack, *, mysql: int, sql: int, lake: int) -> None:
