@@ -19,10 +19,11 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from builders.predictions import patient_json
-from components.change_events import until
+from components.change_events import raw_records, until
 from components.containers import LABELS, build_image
 from components.programs import program
-from components.stack import PipelineStack
+from components.spark_cluster import Driver, SparkCluster
+from components.stack import BUCKET, TOPIC, PipelineStack
 
 from .test_pipeline import predict
 
@@ -132,12 +133,69 @@ def short(docker_engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
         stack.remove()
 
 
+class Streamed:
+    """`analytics stream` beside the drills, on the platform's own cluster of Spark.
+
+    It may end by what a drill does to it, if it says why. Then it is started again, as who runs it
+    would do, and continues from its checkpoint.
+    """
+
+    _counts = "SELECT op, events FROM stroke_analytics_operations"
+
+    def __init__(self, stack: PipelineStack, driver: Driver) -> None:
+        self._stack = stack
+        self._driver = driver
+
+    def go_on(self) -> str:
+        """Return how it fared in what has been done to the platform; have it run."""
+        if self._driver.is_running():
+            return "goes on"
+        said = [x for x in self._driver.errors().splitlines() if x.startswith("stroke: ")]
+        assert said, self._driver.errors()[-3000:]
+        self._driver.start()
+        return f"ends: {said[-1]}"
+
+    def counts_each_event_once(self) -> int:
+        """Wait until it has counted what the topic holds; return how many events these are."""
+        events = sum(record.value() is not None for record in raw_records(self._stack, TOPIC))
+        counted: list[int] = []
+
+        def has_all() -> bool:
+            self.go_on()
+            counted.append(sum(count for _, count in self._stack.sink(self._counts)))
+            return counted[-1] >= events
+
+        until(has_all, within=WITHIN, what=f"the stream has counted {events} events")
+        assert counted[-1] == events
+        return events
+
+
+@pytest.fixture(scope="module")
+def streamed(short: Short) -> Iterator[Streamed]:
+    cluster = SparkCluster(short)
+    cluster.launch()
+    command = ["stroke", "analytics", "stream", "operations", "--every", "5"]
+    command += ["--minimum-count", "1", "--checkpoint", f"s3://{BUCKET}/stream-in-drills"]
+    command += ["--output", cluster.reports_url]
+    try:
+        predict(short, 20)
+        with cluster.driver("jupyter", *command) as driver:
+            driver.wait_for_line(0)
+            yield Streamed(short, driver)
+    finally:
+        cluster.remove()
+
+
 @pytest.fixture(autouse=True)
-def around(short: Short) -> Iterator[None]:
-    """End each drill with a platform that is well and copies that are equal."""
+def around(short: Short, streamed: Streamed, figures: Callable[[str], None]) -> Iterator[None]:
+    """End each drill with a platform that is well, equal copies and a stream that missed none."""
     yield
     became_well(short)
     equal(short)
+    fared = streamed.go_on()
+    figures(
+        f"analytics stream: it {fared}; {streamed.counts_each_event_once():,} events, each once"
+    )
 
 
 def examined(stack: PipelineStack, *, timeout: int = 20) -> dict[str, dict[str, str]]:
