@@ -19,6 +19,7 @@ from components.confined import CONFINED, LABEL, docker, started
 from components.containers import MySqlServer, build_image, free_port
 from components.load import MARK, Load, reconcile
 from components.processes import upgrade_schema, wait_for
+from runner.examples import BRIEF
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_engine")]
 
@@ -192,14 +193,17 @@ def test_the_largest_batches_at_once_stay_within_the_memory_of_the_platform(
 
 
 def test_the_unit_tests_pass_on_the_python_and_packages_that_are_shipped(
-    docker_engine: None, figures: Callable[[str], None]
+    docker_engine: None, figures: Callable[[str], None], request: pytest.FixtureRequest
 ) -> None:
     tests = build_image("api", "test")
+    # The gate draws the properties in full on the development's Python, the soak here, too.
+    brief = request.config.getoption("--soak") is None
+    profile = [f"--hypothesis-profile={BRIEF}"] if brief else ["--soak=unit"]
 
     # --init: pytest as the first process would leave orphans that have ended in the table.
     options = ["--rm", "--init", "--read-only", "--tmpfs=/tmp", *LABEL]
     ran = subprocess.run(
-        ["docker", "run", *options, tests, "tests/unit", "-q"],
+        ["docker", "run", *options, tests, "tests/unit", "-q", *profile],
         capture_output=True,
         text=True,
         check=False,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from runner import examples
 
-# Nothing is timed: on a busy machine each example may take long.
-settings.register_profile("untimed", settings.default, deadline=None)
-settings.load_profile("untimed")
+examples.register()
