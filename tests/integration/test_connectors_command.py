@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from components.change_events import until
 from components.containers import ROOT
 from components.stack import S3_SINK, SOURCE, SQL_SINK, PipelineStack
 
@@ -38,11 +37,25 @@ def restarts(pipeline: PipelineStack, name: str) -> float:
     return float(line.removeprefix(prefix))
 
 
-def comes_true(condition: Callable[[], bool], *, within: float) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.5)
+def states(pipeline: PipelineStack, name: str) -> list[str]:
+    """Return what Connect itself says of a connector and of its tasks.
+
+    Tests wait by this: a command line for each look would take the time of what they wait for.
+    """
+    found = httpx.get(f"{pipeline.connect_url}/connectors/{name}/status", timeout=10)
+    if found.status_code != httpx.codes.OK:  # while its workers share out the tasks anew
+        return []
+    answer = found.json()
+    return [one["state"] for one in (answer["connector"], *answer["tasks"])]
+
+
+def wait_until_all_run(pipeline: PipelineStack) -> None:
+    def all_run() -> bool:
+        found = [states(pipeline, name) for name in _ALL]
+        # A connector without a task does not run yet.
+        return all(len(one) > 1 and {*one} == {"RUNNING"} for one in found)
+
+    until(all_run, within=240, what="all connectors run")
 
 
 def test_the_exit_code_of_status_says_whether_all_run(pipeline: PipelineStack) -> None:
@@ -52,11 +65,13 @@ def test_the_exit_code_of_status_says_whether_all_run(pipeline: PipelineStack) -
 
     assert pipeline.stroke("connectors", "pause", "sqlserver-sink").returncode == 0
     try:
-        comes_true(lambda: status(pipeline)[1][SQL_SINK]["state"] == "PAUSED", within=90)
-        assert status(pipeline)[0] == 1
+        until(lambda: "PAUSED" in states(pipeline, SQL_SINK), within=90, what="the sink pauses")
+        code, found = status(pipeline)
+        assert (code, found[SQL_SINK]["state"]) == (1, "PAUSED")
     finally:
         assert pipeline.stroke("connectors", "resume", "sqlserver-sink").returncode == 0
-    comes_true(lambda: status(pipeline)[0] == 0, within=180)
+    wait_until_all_run(pipeline)
+    assert status(pipeline)[0] == 0
 
 
 def test_applied_twice_nothing_changes(pipeline: PipelineStack) -> None:
@@ -115,11 +130,13 @@ def test_a_failed_task_is_healed_by_the_watch(pipeline: PipelineStack) -> None:
     pipeline.mysql("ALTER USER 'debezium'@'%%' ACCOUNT LOCK")
     try:
         pipeline.stroke("connectors", "restart", "mysql-source")
-        comes_true(lambda: status(pipeline)[1][SOURCE]["tasks"][0]["state"] == "FAILED", within=180)
+        until(lambda: "FAILED" in states(pipeline, SOURCE), within=180, what="the source fails")
+        assert status(pipeline)[1][SOURCE]["tasks"][0]["state"] == "FAILED"
     finally:
         pipeline.mysql("ALTER USER 'debezium'@'%%' ACCOUNT UNLOCK")
 
-    comes_true(lambda: status(pipeline)[0] == 0, within=240)
+    wait_until_all_run(pipeline)
+    assert status(pipeline)[0] == 0
     assert restarts(pipeline, SOURCE) > before
 
 
@@ -131,7 +148,8 @@ def test_a_removed_connector_is_missed_and_goes_on_where_it_was(pipeline: Pipeli
     assert f"missing {SQL_SINK}" in seen.stdout
 
     assert pipeline.stroke("connectors", "apply", "sqlserver-sink").returncode == 0
-    comes_true(lambda: status(pipeline)[0] == 0, within=180)
+    wait_until_all_run(pipeline)
+    assert status(pipeline)[0] == 0
 
 
 def altered(folder: Path, file: str, **settings: str) -> str:
