@@ -12,6 +12,7 @@ from fakes.access import FakeKeyStore, FakeSessionStore
 from fakes.audit import FakeAuditLog
 from fakes.clinical import FakeAssessmentStore
 from fakes.erasure import FakeErasureJobs, FakeSubjects
+from fakes.platform import FakeReportBoard
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.application.access.clients import CdsClients
 from stroke.application.access.ports import TokenVerifier
@@ -45,6 +46,7 @@ class Parts:
     sessions: FakeSessionStore
     assessments: FakeAssessmentStore
     subjects: FakeSubjects
+    reports: FakeReportBoard
 
 
 class _Sites(dict[int, str | None]):
@@ -103,6 +105,8 @@ def service_parts(
     subjects = FakeSubjects()
     container.subjects.override(providers.Object(subjects))
     container.erasure_worker.override(providers.Object(None))
+    reports = FakeReportBoard()
+    container.report_board.override(providers.Object(reports))
     sessions = FakeSessionStore()
     container.session_store.override(providers.Object(sessions))
     if verifier is not None:
@@ -126,4 +130,5 @@ def service_parts(
         sessions,
         assessments,
         subjects,
+        reports,
     )

@@ -1,4 +1,4 @@
-"""SqlKeyStore, SqlSessionStore and SqlTokenLedger on the databases themselves."""
+"""SqlKeyStore, SqlSessionStore, SqlTokenLedger and SqlReportBoard on the databases themselves."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.access import api_key, session
+from builders.platform import AT, platform_report
 from builders.predictions import NOON
 from contracts.access import ONE, KeyStoreContract, SessionStoreContract, TokenLedgerContract
+from contracts.platform import ReportBoardContract
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.keys import SqlKeyStore
+from stroke.adapters.sql.reports import SqlReportBoard
 from stroke.adapters.sql.sessions import SqlSessionStore
 from stroke.adapters.sql.used_tokens import SqlTokenLedger
 from stroke.domain.access import Scope
@@ -62,6 +65,32 @@ class TestSqlTokenLedger(TokenLedgerContract):
         without_tables = create_engine(url, pool_size=1, connect_timeout=5)
         yield SqlTokenLedger(without_tables, statement_timeout=30)
         await without_tables.dispose()
+
+
+class TestSqlReportBoard(ReportBoardContract):
+    @pytest.fixture
+    async def board(self, engine: AsyncEngine) -> SqlReportBoard:
+        return SqlReportBoard(engine, statement_timeout=30)
+
+    @pytest.fixture
+    async def away(self, tmp_path: Path) -> AsyncIterator[SqlReportBoard]:
+        url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "empty.db"))
+        without_tables = create_engine(url, pool_size=1, connect_timeout=5)
+        yield SqlReportBoard(without_tables, statement_timeout=30)
+        await without_tables.dispose()
+
+
+@pytest.mark.parametrize(
+    "row", ["'weather', '[]'", "'doctor', '[{\"state\": \"singing\"}]'", "'doctor', '{\"a\": 1}'"]
+)
+async def test_reports_of_a_later_version_are_left_out(engine: AsyncEngine, row: str) -> None:
+    board = SqlReportBoard(engine, statement_timeout=30)
+    await board.put(platform_report())
+    async with engine.begin() as connection:
+        later = f"INSERT INTO platform_reports (made_at, kind, content) VALUES ('{AT:%F}', {row})"  # noqa: S608
+        await connection.exec_driver_sql(later)
+
+    assert list(await board.last()) == [platform_report().kind]
 
 
 async def test_tokens_that_have_ended_leave_no_row(engine: AsyncEngine) -> None:

@@ -71,6 +71,7 @@ class Settings(BaseModel):
     oidc: OidcSettings
     audit: AuditSettings
     erasure: ErasureSettings
+    connect: ConnectSettings
     clinical: ClinicalSettings
     ui: UiSettings
 

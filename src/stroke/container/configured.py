@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stroke.config import PipelineSettings
+from stroke.config import PipelineSettings, Settings
 
 
 def has_kafka(settings: PipelineSettings) -> bool:
@@ -34,3 +34,11 @@ def has_pipeline(settings: PipelineSettings) -> bool:
     """Return whether any part of a pipeline is named."""
     looks = (has_kafka, has_registry, has_connect, has_sql_sink, has_lake)
     return any(look(settings) for look in looks)
+
+
+def names_pipeline(settings: Settings) -> bool:
+    """Return whether the settings of a service say that a pipeline copies its rows.
+
+    They name a Kafka Connect, or leave erasures to the pipeline.
+    """
+    return "url" in settings.connect.model_fields_set or settings.erasure.worker == "pipeline"

@@ -21,6 +21,7 @@ from stroke.adapters.sql.assessments import SqlAssessmentStore
 from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
+from stroke.adapters.sql.reports import SqlReportBoard
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.sessions import SqlSessionStore
 from stroke.adapters.sql.used_tokens import SqlTokenLedger
@@ -274,6 +275,11 @@ class Container(containers.DeclarativeContainer):
             settings.provided.audit.refusals_per_minute,
             providers.Object(time.monotonic),
         ),
+    )
+    report_board = providers.Singleton(
+        SqlReportBoard,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
     )
     erasure_jobs = providers.Singleton(jobs_of, engine, settings.provided.database)
     subjects = providers.Singleton(subjects_of, engine, settings.provided.database)

@@ -14,7 +14,7 @@ from stroke.domain.drift import WATCHED, ReferenceHistogram
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import DERIVED_FROM, FEATURES, RAW_FEATURES
 from stroke.domain.patient import GENDERS, OPTIONAL, Patient
-from stroke.domain.performance import GAPS
+from stroke.domain.performance import GAPS, MEASURES
 from stroke.domain.risk import Accuracy, Lacked, ModelDescription, ModelVariant, RiskBands
 
 GRAPH: Final = "model.onnx"
@@ -40,6 +40,9 @@ TYPICAL: Final[dict[str, Any]] = {
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Bands(_Part):
@@ -194,6 +197,53 @@ class FairnessGap(_Part):
         return self
 
 
+class CalibrationBin(_Part):
+    """Mean predicted and observed risk of ``samples`` patients, with a 95 % interval."""
+
+    predicted: Share
+    observed: Share
+    low: Share
+    high: Share
+    samples: Annotated[int, Field(gt=0)]
+
+
+class NetBenefit(_Part):
+    """Net benefit per patient of acting from ``threshold`` on, and of acting on everybody."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    net_benefit: float
+    low: float
+    high: float
+    treat_all: float
+
+
+class GroupMeasures(_Part):
+    """How right the model was about one group; of one that is too small there are no measures.
+
+    ``measures`` has names of ``MEASURES``.
+    """
+
+    group: str
+    level: str
+    samples: Annotated[int, Field(ge=0)]
+    events: int | None
+    measures: dict[str, Metric]
+
+    @model_validator(mode="after")
+    def _known(self) -> GroupMeasures:
+        if unknown := [name for name in self.measures if name not in MEASURES]:
+            raise ValueError(f"unknown measures: {', '.join(unknown)}")
+        return self
+
+
+class CrossValidated(_Part):
+    """The curves and groups behind ``metrics``: of patients that the scored model had not seen."""
+
+    calibration: tuple[CalibrationBin, ...]
+    decision_curve: tuple[NetBenefit, ...]
+    groups: tuple[GroupMeasures, ...]
+
+
 Reach = tuple[float, float, float, float]
 """The lowest value, the one that few are below, the one that few are above, the highest value."""
 
@@ -284,6 +334,7 @@ class Manifest(_Part):
     companions: tuple[Companion, ...] = ()
     interval_check: IntervalCheck | None = None
     fairness: tuple[FairnessGap, ...] = ()
+    cross_validated: CrossValidated | None = None
     support: SupportTables | None = None
     comparison: ComparisonTables | None = None
 
@@ -359,6 +410,8 @@ class Manifest(_Part):
             known["interval_check"] = self.interval_check.model_dump()
         if self.fairness:
             known["fairness"] = [each.model_dump(mode="json") for each in self.fairness]
+        if self.cross_validated is not None:
+            known["cross_validated"] = self.cross_validated.model_dump(mode="json")
         if self.support is not None:
             known["support"] = self.support.model_dump(exclude={"by_age", "kinds_by_age"})
         if self.comparison is not None:

@@ -181,4 +181,13 @@ used_tokens: Final = Table(
     implicit_returning=False,
 )
 
+platform_reports: Final = Table(
+    "platform_reports",
+    MetaData(),
+    Column("kind", String(20), primary_key=True),
+    Column("made_at", DateTime),  # UTC, microseconds, without a time zone
+    Column("content", JSON),
+    implicit_returning=False,
+)
+
 COLUMNS: Final = tuple(column.name for column in predictions.columns)

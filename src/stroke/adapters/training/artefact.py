@@ -153,6 +153,7 @@ def card(manifest: dict[str, Any]) -> str:
         *_count_lines((manifest.get("training") or {}).get("counts")),
         *_metric_lines(manifest.get("metrics")),
         *_interval_lines(manifest.get("interval_check")),
+        *_cross_validated_lines(manifest.get("cross_validated")),
         *_fairness_lines(manifest.get("fairness")),
         *[line for each in manifest.get("companions", ()) for line in _companion_lines(each)],
     ]
@@ -207,6 +208,40 @@ def _interval_lines(check: dict[str, Any] | None) -> list[str]:
         "It says how sure the fit is. It says nothing of other populations.",
         "",
     ]
+
+
+def _cross_validated_lines(found: dict[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    return [
+        "**Calibration**, cross-validated: ten groups of equal count, by their estimated risk.",
+        "",
+        "| estimated | observed | interval | patients |",
+        "|---|---|---|---|",
+        *(
+            f"| {each['predicted']:.4f} | {each['observed']:.4f} | {each['low']:.4f} to "
+            f"{each['high']:.4f} | {each['samples']:,} |"
+            for each in found["calibration"]
+        ),
+        "",
+        "**Groups**, cross-validated; 95 % intervals. Of groups that are too small there is no",
+        "measure. The manifest has more measures, and the decision curve.",
+        "",
+        "| | | patients | AUC | interval | observed / expected | interval |",
+        "|---|---|---|---|---|---|---|",
+        *(_group_line(each) for each in found["groups"]),
+        "",
+    ]
+
+
+def _group_line(group: dict[str, Any]) -> str:
+    known = [group["measures"].get(name) for name in ("auc", "oe_ratio")]
+    figures = [
+        f"{each['value']:.4f} | {each['low']:.4f} to {each['high']:.4f}" if each else " | "
+        for each in known
+    ]
+    name = _COUNTED[group["group"]]
+    return f"| {name} | {group['level']} | {group['samples']:,} | {' | '.join(figures)} |"
 
 
 def _fairness_lines(gaps: list[dict[str, Any]] | None) -> list[str]:

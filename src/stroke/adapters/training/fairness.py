@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from stroke.adapters.training.data import LabelledPatients
+from stroke.adapters.training.unseen import unseen_sample
 from stroke.application.quality.calibration import Floats
-from stroke.application.quality.performance import (
-    GENDER_LEVELS,
-    SMOKING_LEVELS,
-    Minimums,
-    Sample,
-    gaps,
-    parts,
-)
-from stroke.domain.features import AGE_GROUPS
+from stroke.application.quality.performance import Minimums, gaps, parts
 from stroke.domain.performance import Estimate
 from stroke.domain.risk import RiskBands
 
@@ -27,19 +18,7 @@ def fairness(data: LabelledPatients, unseen: Floats, bands: RiskBands) -> list[d
     ``unseen (N,)`` are probabilities of models that had not seen the patient. Levels that are too
     small for `stroke performance` take no part here either.
     """
-    gender, smoking = (data.features[name] for name in ("gender", "smoking_status"))
-    age = data.features["age"].to_numpy(np.float64)
-    sample = Sample(
-        outcome=data.outcome,
-        probability=unseen,
-        medium=unseen >= bands.medium,
-        high=unseen >= bands.high,
-        gender=np.array([GENDER_LEVELS.index(each) for each in gender], np.int8),
-        age_group=np.searchsorted(AGE_GROUPS.cuts, age, side="right").astype(np.int8),
-        variant=np.zeros(len(data), np.int8),
-        smoking=np.array([SMOKING_LEVELS.index(each) for each in smoking], np.int8),
-        site=np.full(len(data), "", object),
-    )
+    sample = unseen_sample(data, unseen, bands)
     return [
         {
             "group": gap.group,

@@ -114,19 +114,23 @@ def nearby(age: Floats, year: float, fewest: int) -> Any:
 
 def population_counts(data: LabelledPatients) -> dict[str, dict[str, dict[str, int]]]:
     """Return how many patients of each gender, smoking status and age band, and their strokes."""
-    bands = pd.cut(data.features["age"], [*_AGE_CUTS, np.inf], right=False, labels=_AGE_BANDS)
-    columns = {
-        "gender": data.features["gender"],
-        "smoking_status": data.features["smoking_status"],
-        "age_band": bands,
-    }
     outcome = pd.Series(data.outcome, index=data.features.index)
     return {
         name: {
             str(value): {"patients": int(group.size), "strokes": int(group.sum())}
             for value, group in outcome.groupby(column, observed=True, sort=True)
         }
-        for name, column in columns.items()
+        for name, column in groups_of(data).items()
+    }
+
+
+def groups_of(data: LabelledPatients) -> dict[str, pd.Series[Any]]:
+    """Return the level of each patient in each way to group them."""
+    bands = pd.cut(data.features["age"], [*_AGE_CUTS, np.inf], right=False, labels=_AGE_BANDS)
+    return {
+        "gender": data.features["gender"],
+        "smoking_status": data.features["smoking_status"],
+        "age_band": bands,
     }
 
 

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import Pipeline
 
+from stroke.adapters.training.cross_validated import cross_validated
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES, compare_areas, evaluate
 from stroke.adapters.training.fairness import fairness
@@ -77,6 +78,8 @@ class FittedModel:
     """How the intervals of complete patients compare with a bootstrap of refits."""
     fairness: list[dict[str, Any]] = field(default_factory=list)
     """How far apart groups of patients are treated, cross-validated."""
+    cross_validated: dict[str, Any] = field(default_factory=dict)
+    """Calibration, decision curve and groups, of patients that the scored model had not seen."""
 
     @property
     def full(self) -> Line:
@@ -150,6 +153,7 @@ def fit(
         spreads,
         _checked(data, matrix, lines[()], spreads, refits=refits, progress=progress),
         fairness(data, mean, bands),
+        cross_validated(data, mean, bands),
     )
 
 

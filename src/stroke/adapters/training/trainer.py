@@ -153,6 +153,7 @@ def _manifest(
         ],
         "interval_check": fitted.interval_check,
         "fairness": fitted.fairness,
+        "cross_validated": fitted.cross_validated,
         "support": support_tables(
             data.features, run_graph(graph, ["leverage"], data.features)[0][:, 0]
         ),

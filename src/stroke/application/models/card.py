@@ -25,6 +25,8 @@ _FAIRNESS: Final = (
     "Each interval takes into account how many levels are compared.",
     "Strokes are more frequent in older patients: no calibrated model has equal odds there.",
 )
+_CROSS_VALIDATED: Final = "Cross-validated: patients not seen in training. Intervals hold 95 %."
+_THRESHOLDS_SHOWN: Final = 10
 _PARTS: Final = "Under `for`, D is the development of a model, and E its evaluation."
 OPEN: Final = "open"
 """What an attribute is that neither the artefact nor the program can answer."""
@@ -35,7 +37,8 @@ class ModelCard:
     """What a reader should know of a model before trusting it.
 
     ``fairness`` holds the gaps between groups that training measured (of cross-validated
-    probabilities), ``interval`` and ``support`` say in words how sure an answer is and whom the
+    probabilities), ``cross_validated`` the calibration, decision curve and groups behind them,
+    ``interval`` and ``support`` say in words how sure an answer is and whom the
     data speak for. They are empty, or None, where the artefact has nothing of it.
     """
 
@@ -54,6 +57,7 @@ class ModelCard:
     support: str | None = None
     fairness: tuple[Mapping[str, Any], ...] = ()
     tripod: tuple[ChecklistItem, ...] = ()
+    cross_validated: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ def card_of(model: ModelDescription) -> ModelCard:
         support=answers.support(model),
         fairness=answers.gaps(model),
         tripod=checklist(model),
+        cross_validated=model.population.get("cross_validated"),
     )
 
 
@@ -102,10 +107,12 @@ def sections_of(card: ModelCard) -> Iterator[Section]:
     if card.metrics:
         yield Section(
             "Performance",
-            ("Cross-validated: patients not seen in training. Intervals hold 95 %.",),
+            (_CROSS_VALIDATED,),
             ("measure", "value", "interval"),
             tuple((name, *_figures(each)) for name, each in card.metrics.items()),
         )
+    if card.cross_validated is not None:
+        yield from _curves(card.cross_validated)
     if counted := card.training.get("counts"):
         yield Section(
             "Whom it saw",
@@ -144,6 +151,60 @@ def sections_of(card: ModelCard) -> Iterator[Section]:
             for each in card.tripod
         ),
     )
+
+
+def _curves(found: Mapping[str, Any]) -> Iterator[Section]:
+    yield Section(
+        "Calibration",
+        (_CROSS_VALIDATED, "Ten groups of equal count, by their estimated risk."),
+        ("estimated", "observed", "interval", "patients"),
+        tuple(
+            (
+                f"{each['predicted']:.4f}",
+                f"{each['observed']:.4f}",
+                f"{each['low']:.4f} to {each['high']:.4f}",
+                f"{each['samples']:,}",
+            )
+            for each in found["calibration"]
+        ),
+    )
+    points = found["decision_curve"]
+    yield Section(
+        "Decision curve",
+        ("Net benefit per patient of acting from a threshold on (Vickers and Elkin 2006).",),
+        ("threshold", "net benefit", "interval", "acting on everybody"),
+        tuple(
+            (
+                f"{each['threshold']:.4f}",
+                f"{each['net_benefit']:.4f}",
+                f"{each['low']:.4f} to {each['high']:.4f}",
+                f"{each['treat_all']:.4f}",
+            )
+            for each in points[:: max(len(points) // _THRESHOLDS_SHOWN, 1)]
+        ),
+    )
+    yield Section(
+        "Groups",
+        (_CROSS_VALIDATED, "Of groups that are too small there are no measures."),
+        (
+            "group",
+            "level",
+            "patients",
+            "strokes",
+            "AUC",
+            "interval",
+            "observed / expected",
+            "interval",
+        ),
+        tuple(_group(each) for each in found["groups"]),
+    )
+
+
+def _group(each: Mapping[str, Any]) -> tuple[str, ...]:
+    events = "" if each["events"] is None else f"{each['events']:,}"
+    known = [each["measures"].get(name) for name in ("auc", "oe_ratio")]
+    figures = [part for found in known for part in (_figures(found) if found else ("", ""))]
+    return each["group"], each["level"], f"{each['samples']:,}", events, *figures
 
 
 def as_markdown(card: ModelCard) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from stroke.application.pipeline.connector_rules import CLASS, DEAD_LETTERS, ICEBERG_SINK
@@ -47,6 +47,19 @@ class WatchEvent:
     kind: WatchEventKind
     connector: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A connector at the last look; ``status`` is None where Connect has none of its name.
+
+    ``lag`` is how many records a sink has still to read; None where that was not looked at.
+    """
+
+    name: str
+    status: ConnectorStatus | None
+    lag: int | None = None
+    stalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,12 @@ class ConnectorWatch:
         self._gap = LakeGap(policy.gap_seconds)
         self._lake_seen_at: float | None = None
         self._running: set[str] = set()
+        self._seen: dict[str, Watched] = {}
+
+    @property
+    def seen(self) -> tuple[Watched, ...]:
+        """What the last look saw of each connector that it could ask for."""
+        return tuple(self._seen.values())
 
     @property
     def all_run(self) -> bool:
@@ -101,6 +120,7 @@ class ConnectorWatch:
     async def look(self) -> list[WatchEvent]:
         """Look once. Something that cannot be seen is an event, too, and no exception."""
         self._running.clear()
+        self._seen.clear()
         try:
             names = sorted({*self._wanted, *await self._registry.names()})
         except StrokeError as error:
@@ -119,8 +139,10 @@ class ConnectorWatch:
         try:
             status = await self._control.status(name)
         except ConnectorNotFound:
+            self._seen[name] = Watched(name, None)
             self._observer.connector(name, running=False)
             return [WatchEvent(WatchEventKind.MISSING, name, "run `stroke connectors apply`")]
+        self._seen[name] = Watched(name, status)
         self._observer.connector(name, running=status.is_running)
         if status.is_running:
             self._running.add(name)
@@ -191,6 +213,7 @@ class ConnectorWatch:
                 events = await self._heal(name, why, kind="stalled", only_failed=False)
                 progress.was_restarted(self._clock())
         self._observer.sink(name, lag=to_go, stalled=progress.stalled)
+        self._seen[name] = replace(self._seen[name], lag=to_go, stalled=progress.stalled)
         return events
 
     async def _look_at_lake(

@@ -23,16 +23,18 @@ Identify = Callable[[Request], Awaitable[Principal]]
 """Tells who sends a request. Raises ``NotAuthenticated``, ``RequestForged``, and others."""
 
 _NEEDS: Final = "__stroke_scope__"
+_OR: Final = "__stroke_other_scopes__"
 _CALLER: Final = "stroke.caller"
 _BEARER: Final = "bearer"
 _TOKEN_HEADER: Final = TOKEN_HEADER.lower().encode()
 
 
-def needs(scope: Scope) -> Callable[[_Endpoint], _Endpoint]:
-    """Mark an endpoint: only a caller with ``scope`` may call it."""
+def needs(scope: Scope, *others: Scope) -> Callable[[_Endpoint], _Endpoint]:
+    """Mark an endpoint: only a caller with ``scope``, or with one of ``others``, may call it."""
 
     def marked(endpoint: _Endpoint) -> _Endpoint:
         setattr(endpoint, _NEEDS, scope)
+        setattr(endpoint, _OR, others)
         return endpoint
 
     return marked
@@ -47,7 +49,8 @@ def for_everybody(endpoint: _Endpoint) -> _Endpoint:
 def needed_by(endpoint: Callable[..., Any]) -> Scope | None:
     """Return the scope that an endpoint needs, or None if it is for everybody.
 
-    Raises ``TypeError`` for an endpoint that says neither.
+    Where others do, too, it is the one that callers are told of. Raises ``TypeError`` for an
+    endpoint that says neither.
     """
     try:
         return cast("Scope | None", getattr(endpoint, _NEEDS))
@@ -131,6 +134,7 @@ def guarded_by(identify: Identify, endpoint: Callable[..., Any], handler: _Handl
     scope, written = needed_by(endpoint), written_of(endpoint)
     if scope is None:
         return handler
+    others: tuple[Scope, ...] = getattr(endpoint, _OR, ())
 
     async def guarded(request: Request) -> Response:
         state = api_state(request)
@@ -141,7 +145,7 @@ def guarded_by(identify: Identify, endpoint: Callable[..., Any], handler: _Handl
                 counted = await state.rates.count(by_principal(caller))
                 if not counted.allowed:
                     return counted.refusal()
-            caller.require(scope)
+            caller.require(next(filter(caller.may, others), scope))
         except (NotAuthenticated, RequestForged, ScopeMissing, SiteMissing):
             await refused(state.audit, caller, request)
             raise

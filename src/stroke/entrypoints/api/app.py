@@ -15,6 +15,7 @@ from fastapi.telemetry import TelemetryConfig
 from stroke import __version__
 from stroke.config import Settings
 from stroke.container.cards import ModelCards
+from stroke.container.configured import names_pipeline
 from stroke.container.quality import insights_service, performance_service
 from stroke.container.service import Container
 from stroke.domain.errors import StoreUnavailable
@@ -47,7 +48,17 @@ from stroke.entrypoints.api.head import HeadAsGet
 from stroke.entrypoints.api.hosts import AllowedHosts
 from stroke.entrypoints.api.operation_outcomes import FHIR_JSON, outcome_of
 from stroke.entrypoints.api.origins import Origins
-from stroke.entrypoints.api.pages import batch, calculator, files, history, insights, model, sign_in
+from stroke.entrypoints.api.pages import (
+    batch,
+    calculator,
+    files,
+    history,
+    insights,
+    model,
+    platform,
+    sign_in,
+)
+from stroke.entrypoints.api.pages.problems import PagesOfProblems
 from stroke.entrypoints.api.paths import FHIR, HOOKS
 from stroke.entrypoints.api.probes import PROBES
 from stroke.entrypoints.api.proxies import BehindProxies
@@ -98,6 +109,7 @@ def create_app(container: Container | None = None) -> FastAPI:
             *history.router.routes,
             *insights.router.routes,
             *model.router.routes,
+            *platform.router.routes,
             *files.router.routes,
             *sign_in.router.routes,
             *hooks.router.routes,
@@ -110,6 +122,7 @@ def create_app(container: Container | None = None) -> FastAPI:
     app.state.catalogues = parts.settings().ui.catalogues
     if app.state.catalogues is not None:
         languages(app.state.catalogues)  # what is wrong with them is said at the start
+    app.state.shows_platform = names_pipeline(parts.settings())
     app.state.sign_in_attempts = sign_in.Attempts(parts.settings().session.sign_in_rate)
     http = parts.settings().http
     logged = CauseLog(http.log_seconds)
@@ -147,6 +160,7 @@ def create_app(container: Container | None = None) -> FastAPI:
         media_type="application/json",
         turn=inference.error_of,
     )
+    app.add_middleware(PagesOfProblems)
     app.add_middleware(HeadAsGet)
     if http.root_path or http.trusted_proxies:
         app.add_middleware(BehindProxies, root_path=http.root_path, trusted=http.trusted_networks)
@@ -240,6 +254,7 @@ def _state(parts: Container) -> ApiState:
         cds_clients=parts.cds_clients(),
         browser_sign_in=parts.browser_sign_in(),
         sign_in_seconds=parts.settings().oidc.sign_in_seconds,
+        reports=parts.report_board(),
         cards=ModelCards(parts.served(), parts.settings().model),
     )
 

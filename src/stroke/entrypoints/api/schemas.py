@@ -636,8 +636,8 @@ class ModelOut(BaseModel):
         default_factory=dict,
         description="what it knows of those it was trained on: `interval_check` (intervals against "
         "a bootstrap of refits), `support` (how far values reach), `comparison` (average risk by "
-        "gender and year of age), `fairness` (differences between groups); empty "
-        "for a model that came without",
+        "gender and year of age), `fairness` (differences between groups), `cross_validated` "
+        "(calibration, decision curve, groups); empty for a model that came without",
     )
 
 
@@ -684,6 +684,10 @@ class ModelCardOut(BaseModel):
         "measured"
     )
     tripod: list[ChecklistItemOut] = Field(description="the TRIPOD+AI checklist, 52 parts")
+    cross_validated: dict[str, Any] | None = Field(
+        description="`calibration`, `decision_curve` and `groups` of patients not seen in "
+        "training; null for a model that came without"
+    )
 
 
 class MessageOut(BaseModel):

@@ -13,6 +13,7 @@ from stroke.application.access.sessions import Sessions
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.clinical.hospital import HospitalService
 from stroke.application.erasure.jobs import ErasureJobService
+from stroke.application.platform.ports import ReportBoard
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.application.quality.insights import InsightsService
@@ -61,6 +62,8 @@ class ApiState(NamedTuple):
     sign_in_seconds: float
     """How long a browser may stay there."""
     cards: ModelCards
+    reports: ReportBoard
+    """What the commands of the pipeline saw last."""
 
 
 def api_state(request: Request) -> ApiState:

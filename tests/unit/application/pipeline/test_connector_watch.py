@@ -82,6 +82,23 @@ async def test_where_all_is_well_nothing_is_said(stage: Stage) -> None:
 
 
 @pytest.mark.anyio
+async def test_the_last_look_is_kept_with_the_lag_of_sinks(stage: Stage) -> None:
+    stage.topics.last = {AT: 19}
+    await stage.look()
+    assert [(each.name, each.lag, each.stalled) for each in stage.watch.seen] == [
+        ("sink", 10, False),
+        ("source", None, False),
+    ]
+
+    del stage.connect.connectors["source"]
+    await stage.look()
+    assert {each.name: each.status is None for each in stage.watch.seen} == {
+        "sink": False,
+        "source": True,
+    }
+
+
+@pytest.mark.anyio
 async def test_a_failed_task_is_restarted_and_runs_again(stage: Stage) -> None:
     stage.source.task, stage.source.reason = FAILED, "DebeziumException"
 

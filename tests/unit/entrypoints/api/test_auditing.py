@@ -38,6 +38,7 @@ NOT_WRITTEN = {
     "/ui/save",
     "/ui/batch",
     "/ui/model",
+    "/ui/platform",
     "/cds-services",
     "/cds-services/stroke-risk",
     "/cds-services/stroke-risk/feedback",

@@ -14,11 +14,11 @@ from stroke.domain.errors import NotAuthenticated, StrokeError
 from stroke.domain.patient import BMI, Patient
 from stroke.domain.risk import ModelDescription
 from stroke.entrypoints.api.access import needs, origin_of
+from stroke.entrypoints.api.pages.failures import failure
 from stroke.entrypoints.api.pages.shell import (
     HOME,
     Page,
     PageRoute,
-    failure,
     fields_of,
     html,
     is_script,

@@ -6,11 +6,10 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
-from stroke.domain.access import Scope
 from stroke.domain.drift import SCORE, ReferenceHistogram
 from stroke.domain.risk import ModelDescription, ModelVariant
 from stroke.entrypoints.api.access import needs
-from stroke.entrypoints.api.pages.shell import PageRoute, html, language_of
+from stroke.entrypoints.api.pages.shell import MODEL_SCOPES, PageRoute, html, language_of
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.ui import charts, words
 from stroke.entrypoints.ui.estimates import hardly_ranks_the_old
@@ -22,7 +21,7 @@ _NAME: Final = "model"
 
 
 @router.get("/ui/model")
-@needs(Scope.MODELS)
+@needs(*MODEL_SCOPES)
 async def model(request: Request) -> Response:
     """What the manifest says, in words."""
     language = language_of(request)

@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar, cast
 from urllib.parse import parse_qsl, quote, unquote
 
 from fastapi import Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from markupsafe import Markup
@@ -18,23 +17,7 @@ from starlette import status
 from starlette.exceptions import HTTPException
 
 from stroke.domain.access import Principal, Scope
-from stroke.domain.errors import (
-    InvalidOutcome,
-    InvalidPatient,
-    NotAuthenticated,
-    OutcomeNotFound,
-    OutsideSupport,
-    PredictionNotFound,
-    PredictionNotReplayable,
-    PredictionRejected,
-    ProviderUnavailable,
-    RequestForged,
-    ScopeMissing,
-    ServiceOverloaded,
-    SiteMissing,
-    StoreUnavailable,
-    StrokeError,
-)
+from stroke.domain.errors import NotAuthenticated, StrokeError
 from stroke.entrypoints.api.access import (
     by_credentials,
     guarded_by,
@@ -50,14 +33,18 @@ from stroke.entrypoints.api.browsers import (
     token_of,
 )
 from stroke.entrypoints.api.causes import log_of
+from stroke.entrypoints.api.pages.failures import AGAIN, advice, failure, of_status
 from stroke.entrypoints.api.problems import KINDS
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.state import api_state
+from stroke.entrypoints.request_id import CURRENT
 from stroke.entrypoints.ui.languages import Language, Languages, languages
 from stroke.entrypoints.ui.rendering import assets_version, render
 
 HOME: Final = "/ui"
 SIGN_IN: Final = "/ui/sign-in"
+MODEL_SCOPES: Final = (Scope.PREDICT, Scope.READ, Scope.MODELS)
+"""Who reads of the model: whoever sees its estimates, and whoever has to do with models."""
 _COOKIE: Final = "stroke_language"
 _YEAR: Final = 365 * 24 * 3600
 _MOST_FIELDS: Final = 100
@@ -125,14 +112,18 @@ class Page:
         """The pages that the caller may see: name, address, title."""
         say = self.language.say
         known = [
-            (Scope.PREDICT, "calculator", HOME, say("Calculator")),
-            (Scope.PREDICT, "batch", "/ui/batch", say("Batch")),
-            (Scope.READ, "history", "/ui/history", say("History")),
-            (Scope.READ, "insights", "/ui/insights", say("Insights")),
-            (Scope.MODELS, "model", "/ui/model", say("Model")),
+            ((Scope.PREDICT,), "calculator", HOME, say("Calculator")),
+            ((Scope.PREDICT,), "batch", "/ui/batch", say("Batch")),
+            ((Scope.READ,), "history", "/ui/history", say("History")),
+            ((Scope.READ,), "insights", "/ui/insights", say("Insights")),
+            (MODEL_SCOPES, "model", "/ui/model", say("Model")),
         ]
+        if self.request.app.state.shows_platform:
+            known.append(((Scope.ADMIN,), "platform", "/ui/platform", say("Platform")))
         return [
-            (name, self.path(path), title) for scope, name, path, title in known if self.may(scope)
+            (name, self.path(path), title)
+            for scopes, name, path, title in known
+            if any(map(self.may, scopes))
         ]
 
     @property
@@ -200,18 +191,12 @@ class PageRoute(APIRoute):
                     await _check_token(request, reads_token=own)
                 answer = await handler(request)
             except NotAuthenticated as error:
-                if request.method == "GET" and not is_script(request) and _wants_page(request):
+                if request.method == "GET" and not is_script(request) and wants_page(request):
                     answer = _to_sign_in(request)
                 else:
                     answer = _failed(request, error)
             except StrokeError as error:
                 answer = _failed(request, error)
-            except (HTTPException, RequestValidationError) as error:
-                if is_script(request) or not _wants_page(request):
-                    raise
-                said = language_of(request).say("This did not work.")
-                code = getattr(error, "status_code", HTTPStatus.UNPROCESSABLE_ENTITY)
-                answer = html(request, "failure.html", "", code=code, said=said)
             keep_cookie(request, answer)
             return answer
 
@@ -223,7 +208,7 @@ def spoken(request: Request) -> Languages:
     return languages(request.app.state.catalogues)
 
 
-def _wants_page(request: Request) -> bool:
+def wants_page(request: Request) -> bool:
     """Return whether ``request`` is a browser's that shows what it gets."""
     return "text/html" in request.headers.get("accept", "")
 
@@ -349,31 +334,6 @@ async def _read_fields(request: Request) -> dict[str, str]:
     return dict(pairs)
 
 
-def failure(error: StrokeError, language: Language) -> str:
-    """Return what a person is told of an error. It holds nothing of a patient."""
-    say = language.say
-    known: Mapping[type[StrokeError], str] = {
-        NotAuthenticated: say("You are not signed in."),
-        RequestForged: say("This page is too old. Load it again."),
-        ScopeMissing: say("Your key does not allow this."),
-        SiteMissing: say("Your key belongs to no site."),
-        PredictionNotFound: say("There is no such estimate. It may have been erased."),
-        OutcomeNotFound: say("This estimate has no outcome."),
-        PredictionNotReplayable: say("This estimate was saved before and cannot be shown again."),
-        PredictionRejected: say("The database does not take this estimate."),
-        ServiceOverloaded: say("The service has too much to do. Try again in a moment."),
-        ProviderUnavailable: say("The sign-in of your organization does not answer."),
-        StoreUnavailable: say("The database does not answer."),
-        InvalidPatient: say("A measurement is not right."),
-        OutsideSupport: say("The model has not seen such patients, and this service saves none."),
-        InvalidOutcome: say("The outcome is not right."),
-    }
-    for cause in type(error).__mro__:
-        if cause in known:
-            return known[cause]
-    return say("This did not work.")
-
-
 def _failed(request: Request, error: StrokeError) -> Response:
     kind = next((KINDS[cause] for cause in type(error).__mro__ if cause in KINDS), None)
     if kind is None:
@@ -383,4 +343,25 @@ def _failed(request: Request, error: StrokeError) -> Response:
     said = failure(error, language_of(request))
     if is_script(request):
         return json_response({"said": said, "name": kind.name}, kind.status)
-    return html(request, "failure.html", "", code=kind.status, said=said)
+    return failure_page(request, kind.status, said, retry_after=kind.retry_after)
+
+
+def failure_page(
+    request: Request, code: int, said: str | None = None, *, retry_after: int | None = None
+) -> Response:
+    """Return the page of an error: what is wrong, and what to do."""
+    language, is_get = language_of(request), request.method == "GET"
+    answer = html(
+        request,
+        "failure.html",
+        "",
+        code=code,
+        said=said or of_status(code, language),
+        advice=advice(code, language, retry_after=retry_after, changes=not is_get),
+        # Not the query: it may have a patient's name in it.
+        again=request.url.path if is_get and code in AGAIN else None,
+        reference=CURRENT.get() if code >= HTTPStatus.INTERNAL_SERVER_ERROR else None,
+    )
+    if retry_after is not None:
+        answer.headers["Retry-After"] = str(retry_after)
+    return answer

@@ -193,7 +193,8 @@ def _form(request: Request, wanted: str, *, of_key: str = "", of_provider: str =
     if api_state(request).browser_sign_in is not None:
         way = f"{request.scope.get('root_path', '')}{_TO_PROVIDER}?next={quote(wanted, safe='/')}"
     code = HTTPStatus.UNAUTHORIZED if of_key or of_provider else HTTPStatus.OK
-    shown = {"next": wanted, "error": of_key, "failure": of_provider, "way": way}
+    asked = "next" in request.query_params
+    shown = {"next": wanted, "error": of_key, "failure": of_provider, "way": way, "asked": asked}
     return html(request, "sign_in.html", _NAME, code=code, **shown)
 
 

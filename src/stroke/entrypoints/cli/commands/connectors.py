@@ -18,6 +18,7 @@ from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
 from stroke.entrypoints.cli.terminal.output import print_table, progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
+from stroke.entrypoints.cli.terminal.reports import ReportKeeper
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import stops_on_sigterm
 
@@ -243,9 +244,20 @@ async def _watch(
     *,
     wait: bool,
 ) -> None:
+    from datetime import UTC, datetime
+
     from stroke.container.metrics import metrics_server
+    from stroke.container.platform import connectors_report
 
     seen: list[WatchEvent] = []
+    keeper = ReportKeeper()
+
+    async def look() -> list[WatchEvent]:
+        found = await watching.look()
+        report = connectors_report(watching.seen, found, datetime.now(UTC))
+        await keeper.keep(settings.database, report)
+        return found
+
     with ExitStack() as open_port:
 
         def show(found: list[WatchEvent]) -> None:
@@ -257,7 +269,7 @@ async def _watch(
                 open_port.enter_context(server)
                 port = None
 
-        await regularly(watching.look, show, every=interval)
+        await regularly(look, show, every=interval)
 
 
 async def _apply_or_go_on(service: ConnectorService, within: float) -> None:

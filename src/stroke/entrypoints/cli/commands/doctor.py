@@ -13,6 +13,7 @@ import typer
 from stroke.application.doctor.findings import Finding, State, is_well
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import progress
+from stroke.entrypoints.cli.terminal.reports import ReportKeeper
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
@@ -74,7 +75,10 @@ def doctor(
 
 
 async def _examine(settings: PipelineSettings, waits: float) -> list[Finding]:
+    from datetime import UTC, datetime
+
     from stroke.container.doctor import doctor_of
+    from stroke.container.platform import doctor_report
 
     with progress() as display:
         bar = display.add_task("examining", total=None)
@@ -83,7 +87,10 @@ async def _examine(settings: PipelineSettings, waits: float) -> list[Finding]:
             display.update(bar, description=f"{finding.check}: {finding.state}")
 
         async with doctor_of(settings, waits=waits) as examining:
-            return await examining.examine(tell)
+            findings = await examining.examine(tell)
+    report = doctor_report(findings, datetime.now(UTC))
+    await ReportKeeper().keep(settings.database, report)
+    return findings
 
 
 def _print(findings: Sequence[Finding]) -> None:

@@ -18,6 +18,7 @@ from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import AsJson, MetricsPort, Yes
 from stroke.entrypoints.cli.terminal.output import progress
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
+from stroke.entrypoints.cli.terminal.reports import ReportKeeper
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
@@ -79,13 +80,24 @@ def verify(
     stroke pipeline verify --replica sql --json | jq '.replicas[].missing'
     stroke pipeline verify --every 3600 --metrics-port 9402
     """  # noqa: D301
-    named: set[str] = set()
+    from datetime import UTC, datetime
 
-    async def once(parts: PipelineContainer, _: PipelineSettings) -> list[Comparison]:
-        async with _verifier(parts, replica) as verifier:
-            found = await _compare(verifier, chunk_size, timeout)
-            _name_uncompared(await parts.source().uncompared(), named)
-            return found
+    from stroke.container.platform import failed_verification, verification_report
+
+    named: set[str] = set()
+    keeper = ReportKeeper()
+
+    async def once(parts: PipelineContainer, settings: PipelineSettings) -> list[Comparison]:
+        try:
+            async with _verifier(parts, replica) as verifier:
+                found = await _compare(verifier, chunk_size, timeout)
+                _name_uncompared(await parts.source().uncompared(), named)
+        except StrokeError as error:
+            failed = failed_verification(str(error), datetime.now(UTC))
+            await keeper.keep(settings.database, failed)
+            raise
+        await keeper.keep(settings.database, verification_report(found, datetime.now(UTC)))
+        return found
 
     async def once_with_letters(
         parts: PipelineContainer, settings: PipelineSettings

@@ -237,6 +237,7 @@ def _print_banner(listener: socket.socket) -> None:
     address = f"http://{shown}:{port}"
     typer.echo(
         f"Stroke Prediction API {__version__} on {address} (Ctrl-C stops it)\n"
+        f"  page     {address}/ui\n"
         f"  docs     {address}/docs\n"
         f"  predict  curl -s {address}/predict -H 'Content-Type: application/json' -d '"
         '{"gender":"Male","age":67,"hypertension":0,"heart_disease":1,"avg_glucose_level":228.69,'
