@@ -59,6 +59,12 @@ def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path
     ]
     numbers = [each for each in listed if not isinstance(each, str)]
     assert [each for each in again if not isinstance(each, str)] == pytest.approx(numbers, rel=1e-6)
+    curves, drawn = flat(plain(shipped.cross_validated)), flat(trained["cross_validated"])
+    assert [each for each in drawn if not isinstance(each, float)] == [
+        each for each in curves if not isinstance(each, float)
+    ]
+    numbers = [each for each in curves if isinstance(each, float)]
+    assert [each for each in drawn if isinstance(each, float)] == pytest.approx(numbers, rel=1e-6)
     check_metrics(trained, shipped.model_dump())
     check_gaps(trained["fairness"], shipped.model_dump(mode="json")["fairness"])
     for companion, known in zip(trained["companions"], shipped.companions, strict=True):

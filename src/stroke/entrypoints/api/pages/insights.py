@@ -12,13 +12,13 @@ from stroke.application.quality.performance import Minimums
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
 from stroke.domain.drift import Drift
-from stroke.domain.performance import GroupPerformance
 from stroke.domain.prediction import PredictionFilter
 from stroke.entrypoints.api.access import needs, site_of
 from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.pages.shell import Page, PageRoute, html, language_of
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.ui import charts, words
+from stroke.entrypoints.ui.curves import curves
 from stroke.entrypoints.ui.languages import Language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -65,7 +65,9 @@ async def insights(request: Request, span: Annotated[str, Query(max_length=10)] 
         smallest=SMALLEST_GROUP,
         minimums=_MINIMUMS,
         judged=judged,
-        curves=None if judged is None or not judged.measures else _curves(judged),
+        curves=None
+        if judged is None
+        else curves(judged.calibration, judged.decision_curve, language),
         may_judge=may_judge,
         bands=state.predictions.model.bands,
     )
@@ -223,41 +225,4 @@ def _drift(found: Drift, language: Language) -> dict[str, Any]:
                 found.histogram.names, found.histogram.expected, found.shares, strict=True
             )
         ],
-    }
-
-
-def _curves(judged: GroupPerformance) -> dict[str, Any]:
-    points, curve = judged.calibration, judged.decision_curve
-    end = min(charts.round_top(max([0.05, *(each.predicted for each in points)])), 1.0)
-    top = min(charts.round_top(max([0.05, *(each.high for each in points)])), 1.0)
-    most = max([each.net_benefit for each in curve] + [each.treat_all for each in curve] + [0.01])
-    right = max(each.threshold for each in curve)
-
-    def line(values: list[tuple[float, float]]) -> str:
-        # What is below no use is drawn at no use; the table has its number.
-        return " ".join(
-            f"{100 * x / right:.2f},{100 - 100 * min(max(y, 0.0), most) / most:.2f}"
-            for x, y in values
-        )
-
-    return {
-        "end": end,
-        "top": top,
-        # Where estimated and observed risk are the same, as far as both scales go.
-        "same": (charts.percent(min(end, top) / end), charts.percent(1 - min(end, top) / top)),
-        "points": [
-            {
-                "x": charts.percent(each.predicted / end),
-                "y": charts.percent(1 - each.observed / top),
-                "low": charts.percent(1 - each.low / top),
-                "high": charts.percent(1 - each.high / top),
-            }
-            for each in points
-        ],
-        "calibration": points,
-        "right": right,
-        "most": most,
-        "model": line([(each.threshold, each.net_benefit) for each in curve]),
-        "everybody": line([(each.threshold, each.treat_all) for each in curve]),
-        "decision": curve[:: max(len(curve) // 10, 1)],
     }

@@ -7,11 +7,13 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 
 from stroke.domain.drift import SCORE, ReferenceHistogram
+from stroke.domain.performance import Estimate
 from stroke.domain.risk import ModelDescription, ModelVariant
 from stroke.entrypoints.api.access import needs
 from stroke.entrypoints.api.pages.shell import MODEL_SCOPES, PageRoute, html, language_of
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.ui import charts, words
+from stroke.entrypoints.ui.curves import auc_of, cross_validated
 from stroke.entrypoints.ui.estimates import hardly_ranks_the_old
 from stroke.entrypoints.ui.languages import Language
 
@@ -26,6 +28,7 @@ async def model(request: Request) -> Response:
     """What the manifest says, in words."""
     language = language_of(request)
     served = api_state(request).predictions.model
+    found = served.population.get("cross_validated")
     return html(
         request,
         "model.html",
@@ -40,7 +43,16 @@ async def model(request: Request) -> Response:
         ],
         features=[words.feature(name, language) for name in served.features],
         hardly_ranks=hardly_ranks_the_old(served),
+        auc_of_the_old=_in_brackets(auc_of(found, "75+"), language),
+        validated=cross_validated(found, language),
     )
+
+
+def _in_brackets(found: Estimate | None, language: Language) -> str:
+    if found is None:
+        return ""
+    auc, low, high = (language.number(each, 2) for each in found)
+    return language.say("(AUC %(auc)s, %(low)s to %(high)s)", auc=auc, low=low, high=high)
 
 
 def _metrics(served: ModelDescription, language: Language) -> list[tuple[str, str, str, str]]:
