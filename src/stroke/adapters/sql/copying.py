@@ -41,6 +41,7 @@ from stroke.adapters.sql.tables import (
     erasure_jobs,
     feedback,
     outcomes,
+    platform_reports,
     predictions,
     sessions,
     used_tokens,
@@ -59,8 +60,8 @@ _TABLES: Final = (
     used_tokens,
 )
 COPIED: Final = frozenset({*_TABLES, audit, audit_head})
-NOT_COPIED: Final = frozenset({sessions})
-"""Tables whose rows stay behind: people sign in again."""
+NOT_COPIED: Final = frozenset({sessions, platform_reports})
+"""Tables whose rows stay behind: people sign in again, and commands look again."""
 _AT_A_TIME: Final = 500
 _RANGE: Final = 10_000
 
