@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
+
+from builders.resources import FOLDER, keep_resources
 
 
 @asynccontextmanager
@@ -18,6 +21,12 @@ async def connected(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         async def with_state(scope: Any, receive: Any, send: Any) -> None:
             await app({**scope, "state": dict(state or {})}, receive, send)
 
+        async def keep(answer: httpx.Response) -> None:
+            await answer.aread()
+            keep_resources(answer.content, os.environ.get("PYTEST_CURRENT_TEST", ""))
+
         transport = httpx.ASGITransport(with_state)
         async with httpx.AsyncClient(transport=transport, base_url="http://stroke") as client:
+            if FOLDER in os.environ:
+                client.event_hooks["response"].append(keep)
             yield client

@@ -29,6 +29,7 @@ AREAS: Final = {
             "test_drift_evidently",
             "test_edge",
             "test_faults",
+            "test_fhir_peers",
             "test_files_between_commands",
             "test_gaps_end_to_end",
             "test_http_crowds",
