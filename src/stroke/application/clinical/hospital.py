@@ -21,7 +21,13 @@ from stroke.application.predictions.prediction import (
 )
 from stroke.domain.clinical.chart import Chart, chart_of_prefetch
 from stroke.domain.clinical.grants import Grant
-from stroke.domain.clinical.kept import AssessmentFilter, CardTally, Feedback, KeptAssessment
+from stroke.domain.clinical.kept import (
+    AssessmentFilter,
+    CardUse,
+    Feedback,
+    KeptAssessment,
+    card_uses,
+)
 from stroke.domain.clinical.mapping import MappedChart
 from stroke.domain.errors import AssessmentNotFound, OutsideSupport, PredictionNotFound
 from stroke.domain.features import RAW_FEATURES
@@ -210,9 +216,9 @@ class HospitalService:
         """Return the versions of all models that assessments were made by."""
         return await self._store.models()
 
-    async def tally(self, narrowed: AssessmentFilter) -> list[CardTally]:
-        """Return what became of the cards that were shown."""
-        return await self._store.tally(narrowed)
+    async def card_uses(self, narrowed: AssessmentFilter) -> list[CardUse]:
+        """Return what became of the cards that were shown, by model."""
+        return card_uses(await self._store.tally(narrowed))
 
 
 def _answer_of(mapped: MappedChart) -> str:

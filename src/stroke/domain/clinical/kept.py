@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +62,47 @@ class CardTally(NamedTuple):
     verdict: Literal["accepted", "overridden", "ignored"]
     reason: str | None
     cards: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardUse:
+    """What became of the cards that one model's assessments showed.
+
+    ``ignored`` ones got no feedback so far. ``reasons`` counts why cards were overridden; one
+    without a reason counts as ``none``.
+    """
+
+    model_version: str
+    accepted: int
+    overridden: int
+    ignored: int
+    reasons: Mapping[str, int]
+
+    @property
+    def shown(self) -> int:
+        """How many cards there were."""
+        return self.accepted + self.overridden + self.ignored
+
+
+NO_REASON: Final = "none"
+
+
+def card_uses(tallies: Iterable[CardTally]) -> list[CardUse]:
+    """Return what became of the cards of each model, by its version."""
+    cards: dict[str, Counter[str]] = {}
+    reasons: dict[str, Counter[str]] = {}
+    for each in tallies:
+        cards.setdefault(each.model_version, Counter())[each.verdict] += each.cards
+        if each.verdict == "overridden":
+            found = reasons.setdefault(each.model_version, Counter())
+            found[each.reason or NO_REASON] += each.cards
+    return [
+        CardUse(
+            version,
+            counts["accepted"],
+            counts["overridden"],
+            counts["ignored"],
+            dict(reasons.get(version, Counter()).most_common()),
+        )
+        for version, counts in sorted(cards.items())
+    ]

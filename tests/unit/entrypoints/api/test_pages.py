@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
 from typing import Any
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from builders.asgi import connected
+from builders.charts import request
 from builders.pages import with_token
 from builders.service import service_parts
 from stroke.domain.errors import StoreUnavailable
@@ -446,6 +448,40 @@ async def test_insights_show_counts_and_no_patient_and_say_what_is_missing(
     assert "too few to show (fewer than 10)" in page
     assert "Too few outcomes are known" in page
     assert "CANARYNAME" not in page
+
+
+async def test_insights_show_what_became_of_cards_and_of_few_only_how_many(
+    client: httpx.AsyncClient, parts: Any
+) -> None:
+    async def opened(count: int, first: int) -> list[str]:
+        shown = []
+        for number in range(first, first + count):
+            chart = json.loads(json.dumps(request()).replace("p1", f"CANARY{number}"))
+            answer = await client.post("/cds-services/stroke-risk", json=chart)
+            shown.append(answer.json()["cards"][0]["uuid"])
+        return shown
+
+    cards = await opened(9, 0)
+    page = (await client.get("/ui/insights")).text
+    assert "Cards in record systems" in page
+    assert "Accepted, overridden, ignored" in page
+    few = page[page.index('id="cards"') :]
+    assert "too few to show (fewer than 10)" in few[: few.index("</section>")]
+
+    cards += await opened(1, 9)
+    judged = [{"card": card, "outcomeTimestamp": "2026-11-29T12:00:00Z"} for card in cards]
+    accepted = [each | {"outcome": "accepted", "acceptedSuggestions": []} for each in judged[:3]]
+    why = {"overrideReason": {"reason": {"code": "known"}}}
+    overridden = [each | {"outcome": "overridden"} | why for each in judged[3:8]]
+    await client.post(
+        "/cds-services/stroke-risk/feedback", json={"feedback": [*accepted, *overridden]}
+    )
+    page = (await client.get("/ui/insights")).text
+    many = page[page.index('id="cards"') :]
+    many = many[: many.index("</section>")]
+    assert re.findall(r'<td class="r">(\d+)</td>', many) == ["10", "30", "50", "20"]
+    assert "Risk known and treated: 5" in many
+    assert "CANARY" not in page
 
 
 async def test_insights_show_calibration_as_soon_as_enough_outcomes_are_known(

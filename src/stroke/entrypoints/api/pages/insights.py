@@ -11,6 +11,7 @@ from stroke.application.quality.insights import SMALLEST_GROUP, Group, Insights
 from stroke.application.quality.performance import Minimums
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
+from stroke.domain.clinical.kept import NO_REASON, AssessmentFilter, CardUse
 from stroke.domain.drift import Drift
 from stroke.domain.prediction import PredictionFilter
 from stroke.entrypoints.api.access import needs, site_of
@@ -48,10 +49,14 @@ async def insights(request: Request, span: Annotated[str, Query(max_length=10)] 
     if may_judge and found.size:
         report = await state.performance.report(within, minimums=_MINIMUMS)
         judged = report.groups[0]
+    used = await state.hospital.card_uses(
+        AssessmentFilter(since=since, site=within.site),
+    )
     return html(
         request,
         "insights.html",
         _NAME,
+        used=[_use(each, language) for each in used],
         span=span if span in _SPANS else "30",
         spans=_spans(language),
         found=found,
@@ -71,6 +76,39 @@ async def insights(request: Request, span: Annotated[str, Query(max_length=10)] 
         may_judge=may_judge,
         bands=state.predictions.model.bands,
     )
+
+
+def _use(found: CardUse, language: Language) -> dict[str, Any]:
+    """Return what became of a model's cards; of few of them only how many there were."""
+    if found.shown < SMALLEST_GROUP:
+        return {"model": found.model_version, "shown": found.shown, "shares": None}
+    counts = (found.accepted, found.overridden, found.ignored)
+    places, at = [], 0.0
+    for kind, count in zip(("low", "medium", "other"), counts, strict=True):
+        if count:
+            places.append((kind, charts.percent(at), charts.percent(count / found.shown)))
+        at += count / found.shown
+    return {
+        "model": found.model_version,
+        "shown": found.shown,
+        "shares": [_in_percent(count / found.shown, language) for count in counts],
+        "places": places,
+        "reasons": [(_reason(name, language), count) for name, count in found.reasons.items()],
+    }
+
+
+def _reason(code: str, language: Language) -> str:
+    say = language.say
+    known = {
+        "patient-ineligible": say("Patient not eligible"),
+        "action-completed": say("Already done"),
+        "known": say("Risk known and treated"),
+        "wrong-data": say("A value is wrong"),
+        "not-relevant": say("Not relevant now"),
+        "other": say("Another reason"),
+        NO_REASON: say("No reason given"),
+    }
+    return known.get(code, code)
 
 
 def _spans(language: Language) -> list[tuple[str, str]]:

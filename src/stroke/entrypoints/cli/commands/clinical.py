@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stroke.domain.clinical.kept import AssessmentFilter, card_uses
 from stroke.domain.errors import InvalidData
-from stroke.entrypoints.cli.terminal.options import MOMENTS, AsJson, in_utc
+from stroke.entrypoints.cli.terminal.options import MOMENTS, AsJson, Since, Site, Until, in_utc
 from stroke.entrypoints.cli.terminal.scoring_options import ModelName
 
 if TYPE_CHECKING:
     from stroke.application.clinical.assessing import AssessedChart
     from stroke.domain.clinical.found import Found
+    from stroke.domain.clinical.kept import CardUse
 
 app = typer.Typer(help="Read charts of hospitals (FHIR).", no_args_is_help=True)
 
@@ -103,6 +105,63 @@ def assess(
         _print(found)
     if found.assessment is None:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: stroke clinical feedback --since 2026-11-01 --json")
+def feedback(
+    *, since: Since = None, until: Until = None, site: Site = None, as_json: AsJson = False
+) -> None:
+    """Count what became of the cards that record systems were sent, for each model.
+
+    Accepted, overridden (and why) or ignored: without any feedback so far. A card that is mostly
+    overridden or ignored may not be worth its interruption: see STROKE_CLINICAL_CARD_FROM.
+    """
+    found = _card_uses(AssessmentFilter(None, in_utc(since), in_utc(until), site))
+    if as_json:
+        models = [{"model_version": each.model_version, **_counts(each)} for each in found]
+        typer.echo(json.dumps({"models": models}, indent=2))
+        return
+    if not found:
+        typer.echo("no card was shown")
+        return
+    from rich.table import Table
+
+    from stroke.entrypoints.cli.terminal.output import print_table
+
+    table = Table("model", "shown", "accepted", "overridden", "ignored", "reasons")
+    for use in found:
+        reasons = ", ".join(f"{name} {count}" for name, count in use.reasons.items())
+        counts = (use.shown, use.accepted, use.overridden, use.ignored)
+        table.add_row(use.model_version, *(str(each) for each in counts), reasons)
+    print_table(table)
+
+
+def _counts(use: CardUse) -> dict[str, Any]:
+    return {
+        "shown": use.shown,
+        "accepted": use.accepted,
+        "overridden": use.overridden,
+        "ignored": use.ignored,
+        "reasons": use.reasons,
+    }
+
+
+def _card_uses(narrowed: AssessmentFilter) -> list[CardUse]:
+    import asyncio
+
+    from stroke.config import Settings
+    from stroke.container.service import Container
+
+    parts = Container(settings=Settings.load())
+
+    async def once() -> list[CardUse]:
+        try:
+            await parts.repository().check()
+            return card_uses(await parts.assessment_store().tally(narrowed))
+        finally:
+            await parts.engine().dispose()
+
+    return asyncio.run(once())
 
 
 def _document(source: Path) -> Any:

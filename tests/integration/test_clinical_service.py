@@ -1,0 +1,202 @@
+"""All routes of record systems on a service that is really served: what leaks, and what is counted.
+
+The patient's id, names and values are canaries: they may stand in answers to whoever asked for
+the patient, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+import urllib3
+
+from builders.charts import (
+    ABSENT,
+    PATIENT,
+    bmi,
+    bundle,
+    glucose,
+    more_pages,
+    request,
+    smoking,
+)
+from components.fhir_record import FhirRecord
+from components.otlp_collector import Collector
+from components.processes import Service, run_stroke
+
+WHO: Final = "canaryp1"
+CANARIES: Final = ("canary", "muster", "erwin", "1959-03-14", "228.6172", "36.6172")
+HOOK: Final = "/cds-services/stroke-risk"
+
+
+class Answer(NamedTuple):
+    """A call, and what it was answered."""
+
+    call: str
+    status: int
+    text: str
+
+
+class Run(NamedTuple):
+    """What the service left behind after all of its routes were called."""
+
+    answers: list[Answer]
+    log: str
+    metrics: str
+    spans: bytes
+    folder: Path
+
+
+def chart(**changed: Any) -> dict[str, Any]:
+    """Return a request whose patient is the canary."""
+    measured = {"bmi": bundle(bmi(36.6172)), "glucose": bundle(glucose(228.6172))}
+    text = json.dumps(request(**(measured | changed)))
+    return dict(
+        json.loads(text.replace("Patient/p1", f"Patient/{WHO}").replace('"p1"', f'"{WHO}"'))
+    )
+
+
+def called(service: Service, record: FhirRecord) -> Iterator[Answer]:
+    """Call every route of record systems, rightly and wrongly."""
+
+    def call(method: str, path: str, body: Any = None, **more: Any) -> Answer:
+        sent = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **more}
+        answer = urllib3.request(
+            method, service.url + path, body=sent, headers=headers, retries=False, redirect=False
+        )
+        return Answer(f"{method} {path}", answer.status, answer.data.decode())
+
+    yield call("GET", "/cds-services")
+    first = call("POST", HOOK, chart())
+    yield first
+    uuid = json.loads(first.text)["cards"][0]["uuid"]
+    yield call("POST", HOOK, chart(glucose=ABSENT, conditions=more_pages()))
+    yield call("POST", HOOK, chart(glucose=bundle(glucose(1, "canary-unit"))))
+    yield call("POST", HOOK, chart() | {"hook": "canary"})
+    yield call("POST", HOOK, chart() | {"context": {"patientId": "canary canary"}})
+    yield call("POST", HOOK, chart() | {"hookInstance": "canary\n"})
+    yield call("POST", HOOK, json.dumps(chart()).encode()[:-9])
+    yield call("POST", "/cds-services/canary", chart())
+    granted = {
+        "access_token": "canary-token",
+        "token_type": "Bearer",
+        "expires_in": 60,
+        "scope": "user/*.rs",
+        "subject": "canary",
+    }
+    fetching = {"fhirServer": record.base, "fhirAuthorization": granted}
+    record.answers = {
+        f"Patient/{WHO}": chart()["prefetch"]["patient"],
+        "Observation": {"resourceType": "canary"},
+        "Condition": b"canary",
+    }
+    yield call("POST", HOOK, chart(conditions=ABSENT, glucose=ABSENT, patient=ABSENT) | fetching)
+    elsewhere = fetching | {"fhirServer": "https://canary.example/fhir"}
+    yield call("POST", HOOK, chart(glucose=ABSENT) | elsewhere)
+    feedback = {
+        "card": uuid,
+        "outcome": "overridden",
+        "overrideReason": {"reason": {"code": "known"}, "userComment": "canary comment"},
+        "outcomeTimestamp": "2026-11-29T12:00:00Z",
+    }
+    yield call("POST", f"{HOOK}/feedback", {"feedback": [feedback]})
+    yield call("POST", f"{HOOK}/feedback", {"feedback": [feedback | {"card": "canary"}]})
+    yield call("POST", f"{HOOK}/feedback", {"feedback": [feedback | {"outcome": "canary"}]})
+    yield call("GET", "/fhir/metadata")
+    yield call("GET", f"/fhir/RiskAssessment?patient={WHO}&_count=1")
+    yield call("GET", f"/fhir/RiskAssessment?subject=Patient/{WHO}&date=canary")
+    yield call("GET", f"/fhir/RiskAssessment?name={WHO}")
+    yield call("GET", f"/fhir/RiskAssessment?patient={WHO}&_format=xml")
+    yield call("GET", f"/fhir/RiskAssessment/{uuid}")
+    yield call("GET", "/fhir/RiskAssessment/canary")
+    yield call("GET", "/fhir/Device/canary")
+    yield call("GET", f"/fhir/Patient/{WHO}")
+    yield call("PUT", f"/fhir/RiskAssessment/{WHO}", {"resourceType": "RiskAssessment"})
+    whole = bundle(
+        PATIENT | {"id": WHO},
+        *(each["resource"] for each in chart()["prefetch"]["conditions"]["entry"]),
+        *(each["resource"] for each in chart()["prefetch"]["glucose"]["entry"]),
+        *(each["resource"] for each in chart()["prefetch"]["bmi"]["entry"]),
+        smoking(),
+    )
+    yield call("POST", "/fhir/$stroke-risk", whole)
+    yield call("POST", f"/fhir/$stroke-risk?patient={WHO}x", whole)
+    yield call("POST", "/fhir/$stroke-risk?conditions=canary", whole)
+    yield call("POST", "/fhir/$stroke-risk", {"resourceType": "canary"})
+    yield call("POST", "/fhir/$stroke-risk", b"canary", **{"Content-Type": "text/canary"})
+    yield call("DELETE", "/api/v1/predictions/1")
+    yield call("GET", f"/fhir/RiskAssessment/{uuid}")
+    other = call("POST", HOOK, chart(patient=PATIENT | {"gender": "female"}))
+    yield other
+    judged = feedback | {"card": json.loads(other.text)["cards"][0]["uuid"]}
+    judged["overrideReason"] = {"reason": {"code": "wrong-data"}}
+    yield call("POST", f"{HOOK}/feedback", {"feedback": [judged]})
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("service")
+    with Collector() as collector, FhirRecord() as record:
+        service = Service(
+            folder,
+            OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint,
+            OTEL_BSP_SCHEDULE_DELAY="100",
+            STROKE_CLINICAL_FHIR_SERVERS=record.base,
+            STROKE_CLINICAL_FHIR_NETWORKS="127.0.0.0/8",
+        )
+        with service:
+            answers = list(called(service, record))
+            metrics = urllib3.request("GET", f"{service.url}/metrics").data.decode()
+            service.stop()
+        return Run(answers, service.log, metrics, b"".join(collector.bodies), folder)
+
+
+def test_every_route_was_reached_rightly_and_wrongly(run: Run) -> None:
+    found: dict[int, int] = {}
+    for each in run.answers:
+        found[each.status] = found.get(each.status, 0) + 1
+
+    assert {200, 204, 400, 404, 405, 406, 410, 412, 415, 422} == set(found)
+    assert 'stroke_clinical_fetches_total{result="fetched"}' in run.metrics
+    assert 'stroke_clinical_fetches_total{result="not-listed"}' in run.metrics
+    assert b"/fhir/RiskAssessment" in run.spans
+
+
+@pytest.mark.parametrize("where", ["log", "metrics", "spans"])
+def test_nothing_of_a_patient_is_logged_counted_or_traced(run: Run, where: str) -> None:
+    text = run.spans.decode("latin-1") if where == "spans" else getattr(run, where)
+
+    assert text
+    assert not [each for each in CANARIES if each in text.lower()]
+
+
+def test_no_error_quotes_what_was_sent(run: Run) -> None:
+    errors = [each for each in run.answers if each.status >= 400]
+
+    assert len(errors) > 15
+    for each in errors:
+        assert json.loads(each.text)["resourceType"] == "OperationOutcome", each.call
+        assert not [canary for canary in CANARIES if canary in each.text.lower()], each.call
+
+
+def test_what_became_of_cards_is_told_by_model_on_the_command_line(run: Run) -> None:
+    # One prediction was erased, its card and feedback with it; the operation shows no card.
+    done = run_stroke("clinical", "feedback", "--json", folder=run.folder)
+
+    assert done.returncode == 0, done.stderr
+    [model] = json.loads(done.stdout)["models"]
+    assert model.pop("model_version").startswith("stroke-spline-lr")
+    assert model == {
+        "shown": 2,
+        "accepted": 0,
+        "overridden": 1,
+        "ignored": 1,
+        "reasons": {"wrong-data": 1},
+    }
+    none = run_stroke("clinical", "feedback", "--site", "elsewhere", folder=run.folder)
+    assert (none.returncode, none.stdout) == (0, "no card was shown\n")
