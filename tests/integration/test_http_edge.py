@@ -25,7 +25,7 @@ from components.programs import program
 CLIENTS = Path(__file__).parents[1] / "components" / "clients"
 PATIENT = json.dumps(patient_json()).encode()
 PREDICT = (
-    b"POST /predict HTTP/1.1\r\nHost: stroke\r\nContent-Type: application/json\r\n"
+    b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n%s" % (len(PATIENT), PATIENT)
 )
 
@@ -138,7 +138,7 @@ def test_36_mb_of_headers_are_refused_and_not_kept(service: Service) -> None:
     for _ in range(3):
         with connect(service) as client:
             try:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: stroke\r\n" + line * 36_000)
+                client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + line * 36_000)
             except ConnectionError:
                 continue  # it ended the connection meanwhile
             assert b" 431 " in rest(client)[:20]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from ipaddress import ip_address
 from typing import Final, TypeVar
 
 from stroke.adapters.sql.keys import SqlKeyStore
@@ -14,7 +13,7 @@ from stroke.config import DatabaseSettings, Settings
 from stroke.container.audit import write_entry
 from stroke.container.engines import opened_engine
 from stroke.container.service import utc_now
-from stroke.domain.access import Scope
+from stroke.domain.access import Scope, is_loopback
 from stroke.domain.audit import AuditAction
 from stroke.domain.errors import InvalidAccess, InvalidSetting
 
@@ -85,16 +84,6 @@ def check_address(settings: Settings, address: str, *, insecure: bool = False) -
         f"there is no API key, and other machines may reach {address}: make the first key with "
         f"`{FIRST_KEY}`, or let everybody in with --insecure (STROKE_INSECURE=true)"
     )
-
-
-def is_loopback(address: str) -> bool:
-    """Return whether only this machine reaches an IP address."""
-    try:
-        found = ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_loopback
 
 
 def _with_keys(settings: DatabaseSettings, work: Callable[[KeyService], Awaitable[_T]]) -> _T:

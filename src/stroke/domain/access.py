@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Final, Literal
 
 from stroke.domain.errors import InvalidAccess, ScopeMissing, SiteMissing, Violation
@@ -159,3 +160,13 @@ def checked_name(name: str) -> str:
         reason = f"must have 1 to {LONGEST_NAME} printable characters"
         raise InvalidAccess((Violation("name", reason),))
     return name
+
+
+def is_loopback(address: str) -> bool:
+    """Return whether only this machine reaches an IP address; False for what is no address."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback

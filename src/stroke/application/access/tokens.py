@@ -6,12 +6,11 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from stroke.application.access.ports import TokenVerifier, VerifiedToken
-from stroke.domain.access import Principal, Scope, checked_site
+from stroke.domain.access import Principal, Scope, checked_site, is_loopback
 from stroke.domain.errors import InvalidAccess, NotAuthenticated
 
 # The audit trail keeps 100 characters of an actor, with the kind before the id.
@@ -42,14 +41,7 @@ def is_safe(url: str, *, insecure_http: bool) -> bool:
         return False
     if not host or parts.username is not None or parts.scheme not in ("https", "http"):
         return False
-    return parts.scheme == "https" or insecure_http or _is_loopback(host)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return parts.scheme == "https" or insecure_http or host == "localhost" or is_loopback(host)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ from stroke.entrypoints.api.envelope import Envelope
 from stroke.entrypoints.api.faults import FaultBarrier
 from stroke.entrypoints.api.fhir_format import JsonOnly
 from stroke.entrypoints.api.head import HeadAsGet
-from stroke.entrypoints.api.hosts import AllowedHosts
+from stroke.entrypoints.api.hosts import AllowedHosts, OwnHosts
 from stroke.entrypoints.api.operation_outcomes import FHIR_JSON, outcome_of
 from stroke.entrypoints.api.origins import Origins
 from stroke.entrypoints.api.pages import (
@@ -142,6 +142,8 @@ def create_app(container: Container | None = None) -> FastAPI:
         app.add_middleware(RateLimit, rates=rates, names=by_address)
     if http.allowed_hosts:
         app.add_middleware(AllowedHosts, allowed=http.allowed_hosts)
+    else:
+        app.add_middleware(OwnHosts, is_open=lambda: parts.callers().is_open())
     app.add_middleware(JsonOnly)
     app.add_middleware(FaultBarrier)
     of_hooks = parts.settings().clinical.cors_origins

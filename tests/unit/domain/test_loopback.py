@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stroke.container.access import is_loopback
+from stroke.domain.access import is_loopback
 
 
 @given(st.ip_addresses(network="127.0.0.0/8"))
