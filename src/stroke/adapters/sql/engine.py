@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, event
+from sqlalchemy import URL, FromClause, event
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from stroke.adapters.sql.database_file import DatabaseFile
@@ -136,6 +137,13 @@ async def _connect_to_mysql(*arguments: Any, **named: Any) -> Any:
         raise asyncmy.errors.OperationalError(_CONNECTION_LOST, "hung up at once") from error
 
 
+class _WithHints(SQLiteCompiler):
+    """Writes ``with_hint`` into statements: SQLAlchemy has nothing of it for SQLite."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002
+        return text
+
+
 def _sqlite(url: URL, pool_size: int, busy_timeout: float) -> AsyncEngine:
     _check_writable(url.database)
     of_sqlite = url.database is None or url.database.startswith("file:")
@@ -148,6 +156,7 @@ def _sqlite(url: URL, pool_size: int, busy_timeout: float) -> AsyncEngine:
         connect_args={"timeout": busy_timeout},
         execution_options={_FILE: file},
     )
+    engine.dialect.statement_compiler = _WithHints
     # A new connection would make a file where the old one was.
     event.listen(engine.sync_engine, "do_connect", lambda *_: file.verify())
     event.listen(engine.sync_engine, "commit", lambda *_: file.verify())

@@ -68,22 +68,21 @@ class PageReader:
 
         What is asked first decides on the way only: the rows are the same on each.
         """
-        within = [] if before is None else [_id < min(before, LARGEST_ID)]
+        below = None if before is None else min(before, LARGEST_ID)
         if narrowed.since is None and narrowed.until is None:
-            return await self._in_order(narrowed, within, limit)
+            return await self._in_order(narrowed, _ids(None, below), limit)
         first, last = await self._ends(narrowed)
         if (narrowed.since and first is None) or (narrowed.until and last is None):
             return []  # no row is as new, or none is as old
-        up_to = [] if last is None else [_id <= last]
-        newer = [] if last is None else await self._strays(narrowed, [*within, _id > last])
-        earlier = [] if first is None else [*within, *up_to, _id < first]
-        older = await self._strays(narrowed, earlier) if earlier else []
+        up_to = _smaller(below, None if last is None else last + 1)
+        newer = [] if last is None else await self._strays(narrowed, _ids(last + 1, below))
+        before_all = _ids(None, _smaller(up_to, first))
+        older = [] if first is None else await self._strays(narrowed, before_all)
         if newer is None or older is None:
-            return await self._by_time(narrowed, within, limit)
+            return await self._by_time(narrowed, _ids(None, below), limit)
         found = await self._among(newer, narrowed, limit)
         if len(found) < limit:
-            between = [*within, *up_to, *([] if first is None else [_id >= first])]
-            found += await self._in_order(narrowed, between, limit - len(found))
+            found += await self._in_order(narrowed, _ids(first, up_to), limit - len(found))
         if len(found) < limit:
             found += await self._among(older, narrowed, limit - len(found))
         return found
@@ -178,6 +177,19 @@ class PageReader:
     async def _all(self, query: Select[*tuple[Any, ...]]) -> list[Any]:
         bounded = query.prefix_with(self._bounded, dialect="mysql")
         return [*await self._connection.execute(bounded)]
+
+
+def _smaller(one: int | None, other: int | None) -> int | None:
+    return min((each for each in (one, other) if each is not None), default=None)
+
+
+def _ids(begin: int | None, end: int | None) -> list[ColumnElement[bool]]:
+    """Return that an id is in the range, with one condition for each end.
+
+    Of two conditions for one end, SQLite seeks by the first and looks at all between.
+    """
+    after = [] if begin is None else [_id >= begin]
+    return after if end is None else [*after, _id < end]
 
 
 _ONE_DAY: Final = timedelta(days=1)
