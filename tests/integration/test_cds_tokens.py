@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from builders.charts import request
 from components.openid_provider import ec_key, public_jwk
-from components.processes import STROKE, Service, environment
+from components.processes import STROKE, Service, environment, run_stroke
 
 ISSUER: Final = "https://ehr.hospital.example"
 PUBLIC: Final = "https://risk.hospital.example"
@@ -115,6 +115,27 @@ def test_a_list_that_is_wrong_is_said_before_anything_is_served(tmp_path: Path) 
             "site, and nothing else"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "cannot be read: No such file or directory"), ("[]", "must be a JSON object")],
+)
+def test_codes_that_are_wrong_are_said_before_anything_is_served(
+    tmp_path: Path, content: str | None, reason: str
+) -> None:
+    if content is not None:
+        (tmp_path / "codes.json").write_text(content)
+    done = run_stroke(
+        *("serve", "--port", "0", "--workers", "2"),
+        folder=tmp_path,
+        settings={"STROKE_CLINICAL_CODES": "codes.json"},
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith("stroke: the ")
+    assert line.endswith(reason)
 
 
 def test_no_token_and_nothing_of_it_is_written_down(service: Service) -> None:

@@ -47,6 +47,7 @@ from stroke.adapters.kafka.changes import KafkaChanges
 from stroke.adapters.kafka.control_topics import ControlTopicPlace
 from stroke.adapters.kafka.dead_letters import KafkaDeadLetterQueue
 from stroke.adapters.kafka.erasure import ChangeTopicPlace, DeadLetterPlace
+from stroke.adapters.kafka.log_files import new_file
 from stroke.adapters.kafka.records import KafkaTopicRecords
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.retention import TopicRetention
@@ -555,6 +556,27 @@ class TestControlTopics:
         )
         assert await none.find([7]) == []
         assert await none.erase([7]) == 0
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("kind", ["dead letters", "control topics"])
+async def test_an_erasure_undoes_what_a_killed_one_left_even_where_it_finds_nothing(
+    pipeline: PipelineStack, producer: Producer, dlq: str, key_of: Callable[[int], bytes], kind: str
+) -> None:
+    stage = (
+        InDeadLetters(pipeline, producer, dlq, key_of)
+        if kind == "dead letters"
+        else Committed(pipeline, producer, dlq)
+    )
+    await stage.put(6)
+    admin = AdminClient({"bootstrap.servers": pipeline.bootstrap_servers})
+    with new_file(admin, dlq, 20):  # a killed run never leaves it
+        assert await stage.place.erase([7]) == 0
+
+        settings = topic_settings(admin, dlq, 20)
+        assert settings is not None
+        assert settings["segment.ms"] != "1"
+    assert [each.prediction_id for each in await stage.place.find([6])] == [6]
 
 
 class TestKafkaDeadLetterQueue(DeadLetterQueueContract):

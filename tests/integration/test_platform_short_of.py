@@ -267,7 +267,7 @@ def test_a_full_disk_under_s3_is_named_and_nothing_is_lost(short: Short, figures
     short.fill("s3-data")
     try:
         ids = predict(short, 200)
-        found = failing(short, "canary in the lake")
+        found = failing(short, "connectors run", "S3 fails")
     finally:
         short.free("s3-data")
 

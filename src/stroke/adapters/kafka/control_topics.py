@@ -11,7 +11,7 @@ from confluent_kafka import ConsumerGroupTopicPartitions, Message
 from confluent_kafka import TopicPartition as _Position
 from confluent_kafka.admin import AdminClient
 
-from stroke.adapters.kafka.log_files import new_file, remove_before
+from stroke.adapters.kafka.log_files import end_new_files, new_file, remove_before
 from stroke.adapters.kafka.topics import (
     SILENT,
     broken_off,
@@ -83,10 +83,11 @@ class ControlTopicPlace(ErasablePlace):
         def holding() -> int:
             return sum(1 for each in self._records(topic) if about(_content(each), ids))
 
+        admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+        end_new_files(admin, topic, self._timeout)
         before = holding()
         if not before:
             return 0
-        admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
         with new_file(admin, topic, self._timeout):
             committed = self._after_a_commit(admin, topic)
         remove_before(admin, topic, committed, self._timeout)

@@ -22,7 +22,7 @@ from stroke.adapters.kafka.dead_letters import (
     is_mark,
     settling,
 )
-from stroke.adapters.kafka.log_files import new_file, remove_before
+from stroke.adapters.kafka.log_files import end_new_files, new_file, remove_before
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.settings_of import kept_for, topic_settings
 from stroke.adapters.kafka.topics import (
@@ -135,10 +135,11 @@ class DeadLetterPlace(ErasablePlace):
 
     def _erase(self, topic: str, ids: frozenset[int]) -> int:
         with broken_off(self._servers):
+            admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+            end_new_files(admin, topic, self._timeout)
             if not any(ids & self._ids.in_(message) for message in self._all(topic)):
                 return 0
             # From now on each letter that Connect writes is in a file of its own.
-            admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
             with new_file(admin, topic, self._timeout):
                 end = self._end(topic)
                 letters = [each for each in self._all(topic) if offset_of(each) < end]

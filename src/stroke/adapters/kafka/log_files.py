@@ -41,6 +41,16 @@ def new_file(admin: AdminClient, topic: str, timeout: float) -> Iterator[None]:
         _change(admin, topic, ConfigEntry(SEGMENT, before, incremental_operation=again), timeout)
 
 
+def end_new_files(admin: AdminClient, topic: str, timeout: float) -> None:
+    """Undo what a run left that was killed within ``new_file``: a file for each record.
+
+    The topic then has the broker's setting. Raises ``KafkaException`` or ``TimeoutError``.
+    """
+    if (topic_settings(admin, topic, timeout) or {}).get(SEGMENT) == _SHORTEST:
+        unset = AlterConfigOpType.DELETE
+        _change(admin, topic, ConfigEntry(SEGMENT, "", incremental_operation=unset), timeout)
+
+
 def remove_before(
     admin: AdminClient, topic: str, offsets: Mapping[int, int], timeout: float
 ) -> None:

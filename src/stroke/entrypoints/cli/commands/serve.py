@@ -120,9 +120,12 @@ def _admit(settings: Settings, listener: socket.socket, *, insecure: bool) -> bo
     """Store the keys of the settings; return whether everybody may call, or refuse to start."""
     from stroke.container.access import adopt_keys, check_address
     from stroke.container.cds_clients import read_clients
+    from stroke.container.clinical import clinical_codes
 
+    # What is wrong with the files that settings name is said before a worker starts.
+    clinical_codes(settings.clinical)
     if (clients := settings.clinical.clients) is not None:
-        read_clients(clients)  # what is wrong with them is said before a worker starts
+        read_clients(clients)
     adopt_keys(settings)
     return check_address(settings, listener.getsockname()[0], insecure=insecure)
 
