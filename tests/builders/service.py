@@ -13,6 +13,7 @@ from fakes.audit import FakeAuditLog
 from fakes.clinical import FakeAssessmentStore
 from fakes.erasure import FakeErasureJobs, FakeSubjects
 from fakes.platform import FakeReportBoard
+from fakes.models import FakeDeploymentStore
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.application.access.clients import CdsClients
 from stroke.application.access.ports import TokenVerifier
@@ -47,6 +48,8 @@ class Parts:
     assessments: FakeAssessmentStore
     subjects: FakeSubjects
     reports: FakeReportBoard
+    deployments: FakeDeploymentStore
+    container: Container
 
 
 class _Sites(dict[int, str | None]):
@@ -118,6 +121,8 @@ def service_parts(
     audit = FakeAuditLog()
     container.audit_log.override(providers.Object(audit))
     container.model.override(providers.Object(model))
+    deployments = FakeDeploymentStore()
+    container.deployment_store.override(providers.Object(deployments))
     container.engine.override(providers.Object(engine))
     return Parts(
         create_app(container),
@@ -131,4 +136,6 @@ def service_parts(
         assessments,
         subjects,
         reports,
+        deployments,
+        container,
     )

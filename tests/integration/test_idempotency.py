@@ -17,6 +17,7 @@ from fakes.predictions import FakePredictionObserver, FakeRiskModel
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.application.predictions.deployed import Serving
 from stroke.application.predictions.prediction import PredictionService
 from stroke.domain.errors import IdempotencyKeyReused, IdempotencyKeyTaken
 from stroke.domain.prediction import PredictionFilter
@@ -46,7 +47,7 @@ async def workers(url: URL) -> AsyncIterator[list[PredictionService]]:
 async def worker(url: URL) -> AsyncIterator[PredictionService]:
     engine = create_engine(url, pool_size=4, connect_timeout=20)
     service = PredictionService(
-        model=FakeRiskModel(),
+        serving=Serving(FakeRiskModel()),
         repository=SqlPredictionRepository(engine, statement_timeout=60),
         observer=FakePredictionObserver(),
         now=lambda: datetime.now(UTC),

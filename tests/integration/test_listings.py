@@ -26,6 +26,7 @@ from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.filters import conditions
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.tables import predictions
+from stroke.application.predictions.deployed import Serving
 from stroke.application.predictions.prediction import PredictionService
 from stroke.domain.prediction import Origin, PredictionFilter
 
@@ -147,7 +148,7 @@ async def test_a_keyed_prediction_is_answered_at_once_under_forty_slow_listings(
     async with migrated(url) as engine:
         store = SqlPredictionRepository(engine, statement_timeout=30, listing_connections=2)
         service = PredictionService(
-            model=FakeRiskModel(),
+            serving=Serving(FakeRiskModel()),
             repository=store,
             observer=FakePredictionObserver(),
             now=lambda: NOON,

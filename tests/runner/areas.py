@@ -63,6 +63,7 @@ AREAS: Final = {
             "test_audit_command",
             "test_sql_assessments",
             "test_sql_audit",
+            "test_sql_deployments",
             "test_sql_outcomes",
             "test_sql_repository",
             "test_sqlite_file",

@@ -18,6 +18,9 @@ class ModelSettings(SettingsGroup):
         None, validation_alias=AliasChoices("STROKE_MODEL_SAVED_MODEL", "SAVED_MODEL")
     )
     store: Path = Path("models")
+    poll_seconds: float = Field(
+        2, gt=0, le=5, description="how often a worker looks which models are served"
+    )
     public_keys: Path | None = Field(
         None, description="a PEM file of Ed25519 keys, one of which must have signed a model"
     )

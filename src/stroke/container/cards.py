@@ -12,16 +12,17 @@ from stroke.domain.risk import ModelDescription
 
 
 class ModelCards:
-    """Finds cards by the version of a model."""
+    """Finds cards by the version of a model; ``served`` returns the one that is served now."""
 
-    def __init__(self, served: ModelDescription, settings: ModelSettings) -> None:
+    def __init__(self, served: Callable[[], ModelDescription], settings: ModelSettings) -> None:
         self._served = served
         self._settings = settings
 
     def of(self, version: str) -> ModelCard:
         """Return the card of a version. It may read files. Raises ``ModelNotFound``."""
-        if version == self._served.version:
-            return card_of(self._served)
+        served = self._served()
+        if version == served.version:
+            return card_of(served)
         return card_of(describe_version(self._settings, version))
 
 

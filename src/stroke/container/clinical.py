@@ -38,12 +38,12 @@ def mapping_rules(settings: ClinicalSettings) -> MappingRules:
 
 def chart_assessment(settings: ClinicalSettings, model: RiskModel) -> ChartAssessment:
     """Return what assesses charts with ``model``. Raises ``InvalidCodes``."""
-    return ChartAssessment(model, clinical_codes(settings), mapping_rules(settings), now=_now)
+    book, rules = clinical_codes(settings), mapping_rules(settings)
+    return ChartAssessment(lambda: model, book, rules, now=_now)
 
 
 def hospital_service(  # noqa: PLR0917 -- the container passes them in order
     settings: ClinicalSettings,
-    model: RiskModel,
     book: CodeBook,
     predictions: PredictionService,
     store: AssessmentStore,
@@ -52,7 +52,8 @@ def hospital_service(  # noqa: PLR0917 -- the container passes them in order
     record_server: RecordServer,
 ) -> HospitalService:
     """Return what answers record systems."""
-    charts = ChartAssessment(model, book, mapping_rules(settings), now=_now)
+    rules = mapping_rules(settings)
+    charts = ChartAssessment(lambda: predictions.deployed.champion, book, rules, now=_now)
     shows_from = RiskCategory(settings.card_from)
     return HospitalService(
         charts,

@@ -15,7 +15,9 @@ from stroke.adapters.onnx.model import OnnxRiskModel, read_graph
 from stroke.adapters.onnx.provenance import read_provenance
 from stroke.adapters.onnx.store import SHIPPED, ModelStore
 from stroke.adapters.onnx.trial import GraphTrial, Tried
+from stroke.application.predictions.soundness import TOLERANCE, soundness
 from stroke.config import ModelSettings
+from stroke.container.simulation import verification_patients
 from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
 from stroke.domain.risk import ModelDescription
 
@@ -94,6 +96,29 @@ def load_artefact(settings: ModelSettings, path: Path) -> OnnxRiskModel:
     return OnnxRiskModel(path, graph_limits(settings), signed=digests)
 
 
+def load_deployable(settings: ModelSettings, name: str) -> OnnxRiskModel:
+    """Return the model of a name or a version in the store, as any worker finds it, too.
+
+    Raises ``ModelNotFound`` or ``InvalidModel``.
+    """
+    return load_artefact(settings, model_store(settings).by_name_or_version(name))
+
+
+def verified(settings: ModelSettings, name: str) -> OnnxRiskModel:
+    """Return such a model once its explanations have been checked, as `stroke model verify` does.
+
+    Raises ``ModelNotFound`` or ``InvalidModel``.
+    """
+    model = load_deployable(settings, name)
+    found = soundness(model, verification_patients())
+    if not found.is_sound:
+        raise InvalidModel(
+            f"{model.description.version} is not sound: its contributions miss the logit by "
+            f"{found.largest_gap:.3g} (allowed {TOLERANCE:g})"
+        )
+    return model
+
+
 def describe_version(settings: ModelSettings, version: str) -> ModelDescription:
     """Return what a model of the store, or its archive, says of itself; its graph is not loaded.
 
@@ -102,15 +127,27 @@ def describe_version(settings: ModelSettings, version: str) -> ModelDescription:
     folder = model_store(settings).with_version(version)
     if folder is None:
         raise ModelNotFound(f"no model has the version {version}")
-    signed = None
     try:
-        if settings.public_keys is not None and SHIPPED not in folder.resolve().parents:
-            from stroke.adapters.onnx.signing import public_keys, signed_digests  # noqa: PLC0415
-
-            signed = signed_digests(folder, public_keys(settings.public_keys))[MANIFEST]
-        return read_manifest(folder, sha256=signed).description
+        return _described(settings, folder)
     except InvalidModel as refusal:
         raise ModelNotFound(f"no model with the version {version} may be used") from refusal
+
+
+def describe_deployable(settings: ModelSettings, name: str) -> ModelDescription:
+    """Return what the model of a name or a version says of itself; its graph is not loaded.
+
+    Raises ``ModelNotFound`` or ``InvalidModel``.
+    """
+    return _described(settings, model_store(settings).by_name_or_version(name))
+
+
+def _described(settings: ModelSettings, folder: Path) -> ModelDescription:
+    signed = None
+    if settings.public_keys is not None and SHIPPED not in folder.resolve().parents:
+        from stroke.adapters.onnx.signing import public_keys, signed_digests  # noqa: PLC0415
+
+        signed = signed_digests(folder, public_keys(settings.public_keys))[MANIFEST]
+    return read_manifest(folder, sha256=signed).description
 
 
 def sign_model(settings: ModelSettings, name: str, key: Path) -> tuple[str, str]:

@@ -21,7 +21,7 @@ def insights_service(parts: Container) -> InsightsService:
     """Return what counts the stored predictions. Raises ``ModelError`` as above."""
     return InsightsService(
         repository=parts.repository(),
-        served=parts.served(),
+        served=parts.served,
         most=parts.settings().ui.insights_rows,
     )
 
@@ -31,7 +31,7 @@ def performance_service(parts: Container) -> PerformanceService:
     settings = parts.settings().performance
     return PerformanceService(
         outcomes=parts.outcome_repository(),
-        served=parts.served(),
+        served=parts.served,
         watch=Watch(settings.watched, settings.drop),
         now=utc_now,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,14 +12,15 @@ from dependency_injector import containers, providers
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
 from stroke.adapters.prometheus.clinical import PrometheusClinicalObserver
 from stroke.adapters.prometheus.connections import observe_connections
-from stroke.adapters.prometheus.drift import DriftMetrics, DriftWindow
+from stroke.adapters.prometheus.deployment import DeploymentMetrics
+from stroke.adapters.prometheus.drift import DriftMetrics, DriftWindow, DriftWindows
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 from stroke.adapters.sql.assessments import SqlAssessmentStore
 from stroke.adapters.sql.audit import SqlAuditLog
+from stroke.adapters.sql.deployments import SqlDeploymentStore
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.reports import SqlReportBoard
@@ -32,15 +34,18 @@ from stroke.application.access.ports import SignInProvider, TokenVerifier
 from stroke.application.access.sessions import Sessions
 from stroke.application.access.tokens import Tokens
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
+from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.config import ClinicalSettings, DatabaseSettings, OidcSettings, Settings
 from stroke.container.cds_clients import cds_clients
 from stroke.container.clinical import clinical_codes, hospital_service, record_server
+from stroke.container.deployments import deployment_service, follower_of
 from stroke.container.engines import engine_of
 from stroke.container.erasure_jobs import job_service, jobs_of, service_worker, subjects_of
 from stroke.container.models import load_model
 from stroke.container.tracing import around_commits, traced, tracing_of
+from stroke.domain.drift import References
 from stroke.domain.risk import ModelDescription
 
 if TYPE_CHECKING:
@@ -64,24 +69,41 @@ def _listing_connections(database: DatabaseSettings) -> int:
     return min(database.listing_connections, database.most_listings)
 
 
-def _description(model: OnnxRiskModel) -> ModelDescription:
-    return model.description
+def _description(serving: Serving) -> ModelDescription:
+    return serving.now.champion.description
+
+
+def _drift_windows(settings: Settings, metrics: DriftMetrics) -> DriftWindows:
+    def opened(histograms: References, version: str) -> DriftWindow:
+        return DriftWindow(
+            histograms,
+            hours=settings.drift.window_hours,
+            now=time.time,
+            folder=settings.http.metrics_folder,
+            model_version=version,
+        )
+
+    return DriftWindows(metrics, opened)
 
 
 def _observer(
-    settings: Settings, registry: CollectorRegistry, metrics: DriftMetrics, model: OnnxRiskModel
+    settings: Settings, registry: CollectorRegistry, windows: DriftWindows
 ) -> PrometheusObserver:
-    described = model.description
-    if not (settings.drift.enabled and described.histograms):
-        return PrometheusObserver(registry)
-    window = DriftWindow(
-        described.histograms,
-        hours=settings.drift.window_hours,
-        now=time.time,
-        folder=settings.http.metrics_folder,
-    )
-    metrics.watch(window, described.version)
-    return PrometheusObserver(registry, window)
+    return PrometheusObserver(registry, windows if settings.drift.enabled else None)
+
+
+def _swapped(
+    settings: Settings, metrics: DeploymentMetrics, windows: DriftWindows
+) -> Callable[[Deployed], None]:
+    """Return what observes what is served from now on."""
+
+    def swapped(deployed: Deployed) -> None:
+        metrics.swapped(deployed)
+        if settings.drift.enabled:
+            answering = (deployed.champion, deployed.challenger)
+            windows.follow([each.description for each in answering if each is not None])
+
+    return swapped
 
 
 def _documents(oidc: OidcSettings) -> Documents | None:
@@ -295,12 +317,36 @@ class Container(containers.DeclarativeContainer):
     )
     model_store = providers.Singleton(ModelStore, settings.provided.model.store)
     model = providers.Singleton(load_model, settings.provided.model)
-    served = providers.Singleton(_description, model)
+    serving = providers.Singleton(Serving, model)
+    served = providers.Callable(_description, serving)
     drift_metrics = providers.Singleton(DriftMetrics, metrics_registry)
-    observer = providers.Singleton(_observer, settings, metrics_registry, drift_metrics, model)
+    drift_windows = providers.Singleton(_drift_windows, settings, drift_metrics)
+    observer = providers.Singleton(_observer, settings, metrics_registry, drift_windows)
+    swapped = providers.Singleton(
+        _swapped,
+        settings,
+        providers.Singleton(DeploymentMetrics, metrics_registry),
+        drift_windows,
+    )
+    deployment_store = providers.Singleton(
+        SqlDeploymentStore,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    follower = providers.Singleton(
+        follower_of, deployment_store, serving, settings.provided.model, swapped
+    )
+    deployments = providers.Singleton(
+        deployment_service,
+        deployment_store,
+        model,
+        settings,
+        audit,
+        providers.Object(utc_now),
+    )
     predictions = providers.Singleton(
         PredictionService,
-        model=model,
+        serving=serving,
         repository=repository,
         observer=observer,
         now=providers.Object(utc_now),
@@ -320,7 +366,6 @@ class Container(containers.DeclarativeContainer):
     hospital = providers.Singleton(
         hospital_service,
         settings.provided.clinical,
-        model,
         code_book,
         predictions,
         assessment_store,

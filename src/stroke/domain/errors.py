@@ -30,6 +30,8 @@ StrokeError
 │   ├── ModelNotFound          no artefact where one was looked for
 │   ├── InvalidModel           an artefact that breaks the contract, or was tampered with
 │   └── ConversionMismatch     an exported graph does not compute what its original computes
+├── DeploymentRefused          a change of what is served that cannot be made
+│   └── DeploymentChanged      ... because another change was made meanwhile
 ├── PipelineError
 │   ├── ConnectUnavailable     Kafka Connect cannot be reached, or does not answer
 │   ├── ConnectorNotFound      no connector has this name
@@ -304,6 +306,14 @@ class ConversionMismatch(ModelError):
     def __init__(self, message: str, difference: float = math.inf) -> None:
         self.difference = difference
         super().__init__(message)
+
+
+class DeploymentRefused(StrokeError):
+    """A change of the served models that cannot be made now."""
+
+
+class DeploymentChanged(DeploymentRefused):
+    """Somebody else changed the served models meanwhile."""
 
 
 class InvalidSetting(StrokeError):

@@ -179,6 +179,6 @@ def test_the_card_of_the_served_version_needs_no_store(settings: ModelSettings) 
     served = load_model(settings).description
     away = settings.model_copy(update={"store": settings.store.parent / "away"})
 
-    assert ModelCards(served, away).of(served.version).version == served.version
+    assert ModelCards(lambda: served, away).of(served.version).version == served.version
     with pytest.raises(ModelNotFound):
-        ModelCards(served, away).of("mine-2")
+        ModelCards(lambda: served, away).of("mine-2")

@@ -58,6 +58,22 @@ class ModelStore:
             "nor an .onnx file"
         )
 
+    def by_name_or_version(self, text: str) -> Path:
+        """Return the folder of a name or a version of this store, the shipped default included.
+
+        Nothing else is reached, no path either. Raises ``ModelNotFound``.
+        """
+        if text == DEFAULT and not (self.folder / text / GRAPH).is_file():
+            return SHIPPED / DEFAULT
+        with suppress(ModelNotFound):
+            return self.stored(text)
+        if (found := self.with_version(text)) is not None:
+            return found
+        raise ModelNotFound(
+            f"no model {text!r}: neither a name in {self.folder} ({', '.join(self.names())}) nor "
+            "the version of one that is or was there"
+        )
+
     def stored(self, name: str) -> Path:
         """Return the folder of the name in this store. Raises ``ModelNotFound``."""
         folder = self.folder / name

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from stroke.domain.drift import SCORE, BinCounts, Drift, References, drift
 from stroke.domain.prediction import Prediction
+from stroke.domain.risk import ModelDescription
 
 SLOTS: Final = 24
 """Parts of the window: what is counted leaves it a 24th of the window late at the most."""
@@ -31,7 +32,8 @@ class DriftWindow:
     Constant memory: a ring of ``SLOTS`` times, each with its number and a count per bin, as words
     of 8 bytes. With several workers each has its ring in a file of ``folder``, and whoever is
     scraped adds all of them up; a worker that has ended keeps what it counted. Rings of another
-    window, or of other bins, are left alone. ``now`` gives seconds since 1970.
+    window, of other bins, or of another ``model_version`` are left alone. ``now`` gives seconds
+    since 1970.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class DriftWindow:
         now: Callable[[], float],
         folder: Path | None = None,
         worker: int | None = None,
+        model_version: str = "",
     ) -> None:
         self._references = references
         self._folder = folder
@@ -56,7 +59,8 @@ class DriftWindow:
         # One more than the window: the present slot is not whole yet.
         self._length = (SLOTS + 1) * width * _WORD
         bins = [(name, each.cuts, each.labels, "missing") for name, each in references.items()]
-        self._layout = sha256(repr((hours, bins)).encode()).hexdigest()[:12]
+        layout = repr((hours, bins, model_version))
+        self._layout = sha256(layout.encode()).hexdigest()[:12]
         self._words = self._opened(os.getpid() if worker is None else worker)
         self._counted = [
             (_value(name), self._offsets[name], histogram.place, len(histogram.shares))
@@ -121,16 +125,21 @@ def _value(name: str) -> Callable[[Prediction], Any]:
 
 
 class DriftMetrics(Collector):
-    """The drift of a window, computed when it is asked for; nothing before ``watch``."""
+    """The drift of windows, computed when it is asked for; nothing before ``watch``."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._window: DriftWindow | None = None
-        self._model_version = ""
+        self._windows: dict[str, DriftWindow] = {}
         registry.register(self)
 
     def watch(self, window: DriftWindow, model_version: str) -> None:
         """Expose ``window`` from now on."""
-        self._window, self._model_version = window, model_version
+        self._windows = {**self._windows, model_version: window}
+
+    def forget(self, model_version: str) -> None:
+        """Expose the window of a model no more."""
+        self._windows = {
+            version: window for version, window in self._windows.items() if version != model_version
+        }
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Return the metrics without samples."""
@@ -146,9 +155,40 @@ class DriftMetrics(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Return the metrics as of now."""
         psi, samples = self.describe()
-        for each in self._window.drifts() if self._window else ():
-            labels = [each.feature, self._model_version]
-            samples.add_metric(labels, each.samples)
-            if each.psi is not None:
-                psi.add_metric(labels, each.psi)
+        for version, window in self._windows.items():
+            for each in window.drifts():
+                labels = [each.feature, version]
+                samples.add_metric(labels, each.samples)
+                if each.psi is not None:
+                    psi.add_metric(labels, each.psi)
         yield from (psi, samples)
+
+
+class DriftWindows:
+    """A window for each model that answers, which counts what that model predicted."""
+
+    def __init__(
+        self, metrics: DriftMetrics, opened: Callable[[References, str], DriftWindow]
+    ) -> None:
+        self._metrics = metrics
+        self._opened = opened
+        self._windows: dict[str, DriftWindow] = {}
+
+    def follow(self, models: Sequence[ModelDescription]) -> None:
+        """Count for these models from now on, as far as they have histograms."""
+        wanted = {each.version: each.histograms for each in models if each.histograms}
+        for version in self._windows.keys() - wanted.keys():
+            self._metrics.forget(version)
+        windows = {
+            version: self._windows.get(version) or self._opened(histograms, version)
+            for version, histograms in wanted.items()
+        }
+        for version, window in windows.items():
+            self._metrics.watch(window, version)
+        self._windows = windows
+
+    def count(self, predictions: Sequence[Prediction]) -> None:
+        """Count each prediction in the window of its model."""
+        windows = self._windows
+        for version in {each.model_version for each in predictions} & windows.keys():
+            windows[version].count([p for p in predictions if p.model_version == version])

@@ -15,7 +15,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from stroke.adapters.prometheus.drift import DriftWindow
+from stroke.adapters.prometheus.drift import DriftWindow, DriftWindows
 from stroke.application.predictions.ports import PredictionObserver
 from stroke.domain.prediction import Prediction
 
@@ -44,7 +44,9 @@ class PrometheusObserver(PredictionObserver):
     ``window`` counts, too, what was predicted for whom.
     """
 
-    def __init__(self, registry: CollectorRegistry, window: DriftWindow | None = None) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, window: DriftWindow | DriftWindows | None = None
+    ) -> None:
         self._window = window
         self._predictions = Counter(
             "stroke_predictions",

@@ -190,4 +190,17 @@ platform_reports: Final = Table(
     implicit_returning=False,
 )
 
+deployments: Final = Table(
+    "deployments",
+    MetaData(),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", DateTime),  # UTC, microseconds, without a time zone
+    Column("by", String(128)),
+    Column("action", String(20)),
+    Column("model", String(64)),
+    Column("reason", String(500)),
+    Column("state", JSON),
+    implicit_returning=False,
+)
+
 COLUMNS: Final = tuple(column.name for column in predictions.columns)

@@ -38,11 +38,14 @@ class AssessedChart:
 
 
 class ChartAssessment:
-    """Maps charts by a book of codes and a site's rules, and assesses them with the model."""
+    """Maps charts by a book of codes and a site's rules, and assesses them with the model.
+
+    ``model`` returns the one that is served now.
+    """
 
     def __init__(
         self,
-        model: RiskModel,
+        model: Callable[[], RiskModel],
         book: CodeBook,
         rules: MappingRules,
         *,
@@ -55,26 +58,26 @@ class ChartAssessment:
 
     def assess(self, chart: Chart, at: datetime | None = None) -> AssessedChart:
         """Return what the chart says and what the model makes of it, ``at`` a time or now."""
-        mapped = self.map(chart, at)
-        reason, patient = self.looked_at(mapped)
+        mapped, model = self.map(chart, at), self._model()
+        reason, patient = self.looked_at(mapped, model)
         if patient is None:
             return AssessedChart(mapped, None, None, reason)
-        [assessment] = self._model.assess([patient])
+        [assessment] = model.assess([patient])
         return AssessedChart(mapped, patient, assessment, None)
 
     def map(self, chart: Chart, at: datetime | None = None) -> MappedChart:
         """Return what the chart says, ``at`` a time or now."""
         return map_chart(chart, self._book, self._rules, at or self._now())
 
-    def looked_at(self, mapped: MappedChart) -> tuple[str | None, Patient | None]:
-        """Return why a mapped chart cannot be assessed, or else its patient."""
+    def looked_at(self, mapped: MappedChart, model: RiskModel) -> tuple[str | None, Patient | None]:
+        """Return why ``model`` cannot assess a mapped chart, or else the chart's patient."""
         if mapped.not_sent:
             return f"not sent: {', '.join(mapped.not_sent)}", None
         if mapped.incomplete:
             return f"only the first page was sent: {', '.join(mapped.incomplete)}", None
         if mapped.excluded is not None:
             return EXCLUDED[mapped.excluded], None
-        may_be_missing = self._model.description.may_be_missing
+        may_be_missing = model.description.may_be_missing
         patient = mapped.patient(may_be_missing)
         if patient is None:
             lacking = [WORDS[each] for each in mapped.lacking if each not in may_be_missing]

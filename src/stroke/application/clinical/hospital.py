@@ -134,14 +134,21 @@ class HospitalService:
     async def _viewed(
         self, mapped: MappedChart, not_fetched: Mapping[str, Reason], call: Call, origin: Origin
     ) -> Viewed:
-        why_not, patient = self._charts.looked_at(mapped)
+        deployed = self._predictions.deployed
+        why_not, patient = self._charts.looked_at(mapped, deployed.champion)
         if patient is None:
             self._observer.answered(_answer_of(mapped), mapped.unmapped)
             return Viewed(mapped, None, why_not, not_fetched)
-        key = self._key(mapped.patient_id, patient, call.server)
+        subject = (call.server, mapped.patient_id)
+        model = deployed.model_for(patient, origin, repr(subject))
+        key = _key(subject, patient, model.description.version)
         try:
             stored = await self._predictions.predict(
-                patient, idempotency_key=key, origin=origin, refuse_outside=self._refuse_outside
+                patient,
+                idempotency_key=key,
+                origin=origin,
+                refuse_outside=self._refuse_outside,
+                model=model,
             )
         except OutsideSupport as error:
             self._observer.answered("outside", mapped.unmapped)
@@ -172,13 +179,6 @@ class HospitalService:
             site=origin.site,
             made_at=self._now(),
         )
-
-    def _key(self, subject: str, patient: Patient, server: str | None) -> str:
-        """Return what is the same for the same chart, measurements and model, as a hash."""
-        version = self._predictions.model.version
-        values = [getattr(patient, name) for name in RAW_FEATURES]
-        identity = json.dumps(["chart", server, subject, version, values])
-        return hashlib.sha256(identity.encode()).hexdigest()
 
     async def find(self, assessment_id: str, *, site: str | None = None) -> AssessedChart:
         """Return an assessment. Raises ``AssessmentNotFound`` or ``AssessmentErased``.
@@ -219,6 +219,13 @@ class HospitalService:
     async def card_uses(self, narrowed: AssessmentFilter) -> list[CardUse]:
         """Return what became of the cards that were shown, by model."""
         return card_uses(await self._store.tally(narrowed))
+
+
+def _key(subject: tuple[str | None, str], patient: Patient, version: str) -> str:
+    """Return what is the same for the same chart, measurements and model, as a hash."""
+    values = [getattr(patient, name) for name in RAW_FEATURES]
+    identity = json.dumps(["chart", *subject, version, values])
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 def _answer_of(mapped: MappedChart) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from time import perf_counter
 from typing import Any, Final, TypeVar
 
+from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.group_commit import Around, GroupCommit
 from stroke.application.predictions.ports import PredictionObserver, PredictionRepository, RiskModel
 from stroke.domain.comparison import Comparison
@@ -49,7 +51,7 @@ _THREAD_FROM: Final = 64
 # What a request holds besides the measurements; the columns hold it as it was sent.
 _OTHER_FIELDS: Final = tuple(each for each in Patient.__slots__ if each not in RAW_FEATURES)
 
-_Request = tuple[Patient, str | None, Origin]  # in the middle its idempotency key
+_Request = tuple[Patient, str | None, Origin, RiskModel]  # the second is its idempotency key
 _Answer = TypeVar("_Answer")
 
 
@@ -77,12 +79,15 @@ class PredictionService:
     and commits (``GroupCommit``); at most ``queue_capacity`` of them wait, at most
     ``commit_size`` share a commit. Each commit runs within ``around_commit``. An idempotency key
     is a new one ``key_lifetime`` after its request was stored.
+
+    ``serving`` holds the models. Each call takes what is served at its start, or the ``deployed``
+    that its caller took before, and asks no other one.
     """
 
     def __init__(
         self,
         *,
-        model: RiskModel,
+        serving: Serving,
         repository: PredictionRepository,
         observer: PredictionObserver,
         now: Callable[[], datetime],
@@ -91,8 +96,7 @@ class PredictionService:
         key_lifetime: timedelta,
         around_commit: Around | None = None,
     ) -> None:
-        self._model = model
-        self._may_be_missing = model.description.may_be_missing
+        self._serving = serving
         self._repository = repository
         self._observer = observer
         self._now = now
@@ -105,9 +109,14 @@ class PredictionService:
         self._bulk = asyncio.Lock()
 
     @property
+    def deployed(self) -> Deployed:
+        """What is served now."""
+        return self._serving.now
+
+    @property
     def model(self) -> ModelDescription:
-        """The model that is served."""
-        return self._model.description
+        """The champion: the model that answers, but for the patients of a canary."""
+        return self._serving.now.champion.description
 
     @property
     def queue_depth(self) -> int:
@@ -115,17 +124,19 @@ class PredictionService:
         return self._queue.depth
 
     async def assess(
-        self, patients: Sequence[Patient], *, refuse_outside: bool = False
+        self,
+        patients: Sequence[Patient],
+        *,
+        refuse_outside: bool = False,
+        deployed: Deployed | None = None,
     ) -> list[RiskAssessment]:
-        """Return one assessment per patient, in order, and store nothing.
+        """Return one assessment per patient by the champion, in order, and store nothing.
 
         Raises ``InvalidPatient`` and ``OutsideSupport`` as ``predict`` does.
         """
-        self._check_complete(patients)
-        if len(patients) < _THREAD_FROM:
-            assessments = self._model.assess(patients)
-        else:
-            assessments = await asyncio.to_thread(self._model.assess, patients)
+        model = (deployed or self.deployed).champion
+        _check_complete(patients, model)
+        assessments = await _assessed(model, patients)
         if refuse_outside:
             _refuse_outside(assessments)
         return assessments
@@ -137,8 +148,12 @@ class PredictionService:
         idempotency_key: str | None = None,
         origin: Origin = NOBODY,
         refuse_outside: bool = False,
+        deployed: Deployed | None = None,
+        model: RiskModel | None = None,
     ) -> StoredPrediction:
         """Return ``patient``'s risk once it is durable, as a row of ``origin``.
+
+        Without a ``model``, the one that ``deployed`` has for this patient answers.
 
         With an ``idempotency_key`` the same call again returns the prediction that is already
         stored; keys of two sites are two keys. Raises ``IdempotencyKeyReused`` when the key belongs
@@ -148,17 +163,19 @@ class PredictionService:
         ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after ``StoreUnavailable`` the
         row may or may not be stored, and only a key makes a retry safe.
         """
-        self._check_complete([patient])
+        if model is None:
+            model = (deployed or self.deployed).model_for(patient, origin)
+        _check_complete([patient], model)
         if idempotency_key is None:
             if refuse_outside:
-                self._check_supported([patient])
-            return await self._queue.submit((patient, None, origin))
+                _check_supported([patient], model)
+            return await self._queue.submit((patient, None, origin, model))
         idempotency_key = _key_within(origin.site, idempotency_key)
-        request = (patient, idempotency_key, origin)
+        request = (patient, idempotency_key, origin, model)
 
         async def store() -> StoredPrediction:
             if refuse_outside:
-                self._check_supported([patient])
+                _check_supported([patient], request[3])
             return await self._queue.submit(request)
 
         async def replay(stored: PredictionRecord | StoredBatch) -> StoredPrediction:
@@ -175,20 +192,29 @@ class PredictionService:
         idempotency_key: str | None = None,
         origin: Origin = NOBODY,
         refuse_outside: bool = False,
+        deployed: Deployed | None = None,
+        by_champion: bool = False,
     ) -> list[StoredPrediction]:
-        """Return one risk per patient, in order: one graph run, one transaction, all or none.
+        """Return one risk per patient, in order: one transaction, all or none.
 
+        One run of each model that answers: all patients are the champion's if ``by_champion`` says
+        so, and otherwise each has the one that ``deployed`` has for it.
         ``idempotency_key`` is one key of all of them, with the errors that ``predict`` has for
         its own. Raises ``InvalidPatient`` and ``OutsideSupport`` as ``predict`` does,
         ``StoreUnavailable`` or ``PredictionRejected`` otherwise, and then nothing is stored.
         """
-        self._check_complete(patients)
+        served = deployed or self.deployed
+        requests: list[_Request] = [
+            (each, None, origin, served.champion if by_champion else served.model_for(each, origin))
+            for each in patients
+        ]
+        _check_complete(patients, served.champion)
         if idempotency_key is None:
-            return await self._commit_many(patients, None, origin, refuse_outside=refuse_outside)
+            return await self._commit_many(requests, None, refuse_outside=refuse_outside)
         key = _key_within(origin.site, idempotency_key)
 
         async def store() -> list[StoredPrediction]:
-            return await self._commit_many(patients, key, origin, refuse_outside=refuse_outside)
+            return await self._commit_many(requests, key, refuse_outside=refuse_outside)
 
         async def replay(stored: PredictionRecord | StoredBatch) -> list[StoredPrediction]:
             if not isinstance(stored, StoredBatch) or len(stored.ids) != len(patients):
@@ -199,16 +225,24 @@ class PredictionService:
 
         return await self._once(key, store, replay)
 
-    def what_if(self, before: Patient, after: Patient, *, refuse_outside: bool = False) -> WhatIf:
-        """Return what the model says of one patient with their values and with others.
+    def what_if(
+        self,
+        before: Patient,
+        after: Patient,
+        *,
+        refuse_outside: bool = False,
+        deployed: Deployed | None = None,
+    ) -> WhatIf:
+        """Return what the champion says of one patient with their values and with others.
 
         Nothing is stored, and nobody observes it. Raises ``InvalidPatient`` and ``OutsideSupport``
         as ``predict`` does.
         """
-        self._check_complete([before, after])
+        model = (deployed or self.deployed).champion
+        _check_complete([before, after], model)
         if refuse_outside:
-            self._check_supported([before, after])
-        return WhatIf(*self._model.assess([before, after]))
+            _check_supported([before, after], model)
+        return WhatIf(*model.assess([before, after]))
 
     async def find(self, prediction_id: int, *, site: str | None = None) -> PredictionRecord:
         """Return a stored prediction, or raise ``PredictionNotFound``.
@@ -250,22 +284,6 @@ class PredictionService:
         """Take no more predictions, and return when every one that waits is answered."""
         await self._queue.close()
 
-    def _check_complete(self, patients: Sequence[Patient]) -> None:
-        """Raise ``InvalidPatient`` for the first one who lacks what the model needs.
-
-        Before they wait for a commit: the patients of others must not fail with them.
-        """
-        for patient in patients:
-            if patient.missing and (violations := lacking(patient.missing, self._may_be_missing)):
-                raise InvalidPatient(violations)
-
-    def _check_supported(self, patients: Sequence[Patient]) -> None:
-        """Raise ``OutsideSupport`` if the training data do not speak for some of ``patients``.
-
-        A run of the model for itself, and before they wait for a commit: see ``_check_complete``.
-        """
-        _refuse_outside(self._model.assess(patients))
-
     async def _once(
         self,
         key: str,
@@ -299,43 +317,87 @@ class PredictionService:
         return None
 
     async def _commit_many(
-        self,
-        patients: Sequence[Patient],
-        batch_key: str | None,
-        origin: Origin,
-        *,
-        refuse_outside: bool,
+        self, requests: Sequence[_Request], batch_key: str | None, *, refuse_outside: bool
     ) -> list[StoredPrediction]:
         within = self._around([copy_context()]) if self._around else nullcontext()
         async with self._bulk:
             if refuse_outside:
-                await asyncio.to_thread(self._check_supported, patients)
+                await asyncio.to_thread(_check_all_supported, requests)
             with within:
-                return await self._commit(
-                    [(patient, None, origin) for patient in patients], batch_key=batch_key
-                )
+                return await self._commit(requests, batch_key=batch_key)
 
     async def _commit(
         self, requests: Sequence[_Request], *, batch_key: str | None = None
     ) -> list[StoredPrediction]:
-        patients = [request[0] for request in requests]
-        if len(patients) < _THREAD_FROM:
-            assessments = self._model.assess(patients)
-        else:
-            assessments = await asyncio.to_thread(self._model.assess, patients)
-        version = self._model.description.version
+        assessed: dict[int, tuple[RiskAssessment, str]] = {}
+        for model, places in _by_model(requests):
+            version = model.description.version
+            assessments = await _assessed(model, [requests[place][0] for place in places])
+            for place, assessment in zip(places, assessments, strict=True):
+                assessed[place] = assessment, version
         made_at = self._now()
         predictions = [
-            Prediction(patient, assessment, version, made_at, key, origin)
-            for (patient, key, origin), assessment in zip(requests, assessments, strict=True)
+            Prediction(patient, *assessed[place], made_at, key, origin)
+            for place, (patient, key, origin, _) in enumerate(requests)
         ]
         started = perf_counter()
         ids = await self._repository.add(predictions, batch_key=batch_key)
         self._observer.committed(predictions, perf_counter() - started)
         return [
-            StoredPrediction(prediction_id, assessment, version)
-            for prediction_id, assessment in zip(ids, assessments, strict=True)
+            StoredPrediction(prediction_id, each.assessment, each.model_version)
+            for prediction_id, each in zip(ids, predictions, strict=True)
         ]
+
+
+def _by_model(requests: Sequence[_Request]) -> Iterable[tuple[RiskModel, Sequence[int]]]:
+    """Return each model that is to answer, with the places of its requests; mostly there is one."""
+    if not requests:
+        return []
+    first = requests[0][3]
+    if all(request[3] is first for request in requests):
+        return [(first, range(len(requests)))]
+    places: dict[int, tuple[RiskModel, list[int]]] = {}
+    for place, request in enumerate(requests):
+        places.setdefault(id(request[3]), (request[3], []))[1].append(place)
+    return places.values()
+
+
+async def _assessed(model: RiskModel, patients: Sequence[Patient]) -> list[RiskAssessment]:
+    if len(patients) < _THREAD_FROM:
+        return model.assess(patients)
+    return await asyncio.to_thread(model.assess, patients)
+
+
+def _check_complete(patients: Sequence[Patient], model: RiskModel) -> None:
+    """Raise ``InvalidPatient`` for the first one who lacks what the model needs.
+
+    Before they wait for a commit: the patients of others must not fail with them.
+    """
+    for patient in patients:
+        if patient.missing and (
+            violations := lacking(patient.missing, model.description.may_be_missing)
+        ):
+            raise InvalidPatient(violations)
+
+
+def _check_supported(patients: Sequence[Patient], model: RiskModel) -> None:
+    """Raise ``OutsideSupport`` if the training data do not speak for some of ``patients``.
+
+    A run of the model for itself, and before they wait for a commit: see ``_check_complete``.
+    """
+    _refuse_outside(model.assess(patients))
+
+
+def _check_all_supported(requests: Sequence[_Request]) -> None:
+    """Do as ``_check_supported`` for requests of several models."""
+    outside: list[tuple[int, Support]] = []
+    for model, places in _by_model(requests):
+        try:
+            _check_supported([requests[place][0] for place in places], model)
+        except OutsideSupport as error:
+            outside += [(places[at], support) for at, support in error.found]
+    if outside:
+        raise OutsideSupport(tuple(sorted(outside, key=itemgetter(0))))
 
 
 def _refuse_outside(assessments: Sequence[RiskAssessment]) -> None:

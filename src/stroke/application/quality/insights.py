@@ -61,7 +61,7 @@ class InsightsService:
     """Counts stored predictions: at most the ``most`` newest ones, page by page."""
 
     def __init__(
-        self, *, repository: PredictionRepository, served: ModelDescription, most: int
+        self, *, repository: PredictionRepository, served: Callable[[], ModelDescription], most: int
     ) -> None:
         self._repository = repository
         self._served = served
@@ -83,6 +83,8 @@ class InsightsService:
 
     def _counted(self, records: Sequence[PredictionRecord], *, is_part: bool) -> Insights:
         bands = Counter(record.risk_category for record in records)
+        served = self._served()
+        mine = [record for record in records if record.model_version == served.version]
         return Insights(
             size=len(records),
             is_part=is_part,
@@ -95,21 +97,18 @@ class InsightsService:
             genders=_groups(records, lambda record: record.gender or _UNKNOWN),
             provinces=_groups(records, lambda record: record.province or _UNKNOWN),
             support=Counter(_support(record.prediction_data) for record in records),
-            drifts=self._drifts(records),
-            of_served_model=sum(self._is_served(record) for record in records),
+            drifts=_drifts(mine, served),
+            of_served_model=len(mine),
         )
 
-    def _is_served(self, record: PredictionRecord) -> bool:
-        return record.model_version == self._served.version
 
-    def _drifts(self, records: Sequence[PredictionRecord]) -> list[Drift]:
-        found = []
-        mine = [record for record in records if self._is_served(record)]
-        for name, histogram in self._served.histograms.items():
-            counts = BinCounts.of(histogram)
-            counts.add(histogram, (getattr(record, name) for record in mine))
-            found.append(drift(name, histogram, counts))
-        return found
+def _drifts(records: Sequence[PredictionRecord], served: ModelDescription) -> list[Drift]:
+    found = []
+    for name, histogram in served.histograms.items():
+        counts = BinCounts.of(histogram)
+        counts.add(histogram, (getattr(record, name) for record in records))
+        found.append(drift(name, histogram, counts))
+    return found
 
 
 def _share(count: int, size: int) -> Estimate | None:

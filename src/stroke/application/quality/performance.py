@@ -120,13 +120,16 @@ class Watch:
 
 
 class PerformanceService:
-    """Judges models by their outcomes. ``served`` is the model whose manifest gives references."""
+    """Judges models by their outcomes.
+
+    ``served`` returns the model that is served now, whose manifest gives references.
+    """
 
     def __init__(
         self,
         *,
         outcomes: OutcomeRepository,
-        served: ModelDescription,
+        served: Callable[[], ModelDescription],
         watch: Watch,
         now: Callable[[], datetime],
     ) -> None:
@@ -152,7 +155,7 @@ class PerformanceService:
         ``within`` filters predictions, not their outcomes. ``on_progress`` gets the number of
         judged predictions read so far. Raises ``StoreUnavailable``.
         """
-        version = model_version or self._served.version
+        version = model_version or self._served().version
         sample, passed_over, made = await self._read(
             replace(within, model_version=version), on_progress
         )
@@ -211,8 +214,9 @@ class PerformanceService:
         """Return the manifest's figures, and for the rest what a calibrated model would reach."""
         found = dict(expected_measures(sample))
         found |= {name: m.ideal for name, m in MEASURES.items() if m.ideal is not None}
-        if version == self._served.version:
-            metrics = self._served.metrics
+        served = self._served()
+        if version == served.version:
+            metrics = served.metrics
             found |= {
                 name: float(metrics[m.in_manifest]["value"])
                 for name, m in MEASURES.items()

@@ -7,6 +7,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -16,12 +17,14 @@ from stroke import __version__
 from stroke.config import Settings
 from stroke.container.cards import ModelCards
 from stroke.container.configured import names_pipeline
+from stroke.container.models import listed_models
 from stroke.container.quality import insights_service, performance_service
 from stroke.container.service import Container
 from stroke.domain.errors import StoreUnavailable
 from stroke.entrypoints.api import (
     audit,
     causes,
+    deployments,
     docs,
     erasures,
     fhir,
@@ -63,7 +66,6 @@ from stroke.entrypoints.api.paths import FHIR, HOOKS
 from stroke.entrypoints.api.probes import PROBES
 from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.rates import RateLimit, Rates, by_address
-from stroke.entrypoints.api.schemas import what_if_wire_of, wire_of
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.api.turned_problems import TurnedProblems
 from stroke.entrypoints.api.turnstile import Turnstile
@@ -100,6 +102,7 @@ def create_app(container: Container | None = None) -> FastAPI:
             *what_if.router.routes,
             *service.router.routes,
             *model_cards.router.routes,
+            *deployments.router.routes,
             *records.router.routes,
             *outcomes.router.routes,
             *audit.router.routes,
@@ -130,7 +133,7 @@ def create_app(container: Container | None = None) -> FastAPI:
     problems.install(app)
     openapi.install(
         app,
-        lambda: parts.served().may_be_missing,
+        lambda: parts.serving().now.may_be_missing,
         lambda: parts.callers().was_open,
         parts.settings().oidc.issuer,
     )
@@ -192,9 +195,13 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, object]]:
         asyncio.get_running_loop().set_exception_handler(_log_outline)
         predictions = parts.predictions()  # loads the model
+        parts.swapped()(parts.serving().now)
         # A service whose database is away starts, and asks again with the first request.
         with suppress(StoreUnavailable):
             await parts.callers().is_open()
+        with suppress(StoreUnavailable):
+            await parts.follower().look()
+        following = asyncio.create_task(_follow(parts))
         erasing = _erasing(parts)
         try:
             with _collector_at_ease():
@@ -203,9 +210,10 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
                     REFUSED: refusals,
                 }
         finally:
-            if erasing is not None:
-                erasing.cancel()
-                await asyncio.wait({erasing})
+            background = {following} if erasing is None else {following, erasing}
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)
             await predictions.close()
             with suppress(StoreUnavailable):
                 await parts.audit().close()
@@ -224,6 +232,12 @@ def _erasing(parts: Container) -> asyncio.Task[None] | None:
     return asyncio.create_task(worker.work(lambda: parts.erasures().wait(seconds)))
 
 
+async def _follow(parts: Container) -> None:
+    """Serve what the database says is to be served, as long as the service runs."""
+    seconds = parts.settings().model.poll_seconds
+    await parts.follower().follow(lambda: asyncio.sleep(seconds))
+
+
 def _state(parts: Container) -> ApiState:
     http, queue = parts.settings().http, parts.settings().queue
     rate = parts.settings().rate
@@ -239,13 +253,11 @@ def _state(parts: Container) -> ApiState:
             seconds=min(http.admission_seconds, http.request_seconds),
         ),
         http.max_body_bytes,
-        wire_of(predictions.model.may_be_missing)[0],
         min(http.max_patient_bytes, http.max_body_bytes),
         parts.callers(),
         parts.audit(),
         parts.erasures(),
         Rates.of(key=rate.per_key, site=rate.per_site),
-        what_if_wire_of(predictions.model.may_be_missing),
         parts.settings().model.refuse_outside,
         insights=insights_service(parts),
         performance=performance_service(parts),
@@ -257,7 +269,10 @@ def _state(parts: Container) -> ApiState:
         browser_sign_in=parts.browser_sign_in(),
         sign_in_seconds=parts.settings().oidc.sign_in_seconds,
         reports=parts.report_board(),
-        cards=ModelCards(parts.served(), parts.settings().model),
+        cards=ModelCards(parts.served, parts.settings().model),
+        deployments=parts.deployments(),
+        follower=parts.follower(),
+        models=partial(listed_models, parts.settings().model),
     )
 
 

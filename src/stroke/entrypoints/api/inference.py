@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from stroke import __version__
+from stroke.application.predictions.deployed import Deployed
 from stroke.domain import access
 from stroke.domain.errors import OutsideSupport
 from stroke.domain.patient import Patient
@@ -91,7 +92,7 @@ async def ready(request: Request) -> Response:
 @needs(access.Scope.MODELS)
 async def model(request: Request) -> Response:
     """The inputs and outputs of the served model."""
-    described = _served(request)
+    described = _served(request).champion.description
     return json_response(
         {
             "name": described.name,
@@ -115,7 +116,7 @@ async def model(request: Request) -> Response:
 @needs(access.Scope.PREDICT)
 async def model_ready(request: Request) -> Response:
     """Whether the model can be asked: one that is served is loaded."""
-    return json_response({"name": _served(request).name, "ready": True})
+    return json_response({"name": _served(request).champion.description.name, "ready": True})
 
 
 @router.post(f"{_MODEL}/infer")
@@ -151,7 +152,8 @@ async def _answer(
 ) -> Response:
     """Score the rows of a request, store them if it wants that, and return what it asks for."""
     state = api_state(request)
-    described = _served(request)
+    deployed = _served(request)
+    described = deployed.champion.description
     key = idempotency_key(request)
     headers = dict(request.scope["headers"])
     async with state.admission.batch(request, shortest_row=SHORTEST_ROW) as slot:
@@ -170,7 +172,9 @@ async def _answer(
         )
         del binary
         asked.inputs.clear()
-        ids, version, assessments = await _scored(request, patients, key if store else None, store)
+        ids, version, assessments = await _scored(
+            request, deployed, patients, key=key if store else None, store=store
+        )
         del patients
         head: dict[str, Any] = {"model_name": described.name, "model_version": version}
         if asked.id is not None:
@@ -183,17 +187,28 @@ async def _answer(
 
 
 async def _scored(
-    request: Request, patients: Sequence[Patient], key: str | None, store: bool
+    request: Request,
+    deployed: Deployed,
+    patients: Sequence[Patient],
+    *,
+    key: str | None,
+    store: bool,
 ) -> tuple[list[int], str, list[RiskAssessment]]:
     """Return the ids of stored predictions, the version that made them, and the assessments."""
     state = api_state(request)
     predictions, strict = state.predictions, state.refuse_outside
     try:
         if not store:
-            assessed = await predictions.assess(patients, refuse_outside=strict)
-            return [], predictions.model.version, assessed
+            assessed = await predictions.assess(patients, refuse_outside=strict, deployed=deployed)
+            return [], deployed.champion.description.version, assessed
+        # The path names the model: no canary answers here.
         stored = await predictions.predict_many(
-            patients, idempotency_key=key, origin=origin_of(request), refuse_outside=strict
+            patients,
+            idempotency_key=key,
+            origin=origin_of(request),
+            refuse_outside=strict,
+            deployed=deployed,
+            by_champion=True,
         )
     except OutsideSupport as error:
         raise OutsideRequest(
@@ -208,9 +223,10 @@ async def _scored(
     )
 
 
-def _served(request: Request) -> ModelDescription:
-    """Return the model that the path names, or raise ``HTTPException`` 404."""
-    found = api_state(request).predictions.model
+def _served(request: Request) -> Deployed:
+    """Return what is served, if its champion is what the path names; else ``HTTPException`` 404."""
+    deployed = api_state(request).predictions.deployed
+    found = deployed.champion.description
     named = request.path_params
     if named["model_name"] != found.name or (
         named.get("model_version", found.version) != found.version
@@ -218,7 +234,7 @@ def _served(request: Request) -> ModelDescription:
         raise HTTPException(
             HTTPStatus.NOT_FOUND, "No such model, or no such version of it, is served here."
         )
-    return found
+    return deployed
 
 
 def _store(asked: InferIn, headers: Mapping[bytes, bytes]) -> bool:

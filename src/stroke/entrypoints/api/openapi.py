@@ -15,6 +15,7 @@ from pydantic.json_schema import models_json_schema
 from stroke.application.access.tokens import discovery_url
 from stroke.domain.access import Scope
 from stroke.entrypoints.api.access import needed_by
+from stroke.entrypoints.api.deployment_schemas import DeploymentIn
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
 from stroke.entrypoints.api.schemas import ErasureIn, OutcomeIn, what_if_wire_of, wire_of
 
@@ -87,15 +88,15 @@ def install(
             "openIdConnectUrl": discovery_url(issuer),
             "description": "`Authorization: Bearer TOKEN`, an access token of this provider",
         }
-    documents: dict[bool, dict[str, Any]] = {}
+    documents: dict[tuple[bool, tuple[str, ...]], dict[str, Any]] = {}
 
     def openapi() -> dict[str, Any]:
-        without_key = is_open()
-        if without_key not in documents:
-            documents[without_key] = _document(
-                app, may_be_missing(), schemes, without_key=without_key
+        without_key, optional = is_open(), may_be_missing()
+        if (without_key, optional) not in documents:
+            documents[without_key, optional] = _document(
+                app, optional, schemes, without_key=without_key
             )
-        return documents[without_key]
+        return documents[without_key, optional]
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
 
@@ -121,6 +122,7 @@ def _document(
             (batch, "validation"),
             (OutcomeIn, "validation"),
             (ErasureIn, "validation"),
+            (DeploymentIn, "validation"),
             (what_if_wire_of(may_be_missing), "validation"),
             (Problem, "serialization"),
         ],

@@ -20,7 +20,14 @@ from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.idempotency_key import KEY_PARAMETER, idempotency_key
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.rendering import json_response, rendered
-from stroke.entrypoints.api.schemas import BATCH_SIZE, BatchIn, BatchOut, PatientIn, PredictionOut
+from stroke.entrypoints.api.schemas import (
+    BATCH_SIZE,
+    BatchIn,
+    BatchOut,
+    PatientIn,
+    PredictionOut,
+    wire_of,
+)
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import (
     MOST_PROBLEMS,
@@ -76,13 +83,15 @@ async def predict(request: Request) -> Response:
     key = idempotency_key(request)
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
-        patient = parse(state.patient_wire, body).to_domain()
+        deployed = state.predictions.deployed
+        patient = parse(wire_of(deployed.may_be_missing)[0], body).to_domain()
         try:
             stored = await state.predictions.predict(
                 patient,
                 idempotency_key=key,
                 origin=origin_of(request),
                 refuse_outside=state.refuse_outside,
+                deployed=deployed,
             )
         except OutsideSupport as error:
             raise OutsideRequest(of_support(error.found[0][1], lambda _: "")) from None
@@ -106,7 +115,9 @@ async def predict_batch(request: Request) -> Response:
     async with admission.batch(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_bytes)
         # Ten thousand rows take a while: other requests are served between them.
-        patients = await asyncio.to_thread(_parse_batch, state.patient_wire, body)
+        deployed = state.predictions.deployed
+        wire = wire_of(deployed.may_be_missing)[0]
+        patients = await asyncio.to_thread(_parse_batch, wire, body)
         del body
         try:
             stored = await state.predictions.predict_many(
@@ -114,6 +125,7 @@ async def predict_batch(request: Request) -> Response:
                 idempotency_key=key,
                 origin=origin_of(request),
                 refuse_outside=state.refuse_outside,
+                deployed=deployed,
             )
         except OutsideSupport as error:
             raise _outside(error) from None

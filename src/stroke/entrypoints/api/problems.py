@@ -21,6 +21,8 @@ from starlette.routing import Match
 from stroke.domain.errors import (
     AssessmentErased,
     AssessmentNotFound,
+    DeploymentChanged,
+    DeploymentRefused,
     ErasureJobNotFound,
     IdempotencyKeyReused,
     IdempotencyKeyTaken,
@@ -122,6 +124,12 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
         "model-not-found",
         "No such model",
         "Neither the served model nor one of the model store has this version.",
+    ),
+    DeploymentRefused: Kind(
+        HTTPStatus.CONFLICT, "deployment-refused", "The served models cannot be changed so"
+    ),
+    DeploymentChanged: Kind(
+        HTTPStatus.CONFLICT, "deployment-changed", "The served models were changed meanwhile"
     ),
     AssessmentNotFound: Kind(HTTPStatus.NOT_FOUND, "not-found", "No such assessment"),
     AssessmentErased: Kind(HTTPStatus.GONE, "erased", "The assessment was erased"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
 from fastapi import Request
@@ -14,16 +15,18 @@ from stroke.application.audit.trail import AuditTrail
 from stroke.application.clinical.hospital import HospitalService
 from stroke.application.erasure.jobs import ErasureJobService
 from stroke.application.platform.ports import ReportBoard
+from stroke.application.models.deployments import DeploymentService
+from stroke.application.models.following import Follower
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.application.quality.insights import InsightsService
 from stroke.application.quality.performance import PerformanceService
 from stroke.config import ClinicalSettings
 from stroke.container.cards import ModelCards
+from stroke.container.models import Listed
 from stroke.domain.clinical.codes import CodeBook
 from stroke.entrypoints.api.admission import Admission
 from stroke.entrypoints.api.rates import Rates
-from stroke.entrypoints.api.schemas import PatientIn, WhatIfIn
 
 KEY: Final = "stroke"
 REFUSED: Final = "refused"
@@ -37,16 +40,12 @@ class ApiState(NamedTuple):
     outcomes: OutcomeService
     admission: Admission
     most_bytes: int
-    patient_wire: type[PatientIn]
-    """What the served model's clients send of a patient."""
     most_patient_bytes: int
     callers: Callers
     audit: AuditTrail
     erasures: ErasureJobService
     rates: Rates | None
     """Of keys and sites; None where neither has a rate."""
-    what_if_wire: type[WhatIfIn]
-    """What they send to ask for another risk."""
     refuse_outside: bool
     """Whether patients outside of the training data are refused."""
     insights: InsightsService
@@ -64,6 +63,10 @@ class ApiState(NamedTuple):
     cards: ModelCards
     reports: ReportBoard
     """What the commands of the pipeline saw last."""
+    deployments: DeploymentService
+    follower: Follower
+    models: Callable[[], list[Listed]]
+    """Lists the models of the store. It reads files."""
 
 
 def api_state(request: Request) -> ApiState:

@@ -17,7 +17,7 @@ from stroke.entrypoints.api.access import DirectRoute, needs
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas import PatientIn, WhatIfIn, WhatIfOut
+from stroke.entrypoints.api.schemas import PatientIn, WhatIfIn, WhatIfOut, what_if_wire_of
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import (
     FieldProblem,
@@ -45,12 +45,15 @@ async def what_if(request: Request) -> Response:
     state = api_state(request)
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
-        asked = _parse(state.what_if_wire, body)
+        deployed = state.predictions.deployed
+        asked = _parse(what_if_wire_of(deployed.may_be_missing), body)
         before = _patient(asked.patient)
         changes = asked.changes.model_dump(exclude_unset=True)
         after = replace(before, **changes)
         try:
-            found = state.predictions.what_if(before, after, refuse_outside=state.refuse_outside)
+            found = state.predictions.what_if(
+                before, after, refuse_outside=state.refuse_outside, deployed=deployed
+            )
         except OutsideSupport as error:
             place, support = error.found[0]
             within = changes if place else ()
@@ -63,7 +66,7 @@ async def what_if(request: Request) -> Response:
             "after": _assessed(found.after),
             "difference": found.after.probability - found.before.probability,
             "differences": found.differences,
-            "model_version": state.predictions.model.version,
+            "model_version": deployed.champion.description.version,
             "note": NOTE,
         }
     )

@@ -16,6 +16,7 @@ from fakes.predictions import (
     FakePredictionRepository,
     FakeRiskModel,
 )
+from stroke.application.predictions.deployed import Serving
 from stroke.application.predictions.prediction import PredictionService
 from stroke.domain.errors import (
     IdempotencyKeyReused,
@@ -55,7 +56,7 @@ class Parts:
         self.repository = FakePredictionRepository()
         self.observer = FakePredictionObserver()
         self.service = PredictionService(
-            model=self.model,
+            serving=Serving(self.model),
             repository=self.repository,
             observer=self.observer,
             now=lambda: self.now,

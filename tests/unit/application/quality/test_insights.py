@@ -21,7 +21,8 @@ async def insights(
 ) -> Insights:
     repository = FakePredictionRepository()
     await repository.add(made)
-    service = InsightsService(repository=repository, served=FakeRiskModel().description, most=most)
+    described = FakeRiskModel().description
+    service = InsightsService(repository=repository, served=lambda: described, most=most)
     return await service.report(within or PredictionFilter())
 
 
@@ -40,7 +41,7 @@ class Noting(dict[str, Any]):
 async def test_counting_does_not_hold_up_the_event_loop() -> None:
     noting = Noting()
     served = replace(FakeRiskModel().description, histograms=noting)
-    service = InsightsService(repository=FakePredictionRepository(), served=served, most=9)
+    service = InsightsService(repository=FakePredictionRepository(), served=lambda: served, most=9)
 
     await service.report(PredictionFilter())
 

@@ -80,7 +80,7 @@ async def service_of(
     await outcomes.put([outcome(i, stroke=r.stroke) for i, r in zip(ids, judged, strict=True)])
     return PerformanceService(
         outcomes=outcomes,
-        served=served or FakeRiskModel().description,
+        served=lambda: served or FakeRiskModel().description,
         watch=Watch(WATCHED, 0.15),
         now=lambda: NOON + timedelta(days=1),
     )

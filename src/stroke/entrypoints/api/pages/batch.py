@@ -97,8 +97,8 @@ async def estimate_all(request: Request) -> Response:
         typed, content = await _sent(request)
         check_field(request, typed)
         slot.hold(len(content))
-        may_be_missing = state.predictions.model.may_be_missing
-        sheet = await asyncio.to_thread(_read, content, may_be_missing)
+        deployed = state.predictions.deployed
+        sheet = await asyncio.to_thread(_read, content, deployed.may_be_missing)
         wanted = typed.get("do", "check")
         form_key = typed.get("form_key", "")[:64] or secrets.token_hex(16)
         ids: list[int] | None = None
@@ -111,12 +111,14 @@ async def estimate_all(request: Request) -> Response:
                     idempotency_key=key,
                     origin=origin_of(request),
                     refuse_outside=state.refuse_outside,
+                    deployed=deployed,
+                    by_champion=True,  # as what the page showed before
                 )
                 ids = [each.id for each in stored]
                 assessed = [each.assessment for each in stored]
             else:
-                assessed = await state.predictions.assess(sheet.patients)
-        version = state.predictions.model.version
+                assessed = await state.predictions.assess(sheet.patients, deployed=deployed)
+        version = deployed.champion.description.version
         if wanted == "csv" and assessed:
             made = await asyncio.to_thread(_file, sheet, assessed, version)
             headers = {"Content-Disposition": 'attachment; filename="estimates.csv"'}

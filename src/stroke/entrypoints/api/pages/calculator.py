@@ -9,6 +9,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from stroke.application.predictions.deployed import Deployed
 from stroke.domain.access import Scope
 from stroke.domain.errors import NotAuthenticated, StrokeError
 from stroke.domain.patient import BMI, Patient
@@ -92,6 +93,7 @@ async def save(request: Request) -> Response:
     state = api_state(request)
     saved: int | None = None
     failed, status = "", 200
+    deployed = state.predictions.deployed
     async with state.admission.one(request):
         form = _form(request, await fields_of(request))
         patient = None if form.errors else form.patient
@@ -102,6 +104,7 @@ async def save(request: Request) -> Response:
                     idempotency_key=_key(form, patient),
                     origin=origin_of(request),
                     refuse_outside=state.refuse_outside,
+                    model=deployed.champion,  # as what the page showed before
                 )
             except NotAuthenticated:
                 raise
@@ -113,8 +116,15 @@ async def save(request: Request) -> Response:
             else:
                 saved = stored.id
         if not is_script(request):
-            return await _whole(request, form, saved=saved, save_failed=failed, status=status)
-        shown = await _shown(request, form)
+            return await _whole(
+                request,
+                form,
+                saved=saved,
+                save_failed=failed,
+                status=status,
+                deployed=deployed,
+            )
+        shown = await _shown(request, form, deployed)
     told = {"saved": saved, "save_failed": failed}
     return json_response(
         _parts(request, form, shown)
@@ -150,16 +160,19 @@ def _parts(request: Request, form: Form, shown: dict[str, Any]) -> dict[str, Any
     }
 
 
-async def _shown(request: Request, form: Form) -> dict[str, Any]:
+async def _shown(request: Request, form: Form, deployed: Deployed | None = None) -> dict[str, Any]:
     """Return what the result's template shows."""
     language = language_of(request)
     predictions = api_state(request).predictions
-    model = predictions.model
+    deployed = deployed or predictions.deployed
+    model = deployed.champion.description
     patient = form.patient
     found = moved = None
     if patient is not None:
         other = changed(patient, form)
-        assessed = await predictions.assess([patient] if other is None else [patient, other])
+        assessed = await predictions.assess(
+            [patient] if other is None else [patient, other], deployed=deployed
+        )
         estimates = [
             Estimate(each, assessment, model, language, form.glucose_unit)
             for each, assessment in zip((patient, other), assessed, strict=False)
@@ -188,9 +201,10 @@ async def _whole(
     saved: int | None = None,
     save_failed: str = "",
     status: int = 200,
+    deployed: Deployed | None = None,
 ) -> Response:
     language = language_of(request)
-    shown = await _shown(request, form)
+    shown = await _shown(request, form, deployed)
     if form.is_empty:
         shown["missing"] = _titles(form.missing, language)
     hints = {

@@ -12,7 +12,12 @@ from typing import Annotated
 import typer
 
 from stroke.domain.errors import InvalidModel
-from stroke.entrypoints.cli.commands import model_compare, model_replay, model_training
+from stroke.entrypoints.cli.commands import (
+    model_compare,
+    model_deployment,
+    model_replay,
+    model_training,
+)
 from stroke.entrypoints.cli.terminal.model_text import ModelPlace, print_metrics
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import print_table
@@ -28,6 +33,11 @@ app.command("import", epilog="Example: stroke model import best.pkl --name best 
     model_training.import_model
 )
 
+app.command()(model_deployment.status)
+app.command()(model_deployment.promote)
+app.command()(model_deployment.rollback)
+app.command()(model_deployment.canary)
+app.command()(model_deployment.shadow)
 app.command()(model_replay.replay)
 app.command()(model_compare.compare)
 
