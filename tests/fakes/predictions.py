@@ -64,10 +64,22 @@ class FakeRiskModel(RiskModel):
     ``may_be_missing`` names what patients may lack. Its companions have other baselines and bands.
     If it ``knows``, its answers have an interval of half a unit of log-odds to each side, nobody
     above 100 years is within its training data, and the average person has no hypertension.
+    Another ``version`` may have a baseline that is ``shift`` log-odds higher. While ``failing`` is
+    set, a run raises it.
     """
 
-    def __init__(self, may_be_missing: tuple[str, ...] = (), *, knows: bool = False) -> None:
+    def __init__(
+        self,
+        may_be_missing: tuple[str, ...] = (),
+        *,
+        knows: bool = False,
+        version: str = "fake-1",
+        shift: float = 0,
+    ) -> None:
         self.runs: list[int] = []
+        self.version = version
+        self.shift = shift
+        self.failing: StrokeError | None = None
         self.may_be_missing = may_be_missing
         self.knows = knows
 
@@ -75,7 +87,7 @@ class FakeRiskModel(RiskModel):
     def description(self) -> ModelDescription:
         return ModelDescription(
             name="fake",
-            version="fake-1",
+            version=self.version,
             model_type="fake",
             sha256="0" * 64,
             features=RAW_FEATURES,
@@ -95,13 +107,15 @@ class FakeRiskModel(RiskModel):
 
     def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
         self.runs.append(len(patients))
+        if self.failing is not None:
+            raise self.failing
         return [self._assess(patient) for patient in patients]
 
     def _assess(self, patient: Patient) -> RiskAssessment:
         if gaps := lacking(patient.missing, self.may_be_missing):
             raise InvalidPatient(gaps)
         variant = next(v for v in self.description.variants if v.missing == patient.missing)
-        baseline = BASELINE - len(patient.missing)
+        baseline = BASELINE + self.shift - len(patient.missing)
         contributions = sorted(
             (
                 Contribution("age", patient.age, 0.05 * (patient.age - 45)),

@@ -1,0 +1,189 @@
+"""The routes over the served models, on fakes and the shipped model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import httpx
+import pytest
+
+from builders.asgi import connected
+from builders.predictions import patient_json
+from builders.service import Parts, service_parts
+from stroke.adapters.onnx.store import DEFAULT, SHIPPED
+from stroke.application.access.keys import KeyService
+from stroke.container.models import load_model
+from stroke.container.service import utc_now
+
+pytestmark = pytest.mark.anyio
+PATH = "/api/v1/models/deployment"
+
+
+@pytest.fixture
+async def stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Parts, httpx.AsyncClient]]:
+    """A service whose setting names a fake, whose store has the shipped model as ``mine``."""
+    copytree(SHIPPED / DEFAULT, tmp_path / "mine")
+    monkeypatch.setenv("STROKE_MODEL_STORE", str(tmp_path))
+    monkeypatch.setenv("STROKE_MODEL_POLL_SECONDS", "0.02")
+    parts = service_parts(("bmi", "avg_glucose_level"))
+    made = await KeyService(parts.keys, now=utc_now).create(
+        name="ops", site="north", scopes=["models", "predict"]
+    )
+    async with connected(parts.app) as client:
+        client.headers["X-API-Key"] = made.text
+        yield parts, client
+
+
+async def served(client: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await client.get(PATH)
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def test_the_model_of_the_setting_is_shown_while_nothing_was_changed(
+    stage: tuple[Parts, httpx.AsyncClient],
+) -> None:
+    _, client = stage
+    found = await served(client)
+
+    assert (found["number"], found["action"]) == (0, "begin")
+    assert found["champion"]["version"] == "fake-1"
+    assert found["served_here"] == {
+        "number": 0,
+        "champion": "fake-1",
+        "challenger": None,
+        "share": 0,
+        "shadows": [],
+        "trouble": {},
+    }
+    assert (await client.get("/api/v1/models/deployments")).json() == {
+        "items": [],
+        "next_before": None,
+    }
+
+
+async def test_a_promotion_is_answered_written_down_followed_and_rolled_back(
+    stage: tuple[Parts, httpx.AsyncClient],
+) -> None:
+    parts, client = stage
+    version = load_model(parts.container.settings().model).description.version
+    wish = {"action": "promote", "model": "mine", "reason": "better calibrated", "after": 0}
+
+    answer = await client.post(PATH, json=wish)
+    assert answer.status_code == 200, answer.text
+    await parts.container.follower().look()
+
+    found = await served(client)
+    assert found["champion"] | {"since": None} == {
+        "version": version,
+        "since": None,
+        "by": found["by"],
+        "reason": "better calibrated",
+        "share": None,
+    }
+    assert found["by"].startswith("key:")
+    assert found["served_here"]["champion"] == version
+    assert (await client.get("/model_info")).json()["version"] == version
+    said = (await client.post("/api/v1/predict", json=patient_json())).json()
+    assert said["model_version"] == version
+    listed = {each["name"]: each["role"] for each in await models(client)}
+    assert listed["mine"] == "champion"
+    events = [each.event for each in parts.audit.kept]
+    assert [(e.action, e.target, e.outcome) for e in events] == [
+        ("model.change", "promote mine", "asked"),
+        ("model.change", f"promote {version}", "done"),
+    ]
+    assert {e.site for e in events} == {"north"}
+
+    assert (await client.post(PATH, json={"action": "rollback"})).status_code == 200
+    await parts.container.follower().look()
+    said = (await client.post("/api/v1/predict", json=patient_json())).json()
+    assert said["model_version"] == "fake-1"
+    history = (await client.get("/api/v1/models/deployments", params={"limit": 2})).json()
+    assert [each["action"] for each in history["items"]] == ["rollback", "promote"]
+    assert history["next_before"] == 2
+
+
+async def models(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    answer = await client.get("/api/v1/models")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["items"])
+
+
+async def test_a_canary_and_shadows_are_shown_and_stopped(
+    stage: tuple[Parts, httpx.AsyncClient],
+) -> None:
+    _, client = stage
+    canary = {"action": "canary", "model": "mine", "share": 0.25}
+
+    made = (await client.post(PATH, json=canary)).json()
+    assert made["challenger"]["share"] == 0.25
+    assert (await client.post(PATH, json={"action": "canary-stop"})).json()["challenger"] is None
+    made = (await client.post(PATH, json={"action": "shadow", "model": "mine"})).json()
+    assert len(made["shadows"]) == 1
+    assert (await client.post(PATH, json={"action": "shadow-stop"})).json()["shadows"] == []
+
+
+@pytest.mark.parametrize(
+    ("wish", "status", "kind"),
+    [
+        ({"action": "promote", "model": "nobody"}, 404, "model-not-found"),
+        ({"action": "promote", "model": "../mine"}, 404, "model-not-found"),
+        ({"action": "promote"}, 409, "deployment-refused"),
+        ({"action": "rollback"}, 409, "deployment-refused"),
+        ({"action": "promote", "model": "mine", "after": 5}, 409, "deployment-changed"),
+        ({"action": "canary", "model": "mine", "share": 1}, 422, "invalid-request"),
+        ({"action": "canary-breach"}, 422, "invalid-request"),
+        ({"action": "promote", "model": "mine", "reason": "a\nb"}, 422, "invalid-request"),
+        ({"action": "promote", "model": "mine", "force": True}, 422, "invalid-request"),
+    ],
+)
+async def test_what_cannot_be_done_is_a_problem_document(
+    stage: tuple[Parts, httpx.AsyncClient], wish: dict[str, Any], status: int, kind: str
+) -> None:
+    _, client = stage
+    answer = await client.post(PATH, json=wish)
+
+    assert (answer.status_code, answer.json()["type"]) == (status, f"urn:stroke:problem:{kind}")
+    assert (await served(client))["number"] == 0
+
+
+async def test_a_broken_model_is_refused_without_a_path_of_the_server(
+    stage: tuple[Parts, httpx.AsyncClient], tmp_path: Path
+) -> None:
+    _, client = stage
+    graph = tmp_path / "mine" / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1])
+
+    answer = await client.post(PATH, json={"action": "promote", "model": "mine"})
+
+    assert answer.status_code == 409
+    assert str(tmp_path) not in answer.text
+
+
+async def test_a_dry_run_shows_what_would_be_served(
+    stage: tuple[Parts, httpx.AsyncClient],
+) -> None:
+    parts, client = stage
+    wish = {"action": "promote", "model": "mine", "dry_run": True}
+
+    assert (await client.post(PATH, json=wish)).json()["number"] == 2
+    assert (parts.deployments.kept, parts.audit.kept) == ({}, [])
+
+
+async def test_others_than_callers_with_the_scope_see_and_change_nothing(
+    stage: tuple[Parts, httpx.AsyncClient],
+) -> None:
+    parts, client = stage
+    keys = KeyService(parts.keys, now=utc_now)
+    made = await keys.create(name="ward", site="north", scopes=["predict", "read", "audit"])
+    client.headers["X-API-Key"] = made.text
+
+    for path in ("/api/v1/models", PATH, "/api/v1/models/deployments"):
+        assert (await client.get(path)).status_code == 403
+    assert (await client.post(PATH, json={"action": "rollback"})).status_code == 403
