@@ -26,11 +26,11 @@ def downgrade() -> None:
 
 
 _COLUMNS = """
-    `by` VARCHAR(128) NOT NULL,
+    actor VARCHAR(128) NOT NULL,
     action VARCHAR(20) NOT NULL,
     model VARCHAR(64) NOT NULL,
     reason VARCHAR(500),
-    state JSON NOT NULL
+    roles JSON NOT NULL
 """
 _SQLITE = f"""
 CREATE TABLE deployments (

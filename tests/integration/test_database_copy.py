@@ -26,6 +26,7 @@ from contracts.predictions import AWKWARD_NAMES, AWKWARD_NUMBERS
 from stroke.adapters.sql import copying, schema, tables
 from stroke.adapters.sql.assessments import SqlAssessmentStore
 from stroke.adapters.sql.audit import SqlAuditLog
+from stroke.adapters.sql.deployments import SqlDeploymentStore
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.erasure_jobs import SqlErasureJobs
 from stroke.adapters.sql.keys import SqlKeyStore
@@ -35,6 +36,7 @@ from stroke.adapters.sql.sessions import SqlSessionStore
 from stroke.adapters.sql.used_tokens import SqlTokenLedger
 from stroke.domain.access import ApiKey
 from stroke.domain.clinical.kept import AssessmentFilter
+from stroke.domain.deployment import Change, Deployment
 from stroke.domain.prediction import PredictionFilter, PredictionRecord, StoredBatch
 
 ROWS = 1200
@@ -70,6 +72,8 @@ def source(tmp_path: Path) -> URL:
         for number in ids[:3]:
             await charts.keep(kept(number, subject="Ünïcödé 山田"))
         await charts.put_feedback([feedback(ids[0], comment="said 'no' to \\ and \n")])
+        deployed = Deployment.of_setting("fake-1").begun(Change(NOON, "user:ops", "山田's"))
+        await SqlDeploymentStore(engine, statement_timeout=30).append([deployed])
         await SqlErasureJobs(engine, statement_timeout=30).add(a_job(), key="of the job")
         used = SqlTokenLedger(engine, statement_timeout=30)
         await used.use("ab" * 32, until=NOON + timedelta(minutes=5), now=NOON)

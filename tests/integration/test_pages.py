@@ -28,6 +28,7 @@ from stroke.config import (
     QueueSettings,
     RateSettings,
     SessionSettings,
+    ShadowSettings,
     TracesSettings,
     UiSettings,
 )
@@ -46,6 +47,7 @@ SERVICE: Final[list[type[BaseSettings]]] = [
     ErasureSettings,
     FilesSettings,
     ModelSettings,
+    ShadowSettings,
     HttpSettings,
     RateSettings,
     SessionSettings,

@@ -25,7 +25,7 @@ BASE = Deployment.of_setting("a")
 
 def test_the_setting_is_served_while_nothing_was_changed() -> None:
     assert (BASE.number, BASE.champion.version, BASE.versions) == (0, "a", ("a",))
-    assert BASE.champion.since is BASE.champion.by is BASE.at is None
+    assert (BASE.champion.since, BASE.champion.by, BASE.at) == (None, None, None)
 
 
 def test_a_promotion_says_since_when_by_whom_and_why() -> None:

@@ -38,6 +38,7 @@ from stroke.adapters.sql.tables import (
     audit,
     audit_head,
     batches,
+    deployments,
     erasure_jobs,
     feedback,
     outcomes,
@@ -58,6 +59,7 @@ _TABLES: Final = (
     erasure_jobs,
     api_keys,
     used_tokens,
+    deployments,
 )
 COPIED: Final = frozenset({*_TABLES, audit, audit_head})
 NOT_COPIED: Final = frozenset({sessions, platform_reports})

@@ -55,11 +55,11 @@ def _row(deployment: Deployment) -> dict[str, Any]:
     return {
         "number": deployment.number,
         "at": None if at is None else at.astimezone(UTC).replace(tzinfo=None),
-        "by": deployment.by,
+        "actor": deployment.by,
         "action": str(deployment.action),
         "model": deployment.model,
         "reason": deployment.reason,
-        "state": {
+        "roles": {
             "champion": _role_as_json(deployment.champion),
             "challenger": None
             if deployment.challenger is None
@@ -71,17 +71,17 @@ def _row(deployment: Deployment) -> dict[str, Any]:
 
 
 def _deployment(row: Row[Any]) -> Deployment:
-    state = row.state
-    challenger = state["challenger"]
+    roles = row.roles
+    challenger = roles["challenger"]
     return Deployment(
         row.number,
         DeploymentAction(row.action),
-        _role(state["champion"]),
+        _role(roles["champion"]),
         None if challenger is None else _role(challenger),
-        tuple(_role(each) for each in state["shadows"]),
-        tuple(state["former"]),
+        tuple(_role(each) for each in roles["shadows"]),
+        tuple(roles["former"]),
         None if row.at is None else row.at.replace(tzinfo=UTC),
-        row.by,
+        row.actor,
         row.reason,
         row.model,
     )

@@ -195,11 +195,11 @@ deployments: Final = Table(
     MetaData(),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("at", DateTime),  # UTC, microseconds, without a time zone
-    Column("by", String(128)),
+    Column("actor", String(128)),
     Column("action", String(20)),
     Column("model", String(64)),
     Column("reason", String(500)),
-    Column("state", JSON),
+    Column("roles", JSON),
     implicit_returning=False,
 )
 
