@@ -50,6 +50,7 @@ def service_registry() -> CollectorRegistry:
     create_app(parts)
     parts.observer()
     parts.clinical_observer()
+    parts.swapped()
     parts.engine()
     registry: CollectorRegistry = parts.metrics_registry()
     return registry

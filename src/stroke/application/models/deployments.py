@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from stroke.application.models.ports import DeploymentStore
 from stroke.domain.audit import AuditOutcome
@@ -36,11 +36,8 @@ class Asker(NamedTuple):
     request_id: str | None = None
 
 
-class Record(Protocol):
-    """Writes an entry of the audit trail. Raises ``StoreUnavailable``."""
-
-    def __call__(self, asker: Asker, target: str, outcome: AuditOutcome) -> Awaitable[None]:
-        """Write that somebody asked for the change ``target``, and how it ended."""
+Record = Callable[[Asker, str, AuditOutcome], Awaitable[None]]
+"""Writes who asked for which change, and how that ended, into the trail: ``StoreUnavailable``."""
 
 
 @dataclass(frozen=True, slots=True)
