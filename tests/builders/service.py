@@ -12,8 +12,8 @@ from fakes.access import FakeKeyStore, FakeSessionStore
 from fakes.audit import FakeAuditLog
 from fakes.clinical import FakeAssessmentStore
 from fakes.erasure import FakeErasureJobs, FakeSubjects
-from fakes.platform import FakeReportBoard
 from fakes.models import FakeDeploymentStore
+from fakes.platform import FakeReportBoard
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.application.access.clients import CdsClients
 from stroke.application.access.ports import TokenVerifier

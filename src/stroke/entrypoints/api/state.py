@@ -14,9 +14,9 @@ from stroke.application.access.sessions import Sessions
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.clinical.hospital import HospitalService
 from stroke.application.erasure.jobs import ErasureJobService
-from stroke.application.platform.ports import ReportBoard
 from stroke.application.models.deployments import DeploymentService
 from stroke.application.models.following import Follower
+from stroke.application.platform.ports import ReportBoard
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
 from stroke.application.quality.insights import InsightsService
