@@ -25,6 +25,7 @@ AREAS: Final = {
             "test_cds_tokens",
             "test_clinical_service",
             "test_database_connections",
+            "test_database_grants",
             "test_database_copy",
             "test_drift_command",
             "test_drift_evidently",

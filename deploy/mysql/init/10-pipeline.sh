@@ -24,6 +24,9 @@ CREATE TABLE IF NOT EXISTS \`$database\`.debezium_signal (
   id VARCHAR(42) PRIMARY KEY, type VARCHAR(32) NOT NULL, data TEXT NULL
 );
 
+-- With a binary log, only so may the migrations make the triggers that keep the audit trail as it is.
+SET PERSIST log_bin_trust_function_creators = ON;
+
 CREATE USER IF NOT EXISTS $cdc_user@'%' IDENTIFIED BY $cdc_password;
 -- The binlog, and the lock that a consistent snapshot starts with.
 GRANT REPLICATION SLAVE, REPLICATION CLIENT, RELOAD, SHOW DATABASES ON *.* TO $cdc_user@'%';

@@ -19,6 +19,10 @@ class DatabaseSettings(SettingsGroup):
     model_config = prefixed("DATABASE")
 
     url: SecretStr | None = None
+    migration_url: SecretStr | None = Field(
+        None,
+        description="a URL with the account that changes the schema; the service's own without it",
+    )
     sqlite_path: Path = Path("stroke.db")
     mysql_host: str | None = Field(
         None, validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_HOST", "MYSQL_HOST")

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import URL
+
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.copying import CopyTally, DatabaseCopy
 from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.grants import Account, grants
 from stroke.config import DatabaseSettings, database_url
 from stroke.container.engines import opened_engine
 from stroke.domain.errors import InvalidSetting, wrong_schema
@@ -35,12 +38,35 @@ def upgrade_schema(settings: DatabaseSettings, revision: str = "head") -> bool:
     Raises ``InvalidData`` for an unknown revision and for a foreign table ``predictions``, and
     ``StoreUnavailable``. Not to be called from a running event loop.
     """
-    return schema.upgrade(settings.sqlalchemy_url, target=revision)
+    return schema.upgrade(_migrating(settings), target=revision)
 
 
 def downgrade_schema(settings: DatabaseSettings, revision: str) -> bool:
     """Take the schema back to ``revision``; return whether it moved. Raises as above."""
-    return schema.downgrade(settings.sqlalchemy_url, revision)
+    return schema.downgrade(_migrating(settings), revision)
+
+
+def account_grants(
+    settings: DatabaseSettings, account: Account, user: str, *, host: str
+) -> list[str]:
+    """Return the statements that give ``user`` the rights of an account, and no more.
+
+    Raises ``InvalidSetting`` where the database is not MySQL, or for a name that it cannot have.
+    """
+    url = settings.sqlalchemy_url
+    if url.get_backend_name() != "mysql" or not url.database:
+        raise InvalidSetting("only MySQL has accounts: set MYSQL_HOST or STROKE_DATABASE_URL")
+    try:
+        return grants(account, user, url.database, host=host)
+    except ValueError as error:
+        raise InvalidSetting(str(error)) from error
+
+
+def _migrating(settings: DatabaseSettings) -> URL:
+    """Return the URL of the account that changes the schema."""
+    if settings.migration_url is None:
+        return settings.sqlalchemy_url
+    return database_url(settings.migration_url.get_secret_value())
 
 
 def downgrade_sql(settings: DatabaseSettings, revision: str) -> str:

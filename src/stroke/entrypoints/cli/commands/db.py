@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from dataclasses import asdict, astuple
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,6 +107,36 @@ def status(*, as_json: AsJson = False) -> None:
             say("run `stroke db upgrade`" if mends else str(wrong))
     if found != needed:
         raise typer.Exit(1)
+
+
+class _Account(StrEnum):
+    SERVICE = "service"
+    MIGRATIONS = "migrations"
+    DEBEZIUM = "debezium"
+
+
+@app.command()
+def grants(
+    account: Annotated[_Account, typer.Argument(help="Whose rights.")],
+    *,
+    user: Annotated[str, typer.Option("--user", metavar="NAME", help="The account's name.")],
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", help="From where it connects.")
+    ] = "%",
+) -> None:
+    """Print what an account of MySQL needs, as GRANT statements, and no more.
+
+    The service's account can then add entries to the audit trail, and neither change nor remove
+    them, nor change the schema. Run the statements as root, after `stroke db upgrade`: those of the
+    service name its tables. STROKE_DATABASE_MIGRATION_URL names the account that upgrades.
+
+    \b
+    stroke db grants service --user stroke | deploy/stack.sh mysql
+    """  # noqa: D301
+    from stroke.container.database import account_grants
+
+    for statement in account_grants(_database(), account.value, user, host=host):
+        typer.echo(f"{statement};")
 
 
 # Why rows of a table stay behind.
