@@ -41,12 +41,15 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SMALL = ("--top", "2", "--minimum-count", "1")
 
 
-def an_event(change: Change) -> dict[str, Any]:
+def an_event(change: Change, site: str | None = None) -> dict[str, Any]:
     moment = EPOCH + timedelta(microseconds=change["ts_us"])
     row = {name: change.get(name) for name, _ in (*COLUMNS, ("model_version", ""))}
     row |= {"id": change["prediction_id"], "timestamp": change["timestamp_us"]}
+    before = {"id": change["prediction_id"]}
+    if site is not None:
+        row, before = {**row, "site": site}, {**before, "site": site}
     return {
-        "before": {"id": change["prediction_id"]} if change["op"] in "ud" else None,
+        "before": before if change["op"] in "ud" else None,
         "after": None if change["op"] == "d" else row,
         "op": change["op"],
         "ts_ms": moment,
@@ -77,6 +80,23 @@ def fill(lake: Lake, changes: Sequence[Change] = EVENTS) -> None:
             into.commit_avro(an_event(change))
         else:
             into.commit(an_event(change), at_offset=change["place"])
+
+
+async def begin_with_sites(lake: Lake) -> None:
+    """Make the table, of the schema that has sites."""
+    columns = (*COLUMNS, ("model_version", "string"), ("site", "string"))
+    await IcebergChangeLog(lake, columns=columns, topic=TOPIC).ensure_table()
+
+
+def fill_with_sites(lake: Lake, changes: Sequence[Change] = EVENTS) -> None:
+    """Write changes for the site north, and each for other predictions: of south, and of nobody."""
+    sinks = {cluster: Sink(lake, cluster) for cluster in (OLD, NEW)}
+    for beyond, site in ((0, "north"), (1_000, "south"), (2_000, None)):
+        for change in changes:
+            other = {**change, "place": change["place"] + beyond}
+            if change["prediction_id"] is not None:
+                other["prediction_id"] = change["prediction_id"] + beyond
+            sinks[change["cluster"]].commit(an_event(other, site), at_offset=other["place"])
 
 
 def results(files: FileSystem, folder: str) -> dict[str, list[dict[str, Any]]]:

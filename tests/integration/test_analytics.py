@@ -24,7 +24,9 @@ from builders.truth_in_lake import (
     TABLES,
     assert_true,
     begin,
+    begin_with_sites,
     fill,
+    fill_with_sites,
     results,
 )
 from components.containers import MySqlServer, PostgreSqlServer
@@ -131,6 +133,54 @@ async def test_the_service_s_own_table_gives_the_truth_but_for_the_events(
     assert done.stderr == "operations: left out, the database keeps no events\n"
     names = [name for name in NAMES if name != "operations"]
     assert_true(results(LocalFileSystem(), str(tmp_path / "reports")), names)
+
+
+def test_a_site_is_shown_its_own_predictions_of_the_services_table(
+    run_on_lake: RunStroke, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'p.db'}"
+    assert run_on_lake("db", "upgrade", STROKE_DATABASE_URL=url).returncode == 0
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for number, site in enumerate(["north", "south", None, "north"], start=1):
+            connection.execute(insert(predictions), {"id": number, "site": site})
+    engine.dispose()
+
+    def run(*options: str) -> Any:
+        arguments = ("analytics", "run", "--source", "db", "--output", "reports", "--json")
+        done = run_on_lake(*arguments, *options, STROKE_DATABASE_URL=url)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    assert (run()["predictions"], run()["site"]) == (4, None)
+    assert (run("--site", "north")["predictions"], run("--site", "east")["predictions"]) == (2, 0)
+    page = run_on_lake(
+        *("analytics", "report", "--html", "-", "--source", "db", "--site", "north"),
+        STROKE_DATABASE_URL=url,
+    )
+    assert page.returncode == 0, page.stderr
+    assert "<dt>Site</dt>" in page.stdout
+    for refused in (
+        ("run", "--output", "reports", "--source", "kafka"),
+        ("run", "--output", "reports", "--source", "old"),
+        ("run", "--output", "reports", "--checkpoint", "kept"),
+        ("report", "--html", "-", "--results", "reports"),
+    ):
+        done = run_on_lake("analytics", *refused, "--site", "north")
+        assert done.returncode == 1
+        assert "--site" in done.stderr
+
+
+async def test_a_site_is_shown_its_own_predictions_of_the_lake(
+    run_on_lake: RunStroke, lake: Lake, tmp_path: Path
+) -> None:
+    await begin_with_sites(lake)
+    fill_with_sites(lake)
+
+    done = run_on_lake("analytics", "run", *NAMES, "--output", "reports", *SMALL, "--site", "north")
+
+    assert done.returncode == 0, done.stderr
+    assert_true(results(LocalFileSystem(), str(tmp_path / "reports")), NAMES)
 
 
 async def test_results_become_tables(

@@ -30,7 +30,7 @@ MODES = pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: m
 
 
 class Closed:
-    """A service with two processes that knows one key, and how many requests it got."""
+    """A service that knows one key, and how many requests it got."""
 
     def __init__(self, service: Service, key: str) -> None:
         self.service = service
@@ -50,7 +50,7 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
     database = f"sqlite:///{folder}/stroke.db"
     upgrade_schema(database, folder)
     key = new_key(folder, database, "admin,all-sites")
-    with Service(folder, STROKE_DATABASE_URL=database, STROKE_HTTP_WORKERS="2") as service:
+    with Service(folder, STROKE_DATABASE_URL=database) as service:
         yield Closed(service, key)
 
 

@@ -11,7 +11,16 @@ import pytest
 
 from builders.truth import EVENTS
 from builders.truth_as_avro import GARBAGE, write_change_log
-from builders.truth_in_lake import NAMES, SMALL, assert_true, begin, fill, results
+from builders.truth_in_lake import (
+    NAMES,
+    SMALL,
+    assert_true,
+    begin,
+    begin_with_sites,
+    fill,
+    fill_with_sites,
+    results,
+)
 from components.confined import CONFINED, LABEL, variables
 from components.containers import build_image
 from components.object_store import ObjectStore
@@ -61,6 +70,19 @@ async def test_what_came_since_the_last_run_is_read_behind_a_compaction(
     assert (first["events"], second["events"]) == (8, 7)
     assert (second["note"], second["predictions"]) == (None, 6)
     assert second["since"] == first["point"] != second["point"]
+    assert_true(results(s3.files, f"{bucket}/reports"), NAMES)
+
+
+async def test_a_site_is_shown_its_own_predictions_as_duckdb_shows_them(
+    run: Run, lake: Lake, s3: ObjectStore
+) -> None:
+    bucket = s3.new_bucket()
+    await begin_with_sites(lake)
+    fill_with_sites(lake)
+
+    done = run("--site", "north", "--output", f"s3://{bucket}/reports")
+
+    assert (done["site"], done["events"], done["predictions"]) == ("north", len(EVENTS), 6)
     assert_true(results(s3.files, f"{bucket}/reports"), NAMES)
 
 

@@ -29,6 +29,7 @@ from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.container.lake import lake_of
 from stroke.container.places import S3, place_of
 from stroke.domain.errors import InvalidSetting
+from stroke.domain.prediction import PredictionFilter
 
 Rows = TypeVar("Rows")
 
@@ -43,6 +44,7 @@ def duckdb_analytics(
     output: str | ResultStore,
     as_of: datetime | None = None,
     checkpoint: str | None = None,
+    site: str | None = None,
     memory_mib: int = 1024,
 ) -> Iterator[AnalyticsService[Batches]]:
     """Give what runs analyses of ``source`` in this process, and writes them to ``output``.
@@ -50,16 +52,34 @@ def duckdb_analytics(
     ``source`` is "iceberg", "db", "kafka", or a folder or ``s3://`` prefix of Avro files.
     ``output`` is a folder, an ``s3://`` prefix, a database's URL, or the store itself.
     ``checkpoint`` is a folder or prefix for what lets the next run read only what is new. DuckDB
-    uses at most ``memory_mib`` of memory. Raises ``InvalidSetting``.
+    uses at most ``memory_mib`` of memory. With a ``site``, its predictions alone are read. Raises
+    ``InvalidSetting``.
     """
     if checkpoint is not None and (as_of is not None or source != "iceberg"):
         raise InvalidSetting("--checkpoint is for the change log as it is now (--source iceberg)")
-    changes = source_of(settings, source, as_of)
+    check_site(site, source=source, checkpoint=checkpoint)
+    changes = source_of(settings, source, as_of, site)
     kept = None if checkpoint is None else FolderCheckpoints(*place_of(settings.lake, checkpoint))
     with DuckDbEngine(memory_mib=memory_mib, checkpoints=kept) as engine:
         yield service_on(
-            engine, changes, settings, engine_name="duckdb", source=source, output=output
+            engine,
+            changes,
+            settings,
+            engine_name="duckdb",
+            source=source,
+            output=output,
+            site=site,
         )
+
+
+def check_site(site: str | None, *, source: str, checkpoint: str | None) -> None:
+    """Raise ``InvalidSetting`` where a run cannot be narrowed to a site."""
+    if site is None:
+        return
+    if source not in {"iceberg", "db"}:
+        raise InvalidSetting("--site is for the change log and the database (iceberg, db)")
+    if checkpoint is not None:
+        raise InvalidSetting("--checkpoint is for the predictions of all sites: without --site")
 
 
 def service_on(
@@ -70,6 +90,7 @@ def service_on(
     engine_name: str,
     source: str,
     output: str | ResultStore,
+    site: str | None = None,
 ) -> AnalyticsService[Rows]:
     """Return what runs analyses of ``changes``, which ``source`` names, on ``engine``.
 
@@ -82,6 +103,7 @@ def service_on(
         source_name=source if source in _NAMED else "avro",
         engine_name=engine_name,
         now=utc_now,
+        site=site,
     )
 
 
@@ -90,6 +112,7 @@ def page_of_a_run(
     *,
     source: str,
     as_of: datetime | None,
+    site: str | None,
     minimum: int,
     memory_mib: int,
     on_progress: Progress,
@@ -102,7 +125,7 @@ def page_of_a_run(
 
     kept = KeptResults()
     with duckdb_analytics(
-        settings, source=source, output=kept, as_of=as_of, memory_mib=memory_mib
+        settings, source=source, output=kept, as_of=as_of, site=site, memory_mib=memory_mib
     ) as service:
         wanted = chosen([], analyses(minimum=minimum))
         service.run(wanted, with_name=False, on_progress=on_progress)
@@ -127,14 +150,19 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def source_of(settings: PipelineSettings, name: str, as_of: datetime | None = None) -> BatchSource:
+def source_of(
+    settings: PipelineSettings,
+    name: str,
+    as_of: datetime | None = None,
+    site: str | None = None,
+) -> BatchSource:
     """Return the source called ``name``: see ``duckdb_analytics``. Raises ``InvalidSetting``."""
     if name == "iceberg":
-        return IcebergChanges(lake_of(settings.lake), as_of=as_of)
+        return IcebergChanges(lake_of(settings.lake), as_of=as_of, site=site)
     if as_of is not None:
         raise InvalidSetting("--as-of is for the change log (--source iceberg)")
     if name == "db":
-        return SqlChanges(settings.database.sqlalchemy_url)
+        return SqlChanges(settings.database.sqlalchemy_url, PredictionFilter(site=site))
     if name == "kafka":
         return _topic(settings)
     return AvroChanges(*place_of(settings.lake, name))

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import URL
-
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.copying import CopyTally, DatabaseCopy
 from stroke.adapters.sql.engine import create_engine
@@ -38,12 +36,12 @@ def upgrade_schema(settings: DatabaseSettings, revision: str = "head") -> bool:
     Raises ``InvalidData`` for an unknown revision and for a foreign table ``predictions``, and
     ``StoreUnavailable``. Not to be called from a running event loop.
     """
-    return schema.upgrade(_migrating(settings), target=revision)
+    return schema.upgrade(migrating(settings).sqlalchemy_url, target=revision)
 
 
 def downgrade_schema(settings: DatabaseSettings, revision: str) -> bool:
     """Take the schema back to ``revision``; return whether it moved. Raises as above."""
-    return schema.downgrade(_migrating(settings), revision)
+    return schema.downgrade(migrating(settings).sqlalchemy_url, revision)
 
 
 def account_grants(
@@ -62,11 +60,11 @@ def account_grants(
         raise InvalidSetting(str(error)) from error
 
 
-def _migrating(settings: DatabaseSettings) -> URL:
-    """Return the URL of the account that changes the schema."""
+def migrating(settings: DatabaseSettings) -> DatabaseSettings:
+    """Return settings with the account that changes the schema."""
     if settings.migration_url is None:
-        return settings.sqlalchemy_url
-    return database_url(settings.migration_url.get_secret_value())
+        return settings
+    return settings.model_copy(update={"url": settings.migration_url})
 
 
 def downgrade_sql(settings: DatabaseSettings, revision: str) -> str:
@@ -82,7 +80,7 @@ def prepare_schema(settings: DatabaseSettings, *, migrate: bool | None = None) -
     """
     embedded = settings.sqlalchemy_url.get_backend_name() == "sqlite"
     if not embedded:
-        wait_for_database(settings)
+        wait_for_database(migrating(settings) if migrate else settings)
     if embedded if migrate is None else migrate:
         upgrade_schema(settings)
     elif (found := schema_revision(settings)) != needed_revision():

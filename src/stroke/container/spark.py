@@ -30,10 +30,11 @@ from stroke.application.analyses.runs import AnalyticsRun
 from stroke.application.analyses.service import AnalyticsService
 from stroke.application.analyses.stream import StreamBatches
 from stroke.config import LakeSettings, PipelineSettings
-from stroke.container.analytics import results_at, service_on, utc_now
+from stroke.container.analytics import check_site, results_at, service_on, utc_now
 from stroke.container.lake import lake_of, revealed
 from stroke.container.places import place_of
 from stroke.domain.errors import InvalidSetting
+from stroke.domain.prediction import PredictionFilter
 
 
 @contextmanager
@@ -75,6 +76,7 @@ def spark_analytics(
     output: str | ResultStore,
     as_of: datetime | None = None,
     checkpoint: str | None = None,
+    site: str | None = None,
 ) -> Iterator[AnalyticsService[DataFrame]]:
     """Give what runs analyses of ``source`` on Spark, and writes them to ``output``.
 
@@ -85,11 +87,12 @@ def spark_analytics(
         raise InvalidSetting("--as-of and --checkpoint are for the change log (--source iceberg)")
     if as_of is not None and checkpoint is not None:
         raise InvalidSetting("--checkpoint is for the change log as it is now: without --as-of")
+    check_site(site, source=source, checkpoint=checkpoint)
     state = None if checkpoint is None else spark_state(settings.lake, checkpoint)
-    changes = _source(settings, session, source, as_of)
+    changes = _source(settings, session, source, as_of, site)
     with closing(SparkEngine(session, state)) as engine:
         yield service_on(
-            engine, changes, settings, engine_name="spark", source=source, output=output
+            engine, changes, settings, engine_name="spark", source=source, output=output, site=site
         )
 
 
@@ -143,7 +146,11 @@ def schema_registry(settings: PipelineSettings) -> SchemaRegistry:
 
 
 def _source(
-    settings: PipelineSettings, session: SparkSession, name: str, as_of: datetime | None
+    settings: PipelineSettings,
+    session: SparkSession,
+    name: str,
+    as_of: datetime | None,
+    site: str | None,
 ) -> ChangeSource[DataFrame]:
     lake = settings.lake
     if name == "iceberg":
@@ -152,6 +159,7 @@ def _source(
             catalog=lake.catalog_name,
             table=f"{lake.namespace}.{lake.table}",
             history=IcebergChanges(lake_of(lake), as_of=as_of),
+            site=site,
         )
     if name == "kafka":
         options = topic_options(settings.kafka.bootstrap_servers, settings.topic)
@@ -161,7 +169,8 @@ def _source(
             topic=settings.topic,
         )
     if name == "db":
-        return SparkBatches(session, SqlChanges(settings.database.sqlalchemy_url))
+        within = PredictionFilter(site=site)
+        return SparkBatches(session, SqlChanges(settings.database.sqlalchemy_url, within))
     return _avro_files(session, AvroChanges(*place_of(lake, name)))
 
 

@@ -27,6 +27,8 @@ from stroke.application.analyses.ports import (
 from stroke.domain.errors import InvalidData
 
 _EVENT: Final = ("op", "ts_us", "before.id", "_kafka_metadata")
+_SITE: Final = "site"
+_SITES: Final = ("after.site", "before.site")
 _RENAMED: Final = {"timestamp_us": "timestamp"}
 _AT_ONCE: Final = 4  # files
 _NO_SNAPSHOT: Final = object()
@@ -35,11 +37,17 @@ Batches = Iterator[pa.RecordBatch]
 
 
 class IcebergChanges(ChangeSource[Batches], ChangeHistory):
-    """The events of the table ``lake``, or what they were ``as_of`` a time (aware)."""
+    """The events of the table ``lake``, or what they were ``as_of`` a time (aware).
 
-    def __init__(self, lake: Lake, *, as_of: datetime | None = None) -> None:
+    With a ``site``, those about its predictions alone.
+    """
+
+    def __init__(
+        self, lake: Lake, *, as_of: datetime | None = None, site: str | None = None
+    ) -> None:
         self._lake = lake
         self._as_of = as_of
+        self._site = site
 
     def read(self, since: Position | None = None, *, with_name: bool) -> SourceRead[Batches]:
         table = self._lake.load()
@@ -55,7 +63,9 @@ class IcebergChanges(ChangeSource[Batches], ChangeHistory):
             else:
                 tasks = [FileScanTask(file) for file in added_files(table, begin, snapshot)]
         rows = self._rows(table, snapshot, tasks, changes_schema(with_name=with_name))
-        return SourceRead(rows, lambda: now, sum(task.file.record_count for task in tasks))
+        # How many of a site's there are shows only when they were read.
+        total = None if self._site else sum(task.file.record_count for task in tasks)
+        return SourceRead(rows, lambda: now, total)
 
     def now(self) -> Position:
         """Return the position that a run would read to."""
@@ -88,7 +98,8 @@ class IcebergChanges(ChangeSource[Batches], ChangeHistory):
     def _rows(
         self, table: Table, snapshot: Snapshot, tasks: Sequence[FileScanTask], schema: pa.Schema
     ) -> Batches:
-        wanted = (*_EVENT, *_stored(table, snapshot, schema))
+        columns = _of_rows(schema) if self._site is None else (*_of_rows(schema), *_SITES)
+        wanted = (*_EVENT, *_known(table, snapshot, columns))
         scan = table.scan(selected_fields=wanted, snapshot_id=snapshot.snapshot_id)
         return self._batches(table, scan.projection(), tasks, schema)
 
@@ -115,10 +126,22 @@ class IcebergChanges(ChangeSource[Batches], ChangeHistory):
         with unavailable(self._lake.identifier):
             for start in range(0, len(columnar), _AT_ONCE):
                 for batch in reading.to_record_batches(columnar[start : start + _AT_ONCE]):
-                    yield _changes(batch, schema)
+                    yield _changes(self._narrowed(batch), schema)
             for task in tasks:
                 if is_avro(task.file):
-                    yield _changes(_of_avro(table, task, projection), schema)
+                    yield _changes(self._narrowed(_of_avro(table, task, projection)), schema)
+
+    def _narrowed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the events about predictions of the site. An older log knows of none."""
+        if self._site is None:
+            return batch
+        rows = (batch.column(name) for name in ("after", "before"))
+        known = [
+            pc.struct_field(row, _SITE) for row in rows if row.type.get_field_index(_SITE) >= 0
+        ]
+        if not known:
+            return batch.slice(0, 0)
+        return batch.filter(pc.fill_null(pc.equal(pc.coalesce(*known), self._site), False))
 
 
 def _there(snapshot: Snapshot | None) -> Snapshot:
@@ -127,11 +150,15 @@ def _there(snapshot: Snapshot | None) -> Snapshot:
     return snapshot
 
 
-def _stored(table: Table, snapshot: Snapshot, schema: pa.Schema) -> list[str]:
-    """Return the columns of ``after`` that are wanted and that the log had."""
+def _of_rows(schema: pa.Schema) -> tuple[str, ...]:
+    """Return the columns of ``after`` that batches of ``schema`` may have."""
+    return tuple(f"after.{_name_in_log(name)}" for name in schema.names)
+
+
+def _known(table: Table, snapshot: Snapshot, wanted: Sequence[str]) -> list[str]:
+    """Return the columns that are wanted and that the log had."""
     then = snapshot.schema_id
     known = table.schema() if then is None else table.schemas()[then]
-    wanted = (f"after.{_name_in_log(name)}" for name in schema.names)
     return [name for name in wanted if name in known.column_names]
 
 

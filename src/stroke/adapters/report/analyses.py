@@ -53,6 +53,7 @@ def _facts(run: Mapping[str, Any]) -> dict[str, str]:
         "Run": f"{began:%Y-%m-%d %H:%M} UTC, in {run['seconds']:.1f} s",
         "Engine": run["engine"],
         "Source": run["source"],
+        **({"Site": run["site"]} if run.get("site") else {}),
         **{heading(name): value for name, value in run["point"].items() if name != "events"},
     }
     return {name: _fact(value) for name, value in facts.items()}

@@ -15,11 +15,21 @@ from stroke.domain.errors import InvalidSetting
 
 
 class SparkLake(ChangeSource[DataFrame]):
-    """The events of ``table`` in the ``catalog`` of this session (see ``catalog_options``)."""
+    """The events of ``table`` in the ``catalog`` of this session (see ``catalog_options``).
+
+    With a ``site``, those about its predictions alone.
+    """
 
     def __init__(
-        self, session: SparkSession, *, catalog: str, table: str, history: ChangeHistory
+        self,
+        session: SparkSession,
+        *,
+        catalog: str,
+        table: str,
+        history: ChangeHistory,
+        site: str | None = None,
     ) -> None:
+        self._site = site
         self._session = session
         self._name = f"{catalog}.{table}"
         self._history = history
@@ -45,6 +55,10 @@ class SparkLake(ChangeSource[DataFrame]):
             "place": sf.col("_kafka_metadata.offset"),
         }
         known = stored.select("after.*").columns
+        if self._site is not None:
+            # An older log knows of no site.
+            of_row = sf.coalesce(sf.col("after.site"), sf.col("before.site"))
+            stored = stored.where(of_row == self._site if "site" in known else sf.lit(False))
         columns = events_of("", known, place, with_name=with_name)
         nothing = sf.lit(None).cast("string").alias(SKIPPED)
         return SourceRead(stored.select(*columns, nothing), lambda: now)

@@ -8,6 +8,7 @@ from typing import Final, Literal
 from sqlalchemy import Table
 
 from stroke.adapters.sql import tables
+from stroke.adapters.sql.versions import VERSION_TABLE
 
 Account = Literal["service", "migrations", "debezium"]
 
@@ -18,7 +19,6 @@ _LESS: Final[Mapping[str, str]] = {
     tables.audit_head.name: "SELECT, UPDATE",
     tables.api_keys.name: "SELECT, INSERT, UPDATE",  # keys are revoked, and never removed
 }
-_VERSION: Final = "alembic_version"
 _SIGNALS: Final = "debezium_signal"
 _MIGRATES: Final = f"{_ROWS}, CREATE, ALTER, DROP, INDEX, REFERENCES, TRIGGER"
 
@@ -45,7 +45,7 @@ def grants(account: Account, user: str, database: str, *, host: str = "%") -> li
         ]
     return [
         *(on(name, _LESS.get(name, _ROWS)) for name in sorted(_tables())),
-        on(_VERSION, "SELECT"),
+        on(VERSION_TABLE, "SELECT"),
         # `stroke pipeline verify` marks its position with rows of it.
         on(_SIGNALS, "SELECT, INSERT, DELETE"),
     ]

@@ -24,7 +24,8 @@ class AnalyticsRun:
     It read ``events`` up to the source's position ``point`` (as JSON takes it): those after
     the position ``since`` if it continued from a checkpoint, or else all. ``note`` says why it read
     all although there was a checkpoint. ``predictions`` is how many there are. ``rows`` has the
-    number of rows of each result, ``skipped`` the analyses that the source cannot answer.
+    number of rows of each result, ``skipped`` the analyses that the source cannot answer. ``site``
+    is the one whose predictions alone were read; None for those of all.
     """
 
     engine: str
@@ -39,6 +40,7 @@ class AnalyticsRun:
     predictions: int
     rows: dict[str, int] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
+    site: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the run as JSON takes it; ``seconds`` is how long it took."""

@@ -25,7 +25,8 @@ class AnalyticsService(Generic[Rows]):
 
     If the engine has a checkpoint, only what came after it is read; where that is not known,
     everything is. The checkpoint of the next run is saved once all results are written. With names
-    there is neither, since a checkpoint has none.
+    there is neither, since a checkpoint has none. ``site`` is the one whose predictions alone the
+    source gives.
     """
 
     def __init__(
@@ -37,12 +38,14 @@ class AnalyticsService(Generic[Rows]):
         source_name: str,
         engine_name: str,
         now: Callable[[], datetime],
+        site: str | None = None,
     ) -> None:
         self._engine = engine
         self._source = source
         self._results = results
         self._names = (engine_name, source_name)
         self._now = now
+        self._site = site
 
     def run(
         self, analyses: Sequence[Analysis], *, with_name: bool, on_progress: Progress
@@ -95,5 +98,6 @@ class AnalyticsService(Generic[Rows]):
             reached=loaded.reached,
             events=loaded.events,
             predictions=loaded.predictions,
+            site=self._site,
         )
         return run, read.has_events

@@ -10,7 +10,7 @@ import pytest
 
 from builders.changes import Batches
 from builders.truth import EVENTS, Change
-from builders.truth_in_lake import begin, fill
+from builders.truth_in_lake import begin, begin_with_sites, fill, fill_with_sites
 from contracts.analyses import ChangeHistoryContract, ContinuedSourceContract
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.changes import IcebergChanges
@@ -90,3 +90,50 @@ class TestIcebergHistory(ChangeHistoryContract):
     def grow(self, lake: Lake) -> Callable[[], None]:
         left = iter(EVENTS[1:])
         return lambda: fill(lake, [next(left)])
+
+
+@pytest.fixture(scope="module")
+def of_sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    lake = a_lake(tmp_path_factory.mktemp("sites"))
+    anyio.run(begin_with_sites, lake)
+    fill_with_sites(lake)
+    yield lake
+    lake.catalog.close()
+
+
+class TestIcebergChangesOfASite(ContinuedSourceContract[Batches]):
+    """The truth is that of the site north, among events about other predictions."""
+
+    @pytest.fixture
+    def lake(self, tmp_path: Path) -> Iterator[Lake]:
+        lake = a_lake(tmp_path)
+        anyio.run(begin_with_sites, lake)
+        yield lake
+        lake.catalog.close()
+
+    @pytest.fixture
+    def source(self, of_sites: Lake) -> IcebergChanges:
+        return IcebergChanges(of_sites, site="north")
+
+    @pytest.fixture
+    def gone(self, tmp_path: Path) -> Iterator[IcebergChanges]:
+        lake = a_lake(tmp_path)
+        yield IcebergChanges(lake, site="north")
+        lake.catalog.close()
+
+    @pytest.fixture
+    def empty(self, lake: Lake) -> IcebergChanges:
+        return IcebergChanges(lake, site="north")
+
+    @pytest.fixture
+    def add(self, lake: Lake) -> Callable[[Sequence[Change]], None]:
+        def add(changes: Sequence[Change]) -> None:
+            if changes:
+                fill_with_sites(lake, changes)
+
+        return add
+
+
+def test_a_log_that_knows_no_sites_has_nothing_of_one(filled: Lake) -> None:
+    read = IcebergChanges(filled, site="north").read(with_name=False)
+    assert sum(batch.num_rows for batch in read.rows) == 0

@@ -23,7 +23,7 @@ from stroke.entrypoints.cli.terminal.analytics_options import (
     Top,
     bar,
 )
-from stroke.entrypoints.cli.terminal.options import AsJson, in_utc
+from stroke.entrypoints.cli.terminal.options import AsJson, Site, in_utc
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
@@ -87,6 +87,7 @@ def run(
     source: Source = "iceberg",
     engine: OnEngine = Engine.DUCKDB,
     as_of: AsOf = None,
+    site: Site = None,
     top: Top = 100,
     minimum_count: Minimum = 10,
     with_name: Annotated[
@@ -120,6 +121,7 @@ def run(
     stroke analytics run --output reports --checkpoint /var/lib/stroke/analytics
     stroke analytics run --source s3://old/topics/mysql.stroke.predictions --output reports
     stroke analytics run --engine spark --master spark://spark-master:7077 --output s3://reports/now
+    stroke analytics run --site north --output reports/north
     stroke analytics run risk-by-gender top-risks --output postgresql://me:secret@host/reports
     """  # noqa: D301
     from stroke.application.analyses.queries import analyses, chosen
@@ -133,6 +135,7 @@ def run(
         "output": output,
         "as_of": in_utc(as_of),
         "checkpoint": checkpoint,
+        "site": site,
     }
     if engine is Engine.SPARK:
         opened = _on_spark(settings, master, options)

@@ -9,7 +9,7 @@ import typer
 
 from stroke.domain.errors import InvalidSetting
 from stroke.entrypoints.cli.terminal.analytics_options import AsOf, Memory, Minimum, Source, bar
-from stroke.entrypoints.cli.terminal.options import in_utc
+from stroke.entrypoints.cli.terminal.options import Site, in_utc
 from stroke.entrypoints.cli.terminal.output import opened
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
@@ -29,6 +29,7 @@ def report(
     ] = None,
     source: Source = "iceberg",
     as_of: AsOf = None,
+    site: Site = None,
     minimum_count: Minimum = 10,
     memory: Memory = 1024,
 ) -> None:
@@ -46,8 +47,8 @@ def report(
     from stroke.config import PipelineSettings
     from stroke.container.analytics import page_of_a_run, page_of_results
 
-    if results is not None and as_of is not None:
-        raise InvalidSetting("--as-of is for a run now: --results are what they are")
+    if results is not None and (as_of is not None or site is not None):
+        raise InvalidSetting("--as-of and --site are for a run now: --results are what they are")
     settings = PipelineSettings.load()
     with ends_on_sigterm():
         if results is None:
@@ -56,6 +57,7 @@ def report(
                     settings,
                     source=source,
                     as_of=in_utc(as_of),
+                    site=site,
                     minimum=minimum_count,
                     memory_mib=memory,
                     on_progress=show_progress,

@@ -38,9 +38,14 @@ def upgrade(revision: Revision = "head") -> None:
     stroke db upgrade
     MYSQL_HOST=db MYSQL_USER=stroke MYSQL_PASSWORD=... stroke db upgrade
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
-    from stroke.container.database import schema_revision, upgrade_schema, wait_for_database
+    from stroke.container.database import (
+        migrating,
+        schema_revision,
+        upgrade_schema,
+        wait_for_database,
+    )
 
-    database = _database()
+    database = migrating(_database())
     wait_for_database(database)
     changed = upgrade_schema(database, revision)
     now = schema_revision(database)
