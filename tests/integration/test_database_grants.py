@@ -82,7 +82,7 @@ def test_each_account_can_do_its_work_and_the_service_cannot_touch_the_trail_or_
         "UPDATE stroke_alembic_version SET version_num = '0001'",
         "CREATE TRIGGER stranger BEFORE INSERT ON audit FOR EACH ROW SET NEW.times = 1",
     ):
-        with pytest.raises(DBAPIError, match="denied|do not have the SUPER"):
+        with pytest.raises(DBAPIError, match=r"denied|do not have the SUPER"):
             run_statements(url, statement)
 
     debezium = accounts.make("debezium")
@@ -92,7 +92,7 @@ def test_each_account_can_do_its_work_and_the_service_cannot_touch_the_trail_or_
         "UPDATE audit SET times = 2",
         "CREATE TABLE x (y INT)",
     ):
-        with pytest.raises(DBAPIError, match="denied|do not have the SUPER"):
+        with pytest.raises(DBAPIError, match=r"denied|do not have the SUPER"):
             run_statements(debezium, statement)
 
 
