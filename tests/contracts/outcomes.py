@@ -12,7 +12,7 @@ from builders.predictions import NOON, outcome, prediction, without
 from stroke.application.predictions.ports import OutcomeRepository, PredictionRepository
 from stroke.domain.errors import OutcomeNotFound, PredictionNotFound, StoreUnavailable
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction
-from stroke.domain.prediction import Origin, PredictionFilter
+from stroke.domain.prediction import KnownOutcome, Origin, PredictionFilter
 
 EVERYTHING = PredictionFilter()
 
@@ -125,6 +125,32 @@ class OutcomeRepositoryContract:
             kept
         ]
         assert await stores.outcomes.known([erased]) == {}
+
+    @pytest.mark.parametrize("most", [1, 9])
+    async def test_a_listing_and_its_count_are_narrowed_by_what_became_of_the_patient(
+        self, stores: Repositories, most: int
+    ) -> None:
+        ids = await stores.predictions.add(
+            [prediction(origin=Origin("north" if n < 5 else "south")) for n in range(6)]
+        )
+        await stores.outcomes.put([outcome(each, stroke=True) for each in (ids[0], ids[3], ids[5])])
+        await stores.outcomes.put([outcome(ids[1], stroke=False)])
+        wanted = {
+            KnownOutcome.STROKE: [ids[3], ids[0]],
+            KnownOutcome.NO_STROKE: [ids[1]],
+            KnownOutcome.UNKNOWN: [ids[4], ids[2]],
+            None: [ids[4], ids[3], ids[2], ids[1], ids[0]],
+        }
+
+        for known, expected in wanted.items():
+            within = PredictionFilter(site="north", outcome=known)
+            found = await stores.predictions.page(within, limit=9)
+            assert [row.id for row in found] == expected
+            later = await stores.predictions.page(within, limit=9, before=expected[0])
+            assert [row.id for row in later] == expected[1:]
+            assert await stores.predictions.count(within, most=most) == min(most, len(expected))
+        since = PredictionFilter(outcome=KnownOutcome.STROKE, since=NOON - timedelta(days=1))
+        assert len(await stores.predictions.page(since, limit=9)) == 3
 
     async def test_what_judges_a_model_is_read_page_by_page(self, stores: Repositories) -> None:
         ids = await stores.predictions.add(

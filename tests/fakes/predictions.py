@@ -33,6 +33,7 @@ from stroke.domain.features import RAW_FEATURES
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction, OutcomeRecord
 from stroke.domain.patient import OPTIONAL, Patient, lacking
 from stroke.domain.prediction import (
+    KnownOutcome,
     Prediction,
     PredictionFilter,
     PredictionRecord,
@@ -207,7 +208,7 @@ class FakeColumnarRiskModel(ColumnarRiskModel):
 class FakePredictionRepository(Failing, PredictionRepository):
     """Keeps rows in a dict, and their ``outcomes`` in another.
 
-    ``failing`` makes every call raise, ``refused`` names bad rows.
+    ``failing`` makes every call raise, ``counting`` a count alone, ``refused`` names bad rows.
     While ``held`` is a cleared event, commits wait for it.
     """
 
@@ -219,6 +220,7 @@ class FakePredictionRepository(Failing, PredictionRepository):
         self.commits: list[int] = []
         self.refused: dict[str, StrokeError] = {}
         self.held: asyncio.Event | None = None
+        self.counting: StrokeError | None = None
         self._last_id = 0
 
     async def add(
@@ -278,9 +280,21 @@ class FakePredictionRepository(Failing, PredictionRepository):
         found = [
             row
             for row in sorted(self.rows.values(), key=lambda row: -row.id)
-            if (before is None or row.id < before) and _matches(row, narrowed)
+            if (before is None or row.id < before) and self.matches(row, narrowed)
         ]
         return found[:limit]
+
+    async def count(self, narrowed: PredictionFilter, *, most: int) -> int:
+        if self.counting is not None:
+            raise self.counting
+        return len(await self.page(narrowed, limit=most))
+
+    def matches(self, row: PredictionRecord, narrowed: PredictionFilter) -> bool:
+        known = self.outcomes.get(row.id)
+        said = KnownOutcome.UNKNOWN
+        if known is not None:
+            said = KnownOutcome.STROKE if known.stroke else KnownOutcome.NO_STROKE
+        return narrowed.outcome in (None, said) and _matches(row, narrowed)
 
     async def remove(self, prediction_id: int) -> None:
         self.raise_if_failing()
@@ -350,7 +364,7 @@ class FakeOutcomeRepository(OutcomeRepository):
     async def _judged(self, narrowed: PredictionFilter) -> list[PredictionRecord]:
         await self._predictions.check()
         rows = (self._predictions.rows[each] for each in sorted(self._predictions.outcomes))
-        return [row for row in rows if _matches(row, narrowed)]
+        return [row for row in rows if self._predictions.matches(row, narrowed)]
 
 
 class FakePredictionObserver(PredictionObserver):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
+import sqlite3
 import statistics
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,22 +32,72 @@ from components.processes import Service
 
 SENTENCE: Final = "Of 100 people like this one, 18 have had a stroke and 82 have not."
 CANARY: Final = '"\'><img src=x onerror="window.hit=1"><script>window.hit=1</script>'
-PAGES: Final = ("", "/batch", "/history", "/history/1", "/insights", "/model")
+PAGES: Final = (
+    *("", "/batch", "/history", "/history/1", "/insights", "/model", "/platform"),
+    *("/nope", "/sign-in?next=/ui/history"),
+)
+PATIENTS: Final = 160
+REPORTS: Final[dict[str, list[dict[str, object]]]] = {
+    "connectors": [
+        {"name": "mysql-source", "state": "ok", "numbers": {"tasks": 1, "running": 1}},
+        {
+            "name": "sqlserver-sink",
+            "state": "failed",
+            "numbers": {"tasks": 1, "running": 0, "lag": 12_345},
+            "detail": "the copy refuses the password (SQLServerException)",
+            "remedy": "set MSSQL_PASSWORD, then stroke connectors restart sqlserver-sink",
+        },
+        {"name": "s3-sink", "state": "paused", "remedy": "stroke connectors resume s3-sink"},
+    ],
+    "verification": [
+        {"name": "s3", "state": "ok", "numbers": {"rows": 5000, "missing": 0, "extra": 0}},
+        {
+            "name": "sql",
+            "state": "failed",
+            "numbers": {"rows": 5000, "missing": 3, "extra": 0, "different": 1, "duplicates": 0},
+            "remedy": "stroke pipeline repair --dry-run",
+        },
+    ],
+    "doctor": [
+        {"name": f"check {place}", "state": state, "detail": "what was seen", "remedy": CANARY}
+        for place, state in enumerate(("ok", "failed", "not checked", "not configured"))
+    ],
+}
 MOST_BYTES: Final = 150_000
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with Service(tmp_path_factory.mktemp("service")) as service:
+    folder = tmp_path_factory.mktemp("service")
+    with Service(folder, STROKE_CONNECT_URL="http://127.0.0.1:1") as service:
         patients = [
-            patient_json(age=20.0 + place, name=CANARY if place == 0 else f"Person {place}")
-            for place in range(30)
+            patient_json(age=20.0 + place % 65, name=f"Person {place}" if place else CANARY)
+            for place in range(PATIENTS)
         ]
         answer = urllib3.request(
             "POST", f"{service.url}/api/v1/predictions:batch", json={"patients": patients}
         )
         assert answer.status == 200
+        _keep_outcomes_and_reports(folder / "stroke.db")
         yield service.url
+
+
+def _keep_outcomes_and_reports(database: Path) -> None:
+    """Store what became of nearly all patients, and what commands of the pipeline saw."""
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S.%f}"
+    empty = {"numbers": {}, "detail": "", "remedy": ""}
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO outcomes VALUES (?, ?, date('now'), 'the register', ?)",
+            [(number, number % 4 == 0, now) for number in range(2, PATIENTS)],
+        )
+        connection.executemany(
+            "INSERT INTO platform_reports VALUES (?, ?, ?)",
+            [
+                (kind, now, json.dumps([empty | line for line in lines]))
+                for kind, lines in REPORTS.items()
+            ],
+        )
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +334,7 @@ def test_each_page_is_accessible_and_fits_in_each_width_scheme_and_language(
             if path == "":
                 fill(page)
                 estimated(page)
-            name = path.strip("/").replace("/", "-") or "calculator"
+            name = path.partition("?")[0].strip("/").replace("/", "-") or "calculator"
             picture(page, f"{name}-{width}-{scheme}-{language}")
             assert violations(page) == [], path
             assert not is_too_wide(page), path

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 from stroke.domain.features import engineer
@@ -82,6 +83,14 @@ class StoredBatch:
     made_at: datetime
 
 
+class KnownOutcome(StrEnum):
+    """What is known of what became of a patient."""
+
+    STROKE = "stroke"
+    NO_STROKE = "no-stroke"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, slots=True)
 class PredictionFilter:
     """What a listing is narrowed to; ``None`` narrows nothing.
@@ -96,6 +105,7 @@ class PredictionFilter:
     province: str | None = None
     model_version: str | None = None
     site: str | None = None
+    outcome: KnownOutcome | None = None
 
 
 class Span(NamedTuple):

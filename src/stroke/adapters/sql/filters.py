@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Dialect, Text, type_coerce
+from sqlalchemy import ColumnElement, Dialect, Text, exists, select, type_coerce
 
-from stroke.adapters.sql.tables import predictions
-from stroke.domain.prediction import LARGEST_ID, PredictionFilter
+from stroke.adapters.sql.tables import outcomes, predictions
+from stroke.domain.prediction import LARGEST_ID, KnownOutcome, PredictionFilter
 
 EXACT: Final = ("risk_category", "country", "province", "model_version")
 
@@ -35,6 +35,8 @@ def conditions(narrowed: PredictionFilter, dialect: Dialect) -> list[ColumnEleme
     if narrowed.site is not None:
         # The column tells upper and lower case apart by itself.
         wanted.append(predictions.c.site == narrowed.site)
+    if narrowed.outcome is not None:
+        wanted.append(_has_outcome(narrowed.outcome))
     # As text: SQLite compares nothing else, and MySQL reads it as the time that it is.
     timestamp = type_coerce(predictions.c.timestamp, Text)
     if narrowed.since is not None:
@@ -42,6 +44,16 @@ def conditions(narrowed: PredictionFilter, dialect: Dialect) -> list[ColumnEleme
     if narrowed.until is not None:
         wanted.append(timestamp < comparable(narrowed.until))
     return wanted
+
+
+def _has_outcome(known: KnownOutcome) -> ColumnElement[bool]:
+    # Known outcomes are few, and looked for from their own table; most rows have none.
+    if known is KnownOutcome.UNKNOWN:
+        return ~exists().where(outcomes.c.prediction_id == predictions.c.id)
+    found = select(outcomes.c.prediction_id).where(
+        outcomes.c.stroke == (known is KnownOutcome.STROKE)
+    )
+    return predictions.c.id.in_(found)
 
 
 def comparable(moment: datetime) -> str:

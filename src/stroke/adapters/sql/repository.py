@@ -10,13 +10,23 @@ from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Dialect, Text, delete, insert, select, type_coerce, update
+from sqlalchemy import (
+    ColumnElement,
+    Dialect,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.assessments import erase_assessments
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock, translated
-from stroke.adapters.sql.filters import comparable, storable
+from stroke.adapters.sql.filters import comparable, conditions, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
 from stroke.adapters.sql.pages import PageReader
 from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record, to_utc
@@ -164,6 +174,18 @@ class SqlPredictionRepository(PredictionRepository):
                 reader = PageReader(connection, self._bounded)
                 rows = await reader.page(narrowed, limit=limit, before=before)
                 return [to_record(row) for row in rows]
+
+    async def count(self, narrowed: PredictionFilter, *, most: int) -> int:
+        some = select(table.c.id).where(*conditions(narrowed, self._dialect)).limit(most)
+        query = select(func.count()).select_from(some.subquery())
+        with translated():
+            async with (
+                asyncio.timeout(self._statement_timeout),
+                self._listings,
+                self._transaction() as connection,
+            ):
+                found = await connection.scalar(query.prefix_with(self._bounded, dialect="mysql"))
+                return int(found or 0)
 
     @again_after_deadlock
     async def remove(self, prediction_id: int) -> None:

@@ -75,6 +75,11 @@ class OutcomeService:
             raise OutcomeNotFound(prediction_id)
         return found
 
+    async def of(self, prediction_ids: Sequence[int]) -> dict[int, OutcomeRecord]:
+        """Return the outcomes of these predictions that have one. Raises ``StoreUnavailable``."""
+        known = await self._repository.known(prediction_ids)
+        return {each: found.outcome for each, found in known.items() if found.outcome is not None}
+
     async def withdraw(self, prediction_id: int, *, site: str | None = None) -> None:
         """Take a mistaken outcome back. Raises ``PredictionNotFound`` or ``OutcomeNotFound``."""
         if site is not None:

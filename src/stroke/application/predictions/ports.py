@@ -81,6 +81,10 @@ class PredictionRepository(Protocol):
         """
 
     @abstractmethod
+    async def count(self, narrowed: PredictionFilter, *, most: int) -> int:
+        """Return how many predictions there are, and ``most`` where there are more."""
+
+    @abstractmethod
     async def remove(self, prediction_id: int) -> None:
         """Erase one prediction for good, or raise ``PredictionNotFound``."""
 

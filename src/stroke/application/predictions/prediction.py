@@ -24,6 +24,7 @@ from stroke.domain.errors import (
     OutsideSupport,
     PredictionNotFound,
     PredictionNotReplayable,
+    StoreUnavailable,
 )
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import OPTIONAL, Patient, lacking
@@ -266,6 +267,17 @@ class PredictionService:
         more = len(records) > limit
         records = records[:limit]
         return Page(records, records[-1].id if more else None)
+
+    async def count(self, narrowed: PredictionFilter, *, most: int, seconds: float) -> int | None:
+        """Return how many predictions there are, at most ``most``.
+
+        None where the store does not say so within ``seconds``: a list is shown without.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._repository.count(narrowed, most=most)
+        except (TimeoutError, StoreUnavailable):
+            return None
 
     async def erase(self, prediction_id: int, *, site: str | None = None) -> None:
         """Erase a stored prediction for good, or raise ``PredictionNotFound``.

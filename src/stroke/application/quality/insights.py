@@ -21,7 +21,8 @@ _BIN: Final = 0.02
 _BINS: Final = 20
 _AGES: Final = ((40, "0 to 39"), (55, "40 to 54"), (65, "55 to 64"), (75, "65 to 74"))
 _OLDEST: Final = "75 and older"
-_UNKNOWN: Final = "unknown"
+UNKNOWN: Final = "unknown"
+"""The label of those of whom a row says nothing."""
 SMALLEST_GROUP: Final = 10
 """Of smaller groups nothing but the size is told."""
 
@@ -55,6 +56,8 @@ class Insights:
     support: Mapping[str, int]
     drifts: Sequence[Drift]
     of_served_model: int
+    sites: Sequence[Group] = ()
+    """Empty where the estimates are those of one site."""
 
 
 class InsightsService:
@@ -79,7 +82,8 @@ class InsightsService:
             records += [replace(record, name=None, contributing_factors=None) for record in page]
         is_part = len(records) > self._most
         # It takes a while with thousands of records: other requests are served meanwhile.
-        return await asyncio.to_thread(self._counted, records[: self._most], is_part=is_part)
+        counted = await asyncio.to_thread(self._counted, records[: self._most], is_part=is_part)
+        return counted if within.site is None else replace(counted, sites=())
 
     def _counted(self, records: Sequence[PredictionRecord], *, is_part: bool) -> Insights:
         bands = Counter(record.risk_category for record in records)
@@ -93,12 +97,13 @@ class InsightsService:
             bands={each: bands[each] for each in RiskCategory},
             high=_share(bands[RiskCategory.HIGH], len(records)),
             distribution=_distribution(record.probability for record in records),
-            ages=_groups(records, _age, [label for _, label in _AGES] + [_OLDEST, _UNKNOWN]),
-            genders=_groups(records, lambda record: record.gender or _UNKNOWN),
-            provinces=_groups(records, lambda record: record.province or _UNKNOWN),
+            ages=_groups(records, _age, [label for _, label in _AGES] + [_OLDEST, UNKNOWN]),
+            genders=_groups(records, lambda record: record.gender or UNKNOWN),
+            provinces=_groups(records, lambda record: record.province or UNKNOWN),
             support=Counter(_support(record.prediction_data) for record in records),
             drifts=_drifts(mine, served),
             of_served_model=len(mine),
+            sites=_groups(records, lambda record: record.site or UNKNOWN),
         )
 
 
@@ -126,7 +131,7 @@ def _distribution(probabilities: Iterable[float | None]) -> list[int]:
 
 def _age(record: PredictionRecord) -> str:
     if record.age is None:
-        return _UNKNOWN
+        return UNKNOWN
     return next((label for below, label in _AGES if record.age < below), _OLDEST)
 
 
@@ -159,4 +164,4 @@ def _groups(
 def _support(data: Any) -> str:
     found = data.get("support") if isinstance(data, Mapping) else None
     level = found.get("level") if isinstance(found, Mapping) else None
-    return str(level) if level in ("within", "edge", "outside") else _UNKNOWN
+    return str(level) if level in ("within", "edge", "outside") else UNKNOWN

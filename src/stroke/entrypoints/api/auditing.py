@@ -135,7 +135,9 @@ def _target(request: Request) -> str:
             return found if form.fullmatch(found) else "an id that is none"
     if request.method == "POST":
         return "what its body names"
-    known = {each.alias for each in request.scope["route"].dependant.query_params}
+    route = request.scope["route"].dependant
+    shared = [each for part in route.dependencies for each in part.query_params]
+    known = {each.alias for each in (*route.query_params, *shared)}
     return " ".join(sorted(known.intersection(request.query_params))) or "everything"
 
 

@@ -12,9 +12,11 @@ import pytest
 
 from builders.asgi import connected
 from builders.charts import request
-from builders.pages import with_token
+from builders.pages import make_key, with_token
+from builders.predictions import NOON, outcome, prediction
 from builders.service import service_parts
 from stroke.domain.errors import StoreUnavailable
+from stroke.domain.prediction import Origin
 
 pytestmark = pytest.mark.anyio
 
@@ -216,9 +218,63 @@ async def test_what_was_saved_is_in_the_history_page_by_page_and_in_the_file(
     assert "attachment" in file.headers["content-disposition"]
 
 
+async def test_the_history_shows_outcomes_counts_estimates_and_is_narrowed_by_them(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any
+) -> None:
+    numbers = [await saved(tolerant, name=f"Person {number}") for number in range(4)]
+    tolerant_parts.repository.outcomes |= {
+        numbers[0]: outcome(numbers[0], stroke=True),
+        numbers[1]: outcome(numbers[1], stroke=False),
+    }
+
+    text = (await tolerant.get("/ui/history")).text
+    assert "4 estimates, newest first" in text
+    assert text.count("<strong>Stroke</strong>") == 1
+    for known, names in (("stroke", [0]), ("no-stroke", [1]), ("unknown", [2, 3])):
+        for path in ("/ui/history", "/ui/history.csv"):
+            found = (await tolerant.get(f"{path}?outcome={known}")).text
+            assert [n for n in range(4) if f"Person {n}" in found] == names
+    assert "1 estimate</span>" in (await tolerant.get("/ui/history?outcome=stroke")).text
+
+
+async def test_a_list_whose_count_takes_too_long_is_shown_without(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any
+) -> None:
+    await saved(tolerant, name="Ada")
+    tolerant_parts.repository.counting = StoreUnavailable("it takes too long")
+
+    text = (await tolerant.get("/ui/history")).text
+
+    assert "Ada" in text
+    assert "newest first" in text
+    assert "1 estimate" not in text
+
+
+@pytest.mark.parametrize("scopes", [("read",), ("read", "outcomes")])
+async def test_outcomes_in_the_history_are_for_those_who_may_see_them(
+    tolerant_parts: Any, scopes: tuple[str, ...]
+) -> None:
+    made = await make_key(tolerant_parts, *scopes)
+    repository = tolerant_parts.repository
+    [number, _] = await repository.add([prediction(origin=Origin("north"))] * 2)
+    repository.outcomes[number] = outcome(number, stroke=True)
+    async with connected(tolerant_parts.app) as client:
+        client.headers["X-API-Key"] = made.text
+        narrowed = (await client.get("/ui/history?outcome=stroke")).text
+
+    sees = "outcomes" in scopes
+    assert ("<strong>Stroke</strong>" in narrowed) is sees
+    assert ('name="outcome"' in narrowed) is sees
+    assert narrowed.count("/ui/history/") == (1 if sees else 2)
+    actions = [str(each.event.action) for each in tolerant_parts.audit.kept]
+    assert actions == (["outcome.read"] if sees else []) + ["prediction.list"]
+    assert tolerant_parts.audit.kept[-1].event.target == "outcome"
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        "outcome=maybe",
         "since=x&until=0000-00-00",
         "since=0001-01-01&until=9999-12-31",
         "cursor=zz",
@@ -430,7 +486,6 @@ async def test_any_file_gets_an_answer(tolerant: httpx.AsyncClient, text: str, s
 async def test_a_file_with_more_rows_than_a_batch_may_have_is_refused(
     parts_with: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from builders.asgi import connected  # noqa: PLC0415
     from stroke.entrypoints.api.pages import batch  # noqa: PLC0415
 
     monkeypatch.setattr(batch, "BATCH_SIZE", 3)
@@ -487,8 +542,6 @@ async def test_insights_show_what_became_of_cards_and_of_few_only_how_many(
 async def test_insights_show_calibration_as_soon_as_enough_outcomes_are_known(
     tolerant: httpx.AsyncClient, tolerant_parts: Any
 ) -> None:
-    from builders.predictions import NOON, outcome, prediction  # noqa: PLC0415
-
     version = tolerant_parts.model.description.version
     made = [prediction(0.01 + place / 250, model_version=version) for place in range(120)]
     ids = await tolerant_parts.repository.add(made)
@@ -499,6 +552,53 @@ async def test_insights_show_calibration_as_soon_as_enough_outcomes_are_known(
     assert "Happened, in 100" in page
     assert "Net benefit" in page
     assert "Too few outcomes" not in page
+
+
+async def test_insights_judge_one_version_of_the_model_at_a_time(
+    tolerant: httpx.AsyncClient, tolerant_parts: Any
+) -> None:
+    served = tolerant_parts.model.description.version
+    made = [
+        prediction(0.01 + place / 250, model_version=version)
+        for version in (served, "older-1")
+        for place in range(120 if version == served else 150)
+    ]
+    ids = await tolerant_parts.repository.add(made)
+    tolerant_parts.repository.outcomes |= {
+        each: outcome(each, stroke=each % 5 == 0, date=NOON.date()) for each in ids
+    }
+
+    page = (await tolerant.get("/ui/insights?span=all")).text
+    assert '<p class="value">120</p>' in page
+    assert f'value="{served}" selected' in page
+    older = (await tolerant.get("/ui/insights?span=all&version=older-1")).text
+    assert '<p class="value">150</p>' in older
+    unknown = (await tolerant.get("/ui/insights?span=all&version=%22%3E%3Cb%3E")).text
+    assert "Too few outcomes are known" in unknown
+    assert "<b>" not in unknown
+
+
+@pytest.mark.parametrize(
+    ("scopes", "own"), [(("read",), "north"), (("read", "all-sites"), None), (("admin",), "north")]
+)
+async def test_whoever_may_see_all_sites_may_choose_one(
+    tolerant_parts: Any, scopes: tuple[str, ...], own: str | None
+) -> None:
+    made = await make_key(tolerant_parts, *scopes)
+    rows = {"north": 11, "south": 12}
+    await tolerant_parts.repository.add(
+        [prediction(origin=Origin(site)) for site, count in rows.items() for _ in range(count)]
+    )
+    async with connected(tolerant_parts.app) as client:
+        client.headers["X-API-Key"] = made.text
+        everything = (await client.get("/ui/insights?span=all")).text
+        south = (await client.get("/ui/insights?span=all&site=south")).text
+
+    assert ('id="by-site"' in everything) is (own is None)
+    assert f'<p class="value">{rows[own] if own else 23}</p>' in everything
+    assert f'<p class="value">{rows[own] if own else 12}</p>' in south
+    assert ('value="south" selected' in south) is (own is None)
+    assert ("south" in everything) is (own is None)
 
 
 async def test_the_models_card_has_its_version_and_bands(

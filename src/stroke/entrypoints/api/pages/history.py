@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from stroke.application.predictions.cells import neutral
@@ -20,7 +20,12 @@ from stroke.domain.access import ANYBODY, Scope
 from stroke.domain.audit import AuditAction
 from stroke.domain.errors import InvalidOutcome, OutcomeNotFound, PredictionNotFound
 from stroke.domain.outcome import SOURCE_LENGTH, Outcome, OutcomeRecord
-from stroke.domain.prediction import LARGEST_ID, PredictionFilter, PredictionRecord
+from stroke.domain.prediction import (
+    LARGEST_ID,
+    KnownOutcome,
+    PredictionFilter,
+    PredictionRecord,
+)
 from stroke.domain.risk import RiskBands, RiskCategory
 from stroke.entrypoints.api.access import caller_of, needs, site_of
 from stroke.entrypoints.api.auditing import Written, keeping_record, written_down
@@ -36,6 +41,9 @@ _PATH: Final = "/ui/history"
 _NAME: Final = "history"
 _ROWS: Final = 25
 _EXPORTED: Final = 10_000
+_COUNTED: Final = 10_000
+# A list is not worth waiting for its count.
+_COUNTING: Final = 0.5
 _PAGE: Final = 1_000
 _COLUMNS: Final = (
     *("id", "timestamp", "name", "gender", "age", "hypertension", "heart_disease"),
@@ -46,21 +54,42 @@ _CURSOR: Final = re.compile(r"[0-9a-f]{1,16}")
 Typed = Annotated[str, Query(max_length=100)]
 
 
-class _Filters:
+class Filters:
     """What the list is narrowed to, as it was typed; what cannot be read narrows nothing."""
 
-    def __init__(self, **typed: str) -> None:
-        self.typed = {name: text.strip() for name, text in typed.items()}
+    def __init__(  # noqa: PLR0917 - FastAPI passes them by name
+        self,
+        since: Typed = "",
+        until: Typed = "",
+        band: Typed = "",
+        country: Typed = "",
+        province: Typed = "",
+        model: Typed = "",
+        outcome: Typed = "",
+    ) -> None:
+        self.typed = {
+            "since": since.strip(),
+            "until": until.strip(),
+            "band": band.strip(),
+            "country": country.strip(),
+            "province": province.strip(),
+            "model": model.strip(),
+            "outcome": outcome.strip(),
+        }
 
     @property
     def given(self) -> dict[str, str]:
         """Those that narrow something."""
         return {name: value for name, value in self.typed.items() if value}
 
-    def narrowed(self, site: str | None) -> PredictionFilter:
-        """Return the filter; days are whole, in UTC."""
+    def narrowed(self, page: Page) -> PredictionFilter:
+        """Return the filter for who sees ``page``; days are whole, in UTC.
+
+        Outcomes narrow nothing for callers who may not see them.
+        """
         until = _day(self.typed["until"])
-        band = self.typed["band"]
+        band, outcome = self.typed["band"], self.typed["outcome"]
+        sees_outcomes = page.may(Scope.OUTCOMES)
         return PredictionFilter(
             since=_midnight(_day(self.typed["since"])),
             # The last day of the calendar has no next one: nothing is later.
@@ -69,37 +98,32 @@ class _Filters:
             country=self.typed["country"] or None,
             province=self.typed["province"] or None,
             model_version=self.typed["model"] or None,
-            site=site,
+            site=site_of(page.request),
+            outcome=KnownOutcome(outcome)
+            if sees_outcomes and outcome in set(KnownOutcome)
+            else None,
         )
+
+
+ByFilters = Annotated[Filters, Depends()]
 
 
 @router.get(_PATH)
 @needs(Scope.READ)
 @written_down(AuditAction.PREDICTION_LIST)
-async def history(  # noqa: PLR0917 - FastAPI passes them by name
-    request: Request,
-    since: Typed = "",
-    until: Typed = "",
-    band: Typed = "",
-    country: Typed = "",
-    province: Typed = "",
-    model: Typed = "",
-    cursor: Typed = "",
-    erased: Typed = "",
+async def history(
+    request: Request, filters: ByFilters, cursor: Typed = "", erased: Typed = ""
 ) -> Response:
     """A page of saved estimates, newest first."""
-    filters = _Filters(
-        since=since, until=until, band=band, country=country, province=province, model=model
-    )
-    predictions = api_state(request).predictions
-    page = await predictions.page(
-        filters.narrowed(site_of(request)), limit=_ROWS, before=_place(cursor)
-    )
-    language = language_of(request)
-    rows = [Stored(record, language) for record in page.records]
+    predictions, language = api_state(request).predictions, language_of(request)
+    page = Page(request, language, _NAME)
+    narrowed = filters.narrowed(page)
+    found = await predictions.page(narrowed, limit=_ROWS, before=_place(cursor))
+    rows = [Stored(record, language) for record in found.records]
     older = None
-    if page.next_before is not None:
-        older = urlencode({**filters.given, "cursor": f"{page.next_before:x}"})
+    if found.next_before is not None:
+        older = urlencode({**filters.given, "cursor": f"{found.next_before:x}"})
+    may_see_outcomes = page.may(Scope.OUTCOMES)
     return html(
         request,
         "history.html",
@@ -114,26 +138,19 @@ async def history(  # noqa: PLR0917 - FastAPI passes them by name
         bands=predictions.model.bands,
         end=charts.scale_end(row.record.probability for row in rows),
         exported=_EXPORTED,
+        may_see_outcomes=may_see_outcomes,
+        outcomes=await _outcomes(request, rows) if may_see_outcomes else {},
+        total=await predictions.count(narrowed, most=_COUNTED + 1, seconds=_COUNTING),
+        most_counted=_COUNTED,
     )
 
 
 @router.get("/ui/history.csv")
 @needs(Scope.READ)
 @written_down(AuditAction.PREDICTION_LIST)
-async def export(  # noqa: PLR0917 - FastAPI passes them by name
-    request: Request,
-    since: Typed = "",
-    until: Typed = "",
-    band: Typed = "",
-    country: Typed = "",
-    province: Typed = "",
-    model: Typed = "",
-) -> Response:
+async def export(request: Request, filters: ByFilters) -> Response:
     """The newest of what the list shows, as a file for spreadsheets: no cell is a formula."""
-    filters = _Filters(
-        since=since, until=until, band=band, country=country, province=province, model=model
-    )
-    narrowed = filters.narrowed(site_of(request))
+    narrowed = filters.narrowed(Page(request, language_of(request), _NAME))
     predictions = api_state(request).predictions
     first = await predictions.page(narrowed, limit=_PAGE)
 
@@ -251,24 +268,40 @@ async def _detail(
 
 
 async def _outcome(request: Request, number: int) -> OutcomeRecord | None:
-    """Return the outcome, if there is one. Looking at it is an entry of the trail of its own."""
-    state, found = api_state(request), None
+    """Return the outcome, if there is one."""
+    found = None
 
     async def look(_: Request) -> Response:
         nonlocal found
-        found = await state.outcomes.find(number, site=site_of(request))
+        found = await api_state(request).outcomes.find(number, site=site_of(request))
         return Response()
 
-    caller = caller_of(request)
-    try:
-        if caller is ANYBODY:
-            await look(request)
-        else:
-            written = Written(AuditAction.OUTCOME_READ, changes=False)
-            await keeping_record(state.audit, caller, written, request, look)
-    except OutcomeNotFound:
-        return None
+    with suppress(OutcomeNotFound):
+        await _written_down(request, look)
     return found
+
+
+async def _outcomes(request: Request, rows: Sequence[Stored]) -> dict[int, OutcomeRecord]:
+    """Return the outcomes of the rows of a list, by the number of the row."""
+    found: dict[int, OutcomeRecord] = {}
+
+    async def look(_: Request) -> Response:
+        found.update(await api_state(request).outcomes.of([row.record.id for row in rows]))
+        return Response()
+
+    if rows:
+        await _written_down(request, look)
+    return found
+
+
+async def _written_down(request: Request, look: Callable[[Request], Awaitable[Response]]) -> None:
+    """Look at outcomes: an entry of the trail of its own, beside the one of the page."""
+    caller = caller_of(request)
+    if caller is ANYBODY:
+        await look(request)
+    else:
+        written = Written(AuditAction.OUTCOME_READ, changes=False)
+        await keeping_record(api_state(request).audit, caller, written, request, look)
 
 
 def _as_typed(outcome: OutcomeRecord | None, typed: Mapping[str, str] | None) -> dict[str, str]:

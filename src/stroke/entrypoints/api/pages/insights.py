@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
-from stroke.application.quality.insights import SMALLEST_GROUP, Group, Insights
+from stroke.application.quality.insights import SMALLEST_GROUP, UNKNOWN, Group, Insights
 from stroke.application.quality.performance import Minimums
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
@@ -37,18 +37,29 @@ _MINIMUMS: Final = Minimums()
 @router.get("/ui/insights")
 @needs(Scope.READ)
 @written_down(AuditAction.PREDICTION_LIST)
-async def insights(request: Request, span: Annotated[str, Query(max_length=10)] = "30") -> Response:
-    """Counts of what the caller's site has saved; no patient is shown."""
+async def insights(
+    request: Request,
+    span: Annotated[str, Query(max_length=10)] = "30",
+    site: Annotated[str, Query(max_length=64)] = "",
+    version: Annotated[str, Query(max_length=100)] = "",
+) -> Response:
+    """Counts of what the caller's site has saved; no patient is shown.
+
+    Whoever may see all sites may choose one. Outcomes judge one version of the model at a time.
+    """
     state, language = api_state(request), language_of(request)
     days = _SPANS.get(span, _SPANS["30"])
     since = None if days is None else datetime.now(UTC) - timedelta(days=days)
-    within = PredictionFilter(since=since, site=site_of(request))
+    own = site_of(request)
+    within = PredictionFilter(since=since, site=own if own is not None else site or None)
     found = await state.insights.report(within)
     may_judge = Page(request, language, _NAME).may(Scope.OUTCOMES)
-    judged = None
+    report = None
     if may_judge and found.size:
-        report = await state.performance.report(within, minimums=_MINIMUMS)
-        judged = report.groups[0]
+        report = await state.performance.report(
+            within, minimums=_MINIMUMS, model_version=version or None
+        )
+    judged = None if report is None else report.groups[0]
     used = await state.hospital.card_uses(
         AssessmentFilter(since=since, site=within.site),
     )
@@ -69,6 +80,14 @@ async def insights(request: Request, span: Annotated[str, Query(max_length=10)] 
         drifts=[_drift(each, language) for each in found.drifts],
         smallest=SMALLEST_GROUP,
         minimums=_MINIMUMS,
+        sites=[_row(each, language) for each in found.sites[:_PROVINCES]],
+        more_sites=max(len(found.sites) - _PROVINCES, 0),
+        site="" if own is not None else site,
+        choices=_sites(found, site) if own is None else [],
+        version="" if report is None else report.model_version,
+        versions=[]
+        if report is None
+        else sorted({report.model_version, *report.others, state.predictions.model.version}),
         judged=judged,
         curves=None
         if judged is None
@@ -109,6 +128,11 @@ def _reason(code: str, language: Language) -> str:
         NO_REASON: say("No reason given"),
     }
     return known.get(code, code)
+
+
+def _sites(found: Insights, chosen: str) -> list[str]:
+    """Return the sites to choose from; none where no row has one."""
+    return sorted({each.label for each in found.sites if each.label != UNKNOWN} | {chosen} - {""})
 
 
 def _spans(language: Language) -> list[tuple[str, str]]:
