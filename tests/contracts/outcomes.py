@@ -149,6 +149,9 @@ class OutcomeRepositoryContract:
             later = await stores.predictions.page(within, limit=9, before=expected[0])
             assert [row.id for row in later] == expected[1:]
             assert await stores.predictions.count(within, most=most) == min(most, len(expected))
+            judged = await stores.outcomes.judged(within, limit=9)
+            known_ids = {*expected}.difference(wanted[KnownOutcome.UNKNOWN])
+            assert {row.prediction_id for row in judged} == known_ids
         since = PredictionFilter(outcome=KnownOutcome.STROKE, since=NOON - timedelta(days=1))
         assert len(await stores.predictions.page(since, limit=9)) == 3
 

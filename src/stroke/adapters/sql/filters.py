@@ -48,11 +48,11 @@ def conditions(narrowed: PredictionFilter, dialect: Dialect) -> list[ColumnEleme
 
 def _has_outcome(known: KnownOutcome) -> ColumnElement[bool]:
     # Known outcomes are few, and looked for from their own table; most rows have none.
+    # A query may read the same table beside this one.
+    other = outcomes.alias()
     if known is KnownOutcome.UNKNOWN:
-        return ~exists().where(outcomes.c.prediction_id == predictions.c.id)
-    found = select(outcomes.c.prediction_id).where(
-        outcomes.c.stroke == (known is KnownOutcome.STROKE)
-    )
+        return ~exists().where(other.c.prediction_id == predictions.c.id)
+    found = select(other.c.prediction_id).where(other.c.stroke == (known is KnownOutcome.STROKE))
     return predictions.c.id.in_(found)
 
 
