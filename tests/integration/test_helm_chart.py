@@ -66,6 +66,7 @@ def test_no_pod_can_more_than_it_has_to(sets: dict[str, list[Resource]]) -> None
             assert kinds.pop("secrets") == {"secret"}
             assert kinds.pop("keys", {"secret"}) == {"secret"}
             assert kinds.pop("oidc", {"secret"}) == {"secret"}
+            assert kinds.pop("clinical", {"configMap"}) == {"configMap"}
             assert all(kind == {"emptyDir"} for kind in kinds.values())
         for container in containers(resources):
             may = container["securityContext"]
@@ -120,6 +121,19 @@ def test_the_secret_of_the_client_at_the_provider_comes_from_a_file(chart: Chart
             [item] = secret["items"]
             assert file["value"] == f"{mount['mountPath']}/{item['path']}"
             assert secret["secretName"] == "stroke-oidc"
+
+
+def test_files_for_record_systems_come_from_a_config_map(chart: Chart) -> None:
+    for name, mounts in (("production", 1), ("minimal", 0)):
+        resources = chart.render(SETS[name], CONNECT)
+        pod = only(resources, "Deployment")["spec"]["template"]["spec"]
+        [api] = pod["containers"]
+        mounted = [one for one in api["volumeMounts"] if one["name"] == "clinical"]
+        volumes = [one["configMap"] for one in pod["volumes"] if one["name"] == "clinical"]
+        assert volumes == [{"name": "stroke-clinical"}] * mounts
+        assert [one["readOnly"] for one in mounted] == [True] * mounts
+        codes = only(resources, "ConfigMap")["data"].get("STROKE_CLINICAL_CODES")
+        assert codes == (f"{mounted[0]['mountPath']}/codes.json" if mounts else None)
 
 
 def test_the_service_is_open_only_where_a_value_says_so(chart: Chart) -> None:
