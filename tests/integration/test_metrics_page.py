@@ -51,6 +51,8 @@ def service_registry() -> CollectorRegistry:
     parts.observer()
     parts.clinical_observer()
     parts.swapped()
+    parts.shadows()
+    parts.canary_metrics()
     parts.engine()
     registry: CollectorRegistry = parts.metrics_registry()
     return registry

@@ -14,6 +14,7 @@ from stroke.application.predictions.cells import FLAG_WORDS, NO_VALUE
 from stroke.config import (
     AccessSettings,
     AuditSettings,
+    CanarySettings,
     ClinicalSettings,
     DatabaseSettings,
     DriftSettings,
@@ -47,6 +48,7 @@ SERVICE: Final[list[type[BaseSettings]]] = [
     ErasureSettings,
     FilesSettings,
     ModelSettings,
+    CanarySettings,
     ShadowSettings,
     HttpSettings,
     RateSettings,

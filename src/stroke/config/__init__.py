@@ -12,7 +12,7 @@ from stroke.config.access import AccessSettings, AuditSettings, ErasureSettings
 from stroke.config.clinical import ClinicalSettings
 from stroke.config.copies import LakeSettings, SqlSinkSettings
 from stroke.config.database import DatabaseSettings, IdempotencySettings, QueueSettings
-from stroke.config.deployment import ShadowSettings
+from stroke.config.deployment import CanarySettings, ShadowSettings
 from stroke.config.files import FilesSettings
 from stroke.config.http import HttpSettings, RateSettings
 from stroke.config.kafka import CdcSettings, ConnectSettings, KafkaSettings
@@ -29,6 +29,7 @@ from stroke.config.whole import PipelineSettings, Settings
 __all__ = [
     "AccessSettings",
     "AuditSettings",
+    "CanarySettings",
     "CdcSettings",
     "ClinicalSettings",
     "ConnectSettings",

@@ -13,3 +13,20 @@ class ShadowSettings(SettingsGroup):
     model_config = prefixed("SHADOW")
 
     most: int = Field(2, ge=0, le=10, description="how many shadows there may be")
+    queue: int = Field(
+        5_000, ge=1, description="predictions that may wait for shadows; more are dropped"
+    )
+
+
+class CanarySettings(SettingsGroup):
+    """When a canary is taken back by itself; each worker judges by what it has seen."""
+
+    model_config = prefixed("CANARY")
+
+    patients: int = Field(500, ge=20, description="of each model, before bands and scores count")
+    errors: int = Field(5, ge=0, description="more runs that fail than this are too many")
+    seconds: float = Field(0.5, gt=0, description="how long a run may take on average")
+    band_shift: float = Field(
+        0.1, gt=0, le=1, description="difference of the shares of Medium and High"
+    )
+    psi: float = Field(0.25, gt=0, description="population stability index of its scores")

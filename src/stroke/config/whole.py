@@ -8,7 +8,7 @@ from stroke.config.access import AccessSettings, AuditSettings, ErasureSettings
 from stroke.config.clinical import ClinicalSettings
 from stroke.config.copies import LakeSettings, SqlSinkSettings
 from stroke.config.database import DatabaseSettings, IdempotencySettings, QueueSettings
-from stroke.config.deployment import ShadowSettings
+from stroke.config.deployment import CanarySettings, ShadowSettings
 from stroke.config.files import FilesSettings
 from stroke.config.http import HttpSettings, RateSettings
 from stroke.config.kafka import CdcSettings, ConnectSettings, KafkaSettings
@@ -60,6 +60,7 @@ class Settings(BaseModel):
     rate: RateSettings
     database: DatabaseSettings
     model: ModelSettings
+    canary: CanarySettings
     shadow: ShadowSettings
     queue: QueueSettings
     idempotency: IdempotencySettings

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
+from stroke.adapters.prometheus.deployment import CanaryMetrics, ShadowMetrics
 from stroke.application.audit.trail import AuditTrail
-from stroke.application.models.deployments import Asker, DeploymentService
+from stroke.application.models.deployments import Asker, DeploymentService, Wish
 from stroke.application.models.following import Follower
+from stroke.application.models.guards import CanaryGuard, Limits
 from stroke.application.models.ports import DeploymentStore
+from stroke.application.models.shadows import ShadowScoring
 from stroke.application.predictions.deployed import Deployed, Serving
-from stroke.application.predictions.ports import RiskModel
-from stroke.config import ModelSettings, Settings
+from stroke.application.predictions.ports import PredictionObserver, RiskModel
+from stroke.config import CanarySettings, ModelSettings, Settings, ShadowSettings
 from stroke.container.models import describe_deployable, load_deployable, verified
 from stroke.domain.audit import AuditAction, AuditOutcome
+from stroke.domain.deployment import DeploymentAction
+from stroke.domain.errors import DeploymentRefused
+from stroke.domain.prediction import Prediction
 from stroke.domain.risk import ModelDescription
 
 _log = logging.getLogger("stroke.models")
@@ -70,3 +76,61 @@ def follower_of(
         tell=_log.warning,
         clock=time.monotonic,
     )
+
+
+def shadow_scoring(
+    serving: Serving, settings: ShadowSettings, metrics: ShadowMetrics
+) -> ShadowScoring:
+    """Return what lets the shadows score."""
+    return ShadowScoring(serving, most_waiting=settings.queue, seen=metrics.seen)
+
+
+def canary_guard(serving: Serving, settings: CanarySettings) -> CanaryGuard:
+    """Return what watches a canary in this process."""
+    limits = Limits(
+        settings.patients,
+        settings.errors,
+        settings.seconds,
+        settings.band_shift,
+        settings.psi,
+    )
+    return CanaryGuard(serving, limits)
+
+
+class Watchers:
+    """Hands each commit to the observer, and to those who watch models beside the champion."""
+
+    def __init__(
+        self, observer: PredictionObserver, guard: CanaryGuard, shadows: ShadowScoring
+    ) -> None:
+        self._observer = observer
+        self._guard = guard
+        self._shadows = shadows
+
+    def committed(self, predictions: Sequence[Prediction], seconds: float) -> None:
+        """Hand it on."""
+        self._observer.committed(predictions, seconds)
+        self._guard.committed(predictions)
+        self._shadows.committed(predictions)
+
+
+async def take_back(
+    guard: CanaryGuard, serving: Serving, service: DeploymentService, metrics: CanaryMetrics
+) -> bool:
+    """Take the canary back if one of its guards is breached; return whether it was.
+
+    Of several workers that see it, one does. Raises ``StoreUnavailable``.
+    """
+    breach, deployed = guard.breach(), serving.now
+    if breach is None or deployed.challenger is None:
+        return False
+    version = deployed.challenger.description.version
+    reason = f"guard {breach.guard}: {breach.reason}"
+    wish = Wish(DeploymentAction.CANARY_BREACH, reason=reason, after=deployed.number)
+    try:
+        await service.change(wish, Asker("service:canary-guard"))
+    except DeploymentRefused:
+        return False  # another worker was faster, or somebody
+    metrics.breached(version, breach.guard)
+    _log.error("the canary %s was taken back: %s", version, reason)
+    return True

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from stroke.adapters.onnx.store import ModelStore
 from stroke.adapters.prometheus.clinical import PrometheusClinicalObserver
 from stroke.adapters.prometheus.connections import observe_connections
-from stroke.adapters.prometheus.deployment import DeploymentMetrics
+from stroke.adapters.prometheus.deployment import CanaryMetrics, DeploymentMetrics, ShadowMetrics
 from stroke.adapters.prometheus.drift import DriftMetrics, DriftWindow, DriftWindows
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
 from stroke.adapters.sql.assessments import SqlAssessmentStore
@@ -40,7 +40,13 @@ from stroke.application.predictions.prediction import PredictionService
 from stroke.config import ClinicalSettings, DatabaseSettings, OidcSettings, Settings
 from stroke.container.cds_clients import cds_clients
 from stroke.container.clinical import clinical_codes, hospital_service, record_server
-from stroke.container.deployments import deployment_service, follower_of
+from stroke.container.deployments import (
+    Watchers,
+    canary_guard,
+    deployment_service,
+    follower_of,
+    shadow_scoring,
+)
 from stroke.container.engines import engine_of
 from stroke.container.erasure_jobs import job_service, jobs_of, service_worker, subjects_of
 from stroke.container.models import load_model
@@ -344,11 +350,20 @@ class Container(containers.DeclarativeContainer):
         audit,
         providers.Object(utc_now),
     )
+    shadows = providers.Singleton(
+        shadow_scoring,
+        serving,
+        settings.provided.shadow,
+        providers.Singleton(ShadowMetrics, metrics_registry),
+    )
+    canary_guard = providers.Singleton(canary_guard, serving, settings.provided.canary)
+    canary_metrics = providers.Singleton(CanaryMetrics, metrics_registry)
     predictions = providers.Singleton(
         PredictionService,
         serving=serving,
+        ran=canary_guard.provided.ran,
         repository=repository,
-        observer=observer,
+        observer=providers.Singleton(Watchers, observer, canary_guard, shadows),
         now=providers.Object(utc_now),
         queue_capacity=settings.provided.queue.capacity,
         commit_size=settings.provided.queue.commit_size,

@@ -1,9 +1,10 @@
-"""Which models this process serves, as metrics."""
+"""Which models this process serves, and what became of canaries and shadows, as metrics."""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from stroke.application.models.shadows import Compared
 from stroke.application.predictions.deployed import Deployed
 
 
@@ -38,3 +39,59 @@ class DeploymentMetrics:
         for version, role in roles:
             self._workers.labels(version, role).set(1)
         self._roles = roles
+
+
+class ShadowMetrics:
+    """Counts how shadows agree with the champion."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._compared = Counter(
+            "stroke_shadow_compared",
+            "Patients whom a shadow scored, by the champion's category, its own, and gender.",
+            ("model_version", "champion", "shadow", "gender"),
+            registry=registry,
+        )
+        self._difference = Histogram(
+            "stroke_shadow_difference",
+            "How far a shadow's probability was from the champion's.",
+            ("model_version",),
+            buckets=(0.0001, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+            registry=registry,
+        )
+        self._left_out = Counter(
+            "stroke_shadow_left_out",
+            "Patients whom a shadow did not score, by the reason.",
+            ("model_version", "reason"),
+            registry=registry,
+        )
+
+    def seen(self, compared: Compared) -> None:
+        """Count what became of some patients."""
+        version = compared.version
+        difference = self._difference.labels(version)
+        for each in compared.agreements:
+            self._compared.labels(version, each.champion, each.shadow, each.gender).inc()
+            difference.observe(abs(each.difference))
+        for reason, count in (
+            ("not-comparable", compared.not_comparable),
+            ("failed", compared.failed),
+            ("dropped", compared.dropped),
+        ):
+            if count:
+                self._left_out.labels(version, reason).inc(count)
+
+
+class CanaryMetrics:
+    """Counts canaries that were taken back."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._breaches = Counter(
+            "stroke_canary_breaches",
+            "Canaries that a worker took back by itself, by the guard that was breached.",
+            ("model_version", "guard"),
+            registry=registry,
+        )
+
+    def breached(self, version: str, guard: str) -> None:
+        """Count one."""
+        self._breaches.labels(version, guard).inc()

@@ -148,6 +148,7 @@ class HospitalService:
                 idempotency_key=key,
                 origin=origin,
                 refuse_outside=self._refuse_outside,
+                deployed=deployed,
                 model=model,
             )
         except OutsideSupport as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +74,7 @@ class Scores:
         return {each.name: n for each, n in zip(model.variants, counts, strict=True)}
 
 
+@runtime_checkable
 class ColumnarRiskModel(Protocol):
     """A risk model that takes columns. Safe to call from several threads."""
 

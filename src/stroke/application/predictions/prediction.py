@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from time import perf_counter
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.group_commit import Around, GroupCommit
@@ -52,8 +52,25 @@ _THREAD_FROM: Final = 64
 # What a request holds besides the measurements; the columns hold it as it was sent.
 _OTHER_FIELDS: Final = tuple(each for each in Patient.__slots__ if each not in RAW_FEATURES)
 
-_Request = tuple[Patient, str | None, Origin, RiskModel]  # the second is its idempotency key
+
+class _Request(NamedTuple):
+    """One patient who is to be stored. If ``model`` fails, the champion answers."""
+
+    patient: Patient
+    key: str | None
+    origin: Origin
+    model: RiskModel
+    champion: RiskModel
+
+
 _Answer = TypeVar("_Answer")
+
+
+class Ran(Protocol):
+    """Gets how long a run of a model took, and whether it failed; must neither block nor raise."""
+
+    def __call__(self, version: str, seconds: float, *, failed: bool) -> object:
+        """Take it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +99,8 @@ class PredictionService:
     is a new one ``key_lifetime`` after its request was stored.
 
     ``serving`` holds the models. Each call takes what is served at its start, or the ``deployed``
-    that its caller took before, and asks no other one.
+    that its caller took before, and asks no other one. ``ran`` gets the time of each run whose
+    result is stored. A challenger that fails loses no request: its champion answers instead.
     """
 
     def __init__(
@@ -96,6 +114,7 @@ class PredictionService:
         commit_size: int,
         key_lifetime: timedelta,
         around_commit: Around | None = None,
+        ran: Ran | None = None,
     ) -> None:
         self._serving = serving
         self._repository = repository
@@ -106,6 +125,7 @@ class PredictionService:
             self._commit, capacity=queue_capacity, largest=commit_size, around=around_commit
         )
         self._around = around_commit
+        self._ran = ran
         # Large batches run one at a time: two would only double the memory.
         self._bulk = asyncio.Lock()
 
@@ -164,19 +184,20 @@ class PredictionService:
         ``StoreUnavailable`` or ``PredictionRejected`` otherwise; after ``StoreUnavailable`` the
         row may or may not be stored, and only a key makes a retry safe.
         """
+        served = deployed or self.deployed
         if model is None:
-            model = (deployed or self.deployed).model_for(patient, origin)
+            model = served.model_for(patient, origin)
         _check_complete([patient], model)
         if idempotency_key is None:
             if refuse_outside:
                 _check_supported([patient], model)
-            return await self._queue.submit((patient, None, origin, model))
+            return await self._queue.submit(_Request(patient, None, origin, model, served.champion))
         idempotency_key = _key_within(origin.site, idempotency_key)
-        request = (patient, idempotency_key, origin, model)
+        request = _Request(patient, idempotency_key, origin, model, served.champion)
 
         async def store() -> StoredPrediction:
             if refuse_outside:
-                _check_supported([patient], request[3])
+                _check_supported([patient], request.model)
             return await self._queue.submit(request)
 
         async def replay(stored: PredictionRecord | StoredBatch) -> StoredPrediction:
@@ -205,8 +226,15 @@ class PredictionService:
         ``StoreUnavailable`` or ``PredictionRejected`` otherwise, and then nothing is stored.
         """
         served = deployed or self.deployed
-        requests: list[_Request] = [
-            (each, None, origin, served.champion if by_champion else served.model_for(each, origin))
+        champion = served.champion
+        requests = [
+            _Request(
+                each,
+                None,
+                origin,
+                champion if by_champion else served.model_for(each, origin),
+                champion,
+            )
             for each in patients
         ]
         _check_complete(patients, served.champion)
@@ -343,14 +371,14 @@ class PredictionService:
     ) -> list[StoredPrediction]:
         assessed: dict[int, tuple[RiskAssessment, str]] = {}
         for model, places in _by_model(requests):
-            version = model.description.version
-            assessments = await _assessed(model, [requests[place][0] for place in places])
+            some = [requests[place] for place in places]
+            assessments, version = await self._run(model, some)
             for place, assessment in zip(places, assessments, strict=True):
                 assessed[place] = assessment, version
         made_at = self._now()
         predictions = [
-            Prediction(patient, *assessed[place], made_at, key, origin)
-            for place, (patient, key, origin, _) in enumerate(requests)
+            Prediction(each.patient, *assessed[place], made_at, each.key, each.origin)
+            for place, each in enumerate(requests)
         ]
         started = perf_counter()
         ids = await self._repository.add(predictions, batch_key=batch_key)
@@ -360,17 +388,37 @@ class PredictionService:
             for prediction_id, each in zip(ids, predictions, strict=True)
         ]
 
+    async def _run(
+        self, model: RiskModel, requests: Sequence[_Request]
+    ) -> tuple[list[RiskAssessment], str]:
+        """Return what ``model`` says, or else what the champion does, and whose version it is."""
+        patients = [each.patient for each in requests]
+        version = model.description.version
+        started = perf_counter()
+        try:
+            assessments = await _assessed(model, patients)
+        except Exception:
+            champion = requests[0].champion
+            if self._ran is not None:
+                self._ran(version, perf_counter() - started, failed=True)
+            if champion is model:
+                raise
+            return await self._run(champion, requests)
+        if self._ran is not None:
+            self._ran(version, perf_counter() - started, failed=False)
+        return assessments, version
+
 
 def _by_model(requests: Sequence[_Request]) -> Iterable[tuple[RiskModel, Sequence[int]]]:
     """Return each model that is to answer, with the places of its requests; mostly there is one."""
     if not requests:
         return []
-    first = requests[0][3]
-    if all(request[3] is first for request in requests):
+    first = requests[0].model
+    if all(request.model is first for request in requests):
         return [(first, range(len(requests)))]
     places: dict[int, tuple[RiskModel, list[int]]] = {}
     for place, request in enumerate(requests):
-        places.setdefault(id(request[3]), (request[3], []))[1].append(place)
+        places.setdefault(id(request.model), (request.model, []))[1].append(place)
     return places.values()
 
 
@@ -405,7 +453,7 @@ def _check_all_supported(requests: Sequence[_Request]) -> None:
     outside: list[tuple[int, Support]] = []
     for model, places in _by_model(requests):
         try:
-            _check_supported([requests[place][0] for place in places], model)
+            _check_supported([requests[place].patient for place in places], model)
         except OutsideSupport as error:
             outside += [(places[at], support) for at, support in error.found]
     if outside:

@@ -17,6 +17,7 @@ from stroke import __version__
 from stroke.config import Settings
 from stroke.container.cards import ModelCards
 from stroke.container.configured import names_pipeline
+from stroke.container.deployments import take_back
 from stroke.container.models import listed_models
 from stroke.container.quality import insights_service, performance_service
 from stroke.container.service import Container
@@ -215,6 +216,7 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
                 task.cancel()
             await asyncio.wait(background)
             await predictions.close()
+            await asyncio.to_thread(parts.shadows().close)
             with suppress(StoreUnavailable):
                 await parts.audit().close()
             await parts.engine().dispose()
@@ -235,7 +237,15 @@ def _erasing(parts: Container) -> asyncio.Task[None] | None:
 async def _follow(parts: Container) -> None:
     """Serve what the database says is to be served, as long as the service runs."""
     seconds = parts.settings().model.poll_seconds
-    await parts.follower().follow(lambda: asyncio.sleep(seconds))
+
+    async def pause() -> None:
+        await asyncio.sleep(seconds)
+        with suppress(StoreUnavailable):
+            await take_back(
+                parts.canary_guard(), parts.serving(), parts.deployments(), parts.canary_metrics()
+            )
+
+    await parts.follower().follow(pause)
 
 
 def _state(parts: Container) -> ApiState:

@@ -12,7 +12,7 @@ from builders.predictions import NOON, patient
 from fakes.predictions import FakePredictionObserver, FakePredictionRepository, FakeRiskModel
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.prediction import PredictionService
-from stroke.domain.errors import InvalidPatient, OutsideSupport
+from stroke.domain.errors import InvalidModel, InvalidPatient, OutsideSupport
 from stroke.domain.prediction import NOBODY, Origin
 
 pytestmark = pytest.mark.anyio
@@ -168,3 +168,27 @@ async def test_the_champion_alone_answers_where_that_is_asked_for() -> None:
     )
 
     assert {each.model_version for each in made} == {"old-1"}
+
+
+async def test_a_challenger_that_fails_loses_no_request_for_its_champion_answers() -> None:
+    broken = FakeRiskModel(("bmi",), version="broken-1")
+    broken.failing = InvalidModel("broken")
+    predictions, _, repository = service(Deployed(OLD, broken, 0.5))
+    patients = [patient(name=f"n{n}") for n in range(40)]
+
+    single = await asyncio.gather(*(predictions.predict(each) for each in patients))
+    batch = await predictions.predict_many(patients)
+
+    assert broken.runs, "it was asked"
+    assert {each.model_version for each in (*single, *batch)} == {"old-1"}
+    assert {row.model_version for row in repository.rows.values()} == {"old-1"}
+
+
+async def test_a_champion_that_fails_is_an_error() -> None:
+    broken = FakeRiskModel(version="broken-1")
+    broken.failing = InvalidModel("broken")
+    predictions, _, repository = service(Deployed(broken))
+
+    with pytest.raises(InvalidModel):
+        await predictions.predict(patient())
+    assert repository.rows == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from shutil import copytree
@@ -187,3 +188,52 @@ async def test_others_than_callers_with_the_scope_see_and_change_nothing(
     for path in ("/api/v1/models", PATH, "/api/v1/models/deployments"):
         assert (await client.get(path)).status_code == 403
     assert (await client.post(PATH, json={"action": "rollback"})).status_code == 403
+
+
+async def test_a_canary_that_fails_is_taken_back_by_itself_and_that_is_written_down(
+    stage: tuple[Parts, httpx.AsyncClient],
+) -> None:
+    parts, client = stage
+    canary = {"action": "canary", "model": "mine", "share": 0.5}
+    version = (await client.post(PATH, json=canary)).json()["challenger"]["version"]
+    await parts.container.follower().look()
+    for _ in range(parts.container.settings().canary.errors + 1):
+        parts.container.canary_guard().ran(version, 0.001, failed=True)
+
+    for _ in range(200):
+        if (found := await served(client))["challenger"] is None:
+            break
+        await asyncio.sleep(0.02)
+
+    assert (found["action"], found["by"]) == ("canary-breach", "service:canary-guard")
+    assert found["reason"] == "guard errors: 6 of 6 runs failed"
+    last = parts.audit.kept[-1].event
+    assert (last.actor, last.target, last.outcome) == (
+        "service:canary-guard",
+        f"canary-breach {version}",
+        "done",
+    )
+    breaches = parts.container.metrics_registry().get_sample_value(
+        "stroke_canary_breaches_total", {"model_version": version, "guard": "errors"}
+    )
+    assert breaches == 1
+
+
+async def test_a_shadow_is_compared_and_the_answers_stay_those_of_the_champion(
+    stage: tuple[Parts, httpx.AsyncClient],
+) -> None:
+    parts, client = stage
+    made = (await client.post(PATH, json={"action": "shadow", "model": "mine"})).json()
+    version = made["shadows"][0]["version"]
+    await parts.container.follower().look()
+
+    for _ in range(3):
+        said = (await client.post("/api/v1/predict", json=patient_json())).json()
+        assert said["model_version"] == "fake-1"
+    await asyncio.to_thread(parts.container.shadows().close)
+
+    registry = parts.container.metrics_registry()
+    samples = [s for family in registry.collect() for s in family.samples]
+    compared = [s for s in samples if s.name == "stroke_shadow_compared_total"]
+    assert sum(s.value for s in compared) == 3
+    assert {s.labels["model_version"] for s in compared} == {version}
