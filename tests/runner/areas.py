@@ -23,6 +23,7 @@ AREAS: Final = {
         {
             "test_access",
             "test_cds_tokens",
+            "test_clinical_browser",
             "test_clinical_service",
             "test_database_connections",
             "test_database_grants",
