@@ -10,6 +10,7 @@ UCUM: Final = "http://unitsofmeasure.org"
 ICD10: Final = "http://hl7.org/fhir/sid/icd-10"
 ICD10_CM: Final = "http://hl7.org/fhir/sid/icd-10-cm"
 ICD10_GM: Final = "http://fhir.de/CodeSystem/bfarm/icd-10-gm"
+TERMS: Final = "http://terminology.hl7.org/CodeSystem/"
 ABSENT: Final = object()
 
 CORONARY: Final = "53741008"
@@ -65,8 +66,10 @@ def condition(own: str, system: str, number: str, **more: Any) -> dict[str, Any]
     whole = {
         "resourceType": "Condition",
         "id": own,
-        "clinicalStatus": {"coding": [{"code": "active"}]},
-        "verificationStatus": {"coding": [{"code": "confirmed"}]},
+        "clinicalStatus": {"coding": [{"system": f"{TERMS}condition-clinical", "code": "active"}]},
+        "verificationStatus": {
+            "coding": [{"system": f"{TERMS}condition-ver-status", "code": "confirmed"}]
+        },
         "code": {"coding": [{"system": system, "code": number}]},
         "subject": {"reference": "Patient/p1"},
         **more,
@@ -85,13 +88,14 @@ def bundle(*resources: dict[str, Any], **more: Any) -> dict[str, Any]:
         | {"resource": each, "search": {"mode": "match"}}
         for each in resources
     ]
-    return {
+    whole = {
         "resourceType": "Bundle",
         "type": "searchset",
         "total": len(entries),
         "entry": entries,
         **more,
     }
+    return {name: value for name, value in whole.items() if value != []}
 
 
 def more_pages(*resources: dict[str, Any]) -> dict[str, Any]:

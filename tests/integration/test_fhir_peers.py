@@ -64,7 +64,7 @@ def record(docker_engine: None) -> Iterator[RecordPeer]:
         running.put(*everything("erwin", condition("c1", SNOMED, "53741008")))
         running.put(*everything("other", condition("c1", SNOMED, "230690007")))  # a stroke
         running.put(*everything("young", birthDate="2020-01-01"))
-        running.put(PATIENT | {"id": "bare"}, *of("bare", bmi(), smoking()))
+        running.put(*everything("bare", gender="unknown"))
         running.put(
             *everything(
                 "traps",
@@ -149,7 +149,7 @@ def test_a_chart_becomes_a_card_whose_suggestion_the_record_stores(
 def test_who_gets_no_card_gets_none(seen: dict[str, Any]) -> None:
     assert seen["other"]["cards"] == seen["young"]["cards"] == []
     [lacking] = seen["bare"]["cards"]
-    assert lacking["summary"] == "Stroke risk not assessed: the record lacks glucose"
+    assert lacking["summary"] == "Stroke risk not assessed: the record lacks sex"
 
 
 def test_a_patient_whom_the_record_does_not_know_is_412(seen: dict[str, Any]) -> None:
@@ -227,6 +227,7 @@ def test_conditions_of_several_pages_are_fetched_whole(
 
     [many] = clinician(["many"], **(given | fetching()))
 
+    assert many["status"] == 200, many["said"]
     stored = record.get(many["cards"][0]["stored"])
     assert {"reference": "Condition/many-z"} in stored["basis"]
 
@@ -248,7 +249,7 @@ def test_nothing_of_a_patient_or_a_token_is_written_down(
     metrics = urllib3.request("GET", f"{service.url}/metrics").data.decode()
 
     for text in (service.log, metrics):
-        assert not re.search(r"CANARY|erwin|traps|Muster|228\.69|12\.694", text)
+        assert not re.search(r"CANARY|erwin|traps|Muster|12\.694", text)
 
 
 def test_javas_usual_clients_are_served_as_they_come(tmp_path: Path, docker_engine: None) -> None:
@@ -274,6 +275,10 @@ def test_javas_usual_clients_are_served_as_they_come(tmp_path: Path, docker_engi
 ALLOWED: Final = {
     "http://snomed.info/sct": "the validator has no SNOMED CT",
     "http://loinc.org": "the validator has no LOINC",
+    "urn:stroke:model": "versions of models are codes of our own",
+    "dom-6": "errors, and records that are made up, have no narrative",
+    "should have a performer": "nobody measured what is made up",
+    "should have a self link": "what is sent as a prefetch was not searched for",
 }
 
 

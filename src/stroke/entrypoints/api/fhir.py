@@ -33,6 +33,7 @@ from stroke.entrypoints.api.access import (
 from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.charts import not_sent, patient_id_of, read_document, wrong
 from stroke.entrypoints.api.fhir_resources import (
+    ONLY_VERSION,
     capability,
     device,
     device_id,
@@ -92,6 +93,17 @@ async def read_device(request: Request, version: str) -> Response:
 @written_down(AuditAction.PREDICTION_READ)
 async def read(request: Request, assessment_id: str) -> Response:
     """One assessment; one that was erased is gone."""
+    assessed = await api_state(request).hospital.find(assessment_id, site=site_of(request))
+    return _answer(risk_assessment(assessed, stored_here=True))
+
+
+@router.get("/fhir/RiskAssessment/{assessment_id}/_history/{version}")
+@needs(Scope.READ)
+@written_down(AuditAction.PREDICTION_READ)
+async def read_version(request: Request, assessment_id: str, version: str) -> Response:
+    """One version of an assessment: clients ask for it where a resource names its version."""
+    if version != ONLY_VERSION:
+        raise AssessmentNotFound
     assessed = await api_state(request).hospital.find(assessment_id, site=site_of(request))
     return _answer(risk_assessment(assessed, stored_here=True))
 

@@ -19,6 +19,8 @@ LIMITS: Final = (
     "The model estimates how likely it is that a patient like this one has had a stroke. It does "
     "not say when one will come. It supports a decision, and is no diagnosis."
 )
+ONLY_VERSION: Final = "1"
+"""An assessment never changes."""
 _RISKS: Final = {
     RiskCategory.LOW: "low",
     RiskCategory.MEDIUM: "moderate",
@@ -145,7 +147,7 @@ def risk_assessment(assessed: AssessedChart, *, stored_here: bool) -> dict[str, 
         return {
             "resourceType": "RiskAssessment",
             "id": kept.id,
-            "meta": {"versionId": "1", "lastUpdated": instant(kept.made_at)},
+            "meta": {"versionId": ONLY_VERSION, "lastUpdated": instant(kept.made_at)},
             **resource,
         }
     return resource
@@ -202,7 +204,11 @@ def capability(version: str, base: str, now: datetime) -> dict[str, Any]:
                 "resource": [
                     {
                         "type": "RiskAssessment",
-                        "interaction": [{"code": "read"}, {"code": "search-type"}],
+                        "interaction": [
+                            {"code": "read"},
+                            {"code": "vread"},
+                            {"code": "search-type"},
+                        ],
                         "searchParam": [
                             {"name": "_id", "type": "token"},
                             {"name": "patient", "type": "reference"},

@@ -75,6 +75,7 @@ NEEDED: Final = {
     ("POST", "/cds-services/stroke-risk/feedback"): Scope.PREDICT,
     ("GET", "/fhir/RiskAssessment"): Scope.READ,
     ("GET", "/fhir/RiskAssessment/{assessment_id}"): Scope.READ,
+    ("GET", "/fhir/RiskAssessment/{assessment_id}/_history/{version}"): Scope.READ,
     ("GET", "/fhir/Device/{version}"): Scope.READ,
     ("POST", "/fhir/$stroke-risk"): Scope.PREDICT,
     **{

@@ -59,6 +59,19 @@ async def test_an_assessment_is_read_as_it_was_told(client: httpx.AsyncClient) -
     }
 
 
+async def test_the_only_version_of_an_assessment_is_read_by_its_name(
+    client: httpx.AsyncClient, parts: Any
+) -> None:
+    uuid = await assessed(client)
+    read = (await client.get(f"{BASE}/{uuid}")).json()
+
+    version = read["meta"]["versionId"]
+    assert (await client.get(f"{BASE}/{uuid}/_history/{version}")).json() == read
+    assert (await client.get(f"{BASE}/{uuid}/_history/2")).status_code == 404
+    await client.delete(f"/api/v1/predictions/{next(iter(parts.repository.rows))}")
+    assert (await client.get(f"{BASE}/{uuid}/_history/{version}")).status_code == 410
+
+
 async def test_an_erased_assessment_is_gone(client: httpx.AsyncClient, parts: Any) -> None:
     uuid = await assessed(client)
     [number] = parts.repository.rows
