@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any, Final
 
 from stroke.domain.clinical.chart import Chart, Entry
-from stroke.domain.clinical.codes import NO_SYSTEM, CodeBook, CodeSet, Coding
+from stroke.domain.clinical.codes import NO_SYSTEM, OTHER_SYSTEM, CodeBook, CodeSet, Coding
 from stroke.domain.clinical.found import Findings, Source
 from stroke.domain.clinical.references import reference_of
 
@@ -65,9 +65,24 @@ class Conditions:
 
     def __init__(self, chart: Chart, book: CodeBook, findings: Findings) -> None:
         self._found: dict[str, list[tuple[Standing, Source]]] = {}
+        self._unread = 0
+        others = 0
         for entry in chart.of_type("Condition"):
             if chart.identity.is_subject_of(entry.resource):
                 self._take(entry, book, findings)
+            else:
+                others += 1
+        # What was passed over is no good health: whoever reads the card has to know of it.
+        if others:
+            findings.note(
+                "conditions",
+                f"conditions that are not clearly this patient's do not count: {others}",
+            )
+        if self._unread:
+            findings.note(
+                "conditions",
+                f"conditions without a code of a known system do not count: {self._unread}",
+            )
 
     def of(self, meaning: str, wanted: Standing) -> tuple[Source, ...]:
         """Return where conditions of this meaning and standing are recorded."""
@@ -92,6 +107,8 @@ class Conditions:
                 self._found.setdefault(meaning, []).append((_as_coded(raw, whole), source))
         if not taken:
             findings.count_unmapped(first)
+            # One that is not there, or not sure, could not count anyway.
+            self._unread += first in (NO_SYSTEM, OTHER_SYSTEM) and whole is Standing.PRESENT
 
 
 def _coding(raw: Any, book: CodeBook) -> Coding | None:

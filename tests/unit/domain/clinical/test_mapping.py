@@ -373,6 +373,30 @@ CASES: Final[dict[str, Case]] = {
         {"conditions": bundle(STROKE | {"subject": {"reference": "Patient/p2"}})},
         {"heart_disease": 0},
     ),
+    "conditions of another patient are spoken of, for they may be this one's": Case(
+        {
+            "conditions": bundle(
+                STROKE | {"subject": {"reference": "https://proxy.example/fhir/Patient/p1"}},
+                condition("i", ICD10, "I10", subject={"identifier": {"value": "p1"}}),
+                condition("n", ICD10, "I10", subject=None),
+            )
+        },
+        {"heart_disease": 0},
+        said="conditions that are not clearly this patient's do not count: 3",
+        server="https://ehr.example/fhir",
+    ),
+    "conditions that have only words, or codes of a system that is not known, are spoken of": Case(
+        {
+            "conditions": bundle(
+                condition("a", SNOMED, "x", code={"text": "essential hypertension"}),
+                condition("b", "urn:local", "HTN"),
+                condition("c", "urn:local", "HTN", verificationStatus=status("refuted")),
+                condition("d", SNOMED, "195967001"),
+            )
+        },
+        {"heart_disease": 0},
+        said="conditions without a code of a known system do not count: 2",
+    ),
     "the Patient of somebody else counts as not sent": Case(
         {"patient": PATIENT | {"id": "p2"}},
         {"gender": LACKS, "age": LACKS},
