@@ -201,10 +201,8 @@ async def test_mysql_gets_the_time_limit_of_a_listing_and_takes_it(mysql: MySqlS
 
 @pytest.mark.parametrize(("few", "days"), [(2_000, 4_000), (0, 4_000), (2_000, 1)])
 async def test_pages_by_time_are_the_same_whichever_way_they_are_read(
-    url: URL, monkeypatch: pytest.MonkeyPatch, few: int, days: int
+    url: URL, few: int, days: int
 ) -> None:
-    monkeypatch.setattr(pages, "_FEW", few)
-    monkeypatch.setattr(pages, "_DAYS", days)
     random = Random(few + days)  # noqa: S311 - no secret
     async with migrated(url) as engine:
         store = SqlPredictionRepository(engine, statement_timeout=30)
@@ -225,7 +223,9 @@ async def test_pages_by_time_are_the_same_whichever_way_they_are_read(
             limit = random.choice([1, 7, 400])
             country = random.choice([None, "Chile", "chile"])
             narrowed = PredictionFilter(since, until, country=country)
-            page = await store.page(narrowed, limit=limit, before=before)
+            async with engine.connect() as connection:
+                reader = pages.PageReader(connection, "", few=few, days=days)
+                page = await reader.page(narrowed, limit=limit, before=before)
             wanted = [
                 number
                 for number, made_at in (rows if country != "chile" else ())

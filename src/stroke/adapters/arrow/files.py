@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.csv_rows import ROW_BYTES
 from stroke.adapters.arrow.formulas import neutral_batch, neutral_names
-from stroke.adapters.arrow.parquet_batches import MAX_DECODED_BYTES
+from stroke.adapters.arrow.parquet_batches import BATCH_ROWS, MAX_DECODED_BYTES
 from stroke.adapters.arrow.tables import ScoredCsv, ScoredParquet, ScoredTable
 from stroke.application.predictions.cells import check_account
 from stroke.application.predictions.columnar import ColumnarRiskModel
@@ -48,6 +48,7 @@ def score_file(
     open_csv: OpenCsv | None = None,
     max_decoded_bytes: int = MAX_DECODED_BYTES,
     row_bytes: int = ROW_BYTES,
+    batch_rows: int = BATCH_ROWS,
     workers: int = 2,
 ) -> ScoringTally:
     """Score the file ``source`` and write it to ``sink``, in its order.
@@ -56,7 +57,8 @@ def score_file(
     number from 1; ``advance`` how many bytes of the file are done; ``note`` what of a Parquet file
     is read in a way that its owner may not expect. ``open_csv`` opens a file that is not Parquet;
     without it, that must be plain CSV. ``max_decoded_bytes`` bounds what Parquet may unpack to at
-    once, and ``row_bytes`` a row of CSV. Raises ``InvalidData``.
+    once, ``batch_rows`` how many of its rows are read at a time, and ``row_bytes`` a row of CSV.
+    Raises ``InvalidData``.
     """
     open_csv = open_csv or plain_csv
 
@@ -72,6 +74,7 @@ def score_file(
             variants=variants,
             context=context,
             max_decoded_bytes=max_decoded_bytes,
+            batch_rows=batch_rows,
         )
         for said in parquet.notes:
             note(said)

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedIOBase
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -33,8 +33,6 @@ from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.predictions.file_scoring import RejectedLine
 from stroke.application.predictions.scored_columns import earlier_scores, replaced
 from stroke.domain.errors import InvalidData
-
-_BATCH_ROWS: Final = BATCH_ROWS
 
 
 class Piece(NamedTuple):
@@ -76,8 +74,10 @@ class ScoredParquet(ScoredTable):
         variants: bool = False,
         context: bool = False,
         max_decoded_bytes: int = MAX_DECODED_BYTES,
+        batch_rows: int = BATCH_ROWS,
     ) -> None:
         self._path = path
+        self._batch_rows = batch_rows
         self._max_decoded_bytes = max_decoded_bytes
         with readable_parquet(path):
             self._file = opened_parquet(path)
@@ -96,7 +96,10 @@ class ScoredParquet(ScoredTable):
         size, total, first = self._path.stat().st_size, self._file.metadata.num_rows, 0
         with readable_parquet(self._path), self._file:
             batches = bounded_batches(
-                self._path, self._file, max_decoded_bytes=self._max_decoded_bytes, rows=_BATCH_ROWS
+                self._path,
+                self._file,
+                max_decoded_bytes=self._max_decoded_bytes,
+                rows=self._batch_rows,
             )
 
             def scored(batch: pa.RecordBatch) -> tuple[int, ScoredBatch, dict[str, int]]:

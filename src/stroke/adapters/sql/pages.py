@@ -53,10 +53,16 @@ _Conditions = Sequence[ColumnElement[bool]]
 class PageReader:
     """Reads pages of predictions on ``connection``, which is in a transaction.
 
-    ``bounded`` is the hint for MySQL that limits how long a statement may take.
+    ``bounded`` is the hint for MySQL that limits how long a statement may take. If more than
+    ``few`` rows are not where their times are, ids say nothing of times. So many ``days`` are
+    listed in one statement at the most.
     """
 
-    def __init__(self, connection: AsyncConnection, bounded: str) -> None:
+    def __init__(
+        self, connection: AsyncConnection, bounded: str, *, few: int = _FEW, days: int = _DAYS
+    ) -> None:
+        self._few = few
+        self._days = days
         self._connection = connection
         self._dialect = connection.dialect
         self._bounded = bounded
@@ -129,7 +135,9 @@ class PageReader:
     async def _strays(self, narrowed: PredictionFilter, within: _Conditions) -> list[int] | None:
         """Return the ids ``within`` of the rows within the times; None if they are many."""
         [(oldest, newest)] = await self._all(_OLDEST_AND_NEWEST)
-        days, others = by_days(narrowed.since, narrowed.until, to_utc(oldest), to_utc(newest))
+        days, others = by_days(
+            narrowed.since, narrowed.until, to_utc(oldest), to_utc(newest), most=self._days
+        )
         asked: list[tuple[str, list[ColumnElement[bool]]]] = [
             ("timestamp", each) for each in others
         ]
@@ -138,9 +146,9 @@ class PageReader:
             asked.append(("day", [_DAY[self._dialect.name].in_(listed)]))
         found: list[int] = []
         for index, times in asked:
-            ids = select(_id).where(*within, *times).limit(_FEW + 1 - len(found))
+            ids = select(_id).where(*within, *times).limit(self._few + 1 - len(found))
             found += [row[0] for row in await self._all(self._by(index, ids))]
-            if len(found) > _FEW:
+            if len(found) > self._few:
                 return None
         return found
 
@@ -217,11 +225,14 @@ def by_days(
     until: datetime | None,
     oldest: datetime | None,
     newest: datetime | None,
+    *,
+    most: int,
 ) -> tuple[list[date], list[list[ColumnElement[bool]]]]:
     """Return the days that are wholly within the times, and conditions for what they leave out.
 
     All are aware. ``oldest`` and ``newest`` are the times of the first and the last row, if they
-    are known: days before and after them are left out. Of too many days those at one end are given.
+    are known: days before and after them are left out. Of more than ``most`` days, those at one end
+    are given.
     """
     begin = None if since is None else comparable(since)
     end = None if until is None else comparable(until)
@@ -233,9 +244,9 @@ def by_days(
     if until is not None:
         last = min(last, until.astimezone(UTC).date() - _ONE_DAY)
     if until is None:
-        last = min(last, first + (_DAYS - 1) * _ONE_DAY)
+        last = min(last, first + (most - 1) * _ONE_DAY)
     else:
-        first = max(first, last - (_DAYS - 1) * _ONE_DAY)
+        first = max(first, last - (most - 1) * _ONE_DAY)
     if last < first:
         return [], [_between(begin, end)]
     days = [first + each * _ONE_DAY for each in range((last - first).days + 1)]

@@ -21,11 +21,12 @@ KEY_PARAMETER: Final[dict[str, Any]] = {
 
 def idempotency_key(request: Request) -> str | None:
     """Return the key of a request, None without one. Raises ``InvalidRequest``."""
-    for name, value in request.scope["headers"]:
-        if name == b"idempotency-key":
-            if not _KEY.fullmatch(value):
-                raise of_parameter(
-                    "Idempotency-Key", "must have 1 to 64 visible ASCII characters", "invalid_key"
-                )
-            return str(value, "ascii")
-    return None
+    keys = [value for name, value in request.scope["headers"] if name == b"idempotency-key"]
+    if not keys:
+        return None
+    if len(keys) > 1:
+        raise of_parameter("Idempotency-Key", "must stand once in a request", "invalid_key")
+    if not _KEY.fullmatch(keys[0]):
+        reason = "must have 1 to 64 visible ASCII characters"
+        raise of_parameter("Idempotency-Key", reason, "invalid_key")
+    return str(keys[0], "ascii")

@@ -25,7 +25,8 @@ class Scored:
 
     def __init__(self, data: bytes, **options: Any) -> None:
         self.text, self.rejects, self.read = b"", list[RejectedLine](), list[int]()
-        model = FakeColumnarRiskModel(options.pop("may_be_missing", ()))
+        usual = FakeColumnarRiskModel(options.pop("may_be_missing", ()))
+        model = options.pop("model", usual)
         self.bulk = BulkScoring(io.BytesIO(data), model=model, **options)
         self.tally: ScoringProgress = self.bulk.run(
             self._write, self.rejects.append, self.read.append
@@ -128,10 +129,16 @@ def test_rows_and_cells_without_a_value_do_not_count() -> None:
     assert (scored.rejects, scored.tally.rows) == ([], 2)
 
 
-def test_a_row_that_is_lost_ends_the_run_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(BulkScoring, "_keep", lambda *_: None)
+class ModelWithoutScores(FakeColumnarRiskModel):
+    """Breaks what its port promises: patients get no score."""
+
+    def score(self, *_: Any, **__: Any) -> Any:
+        return None
+
+
+def test_a_row_that_is_lost_ends_the_run_with_an_error() -> None:
     with pytest.raises(RowsUnaccounted, match="2 rows were read, 0 kept and 1 rejected"):
-        Scored(csv_text({}, {"bmi": ""}))
+        Scored(csv_text({}, {"bmi": ""}), model=ModelWithoutScores())
 
 
 def test_no_reason_quotes_a_value() -> None:

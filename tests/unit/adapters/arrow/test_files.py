@@ -13,7 +13,6 @@ import pytest
 from builders.columnar import csv_text
 from builders.predictions import patient_json
 from fakes.predictions import FakeColumnarRiskModel
-from stroke.adapters.arrow import tables
 from stroke.adapters.arrow.files import score_file
 from stroke.application.predictions.file_scoring import Format, ScoringTally
 from stroke.domain.errors import InvalidData
@@ -24,7 +23,9 @@ ADDED = ["probability", "risk_category", "contributing_factors", "model_version"
 class Scored:
     """What scoring one file gave."""
 
-    def __init__(self, source: Path, into: Format, *, contributions: bool = False) -> None:
+    def __init__(
+        self, source: Path, into: Format, *, contributions: bool = False, **limits: Any
+    ) -> None:
         sink, self.rejects, self.done = io.BytesIO(), list[tuple[int, str]](), list[int]()
         self.counts: ScoringTally = score_file(
             source,
@@ -34,6 +35,7 @@ class Scored:
             contributions=contributions,
             reject=self.rejects.append,
             advance=self.done.append,
+            **limits,
         )
         self.content = sink.getvalue()
 
@@ -64,14 +66,11 @@ def test_parquet_goes_to_parquet_with_its_columns_as_they_were(tmp_path: Path) -
     assert done.done[-1] == source.stat().st_size
 
 
-def test_rejected_rows_are_named_by_their_number_in_the_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tables, "_BATCH_ROWS", 3)
+def test_rejected_rows_are_named_by_their_number_in_the_file(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [{"age": 40.0 + number} for number in range(10)]
     rows[2] |= {"bmi": None}
     rows[7] |= {"age": 130.0}
-    done = Scored(parquet(tmp_path / "p.parquet", *rows), Format.PARQUET)
+    done = Scored(parquet(tmp_path / "p.parquet", *rows), Format.PARQUET, batch_rows=3)
     assert done.rejects == [
         (3, "bmi must be a number"),
         (8, "age must be 0 to 120 years"),

@@ -17,6 +17,7 @@ from builders.predictions import NOON, outcome, prediction
 from builders.service import service_parts
 from stroke.domain.errors import StoreUnavailable
 from stroke.domain.prediction import Origin
+from stroke.entrypoints.api.schemas import BATCH_SIZE
 
 pytestmark = pytest.mark.anyio
 
@@ -483,14 +484,10 @@ async def test_any_file_gets_an_answer(tolerant: httpx.AsyncClient, text: str, s
     assert said in answer.text
 
 
-async def test_a_file_with_more_rows_than_a_batch_may_have_is_refused(
-    parts_with: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from stroke.entrypoints.api.pages import batch  # noqa: PLC0415
-
-    monkeypatch.setattr(batch, "BATCH_SIZE", 3)
-    async with connected(parts_with().app) as client:
-        answer = await sent(await with_token(client), "save", f"{HEADER}\n" + (RIGHT + "\n") * 4)
+async def test_a_file_with_more_rows_than_a_batch_may_have_is_refused(parts_with: Any) -> None:
+    too_many = f"{HEADER}\n" + (RIGHT + "\n") * (BATCH_SIZE + 1)
+    async with connected(parts_with(max_body_bytes=8 * 1024 * 1024).app) as client:
+        answer = await sent(await with_token(client), "save", too_many)
     assert "rows.</strong> Split it" in answer.text
 
 

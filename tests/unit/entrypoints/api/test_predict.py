@@ -219,6 +219,15 @@ async def test_a_stored_row_without_a_risk_is_a_conflict_and_no_risk_of_zero(
     assert len(rows.rows) == 1
 
 
+@pytest.mark.parametrize("path", ["/predict", "/api/v1/predictions:batch"])
+async def test_two_keys_in_one_request_are_refused(client: httpx.AsyncClient, path: str) -> None:
+    headers = [("Idempotency-Key", "one"), ("Idempotency-Key", "two")]
+    body = patient_json() if path == "/predict" else {"patients": [patient_json()]}
+    answer = await client.post(path, json=body, headers=headers)
+    assert answer.status_code == 422
+    assert "must stand once" in answer.text
+
+
 @pytest.mark.parametrize("key", ["", "k" * 65, "two words", "tab\t", b"caf\xc3\xa9"])
 async def test_a_key_that_is_not_visible_ascii_is_refused(
     client: httpx.AsyncClient, rows: FakePredictionRepository, key: str | bytes
