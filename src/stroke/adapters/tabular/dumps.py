@@ -46,8 +46,17 @@ _SURE: Final = 20  # rows that are read to be sure that reading can go on with t
 
 _BROKEN: Final = "is not a complete SQL statement"
 
+# Rows that MySQL inserts only by its version, the end of a damaged dump of SQLite, and a mode in
+# which a backslash is one: nothing of these is passed over without a word.
+_BY_VERSION: Final = re.compile(
+    r"/\*M?!\d*\s*(?P<statement>(?:INSERT|REPLACE)\b.*?)\*/", re.IGNORECASE | re.DOTALL
+)
+_DAMAGED: Final = re.compile(r"ROLLBACK; -- due to errors")
+_NO_ESCAPES: Final = re.compile(r"SET\b[^;\n]*\bNO_BACKSLASH_ESCAPES\b[^;\n]*", re.IGNORECASE)
 _START: Final = re.compile(
-    r"/\*.*?\*/|^[ \t]*(?P<start>(?:INSERT|REPLACE|CREATE\s+(?:TEMPORARY\s+)?TABLE)\b)",
+    rf"(?P<version>{_BY_VERSION.pattern})|/\*.*?\*/|^[ \t]*(?P<start>"
+    rf"(?:INSERT|REPLACE|CREATE\s+(?:TEMPORARY\s+)?TABLE)\b"
+    rf"|{_DAMAGED.pattern}|{_NO_ESCAPES.pattern})",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 _LINE_START: Final = re.compile(
@@ -94,6 +103,12 @@ _AMBIGUOUS: Final = (
     "has a backslash, which MySQL and SQLite read differently, and the dump does not say which of "
     "them wrote it: say it with --dump-of"
 )
+_IN_COMMENT: Final = "stands in a comment that only some versions of MySQL run"
+_ROLLED_BACK: Final = "is the end of a damaged database: SQLite could not write all of its rows"
+_WITHOUT_ESCAPES: Final = (
+    "{name} sets NO_BACKSLASH_ESCAPES, and stroke cannot say how its strings are written: make the "
+    "dump with mysqldump, or export the table predictions as CSV with a header"
+)
 _REFUSED: Final = (
     "{name} is a dump of {kind}, whose strings stroke does not read: export the table "
     "predictions as CSV with a header, and import that"
@@ -121,6 +136,18 @@ def rows_of_dump(
     while (start := source.seek()) is not None:
         line = source.cut(start)
         source.ensure(_HEAD)  # the head of the statement
+        if aside := _BY_VERSION.match(source.text):
+            inside = _INSERT.match(aside["statement"])
+            if inside and _is_ours(inside["table"]):
+                yield line, 1, _IN_COMMENT
+            source.cut(aside.end())
+            continue
+        if damaged := _DAMAGED.match(source.text):
+            yield line, 1, _ROLLED_BACK
+            source.cut(damaged.end())
+            continue
+        if _NO_ESCAPES.match(source.text):
+            raise InvalidData(_WITHOUT_ESCAPES.format(name=name))
         if created := _CREATE.match(source.text):
             if _is_ours(created["table"]) and (end := source.statement_end(dialect)):
                 columns = _columns_of(source.text[created.end() : end], dialect)
@@ -285,7 +312,7 @@ def _columns_of(body: str, dialect: Dialect) -> list[str]:
 
 def _is_ours(table: str) -> bool:
     names = _NAMES.findall(table)
-    return bool(names) and bare_name(names[-1]) == _TABLE
+    return bool(names) and bare_name(names[-1]).lower() == _TABLE
 
 
 def _dialect_of(head: str, name: str) -> Dialect:
@@ -354,8 +381,8 @@ class _Source:
         """Return where the next statement begins that makes a table or inserts rows."""
         while True:
             for found in _START.finditer(self.text):
-                if found["start"]:
-                    return found.start("start")
+                if started := found["start"] or found["version"]:
+                    return found.end() - len(started)
             opened = self.text.rfind("/*")
             keep = opened if opened > self.text.rfind("*/") else self.text.rfind("\n") + 1
             if len(self.text) - keep > self.limits.statement:

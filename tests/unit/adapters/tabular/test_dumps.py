@@ -291,6 +291,39 @@ def test_warnings_and_triggers_in_a_dump_are_passed_over() -> None:
     assert [cells for _, _, cells in rows(dump)] == [{"id": "1"}, {"id": "2"}]
 
 
+@pytest.mark.parametrize("mark", ["/*!50000 ", "/*!", "/*M!100100\n"])
+def test_rows_in_a_comment_that_some_versions_run_are_rejected_and_not_lost(mark: str) -> None:
+    aside = f"{mark}INSERT INTO `predictions` (id) VALUES (1), (2) */;\n"
+    other = f"{mark}INSERT INTO `others` (id) VALUES (3) */;\n"
+    follows = "INSERT INTO `predictions` (id) VALUES (4);\n"
+    [(line, _, said), (_, _, cells)] = rows(MYSQL + aside + other + follows)
+    assert (line, cells) == (2, {"id": "4"})
+    assert "comment" in str(said)
+
+
+def test_the_end_of_a_damaged_database_of_sqlite_is_said() -> None:
+    dump = "PRAGMA foreign_keys=OFF;\nINSERT INTO predictions (id) VALUES (1);\n"
+    assert rows(dump + "ROLLBACK;\n") == rows(dump)
+    *read, (line, _, said) = rows(dump + "ROLLBACK; -- due to errors\n")
+    assert (read, line) == (rows(dump), 3)
+    assert "damaged" in str(said)
+
+
+@pytest.mark.parametrize("mode", ["'NO_BACKSLASH_ESCAPES'", "'ANSI,NO_BACKSLASH_ESCAPES'"])
+@pytest.mark.parametrize("what", ["SET sql_mode=", "set @@SESSION.sql_mode = ", "SET SQL_MODE := "])
+def test_a_dump_that_takes_backslashes_as_they_are_is_refused(what: str, mode: str) -> None:
+    row = "INSERT INTO `predictions` (id, name) VALUES (1, 'C:\\new');\n"
+    with pytest.raises(InvalidData, match="NO_BACKSLASH_ESCAPES"):
+        rows(f"{MYSQL}{what}{mode};\n{row}")
+    said_by_a_patient = "INSERT INTO `predictions` (name) VALUES ('\nSET NO_BACKSLASH_ESCAPES');\n"
+    assert len(rows(MYSQL + said_by_a_patient + "SET sql_mode='ANSI';\n")) == 1
+
+
+@pytest.mark.parametrize("table", ["PREDICTIONS", "`Predictions`", "db.PREDICTIONS"])
+def test_capitals_in_the_name_of_the_table_do_not_count(table: str) -> None:
+    assert cells_of(rows(f"{MYSQL}INSERT INTO {table} (id) VALUES (1);\n")) == [{"id": "1"}]
+
+
 BARE = "INSERT INTO predictions (id, name, age) VALUES "
 
 
