@@ -42,6 +42,7 @@ from stroke.entrypoints.api.schemas import BATCH_SIZE
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.ui import words
 from stroke.entrypoints.ui.languages import Language
+from stroke.entrypoints.ui.mistakes import mistake
 from stroke.entrypoints.ui.records import in_100
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -255,9 +256,11 @@ def _take(
         sheet.problems += wrong
 
 
-def _said(problem: Problem, language: Language) -> tuple[str, str, str]:
+def _said(problem: Problem, language: Language) -> tuple[str, str, str, bool]:
+    """Return line, column and reason, and whether the reason is in the page's language."""
     column = words.feature(problem.column, language) if problem.column else ""
-    return language.number(problem.line), column, problem.reason
+    reason = mistake(problem.reason, language)
+    return language.number(problem.line), column, reason or problem.reason, reason is not None
 
 
 def _results(
