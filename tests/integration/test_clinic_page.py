@@ -88,11 +88,12 @@ def _keep_outcomes_and_reports(database: Path) -> None:
     empty = {"numbers": {}, "detail": "", "remedy": ""}
     with closing(sqlite3.connect(database)) as connection, connection:
         connection.executemany(
-            "INSERT INTO outcomes VALUES (?, ?, date('now'), 'the register', ?)",
+            "INSERT INTO outcomes (prediction_id, stroke, recorded_at, date, source)"
+            " VALUES (?, ?, ?, date('now'), 'the register')",
             [(number, number % 4 == 0, now) for number in range(2, PATIENTS)],
         )
         connection.executemany(
-            "INSERT INTO platform_reports VALUES (?, ?, ?)",
+            "INSERT INTO platform_reports (kind, made_at, content) VALUES (?, ?, ?)",
             [
                 (kind, now, json.dumps([empty | line for line in lines]))
                 for kind, lines in REPORTS.items()

@@ -12,7 +12,7 @@ from stroke.entrypoints.ui import charts, words
 from stroke.entrypoints.ui.languages import Language
 
 _ROWS: Final = 10
-_STEPS: Final = 4
+_FEWEST_STEPS: Final = 4
 # From chance, with room below it for intervals, to perfect.
 _AUC: Final = (0.4, 1.0)
 # Half as many strokes as expected, to twice as many, on the scale of the logarithm.
@@ -82,23 +82,27 @@ def curves(
             for each in calibration
         ],
         calibration=calibration,
-        risks=_ticks(end, 100, language),
+        risks=_ticks(end, language),
         model=line((each.threshold, each.net_benefit) for each in decision),
         everybody=line((each.threshold, each.treat_all) for each in decision),
         decision=decision[:: max(len(decision) // _ROWS, 1)],
-        thresholds=_ticks(right, 100, language, decimals=0),
-        benefits=_ticks(most, 100, language),
+        thresholds=_ticks(right, language),
+        benefits=_ticks(most, language),
     )
 
 
-def _ticks(end: float, per: int, language: Language, decimals: int | None = None) -> list[Tick]:
+def _ticks(end: float, language: Language) -> list[Tick]:
+    """Return marks at round numbers, in 100, from 0 up to ``end``: four to nine of them."""
+    step = charts.round_top(end / _FEWEST_STEPS)
+    while end / step < _FEWEST_STEPS:
+        step /= 2
     return [
         Tick(
-            charts.percent(step / _STEPS),
-            charts.percent(1 - step / _STEPS),
-            language.number(round(end * step / _STEPS * per, 6), decimals),
+            charts.percent(place * step / end),
+            charts.percent(1 - place * step / end),
+            language.number(round(place * step * 100, 6)),
         )
-        for step in range(_STEPS + 1)
+        for place in range(int(end / step + 1e-9) + 1)
     ]
 
 

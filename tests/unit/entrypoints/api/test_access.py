@@ -66,6 +66,7 @@ NEEDED: Final = {
     ("GET", "/ui/insights"): Scope.READ,
     ("GET", "/ui/model"): Scope.PREDICT,
     ("GET", "/ui/platform"): Scope.ADMIN,
+    ("POST", "/ui/model/deployment"): Scope.MODELS,
     ("GET", "/ui/history.csv"): Scope.READ,
     ("GET", "/ui/history/{prediction_id}"): Scope.READ,
     ("POST", "/ui/history/{prediction_id}/outcome"): Scope.OUTCOMES,

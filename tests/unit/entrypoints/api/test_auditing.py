@@ -42,6 +42,7 @@ NOT_WRITTEN = {
     "/ui/batch",
     "/ui/model",
     "/ui/platform",
+    "/ui/model/deployment",
     "/cds-services",
     "/cds-services/stroke-risk",
     "/cds-services/stroke-risk/feedback",

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC
+from http import HTTPStatus
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from stroke.application.models.deployments import Asker, Wish
+from stroke.domain.access import Scope
+from stroke.domain.deployment import DeploymentAction
 from stroke.domain.drift import SCORE, ReferenceHistogram
+from stroke.domain.errors import (
+    DeploymentChanged,
+    DeploymentRefused,
+    InvalidModel,
+    ModelNotFound,
+)
 from stroke.domain.performance import Estimate
 from stroke.domain.risk import ModelDescription, ModelVariant
-from stroke.entrypoints.api.access import needs
-from stroke.entrypoints.api.pages.shell import MODEL_SCOPES, PageRoute, html, language_of
-from stroke.entrypoints.api.state import api_state
+from stroke.entrypoints.api.access import caller_of, needs
+from stroke.entrypoints.api.pages.shell import (
+    MODEL_SCOPES,
+    Page,
+    PageRoute,
+    fields_of,
+    html,
+    language_of,
+    to,
+)
+from stroke.entrypoints.api.state import ApiState, api_state
+from stroke.entrypoints.request_id import CURRENT
 from stroke.entrypoints.ui import charts, words
 from stroke.entrypoints.ui.curves import auc_of, cross_validated
 from stroke.entrypoints.ui.estimates import hardly_ranks_the_old
@@ -20,19 +42,69 @@ from stroke.entrypoints.ui.languages import Language
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _NAME: Final = "model"
+_PATH: Final = "/ui/model"
 
 
-@router.get("/ui/model")
+@router.get(_PATH)
 @needs(*MODEL_SCOPES)
-async def model(request: Request) -> Response:
-    """What the manifest says, in words."""
+async def model(request: Request, done: Annotated[str, Query(max_length=20)] = "") -> Response:
+    """What the manifest says, in words; and what is served, for those who may change it."""
+    say = language_of(request).say
+    said = {"promote": say("The model is promoted."), "rollback": say("The model is rolled back.")}
+    return await _page(request, said=said.get(done, ""))
+
+
+@router.post(f"{_PATH}/deployment")
+@needs(Scope.MODELS)
+async def change(request: Request) -> Response:
+    """Promote a model, or roll back to the one before; the reason goes into the history."""
+    typed, caller = await fields_of(request), caller_of(request)
+    action, reason = typed.get("action", ""), typed.get("reason", "").strip()
     language = language_of(request)
-    served = api_state(request).predictions.model
+    if action not in ("promote", "rollback"):
+        return await _page(request, typed=typed, wrong=language.say("Choose one of these."))
+    if not reason:
+        wrong = language.say("Say why: it stays in the history of the models.")
+        return await _page(request, typed=typed, wrong=wrong)
+    after = typed.get("after", "")
+    wish = Wish(
+        DeploymentAction(action),
+        typed.get("model", "") if action == "promote" else None,
+        reason=reason,
+        after=int(after) if after.isascii() and after.isdecimal() and len(after) < 10 else None,  # noqa: PLR2004
+    )
+    asker = Asker(f"{caller.kind}:{caller.id}", caller.site, CURRENT.get())
+    try:
+        await api_state(request).deployments.change(wish, asker)
+    except DeploymentChanged:
+        wrong = language.say("Somebody else has changed the models meanwhile. Look again.")
+        return await _page(request, typed=typed, wrong=wrong)
+    except DeploymentRefused as error:
+        return await _page(request, typed=typed, wrong=str(error), is_translated=False)
+    except (InvalidModel, ModelNotFound):  # whose text may name a path of the server's
+        wrong = language.say("This model cannot be served: “stroke model verify” says why.")
+        return await _page(request, typed=typed, wrong=wrong)
+    return to(request, f"{_PATH}?done={action}")
+
+
+async def _page(
+    request: Request,
+    *,
+    typed: Mapping[str, str] | None = None,
+    wrong: str = "",
+    is_translated: bool = True,
+    said: str = "",
+) -> Response:
+    language = language_of(request)
+    state = api_state(request)
+    served = state.predictions.model
     found = served.population.get("cross_validated")
+    may_deploy = Page(request, language, _NAME).may(Scope.MODELS)
     return html(
         request,
         "model.html",
         _NAME,
+        code=HTTPStatus.CONFLICT if wrong else HTTPStatus.OK,
         model=served,
         metrics=_metrics(served, language),
         companions=[_companion(each, language) for each in served.companions],
@@ -45,7 +117,38 @@ async def model(request: Request) -> Response:
         hardly_ranks=hardly_ranks_the_old(served),
         auc_of_the_old=_in_brackets(auc_of(found, "75+"), language),
         validated=cross_validated(found, language),
+        deployed=await _deployed(state, language) if may_deploy else None,
+        typed=typed or {},
+        wrong=wrong,
+        is_translated=is_translated,
+        said=said,
     )
+
+
+async def _deployed(state: ApiState, language: Language) -> dict[str, Any]:
+    """Return what is served as what, and what may be promoted."""
+    present = await state.deployments.present()
+    listed = await asyncio.to_thread(state.models)
+    roles = [(language.say("answers"), present.champion)]
+    if present.challenger is not None:
+        roles.append((language.say("answers some"), present.challenger))
+    roles += [(language.say("only compared"), each) for each in present.shadows]
+    return {
+        "number": present.number,
+        "roles": [
+            {
+                "role": role,
+                "version": each.version,
+                "share": "" if each.share is None else language.number(each.share * 100, 0),
+                "since": "" if each.since is None else language.moment(each.since, UTC),
+                "by": each.by or "",
+                "reason": each.reason or "",
+            }
+            for role, each in roles
+        ],
+        "choices": sorted({each.version for each in listed} - {present.champion.version}),
+        "former": present.former[-1] if present.former else "",
+    }
 
 
 def _in_brackets(found: Estimate | None, language: Language) -> str:

@@ -1,0 +1,96 @@
+"""The page of the model for those who may change what is served: promote, roll back, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from shutil import copytree
+
+import httpx
+import pytest
+
+from builders.asgi import connected
+from builders.pages import Browser, make_key
+from builders.service import Parts, service_parts
+from stroke.adapters.onnx.store import DEFAULT, SHIPPED
+from stroke.container.models import load_model
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/ui/model/deployment"
+Stage = tuple[Parts, Browser, str]
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+    """A browser of whom models are the task, and the version that the store has as ``mine``."""
+    copytree(SHIPPED / DEFAULT, tmp_path / "mine")
+    monkeypatch.setenv("STROKE_MODEL_STORE", str(tmp_path))
+    parts = service_parts(("bmi", "avg_glucose_level"))
+    version = load_model(parts.container.settings().model).description.version
+    made = await make_key(parts, "models")
+    async with connected(parts.app) as client:
+        browser = Browser(client)
+        await browser.sign_in(made.text)
+        yield parts, browser, version
+
+
+def text_of(page: httpx.Response) -> str:
+    return " ".join(re.sub(r"<[^>]+>", " ", page.text).split())
+
+
+async def test_a_model_is_promoted_with_a_reason_and_rolled_back(stage: Stage) -> None:
+    parts, browser, version = stage
+    first = text_of(await browser.open("/ui/model"))
+    assert re.search("fake-1 answers . from the start", first)
+
+    fields = {"model": version, "reason": "better <b>", "after": "0"}
+    done = await browser.send(PATH, action="promote", **fields)
+
+    assert (done.status_code, done.headers["location"]) == (303, "/ui/model?done=promote")
+    page = await browser.open("/ui/model?done=promote")
+    assert "The model is promoted." in page.text
+    assert f"{version} answers" in text_of(page)
+    assert "better &lt;b&gt;" in page.text
+    assert "Rolling back leads to fake-1." in page.text
+    assert [str(each.event.action) for each in parts.audit.kept].count("model.change") == 2
+
+    back = await browser.send(PATH, action="rollback", reason="worse")
+    assert back.status_code == 303
+    assert "fake-1 answers" in text_of(await browser.open("/ui/model"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"action": "promote", "model": "mine", "reason": " "}, "Say why"),
+        ({"action": "sing", "reason": "x"}, "Choose one of these."),
+        ({"action": "promote", "model": "none", "reason": "x"}, "cannot be served"),
+        ({"action": "promote", "reason": "x"}, "needs a model"),
+        ({"action": "rollback", "reason": "x"}, "no champion before"),
+        ({"action": "rollback", "reason": "x", "after": "7"}, "Somebody else has changed"),
+    ],
+)
+async def test_a_change_that_cannot_be_made_says_why_and_keeps_what_was_typed(
+    stage: Stage, fields: dict[str, str], said: str
+) -> None:
+    _, browser, _ = stage
+
+    answer = await browser.send(PATH, **fields)
+
+    assert answer.status_code == 409
+    assert said in answer.text
+    assert f'value="{fields["reason"].strip()}"' in answer.text or not fields["reason"].strip()
+    assert "fake-1 answers" in text_of(await browser.open("/ui/model"))
+
+
+async def test_nobody_else_sees_what_is_served_or_changes_it() -> None:
+    parts = service_parts()
+    made = await make_key(parts, "predict", "read")
+    async with connected(parts.app) as client:
+        browser = Browser(client)
+        await browser.sign_in(made.text)
+
+        assert PATH not in (await browser.open("/ui/model")).text
+        assert (await browser.send(PATH, action="rollback", reason="x")).status_code == 403
