@@ -148,6 +148,7 @@ def grants(
 _LEFT = {
     "audit": "the target has an audit trail of its own: keep the source's by `stroke audit export`",
     "browser_sessions": "people sign in again",
+    "platform_reports": "the commands of the pipeline look again",
 }
 
 
