@@ -19,6 +19,7 @@ import pytest
 from builders.predictions import NOON, patient, prediction, without
 from stroke.application.predictions.columnar import NO_CONTEXT, ColumnarRiskModel
 from stroke.application.predictions.ports import PredictionRepository, RiskModel
+from stroke.domain.comparison import Comparison
 from stroke.domain.errors import (
     IdempotencyKeyTaken,
     InvalidPatient,
@@ -654,11 +655,11 @@ class ColumnarRiskModelContract:
         if context.support is not None:
             assert len(context.support) == len(PATIENTS)
         if context.comparison is not None:
-            assert [
-                each.reference_risk * each.relative_to_reference
-                for each in context.comparison
-                if each.reference_risk is not None and each.relative_to_reference is not None
-            ] == pytest.approx(known.probability.tolist(), rel=1e-12)
+            assert context.comparison.shape == (len(PATIENTS), len(Comparison._fields))
+            _, _, reference, relative, _ = context.comparison.T
+            assert (reference * relative).tolist() == pytest.approx(
+                known.probability.tolist(), rel=1e-12
+            )
 
     def test_a_row_without_what_the_model_needs_is_refused_by_name(
         self, model: ColumnarRiskModel

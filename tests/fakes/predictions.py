@@ -196,12 +196,7 @@ class FakeColumnarRiskModel(ColumnarRiskModel):
         return ScoreContext(
             1 / (1 + np.exp(-np.column_stack([logit - 0.5, logit + 0.5]))),
             [OLD if age > OLDEST else WITHIN for age in columns["age"].tolist()],
-            [
-                Comparison(mean, times, mean, times, None if np.isnan(at) else at)
-                for mean, times, at in zip(
-                    average.tolist(), ratio.tolist(), equal_age.tolist(), strict=True
-                )
-            ],
+            np.column_stack([average, ratio, average, ratio, equal_age]),
         )
 
 

@@ -25,6 +25,7 @@ from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore
 from stroke.adapters.training.verification import trial_patients
+from stroke.domain.comparison import Comparison
 from stroke.domain.errors import InvalidModel, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES, Patient
@@ -159,7 +160,8 @@ class TestShippedModel(RiskModelContract, ColumnarRiskModelContract):
         for row, (who, made) in enumerate(zip(people, model.assess(people), strict=True)):
             [alone] = model.assess([who])
             assert alone.support == made.support == context.support[row]
-            assert made.comparison == context.comparison[row]
+            of_row = context.comparison[row].tolist()
+            assert made.comparison == Comparison(*(None if math.isnan(x) else x for x in of_row))
             assert made.interval == tuple(context.interval[row])
             assert alone.interval == pytest.approx(made.interval, rel=1e-12)
 

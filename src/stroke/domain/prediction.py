@@ -145,10 +145,7 @@ def prediction_data(prediction: Prediction) -> Mapping[str, Any]:
     }
     if assessment.accuracy is not None:
         data["accuracy"] = asdict(assessment.accuracy)
-    if assessment.interval is not None:
-        data["interval"] = assessment.interval.as_data()
-    if assessment.support is not None:
-        data["support"] = assessment.support.as_data()
-    if assessment.comparison is not None:
-        data["comparison"] = assessment.comparison.as_data()
+    data.update(
+        (name, said) for name, said in assessment.context_data().items() if said is not None
+    )
     return data

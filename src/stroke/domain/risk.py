@@ -125,12 +125,13 @@ class RiskAssessment:
     comparison: Comparison | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.probability <= 1:
-            raise ValueError("a probability lies between 0 and 1")
-        if self.interval is not None and not (
-            0 <= self.interval.low <= self.probability <= self.interval.high <= 1
-        ):
-            raise ValueError("an interval holds its probability")
+        if self.interval is None:
+            if not 0 <= self.probability <= 1:
+                raise ValueError("a probability lies between 0 and 1")
+            return
+        low, high = self.interval
+        if not 0 <= low <= self.probability <= high <= 1:
+            raise ValueError("an interval between 0 and 1 holds its probability")
 
     @property
     def factors(self) -> list[str]:
@@ -141,6 +142,14 @@ class RiskAssessment:
     def variant(self) -> str:
         """Name of the variant of the model that assessed the patient."""
         return variant_name(self.missing)
+
+    def context_data(self) -> dict[str, Any]:
+        """Return what answers and rows hold of interval, support and comparison."""
+        return {
+            "interval": None if self.interval is None else self.interval.as_data(),
+            "support": None if self.support is None else self.support.as_data(),
+            "comparison": None if self.comparison is None else self.comparison.as_data(),
+        }
 
 
 def variant_name(missing: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 
@@ -125,7 +126,7 @@ class SupportReason:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Support:
     """The level of support and its reasons, those of the level first; none where it is within."""
 
@@ -143,8 +144,13 @@ class Support:
         """The codes of the reasons with their features, for a cell of a table."""
         return ";".join(" ".join((each.code, *each.features)) for each in self.reasons)
 
-    def as_data(self) -> dict[str, Any]:
-        """Return what answers and rows hold of it."""
+    def as_data(self) -> Mapping[str, Any]:
+        """Return what answers and rows hold of it: one object for all, not to be changed."""
+        return self._data
+
+    @cached_property
+    def _data(self) -> Mapping[str, Any]:
+        # Patients share few values of support, and each one is written twice for each of them.
         return {
             "level": self.level.value,
             "reasons": [reason.as_data() for reason in self.reasons],

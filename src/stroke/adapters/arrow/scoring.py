@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from itertools import product
 from typing import Final
 
@@ -21,10 +22,11 @@ from stroke.application.predictions.columnar import (
     Scores,
     factor_codes,
 )
-from stroke.application.predictions.scored_columns import COMPARED
+from stroke.application.predictions.scored_columns import COMPARED, INTERVAL, SUPPORT
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import Patient
 from stroke.domain.risk import TOP_FACTORS, ModelDescription, RiskCategory
+from stroke.domain.support import Support
 
 Floats = NDArray[np.float64]
 
@@ -88,18 +90,34 @@ def lines(
 
 def context_columns(context: ScoreContext, count: int) -> list[pa.Array]:
     """Return the columns of ``CONTEXT`` for ``count`` patients; NULL for what is not known."""
-    nothing = [None] * count
-    interval, support, comparison = context.interval, context.support, context.comparison
-    ends = [nothing, nothing] if interval is None else [interval[:, 0], interval[:, 1]]
-    levels = nothing if support is None else [each.level.value for each in support]
-    reasons = nothing if support is None else [each.codes for each in support]
-    compared = [nothing] * len(COMPARED) if comparison is None else zip(*comparison, strict=True)
-    return [
-        *(pa.array(each, pa.float64()) for each in ends),
-        pa.array(levels, pa.string()),
-        pa.array(reasons, pa.string()),
-        *(pa.array(list(each), pa.float64()) for each in compared),
+    nothing = pa.nulls(count, pa.float64())
+    interval, comparison = context.interval, context.comparison
+    numbers = [
+        *([nothing] * len(INTERVAL) if interval is None else _known(interval)),
+        *([nothing] * len(COMPARED) if comparison is None else _known(comparison)),
     ]
+    return [
+        *numbers[: len(INTERVAL)],
+        *_support_columns(context.support, count),
+        *numbers[len(INTERVAL) :],
+    ]
+
+
+def _known(numbers: Floats) -> list[pa.Array]:
+    """Return the columns of a table, NULL for NaN."""
+    return [pa.array(np.ascontiguousarray(each), from_pandas=True) for each in numbers.T]
+
+
+def _support_columns(support: Sequence[Support] | None, count: int) -> list[pa.Array]:
+    """Return levels and reasons. Rows share few values of support, whose words are made once."""
+    if support is None:
+        return [pa.nulls(count, pa.string())] * len(SUPPORT)
+    found = {id(each): each for each in support}
+    place = {key: at for at, key in enumerate(found)}
+    rows = pa.array([place[id(each)] for each in support], pa.int32())
+    levels = pa.array([each.level.value for each in found.values()], pa.string())
+    reasons = pa.array([each.codes for each in found.values()], pa.string())
+    return [levels.take(rows), reasons.take(rows)]
 
 
 def variant_names(scores: Scores, model: ModelDescription) -> pa.StringArray:

@@ -114,15 +114,13 @@ class Graph:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, Certainty]:
         """Return what ``run`` does and how sure the graph is, from one run.
 
-        Raises ``InvalidModel`` as ``run`` does, and when a probability lies out of its interval.
+        Raises ``InvalidModel`` as ``run`` does. Whether an interval holds its probability is left
+        to the caller: one patient's is checked in a tenth of the time that arrays take.
         """
         *answered, interval, leverage = self._outputs(columns, [*self._wanted, INTERVAL, LEVERAGE])
         probability = _positive(answered[0])
         if interval.shape != (len(probability), 2) or leverage.size != len(probability):
             raise InvalidModel("the graph does not give one interval and leverage per patient")
-        held = (interval[:, 0] <= probability) & (probability <= interval[:, 1])
-        if not (held & (interval[:, 0] >= 0) & (interval[:, 1] <= 1)).all():
-            raise InvalidModel("the graph gives a probability that lies out of its interval")
         contributions = answered[1].astype(np.float64, copy=False) if self.explains else None
         certainty = Certainty(interval.astype(np.float64, copy=False), leverage.reshape(-1))
         return probability, contributions, certainty

@@ -24,13 +24,8 @@ from stroke.adapters.onnx.manifest import (
     read_manifest,
 )
 from stroke.adapters.onnx.shapley import shapley_values
-from stroke.adapters.onnx.support import Place, SupportRules
-from stroke.application.predictions.columnar import (
-    NO_CONTEXT,
-    ColumnarRiskModel,
-    ScoreContext,
-    Scores,
-)
+from stroke.adapters.onnx.support import SupportRules
+from stroke.application.predictions.columnar import ColumnarRiskModel, ScoreContext, Scores
 from stroke.application.predictions.ports import RiskModel
 from stroke.domain.comparison import UNCHANGEABLE, Comparison
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
@@ -48,6 +43,7 @@ from stroke.domain.support import Support
 _CATEGORIES: Final = tuple(RiskCategory)
 # A foreign model may answer 0 or 1 exactly, whose log-odds are infinite: they count as this far.
 _CERTAIN: Final = 1e-12
+_NOT_HELD: Final = "the graph gives a probability that lies out of its interval"
 
 
 class OnnxRiskModel(RiskModel, ColumnarRiskModel):
@@ -92,52 +88,83 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
     def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
         if not patients:
             return []  # not every graph runs on no rows
-        scores = self.score(_columns(patients), context=True)
+        scores, certainty = self._run(_columns(patients), certain=True)
         strongest = np.argsort(-np.abs(scores.log_odds), axis=1, kind="stable").tolist()
         names = scores.features
         values_of = attrgetter(*names)
         missing_of = [variant.missing for variant in self._variants]
         accuracy_of = [variant.accuracy for variant in self._variants]
-        return [
-            RiskAssessment(
-                probability,
-                _CATEGORIES[category],
-                tuple([Contribution(names[i], values[i], parts[i]) for i in order]),
-                baseline,
-                missing_of[variant],
-                accuracy_of[variant],
-                interval,
-                support,
-                comparison,
+        probability, parts = scores.probability.tolist(), scores.log_odds.tolist()
+        baseline, variant = scores.baseline_log_odds.tolist(), scores.variant.tolist()
+        nothing: list[None] = [None] * len(patients)
+        interval: Iterable[Interval | None] = nothing
+        support: Sequence[Support | None] = nothing
+        comparison: Sequence[Comparison | None] = nothing
+        if certainty is not None:
+            interval = starmap(Interval, certainty.interval.tolist())
+            if self._support is not None:
+                support = self._support.of_patients(patients, certainty.leverage.tolist())
+        if self._comparisons is not None:
+            comparison = self._comparisons.of_patients(
+                patients, probability, self._kept_of(baseline, parts), variant
             )
-            for (
-                values,
-                probability,
-                category,
-                parts,
-                order,
-                baseline,
-                variant,
-                interval,
-                support,
-                comparison,
-            ) in zip(
-                map(values_of, patients),
-                scores.probability.tolist(),
-                scores.categories(self._description).tolist(),
-                scores.log_odds.tolist(),
-                strongest,
-                scores.baseline_log_odds.tolist(),
-                scores.variant.tolist(),
-                *_contexts(scores.context, len(patients)),
-                strict=True,
-            )
-        ]
+        try:
+            return [
+                RiskAssessment(
+                    of_one,
+                    _CATEGORIES[category],
+                    tuple([Contribution(names[i], values[i], added[i]) for i in order]),
+                    base,
+                    missing_of[chosen],
+                    accuracy_of[chosen],
+                    ends,
+                    supported,
+                    compared,
+                )
+                for (
+                    values,
+                    of_one,
+                    category,
+                    added,
+                    order,
+                    base,
+                    chosen,
+                    ends,
+                    supported,
+                    compared,
+                ) in zip(
+                    map(values_of, patients),
+                    probability,
+                    scores.categories(self._description).tolist(),
+                    parts,
+                    strongest,
+                    baseline,
+                    variant,
+                    interval,
+                    support,
+                    comparison,
+                    strict=True,
+                )
+            ]
+        except ValueError:
+            raise InvalidModel(_NOT_HELD) from None
 
     def score(self, columns: Columns, *, context: bool = False) -> Scores:
+        scores, certainty = self._run(columns, certain=context)
+        if not context:
+            return scores
+        if certainty is not None:
+            low, high = certainty.interval.T
+            held = (low >= 0) & (low <= scores.probability) & (scores.probability <= high)
+            if not (held & (high <= 1)).all():
+                raise InvalidModel(_NOT_HELD)
+        return replace(scores, context=self._context(columns, scores, certainty))
+
+    def _run(self, columns: Columns, *, certain: bool) -> tuple[Scores, Certainty | None]:
+        """Return the scores without their context, and if wanted how sure the graph is of them."""
         variant = self._variant(columns)
         certainty: Certainty | None = None
-        if context and self._graph.is_certain:
+        if certain and self._graph.is_certain:
             probability, contributions, certainty = self._graph.run_with_certainty(columns)
         else:
             probability, contributions = self._graph.run(columns)
@@ -147,34 +174,30 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         else:
             parts = shapley_values(self._log_odds, columns, self._reference)
             names, baseline = RAW_FEATURES, np.full(len(probability), self._reference_log_odds)
-        known = NO_CONTEXT
-        if context:
-            fixed = baseline + parts[:, self._kept].sum(axis=1)
-            known = self._context(columns, probability, fixed, variant, certainty)
-        return Scores(probability, parts, names, baseline, variant, known)
+        return Scores(probability, parts, names, baseline, variant), certainty
 
     def _context(
-        self,
-        columns: Columns,
-        probability: NDArray[np.float64],
-        fixed: NDArray[np.float64],
-        variant: NDArray[np.int64],
-        certainty: Certainty | None,
+        self, columns: Columns, scores: Scores, certainty: Certainty | None
     ) -> ScoreContext:
-        """Return what is known beside the scores; ``fixed (N,)`` is of what nobody can change."""
+        """Return what is known beside the scores."""
         support: list[Support] | None = None
         if certainty is not None and self._support is not None:
-            support = self._support.of(
-                *(
-                    (certainty.leverage if name == "leverage" else columns[name]).tolist()
-                    for name in Place._fields
-                )
-            )
-        comparison: list[Comparison] | None = None
+            support = self._support.of_columns(columns, certainty.leverage)
+        comparison: NDArray[np.float64] | None = None
         if self._comparisons is not None:
-            each = (columns["gender"], columns["age"], probability, fixed, variant)
-            comparison = list(map(self._comparisons.of, *(values.tolist() for values in each)))
+            gender, age = self._kept
+            kept = scores.baseline_log_odds + (scores.log_odds[:, gender] + scores.log_odds[:, age])
+            comparison = self._comparisons.of_columns(
+                columns, scores.probability, kept, scores.variant
+            )
         return ScoreContext(None if certainty is None else certainty.interval, support, comparison)
+
+    def _kept_of(self, baseline: Sequence[float], parts: Sequence[Sequence[float]]) -> list[float]:
+        """Return the log-odds of what nobody can change, the baseline included."""
+        gender, age = self._kept
+        return [
+            base + (added[gender] + added[age]) for base, added in zip(baseline, parts, strict=True)
+        ]
 
     def _variant(self, columns: Columns) -> NDArray[np.int64]:
         """Return which variant each patient needs. Raises ``InvalidPatient`` if there is none."""
@@ -218,10 +241,11 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         self._support = None if tables.support is None else SupportRules(tables.support)
         explained = self._of_feature is not None and set(UNCHANGEABLE) <= set(self._explained)
         self._comparisons: Comparisons | None = None
-        self._kept: list[int] = []
+        self._kept = (-1, -1)
         if tables.comparison is not None and explained:
             self._comparisons = Comparisons(tables.comparison)
-            self._kept = [self._explained.index(name) for name in UNCHANGEABLE]
+            first, second = UNCHANGEABLE
+            self._kept = (self._explained.index(first), self._explained.index(second))
 
     def _check_reference_patient(self) -> None:
         """Score one patient, so that a graph that cannot is refused now and not at noon.
@@ -246,18 +270,6 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         probability = self.probability(columns)
         log_odds: NDArray[np.float64] = _logit(probability)
         return log_odds
-
-
-def _contexts(
-    context: ScoreContext, count: int
-) -> tuple[Iterable[Interval | None], Iterable[Support | None], Iterable[Comparison | None]]:
-    """Return what each patient's assessment holds of ``context``."""
-    nothing = [None] * count
-    return (
-        nothing if context.interval is None else starmap(Interval, context.interval.tolist()),
-        nothing if context.support is None else context.support,
-        nothing if context.comparison is None else context.comparison,
-    )
 
 
 def _columns(patients: Sequence[Patient]) -> dict[str, NDArray[Any]]:

@@ -1,18 +1,24 @@
 """The support of patients, from a manifest's tables of the training data.
 
-Plain Python on purpose: groups of requests are small, and a patient costs less here than the many
-array operations that a group of them would need (decision 0087).
+Patients are looked at one by one: groups of requests are small, and a patient costs less so than
+the many array operations that a group of them would need (decision 0087). Columns are looked at as
+arrays, which find the few rows that a rule speaks against (decision 0104).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import product
+from itertools import chain, product
+from math import nan
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from stroke.adapters.onnx.graph import Columns
 from stroke.adapters.onnx.manifest import Reach, SupportTables
-from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES
+from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES, Patient
 from stroke.domain.support import WITHIN, ReasonCode, Support, SupportReason
 
 _Kind = str | float
@@ -36,17 +42,7 @@ _SIDES_FOR: Final = (
 )
 
 
-class Place(NamedTuple):
-    """What support looks at: a patient's values, NaN for one that is missing, and leverage."""
-
-    age: float
-    avg_glucose_level: float
-    bmi: float
-    leverage: float
-    gender: str
-    hypertension: float
-    heart_disease: float
-    smoking_status: str
+_ALL_KINDS: Final = tuple(product(*_KINDS.values()))
 
 
 class _Inner(NamedTuple):
@@ -56,96 +52,6 @@ class _Inner(NamedTuple):
     glucose_high: float
     bmi_low: float
     bmi_high: float
-    kinds: frozenset[tuple[_Kind, ...]]
-
-
-class SupportRules:
-    """Says how well the training data that ``tables`` describe support patients."""
-
-    def __init__(self, tables: SupportTables) -> None:
-        self._tables = tables
-        self._last = len(tables.by_age[OPTIONAL[0]]) - 1
-        _, self._age_low, self._age_high, _ = tables.ranges["age"]
-        self._rare = tables.leverage.rare
-        self._inner = [self._inner_of(year) for year in range(self._last + 1)]
-
-    def of(self, *columns: list[Any]) -> list[Support]:
-        """Return the support of each patient. A missing measurement breaks no rule.
-
-        ``columns`` has a list for each field of ``Place``, in its order.
-        """
-        inner, last, rare = self._inner, self._last, self._rare
-        age_low, age_high = self._age_low, self._age_high
-        found = []
-        for place in zip(*columns, strict=True):
-            age, glucose, bmi, leverage, gender, hypertension, heart_disease, smoking = place
-            glucose_low, glucose_high, bmi_low, bmi_high, kinds = inner[min(int(age + 0.5), last)]
-            if (
-                age_low <= age <= age_high
-                # The other way round a missing one, which is NaN, would be out.
-                and not glucose < glucose_low
-                and not glucose > glucose_high
-                and not bmi < bmi_low
-                and not bmi > bmi_high
-                and leverage <= rare
-                and (gender, hypertension, heart_disease, smoking) in kinds
-            ):
-                found.append(WITHIN)
-            else:
-                found.append(_because(tuple(self._reasons(Place(*place)))))
-        return found
-
-    def _inner_of(self, year: int) -> _Inner:
-        tables = self._tables
-        lows, highs = {}, {}
-        for name in OPTIONAL:
-            reaches = (tables.ranges[name], tables.by_age[name][year])
-            lows[name] = max(reach[1] for reach in reaches)
-            highs[name] = min(reach[2] for reach in reaches)
-        common = [
-            [kind for kind in kinds if not any(self._of_kind(feature, kind, year))]
-            for feature, kinds in _KINDS.items()
-        ]
-        return _Inner(
-            lows["avg_glucose_level"],
-            highs["avg_glucose_level"],
-            lows["bmi"],
-            highs["bmi"],
-            frozenset(product(*common)),
-        )
-
-    def _reasons(self, place: Place) -> Iterator[_Reason]:
-        """Yield what speaks against a patient: the graver of two reasons of the same kind."""
-        tables = self._tables
-        year = min(int(place.age + 0.5), self._last)
-        for name in ("age", *OPTIONAL):
-            value = getattr(place, name)
-            yield from _beyond(value, tables.ranges[name], _SIDES, (name,), tables.few)
-            if name in tables.by_age:
-                reach = tables.by_age[name][year]
-                yield from _beyond(value, reach, _SIDES_FOR, (name, "age"), tables.few_nearby)
-        for feature in _KINDS:
-            yield from self._of_kind(feature, getattr(place, feature), year)
-        if place.leverage > tables.leverage.highest:
-            yield _Reason(ReasonCode.NO_SUCH_COMBINATION, (), None)
-        elif place.leverage > tables.leverage.rare:
-            yield _Reason(ReasonCode.RARE_COMBINATION, (), None)
-
-    def _of_kind(self, feature: str, kind: _Kind, year: int) -> Iterator[_Reason]:
-        tables, text = self._tables, kind if isinstance(kind, str) else str(int(kind))
-        if feature in tables.kinds:
-            count = tables.kinds[feature].get(text, 0)
-            if count < tables.too_few_of_kind:
-                yield _Reason(ReasonCode.TOO_FEW_OF_KIND, (feature,), tables.too_few_of_kind)
-            elif count < tables.few_of_kind:
-                yield _Reason(ReasonCode.FEW_OF_KIND, (feature,), tables.few_of_kind)
-        if feature in tables.kinds_by_age:
-            nearby = tables.kinds_by_age[feature].get(text)
-            count = nearby[year] if nearby else 0
-            if count == 0:
-                yield _Reason(ReasonCode.NONE_OF_KIND_FOR, (feature, "age"), None)
-            elif count < tables.few_nearby:
-                yield _Reason(ReasonCode.FEW_OF_KIND_FOR, (feature, "age"), tables.few_nearby)
 
 
 class _Reason(NamedTuple):
@@ -154,27 +60,183 @@ class _Reason(NamedTuple):
     fewer_than: int | None
 
 
-def _beyond(
-    value: float,
-    reach: Reach,
-    codes: tuple[ReasonCode, ReasonCode, ReasonCode, ReasonCode],
+_Reasons = tuple[_Reason, ...]
+
+
+class SupportRules:
+    """Says how well the training data that ``tables`` describe support patients.
+
+    A missing measurement breaks no rule. Whatever a rule may say stands in tables that are made
+    once, so that looking up what speaks against a patient takes about a microsecond.
+    """
+
+    def __init__(self, tables: SupportTables) -> None:
+        self._last = len(tables.by_age[OPTIONAL[0]]) - 1
+        self._age = tables.ranges["age"]
+        self._of_all = [tables.ranges[name] for name in OPTIONAL]
+        self._nearby = [tables.by_age[name] for name in OPTIONAL]
+        self._rare, self._highest = tables.leverage.rare, tables.leverage.highest
+        self._inner = [self._inner_of(year) for year in range(self._last + 1)]
+        # What may be said of each measurement, in the order in which it is said.
+        self._sides = [_sides(("age",), tables.few, _SIDES)]
+        for name in OPTIONAL:
+            self._sides.append(_sides((name,), tables.few, _SIDES))
+            self._sides.append(_sides((name, "age"), tables.few_nearby, _SIDES_FOR))
+        # What may be said of kinds: each answer once, and its number for every year and kinds.
+        self._of_kinds: list[_Reasons] = [()]
+        self._kinds = [self._kinds_at(tables, year) for year in range(self._last + 1)]
+        self._common = np.array(
+            [[numbers[kinds] == 0 for kinds in _ALL_KINDS] for numbers in self._kinds]
+        )
+        self._ends = np.array(self._inner).T
+        self._worded = lru_cache(4096)(self._because)
+
+    def of_patients(self, patients: Iterable[Patient], leverages: Iterable[float]) -> list[Support]:
+        """Return the support of each patient, who has this leverage."""
+        inner, kinds_at, last, rare = self._inner, self._kinds, self._last, self._rare
+        _, age_low, age_high, _ = self._age
+        found = []
+        for who, leverage in zip(patients, leverages, strict=True):
+            age, glucose, bmi = who.age, who.avg_glucose_level, who.bmi
+            year = min(int(age + 0.5), last)
+            glucose_low, glucose_high, bmi_low, bmi_high = inner[year]
+            of_kinds = kinds_at[year][
+                who.gender, who.hypertension, who.heart_disease, who.smoking_status
+            ]
+            if (
+                age_low <= age <= age_high
+                and (glucose is None or glucose_low <= glucose <= glucose_high)
+                and (bmi is None or bmi_low <= bmi <= bmi_high)
+            ):
+                of_values = 0
+            else:
+                measured = (nan if glucose is None else glucose, nan if bmi is None else bmi)
+                of_values = self._of_values(year, age, measured)
+            if of_values or of_kinds or leverage > rare:
+                found.append(self._worded(of_values, of_kinds, self._beyond(leverage)))
+            else:
+                found.append(WITHIN)
+        return found
+
+    def of_columns(self, columns: Columns, leverage: NDArray[np.float64]) -> list[Support]:
+        """Return the support of each row of raw features, ``(N,)`` each, and ``leverage (N,)``."""
+        age, glucose, bmi = (columns[name] for name in ("age", *OPTIONAL))
+        year = np.minimum((age + 0.5).astype(np.int64), self._last)
+        glucose_low, glucose_high, bmi_low, bmi_high = self._ends[:, year]
+        kinds = np.zeros(len(age), np.int64)
+        for feature, values in _KINDS.items():
+            kinds = kinds * len(values) + _places(columns[feature], values)
+        # The other way round a missing one, which is NaN, would be out.
+        out = (glucose < glucose_low) | (glucose > glucose_high)
+        out |= (bmi < bmi_low) | (bmi > bmi_high)
+        _, age_low, age_high, _ = self._age
+        out |= (age < age_low) | (age > age_high) | (leverage > self._rare)
+        suspect = np.flatnonzero(out | ~self._common[year, kinds])
+        found = [WITHIN] * len(age)
+        seen = [each[suspect].tolist() for each in (year, age, glucose, bmi, leverage, kinds)]
+        for row, at, years, sugar, mass, lever, kind in zip(suspect.tolist(), *seen, strict=True):
+            of_values = self._of_values(at, years, (sugar, mass))
+            of_kinds = self._kinds[at][_ALL_KINDS[kind]]
+            found[row] = self._worded(of_values, of_kinds, self._beyond(lever))
+        return found
+
+    def _of_values(self, year: int, age: float, measured: tuple[float, float]) -> int:
+        """Return the number of what is said of age and of ``measured``: the values of ``OPTIONAL``.
+
+        A missing one is NaN.
+        """
+        said = _side(age, self._age)
+        for value, of_all, nearby in zip(measured, self._of_all, self._nearby, strict=True):
+            said = said * _ANSWERS + _side(value, of_all)
+            said = said * _ANSWERS + _side(value, nearby[year])
+        return said
+
+    def _beyond(self, leverage: float) -> int:
+        return 0 if leverage <= self._rare else 1 if leverage <= self._highest else 2
+
+    def _because(self, of_values: int, of_kinds: int, beyond: int) -> Support:
+        """Return the support for what the rules said, in the order in which they speak."""
+        answers: list[_Reasons] = [self._of_kinds[of_kinds], _COMBINATIONS[beyond]]
+        for sides in reversed(self._sides):
+            of_values, answer = divmod(of_values, _ANSWERS)
+            answers.insert(0, sides[answer])
+        return Support.because(
+            SupportReason.of(code, *features, fewer_than=few)
+            for code, features, few in chain(*answers)
+        )
+
+    def _inner_of(self, year: int) -> _Inner:
+        ends = []
+        for of_all, nearby in zip(self._of_all, self._nearby, strict=True):
+            reaches = (of_all, nearby[year])
+            ends += [max(reach[1] for reach in reaches), min(reach[2] for reach in reaches)]
+        return _Inner(*ends)
+
+    def _kinds_at(self, tables: SupportTables, year: int) -> dict[tuple[_Kind, ...], int]:
+        """Return the number of what is said of each choice of kinds; 0 where nothing is."""
+        numbers = {}
+        for kinds in _ALL_KINDS:
+            said = tuple(
+                chain(*(_of_kind(tables, *each, year) for each in zip(_KINDS, kinds, strict=True)))
+            )
+            if said not in self._of_kinds:
+                self._of_kinds.append(said)
+            numbers[kinds] = self._of_kinds.index(said)
+        return numbers
+
+
+def _sides(
     features: tuple[str, ...],
     few: int,
-) -> Iterator[_Reason]:
-    lowest, low, high, highest = reach
-    if value < lowest:
-        yield _Reason(codes[0], features, None)
-    elif value < low:
-        yield _Reason(codes[1], features, few)
-    if value > highest:
-        yield _Reason(codes[3], features, None)
-    elif value > high:
-        yield _Reason(codes[2], features, few)
-
-
-@lru_cache(4096)
-def _because(reasons: tuple[_Reason, ...]) -> Support:
-    """Return the support with its words, put together once: the same reasons come again."""
-    return Support.because(
-        SupportReason.of(code, *features, fewer_than=few) for code, features, few in reasons
+    codes: tuple[ReasonCode, ReasonCode, ReasonCode, ReasonCode],
+) -> list[_Reasons]:
+    """Return what is said for each number that ``_side`` gives."""
+    below, above = (
+        [(), (_Reason(codes[none], features, None),), (_Reason(codes[some], features, few),)]
+        for none, some in ((0, 1), (3, 2))
     )
+    return [low + high for low in below for high in above]
+
+
+def _side(value: float, reach: Reach) -> int:
+    """Return on which side of what was common ``value`` lies: 0 where on none, or if it is NaN.
+
+    It may lie on both sides: where few had a value at all, few had one as low, and few as high.
+    """
+    lowest, low, high, highest = reach
+    if low <= value <= high:
+        return 0
+    below = 1 if value < lowest else 2 if value < low else 0
+    above = 1 if value > highest else 2 if value > high else 0
+    return 3 * below + above
+
+
+def _of_kind(tables: SupportTables, feature: str, kind: _Kind, year: int) -> Iterator[_Reason]:
+    text = kind if isinstance(kind, str) else str(int(kind))
+    if feature in tables.kinds:
+        count = tables.kinds[feature].get(text, 0)
+        if count < tables.too_few_of_kind:
+            yield _Reason(ReasonCode.TOO_FEW_OF_KIND, (feature,), tables.too_few_of_kind)
+        elif count < tables.few_of_kind:
+            yield _Reason(ReasonCode.FEW_OF_KIND, (feature,), tables.few_of_kind)
+    if feature in tables.kinds_by_age:
+        nearby = tables.kinds_by_age[feature].get(text)
+        count = nearby[year] if nearby else 0
+        if count == 0:
+            yield _Reason(ReasonCode.NONE_OF_KIND_FOR, (feature, "age"), None)
+        elif count < tables.few_nearby:
+            yield _Reason(ReasonCode.FEW_OF_KIND_FOR, (feature, "age"), tables.few_nearby)
+
+
+def _places(column: NDArray[Any], values: tuple[_Kind, ...]) -> NDArray[np.int64]:
+    """Return each cell's place among ``values``."""
+    place = {value: at for at, value in enumerate(values)}
+    return np.array([place[cell] for cell in column.tolist()], np.int64)
+
+
+_ANSWERS: Final = 9
+_COMBINATIONS: Final[tuple[_Reasons, ...]] = (
+    (),
+    (_Reason(ReasonCode.RARE_COMBINATION, (), None),),
+    (_Reason(ReasonCode.NO_SUCH_COMBINATION, (), None),),
+)

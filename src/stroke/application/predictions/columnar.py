@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from stroke.domain.comparison import Comparison
 from stroke.domain.risk import TOP_FACTORS, ModelDescription
 from stroke.domain.support import Support
 
@@ -24,12 +23,12 @@ class ScoreContext:
     """What a careful reader wants beside N scores; each part is None where the model cannot say it.
 
     ``interval (N, 2)``: both ends of the 95 % interval. ``support``: one for each patient.
-    ``comparison``: one for each patient.
+    ``comparison (N, 5)``: columns in the order of ``Comparison``, NaN for what is not known.
     """
 
     interval: NDArray[np.float64] | None = None
     support: Sequence[Support] | None = None
-    comparison: Sequence[Comparison] | None = None
+    comparison: NDArray[np.float64] | None = None
 
 
 NO_CONTEXT: Final = ScoreContext()

@@ -100,13 +100,10 @@ def _patient(wire: PatientIn) -> Patient:
 
 def _assessed(assessment: RiskAssessment) -> dict[str, Any]:
     """Return ``AssessedOut`` as a dict."""
-    interval, comparison = assessment.interval, assessment.comparison
     return {
         "probability": assessment.probability,
         "risk_category": assessment.category,
         "model_variant": assessment.variant,
         "baseline_log_odds": assessment.baseline_log_odds,
-        "interval": None if interval is None else interval.as_data(),
-        "support": assessment.support,
-        "comparison": None if comparison is None else comparison.as_data(),
+        **assessment.context_data(),
     }

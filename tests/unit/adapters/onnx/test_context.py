@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -12,9 +13,10 @@ from pydantic import ValidationError
 
 from stroke.adapters.onnx.comparison import Comparisons
 from stroke.adapters.onnx.manifest import ComparisonTables, SupportTables
-from stroke.adapters.onnx.support import Place, SupportRules
-from stroke.domain.comparison import REFERENCE_VALUES
-from stroke.domain.patient import GENDERS, SMOKING_STATUSES
+from stroke.adapters.onnx.support import SupportRules
+from stroke.domain.comparison import REFERENCE_VALUES, Comparison
+from stroke.domain.features import RAW_FEATURES
+from stroke.domain.patient import GENDERS, SMOKING_STATUSES, Patient
 from stroke.domain.support import Support, SupportLevel
 
 YEARS = 81
@@ -51,6 +53,30 @@ SUPPORT: dict[str, Any] = {
     },
     "leverage": {"rare": 3, "highest": 7},
 }
+
+
+class Place(NamedTuple):
+    """A patient's values, NaN for one that is missing, and leverage."""
+
+    age: float
+    avg_glucose_level: float
+    bmi: float
+    leverage: float
+    gender: str
+    hypertension: float
+    heart_disease: float
+    smoking_status: str
+
+    def patient(self) -> Patient:
+        """Return the patient at this place, whose values need not be plausible."""
+        made = object.__new__(Patient)
+        for name in RAW_FEATURES:
+            value = getattr(self, name)
+            absent = isinstance(value, float) and math.isnan(value)
+            object.__setattr__(made, name, None if absent else value)
+        return made
+
+
 TYPICAL = Place(60.0, 100.0, 28.0, 1.0, "Male", 0.0, 0.0, "never smoked")
 RULES = SupportRules(SupportTables.model_validate(SUPPORT))
 
@@ -68,8 +94,18 @@ PLACES = st.builds(
 
 
 def support(place: Place) -> Support:
-    [found] = RULES.of(*([value] for value in place))
+    """Return what the loop and the columns say, which is the same."""
+    [found] = RULES.of_patients([place.patient()], [place.leverage])
+    assert by_columns([place]) == [found]
     return found
+
+
+def by_columns(places: list[Place]) -> list[Support]:
+    columns = {
+        name: np.array(values, object if isinstance(values[0], str) else np.float64)
+        for name, values in zip(Place._fields, zip(*places, strict=True), strict=True)
+    }
+    return RULES.of_columns(columns, columns["leverage"])
 
 
 def moved(place: Place, name: str, value: float) -> Place:
@@ -119,14 +155,47 @@ def test_each_rule_speaks_where_its_table_says_so(
 
 @given(st.lists(PLACES, min_size=1, max_size=8))
 def test_a_patient_has_the_same_support_in_any_company(places: list[Place]) -> None:
-    together = RULES.of(*map(list, zip(*places, strict=True)))
-    assert together == [support(place) for place in places]
+    together = RULES.of_patients([each.patient() for each in places], [p.leverage for p in places])
+    assert together == by_columns(places) == [support(place) for place in places]
 
 
 @given(PLACES)
 def test_the_short_way_and_the_rules_agree(place: Place) -> None:
-    told = support(place)
-    assert (told.level == SupportLevel.WITHIN) == (not list(RULES._reasons(place)))
+    """The rules once more, as plainly as they can be written."""
+    year = min(int(place.age + 0.5), YEARS - 1)
+    said: set[tuple[str, tuple[str, ...]]] = set()
+    for name in ("age", "avg_glucose_level", "bmi"):
+        value = getattr(place, name)
+        reaches: list[Any] = [(SUPPORT["ranges"][name], "", (name,))]
+        if name != "age":
+            reaches.append((SUPPORT["by_age"][name][year], "-for", (name, "age")))
+        for (lowest, low, high, highest), ending, features in reaches:
+            if value < low:
+                said.add((f"{'none' if value < lowest else 'few'}-as-low{ending}", features))
+            if value > high:
+                said.add((f"{'none' if value > highest else 'few'}-as-high{ending}", features))
+    for name, kinds in SUPPORT["kinds"].items():
+        count = kinds[getattr(place, name)]
+        if count < SUPPORT["few_of_kind"]:
+            few = count >= SUPPORT["too_few_of_kind"]
+            said.add(("few-of-kind" if few else "too-few-of-kind", (name,)))
+    count = SUPPORT["kinds_by_age"]["hypertension"][str(int(place.hypertension))][year]
+    if count < SUPPORT["few_nearby"]:
+        said.add((f"{'few' if count else 'none'}-of-kind-for", ("hypertension", "age")))
+    if place.leverage > SUPPORT["leverage"]["rare"]:
+        none = place.leverage > SUPPORT["leverage"]["highest"]
+        said.add(("no-such-combination" if none else "rare-combination", ()))
+    found = support(place)
+    assert {(each.code.value, each.features) for each in found.reasons} == said
+    assert len(found.reasons) == len(said)
+    assert (found.level == SupportLevel.WITHIN) == (not said)
+
+
+def test_where_few_had_a_value_at_all_few_had_one_as_low_and_few_as_high() -> None:
+    sparse = {**SUPPORT, "by_age": {**SUPPORT["by_age"], "bmi": [(20, 30, 25, 40)] * YEARS}}
+    rules = SupportRules(SupportTables.model_validate(sparse))
+    [found] = rules.of_patients([TYPICAL.patient()], [1.0])
+    assert [each.code.value for each in found.reasons] == ["few-as-low-for", "few-as-high-for"]
 
 
 @given(PLACES, st.sampled_from(["avg_glucose_level", "bmi", "leverage"]), st.data())
@@ -172,11 +241,30 @@ COMPARISON = {
 COMPARISONS = Comparisons(ComparisonTables.model_validate(COMPARISON))
 
 
+def compared(  # noqa: PLR0917 - the five values that a comparison is of
+    gender: str,
+    age: float,
+    probability: float,
+    kept: float,
+    variant: int,
+    by: Comparisons = COMPARISONS,
+) -> Comparison:
+    """Return what the loop and the columns say, which is the same."""
+    who = TYPICAL._replace(gender=gender, age=age)
+    [found] = by.of_patients([who.patient()], [probability], [kept], [variant])
+    columns = {"gender": np.array([gender], object), "age": np.array([age])}
+    [row] = by.of_columns(
+        columns, np.array([probability]), np.array([kept]), np.array([variant])
+    ).tolist()
+    assert found == Comparison(*(None if math.isnan(each) else each for each in row))
+    return found
+
+
 @given(st.integers(0, YEARS - 1), st.floats(0.001, 0.999), st.floats(-9, 3), st.integers(0, 1))
 def test_a_comparison_is_exact_where_the_model_is_known(
     age: int, probability: float, kept: float, variant: int
 ) -> None:
-    found = COMPARISONS.of("Female", float(age), probability, kept, variant)
+    found = compared("Female", float(age), probability, kept, variant)
     average, reference = risk(BASE + SLOPE * age), risk(kept + REFERENCE[variant])
     assert found.average_risk == pytest.approx(average, rel=1e-12)
     assert found.relative_to_average == pytest.approx(probability / average, rel=1e-12)
@@ -186,9 +274,9 @@ def test_a_comparison_is_exact_where_the_model_is_known(
 
 @given(st.floats(0.001, YEARS - 1))
 def test_the_age_of_equal_risk_is_where_the_average_has_that_risk(age: float) -> None:
-    average = COMPARISONS.of("Female", age, 0.1, 0.0, 0).average_risk
+    average = compared("Female", age, 0.1, 0.0, 0).average_risk
     assert average is not None
-    assert COMPARISONS.of("Female", 40.0, average, 0.0, 0).equal_age == pytest.approx(age, abs=1e-9)
+    assert compared("Female", 40.0, average, 0.0, 0).equal_age == pytest.approx(age, abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -206,24 +294,24 @@ def test_the_age_of_equal_risk_is_where_the_average_has_that_risk(age: float) ->
 def test_the_age_of_equal_risk_is_there_where_it_exists(
     gender: str, probability: float, age: float | None
 ) -> None:
-    assert COMPARISONS.of(gender, 40.0, probability, 0.0, 0).equal_age == age
+    assert compared(gender, 40.0, probability, 0.0, 0).equal_age == age
 
 
 def test_a_falling_average_counts_where_it_reaches_the_risk_first() -> None:
     averages = [0.2, 0.1, 0.3, 0.2, 0.4]
     tables = {**COMPARISON, "average": {"Female": averages}}
-    found = Comparisons(ComparisonTables.model_validate(tables))
-    ages = [found.of("Female", 1.0, risk, 0.0, 0).equal_age for risk in (0.15, 0.25, 0.35)]
+    by = Comparisons(ComparisonTables.model_validate(tables))
+    ages = [compared("Female", 1.0, risk, 0.0, 0, by).equal_age for risk in (0.15, 0.25, 0.35)]
     assert ages == [None, pytest.approx(1.75), pytest.approx(3.75)]
 
 
 def test_beyond_the_last_year_the_average_stays() -> None:
-    last = COMPARISONS.of("Male", YEARS - 1, 0.1, 0.0, 0)
-    assert COMPARISONS.of("Male", 119.5, 0.1, 0.0, 0) == last
+    last = compared("Male", YEARS - 1, 0.1, 0.0, 0)
+    assert compared("Male", 119.5, 0.1, 0.0, 0) == last
 
 
 def test_a_gender_that_was_too_rare_has_no_average() -> None:
-    found = COMPARISONS.of("Other", 50.0, 0.1, 0.0, 0)
+    found = compared("Other", 50.0, 0.1, 0.0, 0)
     assert (found.average_risk, found.relative_to_average, found.equal_age) == (None, None, None)
     assert found.reference_risk == pytest.approx(risk(0.3))
 
