@@ -110,8 +110,8 @@ def _held(table: Table, orphans: Mapping[str, set[StoredEvent]]) -> Iterator[Sto
     if not clusters:
         return
     for file in data_files(table):
-        told = cluster_bound(table, file)
-        if told is None or any(cluster.startswith(told) for cluster in clusters):
+        bound = cluster_bound(table, file)
+        if bound is None or any(cluster.startswith(bound) for cluster in clusters):
             yield from _stored(table, _place(file.file_path))
 
 

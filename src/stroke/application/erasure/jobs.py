@@ -201,7 +201,7 @@ class ErasureWorker:
         while True:
             try:
                 found = await self.work_once()
-            except StoreUnavailable:  # the database is away; whoever asks for something is told
+            except StoreUnavailable:  # the database is away; requests answer 503
                 found = None
             if found is None:
                 await wait()

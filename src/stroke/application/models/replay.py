@@ -81,7 +81,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """What is replayed and what is told of it.
+    """What is replayed, and what the report says of it.
 
     ``since`` is included and ``until`` is not; both are aware. ``rounding`` is how many units in
     the last place a probability of the same version may differ by. Of rows that differ ``ids``

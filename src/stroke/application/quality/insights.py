@@ -24,7 +24,7 @@ _OLDEST: Final = "75 and older"
 UNKNOWN: Final = "unknown"
 """The label of those of whom a row says nothing."""
 SMALLEST_GROUP: Final = 10
-"""Of smaller groups nothing but the size is told."""
+"""Smaller groups show nothing but their size."""
 
 
 @dataclass(frozen=True, slots=True)

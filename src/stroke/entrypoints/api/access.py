@@ -49,7 +49,7 @@ def for_everybody(endpoint: _Endpoint) -> _Endpoint:
 def needed_by(endpoint: Callable[..., Any]) -> Scope | None:
     """Return the scope that an endpoint needs, or None if it is for everybody.
 
-    Where others do, too, it is the one that callers are told of. Raises ``TypeError`` for an
+    Where others do, too, it is the one that answers name. Raises ``TypeError`` for an
     endpoint that says neither.
     """
     try:

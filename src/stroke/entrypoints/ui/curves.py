@@ -198,13 +198,15 @@ def _ratio(found: Estimate, language: Language) -> Whisker:
 
 
 def _whisker(
-    scaled: Estimate, told: Estimate, scale: Sequence[float], language: Language
+    scaled: Estimate, exact: Estimate, scale: Sequence[float], language: Language
 ) -> Whisker:
     at, low, high = (charts.percent(_place(each, scale)) for each in scaled)
     said = language.say(
-        "%(low)s to %(high)s", low=language.number(told.low, 2), high=language.number(told.high, 2)
+        "%(low)s to %(high)s",
+        low=language.number(exact.low, 2),
+        high=language.number(exact.high, 2),
     )
-    return Whisker(at, low, high, language.number(told.value, 2), said)
+    return Whisker(at, low, high, language.number(exact.value, 2), said)
 
 
 def _place(value: float, scale: Sequence[float]) -> float:

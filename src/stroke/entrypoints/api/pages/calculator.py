@@ -125,10 +125,10 @@ async def save(request: Request) -> Response:
                 deployed=deployed,
             )
         shown = await _shown(request, form, deployed)
-    told = {"saved": saved, "save_failed": failed}
+    outcome_of_saving = {"saved": saved, "save_failed": failed}
     return json_response(
         _parts(request, form, shown)
-        | {"saved": part(request, "saved.html", **told), "stored": saved is not None}
+        | {"saved": part(request, "saved.html", **outcome_of_saving), "stored": saved is not None}
     )
 
 

@@ -1,4 +1,4 @@
-"""What a person is told of an error: what is wrong, and what to do. Nothing of a patient."""
+"""What the page says of an error: what is wrong, and what to do. Nothing of a patient."""
 
 from __future__ import annotations
 

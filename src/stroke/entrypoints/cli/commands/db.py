@@ -277,8 +277,8 @@ def purge(
         done = asyncio.run(purged())
     kept = [{"what": k.what, "until": k.until and k.until.isoformat()} for k in done.kept]
     if as_json:
-        told = {"before": moment.isoformat(), "predictions": done.predictions}
-        typer.echo(json.dumps({**told, "removed": done.removed, "kept": kept}))
+        summary = {"before": moment.isoformat(), "predictions": done.predictions}
+        typer.echo(json.dumps({**summary, "removed": done.removed, "kept": kept}))
         return
     typer.echo(f"{counted(done.predictions, 'prediction')} erased")
     for place, count in done.removed.items():

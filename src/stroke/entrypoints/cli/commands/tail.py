@@ -35,7 +35,7 @@ def tail(
     """Show the records of a topic of Kafka: the last ones, or those from an offset on.
 
     The table names each record, its prediction and its size. --json prints a line for each, with
-    key and value, which hold what patients told; Avro is decoded by the schema registry. The name
+    key and value, which hold what patients said; Avro is decoded by the schema registry. The name
     of a topic that does not exist is answered with those that do.
 
     \b
