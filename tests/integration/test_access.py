@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 import urllib3
 from sqlalchemy import URL
@@ -91,3 +93,49 @@ def test_a_key_that_was_just_made_is_known_to_all_processes_at_once(site: Site) 
     made = site.key("predict")
     assert site.statuses(made) == {200}
     assert site.statuses(site.key("read")) == {403}
+
+
+def signed_in(site: Site, key: str) -> httpx.Client:
+    """Return a browser that signed in with a key."""
+    browser = httpx.Client(base_url=site.service.url, timeout=30)
+    found = re.search(r'name="csrf_token" value="([^"]+)"', browser.get("/ui/sign-in").text)
+    assert found is not None
+    answer = browser.post("/ui/sign-in", data={"csrf_token": found[1], "key": key})
+    assert answer.status_code == 303, answer.text
+    return browser
+
+
+def sessions_seen(site: Site, browser: httpx.Client, *, times: int = 40) -> set[bool]:
+    """Show the cookie on new connections, which the processes share; return who is signed in."""
+    cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+    def call(_: int) -> bool:
+        answer = urllib3.request(
+            "GET", f"{site.service.url}/ui/session", headers={"Cookie": cookie}
+        )
+        return bool(answer.json()["signed_in"])
+
+    with ThreadPoolExecutor(8) as callers:
+        return set(callers.map(call, range(times)))
+
+
+def test_a_session_ends_in_all_processes_at_once_and_with_its_key_within_5_s(site: Site) -> None:
+    key, other = site.key("predict,read"), site.key("predict,read,admin")
+    time.sleep(HOLDS_WITHIN)
+    one, two = signed_in(site, key), signed_in(site, key)
+    another = signed_in(site, other)
+    assert sessions_seen(site, one) == sessions_seen(site, two) == {True}
+
+    token = one.get("/ui/session").json()["csrf_token"]
+    kept = httpx.Cookies(one.cookies)
+    assert one.post("/ui/sign-out", data={"csrf_token": token}).is_success
+    one.cookies = kept  # a thief has it still
+    assert sessions_seen(site, one) == {False}
+    assert sessions_seen(site, two) == {True}
+
+    site.keys("revoke", key.split("_")[1])
+    time.sleep(HOLDS_WITHIN)
+    assert sessions_seen(site, two) == {False}
+    assert sessions_seen(site, another) == {True}
+    for browser in (one, two, another):
+        browser.close()
