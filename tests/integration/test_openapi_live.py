@@ -92,4 +92,4 @@ def test_every_answer_is_one_that_the_document_promises(
             # An operation without parameters has nothing that could be wrong.
             assert mode is GenerationMode.NEGATIVE
             assert operation.method == "get"
-    assert len(checked) == 20
+    assert len(checked) == 24

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
-from components.change_events import lake_events, lake_table, until
+import pytest
+from confluent_kafka import Producer
+
+from components.change_events import lake_events, lake_table, mysql_rows, raw_records, until
 from components.stack import TOPIC, PipelineStack
 
 from .test_pipeline_verify import assert_equal, predict
+
+LETTERS: Final = "dlq.s3-sink-stroke-predictions"
 
 
 def upkeep(stack: PipelineStack, *arguments: str) -> dict[str, Any]:
@@ -84,4 +93,68 @@ def test_erased_predictions_leave_every_copy_and_the_pipeline_goes_on(
     places = {each["place"] for each in json.loads(there.stdout)["traces"]}
     assert places == {"database", "SQL copy", "lake", "topic"}
     predict(pipeline, 50)
+    assert_equal(pipeline)
+
+
+@pytest.mark.soak("it kills Connect, and waits for copies under load")
+def test_an_erasure_ends_though_connect_is_killed_in_the_middle_of_it(
+    pipeline: PipelineStack,
+) -> None:
+    """With a letter and a checkpoint about the erased rows, in the middle of traffic."""
+    ids = predict(pipeline, 20)
+    erased = [str(each) for each in ids]
+    assert_equal(pipeline)
+    *_, about_the_last = raw_records(pipeline, TOPIC)
+    producer = Producer({"bootstrap.servers": pipeline.bootstrap_servers})
+    producer.produce(LETTERS, about_the_last.value(), about_the_last.key())
+    producer.flush(30)
+
+    def stroke(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return pipeline.stroke(*arguments, within=900, STROKE_ERASURE_ANALYSES="reports")
+
+    analysed = stroke(
+        *("analytics", "run", "latest-snapshot", "--output", "reports", "--checkpoint", "reports")
+    )
+    assert analysed.returncode == 0, analysed.stderr
+    before = stroke("erase", "prove", erased[-1], "--json")
+    found = {each["place"] for each in json.loads(before.stdout)["traces"]}
+    assert {"database", "SQL copy", "lake", "dead letters", "checkpoint in reports"} <= found
+
+    over = threading.Event()
+
+    def traffic() -> None:
+        while not over.is_set():
+            predict(pipeline, 5)
+            time.sleep(0.5)
+
+    with ThreadPoolExecutor(2) as beside:
+        sending = beside.submit(traffic)
+        erasing = beside.submit(
+            pipeline.stroke,
+            "erase",
+            *erased,
+            "--yes",
+            "--json",
+            "--wait",
+            "300",
+            **kept,
+            within=900,
+        )
+        until(
+            lambda: not mysql_rows(pipeline, f"id IN ({', '.join(erased)})"),
+            within=120,
+            what="the rows are gone from MySQL",
+        )
+        pipeline.kill("connect")
+        time.sleep(10)
+        pipeline.start("connect")
+        done = erasing.result()
+        over.set()
+        sending.result()
+    if done.returncode != 0:  # a copy was behind: the same command finishes it
+        done = stroke("erase", *erased, "--yes", "--json", "--wait", "300")
+    assert done.returncode == 0, done.stderr
+    proved = stroke("erase", "prove", *erased, "--json")
+    assert proved.returncode == 0, proved.stdout
+    assert {each["place"] for each in json.loads(proved.stdout)["traces"]} == {"topic"}
     assert_equal(pipeline)

@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "security.md"
 ROWS = re.findall(r"^\| (API\d+) [^|]+\| ([^|]+) \| ?([^|]*)\|$", PAGE.read_text(), re.MULTILINE)
-NAMED = sorted({named for *_, tests in ROWS for named in re.findall(r"`([^`]+?)::(\w+)`", tests)})
+NAMED = sorted(set(re.findall(r"`([^`]+?)::(\w+)`", PAGE.read_text())))
 
 
 def test_the_page_has_each_risk_once_with_tests_or_with_what_it_waits_for() -> None:
