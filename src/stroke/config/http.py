@@ -20,6 +20,9 @@ class HttpSettings(SettingsGroup):
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535)
     workers: int = Field(1, ge=1, le=64)
+    worker_seconds: int = Field(
+        20, ge=1, le=3600, description="after which a worker that says nothing is replaced"
+    )
     max_body_bytes: int = Field(8 * 1024 * 1024, ge=1024)
     max_url_bytes: int = Field(8192, ge=64)
     max_headers: int = Field(100, ge=8)

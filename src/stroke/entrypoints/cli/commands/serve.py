@@ -224,6 +224,8 @@ def _configuration(settings: Settings, app: object, *, workers: int) -> uvicorn.
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing here asks for the client's address or scheme
+        # On a busy machine a worker takes long to start, and is no better off when it is replaced.
+        timeout_worker_healthcheck=settings.http.worker_seconds,
         timeout_graceful_shutdown=settings.http.shutdown_seconds,
         # A burst of clients waits for its turn in the kernel, which may allow fewer. Whoever does
         # not fit there tries again after a second, and then after three.
