@@ -187,6 +187,7 @@ def test_a_copy_holds_every_row_as_it_was_and_says_so(source: URL, target: URL) 
         "erasure_jobs": 1,
         "api_keys": 2,
         "used_tokens": 1,
+        "deployments": 1,
         "audit": 700,
     }
     assert {each["table"] for each in report["ranges"]} == {"outcomes", *report["copied"]}

@@ -66,6 +66,7 @@ AREAS: Final = {
             "test_sql_assessments",
             "test_sql_audit",
             "test_sql_deployments",
+            "test_model_deployment",
             "test_sql_outcomes",
             "test_sql_repository",
             "test_sqlite_file",

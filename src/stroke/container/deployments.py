@@ -15,7 +15,7 @@ from stroke.application.models.following import Follower
 from stroke.application.models.guards import CanaryGuard, Limits
 from stroke.application.models.ports import DeploymentStore
 from stroke.application.models.shadows import ShadowScoring
-from stroke.application.predictions.deployed import Deployed, Serving
+from stroke.application.predictions.deployed import Deployed, Serving, summary
 from stroke.application.predictions.ports import PredictionObserver, RiskModel
 from stroke.config import CanarySettings, ModelSettings, Settings, ShadowSettings
 from stroke.container.models import describe_deployable, load_deployable, verified
@@ -68,11 +68,16 @@ def follower_of(
     swapped: Callable[[Deployed], None],
 ) -> Follower:
     """Return what makes this process serve what the deployment says."""
+
+    def said(deployed: Deployed) -> None:
+        swapped(deployed)
+        _log.info(summary(deployed))
+
     return Follower(
         store,
         serving,
         partial(load_deployable, settings),
-        swapped=swapped,
+        swapped=said,
         tell=_log.warning,
         clock=time.monotonic,
     )

@@ -19,6 +19,7 @@ def drift_service(parts: Container) -> DriftService:
 
 def insights_service(parts: Container) -> InsightsService:
     """Return what counts the stored predictions. Raises ``ModelError`` as above."""
+    parts.served()  # what cannot be loaded is said now
     return InsightsService(
         repository=parts.repository(),
         served=parts.served,
@@ -28,6 +29,7 @@ def insights_service(parts: Container) -> InsightsService:
 
 def performance_service(parts: Container) -> PerformanceService:
     """Return what measures the model by the outcomes. Raises ``ModelError`` as above."""
+    parts.served()  # as above
     settings = parts.settings().performance
     return PerformanceService(
         outcomes=parts.outcome_repository(),

@@ -22,8 +22,7 @@ class Follower:
     ``load`` returns the model of a version, and may take seconds: it runs in a thread, while the
     former models go on to answer. Models that stay are not loaded again. A challenger or a shadow
     that cannot be loaded is left out; for a champion that cannot be, everything stays as it was.
-    ``swapped`` is called after each change, ``tell`` with a line for the log. ``clock`` counts
-    seconds.
+    ``swapped`` is called after each change, ``tell`` with what is wrong. ``clock`` counts seconds.
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Follower:
             return False
         self._serving.swap(deployed)
         self._swapped(deployed)
-        self._tell(_served(deployed))
         return True
 
     async def follow(self, pause: Callable[[], Awaitable[object]]) -> None:
@@ -123,11 +121,3 @@ def _models(deployed: Deployed) -> Iterable[RiskModel]:
     if deployed.challenger is not None:
         yield deployed.challenger
     yield from deployed.shadows
-
-
-def _served(deployed: Deployed) -> str:
-    parts = [f"deployment {deployed.number}: {deployed.champion.description.version} is served"]
-    if deployed.challenger is not None:
-        parts.append(f"{deployed.challenger.description.version} to {deployed.share:.3%}")
-    parts += [f"{each.description.version} as a shadow" for each in deployed.shadows]
-    return ", ".join(parts)

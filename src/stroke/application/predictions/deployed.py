@@ -54,6 +54,15 @@ class Deployed:
         return challenger if place < self.share * _WHOLE else self.champion
 
 
+def summary(deployed: Deployed) -> str:
+    """Return in one line which models are served."""
+    parts = [f"deployment {deployed.number}: {deployed.champion.description.version} is served"]
+    if deployed.challenger is not None:
+        parts.append(f"{deployed.challenger.description.version} to {deployed.share:.3%}")
+    parts += [f"{each.description.version} as a shadow" for each in deployed.shadows]
+    return ", ".join(parts)
+
+
 class Serving:
     """Holds what this process serves now. Reading ``now`` is one look, and needs no lock."""
 

@@ -83,6 +83,7 @@ def _report(within: PredictionFilter) -> DriftReport:
     async def once() -> DriftReport:
         try:
             await parts.repository().check()
+            await parts.follower().look()  # the champion, if a model was promoted
             with progress() as display:
                 bar = display.add_task("reading", total=None)
                 return await drift_service(parts).report(

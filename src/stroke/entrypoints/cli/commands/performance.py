@@ -187,6 +187,7 @@ async def _reports(
 
     minimums = Minimums(wanted.minimum_count, wanted.minimum_events)
     await parts.repository().check()
+    await parts.follower().look()  # the champion, if a model was promoted
     versions: Sequence[str | None] = [wanted.model_version]
     if wanted.every_version:
         versions = await service.versions(wanted.within) or [None]
