@@ -235,7 +235,7 @@ def _is_failure(outcome: Mapping[str, Any], *, alone: bool) -> bool:
         return True
     issues = outcome.get("issue")
     return any(
-        isinstance(issue, Mapping) and issue.get("severity") in _FAILURES
+        isinstance(issue, Mapping) and str(issue.get("severity")) in _FAILURES
         for issue in (issues if isinstance(issues, list) else ())
     )
 

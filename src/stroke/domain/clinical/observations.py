@@ -115,8 +115,10 @@ def _usable(found: Iterable[Reading], now: datetime) -> Iterator[tuple[Reading, 
     """Give each reading that may count, or that is to be spoken of, and then why it does not."""
     for reading in found:
         status = reading.entry.resource.get("status")
-        if status in _SAID or not isinstance(status, str):
-            yield reading, f"its status is {status}" if status in _SAID else "it has no status"
+        if not isinstance(status, str):
+            yield reading, "it has no status"
+        elif status in _SAID:
+            yield reading, f"its status is {status}"
         elif status in _TAKEN:
             future = reading.moment is not None and reading.moment > now + _TOMORROW
             yield reading, "it is dated in the future" if future else None
