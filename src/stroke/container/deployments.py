@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from stroke.adapters.prometheus.deployment import CanaryMetrics, ShadowMetrics
+from stroke.adapters.sql.deployments import SqlDeploymentStore
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.models.deployments import Asker, DeploymentService, Wish
 from stroke.application.models.following import Follower
@@ -18,10 +20,11 @@ from stroke.application.models.shadows import ShadowScoring
 from stroke.application.predictions.deployed import Deployed, Serving, summary
 from stroke.application.predictions.ports import PredictionObserver, RiskModel
 from stroke.config import CanarySettings, ModelSettings, Settings, ShadowSettings
-from stroke.container.models import describe_deployable, load_deployable, verified
+from stroke.container.engines import opened_engine
+from stroke.container.models import describe_deployable, load_deployable, load_model, verified
 from stroke.domain.audit import AuditAction, AuditOutcome
-from stroke.domain.deployment import DeploymentAction
-from stroke.domain.errors import DeploymentRefused
+from stroke.domain.deployment import Deployment, DeploymentAction
+from stroke.domain.errors import DeploymentRefused, ModelError
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import ModelDescription
 
@@ -81,6 +84,29 @@ def follower_of(
         tell=_log.warning,
         clock=time.monotonic,
     )
+
+
+def check_champion(settings: Settings) -> None:
+    """Return if the champion of the deployment can be found; raise ``ModelError`` otherwise.
+
+    Before a worker starts: each of them would end, and be started again. Raises
+    ``StoreUnavailable``. Not to be called from a running event loop.
+    """
+
+    async def latest() -> Deployment | None:
+        async with opened_engine(settings.database) as engine:
+            seconds = settings.database.statement_timeout_seconds
+            return await SqlDeploymentStore(engine, statement_timeout=seconds).latest()
+
+    found = asyncio.run(latest())
+    if found is None:
+        return
+    version = found.champion.version
+    try:
+        describe_deployable(settings.model, version)
+    except ModelError as error:
+        if load_model(settings.model).description.version != version:
+            raise ModelError(f"the champion {version} cannot be loaded: {error}") from error
 
 
 def shadow_scoring(

@@ -121,11 +121,13 @@ def _admit(settings: Settings, listener: socket.socket, *, insecure: bool) -> bo
     from stroke.container.access import adopt_keys, check_address
     from stroke.container.cds_clients import read_clients
     from stroke.container.clinical import clinical_codes
+    from stroke.container.deployments import check_champion
 
     # What is wrong with the files that settings name is said before a worker starts.
     clinical_codes(settings.clinical)
     if (clients := settings.clinical.clients) is not None:
         read_clients(clients)
+    check_champion(settings)
     adopt_keys(settings)
     return check_address(settings, listener.getsockname()[0], insecure=insecure)
 
