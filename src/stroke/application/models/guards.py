@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from stroke.application.predictions.deployed import Deployed, Serving
+from stroke.application.predictions.deployed import Deployed, ModelRun, Serving
 from stroke.domain.drift import stability_index
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import RiskCategory
@@ -96,13 +96,13 @@ class CanaryGuard:
             elif each.model_version == champion:
                 self._champion.add(each)
 
-    def ran(self, version: str, seconds: float, *, failed: bool) -> None:
-        """Take how long a run of a model took, and whether it failed."""
-        if not self._is_on(self._serving.now) or version != self._of:
+    def ran(self, run: ModelRun) -> None:
+        """Count a run of a model, where it is the canary."""
+        if not self._is_on(self._serving.now) or run.version != self._of:
             return
         self._runs += 1
-        self._seconds += seconds
-        self._errors += failed
+        self._seconds += run.seconds
+        self._errors += run.failed
 
     def breach(self) -> Breach | None:
         """Return what is wrong with the canary; None where nothing is, or there is none."""

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 from stroke.application.predictions.ports import RiskModel
 from stroke.domain.patient import Patient, lacking
 from stroke.domain.prediction import Origin
 
 _WHOLE: Final = 2**64
+
+
+class ModelRun(NamedTuple):
+    """A run of the model ``version``: how long it took, and whether it failed."""
+
+    version: str
+    seconds: float
+    failed: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from time import perf_counter
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
-from stroke.application.predictions.deployed import Deployed, Serving
+from stroke.application.predictions.deployed import Deployed, ModelRun, Serving
 from stroke.application.predictions.group_commit import Around, GroupCommit
 from stroke.application.predictions.ports import PredictionObserver, PredictionRepository, RiskModel
 from stroke.domain.comparison import Comparison
@@ -66,13 +66,6 @@ class _Request(NamedTuple):
 _Answer = TypeVar("_Answer")
 
 
-class Ran(Protocol):
-    """Gets how long a run of a model took, and whether it failed; must neither block nor raise."""
-
-    def __call__(self, version: str, seconds: float, *, failed: bool) -> object:
-        """Take it."""
-
-
 @dataclass(frozen=True, slots=True)
 class StoredPrediction:
     """An assessment that is durable under ``id``."""
@@ -99,8 +92,9 @@ class PredictionService:
     is a new one ``key_lifetime`` after its request was stored.
 
     ``serving`` holds the models. Each call takes what is served at its start, or the ``deployed``
-    that its caller took before, and asks no other one. ``ran`` gets the time of each run whose
-    result is stored. A challenger that fails loses no request: its champion answers instead.
+    that its caller took before, and asks no other one. ``ran`` gets each run whose result is
+    to be stored, and must neither block nor raise. A challenger that fails loses no request: its
+    champion answers instead.
     """
 
     def __init__(
@@ -114,7 +108,7 @@ class PredictionService:
         commit_size: int,
         key_lifetime: timedelta,
         around_commit: Around | None = None,
-        ran: Ran | None = None,
+        ran: Callable[[ModelRun], object] | None = None,
     ) -> None:
         self._serving = serving
         self._repository = repository
@@ -400,12 +394,12 @@ class PredictionService:
         except Exception:
             champion = requests[0].champion
             if self._ran is not None:
-                self._ran(version, perf_counter() - started, failed=True)
+                self._ran(ModelRun(version, perf_counter() - started, failed=True))
             if champion is model:
                 raise
             return await self._run(champion, requests)
         if self._ran is not None:
-            self._ran(version, perf_counter() - started, failed=False)
+            self._ran(ModelRun(version, perf_counter() - started, failed=False))
         return assessments, version
 
 

@@ -77,7 +77,7 @@ def test_the_record_keeps_the_keys_that_scripts_read(house: House) -> None:
 
     assert list(keys) == [
         *("engine", "source", "began", "ended", "point", "since", "note", "reached"),
-        *("events", "predictions", "rows", "skipped", "seconds"),
+        *("events", "predictions", "rows", "skipped", "site", "seconds"),
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from builders.predictions import patient
 from fakes.predictions import FakeRiskModel
 from stroke.application.models.guards import Breach, CanaryGuard, Limits
-from stroke.application.predictions.deployed import Deployed, Serving
+from stroke.application.predictions.deployed import Deployed, ModelRun, Serving
 from stroke.container.service import utc_now
 from stroke.domain.prediction import Prediction
 
@@ -35,7 +35,7 @@ def judged(challenger: FakeRiskModel, count: int = 300) -> Breach | None:
     guard, _ = stage(challenger)
     guard.committed([*made(CHAMPION, count), *made(challenger, count)])
     for _ in range(30):
-        guard.ran(challenger.version, 0.002, failed=False)
+        guard.ran(ModelRun(challenger.version, 0.002, failed=False))
     return guard.breach()
 
 
@@ -69,8 +69,8 @@ def test_runs_that_fail_or_take_long_are_a_breach(
 ) -> None:
     watched, _ = stage(FakeRiskModel(version="new-1"))
     for seconds, failed in runs:
-        watched.ran("champion-1", 9, failed=True)  # the champion has no guard
-        watched.ran("new-1", seconds, failed=failed)
+        watched.ran(ModelRun("champion-1", 9, failed=True))  # the champion has no guard
+        watched.ran(ModelRun("new-1", seconds, failed=failed))
 
     found = watched.breach()
     assert (None if found is None else found.guard) == guard
@@ -86,7 +86,7 @@ def test_runs_that_fail_or_take_long_are_a_breach(
 def test_what_was_counted_ends_with_the_canary(change: Callable[[], Deployed]) -> None:
     guard, serving = stage(FakeRiskModel(version="new-1"))
     for _ in range(9):
-        guard.ran("new-1", 0.1, failed=True)
+        guard.ran(ModelRun("new-1", 0.1, failed=True))
     assert guard.breach() is not None
 
     serving.swap(change())

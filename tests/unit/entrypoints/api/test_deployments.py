@@ -16,6 +16,7 @@ from builders.predictions import patient_json
 from builders.service import Parts, service_parts
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.application.access.keys import KeyService
+from stroke.application.predictions.deployed import ModelRun
 from stroke.container.models import load_model
 from stroke.container.service import utc_now
 
@@ -198,7 +199,7 @@ async def test_a_canary_that_fails_is_taken_back_by_itself_and_that_is_written_d
     version = (await client.post(PATH, json=canary)).json()["challenger"]["version"]
     await parts.container.follower().look()
     for _ in range(parts.container.settings().canary.errors + 1):
-        parts.container.canary_guard().ran(version, 0.001, failed=True)
+        parts.container.canary_guard().ran(ModelRun(version, 0.001, failed=True))
 
     for _ in range(200):
         if (found := await served(client))["challenger"] is None:
