@@ -175,15 +175,20 @@ def test_commands_say_what_is_wrong_and_a_start_refuses_a_champion_that_is_gone(
         assert "the champion other-1 cannot be loaded" in refused.stderr
 
 
-@pytest.mark.soak("ten swaps on MySQL under full load, while workers are killed: 60 s")
+@pytest.mark.soak("ten swaps under full load, while workers are killed: 60 s each")
+@pytest.mark.parametrize("database", ["sqlite", "mysql"])
 def test_swaps_while_workers_are_killed_lose_and_mix_nothing(
     tmp_path: Path,
     bands: dict[str, RiskBands],
-    mysql: MySqlServer,
+    database: str,
+    request: pytest.FixtureRequest,
     record_property: Callable[[str, object], None],
 ) -> None:
-    settings = {"STROKE_DATABASE_URL": mysql.new_database()}
-    upgrade_schema(settings["STROKE_DATABASE_URL"], tmp_path)
+    settings: dict[str, str] = {}
+    if database == "mysql":
+        server: MySqlServer = request.getfixturevalue("mysql")
+        settings["STROKE_DATABASE_URL"] = server.new_database()
+        upgrade_schema(settings["STROKE_DATABASE_URL"], tmp_path)
     during: list[tuple[float, float]] = []
     with Service(tmp_path, STROKE_HTTP_WORKERS="2", **settings) as service:
         clients = Clients(service.url, bands)
