@@ -96,9 +96,10 @@ def test_a_page_that_is_listed_discovers_calls_and_reports(
 def test_a_page_reads_why_it_is_refused(page: Page, listed: str, service: Service) -> None:
     page.open(listed)
 
-    status, outcome = fetched(page, service.url + HOOK, request(), **JSON, **TOKEN)
+    wrong = request() | {"hook": "another"}
+    status, outcome = fetched(page, service.url + HOOK, wrong, **JSON, **TOKEN)
 
-    assert (status, outcome["resourceType"]) == (401, "OperationOutcome")
+    assert (status, outcome["resourceType"]) == (422, "OperationOutcome")
 
 
 def test_no_other_page_may_read_an_answer(page: Page, stranger: str, service: Service) -> None:
