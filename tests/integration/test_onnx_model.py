@@ -6,6 +6,8 @@ import hashlib
 import json
 import math
 import shutil
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,11 @@ from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore
 from stroke.adapters.training.verification import trial_patients
-from stroke.domain.comparison import Comparison
+from stroke.domain.comparison import REFERENCE_VALUES, Comparison
 from stroke.domain.errors import InvalidModel, ModelNotFound
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
-from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES, Patient
+from stroke.domain.patient import AGE, GENDERS, OPTIONAL, SMOKING_STATUSES, Patient
+from stroke.domain.what_if import CHANGEABLE, WhatIf
 
 WITHOUT_INTERVALS = Path(__file__).with_name("models") / "stroke-spline-lr-779084084b7b.onnx"
 BEFORE = Path(__file__).with_name("models") / "stroke-spline-lr-e9b54b6f8e26.onnx"
@@ -45,6 +48,11 @@ def patients_with_gaps(draw: st.DrawFn) -> Patient:
         bmi=draw(st.none() | st.floats(8, 100)),
         smoking_status=draw(st.sampled_from(SMOKING_STATUSES)),
     )
+
+
+@cache
+def shipped() -> OnnxRiskModel:
+    return OnnxRiskModel(SHIPPED / DEFAULT)
 
 
 @pytest.fixture
@@ -164,6 +172,49 @@ class TestShippedModel(RiskModelContract, ColumnarRiskModelContract):
             assert made.comparison == Comparison(*(None if math.isnan(x) else x for x in of_row))
             assert made.interval == tuple(context.interval[row])
             assert alone.interval == pytest.approx(made.interval, rel=1e-12)
+
+    @settings(max_examples=examples(60), deadline=None)
+    @given(patients_with_gaps())
+    def test_a_comparison_is_with_the_same_person_and_the_average_whatever_is_missing(
+        self, who: Patient
+    ) -> None:
+        model = shipped()
+        known = {name: v for name, v in REFERENCE_VALUES.items() if name not in who.missing}
+        made, healthy = model.assess([who, replace(who, **known)])
+        compared = made.comparison
+        assert compared is not None
+        assert compared.reference_risk == pytest.approx(healthy.probability, rel=1e-9)
+        assert compared.relative_to_reference == pytest.approx(
+            made.probability / healthy.probability, rel=1e-9
+        )
+        assert healthy.comparison is not None
+        assert healthy.comparison.relative_to_reference == pytest.approx(1, rel=1e-9)
+        if compared.average_risk is None:
+            assert compared.relative_to_average is compared.equal_age is None
+            return
+        assert compared.relative_to_average == made.probability / compared.average_risk
+        if compared.equal_age is not None:
+            assert 0 <= compared.equal_age <= AGE.high
+            [there] = model.assess([replace(who, age=compared.equal_age)])
+            assert there.comparison is not None
+            assert there.comparison.average_risk == pytest.approx(made.probability, rel=1e-9)
+
+    @settings(max_examples=examples(60), deadline=None)
+    @given(patients_with_gaps(), st.sampled_from(CHANGEABLE), patients_with_gaps())
+    def test_what_if_says_where_two_answers_differ_whatever_is_missing(
+        self, who: Patient, name: str, other: Patient
+    ) -> None:
+        model = shipped()
+        before, after = model.assess([who, replace(who, **{name: getattr(other, name)})])
+        differences = {each.feature: each for each in WhatIf(before, after).differences}
+        gap = math.fsum(each.log_odds for each in differences.values())
+        gap += after.baseline_log_odds - before.baseline_log_odds
+        logits = [math.log(x.probability) - math.log1p(-x.probability) for x in (before, after)]
+        assert gap == pytest.approx(logits[1] - logits[0], abs=1e-9)
+        assert differences[name].value_before == getattr(who, name)
+        assert differences[name].value_after == getattr(other, name)
+        if before.missing == after.missing:
+            assert {each for each, its in differences.items() if its.log_odds} <= {name}
 
     @pytest.mark.parametrize("part", ["support", "comparison"])
     def test_an_artefact_without_tables_says_nothing_of_them(

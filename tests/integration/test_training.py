@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,26 @@ def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path
         check_metrics(companion, known.model_dump())
         lost = known.model_dump()["compared"]["auc_lost"]
         assert companion["compared"]["auc_lost"] == pytest.approx(lost, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.soak("500 refits of the model: half a minute of a quiet core, more of a busy one")
+@needs_data_set
+def test_intervals_are_those_of_500_refits_of_the_model() -> None:
+    """The check that stands in the manifest, made again."""
+    check = fit(read_csv(CSV), samples=2, refits=500).interval_check
+    shipped = read_manifest(SHIPPED / DEFAULT).interval_check
+    assert shipped is not None
+    ratio, coverage = check["standard_error_ratio"], check["coverage"]
+    sys.stdout.write(
+        f"\n{check['refits']} refits: ratio of standard errors {ratio}, coverage {coverage}\n"
+    )
+    assert check["refits"] == shipped.refits == 500
+    assert 0.95 <= ratio["median"] <= 1.05
+    assert 0.85 <= ratio["p5"] <= ratio["p95"] <= 1.15
+    assert 0.93 <= coverage["median"] <= 0.97
+    assert coverage["p5"] >= 0.9
+    assert ratio == pytest.approx(shipped.standard_error_ratio.model_dump(), rel=1e-3)
+    assert coverage == pytest.approx(shipped.coverage.model_dump(), abs=0.005)
 
 
 def plain(part: BaseModel | None) -> Any:

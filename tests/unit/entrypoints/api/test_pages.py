@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from html import unescape
@@ -605,3 +606,19 @@ async def test_the_models_card_has_its_version_and_bands(
     described = parts.model.description
     assert described.version in page
     assert described.sha256 in page
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_with_all_that_it_loads_weighs_less_than_150_kb_compressed(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    page = await client.get(path)
+    assert page.status_code == 200
+    loaded = set(re.findall(r'(?:src|href)="(/ui/[^"]+\.(?:css|js|svg)[^"]*)"', page.text))
+    assert any(".css" in each for each in loaded)
+    weight = len(gzip.compress(page.content))
+    for address in loaded:
+        async with client.stream("GET", address, headers={"Accept-Encoding": "gzip"}) as answer:
+            assert answer.headers["content-encoding"] == "gzip"
+            weight += len(b"".join([part async for part in answer.aiter_raw()]))
+    assert weight < 150_000
