@@ -37,9 +37,10 @@ class SqlReportBoard(ReportBoard):
             update(table).where(table.c.kind == report.kind, table.c.made_at <= made_at).values(row)
         )
         row = {"kind": report.kind.value, **row}
-        # The row of an older report was replaced above; that of a newer one stays.
+        # The row of an older report was replaced above; that of a newer one stays. MySQL's IGNORE
+        # would warn of it each time.
         first: Any = (
-            mysql.insert(table).prefix_with("IGNORE").values(row)
+            mysql.insert(table).values(row).on_duplicate_key_update(kind=table.c.kind)
             if self._is_mysql
             else sqlite.insert(table).values(row).on_conflict_do_nothing()
         )
