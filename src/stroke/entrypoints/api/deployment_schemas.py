@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from stroke.domain.deployment import LONGEST_REASON
-from stroke.entrypoints.api.schemas import PRINTABLE
+from stroke.entrypoints.api.schemas import EXACT_AS_FLOAT, PRINTABLE, WHOLE
 
 ModelName = Annotated[str, Field(min_length=1, max_length=100, pattern=PRINTABLE)]
 
@@ -92,8 +92,8 @@ class DeploymentIn(BaseModel):
     model: ModelName | None = Field(None, description="a name or a version in the store")
     share: float | None = Field(None, gt=0, lt=1, description="of a canary: 0.1 is a tenth")
     reason: Annotated[str, Field(max_length=LONGEST_REASON, pattern=PRINTABLE)] | None = None
-    after: int | None = Field(
-        None, ge=0, description="refuse unless the deployment has this number by now"
+    after: Annotated[int, Field(ge=0, lt=EXACT_AS_FLOAT), WHOLE] | None = Field(
+        None, description="refuse unless the deployment has this number by now"
     )
     asks_for_more: bool = Field(
         False, description="allow a model that needs measurements that callers may leave out"

@@ -112,6 +112,21 @@ Country = Annotated[str, Field(max_length=COUNTRY_LENGTH, pattern=PRINTABLE)]
 Province = Annotated[str, Field(max_length=PROVINCE_LENGTH, pattern=PRINTABLE)]
 
 
+EXACT_AS_FLOAT: Final = 2**53
+
+
+def _whole(number: object) -> object:
+    # 7.0 is the integer 7 in JSON Schema. Beyond 2^53 a float may stand for another integer than
+    # the one that was sent.
+    if isinstance(number, float) and number.is_integer() and abs(number) < EXACT_AS_FLOAT:
+        return int(number)
+    return number
+
+
+WHOLE: Final = BeforeValidator(_whole)
+"""For an integer of a strict class, behind its bounds: takes what JSON Schema calls one."""
+
+
 class PatientIn(BaseModel):
     """A patient's measurements. Unknown fields are ignored."""
 
@@ -438,7 +453,6 @@ class RecordOut(BaseModel):
 
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_EXACT_AS_FLOAT: Final = 2**53
 
 
 def _iso_day(text: object) -> object:
@@ -493,14 +507,6 @@ class OutcomeOut(BaseModel):
     recorded_at: datetime = Field(description="when it was last changed")
 
 
-def _whole(number: object) -> object:
-    # 7.0 is the integer 7 in JSON Schema. Beyond 2^53 a float may stand for another integer than
-    # the one that was sent, and what is erased is gone.
-    if isinstance(number, float) and number.is_integer() and abs(number) < _EXACT_AS_FLOAT:
-        return int(number)
-    return number
-
-
 class ErasureIn(BaseModel):
     """Which predictions are to be erased from every place."""
 
@@ -515,7 +521,7 @@ class ErasureIn(BaseModel):
     )
 
     ids: Annotated[
-        list[Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_whole)]],
+        list[Annotated[int, Field(ge=1, le=LARGEST_ID), WHOLE]],
         Field(min_length=1, max_length=BATCH_SIZE, description="ids of predictions"),
     ] = []
     subjects: Annotated[
