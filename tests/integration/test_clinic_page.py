@@ -28,7 +28,7 @@ from components.clinic_page import (
     violations,
     window,
 )
-from components.processes import Service
+from components.processes import Service, run_stroke, wait_for
 
 SENTENCE: Final = "Of 100 people like this one, 18 have had a stroke and 82 have not."
 CANARY: Final = '"\'><img src=x onerror="window.hit=1"><script>window.hit=1</script>'
@@ -412,6 +412,43 @@ def test_two_tabs_keep_two_patients_and_the_way_back_keeps_the_form(
         expect(two.locator("#age")).to_have_value("41")
 
 
+@pytest.mark.soak("a service of its own, with keys and sessions that end")
+def test_a_form_that_is_filled_outlives_the_session_and_is_saved_after_signing_in_again(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with Service(tmp_path) as closed:
+        scopes = ("--scope", "predict", "--scope", "read")
+        made = run_stroke(
+            *("keys", "create", "--name", "ward", "--site", "north", *scopes), folder=tmp_path
+        )
+        assert made.returncode == 0, made.stderr
+        key = made.stdout.strip()
+        wait_for(f"{closed.url}/predictions", status=401)
+        with window(browser, closed.url) as opened:
+            one, two = opened.page, opened.tab()
+            _sign_in(one, key)
+            fill(one)
+            one.fill("#name", "Ada")
+            estimated(one)
+            with closing(sqlite3.connect(tmp_path / "stroke.db")) as connection, connection:
+                connection.execute("DELETE FROM browser_sessions")
+            one.locator("[data-save-button]").click()
+            expect(one.locator("[data-failed]")).to_contain_text("You have been signed out.")
+            assert violations(one) == []
+
+            _sign_in(two, key)
+            one.get_by_role("button", name="Try again").click()
+            expect(one.locator("[data-saved]")).to_contain_text("Saved as no.")
+            expect(one.locator("#name")).to_have_value("Ada")
+
+
+def _sign_in(page: Page, key: str) -> None:
+    page.goto("/ui")
+    page.fill("#key", key)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    expect(page.locator("#age")).to_be_visible()
+
+
 @soak
 def test_no_text_that_is_typed_runs_anywhere(browser: Browser, service: str) -> None:
     with window(browser, service) as opened:
@@ -425,9 +462,19 @@ def test_no_text_that_is_typed_runs_anywhere(browser: Browser, service: str) -> 
         expect(page.locator("[data-saved]")).to_contain_text("Saved as no.")
         page.get_by_role("link", name="See it in the history").click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("img src=x")
-        for path in ("/history", "/history?country=" + CANARY, "/insights", "/batch"):
+        filters = ("since", "until", "band", "country", "province", "model", "outcome", "cursor")
+        asked = [f"/history?{name}={CANARY}" for name in filters]
+        asked += [f"/insights?{name}={CANARY}" for name in ("span", "site", "version")]
+        asked += [f"/sign-in?next={CANARY}", f"/{CANARY}", f"/model?done={CANARY}"]
+        for path in ("/history", "/insights", "/batch", "/platform", *asked):
             page.goto(f"/ui{path}")
-            assert page.evaluate("window.hit") is None
+            assert page.evaluate("window.hit") is None, path
+        for label in ("Reason", "Known from"):
+            page.goto("/ui/model" if label == "Reason" else "/ui/history/1")
+            if page.get_by_label(label).count():
+                page.get_by_label(label).fill(CANARY)
+                page.get_by_label(label).press("Enter")
+                assert page.evaluate("window.hit") is None, label
 
 
 @soak
