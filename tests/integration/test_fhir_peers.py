@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -101,8 +101,27 @@ def service(folder: Path, record: RecordPeer) -> Iterator[Service]:
         STROKE_CLINICAL_FHIR_SERVERS=record.url,
         STROKE_CLINICAL_FHIR_NETWORKS="127.0.0.0/8",
         STROKE_CLINICAL_FETCH_SECONDS="20",
+        STROKE_CLINICAL_FETCH_MAX_PAGES="20",  # HAPI's have fifty at most, whatever is asked for
     ) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def metrics(service: Service, folder: Path) -> Callable[[], str]:
+    made = run_stroke(
+        *("keys", "create", "--name", "prometheus", "--site", "north", "--scope", "metrics"),
+        folder=folder,
+    )
+    assert made.returncode == 0, made.stderr
+
+    def read() -> str:
+        answer = urllib3.request(
+            "GET", f"{service.url}/metrics", headers={"X-API-Key": made.stdout.strip()}
+        )
+        assert answer.status == 200
+        return answer.data.decode()
+
+    return read
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +192,7 @@ def test_the_traps_of_a_record_lead_to_the_same_values(
 
 
 def test_what_became_of_a_card_is_kept_and_counted(
-    seen: dict[str, Any], given: dict[str, Any], service: Service, folder: Path
+    seen: dict[str, Any], given: dict[str, Any], metrics: Callable[[], str], folder: Path
 ) -> None:
     [again] = clinician(["erwin"], **given, override="known", comment="CANARY comment")
 
@@ -190,9 +209,9 @@ def test_what_became_of_a_card_is_kept_and_counted(
         [[patients]] = database.execute("SELECT COUNT(*) FROM predictions WHERE site = 'north'")
     assert rows == [("erwin", 1, "overridden", "known", "CANARY comment")]
     assert patients == 2  # erwin and traps, each once
-    metrics = urllib3.request("GET", f"{service.url}/metrics").data.decode()
-    assert re.search(r'stroke_clinical_feedback_total{.*verdict="accepted"} 2', metrics)
-    assert re.search(r'stroke_clinical_charts_total{answer="card"} [34]', metrics)
+    counted = metrics()
+    assert re.search(r'stroke_clinical_feedback_total{.*verdict="accepted"} 2', counted)
+    assert re.search(r'stroke_clinical_charts_total{answer="card"} [34]', counted)
 
 
 def fetching(**changes: Any) -> dict[str, Any]:
@@ -243,12 +262,11 @@ def test_what_the_scopes_do_not_allow_is_not_fetched(given: dict[str, Any]) -> N
 
 
 def test_nothing_of_a_patient_or_a_token_is_written_down(
-    seen: dict[str, Any], service: Service
+    seen: dict[str, Any], service: Service, metrics: Callable[[], str]
 ) -> None:
     assert seen["erwin"]["status"] == 200
-    metrics = urllib3.request("GET", f"{service.url}/metrics").data.decode()
 
-    for text in (service.log, metrics):
+    for text in (service.log, metrics()):
         assert not re.search(r"CANARY|erwin|traps|Muster|12\.694", text)
 
 
