@@ -37,6 +37,8 @@ class Closed:
         self.key = {"Authorization": f"Bearer {key}"}
         self.answers: Counter[int] = Counter()
         self.document = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
+        # A key that is made up, in the other header say, would make a request that of nobody.
+        self.document.config.generation.update(with_security_parameters=False)
 
     def count(self, case: schemathesis.Case[Any], headers: Mapping[str, str]) -> None:
         """Send a request, and compare the answer with the document."""
@@ -108,8 +110,10 @@ def test_journeys_over_the_links_of_the_document_find_nothing(closed: Closed) ->
             return {"headers": dict(closed.key)}
 
         def before_call(self, case: schemathesis.Case[Any]) -> None:
-            withdraw_claims(case.body)
-            become_known_today(case.body)
+            # What is meant to be wrong stays so.
+            if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
+                withdraw_claims(case.body)
+                become_known_today(case.body)
 
         def after_call(self, response: Any, case: schemathesis.Case[Any]) -> None:
             closed.answers[response.status_code] += 1
