@@ -7,6 +7,7 @@ import io
 import json
 import secrets
 import struct
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -75,8 +76,17 @@ def topic() -> str:
 @pytest.fixture
 async def dlq(topics: KafkaChangeTopic, topic: str) -> str:
     """Make the topic, as Connect would."""
-    await topics.ensure_topic(topic, {})
+    await made(topics, topic, {})
     return topic
+
+
+async def made(topics: KafkaChangeTopic, topic: str, config: dict[str, str]) -> None:
+    """Make a topic, and wait until the broker knows it: its controller does so first."""
+    await topics.ensure_topic(topic, config)
+    deadline = time.monotonic() + 60
+    while await topics.limit(topic) is None:
+        assert time.monotonic() < deadline, "the broker does not know the topic"
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -421,7 +431,12 @@ class InControlTopic:
 
     async def put(self, *ids: int) -> None:
         records = [data_written(each, each, name=f"{CANARY} {each}") for each in ids]
+        before = len(await self.offsets())
         await asyncio.to_thread(self.produce, [*records, start_commit()])
+        # The end of a transaction is written after the producer has heard of it.
+        deadline = time.monotonic() + 60
+        while len(await self.offsets()) <= before + len(ids):
+            assert time.monotonic() < deadline, "nobody can read the records"
 
     def produce(self, records: Sequence[bytes]) -> None:
         self.producer.begin_transaction()
@@ -780,7 +795,7 @@ class TestTopicRetention(RetentionContract):
     async def retention(
         self, pipeline: PipelineStack, topics: KafkaChangeTopic, topic: str
     ) -> TopicRetention:
-        await topics.ensure_topic(topic, {"retention.ms": "86400000", "segment.ms": "3600000"})
+        await made(topics, topic, {"retention.ms": "86400000", "segment.ms": "3600000"})
         return TopicRetention(pipeline.bootstrap_servers, topic)
 
     async def test_a_record_stays_while_its_file_is_written_to_and_then_for_the_retention(
@@ -797,7 +812,7 @@ class TestTopicRetention(RetentionContract):
         topic: str,
         settings: dict[str, str],
     ) -> None:
-        await topics.ensure_topic(topic, settings)
+        await made(topics, topic, settings)
         kept = await TopicRetention(pipeline.bootstrap_servers, topic).kept(NOON, now=NOON)
         assert [each.until for each in kept] == [None]
 
