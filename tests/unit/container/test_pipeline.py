@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -42,6 +44,16 @@ COMBINATIONS = [
         ("", "s3cret-salt"),
     )
 ]
+
+BUILDS = """
+import sys
+from stroke.config import PipelineSettings
+from stroke.container.pipeline import PipelineContainer
+print(type(PipelineContainer(settings=PipelineSettings.load()).connectors()).__name__)
+print(*sorted(sys.modules))
+"""
+READ_A_LAKE = {"numpy", "pyarrow", "pyiceberg.catalog", "pyiceberg.schema", "pyiceberg.table"}
+"""What takes a second to import, at the start of every command of the pipeline."""
 
 
 @pytest.fixture(autouse=True)
@@ -170,3 +182,14 @@ def test_the_watch_waits_longer_than_a_commit_of_the_lake(monkeypatch: pytest.Mo
     assert patience() == 120
     monkeypatch.setenv("STROKE_LAKE_COMMIT_SECONDS", "300")
     assert patience() == 1200
+
+
+def test_the_connectors_are_built_without_what_reads_a_lake() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BUILDS], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    built, *imported = done.stdout.split()
+    assert built == "ConnectorService"
+    assert "stroke.adapters.iceberg.change_log" in imported
+    assert set(imported) & READ_A_LAKE == set()

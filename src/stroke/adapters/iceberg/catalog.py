@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import ValidationError
-from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import NoSuchTableError, RESTError
-from pyiceberg.table import Table
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from stroke.domain.errors import InvalidSetting, ReplicaUnavailable
+
+if TYPE_CHECKING:  # start-up time: each takes half a second to import
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
 
 CatalogKind = Literal["jdbc", "glue", "rest"]
 

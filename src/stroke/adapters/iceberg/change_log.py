@@ -1,4 +1,8 @@
-"""The change log as a table: creates it, and reads how far it has come."""
+"""The change log as a table: creates it, and reads how far it has come.
+
+Most commands of the pipeline build it and do not read it: what reads a table takes a second to
+import, and is imported when a table is made or read.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,25 @@ import asyncio
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pyiceberg.exceptions import (
     CommitFailedException,
     NamespaceAlreadyExistsError,
     TableAlreadyExistsError,
 )
-from pyiceberg.table import Table
-from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
+from stroke.adapters.iceberg.bounds import BOUNDED
 from stroke.adapters.iceberg.catalog import Lake, unavailable
-from stroke.adapters.iceberg.event_schema import Columns, event_schema, partition_by_day
-from stroke.adapters.iceberg.statistics import BOUNDED, offsets_of
 from stroke.application.pipeline.consistency import Lineage
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import ChangeLog
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
+
+    from stroke.adapters.iceberg.event_schema import Columns
 
 # What the sink writes into the summary of each of its snapshots, by control topic and group. The
 # cluster's id is part of the control topic's name (connectors/s3-sink.json).
@@ -72,6 +79,11 @@ class IcebergChangeLog(ChangeLog):
         if found is not None:
             self._complete(found)
             return False
+        from stroke.adapters.iceberg.event_schema import (  # noqa: PLC0415 -- start-up time
+            event_schema,
+            partition_by_day,
+        )
+
         catalog = self._lake.catalog
         schema = event_schema(self._columns)
         with unavailable(self._lake.identifier):
@@ -131,6 +143,8 @@ class Lineages:
 
 def lineage_of(table: Table, topic: str) -> Lineage:
     """Return which cluster's sink committed last to a loaded table, and how far it has come."""
+    from stroke.adapters.iceberg.statistics import offsets_of  # noqa: PLC0415 -- start-up time
+
     cluster = sink_cluster(table)
     if cluster is None:
         return Lineage(None, {})
@@ -141,6 +155,8 @@ def lineage_of(table: Table, topic: str) -> Lineage:
 
 def sink_cluster(table: Table) -> str | None:
     """Return the Kafka cluster named by the newest snapshot that a sink committed."""
+    from pyiceberg.table.snapshots import ancestors_of  # noqa: PLC0415 -- start-up time
+
     for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
         if cluster := committing_cluster(snapshot):
             return cluster

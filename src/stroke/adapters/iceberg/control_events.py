@@ -17,8 +17,8 @@ from typing import Any, Final
 from fastavro import parse_schema, schemaless_reader
 from fastavro.schema import SchemaParseException, UnknownType
 
+from stroke.adapters.iceberg.bounds import BOUNDED
 from stroke.adapters.iceberg.catalog import Lake, unavailable
-from stroke.adapters.iceberg.statistics import BOUNDED
 
 CONTROL_TOPICS: Final = "control-iceberg"
 """How the names of all control topics begin (connectors/s3-sink.json)."""

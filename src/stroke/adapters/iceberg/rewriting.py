@@ -26,7 +26,7 @@ from pyiceberg.schema import Schema
 from pyiceberg.table import FileScanTask, Table
 from pyiceberg.typedef import Record
 
-from stroke.adapters.iceberg.statistics import BOUNDED
+from stroke.adapters.iceberg.bounds import BOUNDED
 from stroke.domain.errors import ReplicaUnavailable
 
 # A row group's size in memory. Readers that look for some ids pass over the other groups.

@@ -19,14 +19,6 @@ from pyiceberg.manifest import DataFile, FileFormat
 from pyiceberg.table import Table
 from pyiceberg.types import PrimitiveType
 
-BOUNDED: Final = (
-    "before.id",
-    "after.id",
-    "_kafka_metadata.partition",
-    "_kafka_metadata.offset",
-    "_kafka_metadata.cluster",
-)
-"""The columns whose bounds are kept. Those of all others would be values of patients."""
 # Iceberg cuts the bounds of texts to so many characters.
 _BOUND_CHARACTERS: Final = 16
 # The values of footers, by path and column: files do not change, and are asked for at every commit.
