@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 GENESIS: Final = "0" * 64
 """What the first entry has for the digest before it."""
@@ -100,6 +100,26 @@ class AuditEntry:
     event: AuditEvent
     previous: str
     digest: str
+
+    def columns(self) -> dict[str, Any]:
+        """Return the entry as one flat record, by the names that the audit table uses, too.
+
+        ``at`` is an aware time in UTC; the number and ``times`` are integers, the rest is text.
+        """
+        event = self.event
+        return {
+            "number": self.number,
+            "at": event.at,
+            "actor": event.actor,
+            "site": event.site,
+            "action": str(event.action),
+            "target": event.target,
+            "request_id": event.request_id,
+            "outcome": str(event.outcome),
+            "times": event.times,
+            "previous": self.previous,
+            "digest": self.digest,
+        }
 
 
 @dataclass(frozen=True, slots=True)

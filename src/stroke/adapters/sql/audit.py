@@ -94,20 +94,7 @@ def _conditions(narrowed: AuditFilter) -> list[Any]:
 
 
 def _row(entry: AuditEntry) -> dict[str, Any]:
-    event = entry.event
-    return {
-        "number": entry.number,
-        "at": _naive(event.at),
-        "actor": event.actor,
-        "site": event.site,
-        "action": str(event.action),
-        "target": event.target,
-        "request_id": event.request_id,
-        "outcome": str(event.outcome),
-        "times": event.times,
-        "previous": entry.previous,
-        "digest": entry.digest,
-    }
+    return {**entry.columns(), "at": _naive(entry.event.at)}
 
 
 def _entry(row: Row[Any]) -> AuditEntry:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -55,6 +55,17 @@ class Coded:
     def equal(self, others: NDArray[Any]) -> Mask:
         found: Mask = np.array(self.texts, object)[self.codes] == others
         return found
+
+
+def with_progress(
+    batches: Iterable[pa.RecordBatch], on_progress: Callable[[int], None]
+) -> Iterator[pa.RecordBatch]:
+    """Give all ``batches``; ``on_progress`` gets the number of rows after each that was used."""
+    read = 0
+    for batch in batches:
+        yield batch
+        read += batch.num_rows
+        on_progress(read)
 
 
 def read_features(rows: pa.RecordBatch) -> Features:

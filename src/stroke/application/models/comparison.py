@@ -19,6 +19,7 @@ from stroke.application.models.columns import (
     as_the_model_takes,
     read_features,
     unfit,
+    with_progress,
 )
 from stroke.application.models.ids import KnownOutcomes, SeenIds
 from stroke.application.predictions.columnar import ColumnarRiskModel
@@ -73,11 +74,8 @@ class Comparison:
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Take all ``batches``; ``on_progress`` gets the number of rows read so far."""
-        read = 0
-        for batch in batches:
+        for batch in with_progress(batches, on_progress):
             self.take(batch)
-            read += batch.num_rows
-            on_progress(read)
 
     def pass_over(self, reason: str) -> None:
         """Count a row that could not even be read."""

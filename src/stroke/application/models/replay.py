@@ -30,6 +30,7 @@ from stroke.application.models.columns import (
     floats,
     read_features,
     unfit,
+    with_progress,
 )
 from stroke.application.models.ids import KnownOutcomes, SeenIds
 from stroke.application.predictions.columnar import ColumnarRiskModel, Scores, factor_texts
@@ -117,11 +118,8 @@ class Replay:
         on_progress: Callable[[int], None] = lambda _: None,
     ) -> ReplayReport:
         """Replay all ``batches``; ``on_progress`` gets the number of rows read so far."""
-        read = 0
-        for batch in batches:
+        for batch in with_progress(batches, on_progress):
             self.take(batch)
-            read += batch.num_rows
-            on_progress(read)
         return self.report()
 
     def take(self, batch: pa.RecordBatch) -> None:

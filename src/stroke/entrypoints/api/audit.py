@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from stroke.application.audit.ports import AuditFilter
 from stroke.domain.access import Scope
-from stroke.domain.audit import AuditAction, AuditEntry
+from stroke.domain.audit import AuditAction
 from stroke.entrypoints.api.access import GuardedRoute, needs, site_of
 from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.openapi import problems
@@ -47,21 +47,4 @@ async def page(  # noqa: PLR0917 - FastAPI passes them by name
     found = await trail.newest(narrowed, limit=limit + 1, before=before)
     shown = found[:limit]
     following = f"{shown[-1].number:016x}" if len(found) > limit else None
-    return json_response({"items": [_shown(each) for each in shown], "next_cursor": following})
-
-
-def _shown(entry: AuditEntry) -> dict[str, object]:
-    event = entry.event
-    return {
-        "number": entry.number,
-        "at": event.at,
-        "actor": event.actor,
-        "site": event.site,
-        "action": event.action,
-        "target": event.target,
-        "request_id": event.request_id,
-        "outcome": event.outcome,
-        "times": event.times,
-        "previous": entry.previous,
-        "digest": entry.digest,
-    }
+    return json_response({"items": [each.columns() for each in shown], "next_cursor": following})

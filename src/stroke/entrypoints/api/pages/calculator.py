@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
@@ -63,27 +65,19 @@ async def back(request: Request) -> Response:
 @needs(Scope.PREDICT)
 async def estimate(request: Request) -> Response:
     """The estimate of what the form says; nothing is stored."""
-    async with api_state(request).admission.one(request):
-        form = _form(request, await fields_of(request))
-        if not is_script(request):
-            return await _whole(request, form)
-        shown = await _shown(request, form)
-    return json_response(_parts(request, form, shown))
+    return await _estimated(request, partial(_parts, request))
 
 
 @router.post("/ui/what-if")
 @needs(Scope.PREDICT)
 async def what_if(request: Request) -> Response:
     """The estimate of the same person with other values; nothing is stored."""
-    async with api_state(request).admission.one(request):
-        form = _form(request, await fields_of(request))
-        if not is_script(request):
-            return await _whole(request, form)
-        shown = await _shown(request, form)
-    moved = shown["what_if"]
-    return json_response(
-        {"result": "" if moved is None else part(request, "what_if.html", what_if=moved)}
-    )
+
+    def answer(_form: Form, shown: dict[str, Any]) -> dict[str, Any]:
+        moved = shown["what_if"]
+        return {"result": "" if moved is None else part(request, "what_if.html", what_if=moved)}
+
+    return await _estimated(request, answer)
 
 
 @router.post("/ui/save")
@@ -130,6 +124,21 @@ async def save(request: Request) -> Response:
         _parts(request, form, shown)
         | {"saved": part(request, "saved.html", **outcome_of_saving), "stored": saved is not None}
     )
+
+
+async def _estimated(
+    request: Request, answer: Callable[[Form, dict[str, Any]], dict[str, Any]]
+) -> Response:
+    """Answer the form that was sent: a script with JSON, a browser without one with the page.
+
+    ``answer`` makes the JSON out of the form and of what the result's template shows.
+    """
+    async with api_state(request).admission.one(request):
+        form = _form(request, await fields_of(request))
+        if not is_script(request):
+            return await _whole(request, form)
+        shown = await _shown(request, form)
+    return json_response(answer(form, shown))
 
 
 def _form(request: Request, typed: dict[str, str]) -> Form:

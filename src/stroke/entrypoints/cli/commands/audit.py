@@ -200,20 +200,8 @@ def _verification(found: Verification) -> dict[str, Any]:
 
 
 def _as_dict(entry: AuditEntry) -> dict[str, Any]:
-    event = entry.event
-    return {
-        "number": entry.number,
-        "at": event.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "actor": event.actor,
-        "site": event.site,
-        "action": str(event.action),
-        "target": event.target,
-        "request_id": event.request_id,
-        "outcome": str(event.outcome),
-        "times": event.times,
-        "previous": entry.previous,
-        "digest": entry.digest,
-    }
+    at = entry.event.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {**entry.columns(), "at": at}
 
 
 def _entries(count: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from stroke.entrypoints.cli.terminal import service_runner
 from stroke.entrypoints.cli.terminal.durations import duration
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import counted
@@ -127,24 +128,7 @@ def rotate(
 
 
 def _with_keys(work: Callable[[KeyService], Awaitable[_T]]) -> _T:
-    import asyncio
-
-    from stroke.config import Settings
-    from stroke.container.database import prepare_schema
-    from stroke.container.service import Container
-
-    settings = Settings.load()
-    # As `stroke serve` does: on SQLite a key may be made before the service has run at all.
-    prepare_schema(settings.database)
-    container = Container(settings=settings)
-
-    async def done() -> _T:
-        try:
-            return await work(container.keys())
-        finally:
-            await container.engine().dispose()
-
-    return asyncio.run(done())
+    return service_runner.run(lambda parts: work(parts.keys()))
 
 
 def _write_down(action: str, *keys: ApiKey) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from stroke.domain.deployment import Deployment, DeploymentAction
 from stroke.domain.errors import InvalidSetting
+from stroke.entrypoints.cli.terminal import service_runner
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import print_table
 
@@ -229,24 +230,7 @@ def _print(deployment: Deployment) -> None:
 
 
 def _with_deployments(work: Callable[[DeploymentService], Awaitable[_T]]) -> _T:
-    import asyncio
-
-    from stroke.config import Settings
-    from stroke.container.database import prepare_schema
-    from stroke.container.service import Container
-
-    settings = Settings.load()
-    # As `stroke serve` does: on SQLite a model may be chosen before the service has run at all.
-    prepare_schema(settings.database)
-    container = Container(settings=settings)
-
-    async def done() -> _T:
-        try:
-            return await work(container.deployments())
-        finally:
-            await container.engine().dispose()
-
-    return asyncio.run(done())
+    return service_runner.run(lambda parts: work(parts.deployments()))
 
 
 def _as_json(found: object) -> str:
