@@ -13,25 +13,24 @@ import argparse
 import csv
 import io
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from components.figures import counted, read
+from bench.costs import STROKE, timed
+
+from components.figures import counted
 from stroke.config import Settings
 from stroke.container.service import Container
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 
-STROKE = str(Path(sys.executable).with_name("stroke"))
 RUNS = 3
 GRAPH_PATIENTS = 10_000
 BASELINE = """
@@ -41,29 +40,6 @@ with csv.open_csv(sys.argv[1]) as reader, csv.CSVWriter(sys.argv[2], reader.sche
     for batch in reader:
         writer.write_batch(batch)
 """
-
-
-class Cost(NamedTuple):
-    """Of one process: ``seconds`` on the clock, of CPU (which noise disturbs less), peak MiB."""
-
-    seconds: float
-    cpu: float
-    mib: float
-
-
-def timed(command: list[str]) -> Cost:
-    started = perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command[0]} ended with {process.returncode}")
-    return Cost(
-        seconds,
-        read("CPU time", usage.ru_utime + usage.ru_stime),
-        read("memory", usage.ru_maxrss / 1024),
-    )
 
 
 def graph_milliseconds(patients: str) -> float:

@@ -13,47 +13,26 @@ Goals: at least 200,000 rows/s, start-up included; for twice the rows at most 1.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.analytics import a_lake, baseline, fill, make  # noqa: E402
+from bench.lakes import baseline, fill, new_lake, options
 
-from components.figures import counted, read  # noqa: E402
-from components.object_store import ObjectStore  # noqa: E402
-from components.processes import STROKE, environment  # noqa: E402
+from components.figures import counted, read
+from components.processes import STROKE, environment
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    options.add_argument("--events", type=int, default=1_000_000)
-    options.add_argument("--files", type=int, default=50)
-    given = options.parse_args()
-    print(f"load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores before the start")
-    with tempfile.TemporaryDirectory() as name, ObjectStore(Path(name)) as s3:
-        folder = Path(name)
-        settings = {
-            "STROKE_LAKE_CATALOG_URI": f"sqlite:///{folder / 'catalog.db'}",
-            "STROKE_LAKE_BUCKET": s3.new_bucket(),
-            "STROKE_LAKE_ENDPOINT": s3.endpoint,
-            "STROKE_LAKE_PATH_STYLE": "true",
-            "STROKE_LAKE_ACCESS_KEY_ID": "local",
-            "STROKE_LAKE_SECRET_ACCESS_KEY": "local",
-        }
-        lake = a_lake(settings)
+    given = options(__doc__)
+    with new_lake() as (folder, settings, lake):
         random = np.random.default_rng(7)
-        make(lake)
         # With no row before it, every event is the creation of another prediction.
         half = fill(lake, random, 0, given.events // 2, 1)
         _, little = replay(folder, settings, half)
@@ -81,14 +60,14 @@ def replay(folder: Path, settings: dict[str, str], rows: int | None) -> tuple[fl
     took = time.monotonic() - began
     if status != 0:
         raise SystemExit("the replay failed")
-    told = json.loads((folder / "said").read_text())
+    report = json.loads((folder / "said").read_text())
     print(
-        f"{told['compared']:,} of {told['rows']:,} predictions compared in {took:.1f} s, "
+        f"{report['compared']:,} of {report['rows']:,} predictions compared in {took:.1f} s, "
         f"{usage.ru_utime + usage.ru_stime:.1f} s of CPU"
     )
     if rows is not None:
-        counted("predictions", told["rows"], rows)
-    counted("compared", told["compared"], told["rows"])
+        counted("predictions", report["rows"], rows)
+    counted("compared", report["compared"], report["rows"])
     return took, usage.ru_maxrss
 
 

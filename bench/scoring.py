@@ -12,21 +12,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from time import perf_counter
-from typing import NamedTuple
 
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from components.figures import counted, read
+from bench.costs import STROKE, timed
 
-STROKE = str(Path(sys.executable).with_name("stroke"))
+from components.figures import counted
+
 RUNS = 3
 SIMULATED = 1_000_000
 BASELINE = """
@@ -37,29 +35,6 @@ with pq.ParquetWriter(sys.argv[2], source.schema_arrow, compression="zstd") as w
     for batch in source.iter_batches(batch_size=131072):
         writer.write_batch(batch)
 """
-
-
-class Cost(NamedTuple):
-    """Of one process: ``seconds`` on the clock, of CPU (which noise disturbs less), peak MiB."""
-
-    seconds: float
-    cpu: float
-    mib: float
-
-
-def timed(command: list[str]) -> Cost:
-    started = perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command[0]} ended with {process.returncode}")
-    return Cost(
-        seconds,
-        read("CPU time", usage.ru_utime + usage.ru_stime),
-        read("memory", usage.ru_maxrss / 1024),
-    )
 
 
 def write_patients(folder: str, count: int) -> str:

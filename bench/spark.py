@@ -25,14 +25,13 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.analytics import a_lake, fill, make, tell  # noqa: E402
+from bench.lakes import compare, fill, new_table, settings_of
 
-from components.containers import MySqlServer, build_image, mysql_image  # noqa: E402
-from components.figures import counted  # noqa: E402
-from components.object_store import ObjectStore  # noqa: E402
+from components.containers import MySqlServer, build_image, mysql_image
+from components.figures import counted
+from components.object_store import ObjectStore
 
 AT_ONCE = 1_000_000
 PER_FILE = 20_000
@@ -53,9 +52,8 @@ def main() -> None:
         mysql.launch()
         servers.callback(mysql.remove)
         for events in given.events:
-            settings = settings_of(s3, mysql)
-            lake = a_lake(settings)
-            make(lake)
+            settings = settings_of(s3, mysql.new_database().replace("+asyncmy", ""))
+            lake = new_table(settings)
             random = np.random.default_rng(7)
             filled = 0
             for first in range(0, events, AT_ONCE):
@@ -65,20 +63,9 @@ def main() -> None:
             spark = run(
                 image, settings, filled, "spark", "--master", "local[*]", memory=given.memory
             )
-            tell(f"{events:,} events, one process", alone, 10 * max(events / 1e6, 1), "s")
-            tell(f"{events:,} events, Spark", spark, 45 * max(events / 1e6, 1), "s")
+            compare(f"{events:,} events, one process", alone, 10 * max(events / 1e6, 1), "s")
+            compare(f"{events:,} events, Spark", spark, 45 * max(events / 1e6, 1), "s")
             print(f"  ratio of Spark to one process: {spark / alone:.2f}", flush=True)
-
-
-def settings_of(s3: ObjectStore, mysql: MySqlServer) -> dict[str, str]:
-    return {
-        "STROKE_LAKE_CATALOG_URI": mysql.new_database().replace("+asyncmy", ""),
-        "STROKE_LAKE_BUCKET": s3.new_bucket(),
-        "STROKE_LAKE_ENDPOINT": s3.endpoint,
-        "STROKE_LAKE_PATH_STYLE": "true",
-        "STROKE_LAKE_ACCESS_KEY_ID": "local",
-        "STROKE_LAKE_SECRET_ACCESS_KEY": "local",
-    }
 
 
 def run(
