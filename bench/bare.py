@@ -11,7 +11,8 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from stroke.entrypoints.api.schemas import ContributionOut, PatientIn, PredictionOut
+from stroke.entrypoints.api.schemas.patients import PatientIn
+from stroke.entrypoints.api.schemas.predictions import ContributionOut, PredictionOut
 from stroke.entrypoints.logs import configuration
 
 FEATURES = (

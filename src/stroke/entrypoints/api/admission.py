@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Self
 from fastapi import Request
 
 from stroke.domain.errors import ServiceOverloaded
-from stroke.entrypoints.api.schemas import BATCH_SIZE
+from stroke.entrypoints.api.schemas.fields import BATCH_SIZE
 
 # A patient with the shortest values that are valid, and the comma behind it.
 _SHORTEST_ROW: Final = 120

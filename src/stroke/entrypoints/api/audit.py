@@ -14,7 +14,8 @@ from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.records import Cursor, Instant, Limit
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas import PRINTABLE, AuditPageOut
+from stroke.entrypoints.api.schemas.audit import AuditPageOut
+from stroke.entrypoints.api.schemas.fields import PRINTABLE
 from stroke.entrypoints.api.state import api_state
 
 router = APIRouter(tags=["audit"], route_class=GuardedRoute)

@@ -14,15 +14,15 @@ from stroke.domain.deployment import Deployment, DeploymentAction
 from stroke.domain.errors import DeploymentRefused, InvalidModel
 from stroke.entrypoints.api.access import GuardedRoute, caller_of, needs
 from stroke.entrypoints.api.body import parse, read_body
-from stroke.entrypoints.api.deployment_schemas import (
+from stroke.entrypoints.api.openapi import json_body, problems
+from stroke.entrypoints.api.rendering import json_response
+from stroke.entrypoints.api.schemas.deployments import (
     DeploymentIn,
     DeploymentOut,
     DeploymentsOut,
     ModelsOut,
     PresentOut,
 )
-from stroke.entrypoints.api.openapi import json_body, problems
-from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.request_id import CURRENT
 

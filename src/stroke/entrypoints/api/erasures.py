@@ -18,7 +18,7 @@ from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.idempotency_key import KEY_PARAMETER, idempotency_key
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas import ErasureIn, ErasureOut
+from stroke.entrypoints.api.schemas.erasures import ErasureIn, ErasureOut
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.request_id import CURRENT
 

@@ -21,7 +21,7 @@ from stroke.domain.features import RAW_FEATURES
 from stroke.domain.patient import OPTIONAL, Patient, flag_of, lacking
 from stroke.entrypoints.api.body import parse
 from stroke.entrypoints.api.rendering import rendered
-from stroke.entrypoints.api.schemas import BATCH_SIZE
+from stroke.entrypoints.api.schemas.fields import BATCH_SIZE
 from stroke.entrypoints.api.violations import MOST_PROBLEMS, FieldProblem, InvalidRequest
 
 FP64, INT64, BYTES = "FP64", "INT64", "BYTES"

@@ -14,7 +14,7 @@ from stroke.entrypoints.api.access import GuardedRoute, needs
 from stroke.entrypoints.api.negotiation import preferred
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.rendering import rendered
-from stroke.entrypoints.api.schemas import ModelCardOut
+from stroke.entrypoints.api.schemas.models import ModelCardOut
 from stroke.entrypoints.api.state import api_state
 
 router = APIRouter(tags=["service"], route_class=GuardedRoute)

@@ -15,9 +15,11 @@ from pydantic.json_schema import models_json_schema
 from stroke.application.access.tokens import discovery_url
 from stroke.domain.access import Scope
 from stroke.entrypoints.api.access import needed_by
-from stroke.entrypoints.api.deployment_schemas import DeploymentIn
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
-from stroke.entrypoints.api.schemas import ErasureIn, OutcomeIn, what_if_wire_of, wire_of
+from stroke.entrypoints.api.schemas.deployments import DeploymentIn
+from stroke.entrypoints.api.schemas.erasures import ErasureIn
+from stroke.entrypoints.api.schemas.outcomes import OutcomeIn
+from stroke.entrypoints.api.schemas.patients import what_if_wire_of, wire_of
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 

@@ -15,7 +15,7 @@ from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.records import PredictionId
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas import OutcomeIn, OutcomeOut
+from stroke.entrypoints.api.schemas.outcomes import OutcomeIn, OutcomeOut
 from stroke.entrypoints.api.state import api_state
 
 router = APIRouter(tags=["outcomes"], route_class=GuardedRoute)

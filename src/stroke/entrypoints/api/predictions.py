@@ -20,14 +20,9 @@ from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.idempotency_key import KEY_PARAMETER, idempotency_key
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.rendering import json_response, rendered
-from stroke.entrypoints.api.schemas import (
-    BATCH_SIZE,
-    BatchIn,
-    BatchOut,
-    PatientIn,
-    PredictionOut,
-    wire_of,
-)
+from stroke.entrypoints.api.schemas.fields import BATCH_SIZE
+from stroke.entrypoints.api.schemas.patients import BatchIn, PatientIn, wire_of
+from stroke.entrypoints.api.schemas.predictions import BatchOut, PredictionOut
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import (
     MOST_PROBLEMS,

@@ -18,7 +18,8 @@ from stroke.entrypoints.api.access import GuardedRoute, needs, site_of
 from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas import PRINTABLE, Country, PageOut, Province, RecordOut
+from stroke.entrypoints.api.schemas.fields import PRINTABLE, Country, Province
+from stroke.entrypoints.api.schemas.predictions import PageOut, RecordOut
 from stroke.entrypoints.api.state import api_state
 
 router = APIRouter(tags=["stored predictions"], route_class=GuardedRoute)

@@ -25,16 +25,9 @@ from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.pages.shell import html
 from stroke.entrypoints.api.problems import problem_response
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas import (
-    AccuracyOut,
-    BandsOut,
-    CompanionOut,
-    HealthOut,
-    LackedOut,
-    MessageOut,
-    ModelOut,
-    ReadyOut,
-)
+from stroke.entrypoints.api.schemas.models import BandsOut, CompanionOut, LackedOut, ModelOut
+from stroke.entrypoints.api.schemas.predictions import AccuracyOut
+from stroke.entrypoints.api.schemas.service import HealthOut, MessageOut, ReadyOut
 from stroke.entrypoints.api.state import api_state
 
 router = APIRouter(tags=["service"], route_class=GuardedRoute)

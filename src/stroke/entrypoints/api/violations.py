@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from stroke.domain.errors import StrokeError, Violation
 from stroke.domain.support import Support
-from stroke.entrypoints.api.schemas import PRINTABLE
+from stroke.entrypoints.api.schemas.fields import PRINTABLE
 
 # A client that gets everything wrong learns no more from the hundred-and-first problem.
 MOST_PROBLEMS: Final = 100

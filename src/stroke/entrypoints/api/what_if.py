@@ -17,7 +17,8 @@ from stroke.entrypoints.api.access import DirectRoute, needs
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas import PatientIn, WhatIfIn, WhatIfOut, what_if_wire_of
+from stroke.entrypoints.api.schemas.patients import PatientIn, WhatIfIn, what_if_wire_of
+from stroke.entrypoints.api.schemas.predictions import WhatIfOut
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import (
     FieldProblem,

@@ -18,7 +18,7 @@ from builders.predictions import NOON, outcome, prediction
 from builders.service import service_parts
 from stroke.domain.errors import StoreUnavailable
 from stroke.domain.prediction import Origin
-from stroke.entrypoints.api.schemas import BATCH_SIZE
+from stroke.entrypoints.api.schemas.fields import BATCH_SIZE
 
 pytestmark = pytest.mark.anyio
 

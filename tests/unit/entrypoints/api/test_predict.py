@@ -13,7 +13,7 @@ from builders.predictions import patient_json
 from builders.problems import problem_of
 from fakes.predictions import FakePredictionRepository
 from stroke.domain.patient import flag_of
-from stroke.entrypoints.api.schemas import PatientIn
+from stroke.entrypoints.api.schemas.patients import PatientIn
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ import pytest
 from builders.predictions import NOON, patient_json, prediction
 from fakes.predictions import FakePredictionRepository
 from stroke.domain.prediction import PredictionRecord
-from stroke.entrypoints.api.schemas import RecordOut
+from stroke.entrypoints.api.schemas.predictions import RecordOut
 
 pytestmark = pytest.mark.anyio
 PAGES = "/api/v1/predictions"

@@ -38,7 +38,7 @@ from stroke.entrypoints.api.pages.shell import (
     reads_token,
 )
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas import BATCH_SIZE
+from stroke.entrypoints.api.schemas.fields import BATCH_SIZE
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.ui import words
 from stroke.entrypoints.ui.languages import Language

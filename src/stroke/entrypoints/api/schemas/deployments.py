@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from stroke.domain.deployment import LONGEST_REASON
-from stroke.entrypoints.api.schemas import EXACT_AS_FLOAT, PRINTABLE, WHOLE
+from stroke.entrypoints.api.schemas.fields import EXACT_AS_FLOAT, PRINTABLE, WHOLE
 
 ModelName = Annotated[str, Field(min_length=1, max_length=100, pattern=PRINTABLE)]
 

@@ -1,0 +1,196 @@
+"""Patients as clients send them, to be assessed or with other values."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
+
+from stroke.domain.errors import InvalidPatient
+from stroke.domain.features import AgeGroup, BmiCategory, GlucoseCategory, disagreements
+from stroke.domain.patient import AGE, Gender, Patient, SmokingStatus
+from stroke.entrypoints.api.schemas.fields import (
+    BATCH_SIZE,
+    Bmi,
+    Country,
+    Flag,
+    Glucose,
+    Name,
+    Province,
+)
+
+PATIENT_EXAMPLE: Final[JsonDict] = {
+    "gender": "Male",
+    "age": 67,
+    "hypertension": 0,
+    "heart_disease": 1,
+    "avg_glucose_level": 228.69,
+    "bmi": 36.6,
+    "smoking_status": "formerly smoked",
+    "name": "John Doe",
+    "country": "United States",
+    "province": "California",
+}
+
+
+class PatientIn(BaseModel):
+    """A patient's measurements. Unknown fields are ignored."""
+
+    # Strict: neither `true` nor `"45"` is a number. hide_input: a traceback shows no patient.
+    model_config = ConfigDict(
+        strict=True,
+        extra="ignore",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [PATIENT_EXAMPLE]},
+    )
+
+    gender: Gender
+    age: Annotated[float, Field(ge=AGE.low, le=AGE.high, description=AGE.unit)]
+    hypertension: Annotated[Flag, Field(description="1 if diagnosed, else 0")]
+    heart_disease: Annotated[Flag, Field(description="1 if diagnosed, else 0")]
+    avg_glucose_level: Glucose
+    bmi: Bmi
+    smoking_status: SmokingStatus
+    name: Name
+    country: Country
+    province: Province
+    age_group: AgeGroup | None = Field(None, description="must agree with age")
+    bmi_category: BmiCategory | None = Field(None, description="must agree with bmi")
+    glucose_category: GlucoseCategory | None = Field(
+        None, description="must agree with avg_glucose_level"
+    )
+    age_hypertension: float | None = Field(None, description="must equal age x hypertension")
+
+    def to_domain(self) -> Patient:
+        """Return the patient, or raise ``InvalidPatient`` when a derived feature disagrees."""
+        patient = Patient(
+            gender=self.gender,
+            age=self.age,
+            hypertension=int(self.hypertension),
+            heart_disease=int(self.heart_disease),
+            avg_glucose_level=self.avg_glucose_level,
+            bmi=self.bmi,
+            smoking_status=self.smoking_status,
+            name=self.name,
+            country=self.country,
+            province=self.province,
+        )
+        claimed = {
+            "age_group": self.age_group,
+            "bmi_category": self.bmi_category,
+            "glucose_category": self.glucose_category,
+            "age_hypertension": self.age_hypertension,
+        }
+        # Most clients claim nothing, and then there is nothing to derive twice.
+        if any(claim is not None for claim in claimed.values()) and (
+            violations := disagreements(patient, claimed)
+        ):
+            raise InvalidPatient(violations)
+        return patient
+
+
+_Many: Final = Field(min_length=1, max_length=BATCH_SIZE)
+
+
+class BatchIn(BaseModel):
+    """Patients to assess together. All predictions are stored, or none."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"patients": [PATIENT_EXAMPLE]}]})
+
+    patients: Annotated[list[PatientIn], _Many]
+
+
+_OPTIONAL: Final[dict[str, Any]] = {"avg_glucose_level": Glucose, "bmi": Bmi}
+
+_MISSING: Final = "null, or left out, where it was not measured"
+
+
+@cache
+def wire_of(may_be_missing: tuple[str, ...]) -> tuple[type[PatientIn], type[BatchIn]]:
+    """Return what clients send to a model that can do without some measurements."""
+    if not may_be_missing:
+        return PatientIn, BatchIn
+    optional: dict[str, Any] = {
+        name: (_OPTIONAL[name] | None, Field(None, description=_MISSING)) for name in may_be_missing
+    }
+    patient = create_model("PatientIn", __base__=PatientIn, __doc__=PatientIn.__doc__, **optional)
+    patients: Any = (Annotated[list[patient], _Many], ...)  # type: ignore[valid-type]
+    batch = create_model("BatchIn", __base__=BatchIn, __doc__=BatchIn.__doc__, patients=patients)
+    return patient, batch
+
+
+class ChangesIn(BaseModel):
+    """Other values for the changeable ones of a patient. Age and gender stay."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        hide_input_in_errors=True,
+        json_schema_extra={"minProperties": 1},
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if not self.model_fields_set:
+            raise PydanticCustomError("too_short", "must change at least one value")
+        return self
+
+
+class WhatIfIn(BaseModel):
+    """A patient, and other values for some of the changeable ones."""
+
+    model_config = ConfigDict(
+        strict=True,
+        hide_input_in_errors=True,
+        json_schema_extra={"examples": [{"patient": PATIENT_EXAMPLE, "changes": {"bmi": 27}}]},
+    )
+
+    patient: PatientIn
+    changes: ChangesIn
+
+
+_CHANGEABLE: Final[dict[str, Any]] = {
+    "hypertension": Flag,
+    "heart_disease": Flag,
+    "avg_glucose_level": Glucose,
+    "bmi": Bmi,
+    "smoking_status": SmokingStatus,
+}
+
+
+@cache
+def what_if_wire_of(may_be_missing: tuple[str, ...]) -> type[WhatIfIn]:
+    """Return what clients send to ask what the risk would be, with the model's optional values.
+
+    A change is absent or a value; null, where a measurement may be missing, means that it is.
+    Name, country and province take no part in a risk, and may be left out.
+    """
+    left_out = Field(default_factory=lambda: None)
+    values: dict[str, Any] = {
+        name: (kind | None if name in may_be_missing else kind, left_out)
+        for name, kind in _CHANGEABLE.items()
+    }
+    changes = create_model("ChangesIn", __base__=ChangesIn, __doc__=ChangesIn.__doc__, **values)
+    texts: dict[str, Any] = {
+        "name": (Name, ""),
+        "country": (Country, ""),
+        "province": (Province, ""),
+    }
+    patient = create_model(
+        "WhatIfPatientIn",
+        __base__=wire_of(may_be_missing)[0],
+        __doc__="A patient's measurements; the texts may be left out.",
+        **texts,
+    )
+    return create_model(
+        "WhatIfIn",
+        __base__=WhatIfIn,
+        __doc__=WhatIfIn.__doc__,
+        patient=(patient, ...),
+        changes=(changes, ...),
+    )
