@@ -14,11 +14,8 @@ from uuid import UUID, uuid5
 from stroke.application.clinical.assessing import ChartAssessment
 from stroke.application.clinical.fetching import ChartFetching
 from stroke.application.clinical.ports import AssessmentStore, ClinicalObserver, Reason
-from stroke.application.predictions.prediction import (
-    PredictionService,
-    StoredPrediction,
-    assessment_of,
-)
+from stroke.application.predictions.prediction import PredictionService
+from stroke.application.predictions.stored_predictions import StoredPrediction, assessment_of
 from stroke.domain.clinical.chart import Chart, chart_of_prefetch
 from stroke.domain.clinical.grants import Grant
 from stroke.domain.clinical.kept import (

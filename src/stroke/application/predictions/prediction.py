@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import itemgetter
 from time import perf_counter
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from stroke.application.predictions.deployed import Deployed, ModelRun, Serving
 from stroke.application.predictions.group_commit import Around, GroupCommit
 from stroke.application.predictions.ports import PredictionObserver, PredictionRepository, RiskModel
-from stroke.domain.comparison import Comparison
+from stroke.application.predictions.stored_predictions import (
+    StoredPrediction,
+    key_within,
+    replayed,
+    replayed_batch,
+    reused,
+)
 from stroke.domain.errors import (
-    IdempotencyKeyReused,
     IdempotencyKeyTaken,
     InvalidPatient,
     OutsideSupport,
     PredictionNotFound,
-    PredictionNotReplayable,
     StoreUnavailable,
 )
-from stroke.domain.features import RAW_FEATURES
-from stroke.domain.patient import OPTIONAL, Patient, lacking
+from stroke.domain.patient import Patient, lacking
 from stroke.domain.prediction import (
     NOBODY,
     Origin,
@@ -37,20 +39,14 @@ from stroke.domain.prediction import (
     StoredBatch,
 )
 from stroke.domain.risk import (
-    Accuracy,
-    Contribution,
-    Interval,
     ModelDescription,
     RiskAssessment,
-    RiskCategory,
 )
 from stroke.domain.support import Support, SupportLevel
 from stroke.domain.what_if import WhatIf
 
 # From this many patients on, scoring leaves the event loop: about 1 ms of it.
 _THREAD_FROM: Final = 64
-# What a request holds besides the measurements; the columns hold it as it was sent.
-_OTHER_FIELDS: Final = tuple(each for each in Patient.__slots__ if each not in RAW_FEATURES)
 
 
 class _Request(NamedTuple):
@@ -64,15 +60,6 @@ class _Request(NamedTuple):
 
 
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPrediction:
-    """An assessment that is durable under ``id``."""
-
-    id: int
-    assessment: RiskAssessment
-    model_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +173,7 @@ class PredictionService:
             if refuse_outside:
                 _check_supported([patient], model)
             return await self._queue.submit(_Request(patient, None, origin, model, served.champion))
-        idempotency_key = _key_within(origin.site, idempotency_key)
+        idempotency_key = key_within(origin.site, idempotency_key)
         request = _Request(patient, idempotency_key, origin, model, served.champion)
 
         async def store() -> StoredPrediction:
@@ -196,8 +183,8 @@ class PredictionService:
 
         async def replay(stored: PredictionRecord | StoredBatch) -> StoredPrediction:
             if isinstance(stored, StoredBatch):
-                raise _reused()
-            return _replayed(stored, patient)
+                raise reused()
+            return replayed(stored, patient)
 
         return await self._once(idempotency_key, store, replay)
 
@@ -234,17 +221,17 @@ class PredictionService:
         _check_complete(patients, served.champion)
         if idempotency_key is None:
             return await self._commit_many(requests, None, refuse_outside=refuse_outside)
-        key = _key_within(origin.site, idempotency_key)
+        key = key_within(origin.site, idempotency_key)
 
         async def store() -> list[StoredPrediction]:
             return await self._commit_many(requests, key, refuse_outside=refuse_outside)
 
         async def replay(stored: PredictionRecord | StoredBatch) -> list[StoredPrediction]:
             if not isinstance(stored, StoredBatch) or len(stored.ids) != len(patients):
-                raise _reused()
+                raise reused()
             records = await self._repository.get_many(stored.ids)
             # Comparing ten thousand rows takes a while: other requests are served meanwhile.
-            return await asyncio.to_thread(_replayed_batch, stored.ids, records, patients)
+            return await asyncio.to_thread(replayed_batch, stored.ids, records, patients)
 
         return await self._once(key, store, replay)
 
@@ -463,73 +450,3 @@ def _refuse_outside(assessments: Sequence[RiskAssessment]) -> None:
     )
     if found:
         raise OutsideSupport(found)
-
-
-def _replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
-    """Return the answer that was given when ``record`` was stored.
-
-    Nothing is filled in: a default instead of a missing risk would be a wrong medical statement.
-    """
-    data = record.prediction_data
-    if not isinstance(data, Mapping) or not data.keys() >= set(RAW_FEATURES):
-        raise PredictionNotReplayable(record.id)
-    if any(data[feature] != getattr(patient, feature) for feature in RAW_FEATURES):
-        raise _reused()
-    if any(getattr(record, each) != getattr(patient, each) for each in _OTHER_FIELDS):
-        raise _reused()
-    assessment = assessment_of(record)
-    return StoredPrediction(record.id, assessment, record.model_version or "")
-
-
-def assessment_of(record: PredictionRecord) -> RiskAssessment:
-    """Return the assessment that a stored prediction holds.
-
-    Raises ``PredictionNotReplayable`` for a row that lacks part of it, an imported one perhaps.
-    """
-    data = record.prediction_data
-    if not isinstance(data, Mapping) or record.probability is None or not record.model_version:
-        raise PredictionNotReplayable(record.id)
-    try:
-        return RiskAssessment(
-            record.probability,
-            RiskCategory(record.risk_category or ""),
-            _contributions(data),
-            float(data["baseline_log_odds"]),
-            tuple(name for name in OPTIONAL if data[name] is None),
-            None if (accuracy := data.get("accuracy")) is None else Accuracy(**accuracy),
-            None if (interval := data.get("interval")) is None else Interval(**interval),
-            None if (support := data.get("support")) is None else Support.from_data(support),
-            None if (compared := data.get("comparison")) is None else Comparison(**compared),
-        )
-    except (KeyError, TypeError, ValueError):  # an imported row may hold any JSON and any number
-        raise PredictionNotReplayable(record.id) from None  # whose text may quote the row
-
-
-def _replayed_batch(
-    ids: Sequence[int], records: Mapping[int, PredictionRecord], patients: Sequence[Patient]
-) -> list[StoredPrediction]:
-    answers = []
-    for prediction_id, patient in zip(ids, patients, strict=True):
-        if prediction_id not in records:
-            raise PredictionNotReplayable(prediction_id, erased=True)
-        answers.append(_replayed(records[prediction_id], patient))
-    return answers
-
-
-def _key_within(site: str | None, key: str) -> str:
-    """Return the key as it is stored: two sites that use the same one must not meet.
-
-    The column has room for the 64 hexadecimal digits of a hash, and no more.
-    """
-    return key if site is None else hashlib.sha256(f"{site} {key}".encode()).hexdigest()
-
-
-def _reused() -> IdempotencyKeyReused:
-    return IdempotencyKeyReused("this idempotency key belongs to another request")
-
-
-def _contributions(data: Mapping[str, Any]) -> tuple[Contribution, ...]:
-    """Return the stored contributions, strongest first: MySQL's JSON keeps no order of keys."""
-    log_odds: Mapping[str, Any] = dict(data["log_odds"])
-    stored = (Contribution(name, data[name], float(each)) for name, each in log_odds.items())
-    return tuple(sorted(stored, key=lambda c: -abs(c.log_odds)))

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.types import Receive, Scope, Send
 
-from stroke.application.predictions.prediction import StoredPrediction
+from stroke.application.predictions.stored_predictions import StoredPrediction
 from stroke.domain import access
 from stroke.domain.errors import InvalidPatient, OutsideSupport
 from stroke.domain.patient import Patient
