@@ -20,11 +20,11 @@ from stroke.adapters.kafka.topics import (
     read,
 )
 from stroke.application.erasure.ports import ErasablePlace, Trace
+from stroke.application.pipeline.waiting import until
 from stroke.domain.errors import ReplicaBehind
 
 # How the sink's coordinator calls its consumer group: after the connector's, and so.
 _COORDINATOR: Final = "-coord"
-_PAUSE_SECONDS: Final = 0.5
 
 Reader = Callable[[bytes, frozenset[int]], frozenset[int]]
 """Returns of which of some predictions a record may hold values."""
@@ -102,13 +102,18 @@ class ControlTopicPlace(ErasablePlace):
     def _after_a_commit(self, admin: AdminClient, topic: str) -> dict[int, int]:
         """Return below which offset of each partition all is committed, once that has moved on."""
         ends = self._ends(topic)
-        deadline = time.monotonic() + self._wait
-        while True:
+        committed: dict[int, int] = {}
+
+        async def has_moved() -> bool:
+            nonlocal committed
             committed = self._committed(admin, topic)
-            moved = committed and all(committed[each] > ends.get(each, 0) for each in committed)
-            if moved or time.monotonic() >= deadline:
-                return committed
-            time.sleep(_PAUSE_SECONDS)
+            return bool(committed) and all(
+                committed[each] > ends.get(each, 0) for each in committed
+            )
+
+        # Erasing runs in a thread of its own: the client of Kafka blocks.
+        asyncio.run(until(has_moved, within=self._wait, clock=time.monotonic, sleep=asyncio.sleep))
+        return committed
 
     def _committed(self, admin: AdminClient, topic: str) -> dict[int, int]:
         """Return from where on the sinks' coordinators read each partition: the lowest offset."""

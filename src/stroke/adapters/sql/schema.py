@@ -21,6 +21,7 @@ from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.faults import mysql_code, translated
 from stroke.adapters.sql.versions import found_revision, is_pending
 from stroke.application.doctor.ports import Schema
+from stroke.application.pipeline.waiting import until
 from stroke.domain.errors import InvalidData, SchemaOutdated, StoreUnavailable, wrong_schema
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ HEAD: Final = "0016"
 _T = TypeVar("_T")
 _CONNECT_TIMEOUT: Final = 5.0
 _LOCK_SECONDS: Final = 600
-_LONGEST_PAUSE: Final = 2.0
+_FIRST_PAUSES: Final = (0.1, 0.2, 0.4)
 # Waiting does not mend these: access denied to the database, wrong password, no such database.
 _HOPELESS: Final = frozenset({1044, 1045, 1049})
 
@@ -133,39 +134,52 @@ def _known(found: str | None) -> str | None:
 def wait_until_reachable(url: URL, seconds: float) -> None:
     """Return once the database answers; raise ``StoreUnavailable`` after ``seconds`` without.
 
-    Tries again with growing pauses, for containers that start before their database. A wrong
-    password or an unknown database is not waited for. Not to be called from a running loop.
+    Tries again and again, for containers that start before their database. A wrong password or an
+    unknown database is not waited for. Not to be called from a running loop.
     """
-    deadline = time.monotonic() + seconds
-    pause = 0.1
 
     async def probe(connection: AsyncConnection) -> None:
         await connection.execute(text("SELECT 1"))
 
-    while True:
+    failure: StoreUnavailable | None = None
+
+    async def is_settled() -> bool:
+        """Return whether it answers, or waiting is of no use."""
+        nonlocal failure
+        failure = None
         try:
-            return _run(url, probe)
+            await _connected(url, probe)
         except StoreUnavailable as error:
-            left = deadline - time.monotonic()
-            if left <= 0 or mysql_code(error.__cause__) in _HOPELESS:
-                raise
-        time.sleep(min(pause, left))
-        pause = min(2 * pause, _LONGEST_PAUSE)
+            failure = error
+            return mysql_code(error.__cause__) in _HOPELESS
+        return True
+
+    asyncio.run(
+        until(
+            is_settled,
+            within=seconds,
+            clock=time.monotonic,
+            sleep=asyncio.sleep,
+            first_pauses=_FIRST_PAUSES,
+        )
+    )
+    if failure is not None:
+        raise failure
 
 
 def _run(url: URL, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
-    """Run ``work`` in one transaction on a connection of its own."""
+    return asyncio.run(_connected(url, work))
 
-    async def connected() -> _T:
-        engine = create_engine(url, pool_size=1, connect_timeout=_CONNECT_TIMEOUT)
-        try:
-            with translated():
-                async with engine.begin() as connection:
-                    return await work(connection)
-        finally:
-            await engine.dispose()
 
-    return asyncio.run(connected())
+async def _connected(url: URL, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
+    """Do ``work`` in one transaction on a connection of its own."""
+    engine = create_engine(url, pool_size=1, connect_timeout=_CONNECT_TIMEOUT)
+    try:
+        with translated():
+            async with engine.begin() as connection:
+                return await work(connection)
+    finally:
+        await engine.dispose()
 
 
 def _exclusively(

@@ -68,3 +68,11 @@ async def test_any_other_error_ends_the_wait_at_once() -> None:
     with pytest.raises(BrokerUnavailable):
         await wait(looks, 10, ConnectUnavailable)
     assert looks.count == 1
+
+
+async def test_the_first_pauses_are_shorter_and_the_others_are_as_ever() -> None:
+    clock = FakeClock()
+    looks = Looks(False, False, False, False, True)
+
+    assert await until(looks, within=10, clock=clock, sleep=clock.sleep, first_pauses=(0.125, 0.25))
+    assert clock.seconds == 0.125 + 0.25 + 2 * EVERY
