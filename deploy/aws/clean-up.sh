@@ -6,7 +6,7 @@ usage() {
 Usage: deploy/aws/clean-up.sh [--dry-run | --delete] [--region NAME]
 
 List the stacks of this project whose tag ExpiresAt is past. A stack without that tag, with `never`,
-or protected from termination is left alone. What a stack keeps when it is removed is told.
+or protected from termination is left alone. It says what a stack keeps when it is removed.
 
   --dry-run   only list (the default)
   --delete    remove them

@@ -25,7 +25,7 @@ plan:
                            a new stack's is LifetimeDays of its environment from today
   --template FILE          default: deploy/aws/stack.yaml; the one of an earlier version to go back
 apply:
-  --change-set NAME        the change set that plan told, and no other; default: the newest
+  --change-set NAME        the change set that plan named, and no other; default: the newest
 outputs:
   --json | --env           as JSON, or as lines for deploy/.env
 

@@ -102,7 +102,7 @@ def _change(
     cluster: str, offset: int, op: str, number: int, row: Mapping[str, Any] | None = None
 ) -> Change:
     began = micros(THIRD) + (1_000_000 if cluster == NEW else 0)
-    told = {
+    known = {
         "op": op,
         "prediction_id": number,
         "ts_us": began + offset,
@@ -112,7 +112,7 @@ def _change(
         "turn": 0,
         **(row or {}),
     }
-    return {name: told.get(name) for name in (*CHANGES, "name")}
+    return {name: known.get(name) for name in (*CHANGES, "name")}
 
 
 EVENTS: Sequence[Change] = (

@@ -111,8 +111,8 @@ def assert_true(found: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequenc
     assert sorted(found) == sorted(names)
     for name, rows in found.items():
         expected = TRUTH[name]
-        told = [tuple(row.values())[: len(expected[0])] for row in rows]
-        assert len(told) == len(expected), name
-        for one, other in zip(told, expected, strict=True):
+        queried = [tuple(row.values())[: len(expected[0])] for row in rows]
+        assert len(queried) == len(expected), name
+        for one, other in zip(queried, expected, strict=True):
             assert one == pytest.approx(other, abs=1e-12), name
         assert all("name" not in row for row in rows)

@@ -31,7 +31,7 @@ _MEASURED = ("age", "avg_glucose_level", "bmi")
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """What a client was told about one of its patients."""
+    """The answer that a client got about one of its patients."""
 
     prediction_id: int
     probability: float
@@ -114,8 +114,8 @@ class Load:
         self.statuses[answer.status] += 1
         if answer.status == 200:
             body = answer.json()
-            told = Acknowledged(body["prediction_id"], body["probability"], patient)
-            self.acknowledged.append(told)
+            taken = Acknowledged(body["prediction_id"], body["probability"], patient)
+            self.acknowledged.append(taken)
             return True
         self.without_retry_after += "Retry-After" not in answer.headers
         return False
@@ -156,24 +156,24 @@ class Reconciled:
 
 
 def reconcile(load: Load, server: MySqlServer, database: str) -> Reconciled:
-    """Compare what ``load`` was told with what ``database`` holds."""
+    """Compare the answers that ``load`` got with what ``database`` holds."""
     columns = ", ".join(("name", "probability", *_MEASURED))
     rows = server.rows(database, f"SELECT id, {columns} FROM predictions")  # noqa: S608
     return agreement(load, rows)
 
 
 def agreement(load: Load, rows: Iterable[Sequence[Any]]) -> Reconciled:
-    """Compare what ``load`` was told with its ``rows``: id, name, probability, measurements."""
+    """Compare the answers that ``load`` got with ``rows``: id, name, probability, measurements."""
     stored = {prediction_id: values for prediction_id, *values in rows}
     names = Counter(name for name, *_ in stored.values())
-    told = {one.prediction_id: one for one in load.acknowledged}
+    answered = {one.prediction_id: one for one in load.acknowledged}
     assert set(names) <= load.asked, "a row is about a patient whom no client asked about"
     return Reconciled(
         acknowledged=len(load.acknowledged),
         stored=len(stored),
-        unacknowledged=len(stored.keys() - told.keys()),
-        lost=sorted(told.keys() - stored.keys()),
-        changed=[i for i, one in told.items() if i in stored and stored[i] != _values(one)],
+        unacknowledged=len(stored.keys() - answered.keys()),
+        lost=sorted(answered.keys() - stored.keys()),
+        changed=[i for i, one in answered.items() if i in stored and stored[i] != _values(one)],
         twice=sorted(i for i, (name, *_) in stored.items() if names[name] > 1),
     )
 

@@ -114,9 +114,9 @@ def _of_stroke(words: list[str]) -> str | None:
 def _of_script(path: str, words: list[str]) -> str | None:
     if not (ROOT / path).is_file():
         return f"there is no {path}"
-    told = _help(path)
-    unknown = [word for word in words if word.startswith("--") and word not in told]
-    if path == "deploy/host/release.sh" and words[0] not in told:
+    documented = _help(path)
+    unknown = [word for word in words if word.startswith("--") and word not in documented]
+    if path == "deploy/host/release.sh" and words[0] not in documented:
         unknown.append(words[0])
     return f"{path} --help does not tell of {', '.join(unknown)}" if unknown else None
 

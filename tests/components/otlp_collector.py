@@ -88,7 +88,7 @@ class Collector:
 
 
 def _span(span: Any) -> Span:
-    told = {
+    attributes = {
         pair.key: next(iter(MessageToDict(pair.value).values()), None) for pair in span.attributes
     }
     return Span(
@@ -98,6 +98,6 @@ def _span(span: Any) -> Span:
         span_id=span.span_id.hex(),
         parent_id=span.parent_span_id.hex(),
         failed=span.status.code == span.status.STATUS_CODE_ERROR,
-        attributes=told,
+        attributes=attributes,
         links=tuple(link.span_id.hex() for link in span.links),
     )

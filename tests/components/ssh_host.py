@@ -86,7 +86,7 @@ class SshHost:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What our scripts must be told to reach it."""
+        """What our scripts need to reach it."""
         return {
             "STROKE_SSH_KEY": str(self._folder / "key"),
             "STROKE_KNOWN_HOSTS": str(self._folder / "known_hosts"),

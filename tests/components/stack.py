@@ -216,20 +216,20 @@ class PipelineStack:
     def crashes(self, service: str) -> int:
         """Return how often the engine had to start a service again because it ended."""
         container = self.compose("ps", "--quiet", service).strip()
-        told = subprocess.run(
+        done = subprocess.run(
             ["docker", "inspect", "--format", "{{.RestartCount}}", container],
             capture_output=True,
             text=True,
             check=True,
         )
-        return int(told.stdout)
+        return int(done.stdout)
 
     def s3_fails(self, *, fails: bool) -> None:
         """Let S3 answer every request with 500, or as it should again."""
         self.compose("exec", "s3", *(("touch",) if fails else ("rm", "-f")), "/tmp/fail")  # noqa: S108
 
-    def told(self) -> str:
-        """Return how the containers fare and the ends of their logs, for who reads of a failure."""
+    def state_and_logs(self) -> str:
+        """Return the state of the containers and the ends of their logs, to explain a failure."""
         listed = self.compose("ps", "--all", "--format", "table {{.Service}}\t{{.Status}}")
         ends = self.compose("logs", "--no-color", "--tail", "12", check=False)
         return self.redacted(f"{listed}\n{ends}")
@@ -241,7 +241,7 @@ class PipelineStack:
         """Return what each service's processes use now, without what the kernel can take back.
 
         Raises:
-            UnreadError: nobody tells of one of them.
+            UnreadError: one of them could not be read.
         """
         return {service: used.memory_bytes for service, used in self._usage().items()}
 
@@ -249,7 +249,7 @@ class PipelineStack:
         """Return the CPU time that each service's container has had since it was started.
 
         Raises:
-            UnreadError: nobody tells of one of them.
+            UnreadError: one of them could not be read.
         """
         return {service: used.cpu_seconds for service, used in self._usage().items()}
 

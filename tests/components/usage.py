@@ -37,9 +37,9 @@ def of_container(engine: Any, container: str) -> Usage:
     except UnreadError as kernel:
         try:
             return of_engine(engine.stats(container, stream=False, one_shot=True))
-        except UnreadError as told:
+        except UnreadError as unread:
             name = found["Name"].lstrip("/")
-            raise UnreadError(f"{name}: {kernel}; the engine: {told}") from None
+            raise UnreadError(f"{name}: {kernel}; the engine: {unread}") from None
 
 
 def of_engine(stats: Mapping[str, Any]) -> Usage:

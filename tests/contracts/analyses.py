@@ -109,7 +109,7 @@ class ChangeSourceContract(Generic[Rows]):
         assert positions[0] == positions[1]
         assert json.loads(json.dumps(positions[0])) == positions[0]
 
-    def test_what_came_after_a_foreign_position_cannot_be_told(
+    def test_what_came_after_a_foreign_position_is_not_known(
         self, source: ChangeSource[Rows]
     ) -> None:
         read = source.read(with_name=False)

@@ -522,9 +522,9 @@ class RiskModelContract:
     def test_there_is_a_companion_for_each_combination_of_what_may_be_missing(
         self, model: RiskModel
     ) -> None:
-        told = model.description
-        missing = [companion.missing for companion in told.companions]
-        assert len(set(missing)) == len(missing) == 2 ** len(told.may_be_missing) - 1
+        description = model.description
+        missing = [companion.missing for companion in description.companions]
+        assert len(set(missing)) == len(missing) == 2 ** len(description.may_be_missing) - 1
 
     def test_whoever_lacks_what_the_model_needs_is_refused_by_name(self, model: RiskModel) -> None:
         for name in set(OPTIONAL) - set(model.description.may_be_missing):

@@ -47,8 +47,8 @@ class FakeSource(_Rows, SourceOfTruth):
         self.commits = 7
         self.copies: list[FakeReplica] = []
         self.sent: list[list[int]] = []
-        self.told: list[int] = []
-        self.untold: set[int] = set()
+        self.sent_deletes: list[int] = []
+        self.unsent: set[int] = set()
         self.stuck: set[int] = set()
         self.unknown: dict[str, str] = {}
         self.gives: int | None = max(self.rows, default=0) + 1
@@ -95,18 +95,18 @@ class FakeSource(_Rows, SourceOfTruth):
 
     async def send_deletes(self, ids: Sequence[int]) -> list[int]:
         self.raise_if_failing()
-        passed_over = self.rows.keys() | self.untold
+        passed_over = self.rows.keys() | self.unsent
         possible = range(1, max(self.rows, default=0) + REACH + 1)
-        told = [n for n in sorted(set(ids)) if n in possible and n not in passed_over]
+        again = [n for n in sorted(set(ids)) if n in possible and n not in passed_over]
         following = await self.next_id()
-        for number in told:
+        for number in again:
             if following is not None and number == following:
                 following += 1
         self.gives = following
-        self.told += told
+        self.sent_deletes += again
         for copy in self.copies:
-            copy.rows = {n: row for n, row in copy.rows.items() if n not in told}
-        return told
+            copy.rows = {n: row for n, row in copy.rows.items() if n not in again}
+        return again
 
 
 class FakeReplica(_Rows, Replica):

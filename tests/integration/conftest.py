@@ -35,7 +35,7 @@ def pytest_runtest_makereport(
     report = yield
     stack = getattr(item, "funcargs", {}).get("pipeline")
     if report.failed and isinstance(stack, PipelineStack):
-        report.sections.append(("the platform", stack.told()))
+        report.sections.append(("the platform", stack.state_and_logs()))
     return report
 
 
@@ -131,7 +131,7 @@ def lake(catalog: dict[str, Any]) -> Iterator[Lake]:
 
 @pytest.fixture
 def lake_settings(catalog: dict[str, Any]) -> dict[str, str]:
-    """Return what the ``stroke`` command must be told to find ``lake``."""
+    """Return what the ``stroke`` command needs to find ``lake``."""
     return {
         "STROKE_LAKE_CATALOG_URI": catalog["uri"],
         "STROKE_LAKE_BUCKET": catalog["warehouse"].split("/")[2],

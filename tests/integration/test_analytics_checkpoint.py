@@ -48,7 +48,7 @@ async def test_a_run_reads_what_came_since_the_last_and_gives_the_truth(
     assert (second["note"], second["predictions"]) == (None, 6)
 
 
-async def test_what_is_new_must_be_told_for_sure_or_everything_is_read(
+async def test_what_is_new_must_be_known_for_sure_or_everything_is_read(
     run_on_lake: RunStroke, lake: Lake, tmp_path: Path
 ) -> None:
     kept = tmp_path / "kept"

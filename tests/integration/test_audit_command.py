@@ -60,9 +60,9 @@ def test_commands_that_change_data_are_in_the_trail_without_values(trail: Trail)
         ("data.import", "predictions", "failed"),
     ]
     assert {each["actor"].partition(":")[0] for each in entries} == {"user"}
-    told = json.dumps(entries)
-    assert "Canary" not in told
-    assert key["key"] not in told
+    text = json.dumps(entries)
+    assert "Canary" not in text
+    assert key["key"] not in text
 
 
 def test_a_whole_trail_is_verified_exported_and_its_end_can_be_written_down(

@@ -62,7 +62,7 @@ def test_the_analyses_of_a_prefix_meet_the_truth(s3: ObjectStore, tmp_path: Path
             assert row == pytest.approx(values, abs=1e-12), name
 
 
-def test_what_is_no_event_is_told(s3: ObjectStore, tmp_path: Path) -> None:
+def test_what_is_no_event_is_reported(s3: ObjectStore, tmp_path: Path) -> None:
     place = write_change_log(s3.files, s3.new_bucket())
     done = run(s3, tmp_path, "operations", "--source", f"s3://{place}", "--output", "out")
     assert done.returncode == 0

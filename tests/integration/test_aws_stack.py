@@ -280,7 +280,7 @@ def test_clean_up_removes_what_has_expired_and_nothing_else(cloud: Cloud) -> Non
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         ("plan", "--environment"),
         ("plan --environment staging", "invalid choice: 'staging'"),
@@ -295,22 +295,22 @@ def test_clean_up_removes_what_has_expired_and_nothing_else(cloud: Cloud) -> Non
         ("explode", "invalid choice: 'explode'"),
     ],
 )
-def test_wrong_input_gets_one_line(cloud: Cloud, arguments: str, told: str) -> None:
+def test_wrong_input_gets_one_line(cloud: Cloud, arguments: str, message: str) -> None:
     done = run("deploy.sh", *arguments.split(), settings=cloud.environment)
     assert done.returncode in {1, 2}
     assert done.stdout == ""
-    assert told in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_missing_access_gets_one_line(tmp_path: Path) -> None:
     nobody = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
     outputs = ("outputs", "--environment", "test")
-    for settings, told in (
+    for settings, message in (
         ({}, "no region"),
         ({"AWS_REGION": "us-east-1"}, "no AWS credentials"),
     ):
         done = run("deploy.sh", *outputs, settings=nobody | settings)
         assert done.returncode == 1
-        assert told in done.stderr
+        assert message in done.stderr
         assert done.stderr.count("\n") == 1, done.stderr

@@ -184,7 +184,7 @@ def test_no_error_quotes_what_was_sent(run: Run) -> None:
         assert not [canary for canary in CANARIES if canary in each.text.lower()], each.call
 
 
-def test_what_became_of_cards_is_told_by_model_on_the_command_line(run: Run) -> None:
+def test_the_command_line_shows_what_became_of_cards_by_model(run: Run) -> None:
     # One prediction was erased, its card and feedback with it; the operation shows no card.
     done = run_stroke("clinical", "feedback", "--json", folder=run.folder)
 

@@ -78,7 +78,7 @@ def test_a_stop_and_a_start_keep_the_data(host: HostStack) -> None:
 
 
 def test_no_container_that_runs_may_do_more_than_the_least(host: HostStack) -> None:
-    """tests/integration/test_hardening.py reads what compose is told; this is what came of it."""
+    """tests/integration/test_hardening.py reads the compose files; this is the result."""
     secrets = {value for name, value in host.settings().items() if SECRET.search(name)}
     secrets = {value for value in secrets if len(value) == 32}  # as `make env` makes them
     assert len(secrets) == 8

@@ -21,9 +21,9 @@ def examined(stack: PipelineStack) -> tuple[int, dict[str, dict[str, str]]]:
     """Return the doctor's exit code and what it found, by check."""
     done = stack.stroke("doctor", "--json", "--timeout", "60")
     assert done.stdout, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    assert told["well"] == (done.returncode == 0)
-    return done.returncode, {one["check"]: one for one in told["findings"]}
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["well"] == (done.returncode == 0)
+    return done.returncode, {one["check"]: one for one in report["findings"]}
 
 
 def states(found: dict[str, dict[str, str]]) -> dict[str, str]:

@@ -33,10 +33,10 @@ def test_simulated_patients_are_like_those_of_the_training_data_and_old_ones_are
     assert run("predict", "p.csv", "--output", "s.csv", "--store").returncode == 0
 
     well = run("drift", "report", "--json")
-    told = {each["feature"]: each for each in json.loads(well.stdout)["features"]}
+    report = {each["feature"]: each for each in json.loads(well.stdout)["features"]}
     assert well.returncode == 0, well.stdout
-    assert len(told) == 8
-    assert all(each["samples"] == 3000 and each["psi"] < 0.25 for each in told.values())
+    assert len(report) == 8
+    assert all(each["samples"] == 3000 and each["psi"] < 0.25 for each in report.values())
     assert run("drift", "report", "--until", "2000-01-01").stdout.count("too few to say") == 8
 
     with Service(tmp_path) as service:

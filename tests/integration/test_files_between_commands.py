@@ -83,10 +83,10 @@ def written(request: pytest.FixtureRequest, folder: Path) -> Path:
 
 def test_score_reads_it_and_replaces_its_scores(written: Path) -> None:
     suffix = ".csv" if written.suffix == ".parquet" else ".parquet"
-    told = stroke(written.parent, "score", written.name, f"scored{suffix}")
+    report = stroke(written.parent, "score", written.name, f"scored{suffix}")
 
-    assert (told["rows"], told["scored"], told["rejected"]) == (COUNT, COUNT, 0)
-    assert sum(told["variants"].values()) == COUNT
+    assert (report["rows"], report["scored"], report["rejected"]) == (COUNT, COUNT, 0)
+    assert sum(report["variants"].values()) == COUNT
     names = columns_of(written.parent / f"scored{suffix}")
     assert names[-4:] == SCORES
     assert len(set(names)) == len(names)
@@ -108,8 +108,8 @@ def test_predict_reads_it_or_names_the_command_that_does(written: Path) -> None:
         assert done.stderr.count("\n") == 1
         assert "a Parquet file: `stroke score` reads it" in done.stderr
         return
-    told = stroke(written.parent, "predict", written.name, "--output", "predicted.csv")
-    assert (told["scored"], told["rejected"]) == (COUNT, 0)
+    report = stroke(written.parent, "predict", written.name, "--output", "predicted.csv")
+    assert (report["scored"], report["rejected"]) == (COUNT, 0)
     names = columns_of(written.parent / "predicted.csv")
     assert names[-4:] == SCORES
     assert len(set(names)) == len(names)
@@ -129,8 +129,8 @@ def test_training_and_evaluation_read_it_where_it_has_outcomes(written: Path) ->
 
 def test_stroke_model_evaluate_reads_what_stroke_score_wrote(folder: Path) -> None:
     stroke(folder, "score", "labelled.csv", "for-evaluate.parquet")
-    told = stroke(folder, "model", "evaluate", "--data", "for-evaluate.parquet")
-    assert (told["rows"], told["left_out"]) == (COUNT, 0)
+    report = stroke(folder, "model", "evaluate", "--data", "for-evaluate.parquet")
+    assert (report["rows"], report["left_out"]) == (COUNT, 0)
 
 
 def test_outcomes_are_imported_from_it_where_it_has_the_ids_of_predictions(written: Path) -> None:
@@ -139,8 +139,8 @@ def test_outcomes_are_imported_from_it_where_it_has_the_ids_of_predictions(writt
         assert done.returncode == 1
         assert "columns missing from the header: prediction_id" in done.stderr
         return
-    told = stroke(written.parent, "outcomes", "import", written.name)
-    assert (told["rows"], told["rejected"]) == (COUNT, 0)
+    report = stroke(written.parent, "outcomes", "import", written.name)
+    assert (report["rows"], report["rejected"]) == (COUNT, 0)
 
 
 def test_db_import_says_what_it_lacks(folder: Path) -> None:
@@ -176,10 +176,10 @@ def test_outcomes_as_parquet_are_taken_with_their_types(folder: Path) -> None:
     )
     pq.write_table(table, folder / "outcomes.parquet")
 
-    told = stroke(folder, "outcomes", "import", "outcomes.parquet", "--dry-run", code=1)
+    report = stroke(folder, "outcomes", "import", "outcomes.parquet", "--dry-run", code=1)
 
     # The day lies before the predictions: each row was read, and judged.
-    assert (told["rows"], told["rejected"]) == (COUNT, COUNT)
+    assert (report["rows"], report["rejected"]) == (COUNT, COUNT)
     table = table.set_column(2, "date", pa.array([TODAY] * len(ids)))
     pq.write_table(table, folder / "outcomes.parquet")
     assert stroke(folder, "outcomes", "import", "outcomes.parquet")["new"] == COUNT
@@ -215,7 +215,7 @@ def test_a_scored_file_says_that_its_scores_are_replaced(folder: Path) -> None:
 def test_the_variant_of_each_row_is_in_the_file_and_their_counts_in_the_summary(
     folder: Path,
 ) -> None:
-    told = stroke(folder, "predict", "labelled.csv", "--variants", "--output", "named.csv")
+    report = stroke(folder, "predict", "labelled.csv", "--variants", "--output", "named.csv")
     with (folder / "named.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
 
@@ -223,11 +223,13 @@ def test_the_variant_of_each_row_is_in_the_file_and_their_counts_in_the_summary(
         gaps = [name for name in ("avg_glucose_level", "bmi") if not row[name]]
         wanted = f"without {' and '.join(gaps)}" if gaps else "full"
         assert row["model_variant"] == wanted
-    counted = {name: sum(row["model_variant"] == name for row in rows) for name in told["variants"]}
-    assert counted == told["variants"]
+    counted = {
+        name: sum(row["model_variant"] == name for row in rows) for name in report["variants"]
+    }
+    assert counted == report["variants"]
     assert len(counted) == 4
     said = run_stroke("predict", "labelled.csv", "--output", "x.csv", folder=folder).stderr
-    assert f"{told['variants']['without bmi']:,} without bmi" in said
+    assert f"{report['variants']['without bmi']:,} without bmi" in said
 
 
 def test_a_torn_row_of_a_scored_file_is_rejected_and_nothing_else(folder: Path) -> None:
@@ -237,6 +239,6 @@ def test_a_torn_row_of_a_scored_file_is_rejected_and_nothing_else(folder: Path) 
         for cells in (width - 4, width - 1, width + 1):
             stream.write(",".join(["1"] * cells) + "\n")
 
-    told = stroke(folder, "predict", "torn.csv", "--output", "x.csv", code=1)
+    report = stroke(folder, "predict", "torn.csv", "--output", "x.csv", code=1)
 
-    assert (told["scored"], told["rejected"]) == (COUNT, 3)
+    assert (report["scored"], report["rejected"]) == (COUNT, 3)

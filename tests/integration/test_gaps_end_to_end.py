@@ -117,8 +117,8 @@ def test_a_file_with_marks_gets_the_same_scores(
                     }
                     row |= {"prediction_id": answer["prediction_id"], "variant": variant}
                     writer.writerow({**row, "expected": answer["probability"]})
-        told = stroke(folder, "score", "marks.csv", f"scored.{suffix}", "--variants")
-        assert told["variants"] == dict.fromkeys(GAPS, EACH)
+        report = stroke(folder, "score", "marks.csv", f"scored.{suffix}", "--variants")
+        assert report["variants"] == dict.fromkeys(GAPS, EACH)
         # ... and once more, from what was written: cells of patients with gaps stayed as they were.
         stroke(folder, "score", f"scored.{suffix}", "again.csv", "--variants")
         with (folder / "again.csv").open(newline="") as stream:

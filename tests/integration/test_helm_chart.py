@@ -278,7 +278,7 @@ def test_a_cluster_without_the_prometheus_operator_gets_no_service_monitor(chart
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"replica": 3}, "additional properties 'replica' not allowed"),
         ({"replicas": "3"}, "'/replicas': got string, want integer"),
@@ -294,11 +294,11 @@ def test_a_cluster_without_the_prometheus_operator_gets_no_service_monitor(chart
     ],
 )
 def test_wrong_values_are_refused_and_named(
-    chart: Chart, values: dict[str, Any], told: str
+    chart: Chart, values: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(Refused) as refused:
         chart.render(MINIMAL, values)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_the_schema_knows_every_value_and_no_other() -> None:
@@ -375,7 +375,7 @@ def test_the_edge_can_no_more_than_it_has_to_and_reaches_the_service_alone(chart
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"edge": {"image": ""}}, "'/edge/image': minLength"),
         ({"edge": {"tlsSecret": ""}}, "'/edge/tlsSecret': minLength"),
@@ -384,8 +384,8 @@ def test_the_edge_can_no_more_than_it_has_to_and_reaches_the_service_alone(chart
     ],
 )
 def test_an_edge_without_a_certificate_or_with_other_settings_is_refused(
-    chart: Chart, values: dict[str, Any], told: str
+    chart: Chart, values: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(Refused) as refused:
         chart.render(MINIMAL, EDGE, values)
-    assert told in str(refused.value)
+    assert message in str(refused.value)

@@ -54,7 +54,7 @@ def executed(docker_engine: None) -> subprocess.CompletedProcess[str]:
 def test_the_jenkinsfile_does_what_its_tests_say(
     executed: subprocess.CompletedProcess[str],
 ) -> None:
-    # Happy path, approval given and refused, retries, rollback, who is told, which secrets show.
+    # Happy path, approval given and refused, retries, rollback, notices, which secrets show.
     ran = re.search(r"^OK \((\d+) tests\)$", executed.stdout, re.MULTILINE)
 
     assert executed.returncode == 0, executed.stdout[-6000:]
@@ -88,9 +88,9 @@ def test_a_script_tells_what_it_does_and_refuses_what_it_does_not_know(name: str
     text = (ROOT / name).read_text()
     assert text.startswith("#!/bin/bash\nset -euo pipefail\n")
 
-    told = script(name, "--help")
-    assert told.stdout.startswith("Usage: ")
-    assert "--dry-run" in told.stdout
+    shown = script(name, "--help")
+    assert shown.stdout.startswith("Usage: ")
+    assert "--dry-run" in shown.stdout
     if "ansible" not in name:  # it hands on what it does not know
         assert script(name, "--no-such-option", check=False).returncode == 2
 
@@ -107,7 +107,7 @@ def test_what_would_change_a_host_refuses_a_host_that_is_none() -> None:
     assert "which release?" in done.stderr
 
 
-def test_people_are_told_through_the_webhook_and_a_refusal_is_an_error() -> None:
+def test_people_are_notified_through_the_webhook_and_a_refusal_is_an_error() -> None:
     notify = ["deploy/jenkins/stages/notify.sh", "--status", "rolled-back", "--message", 'a "b" $c']
     with _serving(HTTPStatus.OK) as (url, taken):
         script(*notify, settings={"STROKE_NOTIFY_URL": f"{url}/secret"})
@@ -193,7 +193,7 @@ def cloud(tmp_path: Path) -> Iterator[dict[str, str]]:
         process.wait()
 
 
-def test_what_was_planned_is_provisioned_and_told_to_what_configures(
+def test_what_was_planned_is_provisioned_and_passed_to_what_configures(
     cloud: dict[str, str], tmp_path: Path
 ) -> None:
     ec2, ssm = (

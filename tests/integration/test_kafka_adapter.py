@@ -664,14 +664,14 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
         (copy,) = raw_records(pipeline, topic)
         assert (copy.key(), copy.value()) == (b"key", None)
 
-    async def test_a_letter_of_connect_is_told_without_what_its_message_quotes(
+    async def test_a_letter_of_connect_is_shown_without_what_its_message_quotes(
         self,
         queue: KafkaDeadLetterQueue,
         dlq: str,
         producer: Producer,
         key_of: Callable[[int], bytes],
     ) -> None:
-        told = {
+        texts = {
             "topic": "changes",
             "partition": "0",
             "offset": "42",
@@ -684,7 +684,7 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
             "exception.stacktrace": f"at {CANARY}",
         }
         headers: list[tuple[str, str | bytes | None]] = [
-            (f"__connect.errors.{name}", text.encode()) for name, text in told.items()
+            (f"__connect.errors.{name}", text.encode()) for name, text in texts.items()
         ]
         producer.begin_transaction()
         producer.produce(dlq, CANARY, key_of(7), headers=headers)

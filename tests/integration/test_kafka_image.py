@@ -60,13 +60,13 @@ class Broker:
 
     def failures(self) -> list[str]:
         """Return the causes that it tells at the port of its metrics."""
-        told = subprocess.run(
+        metrics = subprocess.run(
             ["curl", "-sS", "-m", "5", f"http://{self.metrics}/metrics"],
             capture_output=True,
             text=True,
             check=False,
         )
-        return re.findall(r'^stroke_part_failed_\w+{cause="([\w-]+)"', told.stdout, re.MULTILINE)
+        return re.findall(r'^stroke_part_failed_\w+{cause="([\w-]+)"', metrics.stdout, re.MULTILINE)
 
     def remove(self) -> None:
         docker("rm", "--force", self.beside)

@@ -201,7 +201,7 @@ async def test_the_last_event_of_an_id_counts_and_a_deletion_removes_it(
 async def test_a_cluster_made_anew_speaks_last_though_its_offsets_begin_at_0(
     lake: Lake, sink: Sink
 ) -> None:
-    """Its snapshot tells all rows once more, and deletions of the time between are told later."""
+    """Its snapshot tells all rows once more, and deletions of the time between come later."""
     sink.commit(created(1, name="old"), created(2), created(3), at_offset=1000)
     renewed = Sink(lake, RENEWED)
     renewed.commit(created(1, name="new", at=LATER), created(2, at=LATER))

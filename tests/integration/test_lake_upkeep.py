@@ -92,12 +92,12 @@ def files(lake: Lake) -> int:
 
 async def test_a_days_files_become_one_with_the_same_rows(lake: Lake, sink: Sink) -> None:
     some_days(sink)
-    before, told = events(lake), list[tuple[int, int]]()
+    before, progress = events(lake), list[tuple[int, int]]()
 
-    done = compact(lake, now=in_years, on_progress=lambda *counts: told.append(counts))
+    done = compact(lake, now=in_years, on_progress=lambda *counts: progress.append(counts))
 
     assert (done.days, done.files_before, done.files_after, done.rows) == (2, 4, 2, 6)
-    assert done.bytes_after < done.bytes_before == told[-1][0] == told[-1][1]
+    assert done.bytes_after < done.bytes_before == progress[-1][0] == progress[-1][1]
     assert files(lake) == 2
     assert events(lake) == before
 
@@ -132,7 +132,7 @@ async def test_a_dry_run_counts_and_changes_nothing(lake: Lake, sink: Sink) -> N
 
 
 async def test_events_of_two_clusters_stay_in_files_of_their_own(lake: Lake, sink: Sink) -> None:
-    """The highest offset of each cluster must still be told from the files' bounds."""
+    """The highest offset of each cluster must still follow from the files' bounds."""
     renewed = Sink(lake, "AnotherClusterOf22Char")
     for number in range(3):
         sink.commit(created(number), at_offset=50 + number)

@@ -237,7 +237,7 @@ async def test_pages_by_time_are_the_same_whichever_way_they_are_read(
             assert [each.id for each in page] == wanted[:limit]
 
 
-async def test_countries_that_differ_only_in_case_are_told_apart(url: URL) -> None:
+async def test_countries_that_differ_only_in_case_are_kept_apart(url: URL) -> None:
     async with migrated(url) as engine:
         store = SqlPredictionRepository(engine, statement_timeout=30)
         names = ["Canada", "CANADA", "canada", "Cánada"]

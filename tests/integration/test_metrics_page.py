@@ -26,7 +26,7 @@ RECORDED: Final = "Recorded by Prometheus"
 _ROW: Final = re.compile(r"^\| `([a-z0-9_:]+)` \| (\w+) \| ([^|]*)\|", re.MULTILINE)
 
 
-class Told(NamedTuple):
+class Metric(NamedTuple):
     """What the page, or the code, says of one metric."""
 
     name: str
@@ -34,13 +34,13 @@ class Told(NamedTuple):
     labels: frozenset[str]
 
 
-def sections() -> dict[str, set[Told]]:
+def sections() -> dict[str, set[Metric]]:
     """Return the metrics of each section of the page."""
     found = {}
     for part in PAGE.read_text().split("\n## ")[1:]:
         title, _, text = part.partition("\n")
         found[title] = {
-            Told(name, kind, frozenset(re.findall(r"\w+", labels)))
+            Metric(name, kind, frozenset(re.findall(r"\w+", labels)))
             for name, kind, labels in _ROW.findall(text)
         }
     return found
@@ -71,7 +71,7 @@ def performance_registry() -> CollectorRegistry:
     return registry
 
 
-def exported(registry: CollectorRegistry) -> set[Told]:
+def exported(registry: CollectorRegistry) -> set[Metric]:
     """Return what a registry exports; labels are known before the first sample."""
     found = set()
     for collector in registry._collector_to_names:
@@ -81,7 +81,7 @@ def exported(registry: CollectorRegistry) -> set[Told]:
             if labels is None:
                 labels = {name for sample in family.samples for name in sample.labels}
             name = f"{family.name}_total" if family.type == "counter" else family.name
-            found.add(Told(name, family.type, frozenset(labels)))
+            found.add(Metric(name, family.type, frozenset(labels)))
     return found
 
 
@@ -103,9 +103,9 @@ def test_the_page_lists_what_the_code_exports_with_types_and_labels(
         )
     )
     page = sections()
-    told = set().union(*(page[title] for title in page if title not in {FOREIGN, RECORDED}))
+    documented = set().union(*(page[title] for title in page if title not in {FOREIGN, RECORDED}))
 
-    assert code == told
+    assert code == documented
 
 
 def test_the_page_lists_each_foreign_metric_that_is_used_and_no_other() -> None:
@@ -125,7 +125,7 @@ def test_the_page_lists_each_foreign_metric_that_is_used_and_no_other() -> None:
 
 def test_every_series_of_ours_that_is_asked_for_is_on_the_page() -> None:
     asked = expressions() + [("rule", rule["expr"]) for rule in rules()]
-    names = {told.name for section in sections().values() for told in section}
+    names = {metric.name for section in sections().values() for metric in section}
     for _, expression in asked:
         for name, _ in selectors(expression):
             if name.startswith(("stroke", "http_", "process_")):
@@ -135,4 +135,4 @@ def test_every_series_of_ours_that_is_asked_for_is_on_the_page() -> None:
 def test_the_page_lists_each_recorded_series() -> None:
     recorded = {rule["record"] for rule in rules() if "record" in rule}
 
-    assert recorded == {told.name for told in sections()[RECORDED]}
+    assert recorded == {metric.name for metric in sections()[RECORDED]}

@@ -74,6 +74,6 @@ def test_models_are_compared_on_a_file_and_on_stored_predictions(
     assert "the first is better" not in text.stdout
     limit = ("--fairness-limit", "0.005")
     assert run("model", "compare", SHIPPED, SHIPPED, *limit).returncode == 1
-    told = run("performance", "--json", "--fairness-limit", "1", "--html", "page.html")
-    assert gap in json.loads(told.stdout)["reports"][0]["gaps"]
+    report = run("performance", "--json", "--fairness-limit", "1", "--html", "page.html")
+    assert gap in json.loads(report.stdout)["reports"][0]["gaps"]
     assert "Differences between groups" in (tmp_path / "page.html").read_text()

@@ -31,7 +31,7 @@ OTHER = "other-1"
 
 
 class Answer(NamedTuple):
-    """What a client was told: by which version, how long it took, and whether that fits."""
+    """What a client got: by which version, how long it took, and whether that fits."""
 
     at: float
     seconds: float

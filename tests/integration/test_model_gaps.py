@@ -47,18 +47,18 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_patients_with_gaps_are_evaluated_by_the_companions(labelled: Path) -> None:
-    told = json.loads(
+    report = json.loads(
         stroke(labelled.parent, "model", "evaluate", "--data", str(labelled), "--json")
     )
-    assert (told["rows"], told["left_out"]) == (COUNT, 0)
-    assert set(told["variants"]) == {
+    assert (report["rows"], report["left_out"]) == (COUNT, 0)
+    assert set(report["variants"]) == {
         "full",
         "without bmi",
         "without avg_glucose_level",
         "without avg_glucose_level and bmi",
     }
-    assert sum(told["variants"].values()) == COUNT
-    assert told["metrics"]["auc"]["value"] > 0.9
+    assert sum(report["variants"].values()) == COUNT
+    assert report["metrics"]["auc"]["value"] > 0.9
 
 
 def test_a_model_without_companions_is_evaluated_without_them(
@@ -67,16 +67,16 @@ def test_a_model_without_companions_is_evaluated_without_them(
     graph = str(SHIPPED / DEFAULT / "model.onnx")
     with labelled.open(newline="") as stream:
         gaps = sum(not (row["bmi"] and row["avg_glucose_level"]) for row in csv.DictReader(stream))
-    told = stroke(tmp_path, "model", "evaluate", "--data", str(labelled), "-m", graph)
-    assert f" on {COUNT - gaps:,} patients" in told
-    assert f"{gaps:,} patients were left out: the model needs avg_glucose_level and bmi" in told
+    report = stroke(tmp_path, "model", "evaluate", "--data", str(labelled), "-m", graph)
+    assert f" on {COUNT - gaps:,} patients" in report
+    assert f"{gaps:,} patients were left out: the model needs avg_glucose_level and bmi" in report
 
 
 def test_every_companion_is_verified_and_shown(tmp_path: Path) -> None:
-    told = json.loads(stroke(tmp_path, "model", "verify", "--json"))
-    assert told["sound"] is True
-    assert len(told["variants"]) == 4
+    report = json.loads(stroke(tmp_path, "model", "verify", "--json"))
+    assert report["sound"] is True
+    assert len(report["variants"]) == 4
     shown = stroke(tmp_path, "model", "show")
-    for name in told["variants"][1:]:
+    for name in report["variants"][1:]:
         assert f"{name}: Medium from " in shown
     assert "of the AUC on the same 4,909 patients" in shown

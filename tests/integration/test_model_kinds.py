@@ -123,6 +123,9 @@ def test_the_page_says_of_each_refused_kind_what_to_use_instead(kind: Kind) -> N
     "step", [LogisticRegression(), OwnStep(), KNNImputer()], ids=lambda step: type(step).__name__
 )
 def test_no_step_is_refused_without_advice(step: Any) -> None:
-    bare, told = str(refused_step("a", step, "is odd")), str(refused_step("a", step, "is odd: x"))
+    bare, explained = (
+        str(refused_step("a", step, "is odd")),
+        str(refused_step("a", step, "is odd: x")),
+    )
     assert re.search(r" is odd: (?:it is a class of your own: )?use ", bare)
-    assert told.endswith("is odd: x")
+    assert explained.endswith("is odd: x")

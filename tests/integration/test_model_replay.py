@@ -59,11 +59,11 @@ def test_what_a_service_stored_is_identical_until_a_row_is_changed(
     assert " 0 stored predictions" in run("model", "replay", "--until", "2000-01-01").stdout
 
     other = run("model", "replay", "--model", str(EARLIER), "--json")
-    told = json.loads(other.stdout)["others"]
+    report = json.loads(other.stdout)["others"]
     assert other.returncode == 0, other.stderr
-    assert told["rows"] + 31 == 151  # whom the earlier model cannot assess: they have no BMI
-    assert told["largest"] > 0
-    assert (told["net"]["strokes"], told["net"]["others"]) == (1, 0)
+    assert report["rows"] + 31 == 151  # whom the earlier model cannot assess: they have no BMI
+    assert report["largest"] > 0
+    assert (report["net"]["strokes"], report["net"]["others"]) == (1, 0)
     assert NAME not in other.stdout + other.stderr + ill.stdout
 
 

@@ -76,7 +76,7 @@ class Monitoring:
         }
 
     def judge(self) -> None:
-        """Have predictions, and of each patient an outcome, as likely as was foretold."""
+        """Have predictions, and of each patient an outcome, as likely as was predicted."""
         chance = random.Random(7)  # noqa: S311 -- outcomes, not secrets
         patients = [
             patient_json(
@@ -239,7 +239,7 @@ def webhook(pipeline: PipelineStack) -> Iterator[Callable[[], Notices]]:
 def test_what_a_rule_finds_alertmanager_tells_the_webhook(
     monitoring: Monitoring, pipeline: PipelineStack
 ) -> None:
-    with webhook(pipeline) as told:
+    with webhook(pipeline) as notices:
         pipeline.configure(STROKE_ALERT_WEBHOOK_URL="http://webhook:8080/")
         pipeline.compose(
             *("--profile", "monitoring", "up", "--detach", "--no-build", "--no-deps", "--wait"),
@@ -247,10 +247,10 @@ def test_what_a_rule_finds_alertmanager_tells_the_webhook(
         )
         pipeline.kill("api")
         try:
-            until(told, within=240, what="the webhook is told")
+            until(notices, within=240, what="the webhook is called")
         finally:
             pipeline.start("api")
-        notice = told()[0]
+        notice = notices()[0]
 
     assert (notice["receiver"], notice["status"]) == ("webhook", "firing")
     [alert] = notice["alerts"]

@@ -459,7 +459,9 @@ def test_a_graph_whose_output_is_no_probability_is_refused(tmp_path: Path) -> No
         OnnxRiskModel(save(model.SerializeToString(), tmp_path))
 
 
-def test_a_pickle_as_saved_model_is_told_how_to_become_one(tmp_path: Path) -> None:
+def test_a_pickle_as_saved_model_is_refused_with_the_command_that_converts_it(
+    tmp_path: Path,
+) -> None:
     pickled = tmp_path / "best.pkl"
     pickled.write_bytes(b"")
     with pytest.raises(ModelNotFound, match="stroke model import"):

@@ -104,7 +104,7 @@ def test_outcomes_are_imported_once_and_bad_rows_are_listed(
     )
 
 
-def test_a_version_without_outcomes_is_told_apart_from_those_that_have_some(
+def test_a_version_without_outcomes_is_reported_apart_from_those_that_have_some(
     stored: tuple[Path, dict[str, Any]],
 ) -> None:
     folder, settings = stored
@@ -120,7 +120,7 @@ def test_a_version_without_outcomes_is_told_apart_from_those_that_have_some(
     assert found["other_versions"] == {}
 
 
-def test_a_calibrated_model_is_told_to_be_one(stored: tuple[Path, dict[str, Any]]) -> None:
+def test_a_calibrated_model_is_reported_as_one(stored: tuple[Path, dict[str, Any]]) -> None:
     folder, settings = stored
     run("outcomes", "import", "register.csv", folder=folder, **settings)
 

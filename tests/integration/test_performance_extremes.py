@@ -122,17 +122,17 @@ def _no_constant(name: str) -> NoReturn:
 
 @pytest.fixture(scope="module")
 def reports(folder: Path) -> dict[str, Any]:
-    told = json.loads(measured(folder, "--json"), parse_constant=_no_constant)
-    return {each["model_version"]: each for each in told["reports"]}
+    report = json.loads(measured(folder, "--json"), parse_constant=_no_constant)
+    return {each["model_version"]: each for each in report["reports"]}
 
 
 def test_the_text_has_a_figure_wherever_it_names_one(folder: Path) -> None:
-    told = measured(folder)
-    assert {line.split(":")[0] for line in told.splitlines() if line.startswith("model ")} == {
+    report = measured(folder)
+    assert {line.split(":")[0] for line in report.splitlines() if line.startswith("model ")} == {
         f"model {version}" for version in (*CASES, "with-gaps")
     }
-    assert not NO_FIGURE.findall(told)
-    assert "model without-times: the times of its predictions are not known" in told
+    assert not NO_FIGURE.findall(report)
+    assert "model without-times: the times of its predictions are not known" in report
 
 
 def test_so_has_the_page(folder: Path) -> None:

@@ -214,10 +214,10 @@ def test_the_registry_refuses_a_schema_that_older_events_do_not_fit(
 @pytest.mark.parametrize("secret", ["STROKE_CDC_PASSWORD", "STROKE_SINK_PASSWORD"])
 def test_no_stored_config_holds_a_secret(pipeline: PipelineStack, secret: str) -> None:
     listed = httpx.get(f"{pipeline.connect_url}/connectors", timeout=10).json()
-    told = "".join(
+    stored = "".join(
         httpx.get(f"{pipeline.connect_url}/connectors/{name}/{what}", timeout=10).text
         for name in listed
         for what in ("config", "tasks", "status")
     )
-    assert "${env:" in told
-    assert pipeline.passwords[secret] not in told
+    assert "${env:" in stored
+    assert pipeline.passwords[secret] not in stored

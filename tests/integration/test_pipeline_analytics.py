@@ -120,7 +120,7 @@ class Streamed:
         self.command = ["stroke", "analytics", "stream", *STREAMED]
         self.command += ["--every", "5", "--minimum-count", "1", "--checkpoint", self.checkpoint]
 
-    def told(self) -> int:
+    def counted_events(self) -> int:
         return sum(count for _, count in self._stack.sink(self._query))
 
     async def complete(self, stream: Driver, folder: Path) -> int:
@@ -131,7 +131,7 @@ class Streamed:
         )
         await asyncio.to_thread(
             stream.wait_until,
-            lambda: self.told() >= events.total(),
+            lambda: self.counted_events() >= events.total(),
             what="the stream has read everything",
         )
         assert dict(self._stack.sink(self._query)) == events
@@ -163,9 +163,11 @@ async def test_a_stream_that_is_killed_loses_nothing_and_counts_nothing_twice(
         async with load.running(clients=1):
             await asyncio.to_thread(stream.wait_for_line, 0)
             # In the middle of a batch: its first table is there, and the others are not.
-            before = streamed.told()
+            before = streamed.counted_events()
             await asyncio.to_thread(
-                stream.wait_until, lambda: streamed.told() > before, what="the stream goes on"
+                stream.wait_until,
+                lambda: streamed.counted_events() > before,
+                what="the stream goes on",
             )
             await asyncio.to_thread(stream.kill)
             lines = len(stream.lines())

@@ -373,7 +373,7 @@ def test_of_many_records_the_lake_s_sink_names_those_that_fail_and_they_are_park
 
 @pytest.mark.usefixtures("all_is_well")
 @pytest.mark.soak("a drill: one more kind of dead letter")
-def test_the_deletion_of_a_row_that_is_gone_is_told_again(pipeline: PipelineStack) -> None:
+def test_the_deletion_of_a_row_that_is_gone_is_sent_again(pipeline: PipelineStack) -> None:
     (gone,) = predict(pipeline, 1)
     in_lake(pipeline, [gone])
     in_sql(pipeline, [gone])

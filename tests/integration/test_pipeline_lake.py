@@ -76,9 +76,9 @@ def test_erased_predictions_leave_every_copy_and_the_pipeline_goes_on(
     done = pipeline.stroke("erase", *erased, "--yes", "--json", "--wait", "300")
 
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert told["erased"] == [int(each) for each in erased]
-    assert told["removed"]["lake"] >= len(erased)
+    report = json.loads(done.stdout)
+    assert report["erased"] == [int(each) for each in erased]
+    assert report["removed"]["lake"] >= len(erased)
     proved = pipeline.stroke("erase", "prove", *erased, "--json")
     assert proved.returncode == 0, proved.stdout
     # The events of the rows are in Kafka's topic still, each with the time of its end.

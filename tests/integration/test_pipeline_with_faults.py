@@ -167,9 +167,9 @@ async def test_a_registry_that_hangs_is_ended_and_started_again(
 
     load, since = await loaded(pipeline, hang, comes_back)
 
-    told = await asyncio.to_thread(pipeline.logs, "schema-registry")
-    assert "run: the registry has not been alive for 6 looks" in told
-    assert "State:\tT (stopped)" in told  # what the kernel says of a JVM that cannot
+    logged = await asyncio.to_thread(pipeline.logs, "schema-registry")
+    assert "run: the registry has not been alive for 6 looks" in logged
+    assert "State:\tT (stopped)" in logged  # what the kernel says of a JVM that cannot
     await proven(pipeline, load, since, figures, "registry hung")
 
 
@@ -179,7 +179,7 @@ def test_the_schedule_tells_prometheus(pipeline: PipelineStack) -> None:
     assert pipeline.crashes("verify") == 0
     pipeline.restart("verify")
 
-    def told() -> set[str]:
+    def exposed() -> set[str]:
         try:
             url = f"http://127.0.0.1:{pipeline.ports['verify']}/metrics"
             return set(httpx.get(url, timeout=10).text.splitlines())
@@ -187,11 +187,11 @@ def test_the_schedule_tells_prometheus(pipeline: PipelineStack) -> None:
             return set()
 
     until(
-        lambda: any(line.startswith("stroke_pipeline_verify_timestamp") for line in told()),
+        lambda: any(line.startswith("stroke_pipeline_verify_timestamp") for line in exposed()),
         within=300,
         what="the first comparison",
     )
-    metrics = told()
+    metrics = exposed()
     for replica in ("sql", "s3"):
         for wrong in ("missing", "extra", "different", "duplicates"):
             assert f'stroke_pipeline_verify_{wrong}{{replica="{replica}"}} 0.0' in metrics

@@ -47,8 +47,8 @@ def letters(pipeline: PipelineStack, *options: str) -> list[dict[str, Any]]:
 def verified(pipeline: PipelineStack) -> dict[str, Any]:
     done = pipeline.stroke("pipeline", "verify", "--json", "--timeout", "300", within=500)
     assert done.stdout, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def _bounds(file: dict[str, Any]) -> bytes:
     return b"|".join(value for bounds in kept for _, value in bounds)
 
 
-def test_a_kafka_made_anew_beside_surviving_copies_is_told_and_recovered_from(
+def test_a_kafka_made_anew_beside_surviving_copies_is_reported_and_recovered_from(
     clean: PipelineStack, figures: Callable[[str], None]
 ) -> None:
     before = predict(clean, 500)
@@ -167,18 +167,18 @@ def test_a_kafka_made_anew_beside_surviving_copies_is_told_and_recovered_from(
     after = predict(clean, 500)
     arrived(clean, after)
 
-    told = verified(clean)
-    for copy in told["replicas"]:
+    report = verified(clean)
+    for copy in report["replicas"]:
         assert (copy["missing"], copy["different"], copy["duplicates"]) == (0, 0, 0)
         # A deletion that Kafka never saw: no snapshot tells of it.
         assert copy["ids"]["extra"] == [erased]
     stroke(clean, "pipeline", "repair", "--yes")
-    told = verified(clean)
-    assert told["equal"]
+    report = verified(clean)
+    assert report["equal"]
     figures(
         "Kafka made anew: "
         + "; ".join(
             f"{copy['replica']}: {copy['rows']:,} rows compared, 0 missing, 0 duplicates"
-            for copy in told["replicas"]
+            for copy in report["replicas"]
         )
     )

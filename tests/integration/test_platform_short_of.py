@@ -203,12 +203,12 @@ def around(short: Short, streamed: Streamed, figures: Callable[[str], None]) -> 
 def examined(stack: PipelineStack, *, timeout: int = 20) -> dict[str, dict[str, str]]:
     """Return what the doctor, run as documented, says of each check that is not well."""
     command = ("exec", "-T", "connectors", "stroke", "doctor", "--json", "--timeout", str(timeout))
-    told = stack.compose(*command, check=False)
-    if not told:
+    report = stack.compose(*command, check=False)
+    if not report:
         return {"doctor": {"state": "failed", "detail": "it did not run", "remedy": ""}}
     return {
         one["check"]: one
-        for one in json.loads(told)["findings"]
+        for one in json.loads(report)["findings"]
         if one["state"] not in {"ok", "not configured"}
     }
 
@@ -250,10 +250,10 @@ def failing(
 def equal(stack: PipelineStack) -> dict[str, Any]:
     done = stack.stroke("pipeline", "verify", "--json", "--timeout", "300", within=500)
     assert done.stdout, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    assert told["equal"], told
-    assert {copy["replica"] for copy in told["replicas"]} == {"sql", "s3"}
-    return told
+    report: dict[str, Any] = json.loads(done.stdout)
+    assert report["equal"], report
+    assert {copy["replica"] for copy in report["replicas"]} == {"sql", "s3"}
+    return report
 
 
 def stored(stack: PipelineStack, ids: list[int]) -> None:
@@ -328,9 +328,9 @@ def test_a_binlog_purged_by_hand_before_it_was_read_is_made_up_for_by_a_snapshot
     )
     done = short.stroke("pipeline", "verify", "--json", "--timeout", "300", within=500)
     assert done.stdout, done.stderr
-    told = json.loads(done.stdout)
-    for copy in told["replicas"]:
-        assert (copy["missing"], copy["different"], copy["duplicates"]) == (0, 0, 0), told
+    report = json.loads(done.stdout)
+    for copy in report["replicas"]:
+        assert (copy["missing"], copy["different"], copy["duplicates"]) == (0, 0, 0), report
         # A deletion that nobody read: no snapshot tells of it, verify does.
         assert copy["ids"]["extra"] == [erased]
     found = examined(short)

@@ -37,9 +37,9 @@ def test_a_start_that_never_ends_is_ended_with_its_threads_in_the_log(docker_eng
         logs = subprocess.run(
             ["docker", "logs", container.id], capture_output=True, text=True, check=True
         )
-    told = logs.stdout + logs.stderr
-    assert code == 137, told[-2000:]  # not 0: the engine starts it again
-    assert "run: the registry has not come alive within 20 s" in told
-    assert "Full thread dump" in told
-    assert '"main"' in told  # and where it is
-    assert "Heap" in told
+    logged = logs.stdout + logs.stderr
+    assert code == 137, logged[-2000:]  # not 0: the engine starts it again
+    assert "run: the registry has not come alive within 20 s" in logged
+    assert "Full thread dump" in logged
+    assert '"main"' in logged  # and where it is
+    assert "Heap" in logged

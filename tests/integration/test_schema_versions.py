@@ -190,8 +190,8 @@ def test_a_revision_that_no_script_knows_is_said_in_its_own_words_everywhere(
     assert (status.returncode, f"revision: {revision}\n" in status.stdout) == (1, True)
     assert said in status.stderr
     assert "run `stroke db upgrade`\n" not in status.stderr
-    told = json.loads(stroke(url, tmp_path, "db", "status", "--json").stdout)
-    assert (told["revision"], told["current"]) == (revision, False)
+    described = json.loads(stroke(url, tmp_path, "db", "status", "--json").stdout)
+    assert (described["revision"], described["current"]) == (revision, False)
     for command in (["db", "upgrade"], ["serve", "--port", "0", "--no-migrate"]):
         refused = stroke(url, tmp_path, *command)
         assert refused.returncode == 1

@@ -88,14 +88,19 @@ def test_a_start_after_an_interrupted_one_stores_what_the_next_start_still_has(
     url, command = f"http://127.0.0.1:{port}", ["./run.sh", "--port", str(port)]
 
     with running(command, checkout, f"{url}/health/live") as (first, first_seconds):
-        told = httpx.post(f"{url}/predict", json=JOHN).json()
+        answer = httpx.post(f"{url}/predict", json=JOHN).json()
         first.terminate()
         output, _ = first.communicate(timeout=30)
     assert first.returncode == 0, output
     assert not (checkout / ".venv" / ".stroke-unfinished").exists()
     assert f"{url}/docs" in output
     assert "curl -s" in output
-    assert {"probability", "risk_category", "contributing_factors", "prediction_id"} <= told.keys()
+    assert {
+        "probability",
+        "risk_category",
+        "contributing_factors",
+        "prediction_id",
+    } <= answer.keys()
 
     with running(command, checkout, f"{url}/health/live", within=30) as (second, seconds):
         listed = httpx.get(f"{url}/predictions", params={"limit": 10}).json()
@@ -103,8 +108,8 @@ def test_a_start_after_an_interrupted_one_stores_what_the_next_start_still_has(
         output, _ = second.communicate(timeout=30)
     assert second.returncode in {0, 130}, output
     assert "Traceback" not in output
-    assert [row["id"] for row in listed] == [told["prediction_id"]]
-    assert listed[0]["probability"] == told["probability"]
+    assert [row["id"] for row in listed] == [answer["prediction_id"]]
+    assert listed[0]["probability"] == answer["probability"]
     assert JOHN["name"] not in output.partition("}'")[2]  # only the example names him
 
     figures(

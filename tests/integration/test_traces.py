@@ -59,10 +59,10 @@ def test_a_request_its_commit_and_its_statements_are_one_trace_without_a_patient
         server: MySqlServer = request.getfixturevalue("mysql")
         settings["STROKE_DATABASE_URL"] = server.new_database()
         upgrade_schema(settings["STROKE_DATABASE_URL"], tmp_path)
-    told = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=Canaria"}
+    headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=Canaria"}
 
     with served(collector, tmp_path, **settings) as service:
-        made = httpx.post(f"{service.url}/predict", json=PATIENT, headers=told).json()
+        made = httpx.post(f"{service.url}/predict", json=PATIENT, headers=headers).json()
         read = f"{service.url}/api/v1/predictions/{made['prediction_id']}"
         assert httpx.get(read).json()["name"] == NAME
         httpx.get(f"{service.url}/api/v1/predictions", params={"country": COUNTRY})
@@ -108,7 +108,7 @@ def test_requests_that_share_a_commit_are_linked_with_it_to_and_fro(
             assert requests[other].links == (commit.span_id,)
 
 
-def test_what_fails_is_told_by_its_kind_alone(collector: Collector, tmp_path: Path) -> None:
+def test_a_failure_is_logged_by_its_kind_alone(collector: Collector, tmp_path: Path) -> None:
     with served(collector, tmp_path) as service:
         httpx.post(f"{service.url}/predict", json=PATIENT | {"age": 999})
         with sqlite3.connect(tmp_path / "stroke.db") as held:
@@ -127,7 +127,7 @@ def test_what_fails_is_told_by_its_kind_alone(collector: Collector, tmp_path: Pa
     no_canary(collector)
 
 
-def test_a_collector_that_is_away_disturbs_nobody_and_is_told_once(tmp_path: Path) -> None:
+def test_a_collector_that_is_away_disturbs_nobody_and_is_logged_once(tmp_path: Path) -> None:
     away = f"http://127.0.0.1:{free_port()}"
     with Service(
         tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=away, OTEL_BSP_SCHEDULE_DELAY="100"
@@ -136,8 +136,8 @@ def test_a_collector_that_is_away_disturbs_nobody_and_is_told_once(tmp_path: Pat
             assert httpx.post(f"{service.url}/predict", json=PATIENT).status_code == 200
         assert service.stop() == 0
 
-    told = [line for line in service.log.splitlines() if "collector" in line]
-    assert len(told) == 1
+    lines = [line for line in service.log.splitlines() if "collector" in line]
+    assert len(lines) == 1
     assert "opentelemetry" not in service.log
 
 

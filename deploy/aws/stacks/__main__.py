@@ -27,7 +27,7 @@ def main() -> int:
         print(f"{_script()}: {error}", file=sys.stderr)
         return 2 if isinstance(error, WrongUse) else 1
     except KeyboardInterrupt:
-        print(f"{_script()}: interrupted; what AWS was told to do goes on", file=sys.stderr)
+        print(f"{_script()}: interrupted; what AWS was asked to do goes on", file=sys.stderr)
         return 130
     return 0
 

@@ -118,7 +118,7 @@ def _read(client: Any, change_set: str, stack_name: str) -> ChangeSet:
         }:
             time.sleep(2)
         reason = seen.get("StatusReason", "")
-        is_empty = seen["Status"] == "FAILED" and any(told in reason for told in _NO_CHANGE)
+        is_empty = seen["Status"] == "FAILED" and any(text in reason for text in _NO_CHANGE)
         if seen["Status"] != "CREATE_COMPLETE" and not is_empty:
             raise StackError(f"AWS cannot plan {stack_name}: {' '.join(reason.split())}")
         if not is_empty and seen["ExecutionStatus"] != "AVAILABLE":
@@ -131,8 +131,8 @@ def _read(client: Any, change_set: str, stack_name: str) -> ChangeSet:
     return ChangeSet(seen["ChangeSetId"], seen["ChangeSetName"], stack, changes, is_empty)
 
 
-def _change(told: dict[str, Any]) -> Change:
-    resource = told["ResourceChange"]
+def _change(listed: dict[str, Any]) -> Change:
+    resource = listed["ResourceChange"]
     return Change(
         resource["Action"],
         resource["ResourceType"],

@@ -57,9 +57,9 @@ def translated() -> Iterator[None]:
     except EndpointConnectionError as error:
         raise StackError(f"{error}: check the network, the region and AWS_ENDPOINT_URL") from error
     except ClientError as error:
-        told = error.response["Error"]
-        message = " ".join(str(told.get("Message", "")).split())
-        what = f"AWS refuses {error.operation_name} ({told['Code']})"
+        refusal = error.response["Error"]
+        message = " ".join(str(refusal.get("Message", "")).split())
+        what = f"AWS refuses {error.operation_name} ({refusal['Code']})"
         raise StackError(f"{what}: {message}" if message else what) from error
     except ResponseParserError as error:
         raise StackError("the endpoint answers with no XML: is AWS_ENDPOINT_URL right?") from error

@@ -1,4 +1,4 @@
-"""What stops a command, told to a person."""
+"""What stops a command, in words for a person."""
 
 from __future__ import annotations
 

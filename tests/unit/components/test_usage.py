@@ -164,16 +164,16 @@ def test_a_hierarchy_of_which_a_part_is_mounted_is_read_below_it(tmp_path: Path)
 
 @pytest.mark.parametrize("idle", ["total_inactive_file", "inactive_file"])
 def test_an_engine_tells_of_both_versions(idle: str) -> None:
-    told = {
+    statistics = {
         "cpu_stats": {"cpu_usage": {"total_usage": 2_500_000_000}},
         "memory_stats": {"usage": 3_000_000, "stats": {idle: 1_000_000}},
     }
 
-    assert of_engine(told) == Usage(2.5, 2_000_000)
+    assert of_engine(statistics) == Usage(2.5, 2_000_000)
 
 
 @pytest.mark.parametrize(
-    "told",
+    "statistics",
     [
         ZEROS,
         {},
@@ -181,16 +181,16 @@ def test_an_engine_tells_of_both_versions(idle: str) -> None:
         {"cpu_stats": {"cpu_usage": {"total_usage": 1}}, "memory_stats": {"stats": {}}},
     ],
 )
-def test_an_engine_that_answers_with_zeros_told_nothing(told: Mapping[str, Any]) -> None:
+def test_zeros_of_an_engine_are_no_answer(statistics: Mapping[str, Any]) -> None:
     with pytest.raises(UnreadError, match=r"(CPU time|memory) could not be read"):
-        of_engine(told)
+        of_engine(statistics)
 
 
 class Engine:
     """Answers as docker's API client does."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self._told = told
+    def __init__(self, statistics: Mapping[str, Any]) -> None:
+        self._statistics = statistics
 
     def inspect_container(self, name: str) -> dict[str, Any]:
         # No process has this number: the kernel's limit is lower.
@@ -198,16 +198,16 @@ class Engine:
 
     def stats(self, name: str, *, stream: bool, one_shot: bool) -> Mapping[str, Any]:
         assert (name, stream, one_shot) == ("kafka", False, True)
-        return self._told
+        return self._statistics
 
 
 def test_an_engine_is_asked_where_the_kernels_files_are_out_of_reach() -> None:
-    told = {
+    statistics = {
         "cpu_stats": {"cpu_usage": {"total_usage": 1_000_000_000}},
         "memory_stats": {"usage": 5},
     }
 
-    assert of_container(Engine(told), "kafka") == Usage(1.0, 5)
+    assert of_container(Engine(statistics), "kafka") == Usage(1.0, 5)
 
 
 def test_a_container_of_which_nobody_tells_is_named_with_both_reasons() -> None:

@@ -131,7 +131,7 @@ def test_connectors_speak_of_the_topic_of_the_settings(monkeypatch: pytest.Monke
     }
 
 
-def test_retention_is_told_to_kafka_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kafka_gets_the_retention_in_milliseconds(monkeypatch: pytest.MonkeyPatch) -> None:
     key = "topic.creation.default.retention.ms"
     assert configs()["mysql-source"][key] == str(14 * 24 * 3600 * 1000)
     monkeypatch.setenv("STROKE_KAFKA_RETENTION_HOURS", "-1")

@@ -82,7 +82,7 @@ RUNNING, FAILED, PAUSED = ConnectorState.RUNNING, ConnectorState.FAILED, Connect
         (Watched("c", None), LineState.FAILED, {}, "stroke connectors apply"),
     ],
 )
-def test_a_connector_is_told_with_its_tasks_its_lag_and_what_to_do(
+def test_a_connector_is_shown_with_its_tasks_its_lag_and_what_to_do(
     seen: Watched, state: LineState, numbers: dict[str, int], remedy: str
 ) -> None:
     [line] = connectors_report([seen], [], AT).lines
@@ -106,7 +106,7 @@ def test_what_cannot_be_seen_is_a_line_of_its_own() -> None:
     ]
 
 
-def test_a_comparison_is_told_by_its_counts() -> None:
+def test_a_comparison_is_shown_by_its_counts() -> None:
     equal, wrong = Comparison("sql", rows=9), Comparison("s3", 9, missing=[4, 5], duplicates=1)
 
     report = verification_report([equal, wrong], AT)

@@ -32,11 +32,11 @@ def error() -> BaseException:
 
 
 def test_an_outline_names_types_and_places_of_the_whole_chain(error: BaseException) -> None:
-    told = outline(error)
-    assert "builtins.ValueError at" in told
-    assert "caused by builtins.KeyError at" in told
-    assert "test_logs.py:" in told
-    assert "_raise" in told
+    outlined = outline(error)
+    assert "builtins.ValueError at" in outlined
+    assert "caused by builtins.KeyError at" in outlined
+    assert "test_logs.py:" in outlined
+    assert "_raise" in outlined
 
 
 def test_an_outline_tells_no_text(error: BaseException) -> None:
@@ -101,5 +101,5 @@ def test_a_text_line_is_one_line_and_tells_no_text_of_an_exception(error: BaseEx
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_the_configuration_makes_lines_of_the_form(form: Literal["json", "text"]) -> None:
-    told = configuration(form)["formatters"]["lines"]["()"]
-    assert told == f"stroke.entrypoints.logs.{form.capitalize()}Formatter"
+    factory = configuration(form)["formatters"]["lines"]["()"]
+    assert factory == f"stroke.entrypoints.logs.{form.capitalize()}Formatter"

@@ -67,7 +67,7 @@ class Follower:
         return True
 
     async def follow(self, pause: Callable[[], Awaitable[object]]) -> None:
-        """Look again after each ``pause``, for ever. Troubles are told and outlived."""
+        """Look again after each ``pause``, for ever. Troubles are reported and outlived."""
         away = False
         while True:
             await pause()

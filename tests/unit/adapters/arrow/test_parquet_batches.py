@@ -90,12 +90,12 @@ def footers(path: Path, number: int, other: int) -> list[bytes]:
     return found
 
 
-@pytest.mark.parametrize("told", [10, 999, 1001, 100_000, 10_000_000])
+@pytest.mark.parametrize("claimed", [10, 999, 1001, 100_000, 10_000_000])
 def test_a_number_of_rows_that_is_wrong_anywhere_in_the_metadata_loses_no_row(
-    tmp_path: Path, told: int
+    tmp_path: Path, claimed: int
 ) -> None:
     path = write(tmp_path / "whole.parquet", 1000)
-    places = footers(path, 1000, told)
+    places = footers(path, 1000, claimed)
     refusals = []
     for content in places:
         path.write_bytes(content)

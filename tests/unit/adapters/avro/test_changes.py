@@ -43,7 +43,7 @@ def by_place(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["place"], row["prediction_id"], row["op"]))
 
 
-def test_events_are_told_from_what_lies_among_them(tmp_path: Path) -> None:
+def test_events_are_separated_from_what_lies_among_them(tmp_path: Path) -> None:
     folder = write_change_log(LOCAL, str(tmp_path))
     rows, point = read(folder)
     ops = sorted(row["op"] for row in rows)

@@ -71,8 +71,8 @@ def test_a_run_that_goes_on_gives_the_rows_that_were_checked_by_hand(
             width = len(expected[0])
             found = [row[:width] for row in rows_of(engine, ANALYSES[name])]
             assert len(found) == len(expected)
-            for row, told in zip(found, expected, strict=True):
-                assert row == pytest.approx(told, abs=1e-12)
+            for row, wanted in zip(found, expected, strict=True):
+                assert row == pytest.approx(wanted, abs=1e-12)
         assert now.reached == [Reached(OLD, 0, 111), Reached(NEW, 0, 0)]
 
 
@@ -85,7 +85,7 @@ PROBABILITIES = st.integers(0, 1024).map(lambda parts: parts / 1024)
     st.lists(
         st.tuples(OFFSETS, st.integers(1, 5), st.sampled_from("crud"), PROBABILITIES),
         max_size=25,
-        unique_by=lambda told: told[0],
+        unique_by=lambda event: event[0],
     ),
     st.lists(st.integers(0, 25), min_size=2, max_size=2).map(sorted),
     st.randoms(use_true_random=False),
@@ -96,7 +96,9 @@ def test_wherever_runs_end_the_results_are_those_of_one(
     """The sink keeps the order of its files, not of what is in them, and may store twice."""
     changes = [
         a_change(number, place, op, cluster, probability=None if op == "d" else probability)
-        for (cluster, place), number, op, probability in sorted(log, key=lambda told: told[0][::-1])
+        for (cluster, place), number, op, probability in sorted(
+            log, key=lambda event: event[0][::-1]
+        )
     ]
     first, last = ends
     begun = [a_change(9, -1, "c", cluster) for cluster in (OLD, NEW)]

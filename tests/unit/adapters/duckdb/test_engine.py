@@ -74,7 +74,7 @@ def test_a_rate_has_wilson_s_interval(engine: DuckDbEngine) -> None:
     )
 
 
-def test_of_a_small_group_nothing_but_its_size_is_told(engine: DuckDbEngine) -> None:
+def test_a_small_group_shows_nothing_but_its_size(engine: DuckDbEngine) -> None:
     few = [a_change(n, 1, gender="Other", risk_category="High", probability=0.9) for n in range(9)]
     many = [a_change(n, 1, gender="Male", risk_category="High") for n in range(20, 30)]
     loaded(engine, few + many)
@@ -84,8 +84,8 @@ def test_of_a_small_group_nothing_but_its_size_is_told(engine: DuckDbEngine) -> 
 
     assert (male["predictions"], male["high_rate"]) == (10, 1.0)
     assert other["predictions"] == 9
-    told = ("high_risk", "high_rate", "high_rate_low", "high_rate_high", "mean_probability")
-    assert [other[name] for name in told] == [None] * 5
+    figures = ("high_risk", "high_rate", "high_rate_low", "high_rate_high", "mean_probability")
+    assert [other[name] for name in figures] == [None] * 5
 
 
 @pytest.mark.parametrize("stored", ["null", "{}", '"age"', "age, bmi", "[", '[["age"]]', ""])

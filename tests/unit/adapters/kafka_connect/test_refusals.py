@@ -7,7 +7,7 @@ from stroke.adapters.kafka_connect.refusals import violations_of
 PREFIX = "is refused by Kafka Connect"
 
 
-def told(key: str, *errors: str) -> list[tuple[str, str]]:
+def reasons_of(key: str, *errors: str) -> list[tuple[str, str]]:
     answer = {
         "configs": [
             {"definition": {"name": key}, "value": {"name": key, "errors": list(errors)}},
@@ -38,13 +38,15 @@ def told(key: str, *errors: str) -> list[tuple[str, str]]:
         ("", PREFIX),
     ],
 )
-def test_a_refusal_is_told_without_the_value_that_it_quotes(error: str, reason: str) -> None:
-    assert told("tasks.max", error) == [("tasks.max", reason)]
+def test_a_refusal_is_shown_without_the_value_that_it_quotes(error: str, reason: str) -> None:
+    assert reasons_of("tasks.max", error) == [("tasks.max", reason)]
 
 
-def test_of_a_secret_nothing_but_the_key_is_told() -> None:
-    assert told("database.password", "hunter2 is too short") == [("database.password", PREFIX)]
+def test_a_refused_secret_is_named_by_its_key_alone() -> None:
+    assert reasons_of("database.password", "hunter2 is too short") == [
+        ("database.password", PREFIX)
+    ]
 
 
-def test_each_reason_is_told_once() -> None:
-    assert told("x", "It is wrong", "It is wrong") == [("x", f"{PREFIX}: It is wrong")]
+def test_each_reason_is_logged_once() -> None:
+    assert reasons_of("x", "It is wrong", "It is wrong") == [("x", f"{PREFIX}: It is wrong")]

@@ -90,7 +90,7 @@ async def test_where_nobody_listens_connect_is_unavailable_and_the_setting_is_na
 
 
 @pytest.mark.anyio
-async def test_what_is_not_kafka_connect_is_told_so(
+async def test_what_is_not_kafka_connect_is_named_as_such(
     worker: ScriptedServer, connect: KafkaConnect
 ) -> None:
     worker.answers = [(200, b"<html>")]
@@ -137,7 +137,7 @@ def test_an_address_that_is_none_is_refused() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_failed_task_is_told_by_its_exceptions_classes(
+async def test_a_failed_task_is_shown_by_its_exceptions_classes(
     worker: ScriptedServer, connect: KafkaConnect
 ) -> None:
     worker.answers = [

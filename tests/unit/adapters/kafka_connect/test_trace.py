@@ -19,7 +19,7 @@ Caused by: org.postgresql.util.PSQLException: ERROR: value too long
 """
 
 
-def test_a_trace_is_told_by_its_exceptions_classes_only() -> None:
+def test_a_trace_is_read_by_its_exceptions_classes_only() -> None:
     assert exception_classes(TRACE) == "ConnectException < BatchUpdateException < PSQLException"
 
 
@@ -35,7 +35,7 @@ def test_a_trace_is_told_by_its_exceptions_classes_only() -> None:
         ("The task was killed because of Jane Roe", ""),
     ],
 )
-def test_only_what_names_an_exception_is_told(trace: str, classes: str) -> None:
+def test_only_what_names_an_exception_is_passed_on(trace: str, classes: str) -> None:
     assert exception_classes(trace) == classes
 
 

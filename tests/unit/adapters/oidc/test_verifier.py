@@ -215,7 +215,7 @@ async def test_of_two_keys_the_token_says_which(
         assert "does not have" in await reason(verifier, unclear)
 
 
-async def test_two_keys_with_one_id_are_told_apart_by_their_algorithm_only(
+async def test_two_keys_with_one_id_differ_by_their_algorithm_only(
     verifier: OidcTokenVerifier, provider: OpenIdProvider
 ) -> None:
     provider.published.append(public_jwk(ec_key("one"), "first"))

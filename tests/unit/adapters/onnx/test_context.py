@@ -149,8 +149,8 @@ def moved(place: Place, name: str, value: float) -> Place:
 def test_each_rule_speaks_where_its_table_says_so(
     changes: dict[str, Any], found: list[tuple[str, tuple[str, ...], int | None]]
 ) -> None:
-    told = support(TYPICAL._replace(**changes))
-    assert [(r.code.value, r.features, r.fewer_than) for r in told.reasons] == found
+    found_support = support(TYPICAL._replace(**changes))
+    assert [(r.code.value, r.features, r.fewer_than) for r in found_support.reasons] == found
 
 
 @given(st.lists(PLACES, min_size=1, max_size=8))

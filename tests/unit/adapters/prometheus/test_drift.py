@@ -114,7 +114,7 @@ def test_what_was_counted_in_other_bins_or_another_window_is_left_alone(tmp_path
     assert counts(window(clock, folder=tmp_path).drifts())["age"] == [1, 0]
 
 
-def test_a_scrape_computes_the_index_of_what_the_observer_was_told() -> None:
+def test_a_scrape_computes_the_index_of_what_the_observer_counted() -> None:
     registry = create_registry()
     metrics = DriftMetrics(registry)
     counted = window(Clock())
@@ -131,7 +131,7 @@ def test_a_scrape_computes_the_index_of_what_the_observer_was_told() -> None:
     assert value("stroke_drift_psi", "gender") == pytest.approx(4.6047, abs=1e-3)
 
 
-def test_without_a_window_nothing_is_told() -> None:
+def test_without_a_window_nothing_is_reported() -> None:
     registry = create_registry()
     DriftMetrics(registry)
     assert not [s for m in registry.collect() for s in m.samples if "drift" in s.name]

@@ -113,7 +113,7 @@ def test_what_was_compared_becomes_gauges(
     assert values("lake")["duplicates"] == 9
 
 
-def test_metrics_are_served_and_a_port_that_is_taken_is_told(
+def test_metrics_are_served_and_a_port_that_is_taken_is_reported(
     registry: CollectorRegistry, observer: PrometheusPipelineObserver
 ) -> None:
     observer.connector("a", running=True)

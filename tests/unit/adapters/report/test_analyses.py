@@ -129,7 +129,7 @@ def test_plots_do_not_share_the_names_of_their_parts(results: Results) -> None:
     assert len(ids) == len(set(ids))
 
 
-def test_who_does_not_see_a_plot_is_told_what_it_shows(results: Results) -> None:
+def test_a_text_says_what_a_plot_shows(results: Results) -> None:
     html = render(RUN, results)
     page = Page(html)
     for svg in page.all("svg"):
@@ -142,7 +142,7 @@ def test_who_does_not_see_a_plot_is_told_what_it_shows(results: Results) -> None
     assert page.all("html")[0]["lang"] == "en"
 
 
-def test_what_was_read_is_told(results: Results) -> None:
+def test_what_was_read_is_reported(results: Results) -> None:
     page = Page(render(RUN, results))
     for fact in ("2026-01-03 01:02 UTC, in 1.2 s", "stroke.predictions_changes", "duckdb"):
         assert fact in page.texts
@@ -153,7 +153,7 @@ def test_the_same_results_give_the_same_page(results: Results) -> None:
     assert render(RUN, results) == render(RUN, results)
 
 
-def test_rates_of_few_are_not_told(results: Results) -> None:
+def test_rates_of_few_are_not_shown(results: Results) -> None:
     [gender] = [each for each in results if each[0].name == "risk-by-gender"]
     assert Page(render(RUN, [gender])).texts.count("too few") == 8  # of NULL and of Other
 

@@ -55,7 +55,7 @@ def placed(given: pa.RecordBatch, rows: list[int | None]) -> pa.RecordBatch:
     return with_file.append_column(ROW, pa.array(rows, pa.int64()))
 
 
-def told(batches: list[pa.RecordBatch]) -> tuple[list[dict[str, Any]], int]:
+def scored_rows(batches: list[pa.RecordBatch]) -> tuple[list[dict[str, Any]], int]:
     bad = list[int]()
     rows = [*scored(iter(batches), artefact_of(MODEL), bad.append, ScoringOptions(), PARTS)]
     return pa.Table.from_batches(rows).to_pylist(), sum(bad)
@@ -74,7 +74,7 @@ def test_a_worker_has_the_very_model_that_was_sent(model: Path) -> None:
 
 def test_rows_that_cannot_be_scored_are_counted_and_named() -> None:
     given = batch({}, {"gender": "male"}, {}, {"age": 130.0})
-    assert told([given, batch({})])[1] == 2
+    assert scored_rows([given, batch({})])[1] == 2
     placed = given.append_column(FILE, pa.array(["a"] * 4)).append_column(
         ROW, pa.array([5, 6, 7, 8])
     )
@@ -87,7 +87,7 @@ def test_rows_that_cannot_be_scored_are_counted_and_named() -> None:
 
 def test_rows_with_gaps_are_scored_by_the_companions_of_the_model_that_was_sent() -> None:
     gaps: list[dict[str, Any]] = [{"bmi": None}, {"avg_glucose_level": None}, {}]
-    rows, bad = told([batch(*gaps)])
+    rows, bad = scored_rows([batch(*gaps)])
     assert bad == 0
     assessed = OnnxRiskModel(MODEL).assess([patient(**gap) for gap in gaps])
     assert [each.missing for each in assessed] == [("bmi",), ("avg_glucose_level",), ()]
@@ -106,7 +106,7 @@ def test_a_bare_graph_says_which_rows_it_cannot_do() -> None:
 
 def test_rows_of_other_cells_than_the_header_are_not_scored() -> None:
     given = batch({}, {}).append_column(TORN, pa.array([None, "1,2"]))
-    rows, bad = told([given])
+    rows, bad = scored_rows([given])
     assert (len(rows), bad) == (1, 1)
     assert TORN not in rows[0]
     placed = given.append_column(FILE, pa.array(["a"] * 2)).append_column(

@@ -11,7 +11,7 @@ from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql_sink.schema import shape, target_type
 
 # As SQLAlchemy's inspector gives the columns that our statement makes.
-TOLD: dict[str, dict[str, Any]] = {
+REFLECTED: dict[str, dict[str, Any]] = {
     "postgresql": {
         "id": postgresql.BIGINT(),
         "timestamp": postgresql.TIMESTAMP(precision=6),
@@ -51,9 +51,10 @@ MADE_BY_SINK: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("dialect", ["postgresql", "mssql"])
 def test_our_types_are_known_again_and_those_of_the_sink_are_not(dialect: Any) -> None:
     wanted = {
-        name: shape(target_type(predictions.columns[name].type, dialect)) for name in TOLD[dialect]
+        name: shape(target_type(predictions.columns[name].type, dialect))
+        for name in REFLECTED[dialect]
     }
 
-    assert {name: shape(told) for name, told in TOLD[dialect].items()} == wanted
+    assert {name: shape(reflected) for name, reflected in REFLECTED[dialect].items()} == wanted
     for name, made in MADE_BY_SINK[dialect].items():
         assert shape(made) != wanted[name], name

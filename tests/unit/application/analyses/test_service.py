@@ -142,7 +142,7 @@ def older_event(house: House) -> None:
         (older_event, "an event is older than the first known of its Kafka cluster"),
     ],
 )
-def test_where_what_is_new_cannot_be_told_everything_is_read(
+def test_where_what_is_new_is_not_known_everything_is_read(
     house: House, change: Any, why: str
 ) -> None:
     house.source.changes = list(EVENTS)
@@ -206,7 +206,7 @@ def test_progress_says_what_is_read_and_what_is_analysed(house: House) -> None:
     ]
 
 
-def test_a_source_that_cannot_be_told_at_all_ends_the_run(house: House) -> None:
+def test_a_source_that_cannot_be_used_at_all_ends_the_run(house: House) -> None:
     """Where even reading everything says that it cannot continue, nothing reads for ever."""
     house.source.fails_at = 0
     house.source.changes = list(EVENTS)

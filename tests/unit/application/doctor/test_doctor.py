@@ -72,10 +72,10 @@ def test_a_check_that_breaks_quotes_nothing_and_stops_no_other() -> None:
     assert found["b"].state is State.OK
 
 
-def test_each_finding_is_told_at_its_end() -> None:
-    told: list[str] = []
+def test_each_finding_is_reported_at_its_end() -> None:
+    reported: list[str] = []
     checks = [Check("a", silent, ""), Check("b", well, "")]
 
-    asyncio.run(Doctor(checks, seconds=0.05).examine(lambda one: told.append(one.check)))
+    asyncio.run(Doctor(checks, seconds=0.05).examine(lambda one: reported.append(one.check)))
 
-    assert told == ["b", "a"]
+    assert reported == ["b", "a"]

@@ -40,7 +40,7 @@ def looked(metrics: FakeMetrics | None, *, away: bool = False) -> str:
 
 @pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize("age", [0.0, 3 * RECENT_SECONDS])
-def test_a_part_that_is_away_is_away_for_the_cause_that_it_told(cause: str, age: float) -> None:
+def test_a_part_that_is_away_is_away_for_the_cause_that_it_gave(cause: str, age: float) -> None:
     with pytest.raises(EndpointUnavailable) as said:
         looked(telling(**{cause: NOW - age}), away=True)
 

@@ -460,7 +460,7 @@ def test_many_dead_letters_are_counted_and_the_first_ones_named(stack: Stack) ->
     ("concerns", "names_a_record"),
     [(Concerns.RECORD, True), (Concerns.UNKNOWN, True), (Concerns.PLACE, False)],
 )
-def test_a_sink_that_fails_is_told_with_its_cause_and_the_record_before_it(
+def test_a_sink_that_fails_is_shown_with_its_cause_and_the_record_before_it(
     stack: Stack, concerns: Concerns, *, names_a_record: bool
 ) -> None:
     at = TopicPartition("changes", 0)

@@ -135,8 +135,8 @@ def test_each_row_of_each_table_has_as_many_cells_as_its_head(model: ModelDescri
 @settings(max_examples=examples(50))
 def test_no_text_of_an_artefact_breaks_the_markdown(text: str) -> None:
     counted = {text: {text: {"patients": 1, "strokes": 0}}}
-    told = replace(TRAINED, name=text, model_type=text, training={"counts": counted})
-    said = as_markdown(card_of(told))
+    described = replace(TRAINED, name=text, model_type=text, training={"counts": counted})
+    said = as_markdown(card_of(described))
 
     headings = [line for line in said.splitlines() if line.startswith("#")]
     assert headings[1:] == [

@@ -28,7 +28,7 @@ class Stage:
         self.serving = Serving(FakeRiskModel(version="base-1"))
         self.there = {"better-1", "other-1"}
         self.loads: list[str] = []
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.swaps: list[Deployed] = []
         self.time = 0.0
         self.follower = Follower(
@@ -36,7 +36,7 @@ class Stage:
             self.serving,
             self._load,
             swapped=self.swaps.append,
-            tell=self.told.append,
+            tell=self.reported.append,
             clock=lambda: self.time,
         )
 
@@ -135,7 +135,7 @@ async def test_a_challenger_or_shadow_that_cannot_be_loaded_is_left_out(stage: S
     assert sorted(stage.follower.trouble) == ["away-1", "gone-1"]
     stage.time += RETRY_SECONDS
     assert not await stage.follower.look()
-    assert len([line for line in stage.told if "gone-1" in line]) == 1
+    assert len([line for line in stage.reported if "gone-1" in line]) == 1
 
 
 async def test_following_outlives_a_store_that_is_away_and_a_model_that_is_gone(
@@ -165,5 +165,5 @@ async def test_following_outlives_a_store_that_is_away_and_a_model_that_is_gone(
     following.cancel()
 
     assert stage.served == ["better-1"]
-    assert len([line for line in stage.told if "away" in line]) == 1
-    assert any("served on" in line for line in stage.told)
+    assert len([line for line in stage.reported if "away" in line]) == 1
+    assert any("served on" in line for line in stage.reported)

@@ -109,7 +109,7 @@ def test_a_row_that_differs_in_anything_is_named(change: dict[str, Any]) -> None
     assert report.same.ids == [7]
 
 
-def test_rounding_is_told_apart_when_it_is_allowed() -> None:
+def test_rounding_is_counted_apart_when_it_is_allowed() -> None:
     near = row(2, probability=np.nextafter(row(2)["probability"], 1))
     far = row(3, probability=row(3)["probability"] + 1e-9)
 
@@ -309,12 +309,12 @@ def test_an_id_is_seen_for_the_first_time_once(batches: list[list[int]]) -> None
 
 
 def test_the_last_row_is_the_one_reported_as_progress() -> None:
-    told: list[int] = []
+    progress: list[int] = []
     batches = [pa.RecordBatch.from_pylist([row(1), row(2)], STORED)] * 2
 
-    Replay(MODEL, ReplayOptions(), KnownOutcomes()).run(batches, told.append)
+    Replay(MODEL, ReplayOptions(), KnownOutcomes()).run(batches, progress.append)
 
-    assert told == [2, 4]
+    assert progress == [2, 4]
 
 
 def test_what_is_known_is_found_by_the_id_in_any_order() -> None:

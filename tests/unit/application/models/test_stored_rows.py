@@ -60,7 +60,7 @@ def test_a_row_is_named_by_its_id_or_else_by_its_line() -> None:
     assert value_of("prediction_id", id=None) == 3
 
 
-def test_a_cell_that_is_no_value_of_its_column_is_told_from_one_without_a_value() -> None:
+def test_a_cell_that_is_no_value_of_its_column_differs_from_one_without_a_value() -> None:
     assert math.isinf(value_of("age", age="forty"))
     assert math.isinf(value_of("hypertension", hypertension="perhaps"))
     assert value_of("age", age="-") is None

@@ -222,7 +222,7 @@ async def test_rows_that_the_lake_has_are_no_gap(lake_stage: Stage) -> None:
 
 
 @pytest.mark.anyio
-async def test_rows_that_were_committed_and_never_reach_the_lake_are_told(
+async def test_rows_that_were_committed_and_never_reach_the_lake_are_reported(
     lake_stage: Stage,
 ) -> None:
     await lake_stage.look()
@@ -288,7 +288,7 @@ async def flapping(stage: Stage, seconds: int) -> list[tuple[float, WatchEvent]]
 
 
 @pytest.mark.anyio
-async def test_a_failure_that_three_restarts_do_not_heal_is_told_with_its_cause(
+async def test_a_failure_that_three_restarts_do_not_heal_is_reported_with_its_cause(
     stage: Stage,
 ) -> None:
     stage.sink.task, stage.sink.reason, stage.sink.cause = FAILED, "PSQLException", TOO_LONG

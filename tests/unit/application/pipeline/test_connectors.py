@@ -403,10 +403,10 @@ def test_a_control_topic_of_another_cluster_is_refused_without_connect() -> None
 
 
 @pytest.mark.anyio
-async def test_a_lake_that_comes_late_is_waited_for_and_its_cause_told_once(
+async def test_a_lake_that_comes_late_is_waited_for_and_its_cause_is_logged_once(
     stage: Stage,
 ) -> None:
-    told: list[str] = []
+    reported: list[str] = []
     stage.lake.failing = ReplicaUnavailable("the bucket is not there")
 
     def meanwhile() -> None:
@@ -420,9 +420,9 @@ async def test_a_lake_that_comes_late_is_waited_for_and_its_cause_told_once(
     async def apply() -> None:
         assert len(await stage.apply()) == 3
 
-    await stage.service.once_reachable(apply, told.append)
+    await stage.service.once_reachable(apply, reported.append)
 
-    assert told == ["the bucket is not there", "the bucket refuses the key"]
+    assert reported == ["the bucket is not there", "the bucket refuses the key"]
     assert stage.lake.is_there
 
 

@@ -109,35 +109,35 @@ async def test_a_row_that_exists_is_sent_again_once(parts: Parts) -> None:
     parts.letter(SQL, 3)
     parts.letter(S3, 3)
 
-    told = await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
+    replayed = await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
 
-    assert (told.sent, told.deleted) == ([3], [])
+    assert (replayed.sent, replayed.deleted) == ([3], [])
     assert parts.source.sent == [[3]]
 
 
-async def test_of_a_row_that_is_gone_the_deletion_is_told(parts: Parts) -> None:
+async def test_a_row_that_is_gone_is_sent_as_a_deletion(parts: Parts) -> None:
     parts.letter(SQL, 99)
 
-    told = await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
+    replayed = await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
 
-    assert (told.sent, told.deleted) == ([], [99])
+    assert (replayed.sent, replayed.deleted) == ([], [99])
 
 
 async def test_a_letter_without_a_readable_id_stays(parts: Parts) -> None:
     parts.letter(SQL, None)
 
-    told = await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
+    replayed = await parts.service.replay(await parts.service.letters(), skip_unreadable=False)
 
-    assert len(told.unreadable) == 1
+    assert len(replayed.unreadable) == 1
     assert len(await parts.service.letters()) == 1
 
 
 async def test_a_letter_without_a_readable_id_is_settled_on_demand(parts: Parts) -> None:
     parts.letter(SQL, None)
 
-    told = await parts.service.replay(await parts.service.letters(), skip_unreadable=True)
+    replayed = await parts.service.replay(await parts.service.letters(), skip_unreadable=True)
 
-    assert len(told.skipped) == 1
+    assert len(replayed.skipped) == 1
     assert await parts.service.letters() == []
 
 

@@ -1,4 +1,4 @@
-"""Traces of Java, told in words: those of real connectors, and what is made of them."""
+"""Traces of Java in plain words: those of real connectors, and what is made of them."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ Caused by: {innermost}
         ("java.lang.OutOfMemoryError: Java heap space", Concerns.PLACE, "memory is full"),
     ],
 )
-def test_a_failure_is_told_in_words(innermost: str, concerns: Concerns, words: str) -> None:
+def test_a_failure_is_put_in_words(innermost: str, concerns: Concerns, words: str) -> None:
     found = cause_of(sink_trace(innermost))
 
     assert found is not None
@@ -249,7 +249,7 @@ def test_a_failure_is_told_in_words(innermost: str, concerns: Concerns, words: s
         ("trigger", Concerns.UNKNOWN, "does not know"),  # it says what its author wrote
     ],
 )
-def test_what_real_connectors_left_is_told_in_words(
+def test_what_real_connectors_left_is_put_in_words(
     trace: str, concerns: Concerns, words: str
 ) -> None:
     """Traces of the connectors of this project, as Connect's REST API gave them."""
@@ -259,9 +259,9 @@ def test_what_real_connectors_left_is_told_in_words(
     assert (found.concerns, words in found.words) == (concerns, True), found.words
 
 
-def test_every_trace_is_told() -> None:
-    told = {"nul", "not_a_number", "unique", "trigger"}
-    assert {file.stem for file in TRACES.glob("*.txt")} == told
+def test_every_trace_has_words() -> None:
+    explained = {"nul", "not_a_number", "unique", "trigger"}
+    assert {file.stem for file in TRACES.glob("*.txt")} == explained
 
 
 def test_what_the_table_does_not_know_is_said_to_be_unknown() -> None:

@@ -177,14 +177,14 @@ async def test_more_doubts_than_are_kept_at_a_time_are_counted_all_the_same() ->
 
 
 async def test_progress_ends_at_the_whole() -> None:
-    told: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
     pipeline = Pipeline(rows(range(1, 31)), FakeReplica(rows(range(1, 31))))
 
     await pipeline.verifier.verify(
-        chunk_size=10, on_progress=lambda done, total: told.append((done, total))
+        chunk_size=10, on_progress=lambda done, total: progress.append((done, total))
     )
 
-    assert told == [(10, 30), (20, 30), (30, 30)]
+    assert progress == [(10, 30), (20, 30), (30, 30)]
 
 
 async def test_a_source_connector_that_does_not_send_is_named() -> None:
@@ -260,7 +260,7 @@ async def test_a_repair_asks_for_no_id_twice_and_for_none_that_is_right() -> Non
 
 async def test_a_repair_names_the_ids_that_mysql_cannot_tell_of() -> None:
     pipeline = Pipeline(rows([1]), FakeReplica(rows([1, 2, 3])))
-    pipeline.source.untold = {3}
+    pipeline.source.unsent = {3}
 
     repair = await pipeline.verifier.repair(await pipeline.verifier.verify())
 
@@ -303,4 +303,4 @@ async def test_a_repair_of_nothing_does_nothing() -> None:
 
     await pipeline.verifier.repair(await pipeline.verifier.verify())
 
-    assert (pipeline.source.sent, pipeline.source.told) == ([], [])
+    assert (pipeline.source.sent, pipeline.source.sent_deletes) == ([], [])

@@ -73,7 +73,7 @@ async def test_columns_may_stand_in_any_order_and_say_yes_in_three_ways(
     assert predictions.outcomes[7].date == date(2026, 1, 20)
 
 
-async def test_bad_rows_are_told_by_line_and_never_quoted(
+async def test_bad_rows_are_named_by_line_and_never_quoted(
     predictions: FakePredictionRepository, tmp_path: Path
 ) -> None:
     file = tmp_path / "outcomes.csv"

@@ -104,7 +104,7 @@ async def test_a_mistaken_outcome_is_taken_back(
         await service.withdraw(made)
 
 
-async def test_of_several_outcomes_the_good_ones_are_recorded_and_the_others_told(
+async def test_good_outcomes_are_recorded_and_the_others_are_reported(
     service: OutcomeService,
     predictions: FakePredictionRepository,
     repository: FakeOutcomeRepository,
@@ -122,14 +122,14 @@ async def test_of_several_outcomes_the_good_ones_are_recorded_and_the_others_tol
 
     tried = await service.record_many(wanted, dry_run=True)
     assert repository.puts == [1, 1]
-    told = await service.record_many(wanted)
+    tally = await service.record_many(wanted)
 
-    assert (told.new, told.changed, told.unchanged) == (1, 1, 1)
-    assert told.refused == {
+    assert (tally.new, tally.changed, tally.unchanged) == (1, 1, 1)
+    assert tally.refused == {
         2: "no prediction has this id",
         4: "date must not lie in the future",
     }
-    assert tried == told
+    assert tried == tally
     assert repository.puts == [1, 1, 2]
     assert not (await service.find(ids[1])).stroke
 
@@ -145,7 +145,7 @@ async def test_a_prediction_that_is_erased_meanwhile_is_looked_for_again(
             await super().put(outcomes)
 
     service = OutcomeService(Racing(predictions), now=clock)
-    told = await service.record_many([outcome(one), outcome(other)])
+    tally = await service.record_many([outcome(one), outcome(other)])
 
-    assert (told.new, told.refused) == (1, {0: "no prediction has this id"})
+    assert (tally.new, tally.refused) == (1, {0: "no prediction has this id"})
     assert predictions.outcomes.keys() == {other}

@@ -128,7 +128,7 @@ def test_the_line_of_a_model_that_is_far_too_sure_is_found() -> None:
         ([0] * 10 + [1] * 10, list(np.linspace(0.01, 0.99, 20))),
     ],
 )
-def test_a_slope_that_the_outcomes_leave_open_is_not_told(
+def test_a_slope_that_the_outcomes_leave_open_is_not_shown(
     outcome: list[int], probability: list[float]
 ) -> None:
     assert calibration_intervals(np.array(outcome), np.array(probability)) == (None, None)

@@ -11,13 +11,13 @@ from stroke.domain.performance import Gap
 
 
 def level(
-    name: str, count: int = 2_000, *, seed: int = 1, shift: float = 0.0, told: float = 0.0
+    name: str, count: int = 2_000, *, seed: int = 1, shift: float = 0.0, bias: float = 0.0
 ) -> Level:
-    """Return patients whose risk is as the model says it, but for ``told`` log-odds."""
+    """Return patients whose risk is as the model says it, but for ``bias`` log-odds."""
     stream = np.random.default_rng(seed)
     log_odds = stream.normal(-2 + shift, 1, count)
     outcome = (stream.random(count) < 1 / (1 + np.exp(-log_odds))).astype(np.int64)
-    probability = 1 / (1 + np.exp(-log_odds - told))
+    probability = 1 / (1 + np.exp(-log_odds - bias))
     return Level(name, outcome, probability, probability >= 0.1, probability >= 0.3)
 
 
@@ -54,10 +54,10 @@ def test_equalised_odds_are_the_larger_difference_of_both_kinds_of_patients() ->
     assert (found.highest, found.lowest, found.left_out) == ("marked", "alike", ["tiny"])
 
 
-def test_calibration_in_the_large_names_whose_risk_is_told_too_low() -> None:
+def test_calibration_in_the_large_names_whose_risk_is_too_low() -> None:
     levels = [
         level("right", seed=3),
-        level("too low", seed=4, told=-1),
+        level("too low", seed=4, bias=-1),
         level("also right", seed=5),
     ]
 

@@ -64,7 +64,7 @@ async def test_estimates_are_counted_by_day_band_and_height() -> None:
     assert sum(found.distribution) == found.size == 3
 
 
-async def test_of_a_small_group_nothing_but_its_size_is_told() -> None:
+async def test_a_small_group_shows_nothing_but_its_size() -> None:
     made = [prediction(0.5, age=80.0) for _ in range(9)] + [prediction(0.5) for _ in range(10)]
     middle, old = (await insights(made)).ages
     assert (old.label, old.size, old.bands, old.high) == ("75 and older", 9, {}, None)

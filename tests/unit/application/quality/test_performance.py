@@ -38,9 +38,9 @@ MINIMUMS = Minimums()
 
 
 def rows(
-    count: int = 4000, *, seed: int = 1, told: str = "as it is", shape: float = 8
+    count: int = 4000, *, seed: int = 1, stated: str = "as it is", shape: float = 8
 ) -> list[JudgedPrediction]:
-    """Return outcomes drawn from probabilities, which are told as they are or distorted."""
+    """Return outcomes drawn from probabilities, which are as they should be, or distorted."""
     stream = np.random.default_rng(seed)
     truth = stream.beta(1, shape, count)
     stroke = stream.random(count) < truth
@@ -50,7 +50,7 @@ def rows(
         "too extreme": 1 / (1 + np.exp(-2 * log_odds)),
         "too high": 1 / (1 + np.exp(-(log_odds + 1))),
         "shuffled": stream.permutation(truth),
-    }[told]
+    }[stated]
     return [
         JudgedPrediction(
             i + 1,
@@ -86,7 +86,7 @@ async def service_of(
     )
 
 
-def test_a_calibrated_model_is_told_to_be_one() -> None:
+def test_a_calibrated_model_is_reported_as_one() -> None:
     found = measures(sample_of(rows(40_000)))
     assert found.keys() == MEASURES.keys()
     for name, (value, low, high) in found.items():
@@ -98,19 +98,21 @@ def test_a_calibrated_model_is_told_to_be_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "measure", "expected"),
+    ("stated", "measure", "expected"),
     [
         ("too extreme", "calibration_slope", 0.5),
         ("too high", "calibration_intercept", -1.0),
     ],
 )
-def test_a_distorted_model_is_told_how(told: str, measure: str, expected: float) -> None:
-    value, low, high = measures(sample_of(rows(40_000, told=told)))[measure]
+def test_the_measures_say_how_a_model_is_distorted(
+    stated: str, measure: str, expected: float
+) -> None:
+    value, low, high = measures(sample_of(rows(40_000, stated=stated)))[measure]
     assert low < expected < high
     assert value == pytest.approx(expected, abs=0.1)
 
 
-def test_sensitivity_and_specificity_go_by_the_category_that_was_told() -> None:
+def test_sensitivity_and_specificity_go_by_the_category_that_was_answered() -> None:
     judged = [
         JudgedPrediction(i, 0.5, category, stroke, "Male", 50.0)
         for i, (category, stroke) in enumerate(
@@ -146,24 +148,24 @@ def test_who_is_sure_of_everybody_expects_nothing() -> None:
     assert "oe_ratio" not in measures(sample_of(judged))
 
 
-@given(told=st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=50))
+@given(pairs=st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=50))
 def test_net_benefit_is_true_less_weighted_false_positives(
-    told: list[tuple[float, bool]],
+    pairs: list[tuple[float, bool]],
 ) -> None:
     judged = [
-        JudgedPrediction(i, p, "Low", y, "Male", 50.0) for i, (p, y) in enumerate(told, start=1)
+        JudgedPrediction(i, p, "Low", y, "Male", 50.0) for i, (p, y) in enumerate(pairs, start=1)
     ]
     points = decision_curve(sample_of(judged))
     assert [p.threshold for p in points] == sorted(p.threshold for p in points)
     for point in points:
         at = point.threshold
-        hits = sum(y for p, y in told if p >= at)
-        alarms = sum(not y for p, y in told if p >= at)
-        events = sum(y for _, y in told)
+        hits = sum(y for p, y in pairs if p >= at)
+        alarms = sum(not y for p, y in pairs if p >= at)
+        events = sum(y for _, y in pairs)
         odds = at / (1 - at)
-        assert point.net_benefit == pytest.approx((hits - alarms * odds) / len(told), abs=1e-12)
+        assert point.net_benefit == pytest.approx((hits - alarms * odds) / len(pairs), abs=1e-12)
         assert point.treat_all == pytest.approx(
-            (events - (len(told) - events) * odds) / len(told), abs=1e-12
+            (events - (len(pairs) - events) * odds) / len(pairs), abs=1e-12
         )
 
 
@@ -188,16 +190,16 @@ def test_groups_are_those_of_the_domain_and_together_everybody() -> None:
     }
 
 
-def test_of_small_groups_only_the_size_is_told() -> None:
+def test_small_groups_show_only_their_size() -> None:
     def of(count: int, events: int) -> tuple[int | None, bool]:
         judged = [
             JudgedPrediction(i, i / count, "Low", i >= count - events, "Male", 50.0)
             for i in range(count)
         ]
-        told = judge(sample_of(judged), "gender", "Male", minimums=MINIMUMS)
-        assert told.samples == count
-        assert bool(told.measures) == bool(told.calibration) == bool(told.decision_curve)
-        return told.events, bool(told.measures)
+        found = judge(sample_of(judged), "gender", "Male", minimums=MINIMUMS)
+        assert found.samples == count
+        assert bool(found.measures) == bool(found.calibration) == bool(found.decision_curve)
+        return found.events, bool(found.measures)
 
     assert of(99, 20) == (None, False)
     assert of(100, 9) == (9, False)
@@ -244,11 +246,13 @@ async def test_judging_does_not_hold_up_the_event_loop() -> None:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("told", "dropped"),
+    ("stated", "dropped"),
     [("too extreme", "calibration_slope"), ("too high", "oe_ratio"), ("shuffled", "auc")],
 )
-async def test_a_model_that_went_wrong_has_dropped(told: str, dropped: str) -> None:
-    report = await (await service_of(rows(told=told))).report(PredictionFilter(), minimums=MINIMUMS)
+async def test_a_model_that_went_wrong_has_dropped(stated: str, dropped: str) -> None:
+    report = await (await service_of(rows(stated=stated))).report(
+        PredictionFilter(), minimums=MINIMUMS
+    )
     assert report.dropped[dropped]
 
 

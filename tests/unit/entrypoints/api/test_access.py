@@ -1,4 +1,4 @@
-"""Who may call which route: keys, scopes, and what a caller is told that lacks them."""
+"""Who may call which route: keys, scopes, and the answer to a caller that lacks them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a browser is told when something fails: a page that says what to do, in its language."""
+"""What a browser gets when something fails: a page that says what to do, in its language."""
 
 from __future__ import annotations
 

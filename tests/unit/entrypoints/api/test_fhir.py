@@ -42,10 +42,10 @@ async def found(client: httpx.AsyncClient, query: str) -> list[str]:
     return [entry["resource"]["id"] for entry in answer.json().get("entry", [])]
 
 
-async def test_an_assessment_is_read_as_it_was_told(client: httpx.AsyncClient) -> None:
+async def test_an_assessment_is_read_as_it_was_shown(client: httpx.AsyncClient) -> None:
     answer = await client.post("/cds-services/stroke-risk", json=request())
     [card] = answer.json()["cards"]
-    told = card["suggestions"][0]["actions"][0]["resource"]
+    stated = card["suggestions"][0]["actions"][0]["resource"]
 
     answer = await client.get(f"{BASE}/{card['uuid']}")
 
@@ -55,7 +55,7 @@ async def test_an_assessment_is_read_as_it_was_told(client: httpx.AsyncClient) -
     assert read["performer"]["reference"] == "Device/fake-1"
     differs = {"id", "meta", "performer"}
     assert {n: v for n, v in read.items() if n not in differs} == {
-        n: v for n, v in told.items() if n not in differs
+        n: v for n, v in stated.items() if n not in differs
     }
 
 

@@ -111,7 +111,7 @@ async def test_a_trailing_slash_is_another_path(client: httpx.AsyncClient) -> No
         ("POST", "/api/v1/predictions", "GET, HEAD, OPTIONS"),
     ],
 )
-async def test_another_method_is_405_and_told_the_allowed_ones(
+async def test_another_method_is_405_with_the_allowed_ones(
     client: httpx.AsyncClient, method: str, path: str, allowed: str
 ) -> None:
     answer = await client.request(method, path)

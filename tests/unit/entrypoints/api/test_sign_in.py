@@ -274,7 +274,7 @@ async def test_a_revoked_key_ends_its_sessions_within_the_time_of_the_setting(
     assert (await browser.ask("/model_info")).status_code == 401
 
 
-async def test_a_script_is_told_of_the_end_and_signs_in_without_leaving_the_page() -> None:
+async def test_a_script_learns_of_the_end_and_signs_in_without_leaving_the_page() -> None:
     parts = service_parts(session={"idle_seconds": 0.2})
     key = (await make_key(parts, "models")).text
     async with browsers(parts) as [browser, _]:
@@ -298,7 +298,7 @@ async def test_a_script_is_told_of_the_end_and_signs_in_without_leaving_the_page
         assert (await browser.client.get("/model_info", headers=new)).status_code == 200
 
 
-async def test_a_script_whose_key_is_wrong_is_told_so(parts: Parts, browser: Browser) -> None:
+async def test_a_script_whose_key_is_wrong_gets_that_answer(parts: Parts, browser: Browser) -> None:
     headers = {"X-CSRF-Token": await browser.token(), "X-Part": "yes"}
 
     answer = await browser.client.post("/ui/sign-in", data={"key": UNKNOWN}, headers=headers)
@@ -504,9 +504,7 @@ async def test_whoever_has_no_calculator_is_led_to_a_page_that_is_allowed(
     assert set(re.findall(r'class="button" href="([^"]*)"', answer.text)) == leads_to
 
 
-async def test_whoever_lacks_the_scope_of_a_page_is_told_so_on_a_page(
-    parts: Parts, browser: Browser
-) -> None:
+async def test_a_page_says_which_scope_a_caller_lacks(parts: Parts, browser: Browser) -> None:
     await signed_in(parts, browser, "models")
 
     answer = await browser.open("/ui")

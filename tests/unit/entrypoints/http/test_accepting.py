@@ -1,4 +1,4 @@
-"""A burst of clients is accepted at once, and a lack of file descriptors is survived and told."""
+"""A burst of clients is accepted at once, and a lack of file descriptors is survived and logged."""
 
 from __future__ import annotations
 

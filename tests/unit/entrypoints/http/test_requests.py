@@ -293,7 +293,7 @@ async def test_a_large_answer_is_whole(edge: Edge) -> None:
     assert len(answer.body) == 1_000_000
 
 
-async def test_a_client_that_was_told_to_come_later_is_read_later() -> None:
+async def test_a_client_that_should_come_later_is_read_later() -> None:
     async with listening(replace(LIMITS, pause_seconds=0.3)) as edge:
         wire = await edge.connect()
         loop = asyncio.get_running_loop()

@@ -59,7 +59,7 @@ def test_a_model_without_a_cross_validation_has_no_plots(found: dict[str, object
     assert auc_of(found, "75+") is None
 
 
-def test_groups_of_the_shipped_model_are_told_in_the_language_of_the_page() -> None:
+def test_groups_of_the_shipped_model_are_named_in_the_language_of_the_page() -> None:
     found = cross_validated(SHIPPED_CURVES, GERMAN)
 
     assert found is not None

@@ -22,8 +22,8 @@ def estimate(probability: float = 0.18, who: Any = None, **changes: Any) -> Esti
 
 
 def test_the_interval_is_said_with_its_kind_and_never_invented() -> None:
-    told = estimate(interval=Interval(0.12, 0.26))
-    assert told.interval_sentence == (
+    shown = estimate(interval=Interval(0.12, 0.26))
+    assert shown.interval_sentence == (
         "Anything from 12 to 26 in 100 is plausible (95 % interval of the estimate)."
     )
     assert estimate().interval is None
@@ -38,16 +38,16 @@ def test_what_is_said_counts_a_thousand_below_one_in_a_hundred_and_the_scale_nev
     assert {line.frequency.of for line in low.comparison} == {1000}
 
 
-def test_of_many_reasons_the_gravest_are_told() -> None:
+def test_the_gravest_of_many_reasons_are_shown() -> None:
     reasons = [
         SupportReason.of(ReasonCode.FEW_AS_HIGH, "bmi", fewer_than=51),
         *(SupportReason.of(ReasonCode.NONE_AS_HIGH, name) for name in ("age", "bmi")),
         SupportReason.of(ReasonCode.NO_SUCH_COMBINATION),
     ]
-    told = estimate(support=Support.because(reasons))
-    assert told.support_level == "outside"
-    assert len(told.support_reasons) == 3
-    assert not any("fewer than" in each for each in told.support_reasons)
+    shown = estimate(support=Support.because(reasons))
+    assert shown.support_level == "outside"
+    assert len(shown.support_reasons) == 3
+    assert not any("fewer than" in each for each in shown.support_reasons)
 
 
 @pytest.mark.parametrize("unit", ["mg/dL", "mmol/L"])

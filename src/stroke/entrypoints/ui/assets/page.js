@@ -47,7 +47,7 @@ async function ask(address, body, signal, isAgain = false) {
 function calculator() {
   const form = $("#patient"), place = $("[data-result]"), live = $("[data-live]");
   const failed = $("[data-failed]"), saved = $("[data-saved]"), peek = $("[data-peek]");
-  const left = new Set(); // the fields that were left: only these are told what is wrong
+  const left = new Set(); // the fields that were left: only these show what is wrong
   let running, moving, resting, errors = {}, again = () => {};
 
   const fields = () => new URLSearchParams(new FormData(form));
