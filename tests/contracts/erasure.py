@@ -17,8 +17,8 @@ from stroke.application.erasure.ports import (
     ErasureJobs,
     JobResult,
     JobState,
-    Kept,
     OldRows,
+    Retained,
     Retention,
     SearchedPlace,
     Subject,
@@ -126,21 +126,21 @@ class RetentionContract:
     async def test_what_is_kept_has_a_name_and_an_end_that_is_to_come(
         self, retention: Retention
     ) -> None:
-        kept = await retention.kept(NOON, now=NOON)
+        kept = await retention.retained(NOON, now=NOON)
 
         assert kept
         assert all(each.what for each in kept)
         assert all(each.until is not None and each.until > NOON for each in kept)
-        assert await retention.kept(NOON, now=NOON) == kept
+        assert await retention.retained(NOON, now=NOON) == kept
 
     async def test_an_end_that_has_passed_is_none(self, retention: Retention) -> None:
         later = NOON + timedelta(days=3_650)
-        assert all(each.until is None for each in await retention.kept(NOON, now=later))
+        assert all(each.until is None for each in await retention.retained(NOON, now=later))
 
 
 MINUTE: Final = timedelta(minutes=1)
 RESULT: Final = JobResult(
-    (7,), (9,), {"database": 1, "lake": 2}, (Kept("a log", NOON), Kept("a tape", None))
+    (7,), (9,), {"database": 1, "lake": 2}, (Retained("a log", NOON), Retained("a tape", None))
 )
 PutRows = Callable[[dict[int, str | None]], Awaitable[None]]
 

@@ -13,8 +13,8 @@ from stroke.application.erasure.ports import (
     ErasureJobs,
     JobResult,
     JobState,
-    Kept,
     OldRows,
+    Retained,
     Retention,
     Subject,
     Subjects,
@@ -55,10 +55,10 @@ class FakeRetention(Failing, Retention):
         self.what = what
         self.keep = keep
 
-    async def kept(self, erased: datetime, *, now: datetime) -> Sequence[Kept]:
+    async def retained(self, erased: datetime, *, now: datetime) -> Sequence[Retained]:
         self.raise_if_failing()
         until = erased + self.keep
-        return [Kept(self.what, until if until > now else None)]
+        return [Retained(self.what, until if until > now else None)]
 
 
 class FakeErasureJobs(Failing, ErasureJobs):

@@ -54,7 +54,7 @@ from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.retention import TopicRetention
 from stroke.adapters.kafka.settings_of import topic_settings
 from stroke.adapters.kafka.topics import KafkaChangeTopic
-from stroke.application.erasure.ports import Kept
+from stroke.application.erasure.ports import Retained
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.container.service import utc_now
 from stroke.domain.errors import BrokerUnavailable, ReplicaBehind
@@ -801,8 +801,8 @@ class TestTopicRetention(RetentionContract):
     async def test_a_record_stays_while_its_file_is_written_to_and_then_for_the_retention(
         self, retention: TopicRetention, topic: str
     ) -> None:
-        [kept] = await retention.kept(NOON, now=NOON)
-        assert kept == Kept(f"Kafka's topic {topic}", NOON + timedelta(days=1, hours=1))
+        [kept] = await retention.retained(NOON, now=NOON)
+        assert kept == Retained(f"Kafka's topic {topic}", NOON + timedelta(days=1, hours=1))
 
     @pytest.mark.parametrize("settings", [{"retention.ms": "-1"}, {"cleanup.policy": "compact"}])
     async def test_a_topic_that_keeps_records_for_ever_has_no_end(
@@ -813,14 +813,14 @@ class TestTopicRetention(RetentionContract):
         settings: dict[str, str],
     ) -> None:
         await made(topics, topic, settings)
-        kept = await TopicRetention(pipeline.bootstrap_servers, topic).kept(NOON, now=NOON)
+        kept = await TopicRetention(pipeline.bootstrap_servers, topic).retained(NOON, now=NOON)
         assert [each.until for each in kept] == [None]
 
     async def test_a_topic_that_is_not_there_keeps_nothing(self, pipeline: PipelineStack) -> None:
         retention = TopicRetention(pipeline.bootstrap_servers, "no-such-topic")
-        assert await retention.kept(NOON, now=NOON) == []
+        assert await retention.retained(NOON, now=NOON) == []
 
     async def test_a_broker_that_is_away_is_said(self) -> None:
         retention = TopicRetention(f"127.0.0.1:{free_port()}", "changes", timeout=1)
         with pytest.raises(BrokerUnavailable):
-            await retention.kept(NOON, now=NOON)
+            await retention.retained(NOON, now=NOON)

@@ -11,7 +11,7 @@ from typing import Final
 
 from pyarrow import fs
 
-from stroke.application.erasure.ports import Kept, Retention
+from stroke.application.erasure.ports import Retained, Retention
 from stroke.domain.errors import InvalidData
 
 # As deploy/backup/mysql-backup.sh names them. What has no manifest is half a backup, which may hold
@@ -27,11 +27,11 @@ class BackupRetention(Retention):
         self._folder = folder
         self._keep = keep
 
-    async def kept(self, erased: datetime, *, now: datetime) -> Sequence[Kept]:
+    async def retained(self, erased: datetime, *, now: datetime) -> Sequence[Retained]:
         found = await asyncio.to_thread(lambda: dict(self._backups()))
         ends = {name: made + self._keep for name, made in found.items() if made <= erased}
         return [
-            Kept(f"the backup {name}", end if end > now else None)
+            Retained(f"the backup {name}", end if end > now else None)
             for name, end in sorted(ends.items())
         ]
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import duckdb
 import pyarrow as pa
 
-from stroke.adapters.duckdb.checkpoint import KEPT, Kept
+from stroke.adapters.duckdb.checkpoint import SAVED, CheckpointFile
 from stroke.adapters.duckdb.faults import translated
 from stroke.application.analyses.changes import changes_schema
 from stroke.application.analyses.ports import (
@@ -70,7 +70,7 @@ class DuckDbEngine(AnalyticsEngine[Batches]):
         self._database = duckdb.connect(config=config)
         # Where Python looks interactive it would be written to stdout, among the results.
         self._database.execute("SET enable_progress_bar = false")
-        self._kept = Kept(self._database, self._folder)
+        self._checkpoint = CheckpointFile(self._database, self._folder)
 
     def __enter__(self) -> Self:
         return self
@@ -88,12 +88,12 @@ class DuckDbEngine(AnalyticsEngine[Batches]):
         self._temporary.cleanup()
 
     def resume(self) -> Position | None:
-        self._kept.close()
+        self._checkpoint.close()
         path = None if self._checkpoints is None else self._checkpoints.load(self._folder)
-        return None if path is None else self._kept.open(path)
+        return None if path is None else self._checkpoint.open(path)
 
     def load(self, read: SourceRead[Batches], *, with_name: bool, on_progress: Progress) -> Loaded:
-        self._kept.close()  # of a checkpoint that did not fit
+        self._checkpoint.close()  # of a checkpoint that did not fit
         self._has_names = with_name
         run = self._database.execute
         with translated("the change log"):
@@ -109,9 +109,9 @@ class DuckDbEngine(AnalyticsEngine[Batches]):
     def extend(self, read: SourceRead[Batches], *, on_progress: Progress) -> Loaded:
         try:
             events = self._take(read, on_progress, with_name=False)
-            self._kept.extend()
+            self._checkpoint.extend()
             self._database.execute("DROP TABLE changes")
-            predictions = self._look_at(KEPT, with_name=False)
+            predictions = self._look_at(SAVED, with_name=False)
             return Loaded(events, predictions, self._reached() if read.has_events else ())
         except duckdb.Error as error:
             raise CannotContinue("what the last run kept cannot be used") from error
@@ -123,7 +123,7 @@ class DuckDbEngine(AnalyticsEngine[Batches]):
     def save(self, position: Position) -> None:
         if self._checkpoints is not None and not self._has_names:
             with translated("the checkpoint"):
-                path = self._kept.written(position)
+                path = self._checkpoint.written(position)
             self._checkpoints.save(path)
 
     def _reached(self) -> Sequence[Reached]:

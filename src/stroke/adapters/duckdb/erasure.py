@@ -60,11 +60,11 @@ class CheckpointPlace(ErasablePlace):
                 fresh = Path(folder) / "fresh.duckdb"
                 try:
                     database.execute(
-                        f"UPDATE kept.words SET {_NOTHING} WHERE {_OF_WHOM}",  # noqa: S608
+                        f"UPDATE saved.words SET {_NOTHING} WHERE {_OF_WHOM}",  # noqa: S608
                         {"ids": ids},
                     )
                     database.execute(f"ATTACH {_quoted(fresh)} AS fresh")
-                    database.execute("COPY FROM DATABASE kept TO fresh")
+                    database.execute("COPY FROM DATABASE saved TO fresh")
                     database.execute("DETACH fresh")
                 except duckdb.Error as error:
                     raise self._unreadable() from error
@@ -76,7 +76,7 @@ class CheckpointPlace(ErasablePlace):
             copy = self._store.load(folder)
             if copy is None:
                 return False
-            database.execute(f"ATTACH {_quoted(copy)} AS kept")
+            database.execute(f"ATTACH {_quoted(copy)} AS saved")
         except (CannotContinue, duckdb.Error) as error:
             raise self._unreadable() from error
         return True
@@ -84,7 +84,7 @@ class CheckpointPlace(ErasablePlace):
     def _traces(self, database: duckdb.DuckDBPyConnection, ids: list[int]) -> list[Trace]:
         try:
             rows = database.execute(
-                f"SELECT DISTINCT prediction_id FROM kept.words WHERE {_OF_WHOM} ORDER BY ALL",  # noqa: S608
+                f"SELECT DISTINCT prediction_id FROM saved.words WHERE {_OF_WHOM} ORDER BY ALL",  # noqa: S608
                 {"ids": ids},
             ).fetchall()
         except duckdb.Error as error:

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from stroke.adapters.kafka.settings_of import kept_for, topic_settings
 from stroke.adapters.kafka.topics import SILENT, broken_off
-from stroke.application.erasure.ports import Kept, Retention
+from stroke.application.erasure.ports import Retained, Retention
 
 
 class TopicRetention(Retention):
@@ -24,13 +24,13 @@ class TopicRetention(Retention):
         self._topic = topic
         self._timeout = timeout
 
-    async def kept(self, erased: datetime, *, now: datetime) -> Sequence[Kept]:
+    async def retained(self, erased: datetime, *, now: datetime) -> Sequence[Retained]:
         settings = await asyncio.to_thread(self._settings)
         if settings is None:
             return []
         keep = kept_for(settings)
         until = None if keep is None else erased + keep
-        kept = Kept(f"Kafka's topic {self._topic}", until)
+        kept = Retained(f"Kafka's topic {self._topic}", until)
         return [kept] if until is None or until > now else []
 
     def _settings(self) -> Mapping[str, str] | None:

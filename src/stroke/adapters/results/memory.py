@@ -1,4 +1,4 @@
-"""KeptResults: results that stay in memory."""
+"""Results of analyses that stay in memory."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
-from stroke.application.erasure.ports import Kept, Retention
+from stroke.application.erasure.ports import Retained, Retention
 
 # Not every version has all of them.
 _SETTINGS: Final = text(
@@ -32,7 +32,7 @@ class BinlogRetention(Retention):
         self._engine = engine
         self._transaction = partial(transaction, engine, seconds=statement_timeout)
 
-    async def kept(self, erased: datetime, *, now: datetime) -> Sequence[Kept]:
+    async def retained(self, erased: datetime, *, now: datetime) -> Sequence[Retained]:
         if self._engine.dialect.name != "mysql":
             return []
         async with self._transaction() as connection:
@@ -42,9 +42,9 @@ class BinlogRetention(Retention):
             return []
         seconds = int(variables.get("binlog_expire_logs_seconds", "0"))
         if not seconds or variables.get("binlog_expire_logs_auto_purge", _ON) != _ON:
-            return [Kept(_BINLOG, None)]
+            return [Retained(_BINLOG, None)]
         until = erased + timedelta(seconds=seconds)
-        return [Kept(_BINLOG, until)] if until > now else []
+        return [Retained(_BINLOG, until)] if until > now else []
 
 
 def _text(value: str | bytes) -> str:

@@ -17,7 +17,7 @@ from stroke.adapters.sql.erasure import storable_ids
 from stroke.adapters.sql.faults import again_after_deadlock
 from stroke.adapters.sql.tables import erasure_jobs as table
 from stroke.adapters.sql.tables import predictions
-from stroke.application.erasure.ports import ErasureJob, ErasureJobs, JobResult, JobState, Kept
+from stroke.application.erasure.ports import ErasureJob, ErasureJobs, JobResult, JobState, Retained
 from stroke.domain.errors import IdempotencyKeyTaken, PredictionRejected
 
 _CHUNK: Final = 1_000
@@ -188,7 +188,7 @@ def _job(row: Row[Any]) -> ErasureJob:
 
 
 def _as_json(result: JobResult) -> dict[str, Any]:
-    kept = [[each.what, each.until.isoformat() if each.until else None] for each in result.kept]
+    kept = [[each.what, each.until.isoformat() if each.until else None] for each in result.retained]
     return {
         "erased": list(result.erased),
         "unknown": list(result.unknown),
@@ -203,7 +203,7 @@ def _of_json(said: dict[str, Any]) -> JobResult:
         tuple(said["unknown"]),
         said["removed"],
         tuple(
-            Kept(what, datetime.fromisoformat(until) if until else None)
+            Retained(what, datetime.fromisoformat(until) if until else None)
             for what, until in said["kept"]
         ),
     )

@@ -9,7 +9,7 @@ from typing import Final
 
 from stroke.application.erasure.ports import (
     ErasablePlace,
-    Kept,
+    Retained,
     Retention,
     SearchedPlace,
     Trace,
@@ -34,7 +34,7 @@ class Erased:
     """The ids of which the database kept something."""
     unknown: frozenset[int]
     removed: Mapping[str, int]
-    kept: Sequence[Kept]
+    retained: Sequence[Retained]
     """What cannot be searched, and may hold them."""
 
 
@@ -46,11 +46,11 @@ class Proof:
     """
 
     traces: Mapping[str, Sequence[Trace]]
-    kept: Sequence[Kept] = ()
+    retained: Sequence[Retained] = ()
 
     def is_good(self, now: datetime) -> bool:
         """Return whether all that is left says until when, and that is to come."""
-        return not self.lasting(now) and all(each.until is not None for each in self.kept)
+        return not self.lasting(now) and all(each.until is not None for each in self.retained)
 
     def lasting(self, now: datetime) -> list[tuple[str, Trace]]:
         """Return what no place has said it will forget, or should have forgotten by ``now``."""
@@ -117,7 +117,7 @@ class Erasure:
         for done, place in enumerate(self._copies, start=1):
             removed[place.name] += await place.erase(wanted)
             on_progress(place.name, done, len(self._copies))
-        kept = await self._kept(wanted)
+        kept = await self._retained(wanted)
         return Erased(frozenset(stored), frozenset(wanted) - stored, removed, kept)
 
     async def prove(self, ids: Collection[int], *, on_progress: Progress = _silent) -> Proof:
@@ -127,11 +127,13 @@ class Erasure:
         for done, place in enumerate(places, start=1):
             traces[place.name] = await place.find(sorted(set(ids)))
             on_progress(place.name, done, len(places))
-        return Proof(traces, await self._kept(ids))
+        return Proof(traces, await self._retained(ids))
 
-    async def _kept(self, ids: Collection[int]) -> list[Kept]:
+    async def _retained(self, ids: Collection[int]) -> list[Retained]:
         now = self._now()
         erased = await self._erased_at(ids) or now
         return [
-            each for retention in self._retentions for each in await retention.kept(erased, now=now)
+            each
+            for retention in self._retentions
+            for each in await retention.retained(erased, now=now)
         ]

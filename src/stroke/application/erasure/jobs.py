@@ -191,7 +191,7 @@ class ErasureWorker:
         if done is None:
             return replace(job, trouble="another worker took it up")
         unknown = tuple(sorted({*done.unknown, *job.unknown}))
-        result = JobResult(tuple(sorted(done.stored)), unknown, done.removed, tuple(done.kept))
+        result = JobResult(tuple(sorted(done.stored)), unknown, done.removed, tuple(done.retained))
         ended = self._now()
         await self._jobs.finish(job.id, self._name, result, at=ended)
         return replace(job, state=JobState.DONE, result=result, ended_at=ended, trouble=None)

@@ -50,7 +50,7 @@ class ErasablePlace(SearchedPlace, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Retained:
     """Something that cannot be searched, and may hold rows that were erased.
 
     ``until`` (aware) is when it has forgotten them; None if nothing says that it ever does.
@@ -64,7 +64,7 @@ class Retention(Protocol):
     """Something that forgets by itself, and cannot be searched for one prediction."""
 
     @abstractmethod
-    async def kept(self, erased: datetime, *, now: datetime) -> Sequence[Kept]:
+    async def retained(self, erased: datetime, *, now: datetime) -> Sequence[Retained]:
         """Return what may hold, at ``now``, rows that were erased at ``erased``, and until when.
 
         Both times are aware. What should have been removed by now and is still there has no end.
@@ -87,7 +87,7 @@ class JobResult:
     erased: tuple[int, ...]
     unknown: tuple[int, ...]
     removed: Mapping[str, int]
-    kept: tuple[Kept, ...]
+    retained: tuple[Retained, ...]
 
 
 @dataclass(frozen=True, slots=True)

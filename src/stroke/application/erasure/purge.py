@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from stroke.application.erasure.jobs import AttendedErasure
-from stroke.application.erasure.ports import Kept, OldRows
+from stroke.application.erasure.ports import OldRows, Retained
 
 Progress = Callable[[int], None]
 """Receives how many predictions are erased."""
@@ -20,13 +20,13 @@ class Purged:
 
     predictions: int = 0
     removed: Counter[str] = field(default_factory=Counter)
-    kept: tuple[Kept, ...] = ()
+    retained: tuple[Retained, ...] = ()
 
-    def add(self, erased: int, removed: Mapping[str, int], kept: tuple[Kept, ...]) -> None:
+    def add(self, erased: int, removed: Mapping[str, int], retained: tuple[Retained, ...]) -> None:
         """Count what one job did."""
         self.predictions += erased
         self.removed.update(removed)
-        self.kept = kept
+        self.retained = retained
 
 
 class Purge:
@@ -51,6 +51,6 @@ class Purge:
         await self._erasure.finish_waiting()
         while ids := await self._rows.oldest(before, limit=self._at_once):
             result = await self._erasure.erase(ids)
-            purged.add(len(result.erased), result.removed, result.kept)
+            purged.add(len(result.erased), result.removed, result.retained)
             on_progress(purged.predictions)
         return purged

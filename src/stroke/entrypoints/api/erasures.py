@@ -98,7 +98,7 @@ def _shown(job: ErasureJob) -> dict[str, Any]:
         "erased": list(result.erased) if result else [],
         "not_found": list(result.unknown if result else job.unknown),
         "removed": dict(result.removed) if result else {},
-        "kept": [{"what": k.what, "until": k.until} for k in result.kept] if result else [],
+        "kept": [{"what": k.what, "until": k.until} for k in result.retained] if result else [],
         "asked_at": job.asked_at,
         "started_at": job.started_at,
         "ended_at": job.ended_at,

@@ -11,7 +11,7 @@ from pyarrow import fs
 from builders.predictions import NOON
 from contracts.erasure import RetentionContract
 from stroke.adapters.backups.retention import BackupRetention
-from stroke.application.erasure.ports import Kept
+from stroke.application.erasure.ports import Retained
 from stroke.domain.errors import InvalidData
 
 pytestmark = pytest.mark.anyio
@@ -43,23 +43,23 @@ async def test_only_backups_from_before_the_erasure_have_the_row(tmp_path: Path)
     for other in ("notes.txt", "stroke-mysql-latest.json", "mysql-20260101T000000Z.sql.gz"):
         (tmp_path / other).write_text("something else")
 
-    kept = await retention_of(tmp_path).kept(NOON, now=NOON)
+    kept = await retention_of(tmp_path).retained(NOON, now=NOON)
 
-    assert list(kept) == [Kept(f"the backup {before}", made + MONTH)]
+    assert list(kept) == [Retained(f"the backup {before}", made + MONTH)]
 
 
 async def test_half_a_backup_has_rows_too(tmp_path: Path) -> None:
     name = backup(tmp_path, NOON - MONTH / 2, ".sql.gz")
-    [kept] = await retention_of(tmp_path).kept(NOON, now=NOON)
+    [kept] = await retention_of(tmp_path).retained(NOON, now=NOON)
     assert kept.what == f"the backup {name}"
 
 
 async def test_a_backup_that_should_be_gone_and_is_there_has_no_end(tmp_path: Path) -> None:
     name = backup(tmp_path, NOON - 2 * MONTH)
-    kept = await retention_of(tmp_path).kept(NOON, now=NOON)
-    assert list(kept) == [Kept(f"the backup {name}", None)]
+    kept = await retention_of(tmp_path).retained(NOON, now=NOON)
+    assert list(kept) == [Retained(f"the backup {name}", None)]
 
 
 async def test_a_folder_that_cannot_be_read_is_no_folder_without_backups(tmp_path: Path) -> None:
     with pytest.raises(InvalidData, match="STROKE_BACKUP_TARGET"):
-        await retention_of(tmp_path / "elsewhere").kept(NOON, now=NOON)
+        await retention_of(tmp_path / "elsewhere").retained(NOON, now=NOON)

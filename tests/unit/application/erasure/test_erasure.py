@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from builders.predictions import NOON
 from fakes.erasure import FakePlace, FakeRetention
 from stroke.application.erasure.erasure import Erasure, Proof
-from stroke.application.erasure.ports import Kept, Trace
+from stroke.application.erasure.ports import Retained, Trace
 from stroke.domain.errors import ReplicaBehind, ReplicaUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -168,7 +168,7 @@ async def test_what_cannot_be_searched_is_named_with_its_end() -> None:
 
     done = await stage.erasure.erase([7], wait=0)
 
-    assert list(done.kept) == [Kept("a log", NOON + WEEK)]
+    assert list(done.retained) == [Retained("a log", NOON + WEEK)]
 
 
 async def test_the_end_counts_from_the_erasure_as_far_as_it_is_known() -> None:
@@ -177,8 +177,8 @@ async def test_the_end_counts_from_the_erasure_as_far_as_it_is_known() -> None:
 
     known, unknown = await stage.erasure.prove([7]), await stage.erasure.prove([8])
 
-    assert list(known.kept) == [Kept("a log", NOON + timedelta(days=5))]
-    assert list(unknown.kept) == [Kept("a log", NOON + WEEK)]
+    assert list(known.retained) == [Retained("a log", NOON + timedelta(days=5))]
+    assert list(unknown.retained) == [Retained("a log", NOON + WEEK)]
     assert known.is_good(NOON)
 
 
@@ -186,13 +186,13 @@ async def test_the_end_counts_from_the_erasure_as_far_as_it_is_known() -> None:
     ("traces", "kept", "good"),
     [
         ([], [], True),
-        ([], [Kept("a log", NOON + WEEK)], True),
-        ([], [Kept("a log", None)], False),
+        ([], [Retained("a log", NOON + WEEK)], True),
+        ([], [Retained("a log", None)], False),
         ([Trace(7, "there", NOON + WEEK)], [], True),
-        ([Trace(7, "there")], [Kept("a log", NOON + WEEK)], False),
+        ([Trace(7, "there")], [Retained("a log", NOON + WEEK)], False),
     ],
 )
 def test_a_proof_is_good_if_all_that_is_left_says_until_when(
-    traces: list[Trace], kept: list[Kept], good: bool
+    traces: list[Trace], kept: list[Retained], good: bool
 ) -> None:
     assert Proof({"lake": traces}, kept).is_good(NOON) is good

@@ -13,7 +13,7 @@ from builders.predictions import NOON
 from fakes.erasure import FakeErasureJobs, FakeSubjects
 from stroke.application.erasure.erasure import Erased
 from stroke.application.erasure.jobs import Asker, ErasureJobService, ErasureWorker
-from stroke.application.erasure.ports import ErasureJob, JobState, Kept, Subject
+from stroke.application.erasure.ports import ErasureJob, JobState, Retained, Subject
 from stroke.domain.errors import (
     ErasureJobNotFound,
     IdempotencyKeyReused,
@@ -30,7 +30,7 @@ NORTH = Asker("key:north", "north", None)
 
 
 def erased(*ids: int, unknown: tuple[int, ...] = ()) -> Erased:
-    kept = [Kept("a log", NOON)]
+    kept = [Retained("a log", NOON)]
     return Erased(frozenset(ids), frozenset(unknown), {"database": len(ids)}, kept)
 
 
@@ -82,7 +82,7 @@ async def test_a_job_is_carried_out_and_says_what_it_did(stage: Stage) -> None:
     assert job == done
     assert job.result is not None
     assert (job.state, job.result.erased, job.result.unknown) == (JobState.DONE, (7,), (6, 99))
-    assert job.result.kept == (Kept("a log", NOON),)
+    assert job.result.retained == (Retained("a log", NOON),)
     assert await stage.worker().work_once() is None
 
 

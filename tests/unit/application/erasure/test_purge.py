@@ -10,12 +10,12 @@ from builders.predictions import NOON
 from fakes.erasure import FakeErasureJobs, FakeOldRows, FakeSubjects
 from stroke.application.erasure.erasure import Erased
 from stroke.application.erasure.jobs import Asker, AttendedErasure, ErasureJobService, ErasureWorker
-from stroke.application.erasure.ports import ErasureJob, Kept
+from stroke.application.erasure.ports import ErasureJob, Retained
 from stroke.application.erasure.purge import Purge
 from stroke.domain.errors import ReplicaBehind
 
 pytestmark = pytest.mark.anyio
-KEPT = (Kept("a log", NOON),)
+KEPT = (Retained("a log", NOON),)
 
 
 class Stage:
@@ -61,7 +61,7 @@ async def test_the_oldest_go_first_a_bounded_number_at_a_time() -> None:
 
     assert stage.erased == [(4, 5), (2, 3)]
     assert set(stage.rows.times) == {1}
-    assert (done.predictions, done.removed, done.kept) == (4, {"database": 4}, KEPT)
+    assert (done.predictions, done.removed, done.retained) == (4, {"database": 4}, KEPT)
     assert seen == [2, 4]
 
 

@@ -11,7 +11,7 @@ import pytest
 from builders.asgi import connected
 from builders.predictions import NOON, patient_json
 from stroke.application.access.keys import KeyService
-from stroke.application.erasure.ports import JobResult, Kept
+from stroke.application.erasure.ports import JobResult, Retained
 from stroke.container.service import utc_now
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +71,7 @@ async def test_a_finished_job_says_what_it_did_and_what_is_kept_until_when(ward:
     job = (await ward.ask("north", number)).json()
     jobs = ward.parts.erasures
     await jobs.claim("w", now=utc_now(), until=utc_now())
-    kept = (Kept("MySQL's binlog", NOON), Kept("a tape", None))
+    kept = (Retained("MySQL's binlog", NOON), Retained("a tape", None))
     result = JobResult((number,), (), {"database": 2}, kept)
     await jobs.finish(job["id"], "w", result, at=NOON)
 

@@ -275,7 +275,7 @@ def purge(
                 )
 
         done = asyncio.run(purged())
-    kept = [{"what": k.what, "until": k.until and k.until.isoformat()} for k in done.kept]
+    kept = [{"what": k.what, "until": k.until and k.until.isoformat()} for k in done.retained]
     if as_json:
         summary = {"before": moment.isoformat(), "predictions": done.predictions}
         typer.echo(json.dumps({**summary, "removed": done.removed, "kept": kept}))

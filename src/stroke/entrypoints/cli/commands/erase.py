@@ -18,7 +18,7 @@ from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.erasure.erasure import Erased, Erasure, Proof
-    from stroke.application.erasure.ports import ErasureJob, JobResult, Kept
+    from stroke.application.erasure.ports import ErasureJob, JobResult, Retained
     from stroke.config import PipelineSettings
 
 _HELP = ("-h", "--help")
@@ -134,7 +134,7 @@ def predictions(
 
         done = asyncio.run(erased())
     result = JobResult(
-        tuple(sorted(done.stored)), tuple(sorted(done.unknown)), done.removed, tuple(done.kept)
+        tuple(sorted(done.stored)), tuple(sorted(done.unknown)), done.removed, tuple(done.retained)
     )
     _show_erased(result, as_json=as_json)
 
@@ -176,7 +176,7 @@ def _show_erased(done: JobResult, *, as_json: bool) -> None:
             "erased": list(done.erased),
             "not_found": list(done.unknown),
             "removed": dict(done.removed),
-            "kept": _kept(done.kept),
+            "kept": _kept(done.retained),
         }
         typer.echo(json.dumps(result))
         return
@@ -186,7 +186,7 @@ def _show_erased(done: JobResult, *, as_json: bool) -> None:
     )
     for place, count in done.removed.items():
         typer.echo(f"  {place}: {counted(count, 'item')} removed")
-    _print_kept(done.kept)
+    _print_kept(done.retained)
 
 
 @app.command()
@@ -297,7 +297,7 @@ def _show(proof: Proof, *, as_json: bool) -> None:
             for trace in found
         ]
         searched = {"searched": list(proof.traces), "traces": traces}
-        typer.echo(json.dumps({**searched, "kept": _kept(proof.kept)}))
+        typer.echo(json.dumps({**searched, "kept": _kept(proof.retained)}))
         return
     for place, found in proof.traces.items():
         typer.echo(f"{place}: {'nothing' if not found else counted(len(found), 'trace')}")
@@ -305,14 +305,14 @@ def _show(proof: Proof, *, as_json: bool) -> None:
             until = f", until {trace.until:%Y-%m-%d %H:%M} UTC" if trace.until else ""
             typer.echo(f"  {trace.prediction_id}: {trace.where}{until}")
 
-    _print_kept(proof.kept)
+    _print_kept(proof.retained)
 
 
-def _kept(kept: Sequence[Kept]) -> list[dict[str, str | None]]:
+def _kept(kept: Sequence[Retained]) -> list[dict[str, str | None]]:
     return [{"what": k.what, "until": k.until.isoformat() if k.until else None} for k in kept]
 
 
-def _print_kept(kept: Sequence[Kept]) -> None:
+def _print_kept(kept: Sequence[Retained]) -> None:
     for each in kept:
         until = f"until {each.until:%Y-%m-%d %H:%M} UTC" if each.until else "nobody knows how long"
         typer.echo(f"{each.what} keeps rows, {until}")
