@@ -150,7 +150,7 @@ async def take_back(
 ) -> bool:
     """Take the canary back if one of its guards is breached; return whether it was.
 
-    Of several workers that see it, one does. Raises ``StoreUnavailable``.
+    If several workers see it, one of them does. Raises ``StoreUnavailable``.
     """
     breach, deployed = guard.breach(), serving.now
     if breach is None or deployed.challenger is None:

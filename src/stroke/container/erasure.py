@@ -128,7 +128,7 @@ def _ignored(_done: int, _total: int) -> None:
 async def write_down_request(settings: PipelineSettings, count: int) -> None:
     """Write into the trail that so many predictions are about to be erased.
 
-    Of a run that is killed at once, this entry is left.
+    If the run is killed at once, this entry is left.
     """
     database = settings.database
     async with opened_engine(database) as engine:

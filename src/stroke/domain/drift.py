@@ -107,7 +107,7 @@ def stability_index(
     The sum over bins of ``(a - e) ln(a / e)``, of actual and expected shares, each its floor
     (``FLOOR`` unless another is given) at the least: 0 for equal ones, symmetric, and never below
     0 but for the floor. By convention 0.1 is a minor shift and 0.25 a major one (Siddiqi, Credit
-    Risk Scorecards, 2006). Of n patients in b bins it is about b / n when nothing has changed
+    Risk Scorecards, 2006). For n patients in b bins it is about b / n when nothing has changed
     (Yurdakul 2018).
     """
     total = sum(counts)

@@ -10,7 +10,7 @@ StrokeError
 ├── IdempotencyKeyTaken        the key already names a stored prediction
 ├── IdempotencyKeyReused       ... and that one belongs to another request
 ├── PredictionNotReplayable    ... and that one lacks part of the answer that a replay would repeat
-├── SubjectsAlike              a subject without a server, of whom several servers have one
+├── SubjectsAlike              a subject without a server, and several servers have such a one
 ├── NotAuthenticated           a request without credentials that name a caller
 ├── RequestForged              a browser's request without the token of a page of ours
 ├── ScopeMissing               a caller that may not do this
@@ -108,7 +108,7 @@ class SubjectsAlike(StrokeError):
 
 
 class NothingToErase(StrokeError):
-    """Of the ids that an erasure was asked for, the caller may see none."""
+    """The caller may see none of the ids that an erasure was asked for."""
 
 
 class ErasureJobNotFound(StrokeError):

@@ -47,7 +47,7 @@ class BenefitPoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class GroupComparison:
-    """Both models on one group. Of a group that is too small there is only its size."""
+    """Both models on one group. A group that is too small has only its size."""
 
     group: str
     level: str

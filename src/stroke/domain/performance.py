@@ -99,7 +99,7 @@ class CalibrationPoint(NamedTuple):
 class GroupPerformance:
     """How right a model was about one group of patients.
 
-    Of a group that is too small there are no measures; ``events`` is None where even their number
+    A group that is too small has no measures; ``events`` is None where even their number
     would tell too much.
     """
 

@@ -111,9 +111,9 @@ def screen(
     """Return the columns ``present``, and mark rows next to the already ``suspect``.
 
     Numbers are floats, NaN for no value (only those in ``may_be_missing`` need none) and infinity
-    for what is no number. Of texts there are the codes in ``CHOICES``, -1 for none; of
-    ``BANDS`` the number of the label, counted from 1, 0 for none; and 1 for a personal text that
-    may be unfit.
+    for what is no number. Texts are given by their codes in ``CHOICES``, -1 for
+    none; ``BANDS`` by the number of the label, counted from 1, 0 for none; and 1 stands for a
+    personal text that may be unfit.
     """
     for name, plausible in RANGES.items():
         fits = (present[name] >= plausible.low) & (present[name] <= plausible.high)

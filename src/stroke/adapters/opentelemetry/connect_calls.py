@@ -8,7 +8,7 @@ from opentelemetry.trace import Span, TracerProvider
 
 
 async def _name(span: Span, request: RequestInfo) -> None:
-    # Of connectors and their tasks: no path of Connect's is about a patient.
+    # The paths are of connectors and their tasks: none is about a patient.
     if isinstance(request.url, httpx.URL):
         span.set_attribute("stroke.connect.request", request.url.path)
 

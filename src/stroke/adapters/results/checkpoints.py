@@ -16,7 +16,7 @@ NAME: Final = "latest.duckdb"
 class FolderCheckpoints(CheckpointStore):
     """Keeps a checkpoint in ``folder`` of ``system``, which on disk only its owner may enter.
 
-    Of two runs at the same time the one that ends last is kept.
+    If two runs are at work at the same time, the checkpoint of the one that ends last stays.
     """
 
     def __init__(self, system: fs.FileSystem, folder: str) -> None:

@@ -194,7 +194,7 @@ def _smaller(one: int | None, other: int | None) -> int | None:
 def _ids(begin: int | None, end: int | None) -> list[ColumnElement[bool]]:
     """Return that an id is in the range, with one condition for each end.
 
-    Of two conditions for one end, SQLite seeks by the first and looks at all between.
+    With two conditions for one end, SQLite seeks by the first and looks at all between.
     """
     after = [] if begin is None else [_id >= begin]
     return after if end is None else [*after, _id < end]
@@ -231,8 +231,8 @@ def by_days(
     """Return the days that are wholly within the times, and conditions for what they leave out.
 
     All are aware. ``oldest`` and ``newest`` are the times of the first and the last row, if they
-    are known: days before and after them are left out. Of more than ``most`` days, those at one end
-    are given.
+    are known: days before and after them are left out. If there are more than ``most`` days,
+    those at one end are given.
     """
     begin = None if since is None else comparable(since)
     end = None if until is None else comparable(until)

@@ -1,4 +1,4 @@
-"""Signing in with a browser at the OpenID provider: a session of whom its ID token names."""
+"""Signing in with a browser at the OpenID provider, whose ID token names the person."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class ErasureJobs(Protocol):
     async def add(self, job: ErasureJob, *, key: str | None = None) -> ErasureJob | None:
         """Store a job and return it; or return the one that has its request's ``key`` already.
 
-        Of a job with a site, the ids of rows that are not of this site become ``unknown``. Where
+        If the job has a site, the ids of rows of other sites become ``unknown``. Where
         none is left, nothing is stored, and None is returned.
         """
 

@@ -85,8 +85,8 @@ class ReplayOptions:
     """What is replayed, and what the report says of it.
 
     ``since`` is included and ``until`` is not; both are aware. ``rounding`` is how many units in
-    the last place a probability of the same version may differ by. Of rows that differ ``ids``
-    are named, and ``worst`` of those of other versions.
+    the last place a probability of the same version may differ by. At most ``ids`` rows
+    that differ are named, and ``worst`` of those of other versions.
     """
 
     since: datetime | None = None

@@ -137,8 +137,8 @@ class DeadLetterService:
         cover. Without ``through``, the sink is given one record at a time until it fails: that
         record is parked, and no other. The lake's sink names the record itself, and is let run
         without it. This goes on until the sink fails no more, or ``at_most``
-        records are parked. Up to ``through``, all is parked that the sink has not committed. Of a
-        sink that does not fail within ``patience`` seconds, the next record is parked.
+        records are parked. Up to ``through``, all is parked that the sink has not committed. If the
+        sink does not fail within ``patience`` seconds, the next record is parked.
         ``replay`` sends what was good.
 
         The copies are written before the sink's offset moves, so that an interruption loses

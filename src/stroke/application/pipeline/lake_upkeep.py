@@ -159,8 +159,8 @@ def lost_files(
 ) -> set[str]:
     """Return the orphans with events that the table lacks: they must not be deleted.
 
-    ``held`` are the table's events. Of a prediction that was erased from the lake the table holds
-    deletions alone: what came before them is not lost, it must go.
+    ``held`` are the table's events. For a prediction that was erased from the lake, the table
+    holds deletions alone: what came before them is not lost, it must go.
     """
     wanted = {event for events in orphans.values() for event in events}
     ids = {event.prediction_id for event in wanted}

@@ -37,7 +37,7 @@ def _silent(_done: int, _total: int) -> None:
 class Repair:
     """What was sent to repair copies, and how they compare afterwards.
 
-    Of the ids in ``passed_over`` MySQL cannot tell that they are gone.
+    MySQL cannot say of the ids in ``passed_over`` that they are gone.
     """
 
     sent: int = 0

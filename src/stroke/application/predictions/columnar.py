@@ -95,7 +95,7 @@ class ColumnarRiskModel(Protocol):
 def strongest(log_odds: NDArray[np.float64]) -> list[NDArray[np.int64]]:
     """Return the columns of each row's strongest contributions, first to third, k for none.
 
-    Of equal ones the earlier column comes first; a contribution of zero is none.
+    Where two are equal, the earlier column comes first; a contribution of zero is none.
     """
     left = np.abs(log_odds).T.copy()
     count, everyone = len(left), np.arange(left.shape[1])

@@ -22,7 +22,7 @@ _BINS: Final = 20
 _AGES: Final = ((40, "0 to 39"), (55, "40 to 54"), (65, "55 to 64"), (75, "65 to 74"))
 _OLDEST: Final = "75 and older"
 UNKNOWN: Final = "unknown"
-"""The label of those of whom a row says nothing."""
+"""The label of those about whom a row says nothing."""
 SMALLEST_GROUP: Final = 10
 """Smaller groups show nothing but their size."""
 
@@ -78,7 +78,7 @@ class InsightsService:
             page := await self._repository.page(within, limit=_PAGE, before=before)
         ):
             before = page[-1].id
-            # Of what a row holds, no more is kept than is counted.
+            # No more of a row is kept than is counted.
             records += [replace(record, name=None, contributing_factors=None) for record in page]
         is_part = len(records) > self._most
         # It takes a while with thousands of records: other requests are served meanwhile.

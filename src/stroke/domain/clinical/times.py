@@ -53,7 +53,7 @@ def _zone(text: str | None) -> timezone:
 def effective(resource: Mapping[str, Any]) -> datetime | None:
     """Return when an observation was made: the instant of ``effective[x]``, else of ``issued``.
 
-    Of a period its end counts, and its start where it has no end; of a timing its last event.
+    A period counts by its end, or by its start where it has no end; a timing by its last event.
     """
     for name in ("effectiveDateTime", "effectiveInstant"):
         if (found := instant(resource.get(name))) is not None:

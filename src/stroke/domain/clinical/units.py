@@ -13,7 +13,7 @@ UCUM: Final = "http://unitsofmeasure.org"
 _UCUM_AS_OID: Final = "urn:oid:2.16.840.1.113883.6.8"
 
 MG_PER_DL_OF_MMOL_PER_L: Final = 18.016
-"""Of glucose: its molar mass is 180.16 g/mol, and a decilitre is a tenth of a litre."""
+"""For glucose: its molar mass is 180.16 g/mol, and a decilitre is a tenth of a litre."""
 
 WEIGHT: Final = Range(10, 500, "kg")
 HEIGHT: Final = Range(50, 250, "cm")

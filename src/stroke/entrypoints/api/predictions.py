@@ -34,7 +34,7 @@ from stroke.entrypoints.api.violations import (
     of_support,
 )
 
-# A patient is one object; text may have brackets. Of commas it has a dozen, text may have more.
+# A patient is one object; text may have brackets. It has a dozen commas, text may have more.
 _MOST_CONTAINERS: Final = 2 * BATCH_SIZE + 100
 _MOST_VALUES: Final = 40 * BATCH_SIZE
 # What is written at once of a long answer.

@@ -55,7 +55,7 @@ class BehindProxies:
             if name == b"x-forwarded-for":
                 hops += value.split(b",")
             elif name.startswith(b"x-forwarded-"):
-                # Of several proxies, the one next to the browser comes first.
+                # If there are several proxies, the one next to the browser comes first.
                 forwarded.setdefault(name, value.split(b",")[0].strip())
         if (scheme := forwarded.get(b"x-forwarded-proto", b"").lower()) in _SCHEMES:
             seen["scheme"] = scheme.decode()

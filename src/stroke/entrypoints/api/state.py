@@ -45,7 +45,7 @@ class ApiState(NamedTuple):
     audit: AuditTrail
     erasures: ErasureJobService
     rates: Rates | None
-    """Of keys and sites; None where neither has a rate."""
+    """The rates of keys and sites; None where neither has one."""
     refuse_outside: bool
     """Whether patients outside of the training data are refused."""
     insights: InsightsService

@@ -98,7 +98,7 @@ def pointer(location: Sequence[int | str]) -> str:
 
 
 def _detail(error: Mapping[str, Any]) -> str:
-    # Of pydantic's own sentences these two say nothing to a client; the others name the rule
+    # These two of pydantic's own sentences say nothing to a client; the others name the rule
     # and its bounds, and none of them the value.
     if error["type"] == "missing":
         return "is required"

@@ -71,7 +71,7 @@ class ServiceProtocol(HttpToolsProtocol):
         self._deaf = False  # nothing that still comes is read
         self._half_closed = False  # the client sends no more, and may read
         self._backlog = b""  # arrived behind requests that wait for their turn
-        # Of the request that is being read:
+        # The state of the request that is being read:
         self._offer = False
         self._hosts = 0
         self._chunked = False

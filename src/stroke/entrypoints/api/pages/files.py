@@ -19,7 +19,7 @@ _KEPT: Final = "public, max-age=31536000, immutable"
 @router.get("/ui/assets/{version}/{name}")
 @for_everybody
 async def asset(request: Request, version: str, name: str) -> Response:  # noqa: ARG001
-    """One of them, in gzip for who takes that. Any version is the one that is served."""
+    """One of them, in gzip for clients that take that. Any version is the one that is served."""
     if (found := assets().get(name)) is None:
         raise HTTPException(404)
     headers = {"Cache-Control": _KEPT, "Vary": "Accept-Encoding"}

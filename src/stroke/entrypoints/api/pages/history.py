@@ -83,7 +83,7 @@ class Filters:
         return {name: value for name, value in self.typed.items() if value}
 
     def narrowed(self, page: Page) -> PredictionFilter:
-        """Return the filter for who sees ``page``; days are whole, in UTC.
+        """Return the filter for whoever sees ``page``; days are whole, in UTC.
 
         Outcomes narrow nothing for callers who may not see them.
         """

@@ -286,7 +286,7 @@ def part(request: Request, template: str, **shown: Any) -> str:
 
 
 async def fields_of(request: Request) -> dict[str, str]:
-    """Return the fields of a form. Of several with one name the last one counts.
+    """Return the fields of a form. If several have one name, the last one counts.
 
     Raises ``HTTPException`` 413 or 415 for a body that is too long, or no form in UTF-8.
     """

@@ -132,7 +132,7 @@ async def to_provider(request: Request) -> Response:
 @router.get(_BACK)
 @for_everybody
 async def from_provider(request: Request) -> Response:
-    """Begin a session of whom the provider names, and open the page that was wanted."""
+    """Begin a session of the person that the provider names, and open the page that was wanted."""
     signing_in = api_state(request).browser_sign_in
     if signing_in is None:
         return _form(request, HOME)

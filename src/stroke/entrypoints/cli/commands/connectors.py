@@ -88,7 +88,7 @@ def apply(
 def status(*, as_json: AsJson = False) -> None:
     """Show every connector and its tasks. The exit code is 0 only if all of them run.
 
-    Of one that failed, it says why in words, what to do, and which record a sink reads next.
+    If one failed, it says why in words, what to do, and which record a sink reads next.
 
     \b
     stroke connectors status

@@ -65,8 +65,8 @@ def replay(
 ) -> None:
     """Score stored predictions again, and say what is different.
 
-    Of rows that the same version made, probability, category and factors must be the same to the
-    last bit; the ids of rows that differ are listed, and the exit code is then 1. Of rows that
+    In rows that the same version made, probability, category and factors must be the same to the
+    last bit; the ids of rows that differ are listed, and the exit code is then 1. For rows that
     other versions made, the differences are summed up: their distribution, the largest ones by
     id, who moves to another category and, where outcomes are known, the net reclassification. No
     name and no measurement is printed. Memory does not grow with the rows.
