@@ -1,4 +1,4 @@
-"""What the lake's sink tells itself of its files, in topics that keep everything."""
+"""The topics in which the lake's sink records its files; they keep everything."""
 
 from __future__ import annotations
 
