@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,6 +17,7 @@ import httpx
 import pytest
 
 from builders.predictions import patient_json
+from components.processes import environment, run_stroke, wait_for
 
 SERVE = [sys.executable, "-c", "from stroke.entrypoints.cli.main import main; main()", "serve"]
 CANARY = "Canary Q. Patient"
@@ -33,7 +32,7 @@ class Served:
             self.process = subprocess.Popen(
                 [*SERVE, "--port", "0", *options],
                 cwd=folder,
-                env=_environment(**settings),
+                env=environment(**settings),
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -42,19 +41,11 @@ class Served:
         self.banner = self.process.stdout.readline()
         assert "http://" in self.banner, self.errors.read_text()
         self.address = self.banner.split(" on ")[1].split()[0]
-        self._wait_until_ready()
-
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if httpx.get(f"{self.address}/health/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            assert self.process.poll() is None, self.errors.read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        try:
+            wait_for(f"{self.address}/health/ready", within=60, alive=self.process)
+        except AssertionError as error:
+            error.add_note(self.errors.read_text())
+            raise
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -77,22 +68,9 @@ def served(folder: Path, *options: str, **settings: str) -> Iterator[Served]:
         service.process.communicate()
 
 
-def _environment(**changes: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("STROKE_", "MYSQL_", "SAVED"))}
-    return kept | changes
-
-
-def _refusal(folder: Path, *options: str, **environment: str) -> str:
+def _refusal(folder: Path, *options: str, **settings: str) -> str:
     """Return the one line on stderr of a start that is refused with exit code 1."""
-    ended = subprocess.run(
-        [*SERVE, *options],
-        cwd=folder,
-        env=_environment(**environment),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ended = run_stroke("serve", *options, folder=folder, settings=settings, within=60)
     assert ended.returncode == 1, ended.stderr
     [line] = ended.stderr.splitlines()
     return line
@@ -116,10 +94,9 @@ def test_sigterm_stores_and_answers_what_waits_and_ends_with_code_0(tmp_path: Pa
             acknowledged = {answer for answer in answers if answer is not None}
         assert service.errors.read_text() == ""
     assert acknowledged
-    with served(tmp_path) as again:
+    with served(tmp_path) as again, httpx.Client(base_url=again.address) as client:
         for prediction_id in acknowledged:
-            answer = httpx.get(f"{again.address}/api/v1/predictions/{prediction_id}")
-            assert answer.status_code == 200
+            assert client.get(f"/api/v1/predictions/{prediction_id}").status_code == 200
 
 
 def test_a_prediction_survives_a_restart(tmp_path: Path) -> None:
@@ -192,15 +169,8 @@ def test_without_a_key_other_machines_are_not_served_and_the_command_that_makes_
     assert host in line
     assert "STROKE_INSECURE=true" in line
 
-    made = subprocess.run(
-        [*SERVE[:-1], *command.split()],
-        cwd=tmp_path,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
+    made = run_stroke(*command.split(), folder=tmp_path)
+    assert made.returncode == 0, made.stderr
     key = {"Authorization": f"Bearer {made.stdout.strip()}"}
     if host == "::":  # the rest is the same
         return
@@ -227,29 +197,14 @@ def test_the_keys_of_the_settings_are_stored_at_the_start_and_stay_revoked(tmp_p
         assert status(service, "/predictions", _key()) == 401
         assert service.stop() == 0
         assert admin not in service.errors.read_text()
-    revoke = ["keys", "revoke", "metrics"]
-    subprocess.run([*SERVE[:-1], *revoke], cwd=tmp_path, env=_environment(), check=True)
+    assert run_stroke("keys", "revoke", "metrics", folder=tmp_path).returncode == 0
     with served(tmp_path, *everywhere, **settings) as service:
         assert status(service, "/predictions", admin) == 200
         assert status(service, "/metrics", metrics) == 401
         assert service.stop() == 0
-    listed = subprocess.run(
-        [*SERVE[:-1], "keys", "list"],
-        cwd=tmp_path,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    listed = run_stroke("keys", "list", folder=tmp_path)
     assert len(listed.stdout.splitlines()) == 2
-    entries = subprocess.run(
-        [*SERVE[:-1], "audit", "export"],
-        cwd=tmp_path,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    entries = run_stroke("audit", "export", folder=tmp_path)
     for key in (admin, metrics):
         assert key.split("_")[1] in entries.stdout
         assert key not in entries.stdout
@@ -264,7 +219,7 @@ def test_a_busy_port_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "environment", "said"),
+    ("options", "settings", "said"),
     [
         (["--host", "192.0.2.1"], {}, "--host"),
         ([], {"SAVED_MODEL": "nowhere"}, "nowhere"),
@@ -277,7 +232,7 @@ def test_a_busy_port_is_one_line_that_says_what_to_do(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_served_is_one_line(
-    tmp_path: Path, options: list[str], environment: dict[str, str], said: str
+    tmp_path: Path, options: list[str], settings: dict[str, str], said: str
 ) -> None:
-    line = _refusal(tmp_path, *(options or ["--port", "0"]), **environment)
+    line = _refusal(tmp_path, *(options or ["--port", "0"]), **settings)
     assert said in line
