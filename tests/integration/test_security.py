@@ -89,6 +89,7 @@ def test_nothing_that_a_client_sends_is_written_down_anywhere(
         "STROKE_HTTP_WORKERS": "2",
         "STROKE_LOG_FORMAT": form,
         "STROKE_HTTP_LOG_SECONDS": "0",
+        "STROKE_HTTP_REFUSAL_PAUSE_SECONDS": "0",  # no second's rest after each of many 503
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
