@@ -26,9 +26,7 @@ from contracts.erasure import ErasablePlaceContract, RetentionContract
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog, lineage_of
 from stroke.adapters.iceberg.erasable import LakePlace
-from stroke.adapters.sql import schema
 from stroke.adapters.sql.binlog import BinlogRetention
-from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
@@ -44,19 +42,6 @@ from stroke.domain.prediction import StoredBatch
 
 pytestmark = pytest.mark.anyio
 CANARY = "Canary-7341"
-
-
-async def _engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    await asyncio.to_thread(schema.upgrade, url)
-    engine = create_engine(url, pool_size=8, connect_timeout=20)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    async for engine in _engine(url):
-        yield engine
 
 
 class InDatabase:
@@ -103,9 +88,8 @@ class TestBatchKeys(ErasablePlaceContract):
 
 class TestBinlogRetention(RetentionContract):
     @pytest.fixture
-    async def retention(self, mysql: MySqlServer) -> AsyncIterator[BinlogRetention]:
-        async for engine in _engine(make_url(mysql.new_database())):
-            yield BinlogRetention(engine, statement_timeout=30)
+    def retention(self, mysql_engine: AsyncEngine) -> BinlogRetention:
+        return BinlogRetention(mysql_engine, statement_timeout=30)
 
 
 class InSqlCopy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -23,20 +22,12 @@ from components.databases import run_statements, without_file, without_server
 from components.processes import Service, new_key, run_stroke, upgrade_schema
 from contracts.erasure import ErasureJobsContract, OldRowsContract, PutRows, PutTimes
 from stroke.adapters.sql import engine as engines
-from stroke.adapters.sql import schema
 from stroke.adapters.sql.erasure import SqlOldRows
 from stroke.adapters.sql.erasure_jobs import SqlErasureJobs
 from stroke.adapters.sql.tables import predictions
 
 pytestmark = pytest.mark.anyio
 CANARY = "Canary-7341"
-
-
-async def _engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    await asyncio.to_thread(schema.upgrade, url)
-    engine = engines.create_engine(url, pool_size=8, connect_timeout=20)
-    yield engine
-    await engine.dispose()
 
 
 class JobsOnDatabase(ErasureJobsContract):
@@ -72,57 +63,55 @@ class OldRowsOnDatabase(OldRowsContract):
         return put
 
 
-class TestOldRowsOnSqlite(OldRowsOnDatabase):
-    @pytest.fixture
-    async def engine(self, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-        url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
-        async for engine in _engine(url):
-            yield engine
+class OnSqlite:
+    """The contract's fixtures for a SQLite file: one with today's schema, and one that is gone."""
 
     @pytest.fixture
-    async def away(self, engine: AsyncEngine) -> SqlOldRows:
-        return SqlOldRows(await without_file(engine), statement_timeout=30)
-
-
-class TestOldRowsOnMySql(OldRowsOnDatabase):
-    @pytest.fixture
-    async def engine(self, mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
-        async for engine in _engine(make_url(mysql.new_database())):
-            yield engine
+    def engine(self, sqlite_engine: AsyncEngine) -> AsyncEngine:
+        return sqlite_engine
 
     @pytest.fixture
-    async def away(self, mysql: MySqlServer) -> AsyncIterator[SqlOldRows]:
-        engine = engines.create_engine(
-            without_server(make_url(mysql.url("stroke"))), pool_size=1, connect_timeout=5
-        )
-        yield SqlOldRows(engine, statement_timeout=30)
-        await engine.dispose()
+    async def engine_away(self, sqlite_engine: AsyncEngine) -> AsyncEngine:
+        return await without_file(sqlite_engine)
 
 
-class TestOnSqlite(JobsOnDatabase):
-    @pytest.fixture
-    async def engine(self, tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-        url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
-        async for engine in _engine(url):
-            yield engine
+class OnMySql:
+    """The contract's fixtures for MySQL: a database with today's schema, and no server."""
 
     @pytest.fixture
-    async def away(self, engine: AsyncEngine) -> SqlErasureJobs:
-        return SqlErasureJobs(await without_file(engine), statement_timeout=30)
-
-
-class TestOnMySql(JobsOnDatabase):
-    @pytest.fixture
-    async def engine(self, mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
-        async for engine in _engine(make_url(mysql.new_database())):
-            yield engine
+    def engine(self, mysql_engine: AsyncEngine) -> AsyncEngine:
+        return mysql_engine
 
     @pytest.fixture
-    async def away(self, mysql: MySqlServer) -> AsyncIterator[SqlErasureJobs]:
+    async def engine_away(self, mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
         url = without_server(make_url(mysql.url("stroke")))
         engine = engines.create_engine(url, pool_size=1, connect_timeout=5)
-        yield SqlErasureJobs(engine, statement_timeout=30)
+        yield engine
         await engine.dispose()
+
+
+class TestOldRowsOnSqlite(OnSqlite, OldRowsOnDatabase):
+    @pytest.fixture
+    def away(self, engine_away: AsyncEngine) -> SqlOldRows:
+        return SqlOldRows(engine_away, statement_timeout=30)
+
+
+class TestOldRowsOnMySql(OnMySql, OldRowsOnDatabase):
+    @pytest.fixture
+    def away(self, engine_away: AsyncEngine) -> SqlOldRows:
+        return SqlOldRows(engine_away, statement_timeout=30)
+
+
+class TestOnSqlite(OnSqlite, JobsOnDatabase):
+    @pytest.fixture
+    def away(self, engine_away: AsyncEngine) -> SqlErasureJobs:
+        return SqlErasureJobs(engine_away, statement_timeout=30)
+
+
+class TestOnMySql(OnMySql, JobsOnDatabase):
+    @pytest.fixture
+    def away(self, engine_away: AsyncEngine) -> SqlErasureJobs:
+        return SqlErasureJobs(engine_away, statement_timeout=30)
 
 
 class Ward:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, insert, make_url, text
+from sqlalchemy import insert, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.assessments import feedback, kept
@@ -16,7 +15,6 @@ from components.containers import MySqlServer
 from components.databases import without_file, without_server
 from contracts.clinical import EVERYTHING, AssessmentStoreContract, Stores
 from contracts.erasure import PutChart, SubjectsContract
-from stroke.adapters.sql import schema
 from stroke.adapters.sql.assessments import SqlAssessmentStore, SqlSubjects
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.erasure import SqlPredictionPlace
@@ -25,26 +23,6 @@ from stroke.adapters.sql.tables import predictions
 from stroke.application.erasure.ports import Subject
 
 pytestmark = pytest.mark.anyio
-
-
-async def _engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    await asyncio.to_thread(schema.upgrade, url)
-    engine = create_engine(url, pool_size=8, connect_timeout=20)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
-async def sqlite_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
-    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
-    async for engine in _engine(url):
-        yield engine
-
-
-@pytest.fixture
-async def mysql_engine(mysql: MySqlServer) -> AsyncIterator[AsyncEngine]:
-    async for engine in _engine(make_url(mysql.new_database())):
-        yield engine
 
 
 def _stores(engine: AsyncEngine) -> Stores:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,19 +10,10 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.models import DeploymentStoreContract
-from stroke.adapters.sql import schema
 from stroke.adapters.sql.deployments import SqlDeploymentStore
 from stroke.adapters.sql.engine import create_engine
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    await asyncio.to_thread(schema.upgrade, url)
-    engine = create_engine(url, pool_size=5, connect_timeout=20)
-    yield engine
-    await engine.dispose()
 
 
 class TestSqlDeploymentStore(DeploymentStoreContract):

@@ -28,14 +28,6 @@ from stroke.domain.errors import KeyNotFound, StoreUnavailable
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def engine(url: URL) -> AsyncIterator[AsyncEngine]:
-    await asyncio.to_thread(schema.upgrade, url)
-    engine = create_engine(url, pool_size=8, connect_timeout=20)
-    yield engine
-    await engine.dispose()
-
-
 class TestSqlKeyStore(KeyStoreContract):
     @pytest.fixture
     async def store(self, engine: AsyncEngine) -> SqlKeyStore:
@@ -54,8 +46,10 @@ class TestSqlTokenLedger(TokenLedgerContract):
         return SqlTokenLedger(engine, statement_timeout=30)
 
     @pytest.fixture
-    async def again(self, ledger: SqlTokenLedger, url: URL) -> AsyncIterator[SqlTokenLedger]:
-        other = create_engine(url, pool_size=8, connect_timeout=20)
+    async def again(
+        self, ledger: SqlTokenLedger, engine: AsyncEngine
+    ) -> AsyncIterator[SqlTokenLedger]:
+        other = create_engine(engine.url, pool_size=8, connect_timeout=20)
         yield SqlTokenLedger(other, statement_timeout=30)
         await other.dispose()
 
