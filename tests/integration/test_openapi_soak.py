@@ -11,12 +11,11 @@ from typing import Any, Final
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis.errors import Unsatisfiable
+from hypothesis import HealthCheck, settings
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
-from components.openapi import become_known_today, withdraw_claims
+from components.openapi import become_known_today, send_examples, withdraw_claims
 from components.processes import Service, new_key, upgrade_schema
 
 pytestmark = pytest.mark.soak("20,000 requests take a quarter of an hour")
@@ -60,27 +59,9 @@ def _each(closed: Closed, mode: GenerationMode, headers: Mapping[str, str], exam
     for result in closed.document.get_all_operations():
         assert isinstance(result, Ok), "the document is not valid OpenAPI"
         operation = result.ok()
-
-        @seed(1)
-        @settings(
-            max_examples=examples,
-            deadline=None,
-            database=None,
-            phases=(Phase.explicit, Phase.generate),
-            suppress_health_check=list(HealthCheck),
+        send_examples(
+            operation, mode, examples=examples, send=lambda case: closed.count(case, headers)
         )
-        @given(case=operation.as_strategy(generation_mode=mode))
-        def check(case: schemathesis.Case[Any]) -> None:
-            if mode is GenerationMode.POSITIVE:
-                withdraw_claims(case.body)
-                become_known_today(case.body)
-            closed.count(case, headers)
-
-        try:
-            check()
-        except Unsatisfiable:
-            assert mode is GenerationMode.NEGATIVE
-            assert operation.method == "get"
 
 
 @MODES

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from builders.patients import PATIENTS
 from builders.predictions import NOON, patient
 from fakes.predictions import (
     ACCURACY,
@@ -27,26 +28,12 @@ from stroke.domain.errors import (
     ServiceOverloaded,
     StoreUnavailable,
 )
-from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES, Patient
+from stroke.domain.patient import OPTIONAL, Patient
 from stroke.domain.prediction import PredictionFilter
 
 pytestmark = pytest.mark.anyio
 
 KEY_LIFETIME = timedelta(hours=24)
-TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs")), max_size=50)
-PATIENTS = st.builds(
-    Patient,
-    gender=st.sampled_from(GENDERS),
-    age=st.floats(0, 120),
-    hypertension=st.integers(0, 1),
-    heart_disease=st.integers(0, 1),
-    avg_glucose_level=st.floats(20, 600),
-    bmi=st.floats(8, 100),
-    smoking_status=st.sampled_from(SMOKING_STATUSES),
-    name=TEXTS,
-    country=TEXTS,
-    province=TEXTS,
-)
 
 
 class Parts:

@@ -12,26 +12,12 @@ from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
 
 from builders.inference import DATATYPES, framed, inputs, packed
-from stroke.domain.patient import GENDERS, SMOKING_STATUSES, Patient
+from builders.patients import PATIENTS, TEXTS
+from stroke.domain.patient import Patient
 from stroke.entrypoints.api.inference_tensors import Output, read_patients, read_request, render
 from stroke.entrypoints.api.violations import InvalidRequest
 
 LENGTH = "Inference-Header-Content-Length"
-
-texts = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=50)
-patients = st.builds(
-    Patient,
-    gender=st.sampled_from(GENDERS),
-    age=st.floats(0, 120),
-    hypertension=st.integers(0, 1),
-    heart_disease=st.integers(0, 1),
-    avg_glucose_level=st.floats(20, 600),
-    bmi=st.floats(8, 100),
-    smoking_status=st.sampled_from(SMOKING_STATUSES),
-    name=texts,
-    country=texts,
-    province=texts,
-)
 
 
 def read(body: bytes, length: str | None, may_be_missing: tuple[str, ...] = ()) -> list[Patient]:
@@ -39,7 +25,7 @@ def read(body: bytes, length: str | None, may_be_missing: tuple[str, ...] = ()) 
     return read_patients(asked.inputs, binary, may_be_missing)
 
 
-@given(rows=st.lists(patients, min_size=1, max_size=5), order=st.permutations(list(DATATYPES)))
+@given(rows=st.lists(PATIENTS, min_size=1, max_size=5), order=st.permutations(list(DATATYPES)))
 def test_what_is_written_is_read_in_any_order_of_the_tensors_in_both_forms(
     rows: list[Patient], order: list[str]
 ) -> None:
@@ -145,7 +131,7 @@ def test_more_values_than_the_largest_request_has_are_refused_before_they_are_ma
 
 @given(
     numbers=st.lists(st.floats(allow_nan=False), max_size=5),
-    words=st.lists(texts, max_size=5),
+    words=st.lists(TEXTS, max_size=5),
     binary=st.booleans(),
 )
 def test_what_is_rendered_has_the_lengths_that_it_says(

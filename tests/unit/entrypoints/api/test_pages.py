@@ -14,6 +14,7 @@ import pytest
 from builders.asgi import connected
 from builders.charts import request
 from builders.pages import make_key, with_token
+from builders.patients import TYPED
 from builders.predictions import NOON, outcome, prediction
 from builders.service import service_parts
 from stroke.domain.errors import StoreUnavailable
@@ -22,15 +23,6 @@ from stroke.entrypoints.api.schemas.fields import BATCH_SIZE
 
 pytestmark = pytest.mark.anyio
 
-TYPED = {
-    "age": "67",
-    "gender": "Male",
-    "hypertension": "0",
-    "heart_disease": "1",
-    "avg_glucose_level": "228.69",
-    "bmi": "36.6",
-    "smoking_status": "formerly smoked",
-}
 SCRIPT = {"X-Part": "yes"}
 CANARY = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}"
 PAGES = ("/ui", "/ui/batch", "/ui/history", "/ui/insights", "/ui/model")

@@ -4,21 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders.patients import TYPED
 from stroke.domain.patient import AVG_GLUCOSE_LEVEL, OPTIONAL
 from stroke.entrypoints.ui.languages import languages
 from stroke.entrypoints.ui.measurements import Form, glucose_range, read_form, read_number
 from stroke.entrypoints.ui.words import MG_PER_MMOL
 
 ENGLISH = languages()["en"]
-TYPED = {
-    "age": "67",
-    "gender": "Male",
-    "hypertension": "0",
-    "heart_disease": "1",
-    "avg_glucose_level": "228.69",
-    "bmi": "36.6",
-    "smoking_status": "formerly smoked",
-}
 
 
 def read(may_be_missing: tuple[str, ...] = OPTIONAL, **changes: str) -> Form:
