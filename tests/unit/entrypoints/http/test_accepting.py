@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import resource
 import socket
 from collections.abc import Callable, Coroutine
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +41,19 @@ def connected(listener: socket.socket, clients: int, until: ExitStack) -> list[s
     return [until.enter_context(socket.create_connection(address)) for _ in range(clients)]
 
 
-def highest_descriptor() -> int:
-    return max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+def take_all_descriptors_but_one(until: ExitStack) -> None:
+    """Leave one file descriptor free; also the free numbers below one in use are taken."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    until.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+    highest = max(int(each.name) for each in Path("/proc/self/fd").iterdir())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+    taken: list[int] = []
+    with suppress(OSError):
+        while True:
+            taken.append(os.dup(0))
+    os.close(taken.pop())
+    for each in taken:
+        until.callback(os.close, each)
 
 
 def test_clients_that_wait_together_are_accepted_together() -> None:
@@ -67,17 +79,14 @@ def test_clients_that_wait_together_are_accepted_together() -> None:
 def test_without_file_descriptors_it_waits_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with ExitStack() as until, socket.create_server(("127.0.0.1", 0), backlog=500) as listener:
             connected(listener, CLIENTS, until)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (highest_descriptor() + 1, hard))
-            try:
+            with ExitStack() as short_of_descriptors:
+                take_all_descriptors_but_one(short_of_descriptors)
                 server = await loop.create_server(Counted, sock=listener, backlog=500)
                 await asyncio.sleep(0.7)  # and tries once more meanwhile
                 assert Counted.made < CLIENTS
                 assert server.is_serving()
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
             async with asyncio.timeout(10):
                 while Counted.made < CLIENTS:  # noqa: ASYNC110 - no event tells of it
                     await asyncio.sleep(0.05)
