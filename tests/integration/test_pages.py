@@ -32,6 +32,7 @@ from stroke.config import (
     ShadowSettings,
     TracesSettings,
     UiSettings,
+    UpdateSettings,
 )
 
 ROOT: Final = Path(__file__).parents[2]
@@ -60,6 +61,7 @@ SERVICE: Final[list[type[BaseSettings]]] = [
     DriftSettings,
     TracesSettings,
     UiSettings,
+    UpdateSettings,
 ]
 # What the code leaves open until it is needed: the page shows what is then taken.
 TAKEN_WHEN_UNSET: Final = {

@@ -19,7 +19,7 @@ from stroke.config.kafka import CdcSettings, ConnectSettings, KafkaSettings
 from stroke.config.model import ModelSettings
 from stroke.config.oidc import OidcSettings
 from stroke.config.operations import DoctorSettings, LogSettings, TracesSettings
-from stroke.config.quality import DriftSettings, PerformanceSettings
+from stroke.config.quality import DriftSettings, PerformanceSettings, UpdateSettings
 from stroke.config.session import SessionSettings
 from stroke.config.spark import SparkSettings
 from stroke.config.ui import UiSettings
@@ -56,6 +56,7 @@ __all__ = [
     "SqlSinkSettings",
     "TracesSettings",
     "UiSettings",
+    "UpdateSettings",
     "database_url",
     "results_url",
 ]

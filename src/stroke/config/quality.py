@@ -31,3 +31,15 @@ class PerformanceSettings(SettingsGroup):
         NoDecode,
         BeforeValidator(parted),
     ] = ("auc", "sensitivity_medium", "sensitivity_high", "calibration_slope", "oe_ratio")
+
+
+class UpdateSettings(SettingsGroup):
+    """When `stroke model update` changes a model, and what it needs for it."""
+
+    model_config = prefixed("UPDATE")
+
+    alpha: float = Field(0.05, gt=0, lt=1, description="of each likelihood-ratio test")
+    min_events: int = Field(
+        100, ge=10, description="strokes, and patients without one, for any update"
+    )
+    events_per_coefficient: int = Field(20, ge=1, description="for a refit")

@@ -15,7 +15,7 @@ from stroke.config.kafka import CdcSettings, ConnectSettings, KafkaSettings
 from stroke.config.model import ModelSettings
 from stroke.config.oidc import OidcSettings
 from stroke.config.operations import DoctorSettings, LogSettings, TracesSettings
-from stroke.config.quality import DriftSettings, PerformanceSettings
+from stroke.config.quality import DriftSettings, PerformanceSettings, UpdateSettings
 from stroke.config.reading import loaded
 from stroke.config.session import SessionSettings
 from stroke.config.spark import SparkSettings
@@ -65,6 +65,7 @@ class Settings(BaseModel):
     queue: QueueSettings
     idempotency: IdempotencySettings
     performance: PerformanceSettings
+    update: UpdateSettings
     traces: TracesSettings
     log: LogSettings
     drift: DriftSettings

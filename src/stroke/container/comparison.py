@@ -17,6 +17,7 @@ from stroke.container.service import Container
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.model_comparison import ComparisonReport
 from stroke.domain.prediction import PredictionFilter
+from stroke.domain.risk import ModelDescription
 
 _AT_ONCE = 1 << 20
 
@@ -53,16 +54,24 @@ def compare(
         comparison.run(batches, lambda _: on_progress(file.position(), file.size))
         for said in file.notes:
             note(said)
-    sha256 = _sha256(data)
+    sha256 = sha256_of(data)
     learned = [
-        model.description.version
-        for model in models
-        if model.description.training.get("sha256") == sha256
+        model.description.version for model in models if sha256 in learned_from(model.description)
     ]
     return comparison.report(minimums, learned)
 
 
-def _sha256(path: Path) -> str:
+def learned_from(model: ModelDescription) -> frozenset[str]:
+    """Return the sha256 of the data that a model was trained on, and updated by."""
+    known = (
+        model.training.get("sha256"),
+        model.population.get("updated", {}).get("data_sha256"),
+    )
+    return frozenset(each for each in known if each is not None)
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(_AT_ONCE):

@@ -190,6 +190,7 @@ class Listed:
     stroke_version: str | None
     data_sha256: str | None
     signed_by: str | None
+    parent_version: str | None = None
 
 
 def listed_models(settings: ModelSettings, *, archived: bool = False) -> list[Listed]:
@@ -226,4 +227,5 @@ def _listed(name: str | None, folder: Path) -> Listed:
         made.stroke_version,
         made.data_sha256 or data,
         key,
+        made.parent_version,
     )

@@ -13,6 +13,7 @@ from stroke.domain.comparison import REFERENCE_VALUES
 from stroke.domain.drift import WATCHED, ReferenceHistogram
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import DERIVED_FROM, FEATURES, RAW_FEATURES
+from stroke.domain.model_update import Method
 from stroke.domain.patient import GENDERS, OPTIONAL, Patient
 from stroke.domain.performance import GAPS, MEASURES
 from stroke.domain.risk import Accuracy, Lacked, ModelDescription, ModelVariant, RiskBands
@@ -312,6 +313,63 @@ class ComparisonTables(_Part):
         return self
 
 
+class UpdateTest(_Part):
+    """The largest method of an update held against a smaller one: see ``LikelihoodTest``."""
+
+    against: Method
+    statistic: Annotated[float, Field(ge=0)]
+    degrees: Annotated[int, Field(ge=1)]
+    p_value: Share
+
+
+class SiteShrinkage(_Part):
+    """How the intercept of a small site was drawn towards that of all: see ``Shrinkage``."""
+
+    method: Method
+    sites: Annotated[int, Field(ge=1)]
+    patients: Annotated[int, Field(ge=1)]
+    strokes: Annotated[int, Field(ge=0)]
+    difference: float
+    weight: Share
+    variance: Annotated[float, Field(ge=0)]
+
+
+class Updated(_Part):
+    """What an update by outcomes made of which model.
+
+    ``intercept + slope * log-odds`` of the ``parent`` are the log-odds; ``covariance`` is of these
+    two. They are None where the model was refitted. ``patients`` and ``strokes`` chose the method,
+    in ``tests`` at ``alpha``. ``before`` has the parent's measures on the patients behind the
+    manifest's ``metrics``. ``interval`` says how the interval was made, or why there is none.
+    """
+
+    parent: str
+    parent_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    method: Method
+    intercept: float | None = None
+    slope: Annotated[float, Field(gt=0)] | None = None
+    covariance: tuple[tuple[float, float], tuple[float, float]] | None = None
+    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    patients: Annotated[int, Field(gt=0)]
+    strokes: Annotated[int, Field(ge=0)]
+    site: str | None = None
+    alpha: Annotated[float, Field(gt=0, lt=1)]
+    tests: tuple[UpdateTest, ...]
+    left_out: tuple[str, ...] = ()
+    shrinkage: SiteShrinkage | None = None
+    before: dict[str, Metric] = Field(default_factory=dict)
+    interval: str
+
+    @model_validator(mode="after")
+    def _whole(self) -> Updated:
+        line = (self.intercept, self.slope, self.covariance)
+        if self.method is Method.NONE:
+            raise ValueError("an update has a method")
+        if any((part is None) != (self.method is Method.REFIT) for part in line):
+            raise ValueError("a line has intercept, slope and covariance, and a refit has none")
+        return self
+
+
 class Manifest(_Part):
     """See the module's docstring; version 1 of the format.
 
@@ -337,6 +395,7 @@ class Manifest(_Part):
     cross_validated: CrossValidated | None = None
     support: SupportTables | None = None
     comparison: ComparisonTables | None = None
+    updated: Updated | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Manifest:
@@ -416,6 +475,8 @@ class Manifest(_Part):
             known["support"] = self.support.model_dump(exclude={"by_age", "kinds_by_age"})
         if self.comparison is not None:
             known["comparison"] = self.comparison.model_dump()
+        if self.updated is not None:
+            known["updated"] = self.updated.model_dump(mode="json")
         return known
 
 

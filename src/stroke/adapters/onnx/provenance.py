@@ -14,7 +14,8 @@ from stroke.domain.errors import InvalidModel
 class Provenance(BaseModel):
     """What is known of an artefact's origin; None where it is not.
 
-    ``data_sha256`` is of the file of labelled data, or of the model that was imported.
+    ``data_sha256`` is of the file of labelled data, of the outcomes of an update, or of the model
+    that was imported. ``parent_version`` is that of the model that was updated.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -24,6 +25,7 @@ class Provenance(BaseModel):
     made_from: str
     stroke_version: str
     data_sha256: str | None = None
+    parent_version: str | None = None
 
 
 def read_provenance(folder: Path) -> Provenance | None:

@@ -120,8 +120,11 @@ def _swap(made: Path, folder: Path, kept: Path | None) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def provenance(made_from: str, data_sha256: str | None) -> bytes:
-    """Return the file that says who made an artefact now, with which code, of which data."""
+def provenance(made_from: str, data_sha256: str | None, parent: str | None = None) -> bytes:
+    """Return the file that says who made an artefact now, with which code, of which data.
+
+    ``parent`` is the version of the model that an update was made of.
+    """
     try:
         user = getpass.getuser()
     except (KeyError, OSError):  # a container's user often has a number and no name
@@ -132,6 +135,7 @@ def provenance(made_from: str, data_sha256: str | None) -> bytes:
         "made_from": made_from,
         "stroke_version": version("stroke"),
         "data_sha256": data_sha256,
+        **({} if parent is None else {"parent_version": parent}),
     }
     return (json.dumps(known, indent=2) + "\n").encode()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -39,6 +39,10 @@ class LabelledPatients:
         kept = self.features[list(measurements)].notna().all(axis=1).to_numpy()
         return replace(self, features=self.features[kept], outcome=self.outcome[kept])
 
+    def at(self, rows: NDArray[np.bool_]) -> LabelledPatients:
+        """Return those whose place in the mask ``rows (N,)`` is true."""
+        return replace(self, features=self.features[rows], outcome=self.outcome[rows])
+
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the raw features, ``(N,)`` each: text as objects, numbers as float64."""
         return {
@@ -59,6 +63,15 @@ class LabelledPatients:
             "strokes": int(self.outcome.sum()),
             **{f"missing_{n}": count for n, count in missing.items() if count or n == "bmi"},
         }
+
+
+def patients_of(
+    columns: Mapping[str, NDArray[Any]], outcome: NDArray[np.int64], sha256: str
+) -> LabelledPatients:
+    """Return the patients of ``columns``, raw features ``(N,)`` each, with their outcomes."""
+    return LabelledPatients(
+        pd.DataFrame({name: columns[name] for name in RAW_FEATURES}), outcome, sha256
+    )
 
 
 def read_labelled(path: Path, rows: Iterable[FileRow]) -> LabelledPatients:

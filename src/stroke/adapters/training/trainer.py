@@ -60,15 +60,30 @@ def train(
     ``ConversionMismatch`` (and writes nothing) when the graph is not the fitted model.
     """
     check_free(folder, replace=replace)  # now, and not after a minute's work
-    fitted = fit(data, samples=samples, refits=refits, progress=progress)
-    companions = {missing: each.line for missing, each in fitted.companions.items()}
-    graph = to_onnx(fitted.pipeline[0], fitted.full, companions, name, fitted.spread)
-    verify_export(fitted, graph, pd.concat([data.features, trial_patients(TRIAL_PATIENTS)]))
-    manifest = _manifest(name, data, fitted, graph)
+    graph, manifest = trained(data, name=name, samples=samples, refits=refits, progress=progress)
     files = artefact_files(graph, manifest)
     files[PROVENANCE] = provenance("labelled data", data.sha256)
     write_artefact(folder, files, replace=replace)
     return manifest
+
+
+def trained(
+    data: LabelledPatients,
+    *,
+    name: str,
+    samples: int = BOOTSTRAP_SAMPLES,
+    refits: int = REFITS,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[bytes, dict[str, Any]]:
+    """Fit, cross-validate, export and verify; return the graph and its manifest.
+
+    Raises ``ConversionMismatch`` when the graph is not the fitted model.
+    """
+    fitted = fit(data, samples=samples, refits=refits, progress=progress)
+    companions = {missing: each.line for missing, each in fitted.companions.items()}
+    graph = to_onnx(fitted.pipeline[0], fitted.full, companions, name, fitted.spread)
+    verify_export(fitted, graph, pd.concat([data.features, trial_patients(TRIAL_PATIENTS)]))
+    return graph, _manifest(name, data, fitted, graph)
 
 
 def verify_export(fitted: FittedModel, graph: bytes, patients: pd.DataFrame) -> None:

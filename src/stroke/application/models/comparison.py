@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stroke.application.models.columns import (
-    IMPLAUSIBLE,
-    LACKING,
-    Features,
-    Mask,
-    as_the_model_takes,
-    read_features,
-    unfit,
-    with_progress,
-)
-from stroke.application.models.ids import KnownOutcomes, SeenIds
+from stroke.application.models.columns import Features, Mask, as_the_model_takes, with_progress
+from stroke.application.models.ids import KnownOutcomes
+from stroke.application.models.judged import RowsWithOutcome
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.quality.calibration import Floats, mean_interval
 from stroke.application.quality.discrimination import area_difference
@@ -43,8 +33,6 @@ from stroke.domain.model_comparison import (
 )
 from stroke.domain.performance import Estimate
 
-NO_OUTCOME: Final = "has no outcome"
-
 _THRESHOLDS: Final = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 # Found in 80 % of samples at 5 %: the normal quantiles of 0.975 and 0.8 together.
 _POWERFUL: Final = 1.959963984540054 + 0.8416212335729143
@@ -63,9 +51,7 @@ class Comparison:
         known: KnownOutcomes | None = None,
     ) -> None:
         self._models = (first, second)
-        self._known = known or KnownOutcomes()
-        self._seen = SeenIds()
-        self._passed_over: Counter[str] = Counter()
+        self._rows = RowsWithOutcome([first.description, second.description], known)
         self._samples: tuple[list[Sample], list[Sample]] = ([], [])
 
     def run(
@@ -79,35 +65,14 @@ class Comparison:
 
     def pass_over(self, reason: str) -> None:
         """Count a row that could not even be read."""
-        self._passed_over[reason] += 1
+        self._rows.passed_over[reason] += 1
 
     def take(self, batch: pa.RecordBatch) -> None:
         """Score the rows of one batch by both models."""
-        if "op" in batch.schema.names:
-            made = pc.is_in(batch.column("op"), value_set=pa.array(["c", "r"]))
-            batch = batch.filter(made)
-            ids = batch.column("prediction_id").to_numpy()
-            batch = batch.filter(pa.array(self._seen.first_time(ids)))
-        stroke, site = self._outcomes(batch)
-        read = read_features(batch)
-        open_ = stroke < 0
-        wrong, lacking = np.zeros_like(open_), np.zeros_like(open_)
-        for model in self._models:
-            lacks, is_wrong = unfit(read, model.description)
-            lacking, wrong = lacking | lacks, wrong | is_wrong
-        for reason, found in (
-            (NO_OUTCOME, open_),
-            (IMPLAUSIBLE, wrong & ~open_),
-            (LACKING, lacking & ~wrong & ~open_),
-        ):
-            if count := int(found.sum()):
-                self._passed_over[reason] += count
-        fit = ~(open_ | wrong | lacking)
-        if not fit.any():
+        if (rows := self._rows.take(batch)) is None:
             return
-        read = {name: values[fit] for name, values in read.items()}
         for model, samples in zip(self._models, self._samples, strict=True):
-            samples.append(_scored(model, read, stroke[fit], site[fit]))
+            samples.append(_scored(model, rows.features, rows.stroke, rows.site))
 
     def report(self, minimums: Minimums, learned: Sequence[str] = ()) -> ComparisonReport:
         """Compare both on everybody and on each group.
@@ -135,22 +100,13 @@ class Comparison:
         return ComparisonReport(
             mine,
             theirs,
-            dict(sorted(self._passed_over.items())),
+            dict(sorted(self._rows.passed_over.items())),
             groups,
             detectable,
             gaps([each[:3] for each in pairs], minimums),
             gaps([(group, level, other) for group, level, _, other in pairs], minimums),
             learned,
         )
-
-    def _outcomes(self, batch: pa.RecordBatch) -> tuple[NDArray[np.int8], NDArray[Any]]:
-        """Return 1, 0 or -1 (not known) and the site of each row."""
-        ids = batch.column("prediction_id").to_numpy()
-        site = self._known.sites(ids)
-        if "stroke" in batch.schema.names:
-            flags = batch.column("stroke").cast(pa.int8())
-            return pc.fill_null(flags, -1).to_numpy(zero_copy_only=False), site
-        return self._known.of(ids), site
 
 
 def compared(

@@ -43,22 +43,25 @@ _TEXTS: Final = ("model_version", "contributing_factors")
 
 
 def batches_of(
-    rows: Iterable[FileRow], unreadable: Callable[[], object]
+    rows: Iterable[FileRow], unreadable: Callable[[], object], *, with_site: bool = False
 ) -> Iterator[pa.RecordBatch]:
     """Yield ``rows`` in batches; ``unreadable`` is called for each that could not be read.
 
-    A cell that does not hold what its column does counts as one without a value.
+    A cell that does not hold what its column does counts as one without a value. With
+    ``with_site`` the batches have the column ``site`` as well.
     """
+    schema = _SCHEMA.append(pa.field("site", pa.string())) if with_site else _SCHEMA
     read = iter(rows)
     while page := list(islice(read, _AT_ONCE)):
         kept = []
         for row in page:
             if row.problem is None:
-                kept.append(_values(row))
+                site = {"site": _text(choice(row.cells.get("site")))} if with_site else {}
+                kept.append(_values(row) | site)
             else:
                 unreadable()
         if kept:
-            yield pa.RecordBatch.from_pylist(kept, _SCHEMA)
+            yield pa.RecordBatch.from_pylist(kept, schema)
 
 
 def _values(row: FileRow) -> dict[str, Any]:

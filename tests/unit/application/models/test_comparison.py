@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from fakes.predictions import FakeColumnarRiskModel
 from stroke.application.models.columns import IMPLAUSIBLE, LACKING
-from stroke.application.models.comparison import NO_OUTCOME, Comparison, verdict
+from stroke.application.models.comparison import Comparison, verdict
 from stroke.application.models.ids import KnownOutcomes
+from stroke.application.models.judged import NO_OUTCOME
 from stroke.application.models.replay import STORED
 from stroke.application.predictions.columnar import Scores
 from stroke.application.quality.discrimination import area_under_curve

@@ -17,6 +17,7 @@ from stroke.entrypoints.cli.commands import (
     model_deployment,
     model_replay,
     model_training,
+    model_update,
 )
 from stroke.entrypoints.cli.terminal.model_text import ModelPlace, print_metrics
 from stroke.entrypoints.cli.terminal.options import AsJson
@@ -40,6 +41,7 @@ app.command()(model_deployment.canary)
 app.command()(model_deployment.shadow)
 app.command()(model_replay.replay)
 app.command()(model_compare.compare)
+app.command()(model_update.update)
 
 
 @app.command(epilog="Example: stroke model show --model mine --json")

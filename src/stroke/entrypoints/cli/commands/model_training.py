@@ -58,15 +58,15 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Fit, cross-validate, export and verify a model; the same data give the same bytes."""
-    _needs_training_packages()
+    needs_training_packages()
     from stroke.adapters.training.spline_regression import STEPS
     from stroke.adapters.training.trainer import train as fit_and_write
     from stroke.config import Settings
 
-    folder = output or Settings.load().model.store / _valid_name(name)
+    folder = output or Settings.load().model.store / valid_name(name)
     with steps_bar("training", STEPS) as advance:
         manifest = fit_and_write(
-            _labelled(data), folder, name=_valid_name(name), replace=replace, progress=advance
+            _labelled(data), folder, name=valid_name(name), replace=replace, progress=advance
         )
     if as_json:
         typer.echo(json.dumps(manifest, indent=2))
@@ -85,7 +85,7 @@ def evaluate(data: Data, model: ModelPlace = None, as_json: AsJson = False) -> N
     manifest has cross-validated figures. Patients who lack a measurement are assessed by the
     model's companions; those who lack what it needs are left out.
     """
-    _needs_training_packages()
+    needs_training_packages()
     import numpy as np
 
     from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES
@@ -177,7 +177,7 @@ def import_model(
         raise InvalidSetting("bands need 0 < medium < high < 1")
     settings = Settings.load().model
     missing = _valid_missing(may_be_missing or [])
-    folder = settings.store / _valid_name(name)
+    folder = settings.store / valid_name(name)
     check_free(folder, replace=replace)  # now, and not after a minute's work
     if file.stat().st_size > settings.max_file_bytes:
         raise InvalidModel(
@@ -234,7 +234,7 @@ def _convert(
             "read: if you trust where it comes from, say --trust-pickle"
         )
     if known.python is None:
-        _needs_training_packages()
+        needs_training_packages()
     say(f"{file.name} is unpickled now, which runs the code it carries", "warning")
     from stroke.adapters.training.importing import Pickled, import_pickle
     from stroke.container.models import confined_process, graph_trial
@@ -284,7 +284,8 @@ def _valid_missing(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in OPTIONAL if name in names)
 
 
-def _valid_name(name: str) -> str:
+def valid_name(name: str) -> str:
+    """Return ``name`` if a model can be called so. Raises ``InvalidSetting``."""
     if not _NAME.fullmatch(name):
         raise InvalidSetting(
             "a model's name has 1 to 40 letters, digits, dots, dashes, underscores"
@@ -292,7 +293,8 @@ def _valid_name(name: str) -> str:
     return name
 
 
-def _needs_training_packages() -> None:
+def needs_training_packages() -> None:
+    """Raise ``InvalidSetting`` where the training packages are not installed."""
     if any(importlib.util.find_spec(name) is None for name in ("sklearn", "skl2onnx", "pandas")):
         raise InvalidSetting(
             "this needs the training packages, the extra train: "
