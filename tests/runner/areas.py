@@ -85,6 +85,7 @@ AREAS: Final = {
             "test_model_compare",
             "test_model_replay",
             "test_model_store",
+            "test_model_update",
             "test_model_may_be_missing",
             "test_onnx_model",
             "test_score_command",

@@ -67,15 +67,17 @@ class LikelihoodTest:
 class Shrinkage:
     """How the intercept of one site was drawn towards that of all sites.
 
-    ``difference`` is how far the site's own patients lie from all, in log-odds; ``weight`` (0 to 1)
-    is the part of it that is believed; ``variance`` is that of the true differences between
-    ``sites`` sites. ``method`` is what was chosen for all of them.
+    The site's ``strokes`` stand against those ``expected`` by the line of all. ``difference`` is
+    what is believed of the site's own log-odds, ``weight`` (0 to 1) the part that its own patients
+    have in it; ``variance`` is that of the true differences between ``sites`` sites, which are
+    those that are large enough to say. ``method`` is what was chosen for all patients.
     """
 
     method: Method
     sites: int
     patients: int
     strokes: int
+    expected: float
     difference: float
     weight: float
     variance: float

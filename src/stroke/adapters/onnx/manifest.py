@@ -326,9 +326,10 @@ class SiteShrinkage(_Part):
     """How the intercept of a small site was drawn towards that of all: see ``Shrinkage``."""
 
     method: Method
-    sites: Annotated[int, Field(ge=1)]
+    sites: Annotated[int, Field(ge=0)]
     patients: Annotated[int, Field(ge=1)]
     strokes: Annotated[int, Field(ge=0)]
+    expected: Annotated[float, Field(ge=0)]
     difference: float
     weight: Share
     variance: Annotated[float, Field(ge=0)]

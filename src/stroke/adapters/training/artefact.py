@@ -153,15 +153,43 @@ def card(manifest: dict[str, Any]) -> str:
         "",
         f"**Bands.** Medium from {bands['medium']}, high from {bands['high']}, on its own scale.",
         "",
+        *_update_lines(manifest.get("updated")),
         *_training_lines(manifest.get("training")),
         *_count_lines((manifest.get("training") or {}).get("counts")),
-        *_metric_lines(manifest.get("metrics")),
+        *_metric_lines(manifest.get("metrics"), manifest.get("updated")),
         *_interval_lines(manifest.get("interval_check")),
         *_cross_validated_lines(manifest.get("cross_validated")),
         *_fairness_lines(manifest.get("fairness")),
-        *[line for each in manifest.get("companions", ()) for line in _companion_lines(each)],
+        *[
+            line
+            for each in manifest.get("companions", ())
+            for line in _companion_lines(each, manifest.get("updated"))
+        ],
     ]
     return "\n".join(lines)
+
+
+def _update_lines(updated: dict[str, Any] | None) -> list[str]:
+    if not updated:
+        return []
+    what = (
+        "It was fitted anew to them."
+        if updated["method"] == _REFIT
+        else f"Its log-odds are {updated['intercept']:.4f} + {updated['slope']:.4f} times those of "
+        "the model before."
+    )
+    of_site = f" of the site {updated['site']}" if updated.get("site") else ""
+    lines = [
+        f"**Update.** Made of version `{updated['parent']}` by the outcomes{of_site} of",
+        f"{updated['patients']:,} patients, {updated['strokes']:,} with a stroke. {what}",
+        f"Interval of one patient: {updated['interval']}.",
+    ]
+    if drawn := updated.get("shrinkage"):
+        lines.append(
+            f"The site's own {drawn['patients']:,} patients count by {drawn['weight']:.0%}; the "
+            "rest is of all sites."
+        )
+    return [*lines, ""]
 
 
 def _training_lines(training: dict[str, Any] | None) -> list[str]:
@@ -275,7 +303,21 @@ def _gap_line(gap: dict[str, Any]) -> str:
     )
 
 
-def _metric_lines(metrics: dict[str, dict[str, float]] | None) -> list[str]:
+_REFIT: Final = "refit"
+
+
+def _metric_lines(
+    metrics: dict[str, dict[str, float]] | None, updated: dict[str, Any] | None
+) -> list[str]:
+    if metrics and updated and updated["method"] != _REFIT:
+        return [
+            "**Cross-validated** on the patients of the update (5 times 5-fold; 95 % intervals):",
+            "",
+            *_metric_table(metrics),
+            "",
+            "A calibrated model has slope 1, intercept 0, O/E 1.",
+            "",
+        ]
     if not metrics:
         return ["**Metrics.** None: measure it (`stroke model evaluate`) before serving it.", ""]
     return [
@@ -309,12 +351,26 @@ _BY_ITSELF: Final = (
 )
 
 
-def _companion_lines(companion: dict[str, Any]) -> list[str]:
+def _kind_of_companion(
+    companion: dict[str, Any], updated: dict[str, Any] | None
+) -> tuple[str, ...]:
+    if updated and updated["method"] != _REFIT:
+        return _MOVED
+    return _FITTED if companion.get("metrics") else _BY_ITSELF
+
+
+_MOVED: Final = (
+    "The companion of the model before, moved by the same line. What it loses in AUC stays the",
+    "same, because a line keeps every ranking.",
+)
+
+
+def _companion_lines(companion: dict[str, Any], updated: dict[str, Any] | None) -> list[str]:
     bands, missing = companion["bands"], " and ".join(companion["missing"])
     lines = [
         f"## Without {missing}",
         "",
-        *(_FITTED if companion.get("metrics") else _BY_ITSELF),
+        *_kind_of_companion(companion, updated),
         "",
         f"**Bands.** Medium from {bands['medium']}, high from {bands['high']}.",
         "",

@@ -20,10 +20,11 @@ PROBABILITY: Final = "probability"
 CONTRIBUTIONS: Final = "contributions"
 INTERVAL: Final = "interval"
 LEVERAGE: Final = "leverage"
+PROBABILITIES: Final = (PROBABILITY, "probabilities", "output_probability")
+"""What a graph may call its answer, as where it is served."""
 DESIGN: Final = "design"
 """The name of the design matrix in graphs of `stroke model train`."""
 
-_PROBABILITIES: Final = (PROBABILITY, "probabilities", "output_probability")
 _OLDEST: Final = 13  # the operator set from which the operators here are what they are now
 _NEWEST: Final = 21
 _FLOAT: Final = TensorProto.DOUBLE
@@ -124,7 +125,7 @@ class _Wrapping:
 
     def log_odds(self, outputs: Mapping[str, Any]) -> str:
         """Return the parent's log-odds ``[N, 1]``: those of its last sigmoid, or of its answer."""
-        name = next((name for name in _PROBABILITIES if name in outputs), None)
+        name = next((name for name in PROBABILITIES if name in outputs), None)
         if name is None:
             raise InvalidModel(f"the graph gives no probability, only {', '.join(outputs)}")
         if (before := self._sigmoid_input(outputs[name])) is not None:

@@ -19,6 +19,7 @@ from stroke.adapters.training.recalibrated_graph import (
     CONTRIBUTIONS,
     INTERVAL,
     LEVERAGE,
+    PROBABILITIES,
     PROBABILITY,
     design_of,
     outputs_of,
@@ -184,13 +185,19 @@ def verify_parts(
     given = outputs_of(graph)
     for name, factor in ((CONTRIBUTIONS, line.slope), (LEVERAGE, 1.0)):
         if name in given:
-            [before], [after] = (run_graph(each, [name], patients) for each in (parent, graph))
+            before, after = (
+                run_graph(each, [name], patients)[0].astype(np.float64) for each in (parent, graph)
+            )
             for column in range(after.shape[1]):
                 compare(patients, factor * before[:, column], after[:, column], tolerance=TOLERANCE)
     if INTERVAL in given:
-        probability, ends = run_graph(parent, [PROBABILITY, INTERVAL], patients)
+        answer = next(name for name in PROBABILITIES if name in outputs_of(parent))
+        risk, ends = (
+            each.reshape(len(patients), -1).astype(np.float64)
+            for each in run_graph(parent, [answer, INTERVAL], patients)
+        )
         [after] = run_graph(graph, [INTERVAL], patients)
-        wanted = _interval(line, logit(probability[:, 0]), logit(ends))
+        wanted = _interval(line, logit(risk[:, -1]), logit(ends))
         for end in (0, 1):
             compare(patients, wanted[:, end], after[:, end], tolerance=TOLERANCE)
 

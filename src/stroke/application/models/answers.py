@@ -31,12 +31,41 @@ def data(model: ModelDescription) -> str | None:
     )
 
 
+def update(model: ModelDescription) -> str | None:
+    """Say what an update by outcomes made of which model."""
+    told = model.population.get("updated")
+    if not told:
+        return None
+    made = (
+        "all coefficients were fitted anew"
+        if told["method"] == "refit"
+        else f"its log-odds are {told['intercept']:.4f} + {told['slope']:.4f} times those of the "
+        "model before"
+    )
+    of_site = f" of the site {told['site']}" if told["site"] else ""
+    drawn = told["shrinkage"]
+    shrunk = (
+        f" The site's own {drawn['patients']:,} patients count by {drawn['weight']:.0%}, the rest "
+        f"is of all sites."
+        if drawn
+        else ""
+    )
+    return (
+        f"Made of {told['parent']} by the outcomes{of_site} of {told['patients']:,} patients, "
+        f"{told['strokes']:,} with a stroke (data with the sha256 {told['data_sha256'][:12]}): "
+        f"{made}. Likelihood-ratio tests at {told['alpha']:g} chose this.{shrunk} The interval of "
+        f"one patient is {told['interval']}."
+    )
+
+
 def limits(model: ModelDescription) -> str:
     """Say what is known to limit the model."""
     known = [
         "One data set; outcomes are not dated." if model.training else _UNKNOWN_DATA,
         "No claim is made for other populations.",
     ]
+    if "updated" in model.population:
+        known.append("It was updated by patients whose outcome became known: others may differ.")
     if model.may_be_missing:
         known.append(f"Patients may lack {' and '.join(model.may_be_missing)}.")
     return " ".join(known)

@@ -39,7 +39,8 @@ class ModelCard:
     ``fairness`` holds the gaps between groups that training measured (of cross-validated
     probabilities), ``cross_validated`` the calibration, decision curve and groups behind them,
     ``interval`` and ``support`` say in words how sure an answer is and whom the
-    data speak for. They are empty, or None, where the artefact has nothing of it.
+    data speak for, ``update`` what an update made of which model. They are empty, or None, where
+    the artefact has nothing of it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ModelCard:
     fairness: tuple[Mapping[str, Any], ...] = ()
     tripod: tuple[ChecklistItem, ...] = ()
     cross_validated: Mapping[str, Any] | None = None
+    update: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def card_of(model: ModelDescription) -> ModelCard:
         fairness=answers.gaps(model),
         tripod=checklist(model),
         cross_validated=model.population.get("cross_validated"),
+        update=answers.update(model),
     )
 
 
@@ -104,6 +107,8 @@ def facts_of(card: ModelCard) -> dict[str, str]:
 
 def sections_of(card: ModelCard) -> Iterator[Section]:
     """Return the parts of a card, for people: what the artefact has nothing of is left out."""
+    if card.update is not None:
+        yield Section("Update by outcomes", (card.update,))
     if card.metrics:
         yield Section(
             "Performance",

@@ -31,6 +31,7 @@ _HALVINGS: Final = 30
 _CONVERGED: Final = 1e-10  # far below any reported digit
 _NO_SPREAD: Final = 1e-5  # log-odds that differ by less say nothing of a slope
 _DEPENDENT: Final = 1e-9  # of the largest singular value: columns that say the same
+_FEWEST_EXPECTED: Final = 5.0  # of either outcome, for the chi-square of a site to hold
 _DIGITS: Final = 10  # the same line on every processor
 
 
@@ -173,7 +174,7 @@ def plan(
         raise InvalidData(f"no patient of the site {site} has an outcome that counts")
     if own.events >= rules.events:
         return _chosen(own, rules, unfit)
-    whole = _chosen(replace(evidence, design=None), rules, "a site that is too small for its own")
+    whole = _chosen(replace(evidence, design=None), rules, "the site is too small alone")
     line, shrinkage = shrunk(whole.method, whole.line, evidence, site)
     method = whole.method if whole.is_needed or line.is_identity else Method.INTERCEPT
     return replace(whole, method=method, line=line, shrinkage=shrinkage)
@@ -198,24 +199,21 @@ def shrunk(
     7:177, over one-step estimates of the differences, which exist without a stroke, too). ``v`` is
     0 where sites differ no more than chance makes them: the line of all holds then.
     """
-    names = sorted(set(evidence.site.tolist()))
     log_odds = moved(line, evidence.log_odds)
-    fitted = probability_of(log_odds)
-    rows = [evidence.site == name for name in names]
-    weights = np.array([(fitted[each] * (1 - fitted[each])).sum() for each in rows])
-    gaps = np.array([(evidence.outcome[each] - fitted[each]).sum() for each in rows])
-    own = rows[names.index(site)]
-    variance = _between(gaps / weights, weights)
+    own = evidence.site == site
+    variance, sites = _between_sites(evidence, log_odds)
     outcome, offset = evidence.outcome[own], log_odds[own]
+    fitted = probability_of(offset)
+    known = variance * float((fitted * (1 - fitted)).sum())
     difference, information = (0.0, 0.0) if variance == 0 else _drawn(outcome, offset, variance)
-    known = float(weights[names.index(site)])
     found = Shrinkage(
         method,
-        len(names),
+        sites,
         int(own.sum()),
         int(outcome.sum()),
-        _portable(float(gaps[names.index(site)]) / known),
-        _portable(variance * known / (1 + variance * known)),
+        _portable(float(fitted.sum())),
+        _portable(difference),
+        _portable(known / (1 + known)),
         _portable(variance),
     )
     (first, both), (_, last) = line.covariance
@@ -332,10 +330,29 @@ def _line(method: Method, evidence: Evidence) -> RecalibrationLine:
     )
 
 
+def _between_sites(evidence: Evidence, log_odds: Floats) -> tuple[float, int]:
+    """Return the variance of the true differences between sites, and of how many it is.
+
+    A site of whom few strokes are expected, or few patients without one, has no part: a single
+    stroke that nobody expected would look like a difference.
+    """
+    fitted = probability_of(log_odds)
+    differences, weights = [], []
+    for name in sorted(set(evidence.site.tolist())):
+        rows = evidence.site == name
+        expected = float(fitted[rows].sum())
+        if min(expected, int(rows.sum()) - expected) < _FEWEST_EXPECTED:
+            continue
+        weight = float((fitted[rows] * (1 - fitted[rows])).sum())
+        differences.append((int(evidence.outcome[rows].sum()) - expected) / weight)
+        weights.append(weight)
+    if len(weights) < 2:  # noqa: PLR2004 -- of one site there is no difference
+        return 0.0, len(weights)
+    return _between(np.array(differences), np.array(weights)), len(weights)
+
+
 def _between(differences: Floats, weights: Floats) -> float:
     """Return the variance of true differences whose estimates have the variances 1 / weights."""
-    if len(weights) < 2:  # noqa: PLR2004 -- of one site there is no difference
-        return 0.0
     mean = (weights * differences).sum() / weights.sum()
     excess = (weights * (differences - mean) ** 2).sum() - (len(weights) - 1)
     scale = weights.sum() - (weights**2).sum() / weights.sum()

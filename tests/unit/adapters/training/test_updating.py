@@ -15,12 +15,13 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from pydantic import ValidationError
 
 from builders.graphs import constant, graph_of, loop, node, sound
 from stroke.adapters.onnx.manifest import Manifest
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
-from stroke.adapters.training.artefact import GRAPH, MANIFEST, artefact_files
+from stroke.adapters.training.artefact import GRAPH, MANIFEST, artefact_files, card
 from stroke.adapters.training.data import LabelledPatients, patients_of
 from stroke.adapters.training.recalibrated_graph import design_of, recalibrated
 from stroke.adapters.training.updating import (
@@ -33,6 +34,7 @@ from stroke.adapters.training.updating import (
     verify_probabilities,
 )
 from stroke.adapters.training.verification import run_graph
+from stroke.application.models.card import as_markdown, card_of
 from stroke.application.models.recalibration import (
     Evidence,
     Rules,
@@ -44,6 +46,7 @@ from stroke.application.models.recalibration import (
 from stroke.application.predictions.soundness import soundness
 from stroke.application.predictions.trial_patients import trial_patients
 from stroke.application.quality.calibration import logit
+from stroke.domain.drift import SCORE
 from stroke.domain.errors import ConversionMismatch, InvalidModel
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.model_update import Method, RecalibrationLine
@@ -195,6 +198,54 @@ def test_averages_are_of_the_patients_of_the_update(model: OnnxRiskModel) -> Non
     assert after.reference_log_odds == pytest.approx(
         [told.slope * each for each in before.reference_log_odds], rel=1e-9
     )
+
+
+def test_drift_is_still_measured_against_those_whom_the_parent_knows(
+    model: OnnxRiskModel,
+) -> None:
+    before, after = SERVED.manifest.histograms, model.manifest.histograms
+
+    assert set(after) == set(before)
+    assert all(after[name] == before[name] for name in before if name != SCORE)
+    assert after[SCORE].shares == before[SCORE].shares
+    first, second = (
+        np.searchsorted(histogram.cuts, each.score(COLUMNS).probability)
+        for histogram, each in ((before[SCORE], SERVED), (after[SCORE], model))
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+def test_cards_say_what_an_update_made_of_which_model(
+    made: tuple[bytes, dict[str, Any]], model: OnnxRiskModel
+) -> None:
+    told = made[1]["updated"]
+    short, whole = card(made[1]), as_markdown(card_of(model.description))
+
+    for text in (short, whole):
+        assert told["parent"] in text
+        assert f"{told['patients']:,} patients" in text
+        assert f"{told['intercept']:.4f} + {told['slope']:.4f} times" in text
+    assert short.count("moved by the same line") == len(made[1]["companions"])
+    assert "The model itself makes something" not in short
+    assert "5 times 5-fold, patients not seen in training" not in short
+    assert "Update by outcomes" not in as_markdown(card_of(SERVED.description))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"method": "none"}, "an update has a method"),
+        ({"slope": None}, "a line has intercept, slope and covariance"),
+        ({"method": "refit"}, "a refit has none"),
+        ({"slope": -1.0}, "greater than 0"),
+        ({"data_sha256": "x"}, "string_pattern_mismatch|match pattern"),
+    ],
+)
+def test_a_manifest_with_half_an_update_is_refused(
+    made: tuple[bytes, dict[str, Any]], wrong: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Manifest.model_validate(made[1] | {"updated": made[1]["updated"] | wrong})
 
 
 def test_categories_can_keep_their_risks_instead_of_their_patients() -> None:
@@ -377,6 +428,29 @@ def test_graphs_answer_in_many_ways_and_all_are_wrapped(kind: str, tmp_path: Pat
     first, second = (OnnxRiskModel(path).probability(COMPLETE) for path in (before, after))
 
     assert verify_probabilities(LINE, first, second, pd.DataFrame(COMPLETE)) <= 1e-9
+
+
+def test_a_graph_in_single_precision_is_wrapped_with_all_that_it_gives() -> None:
+    model = onnx.load_model_from_string(PARENT.graph)
+    for put in model.graph.output:
+        inside = f"double_{put.name}"
+        for each in model.graph.node:
+            each.output[:] = [inside if name == put.name else name for name in each.output]
+            each.input[:] = [inside if name == put.name else name for name in each.input]
+        model.graph.node.append(
+            helper.make_node("Cast", [inside], [put.name], to=TensorProto.FLOAT)
+        )
+        put.type.tensor_type.elem_type = TensorProto.FLOAT
+    single = model.SerializeToString()
+    patients = pd.DataFrame(SOME)
+    after = recalibrated(single, LINE)
+
+    verify_parts(single, after, LINE, patients)
+    before, new = (
+        run_graph(each, ["probability"], patients)[0][:, 0].astype(np.float64)
+        for each in (single, after)
+    )
+    assert verify_probabilities(LINE, before, new, patients) <= 1e-9
 
 
 def test_a_graph_with_graphs_inside_is_wrapped(tmp_path: Path) -> None:

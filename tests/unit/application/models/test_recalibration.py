@@ -245,8 +245,15 @@ def test_a_small_site_is_drawn_towards_all() -> None:
     assert found.patients == len(evidence)
     assert (found.shrinkage.sites, found.shrinkage.patients) == (7, 120)
     assert 0 < found.shrinkage.weight < 1
-    difference = found.line.intercept - whole.line.intercept
-    assert 0 < difference < found.shrinkage.difference
+    small = evidence.at(evidence.site == "Small")
+    alone = line_for(
+        Method.INTERCEPT, replace(small, log_odds=moved(whole.line, small.log_odds))
+    ).intercept
+    assert 0 < found.shrinkage.difference < alone
+    assert found.shrinkage.difference == pytest.approx(
+        found.line.intercept - whole.line.intercept, abs=1e-8
+    )
+    assert found.shrinkage.strokes > found.shrinkage.expected
     # It is less sure of the site than of all, and surer than the sites differ.
     own, of_all = found.line.covariance[0][0], whole.line.covariance[0][0]
     assert of_all < own < of_all + found.shrinkage.variance
@@ -271,6 +278,23 @@ def test_a_small_site_without_a_stroke_still_has_a_line() -> None:
     assert found.shrinkage is not None
     assert found.shrinkage.strokes == 0
     assert found.line.intercept < plan(evidence, RULES).line.intercept
+
+
+def test_one_stroke_that_nobody_expected_says_nothing_of_how_sites_differ() -> None:
+    evidence = sites(60, {"Large": (0.6, 8_000), "Small": (0.6, 100)})
+    one = Evidence(np.ones(1, np.int64), np.full(1, -20.0), np.full(1, "Tiny", object))
+    both = Evidence(
+        *(
+            np.concatenate([getattr(each, name) for each in (evidence, one)])
+            for name in ("outcome", "log_odds", "site")
+        )
+    )
+
+    found = plan(both, RULES, site="Tiny").shrinkage
+
+    assert found is not None
+    assert (found.sites, found.patients, found.strokes) == (2, 1, 1)
+    assert found.variance == 0
 
 
 def test_a_small_site_of_too_few_outcomes_altogether_is_refused() -> None:

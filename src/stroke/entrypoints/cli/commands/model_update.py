@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from stroke.adapters.training.updating import Grounds, Parent
     from stroke.application.models.judged import JudgedPatients
     from stroke.application.models.recalibration import Rules
-    from stroke.config import ModelSettings
+    from stroke.config import ModelSettings, Settings
 
-NO_UPDATE_NEEDED = 3
+DATABASE: Final = "db"
+NO_UPDATE_NEEDED: Final = 3
 """The exit code where the outcomes call for no other model."""
 
 
@@ -60,7 +61,7 @@ def update(
             metavar="db|iceberg|kafka|DIR|s3://...",
             help="Without --data: where the stored predictions are read.",
         ),
-    ] = "db",
+    ] = DATABASE,
     since: Since = None,
     until: Until = None,
     site: Annotated[
@@ -102,6 +103,10 @@ def update(
         raise typer.BadParameter("say --from-outcomes: a model is updated by nothing else")
     if name is None and not dry_run:
         raise typer.BadParameter("--name says what the new model is called; or use --dry-run")
+    if data is not None and (since or until or source != DATABASE):
+        raise typer.BadParameter(
+            "--since, --until and --source are for stored predictions, and --data is a file"
+        )
     needs_training_packages()
     from stroke.adapters.training.artefact import check_free
     from stroke.adapters.training.updating import Parent
@@ -109,46 +114,43 @@ def update(
 
     parts = container_of(None)
     settings = parts.settings()
-    if name is not None and not dry_run:
-        check_free(settings.model.store / valid_name(name), replace=replace)
+    if name is not None:
+        check_free(settings.model.store / valid_name(name), replace=replace or dry_run)
     found = parent_model(settings.model, model)
-    with ends_on_sigterm(), progress() as display:
-        bar = display.add_task("reading outcomes", total=None)
-        judged = judged_patients(
-            parts,
-            found.served,
-            data=data,
-            source=source,
-            within=made_between(since, until),
-            on_progress=lambda done, total: display.update(bar, completed=done, total=total),
-            note=lambda said: print_notes([said]),
-        )
-    manifest = found.served.manifest.model_dump(mode="json")
-    parent = Parent(found.graph, manifest)
-    grounds = _grounds(parent, judged, rules_of(settings.update), site)
+    parent = Parent(found.graph, found.served.manifest.model_dump(mode="json"))
     made: dict[str, Any] | None = None
-    if grounds.update.is_needed:
-        made = _made(
-            parent,
-            grounds,
-            settings.model,
-            name=name or "dry-run",
-            keep_bands=keep_bands,
-            replace=replace,
-            dry_run=dry_run,
-        )
+    with ends_on_sigterm():
+        with progress() as display:
+            bar = display.add_task("reading outcomes", total=None)
+            judged = judged_patients(
+                parts,
+                found.served,
+                data=data,
+                source=source,
+                within=made_between(since, until),
+                on_progress=lambda done, total: display.update(bar, completed=done, total=total),
+                note=lambda said: print_notes([said]),
+            )
+        grounds = _grounds(parent, judged, rules_of(settings.update), site)
+        if grounds.update.is_needed:
+            made = _made(
+                parent,
+                grounds,
+                settings,
+                name=name or "dry-run",
+                keep_bands=keep_bands,
+                replace=replace,
+                dry_run=dry_run,
+            )
+    version = parent.manifest["version"]
     written = made["version"] if made is not None and not dry_run else None
     if as_json:
-        typer.echo(
-            json.dumps(
-                summary_of(manifest["version"], grounds.update, judged.passed_over)
-                | {"site": site, "written": written, "manifest": made}
-            )
-        )
+        summary = summary_of(version, grounds.update, judged.passed_over)
+        typer.echo(json.dumps(summary | {"site": site, "written": written, "manifest": made}))
     else:
-        print_update(manifest["version"], grounds.update, judged.passed_over, made)
+        print_update(version, grounds.update, judged.passed_over, made)
         if written is not None:
-            typer.echo(f"written as {written}; promote it with stroke model promote {name}")
+            typer.echo(f"written as {written}; serve it with stroke model promote {name}")
     if not grounds.update.is_needed:
         raise typer.Exit(NO_UPDATE_NEEDED)
 
@@ -176,7 +178,7 @@ def _grounds(parent: Parent, judged: JudgedPatients, rules: Rules, site: str | N
 def _made(
     parent: Parent,
     grounds: Grounds,
-    settings: ModelSettings,
+    settings: Settings,
     *,
     name: str,
     keep_bands: bool,
@@ -191,7 +193,6 @@ def _made(
         write_artefact,
     )
     from stroke.adapters.training.updating import steps, updated
-    from stroke.config import Settings
     from stroke.container.audit import audited_where_there
     from stroke.container.updating import check_sound
     from stroke.domain.audit import AuditAction
@@ -200,7 +201,7 @@ def _made(
         graph, manifest = updated(
             parent, grounds, name=name, keep_bands=keep_bands, progress=advance
         )
-    _verify(parent, graph, grounds, settings)
+    _verify(parent, graph, grounds, settings.model)
     if dry_run:
         return manifest
     files = artefact_files(graph, manifest)
@@ -208,9 +209,12 @@ def _made(
         "an update by outcomes", grounds.patients.sha256, parent.manifest["version"]
     )
     told = f"update {parent.manifest['version']} as {name}"
-    with audited_where_there(Settings.load().database, AuditAction.MODEL_CHANGE, told):
+    with audited_where_there(settings.database, AuditAction.MODEL_CHANGE, told):
         write_artefact(
-            settings.store / name, files, replace=replace, accept=partial(check_sound, settings)
+            settings.model.store / name,
+            files,
+            replace=replace,
+            accept=partial(check_sound, settings.model),
         )
     return manifest
 

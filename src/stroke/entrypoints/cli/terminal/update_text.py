@@ -56,9 +56,10 @@ def print_update(
         typer.echo(reason)
     if (drawn := update.shrinkage) is not None:
         typer.echo(
-            f"the site has {drawn.patients:,} patients and {drawn.strokes:,} strokes: too few "
-            f"alone. Its difference of {drawn.difference:.3f} (log-odds) counts by "
-            f"{drawn.weight:.0%}; for all {drawn.sites} sites together: {drawn.method.value}"
+            f"the site has {drawn.patients:,} patients: {drawn.strokes:,} strokes, where "
+            f"{drawn.expected:.1f} were expected by all ({drawn.method.value}). Its own patients "
+            f"count by {drawn.weight:.0%}, by what {drawn.sites} sites say of differences: it lies "
+            f"{drawn.difference:+.3f} from all (log-odds)"
         )
     if manifest is None:
         typer.echo("no update needed: nothing was written")
