@@ -186,7 +186,7 @@ class ModelDescription:
     are empty for a model that came without them. ``companions`` assess patients who lack
     measurements: there is one for each combination of those that may be missing. ``population``
     says what it knows of those it was trained on: ``interval_check``, ``support``, ``comparison``,
-    ``fairness``, ``cross_validated``.
+    ``fairness``, ``cross_validated``; and ``updated``, what an update made of which model.
     """
 
     name: str

@@ -178,16 +178,17 @@ def _update_lines(updated: dict[str, Any] | None) -> list[str]:
         else f"Its log-odds are {updated['intercept']:.4f} + {updated['slope']:.4f} times those of "
         "the model before."
     )
-    of_site = f" of the site {updated['site']}" if updated.get("site") else ""
+    drawn = updated.get("shrinkage")
+    of_site = f" of the site {updated['site']}" if updated.get("site") and not drawn else ""
     lines = [
         f"**Update.** Made of version `{updated['parent']}` by the outcomes{of_site} of",
         f"{updated['patients']:,} patients, {updated['strokes']:,} with a stroke. {what}",
         f"Interval of one patient: {updated['interval']}.",
     ]
-    if drawn := updated.get("shrinkage"):
+    if drawn:
         lines.append(
-            f"The site's own {drawn['patients']:,} patients count by {drawn['weight']:.0%}; the "
-            "rest is of all sites."
+            f"It is for the site {updated['site']}, whose own {drawn['patients']:,} patients count "
+            f"by {drawn['weight']:.0%}; the rest is of all sites."
         )
     return [*lines, ""]
 

@@ -269,10 +269,10 @@ def _measured(grounds: Grounds, unseen: Floats | None, bands: RiskBands) -> dict
 
 
 def _before(grounds: Grounds, bands: RiskBands, parent: Parent) -> dict[str, Any]:
-    """Return the parent's measures on the same patients; it has seen none of them, we hope."""
+    """Return the parent's measures on the same patients, if it has not learned from these data."""
     rows = _judged(grounds)
     data = grounds.patients.at(rows)
-    # A parent that was trained on the same data has no right to figures that look better.
+    # They would look better than they are.
     learned = {
         (parent.manifest.get(name) or {}).get(key)
         for name, key in (("training", "sha256"), ("updated", "data_sha256"))

@@ -42,11 +42,11 @@ def update(model: ModelDescription) -> str | None:
         else f"its log-odds are {told['intercept']:.4f} + {told['slope']:.4f} times those of the "
         "model before"
     )
-    of_site = f" of the site {told['site']}" if told["site"] else ""
     drawn = told["shrinkage"]
+    of_site = f" of the site {told['site']}" if told["site"] and not drawn else ""
     shrunk = (
-        f" The site's own {drawn['patients']:,} patients count by {drawn['weight']:.0%}, the rest "
-        f"is of all sites."
+        f" It is for the site {told['site']}, whose own {drawn['patients']:,} patients count by "
+        f"{drawn['weight']:.0%}; the rest is of all sites."
         if drawn
         else ""
     )

@@ -303,6 +303,9 @@ def test_a_small_site_gets_a_model_of_its_own_from_all(tmp_path: Path) -> None:
     assert told.shrinkage.patients == 150
     assert small.manifest.cross_validated is not None
     assert sum(each.samples for each in small.manifest.cross_validated.calibration) == 150
+    said = "It is for the site Small, whose own 150 patients count by"
+    assert said in card(new[1])
+    assert said in as_markdown(card_of(small.description))
 
 
 def test_a_refit_is_what_training_makes_of_the_patients(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,8 @@ class ModelOut(BaseModel):
         description="what it knows of those it was trained on: `interval_check` (intervals against "
         "a bootstrap of refits), `support` (how far values reach), `comparison` (average risk by "
         "gender and year of age), `fairness` (differences between groups), `cross_validated` "
-        "(calibration, decision curve, groups); empty for a model that came without",
+        "(calibration, decision curve, groups), `updated` (what an update made of which model); "
+        "empty for a model that came without",
     )
 
 
