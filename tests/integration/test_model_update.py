@@ -21,7 +21,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return run_stroke(*arguments, folder=tmp_path, within=300)
+        return run_stroke(*arguments, folder=tmp_path, within=900)
 
     return run
 
@@ -66,7 +66,6 @@ def test_outcomes_make_a_new_model_that_can_be_served(run: Run, tmp_path: Path) 
     assert run("outcomes", "import", "outcomes.csv").returncode == 0
 
     refused = run("model", "update", "--name", "x")
-    tried = run("model", "update", "--from-outcomes", "--dry-run", "--json")
     named = ("--name", "recalibrated")
     done = run("model", "update", "--from-outcomes", *named, "--json")
     again = run("model", "update", "--from-outcomes", *named)
@@ -74,11 +73,9 @@ def test_outcomes_make_a_new_model_that_can_be_served(run: Run, tmp_path: Path) 
     unneeded = run("model", "update", "--from-outcomes", *by_file)
 
     assert refused.returncode == 2
-    assert tried.returncode == done.returncode == 0, done.stderr
-    first, found = json.loads(tried.stdout), json.loads(done.stdout)
-    assert first["written"] is None
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
     assert found["written"] == found["manifest"]["version"]
-    assert first["line"] == found["line"]
     assert found["method"] == "intercept and slope"
     assert found["patients"] == len(labelled)
     assert found["strokes"] == sum(row["stroke"] for row in labelled)
@@ -113,6 +110,9 @@ def test_too_few_outcomes_are_refused_and_a_small_site_is_drawn_towards_all(
     few = run("model", "update", "--from-outcomes", *by_file)
 
     found = json.loads(small.stdout)
+    assert found["needed"]
+    assert found["written"] is None
+    assert not list(tmp_path.rglob("model.onnx"))
     assert found["shrinkage"]["sites"] == 2
     assert found["shrinkage"]["patients"] == 400
     assert found["patients"] == 4_000

@@ -68,7 +68,8 @@ def print_update(
     if update.method.value != "refit":
         line = update.line
         typer.echo(f"intercept {_shown(line.intercept_interval)}")
-        typer.echo(f"slope     {_shown(line.slope_interval)}")
+        known = line.covariance[1][1] > 0
+        typer.echo(f"slope     {_shown(line.slope_interval) if known else '1 (not estimated)'}")
     told = manifest["updated"]
     typer.echo(f"interval of one patient: {told['interval']}")
     _print_figures(manifest.get("metrics") or {}, told["before"])
