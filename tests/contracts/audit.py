@@ -11,6 +11,7 @@ from builders.audit import AT, audit_event
 from stroke.application.audit.ports import AuditFilter, AuditLog
 from stroke.domain.audit import AuditAction, AuditHead, AuditOutcome, broken_links
 from stroke.domain.errors import StoreUnavailable
+from stroke.domain.moments import FIRST, LAST
 
 
 @pytest.mark.anyio
@@ -81,6 +82,9 @@ class AuditLogContract:
         assert await numbers(AuditFilter(outcome="not-found")) == [5]
         assert await numbers(AuditFilter(since=later)) == [4]
         assert await numbers(AuditFilter(until=later, site="north", target="7")) == [1, 2]
+        assert await numbers(AuditFilter(since=FIRST, until=LAST)) == [1, 2, 3, 4, 5]
+        assert await numbers(AuditFilter(until=FIRST)) == []
+        assert await numbers(AuditFilter(since=LAST)) == []
 
     async def test_the_latest_of_some_entries_is_known(self, log: AuditLog) -> None:
         times = [AT, AT + timedelta(days=1), AT + timedelta(microseconds=1)]

@@ -26,6 +26,7 @@ from stroke.domain.errors import (
     PredictionNotFound,
     StoreUnavailable,
 )
+from stroke.domain.moments import FIRST, LAST
 
 EVERYTHING = AssessmentFilter()
 
@@ -135,6 +136,8 @@ class AssessmentStoreContract:
         assert await found(site="") == []
         assert await found(since=late) == [four]
         assert await found(until=late) == [three, two, one]
+        assert await found(since=FIRST, until=LAST) == [four, three, two, one]
+        assert await found(until=FIRST) == await found(since=LAST) == []
 
     async def test_feedback_is_kept_once_for_each_card(self, stores: Stores) -> None:
         one, two, three, quiet = await added(stores, 4)

@@ -27,6 +27,7 @@ from stroke.domain.errors import (
     StoreUnavailable,
 )
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
+from stroke.domain.moments import FIRST, LAST
 from stroke.domain.patient import OPTIONAL, Patient
 from stroke.domain.prediction import (
     NOBODY,
@@ -405,6 +406,8 @@ class PredictionRepositoryContract:
         assert await within(None, start) == ids[:1]
         assert await within(start, moments[3]) == ids[1:3]
         assert await within(moments[2].astimezone(timezone(timedelta(hours=-5))), None) == ids[2:]
+        assert await within(FIRST, LAST) == await within(FIRST, None) == ids
+        assert await within(None, FIRST) == await within(LAST, None) == []
 
     async def test_an_erased_prediction_is_gone_for_good(
         self, repository: PredictionRepository

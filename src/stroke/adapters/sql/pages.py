@@ -9,7 +9,7 @@ the last moment are read in their order, and the few rows whose ids are not wher
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -200,9 +200,8 @@ def _ids(begin: int | None, end: int | None) -> list[ColumnElement[bool]]:
     return after if end is None else [*after, _id < end]
 
 
-_ONE_DAY: Final = timedelta(days=1)
 # The day before the last that there is, which has no next one.
-_LAST_DAY: Final = date.max - _ONE_DAY
+_LAST_DAY: Final = date.max.toordinal() - 1
 # Each of its own: SQLite reads the whole index for both at once.
 _OLDEST_AND_NEWEST: Final = select(
     select(func.min(_time)).scalar_subquery(), select(func.max(_time)).scalar_subquery()
@@ -238,20 +237,26 @@ def by_days(
     end = None if until is None else comparable(until)
     if oldest is None or newest is None:
         return [], [_between(begin, end)]
-    first, last = oldest.astimezone(UTC).date(), min(newest.astimezone(UTC).date(), _LAST_DAY)
+    # As numbers: there is no day after the last one, nor before the first.
+    first, last = _day(oldest), min(_day(newest), _LAST_DAY)
     if since is not None:
-        first = max(first, since.astimezone(UTC).date() + _ONE_DAY)
+        first = max(first, _day(since) + 1)
     if until is not None:
-        last = min(last, until.astimezone(UTC).date() - _ONE_DAY)
+        last = min(last, _day(until) - 1)
     if until is None:
-        last = min(last, first + (most - 1) * _ONE_DAY)
+        last = min(last, first + most - 1)
     else:
-        first = max(first, last - (most - 1) * _ONE_DAY)
+        first = max(first, last - most + 1)
     if last < first:
         return [], [_between(begin, end)]
-    days = [first + each * _ONE_DAY for each in range((last - first).days + 1)]
+    days = [date.fromordinal(each) for each in range(first, last + 2)]
+    following = str(days.pop())
     # A day alone is less than any time of it, where times are compared as texts.
-    return days, [_between(begin, str(first)), _between(str(last + _ONE_DAY), end)]
+    return days, [_between(begin, str(days[0])), _between(following, end)]
+
+
+def _day(moment: datetime) -> int:
+    return moment.astimezone(UTC).date().toordinal()
 
 
 def _between(begin: str | None, end: str | None) -> list[ColumnElement[bool]]:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, Final
 
+from stroke.domain.moments import FIRST, LAST, in_utc
+
 _TIME: Final = re.compile(
     r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2}):(\d{2})(?::(\d{2})(\.\d+)?)?"
     r"\s*(Z|z|[+-]\d{2}:?\d{2})?)?)?)?"
 )
-_EARLIEST: Final = datetime(1, 1, 2, tzinfo=UTC)
 _LEAP: Final = 60
 
 
@@ -19,7 +20,8 @@ def instant(text: Any) -> datetime | None:
     """Return a FHIR ``date``, ``dateTime`` or ``instant`` (aware, UTC), None for what is none.
 
     A time that names only a year, month or day counts from its beginning. One without a zone
-    counts as UTC.
+    counts as UTC. One whose zone leads before the year 1 or after the year 9999 counts as the
+    first or the last instant there is.
     """
     match = _TIME.fullmatch(text.strip()) if isinstance(text, str) else None
     if match is None:
@@ -36,10 +38,11 @@ def instant(text: Any) -> datetime | None:
             59 if leap else int(second or 0),
             int(float(part or 0) * 1_000_000),
             _zone(zone),
-        ) + timedelta(seconds=leap)
-        return found.astimezone(UTC)
-    except (ValueError, OverflowError):
+        )
+    except ValueError:
         return None
+    found = in_utc(found)
+    return found + timedelta(seconds=leap) if found < LAST - timedelta(seconds=1) else LAST
 
 
 def _zone(text: str | None) -> timezone:
@@ -88,7 +91,7 @@ def _of_timing(timing: Any) -> datetime | None:
 
 def order(moment: datetime | None) -> datetime:
     """Return what to sort by: an observation without a time is older than any with one."""
-    return moment or _EARLIEST
+    return moment or FIRST
 
 
 def birth_date(text: Any) -> tuple[date, bool] | None:

@@ -21,6 +21,7 @@ from stroke.domain.clinical.chart import chart_of_bundle
 from stroke.domain.clinical.kept import AssessmentFilter
 from stroke.domain.clinical.times import instant
 from stroke.domain.errors import AssessmentErased, AssessmentNotFound
+from stroke.domain.moments import LAST
 from stroke.domain.prediction import LARGEST_ID
 from stroke.entrypoints.api.access import (
     DirectRoute,
@@ -59,6 +60,7 @@ _PREFIXED: Final = re.compile(r"(eq|ge|gt|le|lt|sa|eb)?(\d{4}.*)")
 _CURSOR: Final = re.compile(r"[0-9a-f]{1,16}")
 # A relative or an absolute reference to a patient, or an id: what else there is may be another's.
 _PATIENT: Final = re.compile(r"(?:(?:https?://[^?#\s]+/)?Patient/)?([^/?#\s]+)/?", re.IGNORECASE)
+_ZONE: Final = re.compile(r"\s*(Z|z|[+-]\d\d:?\d\d)$")
 # How long a time lasts that is written with so many characters: a month has its own length.
 _LENGTHS: Final = {10: timedelta(days=1), 16: timedelta(minutes=1)}
 
@@ -264,13 +266,17 @@ def _between(dates: Sequence[str]) -> tuple[datetime | None, datetime | None]:
 
 
 def _end(text: str, start: datetime) -> datetime:
-    """Return when the time that ``text`` writes is over: a year, a month, a day, a second."""
-    written = len(re.split(r"(?<=\d)(Z|[+-]\d\d:?\d\d)$", text)[0]) if "T" in text else len(text)
+    """Return when the time that ``text`` writes is over: a year, a day, a thousandth of a second.
+
+    The last one that there is is over at the last instant.
+    """
+    written = _ZONE.sub("", text) if "T" in text else text
     try:
-        if written == 4:  # noqa: PLR2004 -- a year
+        if len(written) == 4:  # noqa: PLR2004 -- a year
             return start.replace(year=start.year + 1)
-        if written == 7:  # noqa: PLR2004 -- a month
+        if len(written) == 7:  # noqa: PLR2004 -- a month
             return (start + timedelta(days=31)).replace(day=1)
-        return start + _LENGTHS.get(written, timedelta(seconds=1))
+        digits = len(written.partition(".")[2])
+        return start + _LENGTHS.get(len(written), timedelta(microseconds=10 ** max(6 - digits, 0)))
     except (ValueError, OverflowError):
-        return start
+        return LAST

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator
+from pydantic import AwareDatetime, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
+from stroke.domain.moments import FIRST, in_utc
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 from stroke.entrypoints.api.access import GuardedRoute, needs, site_of
 from stroke.entrypoints.api.auditing import written_down
@@ -25,25 +26,24 @@ from stroke.entrypoints.api.state import api_state
 router = APIRouter(tags=["stored predictions"], route_class=GuardedRoute)
 
 _ISO_8601: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+_YEAR_0: Final = "0000"
+_LEAP_YEAR: Final = "0004"
 
 
-def _iso_8601(text: object) -> object:
+def _instant(text: object, checked: ValidatorFunctionWrapHandler) -> datetime:
+    """Return a date and time of RFC 3339, which also has a year 0, as the nearest one there is."""
     # Pydantic takes a bare number for seconds since 1970, or for milliseconds, by its size.
-    if isinstance(text, str) and _ISO_8601.match(text):
-        return text
-    raise PydanticCustomError("datetime", "Input should be a date and time in ISO 8601")
-
-
-def _in_utc(instant: datetime) -> datetime:
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError:
-        raise PydanticCustomError("datetime", "Input should be in the years 1 to 9999") from None
+    if not isinstance(text, str) or not _ISO_8601.match(text):
+        raise PydanticCustomError("datetime", "Input should be a date and time in ISO 8601")
+    if text.startswith(_YEAR_0):
+        checked(_LEAP_YEAR + text.removeprefix(_YEAR_0))
+        return FIRST
+    return in_utc(checked(text))
 
 
 PredictionId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
-Instant = Annotated[AwareDatetime, BeforeValidator(_iso_8601), AfterValidator(_in_utc)]
+Instant = Annotated[AwareDatetime, WrapValidator(_instant)]
 # Opaque to clients: today the last id of the page, in hexadecimal digits that any id fits.
 Cursor = Annotated[
     str | None,

@@ -113,6 +113,14 @@ async def test_a_search_is_narrowed_by_patient_and_date(client: httpx.AsyncClien
         ("date=le2020-01-01T00:00:00Z", False),
         ("date=2020", False),
         ("date=ge2020-01-01T00:00:00%2B01:00", True),
+        ("date=ge0001-01-01T00:00:00%2B03:00", True),
+        ("date=lt0001-01-01T00:00:00%2B03:00", False),
+        ("date=lt9999-12-31T23:59:59-03:00", True),
+        ("date=gt9999-12-31T23:59:59-03:00", False),
+        ("date=le9999", True),
+        ("date=le9999-12", True),
+        ("date=le9999-12-31", True),
+        ("date=gt9999-12-31", False),
     ):
         assert bool(await found(client, query)) is there, query
 

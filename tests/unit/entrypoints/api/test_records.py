@@ -126,7 +126,8 @@ async def test_a_page_is_narrowed_by_column(
         (f"{PAGES}?cursor=%F0%9F%98%80", "cursor"),
         (f"{PAGES}?since=2026-01-02T12:00:00", "since"),  # of which zone?
         (f"{PAGES}?until=1767355200", "until"),
-        (f"{PAGES}?since=0001-01-01T00:00:00%2B23:00", "since"),
+        (f"{PAGES}?since=0000-02-30T00:00:00Z", "since"),
+        (f"{PAGES}?until=9999-12-31T24:00:00-05:00", "until"),
         (f"{PAGES}?risk_category=Lower", "risk_category"),
         (f"{PAGES}?country=a%00b", "country"),
         (f"{PAGES}/0", "prediction_id"),
@@ -141,6 +142,34 @@ async def test_a_parameter_that_is_wrong_is_named(
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     assert [e["parameter"] for e in answer.json()["errors"]] == [parameter]
+
+
+@pytest.mark.parametrize(
+    ("query", "all_of_them"),
+    [
+        # The zone leads before the year 1, or after the year 9999: the first and the last instant.
+        ({"since": "0001-01-01T00:00:00+23:00"}, True),
+        ({"until": "0001-01-01T00:00:00+03:00"}, False),
+        ({"since": "9999-12-31T23:00:00-01:30"}, False),
+        ({"until": "9999-12-31T23:59:59.999999-23:59"}, True),
+        # RFC 3339 has a year 0, with a 29th of February; Python has not.
+        ({"since": "0000-02-29T12:00:00Z"}, True),
+        ({"until": "0000-12-31T23:59:59-10:00"}, False),
+    ],
+)
+async def test_a_time_beyond_those_there_are_is_the_first_or_the_last_instant(
+    client: httpx.AsyncClient,
+    rows: FakePredictionRepository,
+    query: dict[str, str],
+    all_of_them: bool,
+) -> None:
+    await rows.add([prediction()])
+
+    answer = await client.get(PAGES, params=query)
+
+    assert answer.status_code == 200, answer.text
+    assert bool(answer.json()["items"]) is all_of_them
+    assert (await client.get("/api/v1/audit", params=query)).status_code == 200
 
 
 async def test_an_erased_prediction_is_gone(
