@@ -74,7 +74,7 @@ class ClinicalSettings(SettingsGroup):
         4 * 1024 * 1024, ge=1024, description="how much may be fetched of a chart"
     )
     fetch_max_pages: int = Field(
-        10, ge=1, le=1000, description="how many pages of each search are read"
+        40, ge=1, le=1000, description="how many pages of each search are read"
     )
     fetch_connections: int = Field(
         32, ge=1, le=1000, description="how many requests for charts are under way at once"

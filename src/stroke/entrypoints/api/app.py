@@ -29,6 +29,7 @@ from stroke.entrypoints.api import (
     docs,
     erasures,
     fhir,
+    fhir_operation,
     hooks,
     inference,
     metrics,
@@ -118,7 +119,8 @@ def create_app(container: Container | None = None) -> FastAPI:
             *sign_in.router.routes,
             *hooks.router.routes,
             *fhir.router.routes,
-            *fhir.operation.routes,
+            *fhir_operation.router.routes,
+            *fhir_operation.operation.routes,
             *inference.router.routes,
         ],
     )

@@ -22,6 +22,9 @@ from stroke.entrypoints.api.violations import FieldProblem, InvalidRequest
 KINDS: Final = frozenset({b"application/json", b"application/fhir+json", b"application/json+fhir"})
 _THREAD_FROM: Final = 256 * 1024
 _ID: Final = re.compile(r"(Patient/)?[A-Za-z0-9._~-]{1,128}")
+# A relative or an absolute reference to a patient, or an id: what else there is may be another's.
+# A relative or an absolute reference to a patient, or an id: what else there is may be another's.
+_PATIENT: Final = re.compile(r"(?:(?:https?://[^?#\s]+/)?Patient/)?([^/?#\s]+)/?", re.IGNORECASE)
 LONGEST_SERVER: Final = 255
 
 
@@ -65,6 +68,15 @@ def patient_id_of(value: Any, pointer: str) -> str:
     if not isinstance(value, str) or not _ID.fullmatch(value):
         raise wrong(pointer, "must be the id of a patient: letters, digits and . _ ~ -")
     return value
+
+
+def named_patient(reference: str) -> str:
+    """Return the patient's id in an id, a relative reference or an absolute one.
+
+    Raises ``InvalidRequest``.
+    """
+    match = _PATIENT.fullmatch(reference)
+    return patient_id_of("" if match is None else match[1], "/patient")
 
 
 def not_sent(viewed: Viewed) -> Response:

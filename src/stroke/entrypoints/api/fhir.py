@@ -1,12 +1,11 @@
-"""FHIR R4, read-only: assessments of charts, the model, and an operation that makes one."""
+"""FHIR R4, read-only: assessments of charts, and the model that made them."""
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request, Response
@@ -14,25 +13,22 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 
 from stroke import __version__
-from stroke.application.clinical.hospital import Call
 from stroke.domain.access import Scope
 from stroke.domain.audit import AuditAction
-from stroke.domain.clinical.chart import chart_of_bundle
 from stroke.domain.clinical.kept import AssessmentFilter
 from stroke.domain.clinical.times import instant
 from stroke.domain.errors import AssessmentErased, AssessmentNotFound
 from stroke.domain.moments import LAST
 from stroke.domain.prediction import LARGEST_ID
 from stroke.entrypoints.api.access import (
-    DirectRoute,
     GuardedRoute,
     for_everybody,
     needs,
-    origin_of,
     site_of,
 )
 from stroke.entrypoints.api.auditing import written_down
-from stroke.entrypoints.api.charts import not_sent, patient_id_of, read_document, wrong
+from stroke.entrypoints.api.charts import named_patient
+from stroke.entrypoints.api.fhir_format import base_of, fhir_answer
 from stroke.entrypoints.api.fhir_resources import (
     ONLY_VERSION,
     capability,
@@ -42,9 +38,6 @@ from stroke.entrypoints.api.fhir_resources import (
     risk_assessment,
     searchset,
 )
-from stroke.entrypoints.api.operation_outcomes import FHIR_JSON
-from stroke.entrypoints.api.problems import problem_response
-from stroke.entrypoints.api.rendering import rendered
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import of_parameter
 
@@ -58,22 +51,16 @@ _KNOWN: Final = {"_id", "patient", "subject", "date", "_count", "_cursor"} | {
 _MOST: Final = 1000
 _PREFIXED: Final = re.compile(r"(eq|ge|gt|le|lt|sa|eb)?(\d{4}.*)")
 _CURSOR: Final = re.compile(r"[0-9a-f]{1,16}")
-# A relative or an absolute reference to a patient, or an id: what else there is may be another's.
-_PATIENT: Final = re.compile(r"(?:(?:https?://[^?#\s]+/)?Patient/)?([^/?#\s]+)/?", re.IGNORECASE)
 _ZONE: Final = re.compile(r"\s*(Z|z|[+-]\d\d:?\d\d)$")
 # How long a time lasts that is written with so many characters: a month has its own length.
 _LENGTHS: Final = {10: timedelta(days=1), 16: timedelta(minutes=1)}
-
-
-def _answer(resource: dict[str, Any]) -> Response:
-    return Response(rendered(resource), media_type=FHIR_JSON)
 
 
 @router.get("/fhir/metadata")
 @for_everybody
 async def metadata(request: Request) -> Response:
     """What the FHIR side can do."""
-    return _answer(capability(__version__, _base(request), datetime.now(UTC)))
+    return fhir_answer(capability(__version__, base_of(request), datetime.now(UTC)))
 
 
 @router.get("/fhir/Device/{version}")
@@ -83,10 +70,10 @@ async def read_device(request: Request, version: str) -> Response:
     state = api_state(request)
     served = state.predictions.model
     if version == device_id(served.version):
-        return _answer(device(served))
+        return fhir_answer(device(served))
     for former in await state.hospital.models():
         if version == device_id(former):
-            return _answer(former_device(former))
+            return fhir_answer(former_device(former))
     raise HTTPException(404)
 
 
@@ -96,7 +83,7 @@ async def read_device(request: Request, version: str) -> Response:
 async def read(request: Request, assessment_id: str) -> Response:
     """One assessment; one that was erased is gone."""
     assessed = await api_state(request).hospital.find(assessment_id, site=site_of(request))
-    return _answer(risk_assessment(assessed, stored_here=True))
+    return fhir_answer(risk_assessment(assessed, stored_here=True))
 
 
 @router.get("/fhir/RiskAssessment/{assessment_id}/_history/{version}")
@@ -107,7 +94,7 @@ async def read_version(request: Request, assessment_id: str, version: str) -> Re
     if version != ONLY_VERSION:
         raise AssessmentNotFound
     assessed = await api_state(request).hospital.find(assessment_id, site=site_of(request))
-    return _answer(risk_assessment(assessed, stored_here=True))
+    return fhir_answer(risk_assessment(assessed, stored_here=True))
 
 
 @router.get("/fhir/RiskAssessment")
@@ -127,11 +114,11 @@ async def search(  # noqa: PLR0917 -- FastAPI passes them by name
     So is one without a value, and one that stands there twice: the rows would be of others, too.
     """
     _check(request.query_params)
-    hospital, base = api_state(request).hospital, _base(request)
+    hospital, base = api_state(request).hospital, base_of(request)
     who = subject if patient is None else patient
     since, until = _between(date or ())
     narrowed = AssessmentFilter(
-        None if who is None else _named(who),
+        None if who is None else named_patient(who),
         since,
         until,
         site_of(request),
@@ -156,60 +143,7 @@ async def search(  # noqa: PLR0917 -- FastAPI passes them by name
     here = _url(base, request.query_params.multi_items())
     after = None if following is None else _url(base, [*asked, ("_cursor", f"{following:x}")])
     resources = (risk_assessment(each, stored_here=True) for each in assessed)
-    return _answer(searchset(base, here, after, resources))
-
-
-operation = APIRouter(route_class=DirectRoute, include_in_schema=False)
-
-
-@operation.post("/fhir/$stroke-risk")
-@needs(Scope.PREDICT)
-async def stroke_risk(request: Request) -> Response:
-    """A Bundle in, its patient's RiskAssessment out: for clients without CDS Hooks.
-
-    The Bundle comes as it is, or as the only resource of a Parameters, as FHIR's clients send it.
-    ``?patient=ID`` chooses one of several patients; ``?conditions=none`` says that a bundle without
-    any Condition is one of a patient who has none.
-    """
-    document = _bundle_of(await read_document(request))
-    who, known = request.query_params.get("patient"), request.query_params.get("conditions")
-    if known not in (None, "none"):
-        raise of_parameter("conditions", "must be none, or be left out", "invalid")
-    chosen = None if who is None else _named(who)
-    chart = await asyncio.to_thread(
-        chart_of_bundle, document, chosen, conditions_known=known is not None
-    )
-    own = chart.identity.patient_id
-    patient_id_of(own, "/entry")
-    call = Call(None, None, card=False)
-    viewed = await api_state(request).hospital.view(chart, call, origin_of(request))
-    if viewed.mapped.not_sent or viewed.mapped.incomplete:
-        return not_sent(viewed)
-    if viewed.assessed is None:
-        return problem_response(
-            422, "The patient was not assessed", name="not-assessed", detail=viewed.why_not
-        )
-    return _answer(risk_assessment(viewed.assessed, stored_here=True))
-
-
-def _bundle_of(document: Mapping[str, Any]) -> Any:
-    """Return the resource of an operation's Parameters, or the document if it is none."""
-    if document.get("resourceType") != "Parameters":
-        return document
-    listed = document.get("parameter")
-    found = [
-        each["resource"]
-        for each in (listed if isinstance(listed, list) else ())
-        if isinstance(each, Mapping) and "resource" in each
-    ]
-    if len(found) != 1:
-        raise wrong("/parameter", "must hold one resource: a Bundle")
-    return found[0]
-
-
-def _base(request: Request) -> str:
-    public = api_state(request).clinical.public_url
-    return f"{(public or str(request.base_url)).rstrip('/')}/fhir"
+    return fhir_answer(searchset(base, here, after, resources))
 
 
 def _url(base: str, parameters: Sequence[tuple[str, str]]) -> str:
@@ -233,15 +167,6 @@ def _place(cursor: str) -> int:
     if not _CURSOR.fullmatch(cursor) or int(cursor, 16) > LARGEST_ID:
         raise of_parameter("_cursor", "is no cursor", "invalid")
     return int(cursor, 16)
-
-
-def _named(reference: str) -> str:
-    """Return the patient's id in a search's value: an id, a relative reference or an absolute one.
-
-    Raises ``InvalidRequest``.
-    """
-    match = _PATIENT.fullmatch(reference)
-    return patient_id_of("" if match is None else match[1], "/patient")
 
 
 def _between(dates: Sequence[str]) -> tuple[datetime | None, datetime | None]:

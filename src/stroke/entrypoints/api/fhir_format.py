@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs
 
+from fastapi import Request, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,6 +15,8 @@ from stroke.entrypoints.api.negotiation import wants_any
 from stroke.entrypoints.api.operation_outcomes import FHIR_JSON
 from stroke.entrypoints.api.paths import FHIR, is_under
 from stroke.entrypoints.api.problems import problem_response
+from stroke.entrypoints.api.rendering import rendered
+from stroke.entrypoints.api.state import api_state
 
 _JSON: Final = (FHIR_JSON, "application/json", "application/json+fhir", "text/json")
 _FORMATS: Final = frozenset({"json", *_JSON})
@@ -39,6 +43,17 @@ class JsonOnly:
             detail="Resources are there as JSON only: application/fhir+json.",
         )
         await refusal(scope, receive, send)
+
+
+def fhir_answer(resource: Mapping[str, Any]) -> Response:
+    """Return a resource as the answer to a request."""
+    return Response(rendered(resource), media_type=FHIR_JSON)
+
+
+def base_of(request: Request) -> str:
+    """Return the address under which clients find the FHIR side."""
+    public = api_state(request).clinical.public_url
+    return f"{(public or str(request.base_url)).rstrip('/')}{FHIR}"
 
 
 def _takes_json(scope: Scope) -> bool:

@@ -14,6 +14,7 @@ from stroke.domain.risk import ModelDescription, RiskAssessment, RiskCategory
 
 SNOMED: Final = "http://snomed.info/sct"
 CVA: Final = {"system": SNOMED, "code": "230690007", "display": "Cerebrovascular accident"}
+OPERATION: Final = "stroke-risk"
 FHIR_VERSION: Final = "4.0.1"
 LIMITS: Final = (
     "The model estimates how likely it is that a patient like this one has had a stroke. It does "
@@ -216,8 +217,57 @@ def capability(version: str, base: str, now: datetime) -> dict[str, Any]:
                         ],
                     },
                     {"type": "Device", "interaction": [{"code": "read"}]},
+                    {"type": "OperationDefinition", "interaction": [{"code": "read"}]},
                 ],
+                "operation": [{"name": OPERATION, "definition": operation_url(base)}],
             }
+        ],
+    }
+
+
+def operation_url(base: str) -> str:
+    """Return the address of the operation's definition."""
+    return f"{base}/OperationDefinition/{OPERATION}"
+
+
+def operation_definition(base: str) -> dict[str, Any]:
+    """Return what goes into the operation, and what comes out of it."""
+
+    def taken(name: str, kind: str, least: int, use: str, said: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "use": use,
+            "min": least,
+            "max": "1",
+            "documentation": said,
+            "type": kind,
+        }
+
+    return {
+        "resourceType": "OperationDefinition",
+        "id": OPERATION,
+        "text": narrative("The stroke risk of the patient whose record a Bundle holds."),
+        "url": operation_url(base),
+        "name": "StrokeRisk",
+        "title": "Stroke risk of a chart",
+        "status": "active",
+        "kind": "operation",
+        "affectsState": True,
+        "code": OPERATION,
+        "system": True,
+        "type": False,
+        "instance": False,
+        "parameter": [
+            taken("bundle", "Bundle", 1, "in", "the patient's record; it may come as it is, too"),
+            taken("patient", "string", 0, "in", "which of several patients, by id or reference"),
+            taken(
+                "conditions",
+                "code",
+                0,
+                "in",
+                "none, where a Bundle without any Condition is of a patient who has none",
+            ),
+            taken("return", "RiskAssessment", 1, "out", "the patient's assessment"),
         ],
     }
 

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.anyio
 ASSET: Final = "/ui/assets/{version}/{name}"
 FOR_EVERYBODY: Final = {
     *("/", "/health/live", "/health/ready", "/docs", "/openapi.json"),
-    *(ASSET, "/ui/sign-in", "/ui/session", "/fhir/metadata"),
+    *(ASSET, "/ui/sign-in", "/ui/session"),
+    *("/fhir/metadata", "/fhir/OperationDefinition/stroke-risk"),
     *("/v2", "/v2/health/live", "/v2/health/ready"),
     *("/ui/sign-in/oidc", "/ui/sign-in/callback"),
 }

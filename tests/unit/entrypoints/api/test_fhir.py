@@ -285,6 +285,54 @@ async def test_parameters_without_one_resource_are_refused(
     assert issue["expression"] == ["parameter"]
 
 
+TWO: Final = [{"name": "bundle", "resource": bundle(PATIENT, PATIENT | {"id": "p2"})}]
+
+
+async def test_parameters_choose_as_the_url_does(client: httpx.AsyncClient) -> None:
+    patient = {"name": "patient"}
+    none, some = ({"name": "conditions", "valueCode": each} for each in ("none", "some"))
+    cases: list[tuple[str, list[Any], int]] = [
+        ("", [], 422),  # which of the two?
+        ("", [patient | {"valueString": "p2"}], 412),
+        ("", [patient | {"valueId": "p2"}], 412),
+        ("", [patient | {"valueReference": {"reference": "Patient/p2"}}], 412),
+        ("", [patient | {"valueUri": "https://ehr.example/fhir/Patient/p2"}], 412),
+        ("?patient=p2", [], 412),
+        ("?patient=p2", [none], 422),  # it lacks all else
+        ("?patient=p2", [some], 422),
+        ("", [patient | {"valueString": "p3"}], 422),
+        ("", [patient | {"valueReference": {}}], 422),
+        ("", [patient | {"valueInteger": 2}], 422),
+        ("", [patient], 422),
+        ("", [patient | {"valueString": "p1"}] * 2, 422),
+        ("?patient=p1", [patient | {"valueString": "p1"}], 422),
+        ("?patient=p1&patient=p2", [], 422),
+    ]
+    for query, parameters, status in cases:
+        document = {"resourceType": "Parameters", "parameter": [*TWO, *parameters]}
+        answer = await client.post(OPERATION + query, json=document)
+        assert answer.status_code == status, (query, parameters, answer.text)
+        assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+async def test_the_operation_is_announced_and_says_what_it_takes(
+    client: httpx.AsyncClient,
+) -> None:
+    [server] = (await client.get("/fhir/metadata")).json()["rest"]
+    [announced] = server["operation"]
+
+    found = (await client.get("/fhir" + announced["definition"].partition("/fhir")[2])).json()
+
+    assert announced["name"] == found["code"] == OPERATION.partition("$")[2]
+    assert found["url"] == announced["definition"]
+    assert {(each["name"], each["use"]) for each in found["parameter"]} == {
+        ("bundle", "in"),
+        ("patient", "in"),
+        ("conditions", "in"),
+        ("return", "out"),
+    }
+
+
 async def test_metadata_says_what_can_be_asked(parts_with: Callable[..., Any]) -> None:
     parts = parts_with(clinical={"public_url": "https://risk.example/x"})
     async with connected(parts.app) as client:
