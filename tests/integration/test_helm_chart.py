@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -16,6 +17,9 @@ from components.containers import ROOT
 from components.edge_proxy import defaults
 from components.helm_chart import CHART, Chart, Refused, Resource, containers, of_kind, only, pods
 from stroke import __version__
+from stroke.application.pipeline.broker import Broker
+from stroke.config import PipelineSettings
+from stroke.container.configured import has_connect, has_kafka, has_registry
 from stroke.entrypoints.api import service
 
 SETS = {path.stem: path for path in sorted((CHART / "ci").glob("*.yaml"))}
@@ -56,27 +60,36 @@ def test_every_resource_is_valid_by_kubernetes_own_schemas(sets: dict[str, list[
 
 def test_no_pod_can_more_than_it_has_to(sets: dict[str, list[Resource]]) -> None:
     for resources in sets.values():
-        for pod in pods(resources):
-            assert pod["automountServiceAccountToken"] is False
-            assert pod["securityContext"]["runAsNonRoot"] is True
-            assert pod["securityContext"]["runAsUser"] == 10001
-            assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-            assert {"hostNetwork", "hostPID", "hostIPC", "hostUsers"}.isdisjoint(pod)
-            kinds = {one["name"]: set(one) - {"name"} for one in pod["volumes"]}
-            assert kinds.pop("secrets") == {"secret"}
-            assert kinds.pop("keys", {"secret"}) == {"secret"}
-            assert kinds.pop("oidc", {"secret"}) == {"secret"}
-            assert kinds.pop("clinical", {"configMap"}) == {"configMap"}
-            assert all(kind == {"emptyDir"} for kind in kinds.values())
-        for container in containers(resources):
-            may = container["securityContext"]
-            assert may["allowPrivilegeEscalation"] is may["privileged"] is False
-            assert may["readOnlyRootFilesystem"] is True
-            assert may["capabilities"] == {"drop": ["ALL"]}
-            mounts = container["volumeMounts"]
-            assert [one["mountPath"] for one in mounts if not one.get("readOnly")] == ["/tmp"]  # noqa: S108
-            assert {"memory", "cpu"} <= set(container["resources"]["requests"])
-            assert "memory" in container["resources"]["limits"]
+        check_pods(resources)
+
+
+def check_pods(resources: list[Resource], **volumes: str) -> None:
+    """Look at what pods may; ``volumes`` are the kinds of those that only some have."""
+    for pod in pods(resources):
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] == 10001
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert {"hostNetwork", "hostPID", "hostIPC", "hostUsers"}.isdisjoint(pod)
+        kinds = {one["name"]: set(one) - {"name"} for one in pod["volumes"]}
+        assert kinds.pop("secrets") == {"secret"}
+        assert kinds.pop("keys", {"secret"}) == {"secret"}
+        assert kinds.pop("oidc", {"secret"}) == {"secret"}
+        assert kinds.pop("clinical", {"configMap"}) == {"configMap"}
+        for name, kind in volumes.items():
+            assert kinds.pop(name) == {kind}
+        assert kinds.pop("account", {"secret"}) == {"secret"}
+        assert kinds.pop("kafka", {"projected"}) == {"projected"}
+        assert all(kind == {"emptyDir"} for kind in kinds.values())
+    for container in containers(resources):
+        may = container["securityContext"]
+        assert may["allowPrivilegeEscalation"] is may["privileged"] is False
+        assert may["readOnlyRootFilesystem"] is True
+        assert may["capabilities"] == {"drop": ["ALL"]}
+        mounts = container["volumeMounts"]
+        assert [one["mountPath"] for one in mounts if not one.get("readOnly")] == ["/tmp"]  # noqa: S108
+        assert {"memory", "cpu"} <= set(container["resources"]["requests"])
+        assert "memory" in container["resources"]["limits"]
 
 
 def test_no_secret_is_made_or_spelt_out(sets: dict[str, list[Resource]]) -> None:
@@ -256,6 +269,110 @@ def account(pod: Resource) -> str:
         ]
     found: str = volume["secretName"]
     return found
+
+
+def erasing(chart: Chart, **connect: Any) -> list[Resource]:
+    wanted = {"connect": {"erasures": {"enabled": True}, **connect}}
+    return chart.render(SETS["monitored"], CONNECT, wanted)
+
+
+def test_a_pod_carries_out_erasures_where_a_value_says_so(chart: Chart) -> None:
+    resources = erasing(chart)
+    deployment = only(resources, "Deployment", "-erasures")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    pod = deployment["spec"]["template"]["spec"]
+    check_pods([deployment], account="secret", kafka="projected")
+    [container] = pod["containers"]
+    assert container["args"] == ["erase", "work"]
+    given = {one["name"]: one["value"] for one in container["env"]}
+    assert given["STROKE_CONNECT_URL"] == "http://demo-stroke-connect-connect-api:8083"
+    assert only(resources, "ConfigMap")["data"]["STROKE_ERASURE_WORKER"] == "pipeline"
+    without = chart.render(SETS["monitored"], CONNECT)
+    assert not [one for one in without if one["metadata"]["name"].endswith("-erasures")]
+    assert "STROKE_ERASURE_WORKER" not in only(without, "ConfigMap")["data"]
+
+
+def test_the_pod_of_erasures_logs_in_by_files_as_the_workers_do(
+    chart: Chart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = only(erasing(chart), "Deployment", "-erasures")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    volumes = {one["name"]: one for one in pod["volumes"]}
+    mounts = {one["mountPath"]: volumes[one["name"]] for one in container["volumeMounts"]}
+    assert mounts["/run/secrets"]["secret"]["secretName"] == "stroke-pipeline"
+    assert mounts["/run/account"]["secret"]["secretName"] == "stroke-mysql"
+    named = [one["secret"] for one in mounts["/run/kafka"]["projected"]["sources"]]
+    assert named == [
+        {"name": "stroke-cluster-ca-cert", "items": [{"key": "ca.crt", "path": "ca.crt"}]},
+        {"name": "stroke-connect", "items": [{"key": "password", "path": "password"}]},
+    ]
+    # The settings themselves take what the pod has: nothing is missing, and no name is wrong.
+    for folder, names in {
+        "kafka": ("ca.crt", "password"),
+        "account": ("MYSQL_USER", "MYSQL_PASSWORD"),
+        "secrets": (),
+    }.items():
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / name).write_text(f"the {name}\n")
+    for one in container["env"]:
+        assert "PASSWORD" not in one["name"] or one["value"].startswith("/run/")
+        monkeypatch.setenv(one["name"], one["value"].replace("/run/", f"{tmp_path}/"))
+    settings = PipelineSettings.load()
+    assert settings.kafka.broker == Broker(
+        "stroke-kafka-bootstrap.kafka.svc:9093",
+        "SASL_SSL",
+        user="stroke-connect",
+        password="the password",
+        ca_file=tmp_path / "kafka/ca.crt",
+    )
+    assert settings.database.sqlalchemy_url.password == "the MYSQL_PASSWORD"
+    assert settings.database.sqlalchemy_url.host == "mysql.data.svc"
+    looks = (has_kafka, has_registry, has_connect)
+    assert all(look(settings) for look in looks)
+
+
+@pytest.mark.parametrize(
+    ("connect", "protocol"),
+    [
+        ({}, "SASL_SSL"),
+        ({"authentication": {"type": "none"}}, "SSL"),
+        ({"tls": {"existingSecret": ""}}, "SASL_PLAINTEXT"),
+        ({"authentication": {"type": "none"}, "tls": {"existingSecret": ""}}, "PLAINTEXT"),
+    ],
+)
+def test_the_pod_of_erasures_has_the_login_that_the_brokers_ask_for(
+    chart: Chart, connect: dict[str, Any], protocol: str
+) -> None:
+    pod = only(erasing(chart, **connect), "Deployment", "-erasures")["spec"]["template"]["spec"]
+    given = {one["name"]: one["value"] for one in pod["containers"][0]["env"]}
+    assert given["STROKE_KAFKA_SECURITY_PROTOCOL"] == protocol
+    assert ("STROKE_KAFKA_CA_FILE" in given) == protocol.endswith("SSL")
+    assert ("STROKE_KAFKA_PASSWORD_FILE" in given) == protocol.startswith("SASL")
+    kinds = {one["name"] for one in pod["volumes"]}
+    assert ("kafka" in kinds) == (protocol != "PLAINTEXT")
+
+
+def test_strimzis_workers_let_the_pod_of_erasures_ask_them(chart: Chart) -> None:
+    resources = erasing(chart)
+    policy = only(resources, "NetworkPolicy", "-erasures")["spec"]
+    connect = only(resources, "KafkaConnect")["metadata"]["name"]
+    assert policy["podSelector"]["matchLabels"] == {
+        "strimzi.io/cluster": connect,
+        "strimzi.io/kind": "KafkaConnect",
+    }
+    [rule] = policy["ingress"]
+    [peer] = rule["from"]
+    labels = only(resources, "Deployment", "-erasures")["spec"]["template"]["metadata"]["labels"]
+    assert peer["podSelector"]["matchLabels"].items() <= labels.items()
+    assert rule["ports"] == [{"port": 8083, "protocol": "TCP"}]
+
+
+def test_erasures_without_an_image_of_the_pipeline_are_refused(chart: Chart) -> None:
+    with pytest.raises(Refused) as refused:
+        erasing(chart, tables={"enabled": False, "image": ""})
+    assert "connect.erasures needs connect.tables.image" in str(refused.value)
 
 
 def test_a_large_number_stays_a_whole_number(chart: Chart) -> None:

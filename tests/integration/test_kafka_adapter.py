@@ -55,6 +55,7 @@ from stroke.adapters.kafka.retention import TopicRetention
 from stroke.adapters.kafka.settings_of import topic_settings
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.application.erasure.ports import Retained
+from stroke.application.pipeline.broker import Broker
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.container.service import utc_now
 from stroke.domain.errors import BrokerUnavailable, ReplicaBehind
@@ -91,12 +92,12 @@ async def made(topics: KafkaChangeTopic, topic: str, config: dict[str, str]) -> 
 
 @pytest.fixture
 def topics(pipeline: PipelineStack) -> KafkaChangeTopic:
-    return KafkaChangeTopic(pipeline.bootstrap_servers, pipeline.registry_url)
+    return KafkaChangeTopic(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
 
 
 @pytest.fixture
 def queue(pipeline: PipelineStack) -> KafkaDeadLetterQueue:
-    return KafkaDeadLetterQueue(pipeline.bootstrap_servers, pipeline.registry_url)
+    return KafkaDeadLetterQueue(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ class TestSchemaRegistry(SchemaRegistryProbeContract):
 class TestKafkaChangeTopic(ChangeTopicContract):
     @pytest.fixture
     def away(self) -> KafkaChangeTopic:
-        return KafkaChangeTopic(f"127.0.0.1:{free_port()}", timeout=1)
+        return KafkaChangeTopic(Broker(f"127.0.0.1:{free_port()}"), timeout=1)
 
     async def test_what_was_aborted_or_is_not_committed_yet_does_not_count(
         self, topics: KafkaChangeTopic, topic: str, write: Write, producer: Producer
@@ -244,7 +245,7 @@ class TestKafkaChangeTopic(ChangeTopicContract):
 
     async def test_a_broker_that_is_away_is_named(self) -> None:
         address = f"127.0.0.1:{free_port()}"
-        away = KafkaChangeTopic(address, timeout=1)
+        away = KafkaChangeTopic(Broker(address), timeout=1)
 
         with pytest.raises(BrokerUnavailable, match=address):
             await away.last_offsets("topic")
@@ -270,11 +271,13 @@ class TestKafkaTopicRecords(TopicRecordsContract):
         producer.produce(topic, "plain text", None)
         producer.produce(topic, None, key_of(7))
         producer.commit_transaction()
-        return KafkaTopicRecords(pipeline.bootstrap_servers, pipeline.registry_url)
+        return KafkaTopicRecords(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
 
     @pytest.fixture
     def away(self, pipeline: PipelineStack) -> KafkaTopicRecords:
-        return KafkaTopicRecords(f"127.0.0.1:{free_port()}", pipeline.registry_url, timeout=1)
+        return KafkaTopicRecords(
+            Broker(f"127.0.0.1:{free_port()}"), pipeline.registry_url, timeout=1
+        )
 
 
 class InDeadLetters:
@@ -288,9 +291,9 @@ class InDeadLetters:
         key_of: Callable[[int], bytes],
     ) -> None:
         self.pipeline, self.producer, self.topic, self.key_of = pipeline, producer, topic, key_of
-        self.queue = KafkaDeadLetterQueue(pipeline.bootstrap_servers, pipeline.registry_url)
+        self.queue = KafkaDeadLetterQueue(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
         self.place = DeadLetterPlace(
-            pipeline.bootstrap_servers, pipeline.registry_url, [topic], queue=self.queue
+            Broker(pipeline.bootstrap_servers), pipeline.registry_url, [topic], queue=self.queue
         )
 
     async def put(self, *ids: int) -> None:
@@ -391,7 +394,7 @@ class InTopic:
         pipeline = letters.pipeline
         self.put = letters.put
         self.place = ChangeTopicPlace(
-            pipeline.bootstrap_servers, pipeline.registry_url, letters.topic
+            Broker(pipeline.bootstrap_servers), pipeline.registry_url, letters.topic
         )
 
 
@@ -426,7 +429,7 @@ class InControlTopic:
             "bootstrap.servers": pipeline.bootstrap_servers
         }
         self.place = ControlTopicPlace(
-            pipeline.bootstrap_servers, topic, reader=lambda: reader_of(COLUMNS), wait=0
+            Broker(pipeline.bootstrap_servers), topic, reader=lambda: reader_of(COLUMNS), wait=0
         )
 
     async def put(self, *ids: int) -> None:
@@ -533,7 +536,7 @@ class TestControlTopics:
     ) -> None:
         await stage.put(7)  # 0 and 1
         waiting = ControlTopicPlace(
-            stage.pipeline.bootstrap_servers,
+            Broker(stage.pipeline.bootstrap_servers),
             stage.topic,
             reader=lambda: reader_of(COLUMNS),
             wait=60,
@@ -564,7 +567,7 @@ class TestControlTopics:
         self, stage: InControlTopic
     ) -> None:
         none = ControlTopicPlace(
-            stage.pipeline.bootstrap_servers,
+            Broker(stage.pipeline.bootstrap_servers),
             f"none-{stage.topic}",
             reader=lambda: reader_of(COLUMNS),
             wait=0,
@@ -598,13 +601,15 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
     async def test_the_keys_of_a_topic_tell_its_highest_id(
         self, pipeline: PipelineStack, source: TopicPartition
     ) -> None:
-        topics = KafkaChangeTopic(pipeline.bootstrap_servers, pipeline.registry_url)
+        topics = KafkaChangeTopic(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
 
         assert await topics.highest_id(source.topic) == max(filter(None, PARKABLE.values()))
 
     @pytest.fixture
     def away(self, pipeline: PipelineStack) -> KafkaDeadLetterQueue:
-        return KafkaDeadLetterQueue(f"127.0.0.1:{free_port()}", pipeline.registry_url, timeout=1)
+        return KafkaDeadLetterQueue(
+            Broker(f"127.0.0.1:{free_port()}"), pipeline.registry_url, timeout=1
+        )
 
     @pytest.fixture
     async def source(
@@ -751,7 +756,7 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
         self, pipeline: PipelineStack, source: TopicPartition, topic: str
     ) -> None:
         address = f"http://127.0.0.1:{free_port()}"
-        lost = KafkaDeadLetterQueue(pipeline.bootstrap_servers, address, timeout=5)
+        lost = KafkaDeadLetterQueue(Broker(pipeline.bootstrap_servers), address, timeout=5)
 
         with pytest.raises(BrokerUnavailable, match=address):
             await self.park(lost, source, topic, 0, 0)
@@ -760,7 +765,7 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
 
     async def test_a_broker_that_is_away_is_named(self, pipeline: PipelineStack) -> None:
         address = f"127.0.0.1:{free_port()}"
-        away = KafkaDeadLetterQueue(address, pipeline.registry_url, timeout=1)
+        away = KafkaDeadLetterQueue(Broker(address), pipeline.registry_url, timeout=1)
 
         with pytest.raises(BrokerUnavailable, match=address):
             await away.letters("topic")
@@ -786,7 +791,11 @@ class TestKafkaChanges(ChangeSourceContract[Batches]):
 
 def changes_on(bootstrap_servers: str, topic: str) -> KafkaChanges:
     return KafkaChanges(
-        bootstrap_servers, topic, schema_of=schema_text, envelopes=AvroEnvelopes(), timeout=10
+        Broker(bootstrap_servers),
+        topic,
+        schema_of=schema_text,
+        envelopes=AvroEnvelopes(),
+        timeout=10,
     )
 
 
@@ -796,7 +805,7 @@ class TestTopicRetention(RetentionContract):
         self, pipeline: PipelineStack, topics: KafkaChangeTopic, topic: str
     ) -> TopicRetention:
         await made(topics, topic, {"retention.ms": "86400000", "segment.ms": "3600000"})
-        return TopicRetention(pipeline.bootstrap_servers, topic)
+        return TopicRetention(Broker(pipeline.bootstrap_servers), topic)
 
     async def test_a_record_stays_while_its_file_is_written_to_and_then_for_the_retention(
         self, retention: TopicRetention, topic: str
@@ -813,14 +822,16 @@ class TestTopicRetention(RetentionContract):
         settings: dict[str, str],
     ) -> None:
         await made(topics, topic, settings)
-        kept = await TopicRetention(pipeline.bootstrap_servers, topic).retained(NOON, now=NOON)
+        kept = await TopicRetention(Broker(pipeline.bootstrap_servers), topic).retained(
+            NOON, now=NOON
+        )
         assert [each.until for each in kept] == [None]
 
     async def test_a_topic_that_is_not_there_keeps_nothing(self, pipeline: PipelineStack) -> None:
-        retention = TopicRetention(pipeline.bootstrap_servers, "no-such-topic")
+        retention = TopicRetention(Broker(pipeline.bootstrap_servers), "no-such-topic")
         assert await retention.retained(NOON, now=NOON) == []
 
     async def test_a_broker_that_is_away_is_said(self) -> None:
-        retention = TopicRetention(f"127.0.0.1:{free_port()}", "changes", timeout=1)
+        retention = TopicRetention(Broker(f"127.0.0.1:{free_port()}"), "changes", timeout=1)
         with pytest.raises(BrokerUnavailable):
             await retention.retained(NOON, now=NOON)

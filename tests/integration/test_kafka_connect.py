@@ -19,6 +19,7 @@ from contracts.pipeline import (
 )
 from stroke.adapters.kafka.topics import KafkaChangeTopic
 from stroke.adapters.kafka_connect.rest import KafkaConnect
+from stroke.application.pipeline.broker import Broker
 from stroke.application.pipeline.connector_rules import JDBC_SINK, violations
 from stroke.application.pipeline.kafka_connect_model import ConnectorConfig
 from stroke.config import PipelineSettings
@@ -45,7 +46,7 @@ async def name(connect: KafkaConnect) -> AsyncIterator[str]:
 async def config(pipeline: PipelineStack) -> dict[str, str]:
     """A sink of a topic of its own, which nothing ever comes from."""
     topic = f"throw-away-{secrets.token_hex(4)}"
-    await KafkaChangeTopic(pipeline.bootstrap_servers, timeout=10).ensure_topic(topic, {})
+    await KafkaChangeTopic(Broker(pipeline.bootstrap_servers), timeout=10).ensure_topic(topic, {})
     return {
         "connector.class": JDBC_SINK,
         "tasks.max": "1",

@@ -23,6 +23,7 @@ from components.change_events import (
 )
 from components.stack import S3_SINK, SOURCE, SQL_SINK, TOPIC, PipelineStack
 from stroke.adapters.kafka.topics import KafkaChangeTopic
+from stroke.application.pipeline.broker import Broker
 
 WITHIN = 180.0
 CANARY = "Zoë Canary"
@@ -264,7 +265,7 @@ def test_large_rows_arrive_and_one_that_is_too_large_is_named_while_the_rest_flo
     pipeline: PipelineStack,
 ) -> None:
     # As an earlier version left the topic.
-    limits = KafkaChangeTopic(pipeline.bootstrap_servers)
+    limits = KafkaChangeTopic(Broker(pipeline.bootstrap_servers))
     asyncio.run(limits.set_limit(TOPIC, 1_048_588))
     planned = pipeline.stroke("connectors", "apply", "--dry-run")
     assert f"topic {TOPIC}: max.message.bytes: 1048588 -> 17825792" in planned.stdout

@@ -163,6 +163,30 @@ async def test_whoever_changes_rows_by_sql_is_found(engine: AsyncEngine) -> None
     assert [each.number for each in found.broken] == [3, 4, 8, 11]
 
 
+async def test_a_text_that_would_be_made_to_fit_and_an_entry_below_the_first_are_found(
+    engine: AsyncEngine,
+) -> None:
+    log = SqlAuditLog(engine, statement_timeout=30)
+    await log.append([audit_event(actor="a\nb"), audit_event()])
+    await engine.dispose()
+    put_in = (
+        "INSERT INTO audit SELECT -1, at, actor, site, action, target, request_id, outcome, times,"
+        " previous, digest FROM audit WHERE number = 2"
+    )
+    tampering = [
+        "UPDATE audit SET actor = 'a\nb' WHERE number = 1",
+        put_in,
+        "UPDATE audit_head SET digest = 'another'",
+    ]
+    if engine.dialect.name == "sqlite":
+        tampering.insert(0, "DROP TRIGGER audit_refuses_update")
+
+    await asyncio.to_thread(run_statements, engine.url, *tampering)
+
+    found = await _trail(engine).verify()
+    assert [each.number for each in found.broken] == [-1, 1, 2]
+
+
 async def test_sqlite_refuses_to_change_or_remove_an_entry(sqlite_engine: AsyncEngine) -> None:
     await SqlAuditLog(sqlite_engine, statement_timeout=30).append([audit_event()])
     await sqlite_engine.dispose()

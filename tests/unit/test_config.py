@@ -386,3 +386,37 @@ def test_servers_to_fetch_from_are_listed_with_commas(monkeypatch: pytest.Monkey
     servers = Settings.load().clinical.fhir_servers
 
     assert servers == ("https://a.example/fhir", "http://127.0.0.1/f")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"SECURITY_PROTOCOL": "SASL_SSL"}, "needs STROKE_KAFKA_USER and STROKE_KAFKA_PASSWORD"),
+        ({"SECURITY_PROTOCOL": "SASL_PLAINTEXT", "USER": "u"}, "STROKE_KAFKA_PASSWORD"),
+        ({"SECURITY_PROTOCOL": "SSL", "USER": "u", "PASSWORD": "hidden"}, "with SASL"),
+        ({"PASSWORD": "hidden"}, "with SASL"),
+        ({"CA_FILE": "/ca.pem"}, "with SSL"),
+        ({"SECURITY_PROTOCOL": "ssl"}, "STROKE_KAFKA_SECURITY_PROTOCOL"),
+        ({"SASL_MECHANISM": "GSSAPI"}, "STROKE_KAFKA_SASL_MECHANISM"),
+    ],
+)
+def test_no_client_of_kafka_goes_without_the_login_that_was_meant(
+    given: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"STROKE_KAFKA_{name}", value)
+    with pytest.raises(InvalidSetting) as refused:
+        PipelineSettings.load()
+    assert said in str(refused.value)
+    assert "hidden" not in str(refused.value)
+
+
+def test_the_password_of_kafka_may_come_from_a_file_and_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STROKE_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("STROKE_KAFKA_USER", "stroke")
+    given_by_file(tmp_path, monkeypatch, "STROKE_KAFKA_PASSWORD", "hidden\n")
+    broker = PipelineSettings.load().kafka.broker
+    assert broker.password == "hidden"
+    assert "hidden" not in repr(broker)

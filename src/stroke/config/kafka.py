@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, model_validator
 
+from stroke.application.pipeline.broker import Broker, SaslMechanism, SecurityProtocol
 from stroke.config.reading import SettingsGroup, prefixed
 
 # More than what Kafka puts around a record, and than the headers of a dead letter with its trace.
@@ -19,6 +20,15 @@ class KafkaSettings(SettingsGroup):
     model_config = prefixed("KAFKA")
 
     bootstrap_servers: str = "127.0.0.1:9092"
+    security_protocol: SecurityProtocol = Field(
+        "PLAINTEXT", description="whether clients encrypt (SSL) and log in (SASL)"
+    )
+    sasl_mechanism: SaslMechanism = Field("SCRAM-SHA-512", description="how they log in")
+    user: str = ""
+    password: SecretStr | None = None
+    ca_file: Path | None = Field(
+        None, description="PEM of who signed the brokers' certificates; else the system's"
+    )
     registry_url: str = Field(
         "http://127.0.0.1:8081",
         validation_alias=AliasChoices("STROKE_KAFKA_REGISTRY_URL", "SCHEMA_REGISTRY_URL"),
@@ -34,6 +44,36 @@ class KafkaSettings(SettingsGroup):
     retention_hours: int = Field(
         336, ge=-1, description="how long the change events stay on Kafka; -1: for ever"
     )
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        """Refuse what would leave a client without the login or the encryption that was meant."""
+        broker = self.broker
+        if broker.logs_in and not (broker.user and broker.password):
+            raise ValueError(
+                "STROKE_KAFKA_SECURITY_PROTOCOL with SASL needs STROKE_KAFKA_USER and "
+                "STROKE_KAFKA_PASSWORD"
+            )
+        if (broker.user or broker.password) and not broker.logs_in:
+            raise ValueError(
+                "STROKE_KAFKA_USER and STROKE_KAFKA_PASSWORD need a STROKE_KAFKA_SECURITY_PROTOCOL "
+                "with SASL"
+            )
+        if broker.ca_file is not None and not broker.encrypts:
+            raise ValueError("STROKE_KAFKA_CA_FILE needs a STROKE_KAFKA_SECURITY_PROTOCOL with SSL")
+        return self
+
+    @property
+    def broker(self) -> Broker:
+        """The brokers, and how a client reaches them."""
+        return Broker(
+            self.bootstrap_servers,
+            protocol=self.security_protocol,
+            mechanism=self.sasl_mechanism,
+            user=self.user,
+            password=self.password.get_secret_value() if self.password else "",
+            ca_file=self.ca_file,
+        )
 
     @property
     def retention_ms(self) -> int:

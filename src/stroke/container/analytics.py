@@ -176,7 +176,7 @@ def _topic(settings: PipelineSettings) -> BatchSource:
     kafka = settings.kafka
     registry = SchemaRegistry(kafka.registry_url, timeout=kafka.timeout_seconds)
     return KafkaChanges(
-        kafka.bootstrap_servers,
+        kafka.broker,
         settings.topic,
         schema_of=registry.schema,
         envelopes=AvroEnvelopes(),

@@ -148,9 +148,7 @@ def _retentions(settings: PipelineSettings, engine: AsyncEngine) -> list[Retenti
         from stroke.adapters.kafka.retention import TopicRetention  # noqa: PLC0415 -- its package
 
         kafka = settings.kafka
-        found.append(
-            TopicRetention(kafka.bootstrap_servers, settings.topic, timeout=kafka.timeout_seconds)
-        )
+        found.append(TopicRetention(kafka.broker, settings.topic, timeout=kafka.timeout_seconds))
     if settings.erasure.backups:
         from stroke.adapters.backups.retention import BackupRetention  # noqa: PLC0415 -- start-up
         from stroke.container.places import place_of  # noqa: PLC0415 -- start-up time
@@ -196,7 +194,7 @@ def _dead_letters(settings: PipelineSettings) -> ErasablePlace:
 
     parts, kafka = PipelineContainer(settings=settings), settings.kafka
     return DeadLetterPlace(
-        kafka.bootstrap_servers,
+        kafka.broker,
         kafka.registry_url,
         [dead_letter_topic(name) for name in sorted(parts.connector_files().names().values())],
         queue=parts.dead_letters(),
@@ -214,7 +212,7 @@ def _control_topics(settings: PipelineSettings) -> ErasablePlace:
 
     kafka, interval = settings.kafka, settings.lake.commit_seconds
     return ControlTopicPlace(
-        kafka.bootstrap_servers,
+        kafka.broker,
         CONTROL_TOPICS,
         reader=partial(control_reader, lake_of(settings.lake)),
         # Two commits of the sink, and the time that Connect takes for them.
@@ -259,7 +257,7 @@ def _searched(settings: PipelineSettings) -> list[SearchedPlace]:
     kafka = settings.kafka
     return [
         ChangeTopicPlace(
-            kafka.bootstrap_servers,
+            kafka.broker,
             kafka.registry_url,
             settings.topic,
             timeout=kafka.timeout_seconds,

@@ -155,14 +155,14 @@ class PipelineContainer(containers.DeclarativeContainer):
     pipeline_observer = providers.Singleton(PrometheusPipelineObserver, metrics_registry)
     change_topic = providers.Singleton(
         KafkaChangeTopic,
-        settings.provided.kafka.bootstrap_servers,
+        settings.provided.kafka.broker,
         settings.provided.kafka.registry_url,
         timeout=settings.provided.kafka.timeout_seconds,
         replication_factor=settings.provided.kafka.replication_factor,
     )
     dead_letters = providers.Singleton(
         KafkaDeadLetterQueue,
-        settings.provided.kafka.bootstrap_servers,
+        settings.provided.kafka.broker,
         settings.provided.kafka.registry_url,
         timeout=settings.provided.kafka.timeout_seconds,
         replication_factor=settings.provided.kafka.replication_factor,
@@ -170,7 +170,7 @@ class PipelineContainer(containers.DeclarativeContainer):
     )
     topic_records = providers.Singleton(
         KafkaTopicRecords,
-        settings.provided.kafka.bootstrap_servers,
+        settings.provided.kafka.broker,
         settings.provided.kafka.registry_url,
         timeout=settings.provided.kafka.timeout_seconds,
     )

@@ -19,10 +19,11 @@ from stroke.adapters.spark.bucket import S3Access, address_for_spark
 from stroke.adapters.spark.checkpoint import SparkState
 from stroke.adapters.spark.engine import SparkEngine
 from stroke.adapters.spark.files import SparkFiles
-from stroke.adapters.spark.kafka import SparkRecords, topic_options, topic_records
+from stroke.adapters.spark.kafka import SparkRecords, topic_records
 from stroke.adapters.spark.lake import SparkLake, catalog_options
 from stroke.adapters.spark.session import spark_session
 from stroke.adapters.spark.stream import SparkStream
+from stroke.adapters.spark.topic_options import topic_options
 from stroke.adapters.sql.snapshot import SqlChanges
 from stroke.application.analyses.ports import ChangeSource, ResultStore
 from stroke.application.analyses.queries import Analysis
@@ -128,7 +129,7 @@ def analytics_stream(
 
     return SparkStream(
         session,
-        topic_options(settings.kafka.bootstrap_servers, settings.topic),
+        topic_options(settings.kafka.broker, settings.topic),
         checkpoint=address_for_spark(checkpoint),
         work=work,
         records_at_once=records_at_once,
@@ -162,7 +163,7 @@ def _source(
             site=site,
         )
     if name == "kafka":
-        options = topic_options(settings.kafka.bootstrap_servers, settings.topic)
+        options = topic_options(settings.kafka.broker, settings.topic)
         return SparkRecords(
             lambda: topic_records(session, options),
             schema_registry(settings).schema,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -59,6 +59,7 @@ class AuditOutcome(StrEnum):
 class AuditEvent:
     """One thing that somebody did. ``at`` is aware; texts are cut to ``LONGEST``.
 
+    Of one that was ``kept``, texts stay as a log has them: cutting would hide what was added.
     ``action`` and ``outcome`` are texts, for a log may hold those of a newer version, or forged
     ones: to read it is how they are found.
     """
@@ -72,13 +73,14 @@ class AuditEvent:
     request_id: str | None = None
     times: int = 1
     """How often, where one entry stands for many refused attempts."""
+    kept: InitVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, kept: bool) -> None:
         if self.at.tzinfo is None:
             raise ValueError("the time of an audit event has a time zone")
         # Microseconds in UTC are what databases keep: the digest must be the same afterwards.
         object.__setattr__(self, "at", self.at.astimezone(UTC))
-        for name, longest in LONGEST.items():
+        for name, longest in () if kept else LONGEST.items():
             text = getattr(self, name)
             if text is not None:
                 object.__setattr__(self, name, _one_line(text, longest))
@@ -147,6 +149,9 @@ def broken_links(entries: Iterable[AuditEntry], after: AuditHead) -> Iterator[Br
     """
     number, previous = after.number, after.digest
     for entry in entries:
+        if entry.number < 1:
+            yield BrokenLink(entry.number, "numbers begin with 1")
+            continue
         if entry.number <= number:
             yield BrokenLink(entry.number, "it is there twice")
             continue

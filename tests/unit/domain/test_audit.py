@@ -96,6 +96,17 @@ def test_texts_are_one_line_that_fits_and_stay_so(text: str, name: str) -> None:
     assert getattr(audit_event(**{name: kept}), name) == kept
 
 
+@pytest.mark.parametrize("name", LONGEST)
+def test_what_a_log_has_is_not_made_to_fit_before_it_is_checked(name: str) -> None:
+    for sent, changed in (("a\nb", "a\nb"), ("x" * 300, "x" * 299 + "and more")):
+        columns: dict[str, Any] = {name: sent}
+        [entry] = chained([replace(audit_event(), **columns)], START)
+        columns = {**entry.columns(), name: changed}
+        kept = {each.name: columns[each.name] for each in fields(AuditEvent)}
+        found = replace(entry, event=AuditEvent(**kept, kept=True))
+        assert [each.number for each in broken_links([found], START)] == [1]
+
+
 def test_times_are_of_utc_and_need_a_zone() -> None:
     there = AT.astimezone(timezone(timedelta(hours=5, minutes=45)))
     assert audit_event(at=there) == audit_event()

@@ -42,6 +42,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   "STROKE_HTTP_PORT" "8000"
   "STROKE_INSECURE" (.Values.access.insecure | toString)
   "STROKE_HTTP_SHUTDOWN_SECONDS" (.Values.shutdown.drainSeconds | toString) -}}
+{{- if and .Values.connect.enabled .Values.connect.erasures.enabled -}}
+{{- $_ := set $ours "STROKE_ERASURE_WORKER" "pipeline" -}}
+{{- end -}}
 {{- $settings := dict -}}
 {{- range $name, $value := merge $ours .Values.settings -}}
 {{- $_ := set $settings $name (include "stroke.text" $value) -}}

@@ -15,10 +15,13 @@ import pyarrow.compute as pc
 from stroke.adapters.arrow.csv_rows import BOM, Indices, Rows
 from stroke.application.predictions.cells import FORMULA, copied, neutral, restored, split
 
-# Where a cell may begin like a formula: a first byte of one that follows no letter or digit, and
-# is not the sign of a plain number. Most blocks have none, and are not looked at cell by cell.
+# Where a cell may begin like a formula: a first byte of one, or of what is not seen before it, that
+# follows no letter or digit, and is not the sign of a plain number. Most blocks have none, and are
+# not looked at cell by cell. The second line has the other bytes of such characters in UTF-8.
 _SUSPECT: Final = re.compile(
-    rb"[=+\-@\t\r\xef](?<![A-Za-z0-9\x80-\xff].)"
+    rb"[=+\-@\t\r\xc2\xe1\xe2\xe3\xef](?<![A-Za-z0-9\x80-\xff].)"
+    rb"(?:(?<=[=+\-@\t\r\xef])|(?<=\xc2)[\x80-\xa0]|(?<=\xe1)[\x9a\xa0]|(?<=\xe2)[\x80-\x82]"
+    rb"|(?<=\xe3)\x80\x80)"
     rb'(?!(?<=[+\-])(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?:[",\r\n]|\Z))',
     re.DOTALL,
 )

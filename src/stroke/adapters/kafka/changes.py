@@ -10,13 +10,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stroke.adapters.kafka.topics import (
-    broken_off,
-    committed_consumer,
-    offset_of,
-    partitions,
-    read,
-)
+from stroke.adapters.kafka.clients import broken_off, committed_consumer
+from stroke.adapters.kafka.topics import offset_of, partitions, read
 from stroke.adapters.kafka.wire_format import AvroReader, SchemaOf, Undecodable, unframed
 from stroke.application.analyses.changes import Counts, changes_schema
 from stroke.application.analyses.ports import (
@@ -27,6 +22,7 @@ from stroke.application.analyses.ports import (
     Position,
     SourceRead,
 )
+from stroke.application.pipeline.broker import Broker
 from stroke.domain.errors import InvalidData
 
 _BATCH_RECORDS: Final = 4_000
@@ -43,14 +39,14 @@ class KafkaChanges(ChangeSource[Iterator[pa.RecordBatch]]):
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        broker: Broker,
         topic: str,
         *,
         schema_of: SchemaOf,
         envelopes: EnvelopeFormat,
         timeout: float,
     ) -> None:
-        self._servers = bootstrap_servers
+        self._broker = broker
         self._topic = topic
         self._schema_of = schema_of
         self._format = envelopes
@@ -69,7 +65,7 @@ class KafkaChanges(ChangeSource[Iterator[pa.RecordBatch]]):
 
     def _batches(self, total: Counts, shape: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Give the batches; add to ``total`` what was skipped."""
-        with broken_off(self._servers), committed_consumer(self._servers) as consumer:
+        with broken_off(self._broker), committed_consumer(self._broker) as consumer:
             numbers = partitions(consumer, self._topic, self._timeout)
             if not numbers:
                 raise InvalidData(

@@ -11,15 +11,11 @@ from confluent_kafka import ConsumerGroupTopicPartitions, Message
 from confluent_kafka import TopicPartition as _Position
 from confluent_kafka.admin import AdminClient
 
+from stroke.adapters.kafka.clients import admin_client, broken_off, committed_consumer
 from stroke.adapters.kafka.log_files import end_new_files, new_file, remove_before
-from stroke.adapters.kafka.topics import (
-    SILENT,
-    broken_off,
-    committed_consumer,
-    partitions,
-    read,
-)
+from stroke.adapters.kafka.topics import partitions, read
 from stroke.application.erasure.ports import ErasablePlace, Trace
+from stroke.application.pipeline.broker import Broker
 from stroke.application.pipeline.waiting import until
 from stroke.domain.errors import ReplicaBehind
 
@@ -31,7 +27,7 @@ Reader = Callable[[bytes, frozenset[int]], frozenset[int]]
 
 
 class ControlTopicPlace(ErasablePlace):
-    """The topics of the cluster at ``bootstrap_servers`` whose names begin with ``prefix``.
+    """The topics of ``broker`` whose names begin with ``prefix``.
 
     Kafka removes no single record, but all before one: here all that the sink has committed to the
     table, up to where its coordinator goes on after a restart. So nothing of the sink is lost.
@@ -45,14 +41,14 @@ class ControlTopicPlace(ErasablePlace):
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        broker: Broker,
         prefix: str,
         *,
         reader: Callable[[], Reader],
         wait: float,
         timeout: float = 10.0,
     ) -> None:
-        self._servers = bootstrap_servers
+        self._broker = broker
         self._prefix = prefix
         self._reader = reader
         self._wait = wait
@@ -65,7 +61,7 @@ class ControlTopicPlace(ErasablePlace):
         return await asyncio.to_thread(self._find, frozenset(ids)) if ids else []
 
     def _find(self, ids: frozenset[int]) -> list[Trace]:
-        with broken_off(self._servers):
+        with broken_off(self._broker):
             about = self._reader()
             return sorted(
                 Trace(each, f"{topic}, partition {message.partition()}, offset {message.offset()}")
@@ -75,7 +71,7 @@ class ControlTopicPlace(ErasablePlace):
             )
 
     def _erase(self, ids: frozenset[int]) -> int:
-        with broken_off(self._servers):
+        with broken_off(self._broker):
             about = self._reader()
             return sum(self._erase_in(topic, ids, about) for topic in self._topics())
 
@@ -83,7 +79,7 @@ class ControlTopicPlace(ErasablePlace):
         def holding() -> int:
             return sum(1 for each in self._records(topic) if about(_content(each), ids))
 
-        admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+        admin = admin_client(self._broker)
         end_new_files(admin, topic, self._timeout)
         before = holding()
         if not before:
@@ -132,7 +128,7 @@ class ControlTopicPlace(ErasablePlace):
         return lowest
 
     def _ends(self, topic: str) -> Mapping[int, int]:
-        with committed_consumer(self._servers) as consumer:
+        with committed_consumer(self._broker) as consumer:
             return {
                 number: consumer.get_watermark_offsets(
                     _Position(topic, number), timeout=self._timeout
@@ -141,12 +137,12 @@ class ControlTopicPlace(ErasablePlace):
             }
 
     def _topics(self) -> list[str]:
-        with committed_consumer(self._servers) as consumer:
+        with committed_consumer(self._broker) as consumer:
             names = consumer.list_topics(timeout=self._timeout).topics
         return sorted(name for name in names if name.startswith(self._prefix))
 
     def _records(self, topic: str) -> Iterator[Message]:
-        with committed_consumer(self._servers) as consumer:
+        with committed_consumer(self._broker) as consumer:
             for number in partitions(consumer, topic, self._timeout):
                 yield from read(consumer, topic, number, start=0, timeout=self._timeout)
 

@@ -12,18 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from confluent_kafka import Message, Producer
+from confluent_kafka import Message
 
 from stroke.adapters.kafka.avro_keys import AvroKeys
-from stroke.adapters.kafka.topics import (
-    SILENT,
-    KafkaChangeTopic,
-    broken_off,
-    committed_consumer,
-    offset_of,
-    partitions,
-    read,
-)
+from stroke.adapters.kafka.clients import broken_off, committed_consumer, producer
+from stroke.adapters.kafka.topics import KafkaChangeTopic, offset_of, partitions, read
+from stroke.application.pipeline.broker import Broker
 from stroke.application.pipeline.consistency import DeadLetter, NextRecord
 from stroke.application.pipeline.dead_letters import IN_THE_SINK
 from stroke.application.pipeline.failure_causes import Concerns, cause_of
@@ -47,7 +41,7 @@ Record = tuple[Any, Any, list[tuple[str, Any]]]  # key, value, headers: as loose
 
 
 class KafkaDeadLetterQueue(DeadLetterQueue):
-    """Reads and writes dead-letter topics of the cluster at ``bootstrap_servers``.
+    """Reads and writes dead-letter topics of ``broker``.
 
     ``registry_url`` is the schema registry, which tells how to read a letter's key. Calls raise
     ``BrokerUnavailable`` when either does not answer for ``timeout`` seconds. A letter has up to
@@ -56,19 +50,19 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        broker: Broker,
         registry_url: str,
         *,
         timeout: float = 10.0,
         replication_factor: int = 1,
         max_letter_bytes: int = 2_000_000,
     ) -> None:
-        self._servers = bootstrap_servers
+        self._broker = broker
         self._timeout = timeout
         self._max_letter_bytes = max_letter_bytes
         self._keys = AvroKeys(registry_url, timeout=timeout)
         self._topics = KafkaChangeTopic(
-            bootstrap_servers, timeout=timeout, replication_factor=replication_factor
+            broker, timeout=timeout, replication_factor=replication_factor
         )
 
     async def letters(self, topic: str) -> list[DeadLetter]:
@@ -122,7 +116,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
             await self._topics.set_limit(topic, self._max_letter_bytes)
 
     def _letters(self, topic: str) -> list[DeadLetter]:
-        with broken_off(self._servers):
+        with broken_off(self._broker):
             settled = {message.key() for message in self._all(topic + SETTLED)}
             return [
                 self._letter(message, settled=str(message.offset()).encode() in settled)
@@ -131,7 +125,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
             ]
 
     def _all(self, topic: str) -> Iterator[Message]:
-        with committed_consumer(self._servers) as consumer:
+        with committed_consumer(self._broker) as consumer:
             for number in partitions(consumer, topic, self._timeout):
                 yield from read(consumer, topic, number, start=0, timeout=self._timeout)
 
@@ -156,7 +150,7 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
 
     def _records(self, source: TopicPartition, first: int, last: int | None) -> list[Message]:
         found: list[Message] = []
-        with broken_off(self._servers), committed_consumer(self._servers) as consumer:
+        with broken_off(self._broker), committed_consumer(self._broker) as consumer:
             topic, number = source.topic, source.partition
             for message in read(consumer, topic, number, start=first, timeout=self._timeout):
                 if last is not None and offset_of(message) > last:
@@ -171,15 +165,14 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
 
     def produce(self, topic: str, records: Sequence[Record]) -> list[int]:
         """Write records; return their offsets, in order, once they are safe."""
-        producer = Producer(
+        writing = producer(
+            self._broker,
             {
-                "bootstrap.servers": self._servers,
                 "acks": "all",
                 "enable.idempotence": True,  # which keeps their order, too
                 "message.timeout.ms": int(self._timeout * 1000),
                 "message.max.bytes": self._max_letter_bytes,
             },
-            logger=SILENT,
         )
         places: list[int] = []
 
@@ -187,12 +180,12 @@ class KafkaDeadLetterQueue(DeadLetterQueue):
             if error is None:
                 places.append(offset_of(message))
 
-        with broken_off(self._servers):
+        with broken_off(self._broker):
             for key, value, headers in records:
-                producer.produce(topic, value, key, PARTITION, headers=headers, on_delivery=written)
-                if len(producer) >= _IN_FLIGHT:
-                    producer.flush(self._timeout)
-            producer.flush(self._timeout)
+                writing.produce(topic, value, key, PARTITION, headers=headers, on_delivery=written)
+                if len(writing) >= _IN_FLIGHT:
+                    writing.flush(self._timeout)
+            writing.flush(self._timeout)
         if len(places) < len(records):
             raise BrokerUnavailable(
                 f"only {len(places)} of {len(records)} records could be written to {topic}: is "

@@ -10,9 +10,9 @@ from typing import Any
 
 from confluent_kafka import Message
 from confluent_kafka import TopicPartition as _Position
-from confluent_kafka.admin import AdminClient
 
 from stroke.adapters.kafka.avro_keys import AvroKeys
+from stroke.adapters.kafka.clients import admin_client, broken_off, committed_consumer
 from stroke.adapters.kafka.dead_letters import (
     MARK,
     PARTITION,
@@ -25,20 +25,14 @@ from stroke.adapters.kafka.dead_letters import (
 from stroke.adapters.kafka.log_files import end_new_files, new_file, remove_before
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.settings_of import kept_for, topic_settings
-from stroke.adapters.kafka.topics import (
-    SILENT,
-    broken_off,
-    committed_consumer,
-    offset_of,
-    partitions,
-    read,
-)
+from stroke.adapters.kafka.topics import offset_of, partitions, read
 from stroke.adapters.kafka.wire_format import AvroReader, Undecodable, unframed
 from stroke.application.erasure.ports import ErasablePlace, SearchedPlace, Trace
+from stroke.application.pipeline.broker import Broker
 
 
 class ChangeTopicPlace(SearchedPlace):
-    """The events in ``topic`` of the cluster at ``bootstrap_servers``, each until it expires.
+    """The events in ``topic`` of ``broker``, each until it expires.
 
     The registry at ``registry_url`` tells how to read keys and values. Calls raise
     ``BrokerUnavailable`` when either does not answer for ``timeout`` seconds.
@@ -47,9 +41,9 @@ class ChangeTopicPlace(SearchedPlace):
     name = "topic"
 
     def __init__(
-        self, bootstrap_servers: str, registry_url: str, topic: str, *, timeout: float = 10.0
+        self, broker: Broker, registry_url: str, topic: str, *, timeout: float = 10.0
     ) -> None:
-        self._servers = bootstrap_servers
+        self._broker = broker
         self._topic = topic
         self._timeout = timeout
         self._ids = _Ids(registry_url, timeout)
@@ -59,13 +53,13 @@ class ChangeTopicPlace(SearchedPlace):
 
     def _find(self, ids: frozenset[int]) -> list[Trace]:
         found: list[Trace] = []
-        with broken_off(self._servers):
-            admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+        with broken_off(self._broker):
+            admin = admin_client(self._broker)
             settings = topic_settings(admin, self._topic, self._timeout)
             if settings is None or not ids:
                 return []
             keep = kept_for(settings)
-            with committed_consumer(self._servers) as consumer:
+            with committed_consumer(self._broker) as consumer:
                 for number in partitions(consumer, self._topic, self._timeout):
                     for message in read(
                         consumer, self._topic, number, start=0, timeout=self._timeout
@@ -81,7 +75,7 @@ class ChangeTopicPlace(SearchedPlace):
 
 
 class DeadLetterPlace(ErasablePlace):
-    """The dead-letter ``topics`` of the cluster at ``bootstrap_servers``.
+    """The dead-letter ``topics`` of ``broker``.
 
     Kafka removes no single record, but all before one. So the letters of others are written anew
     first, as they were, and settled again where they were settled; then all before is removed.
@@ -99,14 +93,14 @@ class DeadLetterPlace(ErasablePlace):
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        broker: Broker,
         registry_url: str,
         topics: Sequence[str],
         *,
         queue: KafkaDeadLetterQueue,
         timeout: float = 10.0,
     ) -> None:
-        self._servers = bootstrap_servers
+        self._broker = broker
         self._topics = tuple(topics)
         self._queue = queue
         self._timeout = timeout
@@ -125,7 +119,7 @@ class DeadLetterPlace(ErasablePlace):
     def _find(self, ids: frozenset[int]) -> list[Trace]:
         if not ids:
             return []
-        with broken_off(self._servers):
+        with broken_off(self._broker):
             return sorted(
                 Trace(each, f"{topic}, letter {offset_of(message)}")
                 for topic in self._topics
@@ -134,8 +128,8 @@ class DeadLetterPlace(ErasablePlace):
             )
 
     def _erase(self, topic: str, ids: frozenset[int]) -> int:
-        with broken_off(self._servers):
-            admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+        with broken_off(self._broker):
+            admin = admin_client(self._broker)
             end_new_files(admin, topic, self._timeout)
             if not any(ids & self._ids.in_(message) for message in self._all(topic)):
                 return 0
@@ -165,13 +159,13 @@ class DeadLetterPlace(ErasablePlace):
         return sum(1 for each in letters if ids & self._ids.in_(each))
 
     def _end(self, topic: str) -> int:
-        with committed_consumer(self._servers) as consumer:
+        with committed_consumer(self._broker) as consumer:
             place = _Position(topic, PARTITION)
             _, end = consumer.get_watermark_offsets(place, timeout=self._timeout)
             return int(end)
 
     def _all(self, topic: str) -> list[Message]:
-        with committed_consumer(self._servers) as consumer:
+        with committed_consumer(self._broker) as consumer:
             return [
                 message
                 for number in partitions(consumer, topic, self._timeout)

@@ -10,15 +10,11 @@ from typing import Final
 from confluent_kafka import Consumer, Message
 from confluent_kafka import TopicPartition as _Position
 
+from stroke.adapters.kafka.clients import broken_off, committed_consumer
 from stroke.adapters.kafka.registry import SchemaRegistry
-from stroke.adapters.kafka.topics import (
-    broken_off,
-    committed_consumer,
-    offset_of,
-    partitions,
-    read,
-)
+from stroke.adapters.kafka.topics import offset_of, partitions, read
 from stroke.adapters.kafka.wire_format import AvroReader, Undecodable, unframed
+from stroke.application.pipeline.broker import Broker
 from stroke.application.pipeline.consistency import TopicRecord
 from stroke.application.pipeline.ports import TopicRecords
 from stroke.domain.errors import InvalidData
@@ -27,14 +23,14 @@ _INTERNAL: Final = "__"
 
 
 class KafkaTopicRecords(TopicRecords):
-    """Reads the cluster at ``bootstrap_servers``, and schemas from ``registry_url``.
+    """Reads ``broker``, and schemas from ``registry_url``.
 
     Either may say nothing for ``timeout`` seconds. The registry is asked only for records that
     name a schema.
     """
 
-    def __init__(self, bootstrap_servers: str, registry_url: str, *, timeout: float = 10.0) -> None:
-        self._servers = bootstrap_servers
+    def __init__(self, broker: Broker, registry_url: str, *, timeout: float = 10.0) -> None:
+        self._broker = broker
         self._timeout = timeout
         self._avro = AvroReader(SchemaRegistry(registry_url, timeout=timeout).schema)
 
@@ -42,7 +38,7 @@ class KafkaTopicRecords(TopicRecords):
         return await asyncio.to_thread(self._records, topic, start, limit)
 
     def _records(self, topic: str, start: int | None, limit: int) -> list[TopicRecord]:
-        with broken_off(self._servers), committed_consumer(self._servers) as consumer:
+        with broken_off(self._broker), committed_consumer(self._broker) as consumer:
             numbers = partitions(consumer, topic, self._timeout)
             if not numbers:
                 raise self._no_topic(consumer, topic)

@@ -6,21 +6,20 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from confluent_kafka.admin import AdminClient
-
+from stroke.adapters.kafka.clients import admin_client, broken_off
 from stroke.adapters.kafka.settings_of import kept_for, topic_settings
-from stroke.adapters.kafka.topics import SILENT, broken_off
 from stroke.application.erasure.ports import Retained, Retention
+from stroke.application.pipeline.broker import Broker
 
 
 class TopicRetention(Retention):
-    """Asks the brokers at ``bootstrap_servers`` for the settings of ``topic``.
+    """Asks ``broker`` for the settings of ``topic``.
 
     Raises ``BrokerUnavailable`` when they do not answer for ``timeout`` seconds.
     """
 
-    def __init__(self, bootstrap_servers: str, topic: str, *, timeout: float = 10.0) -> None:
-        self._servers = bootstrap_servers
+    def __init__(self, broker: Broker, topic: str, *, timeout: float = 10.0) -> None:
+        self._broker = broker
         self._topic = topic
         self._timeout = timeout
 
@@ -34,6 +33,6 @@ class TopicRetention(Retention):
         return [kept] if until is None or until > now else []
 
     def _settings(self) -> Mapping[str, str] | None:
-        with broken_off(self._servers):
-            admin = AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
+        with broken_off(self._broker):
+            admin = admin_client(self._broker)
             return topic_settings(admin, self._topic, self._timeout)

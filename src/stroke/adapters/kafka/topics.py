@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, Final
 
 from confluent_kafka import (
@@ -20,7 +17,6 @@ from confluent_kafka import (
     TopicPartition as _Position,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -29,21 +25,18 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from stroke.adapters.kafka.avro_keys import AvroKeys
+from stroke.adapters.kafka.clients import admin_client, broken_off, committed_consumer
+from stroke.application.pipeline.broker import Broker
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import ChangeTopic
-from stroke.domain.errors import BrokerUnavailable
 
 _FIRST_STEP: Final = 64  # records to look back for the last one; then ever more
 _POLL_SECONDS: Final = 0.5
 _LIMIT: Final = "max.message.bytes"
-# The client retries by itself, and would say so on stderr, line by line.
-SILENT: Final = logging.getLogger("stroke.kafka")
-SILENT.addHandler(logging.NullHandler())
-SILENT.propagate = False
 
 
 class KafkaChangeTopic(ChangeTopic):
-    """Reads and makes topics of the cluster at ``bootstrap_servers``.
+    """Reads and makes topics of ``broker``.
 
     The registry at ``registry_url`` tells how to read keys. No call takes much longer than
     ``timeout`` seconds, but ``highest_id``, which reads a whole topic.
@@ -51,13 +44,13 @@ class KafkaChangeTopic(ChangeTopic):
 
     def __init__(
         self,
-        bootstrap_servers: str,
+        broker: Broker,
         registry_url: str = "",
         *,
         timeout: float = 10.0,
         replication_factor: int = 1,
     ) -> None:
-        self._servers = bootstrap_servers
+        self._broker = broker
         self._registry_url = registry_url
         self._timeout = timeout
         self._replication_factor = replication_factor
@@ -80,7 +73,7 @@ class KafkaChangeTopic(ChangeTopic):
     def _highest_id(self, topic: str) -> int | None:
         keys = AvroKeys(self._registry_url, timeout=self._timeout)
         highest: int | None = None
-        with broken_off(self._servers), committed_consumer(self._servers) as consumer:
+        with broken_off(self._broker), committed_consumer(self._broker) as consumer:
             for number in partitions(consumer, topic, self._timeout):
                 place = _Position(topic, number)
                 low, high = consumer.get_watermark_offsets(place, timeout=self._timeout)
@@ -93,7 +86,7 @@ class KafkaChangeTopic(ChangeTopic):
         return highest
 
     def _last_offsets(self, topic: str) -> dict[TopicPartition, int]:
-        with broken_off(self._servers), committed_consumer(self._servers) as consumer:
+        with broken_off(self._broker), committed_consumer(self._broker) as consumer:
             found = {}
             for number in partitions(consumer, topic, self._timeout):
                 last = self._last_offset(consumer, topic, number)
@@ -117,8 +110,8 @@ class KafkaChangeTopic(ChangeTopic):
         return None
 
     def _ensure_topic(self, topic: str, config: dict[str, str]) -> bool:
-        with broken_off(self._servers):
-            admin = self._admin()
+        with broken_off(self._broker):
+            admin = admin_client(self._broker)
             wanted = NewTopic(
                 topic,
                 num_partitions=1,
@@ -135,9 +128,9 @@ class KafkaChangeTopic(ChangeTopic):
             return True
 
     def _limit(self, topic: str) -> int | None:
-        with broken_off(self._servers):
+        with broken_off(self._broker):
             asked = ConfigResource(ResourceType.TOPIC, topic)
-            admin = self._admin()  # its answers do not outlive it
+            admin = admin_client(self._broker)  # its answers do not outlive it
             answers = admin.describe_configs([asked], request_timeout=self._timeout)
             try:
                 found = answers[asked].result(timeout=self._timeout)
@@ -148,49 +141,12 @@ class KafkaChangeTopic(ChangeTopic):
             return int(found[_LIMIT].value)
 
     def _set_limit(self, topic: str, most: int) -> None:
-        with broken_off(self._servers):
+        with broken_off(self._broker):
             wanted = ConfigEntry(_LIMIT, str(most), incremental_operation=AlterConfigOpType.SET)
             changed = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[wanted])
-            admin = self._admin()
+            admin = admin_client(self._broker)
             answers = admin.incremental_alter_configs([changed], request_timeout=self._timeout)
             answers[changed].result(timeout=self._timeout)
-
-    def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self._servers}, logger=SILENT)
-
-
-@contextmanager
-def broken_off(servers: str) -> Iterator[None]:
-    """Translate the client's errors when the broker is away."""
-    try:
-        yield
-    except (KafkaException, TimeoutError) as error:
-        code = f" ({error.args[0].name()})" if isinstance(error, KafkaException) else ""
-        raise BrokerUnavailable(
-            f"Kafka does not answer at {servers}{code}: is the broker up, and "
-            "STROKE_KAFKA_BOOTSTRAP_SERVERS right?"
-        ) from error
-
-
-@contextmanager
-def committed_consumer(servers: str) -> Iterator[Consumer]:
-    """Yield a consumer that reads committed records only, and commits nothing itself."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": servers,
-            "group.id": f"stroke-{uuid.uuid4()}",  # needed, but never joined
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-        },
-        logger=SILENT,
-    )
-    try:
-        yield consumer
-    finally:
-        consumer.close()
 
 
 def partitions(consumer: Consumer, topic: str, timeout: float) -> list[int]:

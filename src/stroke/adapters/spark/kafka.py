@@ -32,18 +32,6 @@ _SCHEMA_ID: Final = "CAST(CONV(HEX(SUBSTRING(value, 2, 4)), 16, 10) AS BIGINT)"
 _AVRO: Final = "SUBSTRING(value, 6)"
 
 
-def topic_options(bootstrap_servers: str, topic: str) -> dict[str, str]:
-    """Return what Spark needs to read a topic from its beginning: only what was committed."""
-    return {
-        "kafka.bootstrap.servers": bootstrap_servers,
-        "subscribe": topic,
-        "startingOffsets": "earliest",
-        "kafka.isolation.level": "read_committed",
-        # Events that are gone before they were read are no reason to go on.
-        "failOnDataLoss": "true",
-    }
-
-
 def topic_records(session: SparkSession, options: Mapping[str, str]) -> DataFrame:
     """Return the records that a topic holds now; ``options`` are those of ``topic_options``."""
     return session.read.format("kafka").options(**options).load()

@@ -107,6 +107,7 @@ def _entry(row: Row[Any]) -> AuditEntry:
         site=row.site,
         request_id=row.request_id,
         times=row.times,
+        kept=True,
     )
     return AuditEntry(row.number, event, row.previous, row.digest)
 

@@ -16,7 +16,6 @@ from stroke.domain.errors import InvalidAccess, NotAuthenticated
 # The audit trail keeps 100 characters of an actor, with the kind before the id.
 LONGEST_SUBJECT: Final = 90
 _SEGMENTS: Final = 3
-_MOST_TOKENS: Final = 10_000
 
 
 def looks_like_token(text: str) -> bool:
@@ -90,7 +89,8 @@ class Tokens:
     """Tells who calls by tokens that ``verifier`` has verified.
 
     A token that was verified is known for ``max_age`` seconds without looking again, and never
-    longer than it lives. Only its SHA-256 is kept. ``clock`` counts seconds.
+    longer than it lives. Only its SHA-256 is kept, of the ``most`` tokens that came last. ``clock``
+    counts seconds.
     """
 
     def __init__(
@@ -101,12 +101,14 @@ class Tokens:
         now: Callable[[], datetime],
         clock: Callable[[], float],
         max_age: float,
+        most: int = 10_000,
     ) -> None:
         self._verifier = verifier
         self._rules = rules
         self._now = now
         self._clock = clock
         self._max_age = max_age
+        self._most = most
         self._known: dict[bytes, tuple[Principal, float, datetime]] = {}
 
     async def caller(self, token: str) -> Principal:
@@ -120,7 +122,7 @@ class Tokens:
             self._known.pop(digest, None)
         verified = await self._verifier.verified(token)
         principal = self._rules.principal(verified)
-        if len(self._known) >= _MOST_TOKENS:
+        if len(self._known) >= self._most:
             del self._known[next(iter(self._known))]  # the oldest
         self._known[digest] = (principal, self._clock() + self._max_age, verified.until)
         return principal

@@ -19,6 +19,8 @@ from stroke.domain.audit import (
 )
 
 _PAGE: Final = 1_000
+# A log numbers from 1 on; what somebody else put in may have any number.
+_BEFORE_ALL: Final = -(2**63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,21 +161,34 @@ class AuditTrail:
         """Read the whole chain and say where it does not hold.
 
         ``known`` is an end of the chain that was written down elsewhere: entries that were removed
-        from the end of the log, or a chain that was made anew, are found by it only.
+        from the end of the log together with what it says of its own end, or a chain that was made
+        anew, are found by it only.
         """
         end = await self._log.head()  # before the reading: later entries may join
+        at_end: AuditHead | None = None
         broken: list[BrokenLink] = []
         last, count, met = AuditHead(), 0, known is None or known == AuditHead()
-        after = 0
+        after = _BEFORE_ALL
         while page := await self._log.entries(after=after, limit=_PAGE):
             broken += broken_links(page, last)
+            at_end = next(
+                (AuditHead(e.number, e.digest) for e in page if e.number == end.number), at_end
+            )
             met = met or any(known == AuditHead(e.number, e.digest) for e in page)
-            last, count = AuditHead(page[-1].number, page[-1].digest), count + len(page)
+            if page[-1].number > 0:
+                last = AuditHead(page[-1].number, page[-1].digest)
+            count += len(page)
             after = page[-1].number
             progress(len(page))
         if last.number < end.number:
             missing = end.number - last.number
             broken.append(BrokenLink(end.number, f"the last {missing} of the chain are missing"))
+        elif at_end not in {None, end} and not any(each.number == end.number for each in broken):
+            broken.append(BrokenLink(end.number, "it is not what the log's own end says"))
+        # An entry and the log's own end are written together.
+        written = (await self._log.head()).number
+        if last.number > written and not any(each.number > written for each in broken):
+            broken.append(BrokenLink(last.number, "it is behind the log's own end"))
         if known is not None and not met:
             broken.append(
                 BrokenLink(known.number, "the end that was written down is not in the chain")

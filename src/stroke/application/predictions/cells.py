@@ -228,10 +228,20 @@ _KNOWN: Final = NUMERIC | TEXTS | {*RAW_FEATURES, *ENGINEERED_FEATURES, "timesta
 # A text that has such apostrophes already gets one more: what was written is what is read. Numbers
 # and marks for "no value" are no formulas.
 
-FORMULA: Final = "(?:[ \\t\\r\\n]*[=+\\-@\uff1d\uff0b\uff0d\uff20]|[\\t\\r\\n])"
+UNSEEN: Final = (
+    "\\x00-\\x20\\x7f-\u00a0\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff"
+)
+"""Blanks, control characters and what has no width, for a class of a regular expression."""
+
+SIGNS: Final = (
+    "=+\\-@\u207a\u207c\u208a\u208c\ufb29\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20"
+)
+"""The signs that begin a formula, and whatever Unicode's form NFKC makes one of them."""
+
+FORMULA: Final = f"(?:[{UNSEEN}]*[{SIGNS}]|[\\t\\r\\n])"
 """How a formula begins, as a regular expression of Python, RE2 and Java.
 
-Blanks before it count, and so do the wide characters of East Asian keyboards.
+What is not seen before it counts, and so do the wide and small signs of East Asian keyboards.
 """
 
 NUMBER_CELL: Final = f"(?i)^[{BLANKS}]*{_NUMBER.pattern}[{BLANKS}]*$"

@@ -26,6 +26,8 @@ _NEEDS: Final = "__stroke_scope__"
 _OR: Final = "__stroke_other_scopes__"
 _CALLER: Final = "stroke.caller"
 _BEARER: Final = "bearer"
+# What HTTP calls white space: a key with any other character around it is another text.
+_BLANKS: Final = " \t"
 _TOKEN_HEADER: Final = TOKEN_HEADER.lower().encode()
 
 
@@ -170,9 +172,9 @@ def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> tuple[list[str], str
         if name == b"authorization":
             scheme, _, rest = value.decode("latin-1").partition(" ")
             if scheme.lower() == _BEARER:
-                found.append(rest.strip())
+                found.append(rest.strip(_BLANKS))
         elif name == b"x-api-key":
-            found.append(value.decode("latin-1").strip())
+            found.append(value.decode("latin-1").strip(_BLANKS))
         elif name == _TOKEN_HEADER:
-            of_page = value.decode("latin-1").strip()
+            of_page = value.decode("latin-1").strip(_BLANKS)
     return found, of_page

@@ -26,6 +26,14 @@ FORMULAS = [
     "@SUM(A1)",
     "\t=1",
     "\uff1d1",
+    "\ufe661",
+    "\u207a1",
+    "\u00a0=1",
+    "\u3000=1",
+    "\u200b=1",
+    "\u1680\u180e=1",
+    "Zo\u00a0=1",
+    "\u5c71\u7530",
     "'=1",
     "''=1",
     "-5",
@@ -34,7 +42,7 @@ FORMULAS = [
 ]
 PATIENT = ["Male", "67", "0", "1", "228.69", "36.6", "formerly smoked"]
 SCORES = b"probability,risk_category,contributing_factors,model_version"
-TEXTS = st.text(alphabet="'=+-@\t 1aé\uff1d.,\"\n", max_size=6)
+TEXTS = st.text(alphabet="'=+-@\t 1aé\uff1d\ufe63\u207a\u3000\u00a0\u200b\u5c71.,\"\n", max_size=6)
 
 
 def rows_of(data: bytes) -> list[dict[str, str]]:

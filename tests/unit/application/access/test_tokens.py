@@ -190,14 +190,14 @@ def test_an_issuer_may_end_with_a_slash() -> None:
 class Access:
     """Callers with a provider, and a clock that tests turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, most: int = 100) -> None:
         self.seconds = 0.0
         self.started = datetime.now(UTC)
         self.verifier = FakeTokenVerifier()
         self.store = FakeKeyStore()
         rules = ClaimRules(("roles",), {"stroke-read": frozenset({Scope.READ})}, "site", {})
         self.tokens = Tokens(
-            self.verifier, rules, now=self.now, clock=lambda: self.seconds, max_age=10
+            self.verifier, rules, now=self.now, clock=lambda: self.seconds, max_age=10, most=most
         )
         self.callers = Callers(
             self.store,
@@ -256,10 +256,8 @@ async def test_a_token_that_was_refused_is_looked_at_again(access: Access) -> No
         assert access.verifier.looks == looks
 
 
-async def test_only_so_many_tokens_are_kept(
-    access: Access, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("stroke.application.access.tokens._MOST_TOKENS", 3)
+async def test_only_so_many_tokens_are_kept() -> None:
+    access = Access(most=3)
     tokens = [access.verifier.issue(sub=f"user-{number}") for number in range(5)]
     for token in tokens:
         await access.callers.caller([token])

@@ -12,7 +12,7 @@ from builders.audit import AT
 from fakes.audit import FakeAuditLog
 from stroke.application.audit.ports import AuditFilter
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
-from stroke.domain.audit import AuditAction, AuditHead, AuditOutcome
+from stroke.domain.audit import AuditAction, AuditHead, AuditOutcome, chained
 from stroke.domain.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -124,14 +124,48 @@ async def test_entries_that_join_during_the_check_are_no_fault(stage: Stage) -> 
     before = stage.log.end
 
     class Growing(FakeAuditLog):
+        asked = 0
+
         async def head(self) -> AuditHead:
-            return before
+            self.asked += 1
+            return before if self.asked == 1 else self.end
 
     growing = Growing()
     growing.kept, growing.end = [*stage.log.kept], stage.log.end
     trail = AuditTrail(growing, now=lambda: AT, refusals=RefusalSampler(1, lambda: 0))
     await trail.record(READ, actor="key:2")
     assert (await trail.verify()).holds
+
+
+async def test_the_last_entry_made_anew_with_its_digest_is_found(stage: Stage) -> None:
+    await stage.read(1, 2, 3)
+    before = AuditHead(2, stage.log.kept[1].digest)
+    changed = replace(stage.log.kept[2].event, actor="key:another")
+    [stage.log.kept[2]] = chained([changed], before)
+    found = await stage.trail.verify()
+    assert [(each.number, each.reason) for each in found.broken] == [
+        (3, "it is not what the log's own end says")
+    ]
+
+
+async def test_an_entry_that_was_put_in_at_the_end_is_found(stage: Stage) -> None:
+    await stage.read(1, 2, 3)
+    stage.log.kept += chained([stage.log.kept[0].event], stage.log.end)
+    found = await stage.trail.verify()
+    assert [(each.number, each.reason) for each in found.broken] == [
+        (4, "it is behind the log's own end")
+    ]
+
+
+@pytest.mark.parametrize("number", [0, -1, -(2**62)])
+async def test_an_entry_below_the_first_number_is_found(stage: Stage, number: int) -> None:
+    await stage.read(1, 2)
+    [forged] = chained([stage.log.kept[0].event], AuditHead(number - 1))
+    stage.log.kept.insert(0, forged)
+    found = await stage.trail.verify()
+    assert [(each.number, each.reason) for each in found.broken] == [
+        (number, "numbers begin with 1")
+    ]
 
 
 async def test_each_fault_is_found_once(stage: Stage) -> None:

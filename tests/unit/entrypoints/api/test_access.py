@@ -216,6 +216,9 @@ async def test_a_key_is_taken_from_either_header(
         ({"Authorization": "Bearer"}, 'Bearer realm="stroke", error="invalid_token"'),
         ({"X-API-Key": ""}, 'Bearer realm="stroke", error="invalid_token"'),
         ({"X-API-Key": UNKNOWN}, 'Bearer realm="stroke", error="invalid_token"'),
+        ({"X-API-Key": "{key}\x1c"}, 'Bearer realm="stroke", error="invalid_token"'),
+        ({"X-API-Key": "\v{key}"}, 'Bearer realm="stroke", error="invalid_token"'),
+        ({"Authorization": "Bearer {key}\f"}, 'Bearer realm="stroke", error="invalid_token"'),
         ({"X-API-Key": "{key}x"}, 'Bearer realm="stroke", error="invalid_token"'),
         ({"X-API-Key": "Ünïcödé"}, 'Bearer realm="stroke", error="invalid_token"'),
         (
