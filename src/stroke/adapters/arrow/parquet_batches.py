@@ -7,16 +7,29 @@ so few rows at a time that a batch stays small.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stroke.adapters.arrow.parquet_pages import (
+    BYTE_ARRAY,
+    DELTA_BYTE_ARRAY,
+    REFERENCES,
+    WIDTHS,
+    Chunk,
+    DamagedPages,
+    Group,
+    Page,
+    groups_of,
+    longest_text,
+    pages_of,
+)
 from stroke.domain.errors import InvalidData
 
 MAX_DECODED_BYTES: Final = 256 * 1024 * 1024
@@ -28,15 +41,22 @@ _BATCH_BYTES: Final = 16 * 1024 * 1024
 _READ_BYTES: Final = 1024 * 1024
 # Files that people write are packed to a hundredth at the most.
 _TIGHTLY: Final = 1000
-_WIDTHS: Final = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8}
-_WIDEST_FIXED: Final = 16  # of decimals
+_OFFSET: Final = 4  # where a text or a list begins
+_LENGTH: Final = 4  # before a text
+_TEXT: Final = 16  # where a text of a dictionary lies
+_LEVELS: Final = 8  # of each value of a page: its levels, or its lengths
 
 
-class _Chunk(NamedTuple):
-    """One column of one row group: how long a value can be, and what all of them take."""
+class _Taken(NamedTuple):
+    """What one column of one row group takes, in bytes.
 
-    longest: float
-    average: float
+    ``per_row`` grows with the rows of a batch; ``at_once`` is held however few they are: a page,
+    the dictionary, and of a repeated column all of its values, which one row may have. ``total`` is
+    what all of it unpacks to.
+    """
+
+    per_row: float
+    at_once: float
     total: float
 
 
@@ -45,7 +65,7 @@ def readable_parquet(path: Path) -> Iterator[None]:
     """Raise ``InvalidData`` where what is done inside finds that the file cannot be read."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError) as error:  # also a name that is no UTF-8
         raise InvalidData(f"{path} cannot be read as a Parquet file: is it one, whole?") from error
 
 
@@ -63,13 +83,18 @@ def bounded_batches(
     ``max_decoded_bytes``, where a column is so tightly packed that it must be a trap, and where the
     file holds something else than its metadata say: other rows, or values that take more.
     """
-    _check_counts(path, file)
     most = BATCH_ROWS if rows is None else rows
-    groups = range(file.metadata.num_row_groups)
-    sizes = [min(_rows_at_a_time(path, file, group, max_decoded_bytes), most) for group in groups]
-    for size, same in groupby(groups, key=sizes.__getitem__):
+    try:
+        with path.open("rb") as stream:
+            groups = groups_of(stream)
+            _check_counts(path, file, groups)
+            look = _Look(path, stream, file, max_decoded_bytes)
+            sizes = [min(look.rows_at_a_time(*each), most) for each in enumerate(groups)]
+    except DamagedPages:
+        raise _damaged(path) from None
+    for size, same in groupby(range(len(groups)), key=sizes.__getitem__):
         members = list(same)
-        said = sum(file.metadata.row_group(group).num_rows for group in members)
+        said = sum(groups[group].rows for group in members)
         read = 0
         for batch in file.iter_batches(batch_size=size, row_groups=members):
             read += batch.num_rows
@@ -80,77 +105,134 @@ def bounded_batches(
             raise _lies(path, read, said)
 
 
-def _check_counts(path: Path, file: pq.ParquetFile) -> None:
+def _check_counts(path: Path, file: pq.ParquetFile, groups: Sequence[Group]) -> None:
     """Raise ``InvalidData`` where the numbers of rows in the metadata contradict each other.
 
     pyarrow believes the number of a row group, and would leave out the rows beyond it.
     """
-    groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
-    flat = [at for at in range(file.metadata.num_columns) if not _is_nested(file, at)]
+    count = len(file.schema)
+    flat = [at for at in range(count) if not file.schema.column(at).max_repetition_level]
     for group in groups:
+        if len(group.columns) != count:
+            raise _damaged(path)
         for column in flat:
-            if (values := group.column(column).num_values) != group.num_rows:
-                raise _lies(path, values, group.num_rows)
-    rows = sum(group.num_rows for group in groups)
+            if (values := group.columns[column].values) != group.rows:
+                raise _lies(path, values, group.rows)
+    rows = sum(group.rows for group in groups)
     if rows != file.metadata.num_rows:
         raise _lies(path, rows, file.metadata.num_rows)
 
 
-def _rows_at_a_time(path: Path, file: pq.ParquetFile, group: int, limit: int) -> int:
-    metadata = file.metadata.row_group(group)
-    if not metadata.num_rows:
-        return BATCH_ROWS
-    per_row = 0.0
-    for column in range(metadata.num_columns):
-        chunk = _chunk(path, file, group, column)
-        unpacked = chunk.total if _is_nested(file, column) else 0
-        unpacked = max(unpacked, metadata.column(column).total_uncompressed_size)
-        packed = max(metadata.column(column).total_compressed_size, 1)
-        if unpacked > limit and unpacked / packed > _TIGHTLY:
-            raise _too_large(path, unpacked, limit)
-        per_row += chunk.average if _is_nested(file, column) else chunk.longest
-    if per_row > limit:
-        raise _too_large(path, per_row, limit)
-    return max(int(_BATCH_BYTES / max(per_row, 1)), 1)
+class _Look:
+    """Looks at the headers of the pages of ``file``, which is at ``path`` and is ``stream``."""
+
+    def __init__(self, path: Path, stream: BinaryIO, file: pq.ParquetFile, limit: int) -> None:
+        self._path = path
+        self._stream = stream
+        self._file = file
+        self._limit = limit
+        self._size = path.stat().st_size
+
+    def rows_at_a_time(self, group: int, said: Group) -> int:
+        """Return how many rows of a row group may be decoded at once.
+
+        Raises ``InvalidData`` where one row may be too large, and ``DamagedPages``.
+        """
+        if not said.rows:
+            return BATCH_ROWS
+        per_row, at_once = 0.0, 0.0
+        for column, chunk in enumerate(said.columns):
+            taken = self._taken(group, column, chunk, said.rows)
+            packed = max(chunk.packed, 1)
+            if taken.total > self._limit and taken.total / packed > _TIGHTLY:
+                raise _too_large(self._path, taken.total, self._limit)
+            per_row += taken.per_row
+            at_once += taken.at_once
+            if per_row > self._limit or at_once > self._limit:
+                raise _too_large(self._path, max(per_row, at_once), self._limit)
+        return max(int(_BATCH_BYTES / max(per_row, 1)), 1)
+
+    def _taken(self, group: int, column: int, chunk: Chunk, rows: int) -> _Taken:
+        schema = self._file.schema.column(column)
+        seen = _Seen(0 if chunk.kind == BYTE_ARRAY else WIDTHS.get(chunk.kind) or schema.length)
+        for page in pages_of(self._stream, chunk, self._size):
+            if (bytes_of_page := page.unpacked + page.values * _LEVELS) > self._limit:
+                raise _too_large(self._path, bytes_of_page, self._limit)
+            seen.add(page)
+            if page.is_dictionary and not seen.width:
+                seen.longest = self._longest(chunk, page)
+        if seen.total > 2 * chunk.unpacked + _READ_BYTES:
+            raise DamagedPages
+        if seen.prefixes:
+            seen.longest = max(seen.longest, self._longest_by_prefixes(group, column, seen.page))
+        value = (seen.width or max(seen.longest, seen.average)) + _OFFSET
+        held = seen.page + seen.dictionary
+        if not schema.max_repetition_level:
+            return _Taken(value, held, seen.total)
+        decoded = max(value * chunk.values, seen.total)
+        return _Taken(decoded / rows, held + decoded, decoded)
+
+    def _longest(self, chunk: Chunk, page: Page) -> int:
+        if page.unpacked * BATCH_ROWS <= _BATCH_BYTES:
+            return page.unpacked  # as good, and it need not be unpacked
+        return longest_text(self._stream, chunk, page)
+
+    def _longest_by_prefixes(self, group: int, column: int, page: int) -> int:
+        """Return the length of the longest text, found by decoding few at a time.
+
+        Where that cannot be done, it is that of the largest ``page``.
+        """
+        schema = self._file.schema.column(column)
+        if schema.path not in self._file.schema_arrow.names or schema.max_repetition_level:
+            return page
+        rows = max(int(_BATCH_BYTES / max(page, 1)), 1)
+        wanted = {"batch_size": rows, "row_groups": [group], "columns": [schema.path]}
+        longest = 0
+        with opened_parquet(self._path) as probe:
+            for batch in probe.iter_batches(**wanted):
+                longest = max(longest, pc.max(pc.binary_length(batch.column(0))).as_py() or 0)
+        return longest
 
 
-def _chunk(path: Path, file: pq.ParquetFile, group: int, column: int) -> _Chunk:
-    metadata = file.metadata.row_group(group)
-    chunk = metadata.column(column)
-    average = chunk.num_values / metadata.num_rows
-    if chunk.physical_type != "BYTE_ARRAY":
-        width = _WIDTHS.get(chunk.physical_type, _WIDEST_FIXED)
-        return _Chunk(width, width * average, width * chunk.num_values)
-    if not chunk.has_dictionary_page:
-        # Each value is there in full, so that the whole is no longer than the chunk.
-        plain = chunk.total_uncompressed_size
-        return _Chunk(plain / metadata.num_rows, plain / metadata.num_rows, plain)
-    longest = _longest_in_dictionary(path, file, group, column)
-    total = longest * chunk.num_values + chunk.total_uncompressed_size
-    return _Chunk(longest, longest * average, total)
+class _Seen:
+    """What the pages of a column chunk take, in bytes.
 
+    ``width`` is that of a value, 0 of texts; ``page`` the largest page of values, ``average`` what
+    a text takes in the page where texts are longest, ``prefixes`` whether texts may repeat others.
+    """
 
-def _longest_in_dictionary(path: Path, file: pq.ParquetFile, group: int, column: int) -> int:
-    """Return the length of the longest text that rows refer to; at the worst, of all together."""
-    chunk = file.metadata.row_group(group).column(column)
-    name = chunk.path_in_schema
-    if not _is_nested(file, column):
-        with pq.ParquetFile(path, buffer_size=_READ_BYTES, read_dictionary=[name]) as probe:
-            batches = probe.iter_batches(batch_size=1, row_groups=[group], columns=[name])
-            first = next(batches, None)
-            if first is not None and pa.types.is_dictionary(first.schema.field(0).type):
-                return pc.max(pc.binary_length(first.column(0).dictionary)).as_py() or 0
-    return int(chunk.total_uncompressed_size)
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.longest = 0.0
+        self.average = 0.0
+        self.page = 0
+        self.dictionary = 0
+        self.total = 0
+        self.prefixes = False
 
-
-def _is_nested(file: pq.ParquetFile, column: int) -> bool:
-    schema = file.schema.column(column)
-    return bool(schema.max_repetition_level) or "." in schema.path
+    def add(self, page: Page) -> None:
+        """Add a page. Raises ``DamagedPages`` for a dictionary with fewer values than it says."""
+        self.total += page.unpacked
+        if page.is_dictionary:
+            if page.values * (self.width or _LENGTH) > page.unpacked:
+                raise DamagedPages
+            self.dictionary = page.unpacked + page.values * _TEXT
+            return
+        self.page = max(self.page, page.unpacked)
+        if not self.width and page.encoding not in REFERENCES:
+            self.average = max(self.average, page.unpacked / max(page.values, 1))
+            self.prefixes |= page.encoding == DELTA_BYTE_ARRAY
 
 
 def _lies(path: Path, found: int, said: int) -> InvalidData:
     return InvalidData(
         f"{path} has {found:,} rows where its metadata say {said:,}: it is damaged, write it anew"
+    )
+
+
+def _damaged(path: Path) -> InvalidData:
+    return InvalidData(
+        f"{path} has a column whose pages are not as its metadata say: it is damaged, write it anew"
     )
 
 
