@@ -19,6 +19,7 @@ import orjson
 
 from stroke.adapters.record_servers.addresses import Network, may_ask
 from stroke.application.clinical.ports import Document, NotFetched, RecordServer
+from stroke.domain.documents import ambiguity_of
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 _CHUNK: Final = 65_536
@@ -120,10 +121,17 @@ async def _exchanged(
             raise NotFetched("away")
 
 
+def _loaded(body: bytes) -> Any:
+    document = orjson.loads(body)
+    if ambiguity_of(body):
+        raise NotFetched("no-json")
+    return document
+
+
 async def _parsed(body: bytes) -> Any:
     try:
         if len(body) < _THREAD_FROM:
-            return orjson.loads(body)
-        return await asyncio.to_thread(orjson.loads, body)
+            return _loaded(body)
+        return await asyncio.to_thread(_loaded, body)
     except orjson.JSONDecodeError:
         raise NotFetched("no-json") from None

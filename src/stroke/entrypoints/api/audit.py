@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from stroke.application.audit.ports import AuditFilter
 from stroke.domain.access import Scope
@@ -12,13 +12,14 @@ from stroke.domain.audit import AuditAction
 from stroke.entrypoints.api.access import GuardedRoute, needs, site_of
 from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.openapi import problems
+from stroke.entrypoints.api.parameters import given_once
 from stroke.entrypoints.api.records import Cursor, Instant, Limit
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas.audit import AuditPageOut
 from stroke.entrypoints.api.schemas.fields import PRINTABLE
 from stroke.entrypoints.api.state import api_state
 
-router = APIRouter(tags=["audit"], route_class=GuardedRoute)
+router = APIRouter(tags=["audit"], route_class=GuardedRoute, dependencies=[Depends(given_once)])
 
 Words = Annotated[str | None, Query(max_length=100, pattern=PRINTABLE)]
 

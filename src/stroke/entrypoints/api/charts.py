@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from stroke.application.clinical.fetching import WHY_NOT
 from stroke.application.clinical.hospital import Viewed
-from stroke.entrypoints.api.body import read_body
+from stroke.entrypoints.api.body import read_body, refuse_ambiguous
 from stroke.entrypoints.api.problems import problem_response
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import FieldProblem, InvalidRequest
@@ -31,20 +31,27 @@ LONGEST_SERVER: Final = 255
 async def read_document(request: Request) -> dict[str, Any]:
     """Return the JSON object in the body.
 
-    Raises ``HTTPException`` 400 if it is none, and what ``read_body`` raises.
+    Raises ``HTTPException`` 400 if it is none or has a name twice in one object, and what
+    ``read_body`` raises.
     """
     state = api_state(request)
     async with state.admission.batch(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_bytes, kinds=KINDS)
         try:
             if len(body) < _THREAD_FROM:
-                document = orjson.loads(body)
+                document = _loaded(body)
             else:
-                document = await asyncio.to_thread(orjson.loads, body)
+                document = await asyncio.to_thread(_loaded, body)
         except orjson.JSONDecodeError:
             raise HTTPException(HTTPStatus.BAD_REQUEST, "The body is not JSON.") from None
     if not isinstance(document, dict):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "The body is no JSON object.")
+    return document
+
+
+def _loaded(body: bytes) -> Any:
+    document = orjson.loads(body)
+    refuse_ambiguous(body)
     return document
 
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from stroke.application.models.deployments import Asker, Wish
 from stroke.domain.access import Scope
@@ -15,6 +15,7 @@ from stroke.domain.errors import DeploymentRefused, InvalidModel
 from stroke.entrypoints.api.access import GuardedRoute, caller_of, needs
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
+from stroke.entrypoints.api.parameters import given_once
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas.deployments import (
     DeploymentIn,
@@ -26,7 +27,7 @@ from stroke.entrypoints.api.schemas.deployments import (
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.request_id import CURRENT
 
-router = APIRouter(tags=["models"], route_class=GuardedRoute)
+router = APIRouter(tags=["models"], route_class=GuardedRoute, dependencies=[Depends(given_once)])
 
 _PATH: Final = "/api/v1/models/deployment"
 

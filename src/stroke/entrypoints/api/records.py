@@ -7,7 +7,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import AwareDatetime, ValidatorFunctionWrapHandler, WrapValidator
 from pydantic_core import PydanticCustomError
 
@@ -18,12 +18,15 @@ from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 from stroke.entrypoints.api.access import GuardedRoute, needs, site_of
 from stroke.entrypoints.api.auditing import written_down
 from stroke.entrypoints.api.openapi import problems
+from stroke.entrypoints.api.parameters import given_once
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas.fields import PRINTABLE, Country, Province
 from stroke.entrypoints.api.schemas.predictions import PageOut, RecordOut
 from stroke.entrypoints.api.state import api_state
 
-router = APIRouter(tags=["stored predictions"], route_class=GuardedRoute)
+router = APIRouter(
+    tags=["stored predictions"], route_class=GuardedRoute, dependencies=[Depends(given_once)]
+)
 
 _ISO_8601: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
 _YEAR_0: Final = "0000"

@@ -90,6 +90,7 @@ async def test_a_redirect_is_not_followed(
         (Answer(b"", 204), "refused"),
         (Answer(b""), "no-json"),
         (Answer(b"[" * 5000), "no-json"),
+        (Answer(b'{"resourceType":"Patient","id":"p1","id":"p2"}'), "no-json"),
     ],
 )
 async def test_an_answer_that_cannot_be_read_is_said(

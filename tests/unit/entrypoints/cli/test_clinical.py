@@ -124,3 +124,11 @@ def test_the_codes_of_a_site_count(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     _, text = run("clinical", "assess", "-", *AT, "--json", stdin=json.dumps(chart))
 
     assert json.loads(text)["values"]["hypertension"]["value"] == 1
+
+
+def test_a_chart_that_has_a_name_twice_is_refused() -> None:
+    text = json.dumps(request()).replace('"resourceType"', '"id": "p2", "resourceType"', 1)
+    done = CliRunner().invoke(app, ["clinical", "assess", "-", *AT], input=text)
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert str(done.exception).endswith("has a name twice in one object")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stroke.domain.clinical.kept import AssessmentFilter, card_uses
+from stroke.domain.documents import ambiguity_of
 from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.terminal.options import MOMENTS, AsJson, Since, Site, Until, in_utc
 from stroke.entrypoints.cli.terminal.scoring_options import ModelName
@@ -170,9 +171,12 @@ def _document(source: Path) -> Any:
     except OSError as error:
         raise InvalidData(f"{source} cannot be read: {error.strerror}") from None
     try:
-        return json.loads(content)
+        document = json.loads(content)
     except (ValueError, RecursionError):
         raise InvalidData(f"{source} is no JSON") from None
+    if ambiguity := ambiguity_of(content):
+        raise InvalidData(f"{source} {ambiguity}")
+    return document
 
 
 def _as_json(found: AssessedChart) -> dict[str, Any]:
