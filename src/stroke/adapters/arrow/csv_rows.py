@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stroke.application.predictions.cells import split, trimmed
-from stroke.application.predictions.file_rows import TextLimits
+from stroke.application.predictions.file_rows import TextLimits, row_too_long, row_without_end
 from stroke.domain.errors import InvalidData
 
 Indices = NDArray[np.int64]
@@ -130,11 +130,10 @@ class RowReader:
             rows, used = cut(self._rest, self._line, self.header.cells)
             self._line += self._rest.count(b"\n", 0, used)
             self._rest = self._rest[used:]
-            if len(self._rest) > self._row_bytes or (at_end and self._rest):
-                raise InvalidData(
-                    f"line {self._line}: the row that starts here does not end: "
-                    "is a quote opened and never closed?"
-                )
+            if len(self._rest) > self._row_bytes:
+                raise row_too_long(self._line, self._row_bytes)
+            if at_end and self._rest:
+                raise row_without_end(self._line)
             if len(rows):
                 yield rows
 

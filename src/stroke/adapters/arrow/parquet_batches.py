@@ -232,7 +232,8 @@ def _lies(path: Path, found: int, said: int) -> InvalidData:
 
 def _damaged(path: Path) -> InvalidData:
     return InvalidData(
-        f"{path} has a column whose pages are not as its metadata say: it is damaged, write it anew"
+        f"{path} cannot be read as a Parquet file: is it one, whole? "
+        "The pages of a column are not as its metadata say"
     )
 
 

@@ -13,8 +13,9 @@ from stroke.application.predictions.cells import (
     key_of,
     known_names,
     trimmed,
+    wrong_width,
 )
-from stroke.application.predictions.file_rows import TextLimits
+from stroke.application.predictions.file_rows import TextLimits, row_too_long, row_without_end
 from stroke.domain.errors import InvalidData
 
 DELIMITERS: Final = ",;\t|"
@@ -108,11 +109,10 @@ def _quoted_row(
                 pieces.append(text[position:])
                 size += len(pieces[-1])
                 following = next(lines, None)
-                if following is None or size > longest:
-                    raise InvalidData(
-                        f"line {line}: the row that starts here does not end: "
-                        "is a quote opened and never closed?"
-                    )
+                if size > longest:
+                    raise row_too_long(line, longest)
+                if following is None:
+                    raise row_without_end(line)
                 text, position, taken = following, 0, taken + 1
             pieces.append(closed.group(1))
             inside, position = "\n".join(pieces).replace('""', '"'), closed.end()
@@ -191,7 +191,7 @@ class Header:
         cells, count = row.cells, len(row.cells)
         if count != self.width:
             if count < self.width or any(map(trimmed, cells[self.width :])):
-                return row._replace(problem=f"has {count} cells, the header has {self.width}")
+                return row._replace(problem=wrong_width(cells, self.width))
             cells = cells[: self.width]
         for at in self._numeric:
             text = trimmed(cells[at])

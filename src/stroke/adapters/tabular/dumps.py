@@ -62,15 +62,21 @@ _START: Final = re.compile(
 _LINE_START: Final = re.compile(
     r"^[ \t]*(?:INSERT|REPLACE|CREATE\s+TABLE)\b", re.IGNORECASE | re.MULTILINE
 )
+# Between two words: blanks, and comments, which editors keep where people wrote them.
+_COMMENT: Final = r"(?:/\*(?:[^*]|\*(?!/))*+\*/|--[^\n]*+|#[^\n]*+)"
+_GAP: Final = rf"(?:\s|{_COMMENT})"
+_NAME_OF_TABLE: Final = rf"(?P<table>{NAME}(?:{_GAP}*+\.{_GAP}*+{NAME})*)"
 _INSERT: Final = re.compile(
-    r"(?:INSERT|REPLACE)\b(?:\s+(?:LOW_PRIORITY|DELAYED|HIGH_PRIORITY|IGNORE|OR\s+\w+))*"
-    rf"\s*(?:INTO\b\s*)?(?P<table>{NAME}(?:\s*\.\s*{NAME})*)\s*"
-    rf"(?P<columns>\(\s*{NAME}(?:\s*,\s*{NAME})*\s*\))?\s*(?P<values>VALUES?\s*(?=\())?",
+    rf"(?:INSERT|REPLACE)\b"
+    rf"(?:{_GAP}++(?:LOW_PRIORITY|DELAYED|HIGH_PRIORITY|IGNORE|OR{_GAP}++\w+)\b)*"
+    rf"{_GAP}*+(?:INTO\b{_GAP}*+)?{_NAME_OF_TABLE}{_GAP}*+"
+    rf"(?P<columns>\({_GAP}*+{NAME}(?:{_GAP}*+,{_GAP}*+{NAME})*{_GAP}*+\))?{_GAP}*+"
+    rf"(?P<values>VALUES?{_GAP}*+(?=\())?",
     re.IGNORECASE,
 )
 _CREATE: Final = re.compile(
-    rf"CREATE\s+(?:TEMPORARY\s+)?TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?"
-    rf"(?P<table>{NAME}(?:\s*\.\s*{NAME})*)\s*\(",
+    rf"CREATE{_GAP}++(?:TEMPORARY{_GAP}++)?TABLE{_GAP}++"
+    rf"(?:IF{_GAP}++NOT{_GAP}++EXISTS{_GAP}++)?{_NAME_OF_TABLE}{_GAP}*+\(",
     re.IGNORECASE,
 )
 _COLUMN: Final = re.compile(
@@ -79,7 +85,8 @@ _COLUMN: Final = re.compile(
 )
 _AFTER_ROWS: Final = re.compile(r"(?:ON|AS|RETURNING)\b", re.IGNORECASE)
 _NEXT_ROW: Final = re.compile(r"\)\s*,\s*(?=\()")
-_NAMES: Final = re.compile(NAME)
+_NAMES: Final = re.compile(rf"{_COMMENT}|({NAME})")
+_TEXT_OR_COMMENT: Final = re.compile(rf"('(?:[^']|'')*'|`[^`]*`|\"[^\"]*\")|{_COMMENT}")
 
 # What only one kind of dump has, before its first row. What several have comes last.
 _SIGNS: Final = (
@@ -161,7 +168,7 @@ def rows_of_dump(
             source.skip_statement(dialect)
         else:
             named = insert["columns"]
-            names = [bare_name(each) for each in _NAMES.findall(named)] if named else columns
+            names = _names_in(named) if named else columns
             yield from _rows_of_insert(source, dialect, line, names, insert.end())
 
 
@@ -288,6 +295,7 @@ def _cells(names: list[str], values: _Values) -> dict[str, object] | str:
 
 def _columns_of(body: str, dialect: Dialect) -> list[str]:
     """Return the names of the columns that the body of a CREATE TABLE defines."""
+    body = _TEXT_OR_COMMENT.sub(lambda found: found.group(1) or " ", body)
     columns = []
     depth, start, position = 0, 0, 0
     while position < len(body):
@@ -311,8 +319,12 @@ def _columns_of(body: str, dialect: Dialect) -> list[str]:
 
 
 def _is_ours(table: str) -> bool:
-    names = _NAMES.findall(table)
-    return bool(names) and bare_name(names[-1]).lower() == _TABLE
+    names = _names_in(table)
+    return bool(names) and names[-1].lower() == _TABLE
+
+
+def _names_in(text: str) -> list[str]:
+    return [bare_name(name) for name in _NAMES.findall(text) if name]
 
 
 def _dialect_of(head: str, name: str) -> Dialect:

@@ -10,7 +10,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import AnyStr, Final
 
 from stroke.domain.errors import InvalidData
 
@@ -99,6 +99,21 @@ def decoded(name: str, blocks: Iterable[bytes], encoding: Encoding) -> Iterator[
             yield text
     except UnicodeDecodeError as error:
         raise InvalidData(f"{name} is not whole {encoding.name} text: {_SAVE}") from error
+
+
+def without_end_mark(pieces: Iterator[AnyStr], mark: AnyStr) -> Iterator[AnyStr]:
+    """Yield ``pieces`` without the ``mark`` at the end of the last one; elsewhere it is text."""
+    held = mark[:0]
+    for piece in pieces:
+        text = held + piece
+        kept = text.rstrip(mark)
+        held = text[len(kept) :]
+        if kept:
+            yield kept
+
+
+END_MARK: Final = "\x1a"
+"""What programs of DOS write behind a text: Ctrl-Z."""
 
 
 def is_torn(text: str) -> bool:

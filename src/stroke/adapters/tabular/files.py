@@ -21,7 +21,14 @@ from stroke.adapters.tabular.delimited import (
     rows_of,
 )
 from stroke.adapters.tabular.dumps import LIMITS, rows_of_dump
-from stroke.adapters.tabular.encodings import UTF8, decoded, encoding_of, is_torn
+from stroke.adapters.tabular.encodings import (
+    END_MARK,
+    UTF8,
+    decoded,
+    encoding_of,
+    is_torn,
+    without_end_mark,
+)
 from stroke.adapters.tabular.packing import (
     HEAD_BYTES,
     Replayed,
@@ -125,6 +132,7 @@ class _Text:
         self._stream = stream
         whole: Iterable[bytes] = [head]
         self.has_quoted_commas = False
+        self._last = b""
         self._guarded = path == STDIN and len(head) >= HEAD_BYTES
         self.size, self.position = 0, lambda: 0
         if path != STDIN:
@@ -145,12 +153,14 @@ class _Text:
         return dialect, Header(next(rows_of(lines, dialect.delimiter)).cells, known)
 
     def raw(self) -> BufferedIOBase:
-        """Return the bytes as they are."""
-        return text_stream(self._blocks()) if self._guarded else self._stream
+        """Return the bytes as they are, without the mark of DOS at their end."""
+        if self._guarded or self._may_have_end_mark:
+            return text_stream(without_end_mark(self._blocks(), END_MARK.encode()))
+        return self._stream
 
     def pieces(self) -> Iterator[str]:
-        """Yield the text."""
-        return decoded(self.name, self._blocks(), self.encoding)
+        """Yield the text, without the mark of DOS at its end."""
+        return without_end_mark(decoded(self.name, self._blocks(), self.encoding), END_MARK)
 
     def notes(self, dialect: Dialect) -> tuple[str, ...]:
         """Say how the file is read, where that is not how stroke itself writes one."""
@@ -162,7 +172,13 @@ class _Text:
             said.append("CR at the ends of lines")
         return (f"{self.name} is read as a table with {', '.join(said)}",) if said else ()
 
+    @property
+    def _may_have_end_mark(self) -> bool:
+        # The whole file was looked at, unless something in it is no UTF-8.
+        return self.encoding.torn or self._last == END_MARK.encode()
+
     def _look(self, block: bytes) -> None:
+        self._last = block[-1:] or self._last
         if b'"' in block and not self.has_quoted_commas:
             self.has_quoted_commas = _QUOTED_COMMA.search(block) is not None
 

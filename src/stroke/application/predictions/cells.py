@@ -193,6 +193,9 @@ def split(row: str) -> list[Cell]:
         position = cell.end()
 
 
+_BLANK_BEFORE_QUOTE: Final = re.compile(r'[^\S\r\n]+"')
+
+
 def without_surplus(cells: list[Cell], width: int) -> list[Cell]:
     """Return the ``width`` cells that the header names; blank cells after them do not count.
 
@@ -200,8 +203,16 @@ def without_surplus(cells: list[Cell], width: int) -> list[Cell]:
     """
     surplus = cells[width:]
     if len(cells) < width or any(trimmed(cell.text) for cell in surplus):
-        raise InvalidData(f"has {len(cells)} cells, the header has {width}")
+        raise InvalidData(wrong_width([cell.text for cell in cells], width))
     return cells[:width]
+
+
+def wrong_width(texts: Sequence[str], width: int) -> str:
+    """Return what is wrong with a row of these cells where the header has ``width``."""
+    said = f"has {len(texts)} cells, the header has {width}"
+    if any(_BLANK_BEFORE_QUOTE.match(text) for text in texts):
+        return f"{said}: a blank stands before a quote, which then opens no cell"
+    return said
 
 
 def value_of(name: str, cell: Cell) -> str | None:

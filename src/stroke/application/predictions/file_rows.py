@@ -7,12 +7,37 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+from stroke.domain.errors import InvalidData
+
 
 class DumpKind(StrEnum):
     """The databases whose dumps are read."""
 
     MYSQL = "mysql"
     SQLITE = "sqlite"
+
+
+def row_too_long(line: int, most: int) -> InvalidData:
+    """Return the error of a row that is longer than a setting allows; ``line`` is where it starts.
+
+    It may be a quote that nobody closes, or really so long: reading on would tell, and might hold
+    the whole file.
+    """
+    return InvalidData(
+        f"line {line}: the row that starts here does not end within {most:,} characters "
+        "(STROKE_FILES_MAX_ROW_BYTES): is a cell so long, or a quote opened and never closed?"
+    )
+
+
+def row_without_end(line: int) -> InvalidData:
+    """Return the error of a row in which the file ends; ``line`` is where it starts.
+
+    In ``1, "a,"`` the first quote opens nothing, for the blank before it, and the second one does.
+    """
+    return InvalidData(
+        f"line {line}: the row that starts here does not end: is a quote opened and never closed, "
+        "or does a blank stand before one that should open a cell?"
+    )
 
 
 class TextLimits(NamedTuple):

@@ -31,7 +31,7 @@ from stroke.domain.errors import InvalidData
 MEGABYTE = 1_000_000
 LIMIT = 4 * MEGABYTE
 HUGE = 2**31 - 1
-DAMAGED = "it is damaged, write it anew"
+DAMAGED = "pages of a column are not as its metadata say|it is damaged, write it anew"
 TOO_LARGE = r"more than the [0-9,]+ that are allowed \(STROKE_FILES_MAX_DECODED_BYTES\)"
 
 

@@ -1,0 +1,148 @@
+"""Long cells, blanks before quotes, the end mark of DOS, and comments between the words of SQL."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stroke.adapters.arrow.csv_cells import judge
+from stroke.adapters.arrow.csv_rows import RowReader
+from stroke.adapters.tabular.dumps import rows_of_dump
+from stroke.adapters.tabular.encodings import END_MARK, without_end_mark
+from stroke.adapters.tabular.files import opened_csv, opened_rows
+from stroke.application.predictions.file_rows import FileRow, TextLimits
+from stroke.domain.errors import InvalidData
+
+KNOWN = ("id", "name", "note")
+LIMITS = TextLimits(row=1000)
+TOO_LONG = r"line 2: .* within 1,000 characters \(STROKE_FILES_MAX_ROW_BYTES\): is a cell so long"
+OPEN = "line 2: the row that starts here does not end: is a quote opened and never closed"
+
+
+def read(path: Path, content: bytes, limits: TextLimits = LIMITS) -> list[FileRow]:
+    path.write_bytes(content)
+    with opened_rows(path, KNOWN, ("id",), limits) as found:
+        return list(found.rows)
+
+
+def as_csv(path: Path, content: bytes) -> bytes:
+    path.write_bytes(content)
+    with opened_csv(path, KNOWN) as text:
+        return text.stream.read()
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ('"' + "x\n" * 3000 + '"', TOO_LONG),
+        ('"' + "x\n" * 3000, TOO_LONG),
+        ('"' + "x\n" * 30, OPEN),
+        ('"x', OPEN),
+    ],
+)
+def test_a_long_cell_and_an_open_quote_have_words_of_their_own(
+    tmp_path: Path, cell: str, words: str
+) -> None:
+    content = f"id,name\n1,{cell}\n2,y\n".encode()
+    with pytest.raises(InvalidData, match=words):
+        read(tmp_path / "p.csv", content)
+    with pytest.raises(InvalidData, match=words):
+        list(RowReader(io.BytesIO(content), block_bytes=512, row_bytes=1000))
+
+
+def test_a_long_cell_without_quotes_names_the_same_setting(tmp_path: Path) -> None:
+    content = b"id,name\n1," + b"x" * 3_000_000 + b"\n2,y\n"
+    with pytest.raises(InvalidData, match="STROKE_FILES_MAX_ROW_BYTES"):
+        read(tmp_path / "p.csv", content)
+    with pytest.raises(InvalidData, match=TOO_LONG):
+        list(RowReader(io.BytesIO(content), block_bytes=4096, row_bytes=1000))
+
+
+@given(blank=st.text(" \t\u00a0", min_size=1, max_size=3), inside=st.text("ab ,", max_size=8))
+def test_a_blank_before_a_quote_is_named_where_it_tears_the_row(
+    tmp_path_factory: pytest.TempPathFactory, blank: str, inside: str
+) -> None:
+    cell = f'{blank}"{inside},x"'
+    [row] = read(tmp_path_factory.getbasetemp() / "p.csv", f"id,name\n1,{cell}\n".encode())
+    said = f"has {3 + inside.count(',')} cells, the header has 2: a blank stands before a quote"
+    assert str(row.problem).startswith(said)
+    with pytest.raises(InvalidData, match=said):
+        judge(f"1,{cell}".encode(), {"id": 0, "name": 1}, 2)
+
+
+def test_a_blank_may_be_why_a_row_does_not_end(tmp_path: Path) -> None:
+    content = b'id,name\n1, "a,"\n2,b\n'
+    words = f"{OPEN}, or does a blank stand before one"
+    with pytest.raises(InvalidData, match=words):
+        read(tmp_path / "p.csv", content)
+    with pytest.raises(InvalidData, match=words):
+        list(RowReader(io.BytesIO(content)))
+
+
+@pytest.mark.parametrize("cell", ["a,b", '5" , 6', 'a "b",c'])
+def test_a_torn_row_without_it_is_said_as_before(tmp_path: Path, cell: str) -> None:
+    [row] = read(tmp_path / "p.csv", f"id,name\n1,{cell}\n".encode())
+    assert row.problem == "has 3 cells, the header has 2"
+
+
+@pytest.mark.parametrize("end", ["", "\r\n"])
+@pytest.mark.parametrize("marks", [1, 2, 200])
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_end_mark_of_dos_is_no_row_and_no_letter(
+    tmp_path: Path, end: str, marks: int, packed: bool
+) -> None:
+    text = f"id,name\r\n1,a{END_MARK}b\r\n2,c{end}".encode()
+    marked = text + END_MARK.encode() * marks
+    name = "p.csv.gz" if packed else "p.csv"
+    content = gzip.compress(marked) if packed else marked
+    rows = read(tmp_path / name, content)
+    assert [row.cells["name"] for row in rows] == [f"a{END_MARK}b", "c"]
+    assert as_csv(tmp_path / name, content) == text
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_it_ends_texts_of_other_encodings_too(tmp_path: Path, encoding: str) -> None:
+    rows = read(tmp_path / "p.csv", f"id,name\r\n1,Zoë\r\n{END_MARK}".encode(encoding))
+    assert [row.cells for row in rows] == [{"id": "1", "name": "Zoë"}]
+
+
+@given(pieces=st.lists(st.text(f"a{END_MARK}", max_size=4), max_size=6))
+def test_marks_are_left_out_at_the_end_alone(pieces: list[str]) -> None:
+    assert "".join(without_end_mark(iter(pieces), END_MARK)) == "".join(pieces).rstrip(END_MARK)
+
+
+GAPS = st.lists(
+    st.sampled_from([" ", "\n", "\t", "/* a, (b) */", "/**/", "-- c (1);\n", "/* INSERT */"]),
+    min_size=1,
+    max_size=3,
+).map(lambda found: " " + "".join(found))
+
+
+@given(gaps=st.lists(GAPS, min_size=12, max_size=12), verb=st.sampled_from(["INSERT", "replace"]))
+def test_comments_may_stand_between_all_words_of_an_insert(gaps: list[str], verb: str) -> None:
+    words = [verb, "INTO", "predictions", "(", "id", ",", "`name`", ")", "VALUES", "(1,'a')", ","]
+    text = "".join(f"{word}{gap}" for word, gap in zip(words, gaps, strict=False))
+    found = list(rows_of_dump([f"{text}(2,'b'){gaps[-1]};\n"]))
+    assert [cells for _, _, cells in found] == [
+        {"id": "1", "name": "a"},
+        {"id": "2", "name": "b"},
+    ]
+
+
+@given(gaps=st.lists(GAPS, min_size=7, max_size=7))
+def test_comments_may_stand_in_a_create_table(gaps: list[str]) -> None:
+    words = ["CREATE TABLE", "`predictions`", "(", "`id`", "int,", "`name`", "text DEFAULT '--'"]
+    text = "".join(f"{word}{gap}" for word, gap in zip(words, gaps, strict=True))
+    found = list(rows_of_dump([f"{text});\nINSERT INTO predictions VALUES (1,'a');\n"]))
+    assert [cells for _, _, cells in found] == [{"id": "1", "name": "a"}]
+
+
+@pytest.mark.parametrize("values", ["SELECT 1", "SELECT 1 /* VALUES (1) */", "TABLE other"])
+def test_what_a_query_finds_is_still_no_value(values: str) -> None:
+    [(_, _, said)] = rows_of_dump([f"INSERT INTO predictions (id) {values};\n"])
+    assert said == "inserts what a query finds, not values"
