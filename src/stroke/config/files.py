@@ -26,6 +26,10 @@ class FilesSettings(SettingsGroup):
         64 * 1024 * 1024, ge=1024, description="of a dump's statement that is passed over"
     )
 
+    max_avro_block_bytes: int = Field(
+        32 * 1024 * 1024, ge=64 * 1024, description="of an Avro file's block, decompressed"
+    )
+
     @property
     def text_limits(self) -> TextLimits:
         """The limits of tables of text and of dumps."""

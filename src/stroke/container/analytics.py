@@ -25,7 +25,7 @@ from stroke.application.analyses.ports import (
 )
 from stroke.application.analyses.queries import analyses, chosen
 from stroke.application.analyses.service import AnalyticsService
-from stroke.config import LakeSettings, PipelineSettings, results_url
+from stroke.config import FilesSettings, LakeSettings, PipelineSettings, results_url
 from stroke.container.lake import lake_of
 from stroke.container.places import S3, place_of
 from stroke.domain.errors import InvalidSetting
@@ -165,7 +165,12 @@ def source_of(
         return SqlChanges(settings.database.sqlalchemy_url, PredictionFilter(site=site))
     if name == "kafka":
         return _topic(settings)
-    return AvroChanges(*place_of(settings.lake, name))
+    return AvroChanges(*place_of(settings.lake, name), max_block_bytes=most_of_a_block())
+
+
+def most_of_a_block() -> int:
+    """Return what a block of an Avro file may have decompressed, in bytes."""
+    return FilesSettings.load().max_avro_block_bytes
 
 
 def _topic(settings: PipelineSettings) -> BatchSource:

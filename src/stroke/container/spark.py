@@ -31,7 +31,7 @@ from stroke.application.analyses.runs import AnalyticsRun
 from stroke.application.analyses.service import AnalyticsService
 from stroke.application.analyses.stream import StreamBatches
 from stroke.config import LakeSettings, PipelineSettings
-from stroke.container.analytics import check_site, results_at, service_on, utc_now
+from stroke.container.analytics import check_site, most_of_a_block, results_at, service_on, utc_now
 from stroke.container.lake import lake_of, revealed
 from stroke.container.places import place_of
 from stroke.domain.errors import InvalidSetting
@@ -172,7 +172,8 @@ def _source(
     if name == "db":
         within = PredictionFilter(site=site)
         return SparkBatches(session, SqlChanges(settings.database.sqlalchemy_url, within))
-    return _avro_files(session, AvroChanges(*place_of(lake, name)))
+    most = most_of_a_block()
+    return _avro_files(session, AvroChanges(*place_of(lake, name), max_block_bytes=most))
 
 
 def _avro_files(session: SparkSession, changes: AvroChanges) -> SparkFiles:

@@ -14,8 +14,9 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import fs
 
-from stroke.adapters.avro.containers import NotAvro, read_head, read_part
+from stroke.adapters.avro.containers import MAX_BLOCK_BYTES, read_head, read_part
 from stroke.adapters.avro.envelopes import EnvelopeReader
+from stroke.adapters.avro.schemas import NotAvro
 from stroke.application.analyses.changes import Counts, changes_schema
 from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
 from stroke.domain.errors import InvalidData, ReplicaUnavailable
@@ -39,6 +40,7 @@ class Part:
     path: str
     start: int
     end: int
+    max_block_bytes: int = MAX_BLOCK_BYTES
 
 
 @dataclass(slots=True)
@@ -88,12 +90,19 @@ class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
     """
 
     def __init__(
-        self, files: fs.FileSystem, folder: str, *, workers: int = 2, part_bytes: int = PART_BYTES
+        self,
+        files: fs.FileSystem,
+        folder: str,
+        *,
+        workers: int = 2,
+        part_bytes: int = PART_BYTES,
+        max_block_bytes: int = MAX_BLOCK_BYTES,
     ) -> None:
         self._files = files
         self._folder = folder.rstrip("/")
         self._workers = workers
         self._part_bytes = part_bytes
+        self._max_block_bytes = max_block_bytes
 
     def read(
         self, since: Position | None = None, *, with_name: bool
@@ -112,7 +121,13 @@ class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         """
         objects = self._objects()
         parts = [
-            Part(self._files, found.path, start, min(start + self._part_bytes, found.size))
+            Part(
+                self._files,
+                found.path,
+                start,
+                min(start + self._part_bytes, found.size),
+                self._max_block_bytes,
+            )
             for found in objects
             for start in range(0, max(found.size, 1), self._part_bytes)
         ]
@@ -192,7 +207,8 @@ def _read_into(found: Found, file: pa.NativeFile, part: Part, shape: pa.Schema) 
         return
     envelopes = EnvelopeReader(head.schema, shape, partition=_partition(part.path))
     records = list[Any]()
-    for block in read_part(file, head, part.start, part.end, broken=broken):
+    most = part.max_block_bytes
+    for block in read_part(file, head, part.start, part.end, broken=broken, max_block_bytes=most):
         records += block
         if len(records) >= _BATCH_RECORDS:
             found.batches.append(envelopes.batch(records))

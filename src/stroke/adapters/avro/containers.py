@@ -18,12 +18,17 @@ from typing import Any, Final, Protocol
 import fastavro
 import pyarrow as pa
 
+from stroke.adapters.avro.schemas import NotAvro, check_bounded
 from stroke.application.analyses.timestamps import without_time_types
+
+MAX_BLOCK_BYTES: Final = 32 * 1024 * 1024
+"""What a block may have decompressed; writers end a block after some 16 kB to 1 MB."""
 
 _SYNC_BYTES: Final = 16
 _HEAD_BYTES: Final = (64 * 1024, 4 * 1024 * 1024)
 _MORE_BYTES: Final = 1024 * 1024
 _LONGEST_VARINT: Final = 10
+_XZ_MEMORY: Final = 256 * 1024 * 1024
 
 
 class RandomAccess(Protocol):
@@ -32,10 +37,6 @@ class RandomAccess(Protocol):
     def read_at(self, count: int, offset: int) -> bytes: ...
 
     def size(self) -> int: ...
-
-
-class NotAvro(ValueError):
-    """What is no Avro file, or one that nothing here can read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def read_head(file: RandomAccess) -> Head:
         try:
             metadata = fastavro.reader(stream).metadata
             schema = json.loads(metadata["avro.schema"])
+            check_bounded(schema)
             readable = fastavro.parse_schema(without_time_types(schema))
         except Exception as error:  # noqa: BLE001 - anything may come of bytes that mean nothing
             broken: Exception = error
@@ -76,24 +78,34 @@ def read_head(file: RandomAccess) -> Head:
 
 
 def read_part(
-    file: RandomAccess, head: Head, start: int, end: int, *, broken: Callable[[], object]
+    file: RandomAccess,
+    head: Head,
+    start: int,
+    end: int,
+    *,
+    broken: Callable[[], object],
+    max_block_bytes: int = MAX_BLOCK_BYTES,
 ) -> Iterator[list[Any]]:
     """Yield the records of each block that begins in ``start`` to ``end``.
 
     Parts that join give each block once. ``broken`` is called for each place where there is no
-    block, and for each block without sense, of which no record is given.
+    block, and for each block without sense, of which no record is given: also for one with more
+    than ``max_block_bytes`` decompressed, and for one with more records than bytes.
     """
     for count, content in _blocks(_between(file, head, start, end), head.sync, broken):
         try:
-            records = _records(head, count, content)
+            records = _records(head, count, content, max_block_bytes)
         except Exception:  # noqa: BLE001 - anything may come of bytes that mean nothing
             broken()
         else:
             yield records
 
 
-def _records(head: Head, count: int, content: bytes) -> list[Any]:
-    stream = io.BytesIO(_DECOMPRESS[head.codec](content))
+def _records(head: Head, count: int, content: bytes, most: int) -> list[Any]:
+    plain = _DECOMPRESS[head.codec](content, most)
+    if count > len(plain):  # each record has a byte: ``check_bounded``
+        raise NotAvro("more records than bytes")
+    stream = io.BytesIO(plain)
     records = [fastavro.schemaless_reader(stream, head.readable) for _ in range(count)]
     if stream.read(1):
         raise NotAvro("more bytes than records")
@@ -154,25 +166,48 @@ def _unsigned(content: bytes, at: int) -> tuple[int, int]:
     return -1, at
 
 
-def _snappy(content: bytes) -> bytes:
+def _snappy(content: bytes, most: int) -> bytes:
     """Snappy says first how long it will be, and Avro puts a checksum after it."""
     size, _ = _unsigned(content, 0)
+    if size > most:
+        raise NotAvro("a block that is too large")
     plain: bytes = pa.decompress(content[:-4], size, codec="snappy", asbytes=True)
     if zlib.crc32(plain) != int.from_bytes(content[-4:], "big"):
         raise NotAvro("another checksum")
     return plain
 
 
-def _zstandard(content: bytes) -> bytes:
-    plain: bytes = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read()
+def _zstandard(content: bytes, most: int) -> bytes:
+    plain: bytes = pa.CompressedInputStream(pa.BufferReader(content), "zstd").read(most + 1)
+    return _bounded(plain, most)
+
+
+def _plain(content: bytes, most: int) -> bytes:
+    return _bounded(content, most)
+
+
+def _by(decompressor: Callable[[], Any]) -> Callable[[bytes, int], bytes]:
+    def decompress(content: bytes, most: int) -> bytes:
+        stream = decompressor()
+        plain: bytes = _bounded(stream.decompress(content, most + 1), most)
+        if not stream.eof:
+            raise NotAvro("a block that is not whole")
+        return plain
+
+    return decompress
+
+
+def _bounded(plain: bytes, most: int) -> bytes:
+    if len(plain) > most:
+        raise NotAvro("a block that is too large")
     return plain
 
 
-_DECOMPRESS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    "null": bytes,
-    "deflate": lambda content: zlib.decompress(content, -zlib.MAX_WBITS),
-    "bzip2": bz2.decompress,
-    "xz": lzma.decompress,
+_DECOMPRESS: Final[Mapping[str, Callable[[bytes, int], bytes]]] = {
+    "null": _plain,
+    "deflate": _by(lambda: zlib.decompressobj(-zlib.MAX_WBITS)),
+    "bzip2": _by(bz2.BZ2Decompressor),
+    "xz": _by(lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)),
     "snappy": _snappy,
     "zstandard": _zstandard,
 }

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.examples import examples
-from stroke.adapters.avro.containers import NotAvro, read_head, read_part
+from stroke.adapters.avro.containers import read_head, read_part
+from stroke.adapters.avro.schemas import NotAvro
 
 SCHEMA = {
     "type": "record",
