@@ -129,7 +129,14 @@ AREAS: Final = {
         }
     ),
     "spark": frozenset(
-        {"test_engine", "test_scoring", "test_sources", "test_spark_image", "test_spark_lake"}
+        {
+            "test_engine",
+            "test_odd_values",
+            "test_scoring",
+            "test_sources",
+            "test_spark_image",
+            "test_spark_lake",
+        }
     ),
     "deploy": frozenset(
         {
