@@ -81,9 +81,11 @@ class PageReader:
         if (narrowed.since and first is None) or (narrowed.until and last is None):
             return []  # no row is as new, or none is as old
         up_to = _smaller(below, None if last is None else last + 1)
-        newer = [] if last is None else await self._strays(narrowed, _ids(last + 1, below))
+        newer = (
+            [] if last is None else await self._strays(narrowed, _ids(last + 1, below), newer=True)
+        )
         before_all = _ids(None, _smaller(up_to, first))
-        older = [] if first is None else await self._strays(narrowed, before_all)
+        older = [] if first is None else await self._strays(narrowed, before_all, newer=False)
         if newer is None or older is None:
             return await self._by_time(narrowed, _ids(None, below), limit)
         found = await self._among(newer, narrowed, limit)
@@ -132,15 +134,32 @@ class PageReader:
             last = await self._connection.scalar(older.order_by(_time.desc()).limit(1))
         return first, last
 
-    async def _strays(self, narrowed: PredictionFilter, within: _Conditions) -> list[int] | None:
-        """Return the ids ``within`` of the rows within the times; None if they are many."""
+    async def _strays(
+        self, narrowed: PredictionFilter, within: _Conditions, *, newer: bool
+    ) -> list[int] | None:
+        """Return the ids ``within`` of the rows within the times; None if they are many.
+
+        There may be rows of other times among them. ``newer`` is whether ``within`` is above the
+        ids that are read in order, not below.
+        """
         [(oldest, newest)] = await self._all(_OLDEST_AND_NEWEST)
         days, others = by_days(
             narrowed.since, narrowed.until, to_utc(oldest), to_utc(newest), most=self._days
         )
-        asked: list[tuple[str, list[ColumnElement[bool]]]] = [
-            ("timestamp", each) for each in others
-        ]
+        far = far_day(narrowed, days, newer=newer)
+        if far is not None:
+            # More than are within the times: ``_among`` looks at the times again.
+            rest = others[1:] if newer else others[:1]
+            found = await self._ids_of(within, [*days, far], rest)
+            if found is not None:
+                return found
+        return await self._ids_of(within, days, others)
+
+    async def _ids_of(
+        self, within: _Conditions, days: Sequence[date], others: Sequence[_Conditions]
+    ) -> list[int] | None:
+        """Return the ids ``within`` of rows of these days and ``others``; None if they are many."""
+        asked: list[tuple[str, _Conditions]] = [("timestamp", each) for each in others]
         if days:
             listed = [sql(f"'{day}'", Text) for day in days]
             asked.append(("day", [_DAY[self._dialect.name].in_(listed)]))
@@ -257,6 +276,21 @@ def by_days(
 
 def _day(moment: datetime) -> int:
     return moment.astimezone(UTC).date().toordinal()
+
+
+def far_day(narrowed: PredictionFilter, days: Sequence[date], *, newer: bool) -> date | None:
+    """Return the day in which the times begin (of ``newer`` ids) or end, if it is beside ``days``.
+
+    Of that day only strays have such ids, so the index of the days finds them at once. By the index
+    of the times, all of its rows within the times would be looked at. At the other end of the times
+    it is the reverse: there the day's other rows have such ids.
+    """
+    moment = narrowed.since if newer else narrowed.until
+    if moment is None or not days:
+        return None
+    day = moment.astimezone(UTC).date()
+    is_beside = day + _ONE_DAY == days[0] if newer else day - _ONE_DAY == days[-1]
+    return day if is_beside else None
 
 
 def _between(begin: str | None, end: str | None) -> list[ColumnElement[bool]]:
