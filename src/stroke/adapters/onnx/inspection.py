@@ -20,8 +20,18 @@ _EXTERNAL: Final = 1  # TensorProto.DataLocation
 # onnx has it all, and is not installed where models are served.
 _REPEATED: Final = "repeated "
 _SCHEMA: Final[dict[str, dict[str, tuple[int, str]]]] = {
-    "Model": {"graph": (7, "Graph"), "functions": (25, "repeated Function")},
-    "Function": {"name": (1, "string"), "node": (7, "repeated Node"), "domain": (10, "string")},
+    "Model": {
+        "graph": (7, "Graph"),
+        "training": (20, "repeated Training"),
+        "functions": (25, "repeated Function"),
+    },
+    "Training": {"initialization": (1, "Graph"), "algorithm": (2, "Graph")},
+    "Function": {
+        "name": (1, "string"),
+        "node": (7, "repeated Node"),
+        "domain": (10, "string"),
+        "default": (11, "repeated Attribute"),
+    },
     "Graph": {
         "node": (1, "repeated Node"),
         "initializer": (5, "repeated Tensor"),
@@ -113,15 +123,17 @@ def _nodes(model: Any) -> Iterator[Any]:
 
 def _graphs(model: Any) -> Iterator[Any]:
     left = [model.graph]
-    left += [g for f in model.functions for node in f.node for g in _subgraphs(node)]
+    left += [graph for each in model.training for graph in (each.initialization, each.algorithm)]
+    left += [g for f in model.functions for g in _within(f.default)]
+    left += [g for f in model.functions for node in f.node for g in _within(node.attribute)]
     while left:
         graph = left.pop()
         yield graph
-        left += [inner for node in graph.node for inner in _subgraphs(node)]
+        left += [inner for node in graph.node for inner in _within(node.attribute)]
 
 
-def _subgraphs(node: Any) -> Iterator[Any]:
-    for attribute in node.attribute:
+def _within(attributes: Any) -> Iterator[Any]:
+    for attribute in attributes:
         yield from attribute.graphs
         if attribute.HasField("g"):
             yield attribute.g
@@ -132,8 +144,9 @@ def _tensors(model: Any) -> Iterator[Any]:
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
             yield from (sparse.values, sparse.indices)
-    for node in _nodes(model):
-        for attribute in node.attribute:
+    of_nodes = [node.attribute for node in _nodes(model)]
+    for attributes in (*of_nodes, *(function.default for function in model.functions)):
+        for attribute in attributes:
             yield from (attribute.t, *attribute.tensors)
             for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
                 yield from (sparse.values, sparse.indices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -62,6 +63,68 @@ def test_an_operator_that_the_file_defines_itself_passes() -> None:
 def test_a_custom_operator_is_refused_by_name(model: Any) -> None:
     with pytest.raises(InvalidModel, match=r"'Blend' of 'our\.operators'"):
         check(model)
+
+
+def with_function(nodes: Sequence[Any] = (), defaults: Sequence[tuple[str, Any]] = ()) -> Any:
+    """Return a model with a function of these nodes and defaults of attributes."""
+    function = helper.make_function(
+        "our.operators",
+        "Blend",
+        ["x"],
+        ["y"],
+        [*nodes, node("Neg", "x", "y")],
+        [helper.make_opsetid("", 19)],
+        attribute_protos=[helper.make_attribute(name, value) for name, value in defaults],
+    )
+    return graph_of([custom("age", "log_odds")], domains=["our.operators"], functions=[function])
+
+
+def graph_with(*initializers: Any, nodes: Sequence[Any] = ()) -> Any:
+    return helper.make_graph(list(nodes), "inner", [], [], list(initializers))
+
+
+def trained(*, initialization: bool) -> Any:
+    """Return a model with a graph for training that has its data in another file."""
+    model = sound()
+    training = model.training_info.add()
+    chosen = training.initialization if initialization else training.algorithm
+    chosen.CopyFrom(graph_with(external()))
+    return model
+
+
+HIDDEN = {
+    "a node of a function": with_function([node("Constant", "", "w", value=external())]),
+    "a default of a function": with_function(defaults=[("w", external())]),
+    "one of the defaults of a function": with_function(defaults=[("w", [external()])]),
+    "a graph that is a default of a function": with_function(
+        defaults=[("w", graph_with(external()))]
+    ),
+    "a graph in a function": with_function(
+        [node("If", "x", "z", then_branch=graph_with(external()), else_branch=graph_with())]
+    ),
+    "training": trained(initialization=False),
+    "the start of training": trained(initialization=True),
+}
+
+
+@pytest.mark.parametrize("place", HIDDEN)
+def test_data_in_another_file_are_found_wherever_a_file_may_have_them(place: str) -> None:
+    with pytest.raises(InvalidModel, match=r"'weights' in another file"):
+        check(HIDDEN[place])
+
+
+@pytest.mark.parametrize("domain", ["ai.onnx.training", "ai.onnx.preview.training", "com.amd", " "])
+def test_an_operator_of_another_domain_is_refused_wherever_it_is(domain: str) -> None:
+    other = node("Blend", "x", "z", domain=domain)
+    inner = graph_with(nodes=[other])
+    for model in (
+        graph_of([node("Blend", "age", "log_odds", domain=domain)], domains=[domain]),
+        with_function([other]),
+        with_function(defaults=[("w", inner)]),
+        with_function([node("If", "x", "z", then_branch=inner, else_branch=inner)]),
+    ):
+        with pytest.raises(InvalidModel, match="custom operator 'Blend'"):
+            check(model)
 
 
 @pytest.mark.parametrize(
