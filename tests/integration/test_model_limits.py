@@ -7,11 +7,13 @@ import pickle
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from builders.graphs import constant, graph_of, loop, node, sound
 from components.processes import run_stroke
@@ -112,6 +114,57 @@ BAD = {
 }  # fmt: skip
 
 
+def calling(name: str, callee: str, domain: str = "our") -> Any:
+    """Return a function of a graph that calls another one eight times."""
+    names = ["x", *(f"t{at}" for at in range(7)), "y"]
+    calls = [node(callee, before, after, domain=domain) for before, after in pairwise(names)]
+    opsets = [helper.make_opsetid("", 19), helper.make_opsetid("our", 1)]
+    return helper.make_function("our", name, ["x"], ["y"], calls, opsets)
+
+
+def by_functions(*functions: Any) -> Any:
+    """Return a model of the age after the last of these functions."""
+    return graph_of(
+        [
+            node(functions[-1].name, "age", "a", domain="our"),
+            node("Mul", "a factor", "log_odds"),
+        ],
+        [constant("factor", 0.01)],
+        domains=["our"],
+        functions=functions,
+    )
+
+
+# What onnxruntime refuses itself, or never ends to unfold.
+WORSE = {
+    "a function of itself": (by_functions(calling("F", "F")), "cannot load the graph"),
+    "functions of functions, in loops": (
+        by_functions(
+            calling("F0", "Identity", ""), *(calling(f"F{n}", f"F{n - 1}") for n in range(1, 12))
+        ),
+        "stopped after 2 s",
+    ),
+    "a constant without its data": (
+        graph_of(
+            [node("Mul", "age factor", "log_odds")],
+            [TensorProto(name="factor", data_type=TensorProto.DOUBLE, dims=[1 << 40])],
+        ),
+        "cannot load the graph",
+    ),
+    "a size below nothing": (
+        graph_of(
+            [node("Mul", "age factor", "log_odds")],
+            [
+                TensorProto(
+                    name="factor", data_type=TensorProto.DOUBLE, dims=[-5], raw_data=bytes(8)
+                )
+            ],
+        ),
+        "cannot load the graph",
+    ),
+}
+
+
 def contents(folder: Path) -> dict[str, str]:
     """Return every file under ``folder`` with its sum."""
     return {
@@ -132,13 +185,24 @@ def store(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_graph_that_does_harm_is_refused_and_the_store_stays(name: str, store: Path) -> None:
-    model, reason = BAD[name]
+    _refused(*BAD[name], store, SHORT if "loops" in name else {})
+
+
+@pytest.mark.soak("graphs that onnxruntime refuses itself, or unfolds without end")
+@pytest.mark.parametrize("name", WORSE)
+def test_a_graph_that_unfolds_without_end_is_refused_and_the_store_stays(
+    name: str, store: Path
+) -> None:
+    _refused(*WORSE[name], store, SHORT if "loops" in name else {})
+
+
+def _refused(model: Any, reason: str, store: Path, settings: dict[str, str]) -> None:
     (store.parent / "bad.onnx").write_bytes(model.SerializeToString())
     before = contents(store)
     began = time.monotonic()
     done = run_stroke(
         "model", "import", "bad.onnx", "-n", "mine", "--replace",
-        folder=store.parent, settings={**SMALL, **(SHORT if "loops" in name else {})},
+        folder=store.parent, settings={**SMALL, **settings},
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
     assert done.stderr.startswith("stroke: bad.onnx: "), done.stderr
