@@ -39,13 +39,16 @@ def written(
     says_dictionary: bool = True,
     values: int | None = None,
     unpacked: int | None = None,
+    packs: bool = True,
 ) -> Path:
     """Write the column ``note``; ``values`` and ``unpacked`` are what the metadata say of it."""
     body = b"PAR1"
     offsets: dict[bool, int] = {}
     total = 0
     for page in pages:
-        packed = pa.Codec("zstd").compress(page.content, asbytes=True)
+        packed = page.content
+        if packs:
+            packed = pa.Codec("zstd").compress(packed, asbytes=True)
         said: dict[int, object] = {1: page.values, 2: page.encoding}
         if not page.is_dictionary:
             said |= {3: RLE, 4: RLE}
@@ -66,7 +69,7 @@ def written(
         1: kind,
         2: [PLAIN],
         3: ["note"],
-        4: _ZSTD,
+        4: _ZSTD if packs else 0,
         5: count,
         6: Long(total if unpacked is None else unpacked),
         7: Long(len(body) - 4),

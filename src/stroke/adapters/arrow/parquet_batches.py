@@ -156,7 +156,7 @@ class _Look:
         schema = self._file.schema.column(column)
         seen = _Seen(0 if chunk.kind == BYTE_ARRAY else WIDTHS.get(chunk.kind) or schema.length)
         for page in pages_of(self._stream, chunk, self._size):
-            if (bytes_of_page := page.unpacked + page.values * _LEVELS) > self._limit:
+            if (bytes_of_page := page.size + page.values * _LEVELS) > self._limit:
                 raise _too_large(self._path, bytes_of_page, self._limit)
             seen.add(page)
             if page.is_dictionary and not seen.width:
@@ -173,8 +173,8 @@ class _Look:
         return _Taken(decoded / rows, held + decoded, decoded)
 
     def _longest(self, chunk: Chunk, page: Page) -> int:
-        if page.unpacked * BATCH_ROWS <= _BATCH_BYTES:
-            return page.unpacked  # as good, and it need not be unpacked
+        if page.size * BATCH_ROWS <= _BATCH_BYTES:
+            return page.size  # as good, and it need not be unpacked
         return longest_text(self._stream, chunk, page)
 
     def _longest_by_prefixes(self, group: int, column: int, page: int) -> int:
@@ -212,15 +212,15 @@ class _Seen:
 
     def add(self, page: Page) -> None:
         """Add a page. Raises ``DamagedPages`` for a dictionary with fewer values than it says."""
-        self.total += page.unpacked
+        self.total += page.size
         if page.is_dictionary:
             if page.values * (self.width or _LENGTH) > page.unpacked:
                 raise DamagedPages
-            self.dictionary = page.unpacked + page.values * _TEXT
+            self.dictionary = page.size + page.values * _TEXT
             return
-        self.page = max(self.page, page.unpacked)
+        self.page = max(self.page, page.size)
         if not self.width and page.encoding not in REFERENCES:
-            self.average = max(self.average, page.unpacked / max(page.values, 1))
+            self.average = max(self.average, page.size / max(page.values, 1))
             self.prefixes |= page.encoding == DELTA_BYTE_ARRAY
 
 

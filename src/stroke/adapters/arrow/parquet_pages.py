@@ -86,6 +86,11 @@ class Page(NamedTuple):
     packed: int
     start: int
 
+    @property
+    def size(self) -> int:
+        """What the page takes: of a column that is not packed, no one reads ``unpacked``."""
+        return max(self.unpacked, self.packed)
+
 
 class DamagedPages(Exception):
     """The pages are not as their column needs them, or no pages."""
@@ -138,7 +143,7 @@ def longest_text(stream: BinaryIO, chunk: Chunk, page: Page) -> int:
     """
     codec = _CODECS.get(chunk.codec)
     if codec is None:
-        return page.unpacked
+        return page.size
     stream.seek(page.start)
     content = stream.read(page.packed)
     if codec:
@@ -216,8 +221,6 @@ class _Thrift:
 
     def struct(self, depth: int = 0) -> dict[int, Any]:
         """Return the fields of the struct that begins here, by their numbers."""
-        if depth > _DEEPEST:
-            raise DamagedPages
         fields: dict[int, Any] = {}
         number = 0
         while head := self._byte():
@@ -227,6 +230,8 @@ class _Thrift:
         return fields
 
     def _value(self, kind: int, depth: int) -> Any:
+        if depth > _DEEPEST:
+            raise DamagedPages
         if kind in _READERS:
             return _READERS[kind](self)
         if kind == _STRUCT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ from builders.parquet_files import (
     written,
 )
 from stroke.adapters.arrow.parquet_batches import bounded_batches, readable_parquet
+from stroke.adapters.arrow.parquet_pages import DamagedPages, groups_of
 from stroke.domain.errors import InvalidData
 
 MEGABYTE = 1_000_000
@@ -129,6 +131,36 @@ def test_a_trap_is_refused_before_a_row_is_decoded(tmp_path: Path, trap: str) ->
         with pytest.raises(InvalidData, match=words):
             list(bounded_batches(path, file, max_decoded_bytes=LIMIT))
         assert not file.has_decoded
+
+
+def test_of_a_column_that_is_not_packed_the_bytes_that_are_there_count(tmp_path: Path) -> None:
+    pages = [text_page(b"x" * 1000, 5000, unpacked=10)]
+    path = written(tmp_path / "p.parquet", pages, rows=5000, packs=False)
+    with Watched(path) as file:
+        with pytest.raises(InvalidData, match=TOO_LARGE):
+            list(bounded_batches(path, file, max_decoded_bytes=LIMIT))
+        assert not file.has_decoded
+
+
+@pytest.mark.parametrize(
+    "footer",
+    [
+        b"\x19" * 5000,  # lists in a list
+        b"\x1c" * 5000,  # structs in a struct
+        b"\x29\xfc\xff\xff\xff\xff\x7f",  # a list that says it is endless
+        b"\x49\x15\x02\x00",  # row groups that are numbers
+        b"\x4b\x00",  # a map
+        b"\x00",
+        b"",
+    ],
+)
+def test_metadata_that_mean_nothing_are_damaged_or_hold_no_rows(footer: bytes) -> None:
+    content = b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+    try:
+        assert groups_of(io.BytesIO(content)) == []
+    except DamagedPages:
+        return
+    assert footer == b"\x00"
 
 
 @pytest.mark.parametrize("says_dictionary", [True, False])
