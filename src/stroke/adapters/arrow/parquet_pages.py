@@ -41,7 +41,6 @@ _DETAILS: Final = {_DATA: 5, _DICTIONARY: 7, _DATA_V2: 8}
 _VALUES: Final = 1
 _ENCODING: Final = {_DATA: 2, _DICTIONARY: 2, _DATA_V2: 4}
 
-PLAIN: Final = 0
 DELTA_BYTE_ARRAY: Final = 7
 REFERENCES: Final = frozenset({2, 8})
 """The encodings whose values refer to the dictionary (PLAIN_DICTIONARY and RLE_DICTIONARY)."""

@@ -147,7 +147,7 @@ class PageReader:
             narrowed.since, narrowed.until, to_utc(oldest), to_utc(newest), most=self._days
         )
         far = far_day(narrowed, days, newer=newer)
-        if far is not None:
+        if far is not None and len(others) > 1:
             # More than are within the times: ``_among`` looks at the times again.
             rest = others[1:] if newer else others[:1]
             found = await self._ids_of(within, [*days, far], rest)
@@ -267,7 +267,10 @@ def by_days(
     else:
         first = max(first, last - most + 1)
     if last < first:
-        return [], [_between(begin, end)]
+        midnight = _next_day(PredictionFilter(since, until))
+        if midnight is None:
+            return [], [_between(begin, end)]
+        return [], [_between(begin, str(midnight)), _between(str(midnight), end)]
     days = [date.fromordinal(each) for each in range(first, last + 2)]
     following = str(days.pop())
     # A day alone is less than any time of it, where times are compared as texts.
@@ -281,16 +284,27 @@ def _day(moment: datetime) -> int:
 def far_day(narrowed: PredictionFilter, days: Sequence[date], *, newer: bool) -> date | None:
     """Return the day in which the times begin (of ``newer`` ids) or end, if it is beside ``days``.
 
-    Of that day only strays have such ids, so the index of the days finds them at once. By the index
-    of the times, all of its rows within the times would be looked at. At the other end of the times
-    it is the reverse: there the day's other rows have such ids.
+    Or if the times end on the day after they begin. Of that day only strays have such ids, so the
+    index of the days finds them at once. By the index of the times, all of its rows within the
+    times would be looked at. At the other end of the times it is the reverse: there the day's other
+    rows have such ids.
     """
     moment = narrowed.since if newer else narrowed.until
-    if moment is None or not days:
+    if moment is None:
         return None
-    day = moment.astimezone(UTC).date()
-    is_beside = day + _ONE_DAY == days[0] if newer else day - _ONE_DAY == days[-1]
-    return day if is_beside else None
+    day = _day(moment)
+    if not days:
+        return date.fromordinal(day) if _next_day(narrowed) is not None else None
+    is_beside = day + 1 == days[0].toordinal() if newer else day - 1 == days[-1].toordinal()
+    return date.fromordinal(day) if is_beside else None
+
+
+def _next_day(narrowed: PredictionFilter) -> date | None:
+    """Return the day on which the times end, if they begin on the day before it."""
+    if narrowed.since is None or narrowed.until is None:
+        return None
+    end = _day(narrowed.until)
+    return date.fromordinal(end) if _day(narrowed.since) == end - 1 else None
 
 
 def _between(begin: str | None, end: str | None) -> list[ColumnElement[bool]]:

@@ -44,6 +44,16 @@ def test_times_inside_two_days_have_a_far_day_at_each_end() -> None:
     assert far_day(narrowed, days, newer=False) == date(2026, 3, 4)
 
 
+def test_times_from_one_day_to_the_next_have_both_of_them() -> None:
+    narrowed = PredictionFilter(
+        datetime(2026, 3, 1, 9, tzinfo=UTC), datetime(2026, 3, 2, 17, tzinfo=UTC)
+    )
+    days, others = by_days(narrowed.since, narrowed.until, OLDEST, NEWEST, most=9)
+    assert (days, len(others)) == ([], 2)
+    assert far_day(narrowed, days, newer=True) == date(2026, 3, 1)
+    assert far_day(narrowed, days, newer=False) == date(2026, 3, 2)
+
+
 @pytest.mark.parametrize("newer", [True, False])
 def test_times_inside_one_day_and_open_times_have_none(newer: bool) -> None:
     moment = datetime(2026, 3, 1, 9, tzinfo=UTC)
