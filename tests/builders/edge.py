@@ -53,7 +53,8 @@ class Application:
                 break
         names = [name.decode() for name, _ in scope["headers"]]
         seen = {"method": scope["method"], "path": path, "body": body.decode(), "names": names}
-        self.seen.append(seen | {"query": scope["query_string"].decode()})
+        host = dict(scope["headers"]).get(b"host", b"").decode()
+        self.seen.append(seen | {"query": scope["query_string"].decode(), "host": host})
         if path == "/held":
             await self.go.wait()
         answer = json.dumps(seen).encode() if path != "/large" else b"x" * 1_000_000

@@ -217,6 +217,7 @@ class ServiceProtocol(HttpToolsProtocol):
         if self._phase is Phase.BODY:
             return  # a trailer: counted, but nothing here wants one
         name = name.lower()
+        value = value.strip(b" \t")  # blanks around a value are none of it (RFC 9110, 5.5)
         if name == b"host":
             self._hosts += 1
         elif name == b"content-length":

@@ -229,6 +229,15 @@ async def test_a_client_that_leaves_within_its_body_was_no_request(edge: Edge) -
     assert edge.state.connections == set()
 
 
+@pytest.mark.parametrize("blank", [b" ", b"\t", b" \t  "])
+async def test_blanks_around_a_header_do_not_belong_to_its_value(edge: Edge, blank: bytes) -> None:
+    head = b"POST /p HTTP/1.1\r\nHost:%sstroke%s\r\nTransfer-Encoding: chunked \r\n\r\n"
+    [answer, _] = await edge.exchange(head % (blank, blank) + b"5\r\nhello\r\n0\r\n\r\n" + LAST)
+    assert answer.status == 200
+    assert edge.application.seen[0]["body"] == "hello"
+    assert edge.application.seen[0]["host"] == "stroke"
+
+
 async def test_100_continue_is_said_when_the_body_is_wanted(edge: Edge) -> None:
     wire = await edge.connect()
     await wire.send(
