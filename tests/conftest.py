@@ -15,7 +15,10 @@ from runner import areas, seconds, workers
 
 # What a test may lack on any machine that is not its own: part of its skip reason. Nothing else
 # may skip, and CI fails on it, so that a missing part is never mistaken for a passing test.
-MAY_BE_MISSING = ("needs a SQL Server", "needs a cloud account", "needs the public data set")
+MAY_BE_MISSING = (
+    *("needs a SQL Server", "needs a cloud account", "needs the public data set"),
+    "needs npm and its registry",
+)
 _FIGURES = "figures"
 # What a property test draws that does not set a number of its own: 100 in the gate.
 _SOAK_EXAMPLES = 500

@@ -141,3 +141,58 @@ def cut_off(page: Page) -> list[str]:
             .map((label) => label.textContent)"""
     )
     return found
+
+
+def runs_out(page: Page) -> list[str]:
+    """Return what has to be scrolled sideways to be read, after everything folded is opened."""
+    found: list[str] = page.evaluate(
+        """() => {
+            for (const each of document.querySelectorAll("details")) each.open = true;
+            const hidden = (each) => each.closest(".sr") || each.tagName === "TEXTAREA";
+            return [...document.querySelectorAll("body *")]
+                .filter((each) => each.scrollWidth > each.clientWidth + 1 && !hidden(each)
+                    && !["visible", "clip"].includes(getComputedStyle(each).overflowX))
+                .map((each) => `${each.getAttribute("aria-label") ?? each.className}: `
+                    + `${each.scrollWidth} px in ${each.clientWidth}`);
+        }"""
+    )
+    return found
+
+
+def first_result_ms(page: Page) -> float:
+    """Return the ms from the choice in the last empty field to the estimate that is painted."""
+    page.evaluate("sessionStorage.clear()")
+    page.goto("/ui")
+    for name, text in TYPED.items():
+        page.fill(f"#{name}", text)
+    *others, last = CHOSEN.items()
+    for name, value in others:
+        page.check(f"[name={name}][value='{value}']")
+    page.wait_for_load_state("networkidle")
+    assert page.locator("[data-sentence]").count() == 0
+    found = page.evaluate(
+        """([name, value]) => new Promise((done) => {
+            const began = performance.now();
+            new MutationObserver((_, seen) => {
+                if (!document.querySelector("[data-sentence]")) return;
+                seen.disconnect();
+                requestAnimationFrame(() => setTimeout(() => done(performance.now() - began)));
+            }).observe(document.querySelector("[data-result]"), {childList: true, subtree: true});
+            document.querySelector(`[name=${name}][value="${value}"]`).click();
+        })""",
+        list(last),
+    )
+    return float(found)
+
+
+def bare_request_ms(page: Page) -> float:
+    """Return the ms that the same browser takes for one request without work and one paint."""
+    found = page.evaluate(
+        """async () => {
+            const began = performance.now();
+            await (await fetch("/health/live")).text();
+            await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+            return performance.now() - began;
+        }"""
+    )
+    return float(found)

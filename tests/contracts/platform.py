@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,9 @@ from builders.platform import AT, platform_report
 from stroke.application.platform.ports import ReportBoard
 from stroke.application.platform.reports import LineState, ReportKind, ReportLine
 from stroke.domain.errors import StoreUnavailable
+
+SQL = ReportLine("sql", LineState.OK, {"rows": 9})
+S3 = ReportLine("s3", LineState.FAILED, {"rows": 9, "missing": 2}, "", "mend it")
 
 
 @pytest.mark.anyio
@@ -52,6 +56,36 @@ class ReportBoardContract:
         await asyncio.gather(*map(board.put, reports))
 
         assert await board.last() == {ReportKind.CONNECTORS: reports[-1]}
+
+    async def test_a_report_of_one_copy_leaves_what_is_known_of_the_other_ones(
+        self, board: ReportBoard
+    ) -> None:
+        later = AT + timedelta(minutes=5)
+        both = platform_report(ReportKind.VERIFICATION, lines=(SQL, S3))
+        one = platform_report(
+            ReportKind.VERIFICATION, made_at=later, lines=(replace(SQL, state=LineState.FAILED),)
+        )
+        for report in (both, one):
+            await board.put(report)
+
+        assert await board.last() == {
+            ReportKind.VERIFICATION: replace(one, lines=(*one.lines, replace(S3, seen_at=AT)))
+        }
+
+    async def test_reports_of_two_copies_at_once_are_both_kept(self, board: ReportBoard) -> None:
+        reports = [
+            platform_report(
+                ReportKind.VERIFICATION,
+                made_at=AT + timedelta(seconds=n),
+                lines=(replace(line, numbers={"rows": n}),),
+            )
+            for n in range(6)
+            for line in (SQL, S3)
+        ]
+        await asyncio.gather(*map(board.put, reports))
+
+        kept = (await board.last())[ReportKind.VERIFICATION]
+        assert {each.name: each.numbers["rows"] for each in kept.lines} == {"sql": 5, "s3": 5}
 
     async def test_a_board_that_does_not_answer_says_so(self, away: ReportBoard) -> None:
         with pytest.raises(StoreUnavailable):

@@ -15,9 +15,7 @@ class FakeReportBoard(Failing, ReportBoard):
 
     async def put(self, report: PlatformReport) -> None:
         self.raise_if_failing()
-        known = self.kept.get(report.kind)
-        if known is None or known.made_at <= report.made_at:
-            self.kept[report.kind] = report
+        self.kept[report.kind] = report.after(self.kept.get(report.kind))
 
     async def last(self) -> dict[ReportKind, PlatformReport]:
         self.raise_if_failing()

@@ -96,10 +96,10 @@ def verification_report(comparisons: Sequence[Comparison], at: datetime) -> Plat
     )
 
 
-def failed_verification(why: str, at: datetime) -> PlatformReport:
-    """Return that a comparison did not come to an end."""
-    line = ReportLine("verify", LineState.FAILED, detail=why, remedy=_VERIFY)
-    return PlatformReport(ReportKind.VERIFICATION, at, (line,))
+def failed_verification(why: str, at: datetime, copies: Sequence[str]) -> PlatformReport:
+    """Return that a comparison of these copies did not come to an end."""
+    lines = [ReportLine(each, LineState.FAILED, detail=why, remedy=_VERIFY) for each in copies]
+    return PlatformReport(ReportKind.VERIFICATION, at, tuple(lines))
 
 
 def doctor_report(findings: Sequence[Finding], at: datetime) -> PlatformReport:

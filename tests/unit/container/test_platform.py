@@ -119,7 +119,7 @@ def test_a_comparison_is_shown_by_its_counts() -> None:
         (LineState.FAILED, 2, 1),
     ]
     assert not report.is_well
-    assert not failed_verification("the copy does not catch up", AT).is_well
+    assert not failed_verification("the copy does not catch up", AT, ["sql"]).is_well
 
 
 def test_each_finding_of_the_doctor_keeps_its_state_and_its_remedy() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -31,33 +30,40 @@ class SqlReportBoard(ReportBoard):
 
     @again_after_deadlock
     async def put(self, report: PlatformReport) -> None:
-        made_at = report.made_at.astimezone(UTC).replace(tzinfo=None)
-        row = {"made_at": made_at, "content": [_stored(each) for each in report.lines]}
-        newer = (
-            update(table).where(table.c.kind == report.kind, table.c.made_at <= made_at).values(row)
-        )
-        row = {"kind": report.kind.value, **row}
-        # The row of an older report was replaced above; that of a newer one stays. MySQL's IGNORE
-        # would warn of it each time.
+        row = {"kind": report.kind.value, **_row(report)}
+        # It locks the row that is there. MySQL's IGNORE would warn of it each time.
         first: Any = (
             mysql.insert(table).values(row).on_duplicate_key_update(kind=table.c.kind)
             if self._is_mysql
             else sqlite.insert(table).values(row).on_conflict_do_nothing()
         )
+        same_kind = table.c.kind == report.kind
         async with self._transaction(writes=True) as connection:
-            await connection.execute(newer)
             await connection.execute(first)
+            known = (
+                await connection.execute(select(table).where(same_kind).with_for_update())
+            ).one()
+            kept = report.after(_report(known))
+            await connection.execute(update(table).where(same_kind).values(_row(kept)))
 
     async def last(self) -> dict[ReportKind, PlatformReport]:
         async with self._transaction() as connection:
             rows = (await connection.execute(select(table))).all()
-        found = {}
-        for row in rows:
-            with suppress(ValueError, KeyError, TypeError, AttributeError):  # a later version's
-                kind = ReportKind(row.kind)
-                lines = tuple(_read(each) for each in row.content)
-                found[kind] = PlatformReport(kind, row.made_at.replace(tzinfo=UTC), lines)
-        return found
+        return {each.kind: each for each in map(_report, rows) if each is not None}
+
+
+def _row(report: PlatformReport) -> dict[str, Any]:
+    made_at = report.made_at.astimezone(UTC).replace(tzinfo=None)
+    return {"made_at": made_at, "content": [_stored(each) for each in report.lines]}
+
+
+def _report(row: Row[Any]) -> PlatformReport | None:
+    """Return the report of a row, or nothing where a later version has written it."""
+    try:
+        lines = tuple(_read(each) for each in row.content)
+        return PlatformReport(ReportKind(row.kind), row.made_at.replace(tzinfo=UTC), lines)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
 
 
 def _stored(line: ReportLine) -> dict[str, Any]:
@@ -67,6 +73,7 @@ def _stored(line: ReportLine) -> dict[str, Any]:
         "numbers": dict(line.numbers),
         "detail": line.detail,
         "remedy": line.remedy,
+        **({} if line.seen_at is None else {"seen_at": line.seen_at.isoformat()}),
     }
 
 
@@ -77,4 +84,5 @@ def _read(stored: Mapping[str, Any]) -> ReportLine:
         {str(name): int(count) for name, count in stored["numbers"].items()},
         str(stored["detail"]),
         str(stored["remedy"]),
+        datetime.fromisoformat(stored["seen_at"]) if "seen_at" in stored else None,
     )

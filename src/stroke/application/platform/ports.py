@@ -13,7 +13,7 @@ class ReportBoard(Protocol):
 
     @abstractmethod
     async def put(self, report: PlatformReport) -> None:
-        """Keep ``report`` in the place of the last one of its kind, unless that one is newer."""
+        """Keep what is known after ``report`` (``PlatformReport.after``), as one step."""
 
     @abstractmethod
     async def last(self) -> dict[ReportKind, PlatformReport]:

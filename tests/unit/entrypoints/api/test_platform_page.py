@@ -97,6 +97,22 @@ async def test_the_numbers_of_a_comparison_are_shown(parts: Parts, browser: Brow
     assert "s3 failed 5,000 3 0 2 0 stroke pipeline repair --dry-run" in text
 
 
+async def test_a_copy_that_was_compared_before_the_other_one_says_when(
+    parts: Parts, browser: Browser
+) -> None:
+    long_ago, lines = now() - timedelta(hours=5), [ReportLine(each, LineState.OK) for each in "ab"]
+    for made_at, line in zip((long_ago, now()), lines, strict=True):
+        await parts.reports.put(
+            platform_report(ReportKind.VERIFICATION, made_at=made_at, lines=(line,))
+        )
+
+    text = text_of(await browser.open("/ui/platform"))
+
+    assert "2 of 2 well" in text
+    assert re.search(rf"a △ \S.*{long_ago:%H:%M}.* UTC well", text)
+    assert "b well" in text
+
+
 @pytest.mark.parametrize(
     ("scopes", "status"),
     [(("predict", "read", "models", "metrics"), 403), (("admin",), 200)],

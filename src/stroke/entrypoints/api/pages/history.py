@@ -83,9 +83,9 @@ class Filters:
         return {name: value for name, value in self.typed.items() if value}
 
     def narrowed(self, page: Page) -> PredictionFilter:
-        """Return the filter for whoever sees ``page``; days are whole, in UTC.
+        """Return the filter for the caller of ``page``; days are whole, in UTC.
 
-        Outcomes narrow nothing for callers who may not see them.
+        A caller who may not see outcomes cannot filter by them.
         """
         until = _day(self.typed["until"])
         band, outcome = self.typed["band"], self.typed["outcome"]

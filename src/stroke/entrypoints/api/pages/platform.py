@@ -59,9 +59,12 @@ def _shown(
         counts[each.state] += 1
     return {
         "made": language.moment(report.made_at, UTC),
-        "is_old": kind in _OLD and now - report.made_at > _OLD[kind],
+        "is_old": _is_old(kind, report.made_at, now),
         "is_well": report.is_well,
-        "lines": [_line(each, language) for each in _worst_first(report.lines)],
+        "lines": [
+            _line(each, language, is_old=_is_old(kind, each.seen_at, now))
+            for each in _worst_first(report.lines)
+        ],
         "failed": counts[LineState.FAILED] + counts[LineState.NOT_CHECKED],
         "ok": counts[LineState.OK],
         "all": len(report.lines),
@@ -75,7 +78,11 @@ def _worst_first(lines: tuple[ReportLine, ...]) -> list[ReportLine]:
     )
 
 
-def _line(line: ReportLine, language: Language) -> dict[str, Any]:
+def _is_old(kind: ReportKind, seen_at: datetime | None, now: datetime) -> bool:
+    return kind in _OLD and seen_at is not None and now - seen_at > _OLD[kind]
+
+
+def _line(line: ReportLine, language: Language, *, is_old: bool) -> dict[str, Any]:
     say = language.say
     states = {
         LineState.OK: say("runs") if "tasks" in line.numbers else say("well"),
@@ -92,4 +99,6 @@ def _line(line: ReportLine, language: Language) -> dict[str, Any]:
         "numbers": {name: language.number(count) for name, count in line.numbers.items()},
         "detail": line.detail,
         "remedy": line.remedy,
+        "seen": "" if line.seen_at is None else language.moment(line.seen_at, UTC),
+        "is_old": is_old,
     }

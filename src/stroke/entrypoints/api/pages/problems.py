@@ -1,4 +1,4 @@
-"""Problems that browsers get are pages: in the page's language, with what to do."""
+"""Shows a browser each problem as a page: in the page's language, with what to do."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _OWN = frozenset({"content-type", "content-length", "retry-after"})
 
 
 class PagesOfProblems:
-    """Shows the problem documents of ``app`` as pages, to browsers that ask for pages.
+    """Turns problem documents of ``app`` into pages where a browser asked for a page.
 
-    Scripts, and everybody who does not ask for HTML, get the documents. Routes and middleware
-    further in need not know.
+    A script, and a client that does not accept HTML, gets the document itself. The routes and the
+    middleware of ``app`` do nothing for this.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -93,7 +93,8 @@ def verify(
                 found = await _compare(verifier, chunk_size, timeout)
                 _name_uncompared(await parts.source().uncompared(), named)
         except StrokeError as error:
-            failed = failed_verification(str(error), datetime.now(UTC))
+            copies = replica or list(ReplicaName)
+            failed = failed_verification(str(error), datetime.now(UTC), copies)
             await keeper.keep(settings.database, failed)
             raise
         await keeper.keep(settings.database, verification_report(found, datetime.now(UTC)))
