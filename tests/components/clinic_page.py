@@ -148,7 +148,7 @@ def runs_out(page: Page) -> list[str]:
     found: list[str] = page.evaluate(
         """() => {
             for (const each of document.querySelectorAll("details")) each.open = true;
-            const hidden = (each) => each.closest(".sr") || each.tagName === "TEXTAREA";
+            const hidden = (each) => each.clientWidth <= 1 || each.tagName === "TEXTAREA";
             return [...document.querySelectorAll("body *")]
                 .filter((each) => each.scrollWidth > each.clientWidth + 1 && !hidden(each)
                     && !["visible", "clip"].includes(getComputedStyle(each).overflowX))

@@ -484,6 +484,49 @@ async def test_a_file_with_more_rows_than_a_batch_may_have_is_refused(parts_with
     assert "rows.</strong> Split it" in answer.text
 
 
+async def test_a_file_may_have_columns_that_no_estimate_needs_the_outcome_among_them(
+    tolerant: httpx.AsyncClient,
+) -> None:
+    without = f"{HEADER}\n{RIGHT}\n"
+    with_outcome = f"id,{HEADER},work_type,stroke\n9,{RIGHT},Private,1\n"
+
+    one, other = [await sent(tolerant, "csv", text) for text in (without, with_outcome)]
+
+    assert one.headers["content-type"].startswith("text/csv")
+    assert one.text == other.text
+    assert "stroke" not in one.text.splitlines()[0]
+
+
+async def test_a_file_with_as_many_rows_as_a_batch_may_have_is_looked_at(parts_with: Any) -> None:
+    # The last one is wrong, so that all are read; the body is within the default limit.
+    full = f"{HEADER}\n" + (RIGHT + "\n") * (BATCH_SIZE - 1) + WRONG
+    async with connected(parts_with(max_body_bytes=8 * 1024 * 1024).app) as client:
+        answer = await sent(await with_token(client), "check", full)
+    assert f"<strong>{BATCH_SIZE:,} rows</strong>, 1 of them with a mistake" in answer.text
+
+
+async def test_a_file_that_is_longer_than_a_body_may_be_is_refused_on_a_page(
+    parts_with: Any,
+) -> None:
+    async with connected(parts_with(max_body_bytes=2048).app) as client:
+        client.headers["Accept"] = "text/html"
+        text = f"{HEADER}\n" + (RIGHT + "\n") * 100
+        answer = await sent(await with_token(client), "save", text)
+    assert answer.status_code == 413
+    assert "<h1>" in answer.text
+
+
+async def test_all_mistakes_of_a_file_are_in_the_download_and_the_first_100_on_the_page(
+    tolerant: httpx.AsyncClient,
+) -> None:
+    text = f"{HEADER}\n{RIGHT}\n" + "Male,670,0,1,228.69,36.6,smokes,Ben\n" * 101
+    page = (await sent(tolerant, "check", text)).text
+    file = (await sent(tolerant, "csv", text)).text
+    assert page.count("<td>Age</td>") == 100
+    assert "The first 100; the CSV has all of them." in page
+    assert file.count("age must be 0 to 120 years") == 101
+
+
 async def test_insights_show_counts_and_no_patient_and_say_what_is_missing(
     tolerant: httpx.AsyncClient,
 ) -> None:
@@ -524,7 +567,12 @@ async def test_insights_show_what_became_of_cards_and_of_few_only_how_many(
     page = (await client.get("/ui/insights")).text
     many = page[page.index('id="cards"') :]
     many = many[: many.index("</section>")]
-    assert re.findall(r'<td class="r">(\d+)</td>', many) == ["10", "30", "50", "20"]
+    assert re.findall(r'<td class="r" data-label="[^"]+">(\d+)</td>', many) == [
+        "10",
+        "30",
+        "50",
+        "20",
+    ]
     assert "Risk known and treated: 5" in many
     assert "CANARY" not in page
 

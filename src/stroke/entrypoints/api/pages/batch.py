@@ -145,6 +145,7 @@ def _frame(language: Language) -> dict[str, Any]:
         "names": RAW_FEATURES,
         "most": BATCH_SIZE,
         "most_shown": _SHOWN,
+        "most_problems": _PROBLEMS,
     }
 
 
@@ -252,8 +253,7 @@ def _take(
             sheet.lines.append(line)
             return
     sheet.wrong_rows += 1
-    if len(sheet.problems) < _PROBLEMS:
-        sheet.problems += wrong
+    sheet.problems += wrong
 
 
 def _said(problem: Problem, language: Language) -> tuple[str, str, str, bool]:
