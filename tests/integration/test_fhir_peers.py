@@ -34,8 +34,11 @@ from builders.charts import (
     status,
 )
 from builders.resources import FOLDER, resources_in
+from builders.synthea import KEPT
+from components import synthea
 from components.containers import ROOT
 from components.fhir_peers import RecordPeer, Remark, clinician, java_clients, judged
+from components.fhirpath_reading import same
 from components.openid_provider import ec_key, public_jwk
 from components.processes import Service, run_stroke
 
@@ -286,6 +289,16 @@ def test_javas_usual_clients_are_served_as_they_come(tmp_path: Path, docker_engi
     assert hapi["missing"] == [404, True]
     assert hapi["patients"] == [404, True]
     assert hapi["unsupported"] == [405, True]
+
+
+def test_whole_records_of_synthea_say_the_same_to_the_mapping_and_to_fhirpath(
+    docker_engine: None,
+) -> None:
+    made = synthea.records(synthea.PEOPLE, synthea.SEED)
+    assert KEPT.read_text(encoding="utf-8") == "".join(synthea.lines(made))
+
+    for each in (*made, *synthea.records(8, seed=42)):
+        same(each)
 
 
 # Warnings and hints that are right, and why they stay.
