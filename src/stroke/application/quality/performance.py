@@ -311,7 +311,7 @@ def judge(sample: Sample, group: str, level: str, *, minimums: Minimums) -> Grou
     samples, events = len(sample), int(sample.outcome.sum())
     if samples < minimums.samples:
         return GroupPerformance(group, level, samples, None)
-    if min(events, samples - events) < minimums.events:
+    if not minimums.are_met(sample.outcome):
         return GroupPerformance(group, level, samples, events)
     return GroupPerformance(
         group,

@@ -10,6 +10,7 @@ import typer
 from stroke.entrypoints.cli.terminal.comparison_text import print_comparison
 from stroke.entrypoints.cli.terminal.options import (
     AsJson,
+    FairnessLimit,
     MinimumCount,
     MinimumEvents,
     Since,
@@ -46,15 +47,7 @@ def compare(
     site: Site = None,
     minimum_count: MinimumCount = 100,
     minimum_events: MinimumEvents = 10,
-    fairness_limit: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="SHARE",
-            help="Exit with 1 when groups lie further apart than this by B for certain.",
-        ),
-    ] = None,
+    fairness_limit: FairnessLimit = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two models on the same patients, whose outcomes are known.

@@ -14,6 +14,7 @@ from stroke.domain.prediction import PredictionFilter
 from stroke.entrypoints.cli.terminal.daemon import regularly
 from stroke.entrypoints.cli.terminal.options import (
     AsJson,
+    FairnessLimit,
     Html,
     MinimumCount,
     MinimumEvents,
@@ -60,16 +61,7 @@ def performance(
     ] = False,
     minimum_count: MinimumCount = 100,
     minimum_events: MinimumEvents = 10,
-    fairness_limit: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            metavar="SHARE",
-            help="Exit with 1 when groups lie further apart than this for certain: when the whole "
-            "interval of a difference is above it.",
-        ),
-    ] = None,
+    fairness_limit: FairnessLimit = None,
     as_json: AsJson = False,
     html: Html = None,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until SIGTERM or Ctrl-C.")] = False,

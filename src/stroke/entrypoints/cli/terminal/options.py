@@ -41,6 +41,16 @@ MinimumEvents = Annotated[
         help="Groups with fewer strokes, or fewer patients without one, report no measures.",
     ),
 ]
+FairnessLimit = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Exit with 1 when groups lie further apart than this for certain: when the whole "
+        "interval of a difference is above it. When two models are compared, the second counts.",
+    ),
+]
 
 
 def rejects_option(holds: str, place: str) -> Any:
