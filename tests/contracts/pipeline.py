@@ -316,6 +316,15 @@ class ChangeTopicContract:
 
         assert await topics.last_offsets(topic) == {}
 
+    async def test_a_topic_can_be_used_as_soon_as_it_is_made(
+        self, topics: ChangeTopic, topic: str, write: Write
+    ) -> None:
+        for name in (f"{topic}-{number}" for number in range(10)):
+            await topics.ensure_topic(name, {})
+            assert await topics.limit(name) is not None
+            write(name, ["a"])
+            assert await topics.last_offsets(name) == {TopicPartition(name, 0): 0}
+
     async def test_the_last_record_counts_not_the_marker_after_it(
         self, topics: ChangeTopic, topic: str, write: Write
     ) -> None:

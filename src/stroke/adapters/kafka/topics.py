@@ -17,10 +17,12 @@ from confluent_kafka import (
     TopicPartition as _Position,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -32,6 +34,15 @@ from stroke.application.pipeline.ports import ChangeTopic
 
 _FIRST_STEP: Final = 64  # records to look back for the last one; then ever more
 _POLL_SECONDS: Final = 0.5
+_LEARNING_SECONDS: Final = 0.05  # between two questions whether a broker knows a new topic
+_NOT_LED_YET: Final = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 -- its public name, as the next
+    KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
+}
+_END: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 _LIMIT: Final = "max.message.bytes"
 
 
@@ -112,20 +123,51 @@ class KafkaChangeTopic(ChangeTopic):
     def _ensure_topic(self, topic: str, config: dict[str, str]) -> bool:
         with broken_off(self._broker):
             admin = admin_client(self._broker)
-            wanted = NewTopic(
-                topic,
-                num_partitions=1,
-                replication_factor=self._replication_factor,
-                config=config,
-            )
-            made = admin.create_topics([wanted], request_timeout=self._timeout)
-            try:
-                made[topic].result(timeout=self._timeout)
-            except KafkaException as error:
-                if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                    return False
-                raise
-            return True
+            is_new = self._create(admin, topic, config)
+            self._wait_until_it_can_be_used(admin, topic)
+            return is_new
+
+    def _create(self, admin: AdminClient, topic: str, config: dict[str, str]) -> bool:
+        wanted = NewTopic(
+            topic,
+            num_partitions=1,
+            replication_factor=self._replication_factor,
+            config=config,
+        )
+        made = admin.create_topics([wanted], request_timeout=self._timeout)
+        try:
+            made[topic].result(timeout=self._timeout)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+            raise
+        return True
+
+    def _wait_until_it_can_be_used(self, admin: AdminClient, topic: str) -> None:
+        """Wait until the leader of each partition answers for it.
+
+        The controller acknowledges a topic, and names it to who wants to make it again, before
+        the brokers have learned of it.
+        """
+        deadline = time.monotonic() + self._timeout
+        while not self._is_led(admin, topic):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no broker leads {topic} after {self._timeout:.0f} s")
+            time.sleep(_LEARNING_SECONDS)
+
+    def _is_led(self, admin: AdminClient, topic: str) -> bool:
+        try:
+            numbers = partitions(admin, topic, self._timeout)
+            ends = {_Position(topic, number): _END for number in numbers}
+            if not ends:
+                return False
+            for answer in admin.list_offsets(ends, request_timeout=self._timeout).values():
+                answer.result(timeout=self._timeout)
+        except KafkaException as error:
+            if error.args[0].code() in _NOT_LED_YET:
+                return False
+            raise
+        return True
 
     def _limit(self, topic: str) -> int | None:
         with broken_off(self._broker):
@@ -149,9 +191,9 @@ class KafkaChangeTopic(ChangeTopic):
             answers[changed].result(timeout=self._timeout)
 
 
-def partitions(consumer: Consumer, topic: str, timeout: float) -> list[int]:
+def partitions(client: Consumer | AdminClient, topic: str, timeout: float) -> list[int]:
     """Return the numbers of a topic's partitions; none where the topic does not exist."""
-    described = consumer.list_topics(topic, timeout=timeout).topics[topic]
+    described = client.list_topics(topic, timeout=timeout).topics[topic]
     if described.error is not None:
         if described.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return []

@@ -135,7 +135,10 @@ class ChangeTopic(Protocol):
 
     @abstractmethod
     async def ensure_topic(self, topic: str, config: Mapping[str, str]) -> bool:
-        """Create ``topic`` with one partition if it is not there; return whether it was made."""
+        """Create ``topic`` with one partition if it is not there; return whether it was made.
+
+        It can be used at once: the leader of each partition knows it.
+        """
 
     @abstractmethod
     async def limit(self, topic: str) -> int | None:
