@@ -352,10 +352,8 @@ class PredictionService:
     ) -> list[StoredPrediction]:
         assessed: dict[int, tuple[RiskAssessment, str]] = {}
         for model, places in _by_model(requests):
-            some = [requests[place] for place in places]
-            assessments, version = await self._run(model, some)
-            for place, assessment in zip(places, assessments, strict=True):
-                assessed[place] = assessment, version
+            found = await self._run(model, [requests[place] for place in places])
+            assessed |= zip(places, found, strict=True)
         made_at = self._now()
         predictions = [
             Prediction(each.patient, *assessed[place], made_at, each.key, each.origin)
@@ -371,23 +369,36 @@ class PredictionService:
 
     async def _run(
         self, model: RiskModel, requests: Sequence[_Request]
-    ) -> tuple[list[RiskAssessment], str]:
-        """Return what ``model`` says, or else what the champion does, and whose version it is."""
+    ) -> list[tuple[RiskAssessment, str]]:
+        """Return what ``model`` says of each, and its version.
+
+        Where it fails, the champion of each request answers: they may be several, for a promotion
+        may lie between two requests of one commit.
+        """
         patients = [each.patient for each in requests]
         version = model.description.version
         started = perf_counter()
         try:
             assessments = await _assessed(model, patients)
         except Exception:
-            champion = requests[0].champion
-            if self._ran is not None:
-                self._ran(ModelRun(version, perf_counter() - started, failed=True))
-            if champion is model:
+            self._note(ModelRun(version, perf_counter() - started, failed=True))
+            if any(each.champion is model for each in requests):
                 raise
-            return await self._run(champion, requests)
+            return await self._by_champions(requests)
+        self._note(ModelRun(version, perf_counter() - started, failed=False))
+        return [(each, version) for each in assessments]
+
+    async def _by_champions(self, requests: Sequence[_Request]) -> list[tuple[RiskAssessment, str]]:
+        answered: dict[int, tuple[RiskAssessment, str]] = {}
+        own = [each._replace(model=each.champion) for each in requests]
+        for champion, places in _by_model(own):
+            found = await self._run(champion, [own[place] for place in places])
+            answered |= zip(places, found, strict=True)
+        return [answered[place] for place in range(len(requests))]
+
+    def _note(self, run: ModelRun) -> None:
         if self._ran is not None:
-            self._ran(ModelRun(version, perf_counter() - started, failed=False))
-        return assessments, version
+            self._ran(run)
 
 
 def _by_model(requests: Sequence[_Request]) -> Iterable[tuple[RiskModel, Sequence[int]]]:

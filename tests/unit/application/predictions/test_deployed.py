@@ -192,3 +192,33 @@ async def test_a_champion_that_fails_is_an_error() -> None:
     with pytest.raises(InvalidModel):
         await predictions.predict(patient())
     assert repository.rows == {}
+
+
+async def test_where_a_challenger_fails_each_request_gets_its_own_champion() -> None:
+    broken = FakeRiskModel(("bmi",), version="broken-1")
+    broken.failing = InvalidModel("broken")
+    predictions, serving, repository = service(Deployed(OLD, broken, 0.999))
+    repository.held = asyncio.Event()
+    first = asyncio.create_task(predictions.predict(patient()))
+    await asyncio.sleep(0)  # it holds the commit: the others share the next one
+
+    waiting = []
+    for turn in range(40):
+        serving.swap(Deployed(NEW if turn % 2 else OLD, broken, 0.999))
+        waiting.append(asyncio.create_task(predictions.predict(patient(name=f"n{turn}"))))
+        await asyncio.sleep(0)
+    # Promoted while they wait: for this one it is no challenger any more.
+    serving.swap(Deployed(broken))
+    lost = asyncio.create_task(predictions.predict(patient(name="lost")))
+    await asyncio.sleep(0)
+    repository.held.set()
+    made = await asyncio.gather(*waiting)
+
+    assert (await first).model_version == "old-1"
+    with pytest.raises(InvalidModel):
+        await lost
+    for turn, each in enumerate(made):
+        [right] = (NEW if turn % 2 else OLD).assess([patient(name=f"n{turn}")])
+        assert each.model_version == ("new-1" if turn % 2 else "old-1")
+        assert each.assessment == right
+        assert repository.rows[each.id].model_version == each.model_version
