@@ -12,7 +12,7 @@ from fakes.access import FakeKeyStore, FakeSessionStore
 from fakes.audit import FakeAuditLog
 from fakes.clinical import FakeAssessmentStore
 from fakes.erasure import FakeErasureJobs, FakeSubjects
-from fakes.models import FakeDeploymentStore
+from fakes.models import FakeDeploymentStore, FakeShadowScores
 from fakes.platform import FakeReportBoard
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.application.access.clients import CdsClients
@@ -49,6 +49,7 @@ class Parts:
     subjects: FakeSubjects
     reports: FakeReportBoard
     deployments: FakeDeploymentStore
+    scores: FakeShadowScores
     container: Container
 
 
@@ -123,6 +124,9 @@ def service_parts(
     container.model.override(providers.Object(model))
     deployments = FakeDeploymentStore()
     container.deployment_store.override(providers.Object(deployments))
+    scores = FakeShadowScores(repository)
+    container.shadow_scores.override(providers.Object(scores))
+    container.shadow_store.override(providers.Object(scores))
     container.engine.override(providers.Object(engine))
     return Parts(
         create_app(container),
@@ -137,5 +141,6 @@ def service_parts(
         subjects,
         reports,
         deployments,
+        scores,
         container,
     )

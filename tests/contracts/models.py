@@ -1,4 +1,4 @@
-"""Behaviour that every implementation of ``DeploymentStore`` shares; see contracts.py."""
+"""Behaviour that every implementation of a port of the models wing shares; see contracts.py."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
+from typing import NamedTuple
 
 import pytest
 
-from builders.predictions import NOON
-from stroke.application.models.ports import DeploymentStore
+from builders.predictions import NOON, prediction
+from stroke.application.models.ports import DeploymentStore, ShadowScores, Turns
+from stroke.application.predictions.ports import PredictionRepository
 from stroke.domain.deployment import Change, Deployment
-from stroke.domain.errors import DeploymentChanged, StoreUnavailable
+from stroke.domain.errors import DeploymentChanged, PredictionRejected, StoreUnavailable
+from stroke.domain.prediction import Origin, PredictionFilter
+from stroke.domain.risk import RiskCategory
+from stroke.domain.shadow import ShadowPair, ShadowScore, WhyNot
 
 
 def history() -> list[Deployment]:
@@ -94,3 +99,156 @@ class DeploymentStoreContract:
             await away.history(limit=1)
         with pytest.raises(StoreUnavailable):
             await away.append(history()[:1])
+
+
+EVERYTHING = PredictionFilter()
+
+
+class Scored(NamedTuple):
+    """A store of scores beside the predictions that they are of."""
+
+    scores: ShadowScores
+    predictions: PredictionRepository
+
+    async def ids(self, *sites: str | None) -> list[int]:
+        """Store a prediction of each of these sites."""
+        made = [prediction(0.1, origin=Origin(site=each)) for each in sites]
+        return await self.predictions.add(made)
+
+    async def found(
+        self, version: str, within: PredictionFilter = EVERYTHING, **page: int
+    ) -> list[int]:
+        """Return the ids of pairs."""
+        pairs = await self.scores.pairs(version, within, limit=page.pop("limit", 100), **page)
+        return [each.prediction_id for each in pairs]
+
+
+def score(number: int, version: str = "shadow-1", probability: float = 0.2) -> ShadowScore:
+    return ShadowScore(number, version, NOON, probability, RiskCategory.MEDIUM)
+
+
+@pytest.mark.anyio
+class ShadowScoresContract:
+    """Provide fixtures ``scored``, empty, and ``away``, a store that does not answer."""
+
+    async def test_an_empty_store_knows_no_shadow(self, scored: Scored) -> None:
+        assert await scored.scores.versions() == []
+        assert await scored.found("shadow-1") == []
+        assert await scored.scores.add([]) == 0
+
+    async def test_a_score_comes_back_beside_what_was_answered(self, scored: Scored) -> None:
+        one, other, third = await scored.ids(None, None, None)
+        tiny = 1e-300
+        said = [
+            score(one, probability=tiny),
+            ShadowScore(other, "shadow-1", NOON, why_not=WhyNot.LACKING),
+            ShadowScore(third, 'a "second" \\ 山田', NOON, why_not=WhyNot.FAILED),
+        ]
+
+        assert await scored.scores.add(said) == 3
+
+        answered = prediction(0.1)
+        who = answered.patient
+        beside = (answered.model_version, 0.1, str(answered.assessment.category))
+        about = (who.gender, who.age, who.smoking_status)
+        assert await scored.scores.pairs("shadow-1", EVERYTHING, limit=9) == [
+            ShadowPair(other, *beside, None, None, "lacking", *about),
+            ShadowPair(one, *beside, tiny, "Medium", None, *about),
+        ]
+        assert await scored.scores.versions() == ['a "second" \\ 山田', "shadow-1"]
+
+    async def test_what_was_erased_meanwhile_is_not_kept(self, scored: Scored) -> None:
+        one, other = await scored.ids(None, None)
+        await scored.predictions.remove(one)
+
+        assert await scored.scores.add([score(one), score(other), score(2**62)]) == 1
+        assert await scored.found("shadow-1") == [other]
+        assert await scored.scores.add([score(one)]) == 0
+
+    async def test_an_erased_prediction_takes_its_scores_along(self, scored: Scored) -> None:
+        one, other = await scored.ids(None, None)
+        await scored.scores.add([score(n, v) for n in (one, other) for v in ("a-1", "b-1")])
+
+        await scored.predictions.remove(one)
+
+        assert [await scored.found(version) for version in ("a-1", "b-1")] == [[other], [other]]
+
+    async def test_nothing_is_kept_twice(self, scored: Scored) -> None:
+        one, other = await scored.ids(None, None)
+        await scored.scores.add([score(one)])
+
+        with pytest.raises(PredictionRejected):
+            await scored.scores.add([score(other), score(one)])
+        assert await scored.found("shadow-1") == [one]
+        assert await scored.scores.add([score(one, "another-1")]) == 1
+
+    async def test_pairs_are_read_newest_first_and_page_by_page(self, scored: Scored) -> None:
+        ids = await scored.ids(*[None] * 5)
+        await scored.scores.add([score(each) for each in ids])
+
+        assert await scored.found("shadow-1", limit=2) == ids[:2:-1]
+        assert await scored.found("shadow-1", limit=9, before=ids[3]) == ids[2::-1]
+        assert await scored.found("shadow-1", limit=9, before=ids[0]) == []
+
+    async def test_pairs_are_narrowed_to_a_site_and_a_time(self, scored: Scored) -> None:
+        north, south = await scored.ids("north-1", "south-1")
+        await scored.scores.add([score(north), score(south)])
+        later = NOON + timedelta(microseconds=1)
+
+        assert await scored.found("shadow-1", PredictionFilter(site="south-1")) == [south]
+        assert await scored.found("shadow-1", PredictionFilter(since=NOON)) == [south, north]
+        assert await scored.found("shadow-1", PredictionFilter(since=later)) == []
+        assert await scored.found("SHADOW-1") == []
+
+    async def test_a_store_that_was_closed_opens_again(self, scored: Scored) -> None:
+        [one] = await scored.ids(None)
+        await scored.scores.close()
+
+        assert await scored.scores.add([score(one)]) == 1
+
+    async def test_every_call_says_that_the_store_of_scores_is_away(
+        self, away: ShadowScores
+    ) -> None:
+        with pytest.raises(StoreUnavailable):
+            await away.add([score(1)])
+        with pytest.raises(StoreUnavailable):
+            await away.versions()
+        with pytest.raises(StoreUnavailable):
+            await away.pairs("shadow-1", EVERYTHING, limit=1)
+
+
+@pytest.mark.anyio
+class TurnsContract:
+    """Provide fixtures ``turns``, that nobody has taken, and ``away``."""
+
+    async def test_of_many_who_ask_one_gets_the_turn(self, turns: Turns) -> None:
+        every = timedelta(seconds=60)
+
+        for round_ in range(3):
+            now = NOON + round_ * every
+            asked = (turns.take("look", now=now, every=every) for _ in range(5))
+            assert sorted(await asyncio.gather(*asked)) == [False] * 4 + [True]
+
+    async def test_the_next_turn_comes_when_the_time_is_over(self, turns: Turns) -> None:
+        every = timedelta(seconds=60)
+        assert await turns.take("look", now=NOON, every=every)
+
+        just_before = NOON + every - timedelta(microseconds=1)
+        assert not await turns.take("look", now=just_before, every=every)
+        assert await turns.take("look", now=NOON + every, every=every)
+
+    async def test_tasks_do_not_wait_for_each_other(self, turns: Turns) -> None:
+        every = timedelta(hours=1)
+        assert await turns.take("look", now=NOON, every=every)
+        assert await turns.take("tidy", now=NOON, every=every)
+
+    async def test_a_clock_that_was_years_ahead_does_not_end_the_turns(self, turns: Turns) -> None:
+        every = timedelta(seconds=60)
+        assert await turns.take("look", now=NOON + timedelta(days=3650), every=every)
+
+        assert await turns.take("look", now=NOON, every=every)
+        assert not await turns.take("look", now=NOON - timedelta(seconds=30), every=every)
+
+    async def test_turns_that_cannot_be_taken_are_an_error(self, away: Turns) -> None:
+        with pytest.raises(StoreUnavailable):
+            await away.take("look", now=NOON, every=timedelta(seconds=1))

@@ -1,13 +1,17 @@
-"""The store of deployments in memory."""
+"""The stores of the models wing in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from fakes.failing import Failing
-from stroke.application.models.ports import DeploymentStore
+from fakes.predictions import FakePredictionRepository
+from stroke.application.models.ports import DeploymentStore, ShadowScores, Turns
 from stroke.domain.deployment import Deployment
-from stroke.domain.errors import DeploymentChanged
+from stroke.domain.errors import DeploymentChanged, PredictionRejected
+from stroke.domain.prediction import PredictionFilter
+from stroke.domain.shadow import ShadowPair, ShadowScore
 
 
 class FakeDeploymentStore(Failing, DeploymentStore):
@@ -33,3 +37,77 @@ class FakeDeploymentStore(Failing, DeploymentStore):
         self.raise_if_failing()
         numbers = sorted((n for n in self.kept if before is None or n < before), reverse=True)
         return [self.kept[number] for number in numbers[:limit]]
+
+
+class FakeShadowScores(Failing, ShadowScores):
+    """Scores beside the rows of a fake repository; remembers the size of each call."""
+
+    def __init__(self, predictions: FakePredictionRepository) -> None:
+        self._predictions = predictions
+        self.kept: dict[tuple[str, int], ShadowScore] = {}
+        self.calls: list[int] = []
+        self.closed = 0
+
+    async def add(self, scores: Sequence[ShadowScore]) -> int:
+        self.raise_if_failing()
+        self.calls.append(len(scores))
+        new = {
+            (each.model_version, each.prediction_id): each
+            for each in scores
+            if each.prediction_id in self._predictions.rows
+        }
+        if new.keys() & self.kept.keys():
+            raise PredictionRejected("it was stored before")
+        self.kept |= new
+        return len(new)
+
+    async def versions(self) -> list[str]:
+        self.raise_if_failing()
+        return sorted({version for version, number in self.kept if self._is_there(number)})
+
+    async def pairs(
+        self, version: str, within: PredictionFilter, *, limit: int, before: int | None = None
+    ) -> list[ShadowPair]:
+        self.raise_if_failing()
+        found = []
+        for (of, number), score in sorted(self.kept.items(), reverse=True):
+            if of != version or not self._is_there(number):
+                continue
+            row = self._predictions.rows[number]
+            if (before is None or number < before) and self._predictions.matches(row, within):
+                found.append(
+                    ShadowPair(
+                        number,
+                        row.model_version,
+                        row.probability,
+                        row.risk_category,
+                        score.probability,
+                        score.category,
+                        score.why_not,
+                        row.gender,
+                        row.age,
+                        row.smoking_status,
+                    )
+                )
+        return found[:limit]
+
+    async def close(self) -> None:
+        self.closed += 1
+
+    def _is_there(self, number: int) -> bool:
+        return number in self._predictions.rows
+
+
+class FakeTurns(Failing, Turns):
+    """When each task was taken up last."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, datetime] = {}
+
+    async def take(self, task: str, *, now: datetime, every: timedelta) -> bool:
+        self.raise_if_failing()
+        last = self.taken.get(task)
+        if last is not None and now - every < last <= now + every:
+            return False
+        self.taken[task] = now
+        return True

@@ -22,6 +22,7 @@ from components.containers import MySqlServer
 from components.databases import run_statements
 from components.processes import run_stroke
 from contracts.erasure import a_job
+from contracts.models import score
 from contracts.predictions import AWKWARD_NAMES, AWKWARD_NUMBERS
 from stroke.adapters.sql import copying, schema, tables
 from stroke.adapters.sql.assessments import SqlAssessmentStore
@@ -33,6 +34,7 @@ from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.sessions import SqlSessionStore
+from stroke.adapters.sql.shadow_scores import SqlShadowScores
 from stroke.adapters.sql.used_tokens import SqlTokenLedger
 from stroke.domain.access import ApiKey
 from stroke.domain.clinical.kept import AssessmentFilter
@@ -72,6 +74,8 @@ def source(tmp_path: Path) -> URL:
         for number in ids[:3]:
             await charts.keep(kept(number, subject="Ünïcödé 山田"))
         await charts.put_feedback([feedback(ids[0], comment="said 'no' to \\ and \n")])
+        said = [score(ids[0], probability=1 / 3), score(ids[1])]
+        await SqlShadowScores(engine, statement_timeout=30).add(said)
         deployed = Deployment.of_setting("fake-1").begun(Change(NOON, "user:ops", "山田's"))
         await SqlDeploymentStore(engine, statement_timeout=30).append([deployed])
         await SqlErasureJobs(engine, statement_timeout=30).add(a_job(), key="of the job")
@@ -181,6 +185,7 @@ def test_a_copy_holds_every_row_as_it_was_and_says_so(source: URL, target: URL) 
     assert report["copied"].pop("outcomes") > 300
     assert report["copied"] == {
         "predictions": ROWS,
+        "shadow_scores": 2,
         "batches_by_idempotency_key": 1,
         "assessments": 3,
         "feedback": 1,
@@ -191,7 +196,7 @@ def test_a_copy_holds_every_row_as_it_was_and_says_so(source: URL, target: URL) 
         "audit": 700,
     }
     assert {each["table"] for each in report["ranges"]} == {"outcomes", *report["copied"]}
-    assert report["left"] == {"browser_sessions": 1, "platform_reports": 0}
+    assert report["left"] == {"browser_sessions": 1, "platform_reports": 0, "worker_turns": 0}
     assert asyncio.run(charts_and_jobs(target)) == asyncio.run(charts_and_jobs(source))
     assert api_keys(target) == api_keys(source)
     assert everything(target) == everything(source)
@@ -225,6 +230,7 @@ def test_a_copy_that_was_ended_half_way_goes_on_and_a_second_one_has_nothing_to_
         "UPDATE predictions SET age = age + 0.0000001 WHERE id = 40",
         "UPDATE predictions SET prediction_data = '{\"age\": 1}' WHERE id = 40",
         "UPDATE outcomes SET stroke = 1 - stroke",
+        "UPDATE shadow_scores SET probability = 0.5",
         "UPDATE assessments SET subject = 'p2'",
         "UPDATE feedback SET comment = 'someone'",
         "UPDATE erasure_jobs SET attempts = 3",

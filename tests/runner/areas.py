@@ -69,6 +69,7 @@ AREAS: Final = {
             "test_model_deployment",
             "test_sql_outcomes",
             "test_sql_repository",
+            "test_sql_shadow_scores",
             "test_sqlite_file",
             "test_start",
             "test_table_import",

@@ -16,6 +16,10 @@ class ShadowSettings(SettingsGroup):
     queue: int = Field(
         5_000, ge=1, description="predictions that may wait for shadows; more are dropped"
     )
+    gather_seconds: float = Field(
+        0.2, ge=0, le=10, description="how long patients gather for the next run of shadows"
+    )
+    store: bool = Field(True, description="whether what shadows say is stored")
 
 
 class CanarySettings(SettingsGroup):

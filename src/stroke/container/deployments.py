@@ -11,16 +11,23 @@ from functools import partial
 
 from stroke.adapters.prometheus.deployment import CanaryMetrics, ShadowMetrics
 from stroke.adapters.sql.deployments import SqlDeploymentStore
+from stroke.adapters.sql.shadow_scores import SqlShadowScores, without_waiting_for_the_disk
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.models.deployments import Asker, DeploymentService, Wish
 from stroke.application.models.following import Follower
 from stroke.application.models.guards import CanaryGuard, Limits
-from stroke.application.models.ports import DeploymentStore
-from stroke.application.models.shadows import ShadowScoring
+from stroke.application.models.ports import DeploymentStore, ShadowScores
+from stroke.application.models.shadows import ShadowScoring, Storing
 from stroke.application.predictions.deployed import Deployed, Serving, summary
 from stroke.application.predictions.ports import PredictionObserver, RiskModel
-from stroke.config import CanarySettings, ModelSettings, Settings, ShadowSettings
-from stroke.container.engines import opened_engine
+from stroke.config import (
+    CanarySettings,
+    DatabaseSettings,
+    ModelSettings,
+    Settings,
+    ShadowSettings,
+)
+from stroke.container.engines import engine_of, opened_engine
 from stroke.container.models import describe_deployable, load_deployable, load_model, verified
 from stroke.domain.audit import AuditAction, AuditOutcome
 from stroke.domain.deployment import Deployment, DeploymentAction
@@ -110,10 +117,26 @@ def check_champion(settings: Settings) -> None:
 
 
 def shadow_scoring(
-    serving: Serving, settings: ShadowSettings, metrics: ShadowMetrics
+    serving: Serving,
+    settings: ShadowSettings,
+    metrics: ShadowMetrics,
+    store: Callable[[], ShadowScores],
+    now: Callable[[], datetime],
 ) -> ShadowScoring:
-    """Return what lets the shadows score."""
-    return ShadowScoring(serving, most_waiting=settings.queue, seen=metrics.seen)
+    """Return what lets the shadows score. Their thread calls ``store`` before it first writes."""
+    return ShadowScoring(
+        serving,
+        most_waiting=settings.queue,
+        seen=metrics.seen,
+        gather=settings.gather_seconds,
+        storing=Storing(store, now) if settings.store else None,
+    )
+
+
+def shadow_store(settings: DatabaseSettings) -> ShadowScores:
+    """Return the store of the shadows' thread, on a connection of its own."""
+    engine = without_waiting_for_the_disk(engine_of(settings))
+    return SqlShadowScores(engine, statement_timeout=settings.statement_timeout_seconds)
 
 
 def canary_guard(serving: Serving, settings: CanarySettings) -> CanaryGuard:
@@ -129,20 +152,16 @@ def canary_guard(serving: Serving, settings: CanarySettings) -> CanaryGuard:
 
 
 class Watchers:
-    """Hands each commit to the observer, and to those who watch models beside the champion."""
+    """Hands each commit to the observer, and to what watches a canary."""
 
-    def __init__(
-        self, observer: PredictionObserver, guard: CanaryGuard, shadows: ShadowScoring
-    ) -> None:
+    def __init__(self, observer: PredictionObserver, guard: CanaryGuard) -> None:
         self._observer = observer
         self._guard = guard
-        self._shadows = shadows
 
     def committed(self, predictions: Sequence[Prediction], seconds: float) -> None:
         """Hand it on."""
         self._observer.committed(predictions, seconds)
         self._guard.committed(predictions)
-        self._shadows.committed(predictions)
 
 
 async def take_back(

@@ -26,6 +26,7 @@ from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.reports import SqlReportBoard
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.sessions import SqlSessionStore
+from stroke.adapters.sql.shadow_scores import SqlShadowScores
 from stroke.adapters.sql.used_tokens import SqlTokenLedger
 from stroke.application.access.browser_sign_in import BrowserSignIn
 from stroke.application.access.callers import Callers
@@ -46,6 +47,7 @@ from stroke.container.deployments import (
     deployment_service,
     follower_of,
     shadow_scoring,
+    shadow_store,
 )
 from stroke.container.engines import engine_of
 from stroke.container.erasure_jobs import job_service, jobs_of, service_worker, subjects_of
@@ -350,11 +352,19 @@ class Container(containers.DeclarativeContainer):
         audit,
         providers.Object(utc_now),
     )
+    shadow_scores = providers.Singleton(
+        SqlShadowScores,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    shadow_store = providers.Singleton(shadow_store, settings.provided.database)
     shadows = providers.Singleton(
         shadow_scoring,
         serving,
         settings.provided.shadow,
         providers.Singleton(ShadowMetrics, metrics_registry),
+        shadow_store.provider,
+        providers.Object(utc_now),
     )
     canary_guard = providers.Singleton(canary_guard, serving, settings.provided.canary)
     canary_metrics = providers.Singleton(CanaryMetrics, metrics_registry)
@@ -362,8 +372,9 @@ class Container(containers.DeclarativeContainer):
         PredictionService,
         serving=serving,
         ran=canary_guard.provided.ran,
+        stored=shadows.provided.committed,
         repository=repository,
-        observer=providers.Singleton(Watchers, observer, canary_guard, shadows),
+        observer=providers.Singleton(Watchers, observer, canary_guard),
         now=providers.Object(utc_now),
         queue_capacity=settings.provided.queue.capacity,
         commit_size=settings.provided.queue.commit_size,

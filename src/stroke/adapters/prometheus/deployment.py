@@ -60,7 +60,7 @@ class ShadowMetrics:
         )
         self._left_out = Counter(
             "stroke_shadow_left_out",
-            "Patients whom a shadow did not score, by the reason.",
+            "Patients whom a shadow did not score, or whose score was not stored, by the reason.",
             ("model_version", "reason"),
             registry=registry,
         )
@@ -76,6 +76,7 @@ class ShadowMetrics:
             ("not-comparable", compared.not_comparable),
             ("failed", compared.failed),
             ("dropped", compared.dropped),
+            ("not-stored", compared.not_stored),
         ):
             if count:
                 self._left_out.labels(version, reason).inc(count)

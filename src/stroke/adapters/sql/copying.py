@@ -45,7 +45,9 @@ from stroke.adapters.sql.tables import (
     platform_reports,
     predictions,
     sessions,
+    shadow_scores,
     used_tokens,
+    worker_turns,
 )
 from stroke.domain.errors import IdempotencyKeyTaken, InvalidData, PredictionRejected, wrong_schema
 
@@ -53,6 +55,7 @@ from stroke.domain.errors import IdempotencyKeyTaken, InvalidData, PredictionRej
 _TABLES: Final = (
     predictions,
     outcomes,
+    shadow_scores,
     batches,
     assessments,
     feedback,
@@ -62,7 +65,7 @@ _TABLES: Final = (
     deployments,
 )
 COPIED: Final = frozenset({*_TABLES, audit, audit_head})
-NOT_COPIED: Final = frozenset({sessions, platform_reports})
+NOT_COPIED: Final = frozenset({sessions, platform_reports, worker_turns})
 """Tables whose rows stay behind: people sign in again, and commands look again."""
 _AT_A_TIME: Final = 500
 _RANGE: Final = 10_000

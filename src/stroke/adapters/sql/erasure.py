@@ -15,7 +15,7 @@ from stroke.adapters.sql.assessments import erase_assessments
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock, translated
 from stroke.adapters.sql.filters import conditions
-from stroke.adapters.sql.tables import assessments, batches, outcomes, predictions
+from stroke.adapters.sql.tables import assessments, batches, outcomes, predictions, shadow_scores
 from stroke.application.erasure.ports import ErasablePlace, OldRows, Trace
 from stroke.domain.errors import StoreUnavailable
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
@@ -28,7 +28,7 @@ _Runs = list[list[int]]  # [first id, how many, step] each
 
 
 class SqlPredictionPlace(ErasablePlace):
-    """The table ``predictions``, and what other tables keep of its rows: outcomes and charts.
+    """The table ``predictions``, and what other tables keep of its rows: outcomes, scores, charts.
 
     A row has its idempotency key with it.
 
@@ -45,12 +45,13 @@ class SqlPredictionPlace(ErasablePlace):
     async def erase(self, ids: Collection[int]) -> int:
         wanted = storable_ids(ids)
         async with self._transaction(writes=True) as connection:
-            judged = await connection.execute(
-                delete(outcomes).where(outcomes.c.prediction_id.in_(wanted))
-            )
+            others = 0
+            for table in (outcomes, shadow_scores):
+                of_rows = table.c.prediction_id.in_(wanted)
+                others += (await connection.execute(delete(table).where(of_rows))).rowcount
             charts = await erase_assessments(connection, wanted, datetime.now(UTC))
             rows = await connection.execute(delete(predictions).where(predictions.c.id.in_(wanted)))
-        return judged.rowcount + charts + rows.rowcount
+        return others + charts + rows.rowcount
 
     async def find(self, ids: Collection[int]) -> list[Trace]:
         wanted = storable_ids(ids)
@@ -59,6 +60,7 @@ class SqlPredictionPlace(ErasablePlace):
             for column in (
                 predictions.c.id,
                 outcomes.c.prediction_id,
+                shadow_scores.c.prediction_id,
                 assessments.c.prediction_id,
             ):
                 rows = await connection.scalars(select(column).where(column.in_(wanted)))

@@ -30,7 +30,7 @@ from stroke.adapters.sql.filters import comparable, conditions, storable
 from stroke.adapters.sql.insert_connection import InsertConnection
 from stroke.adapters.sql.pages import PageReader
 from stroke.adapters.sql.rows import WRITTEN, parameters, select_records, to_record, to_utc
-from stroke.adapters.sql.tables import batches, outcomes
+from stroke.adapters.sql.tables import batches, outcomes, shadow_scores
 from stroke.adapters.sql.tables import predictions as table
 from stroke.adapters.sql.write_check import WriteCheck
 from stroke.application.predictions.ports import PredictionRepository
@@ -195,8 +195,9 @@ class SqlPredictionRepository(PredictionRepository):
             if erased.rowcount == 0:
                 raise PredictionNotFound(prediction_id)
             await erase_assessments(connection, [known], datetime.now(UTC))
-            if not self._on_mysql:  # where the foreign key does it
-                await connection.execute(delete(outcomes).where(outcomes.c.prediction_id == known))
+            if not self._on_mysql:  # where foreign keys do it
+                for other in (outcomes, shadow_scores):
+                    await connection.execute(delete(other).where(other.c.prediction_id == known))
 
     async def check(self) -> None:
         await self._check.run()

@@ -203,4 +203,25 @@ deployments: Final = Table(
     implicit_returning=False,
 )
 
+shadow_scores: Final = Table(
+    "shadow_scores",
+    MetaData(),
+    Column("id", BigInteger, primary_key=True),
+    Column("prediction_id", BigInteger),
+    Column("model_version", String(64)),
+    Column("probability", Double),  # NULL where the shadow could not say
+    Column("risk_category", String(10)),
+    Column("why_not", String(20)),
+    Column("scored_at", DateTime),  # UTC, microseconds, without a time zone
+    implicit_returning=False,
+)
+
+worker_turns: Final = Table(
+    "worker_turns",
+    MetaData(),
+    Column("task", String(40), primary_key=True),
+    Column("taken_at", DateTime),  # UTC, microseconds, without a time zone
+    implicit_returning=False,
+)
+
 COLUMNS: Final = tuple(column.name for column in predictions.columns)

@@ -1,12 +1,15 @@
-"""Ports of the models wing: where the state of the deployment is kept."""
+"""Ports of the models wing: the deployment's state, what shadows said, whose turn a task is."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from stroke.domain.deployment import Deployment
+from stroke.domain.prediction import PredictionFilter
+from stroke.domain.shadow import ShadowPair, ShadowScore
 
 
 class DeploymentStore(Protocol):
@@ -29,3 +32,45 @@ class DeploymentStore(Protocol):
     @abstractmethod
     async def history(self, *, limit: int, before: int | None = None) -> list[Deployment]:
         """Return up to ``limit`` deployments, the newest first, from below number ``before``."""
+
+
+class ShadowScores(Protocol):
+    """Keeps what shadows said of stored predictions, and forgets it with them.
+
+    Each call is one transaction, and raises ``StoreUnavailable``.
+    """
+
+    @abstractmethod
+    async def add(self, scores: Sequence[ShadowScore]) -> int:
+        """Store all ``scores`` whose predictions are still stored; return how many these are.
+
+        Raises ``PredictionRejected`` when one of them was stored before; then none is.
+        """
+
+    @abstractmethod
+    async def versions(self) -> list[str]:
+        """Return of which shadows something is stored, sorted."""
+
+    @abstractmethod
+    async def pairs(
+        self, version: str, within: PredictionFilter, *, limit: int, before: int | None = None
+    ) -> list[ShadowPair]:
+        """Return up to ``limit`` predictions within ``within`` of which this shadow said something.
+
+        The newest (highest id) first. ``before`` continues after the one with that id.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Let connections go. The next call opens one again."""
+
+
+class Turns(Protocol):
+    """Gives a task that all workers could do to one of them at a time."""
+
+    @abstractmethod
+    async def take(self, task: str, *, now: datetime, every: timedelta) -> bool:
+        """Return whether the task is the caller's: nobody took it up in the last ``every``.
+
+        ``now`` is the caller's time, aware. Raises ``StoreUnavailable``.
+        """

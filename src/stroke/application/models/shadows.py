@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stroke.application.models.ports import ShadowScores
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.ports import RiskModel
@@ -17,13 +22,14 @@ from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.patient import Patient, lacking
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import RiskCategory
+from stroke.domain.shadow import ShadowScore, WhyNot
 
 _CATEGORIES: Final = tuple(RiskCategory)
-_PAUSE: Final = 0.05
-"""Seconds after each run, in which more patients gather for the next one."""
+_BACK_OFF: Final = 5.0
+"""Seconds for which nothing is stored after the store has failed: scores are counted meanwhile."""
 
-
-_Work = tuple[Deployed, list[Prediction]]
+_Stored = tuple[int, Prediction]
+_Work = tuple[Deployed, list[_Stored]]
 
 
 class Agreement(NamedTuple):
@@ -37,13 +43,27 @@ class Agreement(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """What became of some patients: compared with a shadow, or not, and why not."""
+    """What became of some patients: compared with a shadow, or not, and why not.
+
+    ``not_stored`` is how many of the scores are not in the store: it failed.
+    """
 
     version: str
     agreements: Sequence[Agreement] = ()
     not_comparable: int = 0
     failed: int = 0
     dropped: int = 0
+    not_stored: int = 0
+
+
+class Storing(NamedTuple):
+    """Where scores are kept.
+
+    ``open`` returns the store, in the thread of the shadows. ``now`` returns the time, aware.
+    """
+
+    open: Callable[[], ShadowScores]
+    now: Callable[[], datetime]
 
 
 class ShadowScoring:
@@ -51,27 +71,44 @@ class ShadowScoring:
 
     At most ``most_waiting`` predictions wait for it; more are dropped and counted, so that it never
     slows the service down. ``seen`` gets what became of them; it must neither block nor raise. A
-    patient who lacks what a shadow needs is counted as not comparable.
+    patient who lacks what a shadow needs is counted as not comparable. After each run, more
+    patients gather for ``gather`` seconds.
+
+    With ``storing``, the scores of a run are stored together, by the same thread on a connection of
+    its own. A store that is slow lets the queue fill up, so that patients are dropped; what a store
+    that fails did not take is counted.
     """
 
     def __init__(
-        self, serving: Serving, *, most_waiting: int, seen: Callable[[Compared], object]
+        self,
+        serving: Serving,
+        *,
+        most_waiting: int,
+        seen: Callable[[Compared], object],
+        gather: float = 0.05,
+        storing: Storing | None = None,
     ) -> None:
         self._serving = serving
         self._most = most_waiting
         self._seen = seen
+        self._gather = gather
+        self._storing = storing
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._count = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def committed(self, predictions: Sequence[Prediction]) -> None:
-        """Take what one commit made durable; returns at once."""
+    def committed(self, predictions: Sequence[Prediction], ids: Sequence[int]) -> None:
+        """Take what one commit made durable, with its ids; returns at once."""
         deployed = self._serving.now
         if not deployed.shadows:
             return
         version = deployed.champion.description.version
-        mine = [each for each in predictions if each.model_version == version]
+        mine = [
+            (number, each)
+            for number, each in zip(ids, predictions, strict=True)
+            if each.model_version == version
+        ]
         with self._lock:
             fits = max(self._most - self._count, 0)
             self._count += min(len(mine), fits)
@@ -85,7 +122,7 @@ class ShadowScoring:
                 self._thread.start()
 
     def close(self, seconds: float = 5) -> None:
-        """Score what waits, for ``seconds`` at the most, and end the thread."""
+        """Score and store what waits, for ``seconds`` at the most, and end the thread."""
         if self._thread is not None:
             self._waiting.put(None)
             self._thread.join(seconds)
@@ -93,10 +130,11 @@ class ShadowScoring:
 
     def _work(self) -> None:
         pause = threading.Event()
-        while self._score(self._waiting.get()):
-            pause.wait(_PAUSE)
+        with _Keeper(self._storing) as keeper:
+            while self._score(self._waiting.get(), keeper):
+                pause.wait(self._gather)
 
-    def _score(self, taken: _Work | None) -> bool:
+    def _score(self, taken: _Work | None, keeper: _Keeper) -> bool:
         """Score ``taken`` and all that waits, and return whether more may come.
 
         A method of its own, for what it knows must be let go while the thread waits.
@@ -111,34 +149,87 @@ class ShadowScoring:
                 break
         for deployed, predictions in gathered.values():
             for shadow in deployed.shadows:
-                self._seen(_compared(shadow, predictions))
+                compared, scores = _compared(shadow, predictions, keeper.now())
+                self._seen(compared._replace(not_stored=keeper.keep(scores)))
             with self._lock:
                 self._count -= len(predictions)
         return taken is not None
 
 
-def _compared(shadow: RiskModel, predictions: Sequence[Prediction]) -> Compared:
+class _Keeper:
+    """Stores scores from the thread of the shadows, on an event loop of its own."""
+
+    def __init__(self, storing: Storing | None) -> None:
+        self._storing = storing
+        self._runner = asyncio.Runner()
+        self._store: ShadowScores | None = None
+        self._not_before = float("-inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._store is not None:
+                with suppress(Exception):  # the process ends, or the next thread opens another one
+                    self._runner.run(self._store.close())
+        finally:
+            self._runner.close()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) if self._storing is None else self._storing.now()
+
+    def keep(self, scores: Sequence[ShadowScore]) -> int:
+        """Store ``scores``, and return how many could not be."""
+        if self._storing is None or not scores:
+            return 0
+        if time.monotonic() < self._not_before:
+            return len(scores)
+        try:
+            if self._store is None:
+                self._store = self._storing.open()
+            self._runner.run(self._store.add(scores))
+        except Exception:  # noqa: BLE001 -- whatever the store does, the service goes on
+            self._not_before = time.monotonic() + _BACK_OFF
+            return len(scores)
+        return 0
+
+
+def _compared(
+    shadow: RiskModel, stored: Sequence[_Stored], now: datetime
+) -> tuple[Compared, list[ShadowScore]]:
     described = shadow.description
-    fit = [
-        each for each in predictions if not lacking(each.patient.missing, described.may_be_missing)
-    ]
-    rest = len(predictions) - len(fit)
+    version, may_be_missing = described.version, described.may_be_missing
+    fit = [each for each in stored if not lacking(each[1].patient.missing, may_be_missing)]
+    scores: list[ShadowScore] = []
+    if len(fit) < len(stored):
+        known = {number for number, _ in fit}
+        scores = [
+            ShadowScore(number, version, now, why_not=WhyNot.LACKING)
+            for number, _ in stored
+            if number not in known
+        ]
+    rest = len(scores)
     if not fit:
-        return Compared(described.version, not_comparable=rest)
+        return Compared(version, not_comparable=rest), scores
     try:
-        scored = _scored(shadow, [each.patient for each in fit])
+        scored = _scored(shadow, [each.patient for _, each in fit])
     except Exception:  # noqa: BLE001 -- whatever a shadow does, the service goes on
-        return Compared(described.version, not_comparable=rest, failed=len(fit))
-    agreements = [
-        Agreement(
-            each.assessment.category,
-            category,
-            probability - each.assessment.probability,
-            each.patient.gender,
+        scores += [ShadowScore(number, version, now, why_not=WhyNot.FAILED) for number, _ in fit]
+        return Compared(version, not_comparable=rest, failed=len(fit)), scores
+    agreements = []
+    for (number, each), (probability, category) in zip(fit, scored, strict=True):
+        answered = each.assessment
+        scores.append(ShadowScore(number, version, now, probability, category))
+        agreements.append(
+            Agreement(
+                answered.category,
+                category,
+                probability - answered.probability,
+                each.patient.gender,
+            )
         )
-        for each, (probability, category) in zip(fit, scored, strict=True)
-    ]
-    return Compared(described.version, agreements, not_comparable=rest)
+    return Compared(version, agreements, not_comparable=rest), scores
 
 
 def _scored(model: RiskModel, patients: Sequence[Patient]) -> list[tuple[float, RiskCategory]]:

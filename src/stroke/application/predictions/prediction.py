@@ -80,8 +80,8 @@ class PredictionService:
 
     ``serving`` holds the models. Each call takes what is served at its start, or the ``deployed``
     that its caller took before, and asks no other one. ``ran`` gets each run whose result is
-    to be stored, and must neither block nor raise. A challenger that fails loses no request: its
-    champion answers instead.
+    to be stored, and ``stored`` the predictions of each commit with their ids; both must neither
+    block nor raise. A challenger that fails loses no request: its champion answers instead.
     """
 
     def __init__(
@@ -96,6 +96,7 @@ class PredictionService:
         key_lifetime: timedelta,
         around_commit: Around | None = None,
         ran: Callable[[ModelRun], object] | None = None,
+        stored: Callable[[Sequence[Prediction], Sequence[int]], object] | None = None,
     ) -> None:
         self._serving = serving
         self._repository = repository
@@ -107,6 +108,7 @@ class PredictionService:
         )
         self._around = around_commit
         self._ran = ran
+        self._stored = stored
         # Large batches run one at a time: two would only double the memory.
         self._bulk = asyncio.Lock()
 
@@ -362,6 +364,8 @@ class PredictionService:
         started = perf_counter()
         ids = await self._repository.add(predictions, batch_key=batch_key)
         self._observer.committed(predictions, perf_counter() - started)
+        if self._stored is not None:
+            self._stored(predictions, ids)
         return [
             StoredPrediction(prediction_id, each.assessment, each.model_version)
             for prediction_id, each in zip(ids, predictions, strict=True)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Sequence
 
 import pytest
 
-from builders.predictions import patient
-from fakes.predictions import FakeColumnarRiskModel, FakeRiskModel
-from stroke.application.models.shadows import Compared, ShadowScoring
+from builders.predictions import NOON, patient
+from fakes.models import FakeShadowScores
+from fakes.predictions import FakeColumnarRiskModel, FakePredictionRepository, FakeRiskModel
+from stroke.application.models.shadows import Compared, ShadowScoring, Storing
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.ports import RiskModel
 from stroke.container.service import utc_now
-from stroke.domain.errors import InvalidModel
+from stroke.domain.errors import InvalidModel, StoreUnavailable
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import RiskAssessment
+from stroke.domain.shadow import ShadowScore, WhyNot
 
 CHAMPION = FakeRiskModel(("bmi",), version="champion-1")
 
@@ -60,7 +63,7 @@ def compared(
     seen: list[Compared] = []
     scoring = ShadowScoring(serving, most_waiting=most_waiting, seen=seen.append)
     for commit in commits:
-        scoring.committed(commit)
+        scoring.committed(commit, range(1, len(commit) + 1))
     scoring.close()
     return seen
 
@@ -96,7 +99,7 @@ def test_what_a_challenger_answered_is_not_compared() -> None:
 def test_without_shadows_no_thread_begins() -> None:
     before = threading.active_count()
     scoring = ShadowScoring(Serving(CHAMPION), most_waiting=9, seen=lambda _: None)
-    scoring.committed(made(5))
+    scoring.committed(made(5), range(5))
     assert threading.active_count() == before
 
 
@@ -124,12 +127,129 @@ def test_more_than_may_wait_are_dropped_at_once_and_counted() -> None:
     scoring = ShadowScoring(serving, most_waiting=50, seen=seen.append)
 
     for _ in range(10):
-        scoring.committed(made(20))  # returns, though the shadow scores nobody
+        scoring.committed(made(20), range(20))  # returns, though the shadow scores nobody
     assert sum(each.dropped for each in seen) == 150
 
     slow.gate.set()
     scoring.close()
     assert sum(len(each.agreements) for each in seen) == 50
-    scoring.committed(made(20))
+    scoring.committed(made(20), range(20))
     scoring.close()
     assert sum(len(each.agreements) for each in seen) == 70
+
+
+class Stage:
+    """Shadows beside a store, and predictions that are stored in the champion's name."""
+
+    def __init__(self, *shadows: RiskModel, most_waiting: int = 1000) -> None:
+        self.predictions = FakePredictionRepository()
+        self.store = FakeShadowScores(self.predictions)
+        self.seen: list[Compared] = []
+        self.opened: list[str] = []
+        serving = Serving(CHAMPION)
+        serving.swap(Deployed(CHAMPION, shadows=shadows))
+        self.scoring = ShadowScoring(
+            serving,
+            most_waiting=most_waiting,
+            seen=self.seen.append,
+            gather=0.01,
+            storing=Storing(self._open, lambda: NOON),
+        )
+
+    def _open(self) -> FakeShadowScores:
+        self.opened.append(threading.current_thread().name)
+        return self.store
+
+    def commit(self, predictions: Sequence[Prediction]) -> list[int]:
+        ids = asyncio.run(self.predictions.add(predictions))
+        self.scoring.committed(predictions, ids)
+        return ids
+
+
+def test_what_shadows_say_is_stored_by_their_own_thread_run_by_run() -> None:
+    stage = Stage(FakeRiskModel(version="other-1", shift=2.0), FakeRiskModel(version="third-1"))
+    commits = [made(40), made(30), [*made(2, "challenger-1"), *made(1, bmi=None)]]
+    ids = [stage.commit(each) for each in commits]
+    stage.scoring.close()
+
+    assert stage.opened == ["shadows"]
+    assert stage.store.closed == 1
+    assert len(stage.store.calls) <= 2 * len(commits), "runs of several commits are one transaction"
+    assert {number for _, number in stage.store.kept} == {*ids[0], *ids[1], ids[2][-1]}
+    for version, shift in (("other-1", 2.0), ("third-1", 0.0)):
+        right = FakeRiskModel(version=version, shift=shift).assess([m.patient for m in commits[0]])
+        for number, said in zip(ids[0], right, strict=True):
+            assert stage.store.kept[version, number] == ShadowScore(
+                number, version, NOON, said.probability, said.category
+            )
+        gap = stage.store.kept[version, ids[2][-1]]
+        assert gap == ShadowScore(ids[2][-1], version, NOON, why_not=WhyNot.LACKING)
+
+
+def test_that_a_shadow_failed_is_stored() -> None:
+    broken = FakeRiskModel(version="broken-1")
+    broken.failing = InvalidModel("broken")
+    stage = Stage(broken)
+    [number] = stage.commit(made(1))
+    stage.scoring.close()
+
+    kept = stage.store.kept["broken-1", number]
+    assert (kept.probability, kept.category, kept.why_not) == (None, None, WhyNot.FAILED)
+
+
+def test_a_store_that_is_away_costs_the_scores_and_nothing_else() -> None:
+    stage = Stage(FakeRiskModel(version="other-1"))
+    stage.store.failing = StoreUnavailable("away")
+    for _ in range(5):
+        stage.commit(made(10))
+    stage.scoring.close()
+
+    assert sum(len(each.agreements) for each in stage.seen) == 50
+    assert sum(each.not_stored for each in stage.seen) == 50
+    assert stage.store.kept == {}
+
+    stage.store.failing = None  # the next thread begins anew
+    stage.commit(made(10))
+    stage.scoring.close()
+    assert len(stage.store.kept) == 10
+
+
+def test_a_store_that_cannot_be_opened_costs_the_scores_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(FakeRiskModel(version="other-1"))
+    monkeypatch.delattr(stage, "store")
+    stage.commit(made(10))
+    stage.scoring.close()
+
+    assert [(len(each.agreements), each.not_stored) for each in stage.seen] == [(10, 10)]
+
+
+def test_a_store_that_hangs_lets_patients_be_dropped_and_nobody_waits() -> None:
+    stage = Stage(FakeRiskModel(version="other-1"), most_waiting=30)
+    held = threading.Event()
+    add = stage.store.add
+
+    async def hang(scores: Sequence[ShadowScore]) -> int:
+        assert held.wait(10)
+        return await add(scores)
+
+    stage.store.add = hang  # type: ignore[method-assign]
+    for _ in range(10):
+        stage.commit(made(10))  # returns, though nothing is stored
+
+    assert sum(each.dropped for each in stage.seen) == 70
+    held.set()
+    stage.scoring.close()
+    assert len(stage.store.kept) == 30
+
+
+def test_what_was_erased_before_it_was_scored_is_not_stored() -> None:
+    slow = Slow()
+    stage = Stage(slow)
+    ids = stage.commit(made(10))
+    asyncio.run(stage.predictions.remove(ids[4]))
+    slow.gate.set()
+    stage.scoring.close()
+
+    assert {number for _, number in stage.store.kept} == {*ids} - {ids[4]}

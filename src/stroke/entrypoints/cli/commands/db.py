@@ -149,6 +149,7 @@ _LEFT = {
     "audit": "the target has an audit trail of its own: keep the source's by `stroke audit export`",
     "browser_sessions": "people sign in again",
     "platform_reports": "the commands of the pipeline look again",
+    "worker_turns": "the workers of the target begin anew",
 }
 
 
@@ -166,9 +167,9 @@ def copy(
 ) -> None:
     """Copy all rows of another database into this one, and prove that both hold the same.
 
-    Predictions, outcomes, assessments of charts with their feedback, erasure jobs, keys and the
-    audit trail keep their ids, times and documents. Stop the service first. You may run it again:
-    it copies what is missing, and changes nothing else.
+    Predictions, outcomes, scores of shadows, assessments of charts with their feedback, erasure
+    jobs, keys and the audit trail keep their ids, times and documents. Stop the service first. You
+    may run it again: it copies what is missing, and changes nothing else.
 
     At the end it compares counts and digests of both databases, range by range. The exit code is 1
     if they are not equal.
