@@ -20,6 +20,10 @@ class ShadowSettings(SettingsGroup):
         0.2, ge=0, le=10, description="how long patients gather for the next run of shadows"
     )
     store: bool = Field(True, description="whether what shadows say is stored")
+    shown: int = Field(
+        20_000, ge=1_000, description="of how many of the newest predictions API and page tell"
+    )
+    least: int = Field(20, ge=1, description="of smaller groups, only the size is told")
 
 
 class CanarySettings(SettingsGroup):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stroke.application.quality.drift import DriftReport
+    from stroke.domain.agreement import AgreementReport
     from stroke.domain.performance import PerformanceReport
 
 
@@ -21,8 +22,10 @@ def drift_page(report: DriftReport, *, threshold: float, minimum: int) -> str:
     return render(report, threshold=threshold, minimum=minimum)
 
 
-def performance_page(reports: Sequence[PerformanceReport]) -> str:
-    """Return one page of ``reports``, a section for each."""
+def performance_page(
+    reports: Sequence[PerformanceReport], agreements: Sequence[AgreementReport] = ()
+) -> str:
+    """Return one page of ``reports``, a section for each; those of shadows follow."""
     from stroke.adapters.report.model_quality import render  # noqa: PLC0415 -- start-up time
 
-    return render(reports)
+    return render(reports, agreements)

@@ -35,6 +35,7 @@ from stroke.application.access.ports import SignInProvider, TokenVerifier
 from stroke.application.access.sessions import Sessions
 from stroke.application.access.tokens import Tokens
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
+from stroke.application.models.agreement import AgreementService
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
@@ -356,6 +357,9 @@ class Container(containers.DeclarativeContainer):
         SqlShadowScores,
         engine,
         statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    agreement = providers.Singleton(
+        AgreementService, shadow_scores, least=settings.provided.shadow.least
     )
     shadow_store = providers.Singleton(shadow_store, settings.provided.database)
     shadows = providers.Singleton(

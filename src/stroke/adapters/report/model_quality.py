@@ -11,6 +11,7 @@ from stroke.adapters.report.model_quality_plots import calibration_plot, decisio
 from stroke.adapters.report.plots import as_svg
 from stroke.adapters.report.templating import fill
 from stroke.adapters.report.wording import decimal, period
+from stroke.domain.agreement import AgreementGroup, AgreementReport
 from stroke.domain.performance import (
     GAPS,
     MEASURES,
@@ -34,14 +35,60 @@ _MEASURE_COLUMNS: Final = (
 )
 _REFERENCE_COLUMNS: Final = tuple(Cell(name, is_number=True) for name in ("reference", "dropped"))
 _GAP_COLUMNS: Final = (Cell("group"), *_MEASURE_COLUMNS, Cell("levels"))
+_AGREED_QUANTILES: Final = ("p1", "p25", "p50", "p75", "p99")
+_AGREEMENT_COLUMNS: Final = (
+    Cell("group"),
+    Cell("predictions", is_number=True),
+    Cell("mean difference", is_number=True),
+    *(Cell(name, is_number=True) for name in _AGREED_QUANTILES),
+    Cell("another category", is_number=True),
+    Cell("a higher one", is_number=True),
+    Cell("a lower one", is_number=True),
+)
 _COMPARED: Final = ("auc", "oe_ratio", "calibration_slope", "brier")
 _DESCRIBED_THRESHOLDS: Final = 5
 
 
-def render(reports: Sequence[PerformanceReport]) -> str:
-    """Return the page. It has no script, no font, no address, and shows no patient."""
+def render(reports: Sequence[PerformanceReport], agreements: Sequence[AgreementReport] = ()) -> str:
+    """Return the page. It has no script, no font, no address, and shows no patient.
+
+    ``agreements`` say how far shadows agree; they follow the models.
+    """
     models = [_model(report, f"m{at}") for at, report in enumerate(reports)]
-    return fill("model_quality.html.j2", models=models)
+    shadows = [_agreement(report, f"s{at}") for at, report in enumerate(agreements)]
+    return fill("model_quality.html.j2", models=models, shadows=shadows)
+
+
+def _agreement(report: AgreementReport, mark: str) -> dict[str, Any]:
+    left_out = "; ".join(f"{count:,} {reason}" for reason, count in report.not_comparable.items())
+    answered = "; ".join(f"{count:,} by {name}" for name, count in report.answered_by.items())
+    return {
+        "id": mark,
+        "version": report.model_version,
+        "facts": {
+            "Asked about": f"{report.predictions:,} predictions",
+            "Answered": answered or "none that can be compared",
+            "Not comparable": left_out or "none",
+        },
+        "columns": _AGREEMENT_COLUMNS,
+        "rows": [_agreed(group) for group in report.groups],
+    }
+
+
+def _agreed(group: AgreementGroup) -> list[Cell]:
+    name = _GROUPS[group.group]
+    head = Cell(name if group.group == "all" else f"{name}: {group.level}", is_header=True)
+    cells = [head, Cell(f"{group.compared:,}", is_number=True)]
+    if group.mean is None or group.changed is None or group.up is None or group.down is None:
+        empty = Cell("too few", is_number=True)
+        return [*cells, *[empty] * (len(_AGREEMENT_COLUMNS) - len(cells))]
+    value, low, high = (f"{each:+z.4f}" for each in group.mean)
+    cells.append(Cell(f"{value} ({low} to {high})", is_number=True))
+    cells += [Cell(f"{group.quantiles[each]:+z.4f}", is_number=True) for each in _AGREED_QUANTILES]
+    for share in (group.changed, group.up, group.down):
+        text = f"{share.value:.2%} ({share.low:.2%} to {share.high:.2%})"
+        cells.append(Cell(text, is_number=True))
+    return cells
 
 
 def _model(report: PerformanceReport, mark: str) -> dict[str, Any]:

@@ -284,6 +284,8 @@ def _state(parts: Container) -> ApiState:
         cards=ModelCards(parts.served, parts.settings().model),
         deployments=parts.deployments(),
         follower=parts.follower(),
+        agreement=parts.agreement(),
+        shown=parts.settings().shadow.shown,
         models=partial(listed_models, parts.settings().model),
     )
 

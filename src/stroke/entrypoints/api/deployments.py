@@ -12,22 +12,28 @@ from stroke.application.models.deployments import Asker, Wish
 from stroke.domain.access import Scope
 from stroke.domain.deployment import Deployment, DeploymentAction
 from stroke.domain.errors import DeploymentRefused, InvalidModel
-from stroke.entrypoints.api.access import GuardedRoute, caller_of, needs
+from stroke.domain.prediction import PredictionFilter
+from stroke.entrypoints.api.access import GuardedRoute, caller_of, needs, site_of
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.parameters import given_once
+from stroke.entrypoints.api.records import Instant
 from stroke.entrypoints.api.rendering import json_response
 from stroke.entrypoints.api.schemas.deployments import (
+    AgreementsOut,
     DeploymentIn,
     DeploymentOut,
     DeploymentsOut,
     ModelsOut,
     PresentOut,
 )
+from stroke.entrypoints.api.schemas.fields import PRINTABLE
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.request_id import CURRENT
 
 router = APIRouter(tags=["models"], route_class=GuardedRoute, dependencies=[Depends(given_once)])
+
+Text = Annotated[str | None, Query(min_length=1, max_length=64, pattern=PRINTABLE)]
 
 _PATH: Final = "/api/v1/models/deployment"
 
@@ -92,6 +98,33 @@ async def history(
     shown = found[:limit]
     following = shown[-1].number if len(found) > limit else None
     return json_response({"items": [_shown(each) for each in shown], "next_before": following})
+
+
+@router.get(
+    "/api/v1/models/agreement",
+    response_model=AgreementsOut,
+    responses=problems(422, 503),
+    summary="Say how far shadows agree with what was answered",
+)
+@needs(Scope.MODELS)
+async def agreement(
+    request: Request,
+    model: Text = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
+    site: Text = None,
+) -> Response:
+    """From the stored scores of shadows: of all, or of the version `model`; no patient is shown.
+
+    A caller of one site sees that of its own site, whatever `site` says.
+    """
+    state, own = api_state(request), site_of(request)
+    within = PredictionFilter(since, until, site=site if own is None else own)
+    versions = await state.agreement.versions() if model is None else [model]
+    reports = [
+        await state.agreement.report(version, within, most=state.shown) for version in versions
+    ]
+    return json_response({"items": [each.as_dict() for each in reports]})
 
 
 @router.post(

@@ -14,6 +14,7 @@ from stroke.application.access.sessions import Sessions
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.clinical.hospital import HospitalService
 from stroke.application.erasure.jobs import ErasureJobService
+from stroke.application.models.agreement import AgreementService
 from stroke.application.models.deployments import DeploymentService
 from stroke.application.models.following import Follower
 from stroke.application.platform.ports import ReportBoard
@@ -65,6 +66,9 @@ class ApiState(NamedTuple):
     """What the commands of the pipeline saw last."""
     deployments: DeploymentService
     follower: Follower
+    agreement: AgreementService
+    shown: int
+    """Of how many of the newest predictions it is said how far shadows agree."""
     models: Callable[[], list[Listed]]
     """Lists the models of the store. It reads files."""
 

@@ -25,6 +25,7 @@ from stroke.adapters.report.templating import environment, fill
 from stroke.application.analyses.queries import Analysis
 from stroke.application.models.card import card_of
 from stroke.application.quality.drift import DriftReport
+from stroke.domain.agreement import AgreementGroup, AgreementReport
 from stroke.domain.drift import BinCounts, ReferenceHistogram
 from stroke.domain.drift import drift as drift_of
 from stroke.domain.performance import (
@@ -103,7 +104,11 @@ def page_of_model_quality(text: str) -> str:
     )
     groups = [group, replace(group, group="gender", level=text)]
     report = PerformanceReport(text, NOON, PredictionFilter(), groups, {}, {}, 0)
-    return model_quality.render([report])
+    of_text = AgreementGroup("gender", text, 30)
+    shadow = AgreementReport(
+        text, 30, is_part=False, not_comparable={text: 1}, answered_by={text: 2}, groups=[of_text]
+    )
+    return model_quality.render([report], [shadow])
 
 
 def page_of_model_card(text: str) -> str:
@@ -134,7 +139,7 @@ PAGES = [
     pytest.param(page_of_model_card, 10, id="model card"),
     pytest.param(page_of_analyses, 7, id="analyses"),
     pytest.param(page_of_drift, 3, id="drift"),
-    pytest.param(page_of_model_quality, 2, id="model quality"),
+    pytest.param(page_of_model_quality, 6, id="model quality"),
 ]
 
 

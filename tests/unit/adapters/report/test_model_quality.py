@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from builders.predictions import NOON
 from stroke.adapters.report.model_quality import render
+from stroke.domain.agreement import QUANTILES, AgreementGroup, AgreementReport
 from stroke.domain.performance import (
     CalibrationPoint,
     CurvePoint,
@@ -142,3 +143,39 @@ def test_no_number_is_shown_as_minus_nothing() -> None:
     assert "0.0000" in page
     assert "-0.0000" not in page
     assert "no reference" in page
+
+
+def test_how_far_shadows_agree_follows_the_models() -> None:
+    half = Estimate(0.5, 0.4, 0.6)
+    whole = AgreementGroup(
+        "all",
+        "all",
+        1_200,
+        Estimate(0.0123, -0.001, 0.02),
+        0.1,
+        0.4,
+        dict.fromkeys(QUANTILES, -0.25),
+        half,
+        half,
+        Estimate(0, 0, 0.003),
+        [[1, 2, 3]] * 3,
+    )
+    groups = [whole, AgreementGroup("age_group", "Very old", 3)]
+    agreement = AgreementReport("s-<1>", 1_230, False, {"lacking": 30}, {"m-0": 1_200}, groups)
+
+    page = render([report({})], [agreement])
+
+    ids = _Ids(page)
+    assert len(set(ids.ids)) == len(ids.ids)
+    assert ids.references <= set(ids.ids)
+    section = page.partition("Shadow s-&lt;1&gt;")[2]
+    text = " ".join(re.sub(r"<[^>]+>", " ", section).split())
+    assert "1,230 predictions" in text
+    assert "30 lacking" in text
+    assert "1,200 by m-0" in text
+    assert (
+        "Everybody 1,200 +0.0123 (-0.0010 to +0.0200) -0.2500 -0.2500 -0.2500 -0.2500 -0.2500 "
+        "50.00% (40.00% to 60.00%) 50.00% (40.00% to 60.00%) 0.00% (0.00% to 0.30%)"
+    ) in text
+    assert f"Age group: Very old 3 {' '.join(['too few'] * 9)}" in text
+    assert "Shadow" not in render([report({})])

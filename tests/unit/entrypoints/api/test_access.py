@@ -53,6 +53,7 @@ NEEDED: Final = {
     ("GET", "/api/v1/models/deployment"): Scope.MODELS,
     ("POST", "/api/v1/models/deployment"): Scope.MODELS,
     ("GET", "/api/v1/models/deployments"): Scope.MODELS,
+    ("GET", "/api/v1/models/agreement"): Scope.MODELS,
     ("GET", "/metrics"): Scope.METRICS,
     ("GET", "/ui"): Scope.PREDICT,
     ("GET", "/ui/estimate"): Scope.PREDICT,

@@ -33,6 +33,7 @@ NOT_WRITTEN = {
     "/api/v1/models/{version}/card",
     "/api/v1/models",
     "/api/v1/models/deployments",
+    "/api/v1/models/agreement",
     "/api/v1/models/deployment",  # its use case writes the change, with the model's version
     "/metrics",
     "/ui",

@@ -189,7 +189,8 @@ async def test_others_than_callers_with_the_scope_see_and_change_nothing(
     made = await keys.create(name="ward", site="north", scopes=["predict", "read", "audit"])
     client.headers["X-API-Key"] = made.text
 
-    for path in ("/api/v1/models", PATH, "/api/v1/models/deployments"):
+    agreement = "/api/v1/models/agreement"
+    for path in ("/api/v1/models", PATH, "/api/v1/models/deployments", agreement):
         assert (await client.get(path)).status_code == 403
     assert (await client.post(PATH, json={"action": "rollback"})).status_code == 403
 
@@ -241,3 +242,47 @@ async def test_a_shadow_is_compared_and_the_answers_stay_those_of_the_champion(
     compared = [s for s in samples if s.name == "stroke_shadow_compared_total"]
     assert sum(s.value for s in compared) == 3
     assert {s.labels["model_version"] for s in compared} == {version}
+
+
+async def test_what_a_shadow_says_is_stored_and_its_agreement_is_told_by_site(
+    stage: tuple[Parts, httpx.AsyncClient],
+) -> None:
+    parts, client = stage
+    made = (await client.post(PATH, json={"action": "shadow", "model": "mine"})).json()
+    version = made["shadows"][0]["version"]
+    assert (await client.get("/api/v1/models/agreement")).json() == {"items": []}
+    await parts.container.follower().look()
+    body = [patient_json(age=20.0 + n % 60, gender="Male") for n in range(30)]
+    stored = await client.post("/api/v1/predictions:batch", json={"patients": body})
+    assert stored.status_code == 200, stored.text
+    await asyncio.to_thread(parts.container.shadows().close)
+
+    assert {number for _, number in parts.scores.kept} == {*parts.repository.rows}
+    answer = await client.get("/api/v1/models/agreement", params={"site": "south"})
+    assert answer.status_code == 200, answer.text
+    [found] = answer.json()["items"]
+    assert (found["model_version"], found["predictions"]) == (version, 30)
+    assert (found["is_part"], found["answered_by"]) == (False, {"fake-1": 30})
+    everybody, male, *_ = found["groups"]
+    assert (male["group"], male["level"], male["table"]) == ("gender", "Male", everybody["table"])
+    gaps = [
+        (parts.scores.kept[version, number].probability or 0) - (row.probability or 0)
+        for number, row in parts.repository.rows.items()
+    ]
+    assert everybody["mean"]["value"] == pytest.approx(sum(gaps) / 30)
+
+    # A caller of another site counts none of these.
+    keys = KeyService(parts.keys, now=utc_now)
+    other = await keys.create(name="south", site="south", scopes=["models"])
+    client.headers["X-API-Key"] = other.text
+    query = {"site": "north", "model": version}
+    [nothing] = (await client.get("/api/v1/models/agreement", params=query)).json()["items"]
+    assert (nothing["predictions"], nothing["groups"][0]["mean"]) == (0, None)
+
+
+@pytest.mark.parametrize("query", [{"since": "yesterday"}, {"model": ""}, {"site": "a\nb"}])
+async def test_an_agreement_is_not_asked_for_with_nonsense(
+    stage: tuple[Parts, httpx.AsyncClient], query: dict[str, str]
+) -> None:
+    _, client = stage
+    assert (await client.get("/api/v1/models/agreement", params=query)).status_code == 422

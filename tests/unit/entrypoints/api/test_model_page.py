@@ -12,9 +12,13 @@ import pytest
 
 from builders.asgi import connected
 from builders.pages import Browser, make_key
+from builders.predictions import NOON, prediction
 from builders.service import Parts, service_parts
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.container.models import load_model
+from stroke.domain.prediction import Origin
+from stroke.domain.risk import RiskCategory
+from stroke.domain.shadow import ShadowScore
 
 pytestmark = pytest.mark.anyio
 
@@ -94,3 +98,33 @@ async def test_nobody_else_sees_what_is_served_or_changes_it() -> None:
 
         assert PATH not in (await browser.open("/ui/model")).text
         assert (await browser.send(PATH, action="rollback", reason="x")).status_code == 403
+
+
+async def test_how_far_a_shadow_agrees_is_shown_by_group_and_to_no_others(stage: Stage) -> None:
+    parts, browser, _ = stage
+    ages = [20.0] * 25 + [85.0] * 24
+    mine = Origin(site="north")
+    made = [
+        prediction(0.1, age=age, gender="Male" if n % 2 else "Female", origin=mine)
+        for n, age in enumerate(ages)
+    ]
+    made.append(prediction(0.1, origin=Origin(site="south")))
+    ids = await parts.repository.add(made)
+    said = [ShadowScore(n, "candidate-<7>", NOON, 0.25, RiskCategory.HIGH) for n in ids]
+    await parts.scores.add([*said[1:], said[0]._replace(probability=None, category=None)])
+
+    page = await browser.open("/ui/model")
+    text = text_of(page)
+
+    assert "How far candidate-&lt;7&gt; agrees" in page.text
+    assert "newest estimates: 49, of them not comparable: 1" in text
+    row = r"48 \+15\.00 \+15\.00 to \+15\.00 100\.0 92\.6 to 100\.0 0\.0 0\.0 to 7\.4"
+    assert re.search(f"Everybody {row}", text), text
+    assert re.search(r" female 24 \+15\.00", text)
+    assert re.search(r" male 24 \+15\.00", text)
+    assert re.search(r"below 50 24 \+15\.00", text)
+    assert re.search(r"from 80 24 \+15\.00", text)
+
+    reader = await make_key(parts, "read")
+    await browser.sign_in(reader.text)
+    assert "How far" not in (await browser.open("/ui/model")).text

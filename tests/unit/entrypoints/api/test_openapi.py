@@ -29,6 +29,7 @@ async def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "GET /api/v1/models/deployment",
         "POST /api/v1/models/deployment",
         "GET /api/v1/models/deployments",
+        "GET /api/v1/models/agreement",
         "GET /predictions",
         "GET /api/v1/audit",
         "POST /api/v1/erasures",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from http import HTTPStatus
 from typing import Annotated, Any, Final
@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from stroke.application.models.deployments import Asker, Wish
 from stroke.domain.access import Scope
+from stroke.domain.agreement import AgreementGroup
 from stroke.domain.deployment import DeploymentAction
 from stroke.domain.drift import SCORE, ReferenceHistogram
 from stroke.domain.errors import (
@@ -20,9 +21,11 @@ from stroke.domain.errors import (
     InvalidModel,
     ModelNotFound,
 )
+from stroke.domain.features import AGE_GROUPS
 from stroke.domain.performance import Estimate
+from stroke.domain.prediction import PredictionFilter
 from stroke.domain.risk import ModelDescription, ModelVariant
-from stroke.entrypoints.api.access import caller_of, needs
+from stroke.entrypoints.api.access import caller_of, needs, site_of
 from stroke.entrypoints.api.pages.shell import (
     MODEL_SCOPES,
     Page,
@@ -118,6 +121,7 @@ async def _page(
         auc_of_the_old=_in_brackets(auc_of(found, "75+"), language),
         validated=cross_validated(found, language),
         deployed=await _deployed(state, language) if may_deploy else None,
+        agreements=await _agreements(request, language) if may_deploy else [],
         typed=typed or {},
         wrong=wrong,
         is_translated=is_translated,
@@ -149,6 +153,60 @@ async def _deployed(state: ApiState, language: Language) -> dict[str, Any]:
         "choices": sorted({each.version for each in listed} - {present.champion.version}),
         "former": present.former[-1] if present.former else "",
     }
+
+
+async def _agreements(request: Request, language: Language) -> list[dict[str, Any]]:
+    """Return how far each shadow agrees, of the newest predictions that the caller may count."""
+    state = api_state(request)
+    within = PredictionFilter(site=site_of(request))
+    reports = [
+        await state.agreement.report(version, within, most=state.shown)
+        for version in await state.agreement.versions()
+    ]
+    return [
+        {
+            "version": report.model_version,
+            "predictions": report.predictions,
+            "left_out": sum(report.not_comparable.values()),
+            "rows": [_agreed(group, language) for group in report.groups],
+        }
+        for report in reports
+        if report.predictions
+    ]
+
+
+def _agreed(group: AgreementGroup, language: Language) -> dict[str, Any]:
+    in_words: Mapping[str, Callable[[str], str]] = {
+        "all": lambda _: language.say("Everybody"),
+        "gender": lambda level: words.sex(level, language),
+        "smoking_status": lambda level: words.smoking(level, language),
+        "age_group": lambda level: _ages(level, language),
+    }
+    row: dict[str, Any] = {"level": in_words[group.group](group.level), "size": group.compared}
+    for name, found in (("mean", group.mean), ("up", group.up), ("down", group.down)):
+        if found is not None:
+            value, low, high = (each * 100 for each in found)
+            row[name] = {
+                "value": language.signed(value, 2) if name == "mean" else language.number(value, 1),
+                "interval": language.say(
+                    "%(low)s to %(high)s",
+                    low=language.signed(low, 2) if name == "mean" else language.number(low, 1),
+                    high=language.signed(high, 2) if name == "mean" else language.number(high, 1),
+                ),
+            }
+    return row
+
+
+def _ages(level: str, language: Language) -> str:
+    if level not in AGE_GROUPS.labels:
+        return level
+    place = AGE_GROUPS.labels.index(level)
+    cuts = [language.number(each) for each in AGE_GROUPS.cuts]
+    if place == 0:
+        return language.say("below %(n)s", n=cuts[0])
+    if place == len(cuts):
+        return language.say("from %(n)s", n=cuts[-1])
+    return language.say("%(low)s to %(high)s", low=cuts[place - 1], high=cuts[place])
 
 
 def _in_brackets(found: Estimate | None, language: Language) -> str:

@@ -99,3 +99,50 @@ class DeploymentIn(BaseModel):
         False, description="allow a model that needs measurements that callers may leave out"
     )
     dry_run: bool = Field(False, description="check everything, and change nothing")
+
+
+class EstimateOut(BaseModel):
+    """A figure with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class AgreementGroupOut(BaseModel):
+    """Predictions of one level of a group. A group that is too small says only its size."""
+
+    group: str = Field(description="all, gender, age_group or smoking_status")
+    level: str
+    compared: int
+    mean: EstimateOut | None = Field(
+        description="of the shadow's probability less the one that was answered"
+    )
+    standard_deviation: float | None
+    largest: float | None = Field(description="the largest difference, without its sign")
+    quantiles: dict[str, float] = Field(description="p1 to p99 of the differences, to 0.0001")
+    changed: EstimateOut | None = Field(description="share whom it puts into another category")
+    up: EstimateOut | None = Field(description="... into a higher one")
+    down: EstimateOut | None = Field(description="... into a lower one")
+    table: list[list[int]] = Field(
+        description="counts by the answered category (rows) and the shadow's: Low, Medium, High"
+    )
+
+
+class AgreementOut(BaseModel):
+    """How far one shadow agrees with what was answered."""
+
+    model_version: str
+    predictions: int
+    is_part: bool = Field(description="whether only the newest predictions were read")
+    not_comparable: dict[str, int] = Field(
+        description="lacking (a measurement that the shadow needs), failed, or no stored risk"
+    )
+    answered_by: dict[str, int]
+    groups: list[AgreementGroupOut]
+
+
+class AgreementsOut(BaseModel):
+    """How far shadows agree, one entry for each."""
+
+    items: list[AgreementOut]

@@ -13,6 +13,7 @@ import typer
 
 from stroke.domain.errors import InvalidModel
 from stroke.entrypoints.cli.commands import (
+    model_agreement,
     model_compare,
     model_deployment,
     model_replay,
@@ -39,6 +40,7 @@ app.command()(model_deployment.promote)
 app.command()(model_deployment.rollback)
 app.command()(model_deployment.canary)
 app.command()(model_deployment.shadow)
+app.command()(model_agreement.agreement)
 app.command()(model_replay.replay)
 app.command()(model_compare.compare)
 app.command()(model_update.update)

@@ -31,6 +31,7 @@ from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 if TYPE_CHECKING:
     from stroke.application.quality.performance import PerformanceService
     from stroke.container.service import Container
+    from stroke.domain.agreement import AgreementReport
     from stroke.domain.performance import PerformanceReport
 
 
@@ -114,8 +115,8 @@ def performance(
     with ends_on_sigterm():
         if watch:
             _watch(wanted, every=every, port=port, html=html, as_json=as_json)
-        reports = _judged(wanted)
-        _tell(reports, html=html, as_json=as_json)
+        reports, agreements = _judged(wanted, with_shadows=html is not None)
+        _tell(reports, agreements, html=html, as_json=as_json)
         unfair = fairness_limit is not None and any(
             gap.exceeds(fairness_limit) for report in reports for gap in report.gaps
         )
@@ -123,16 +124,19 @@ def performance(
             raise typer.Exit(1)
 
 
-def _judged(wanted: _Wanted) -> list[PerformanceReport]:
+def _judged(
+    wanted: _Wanted, *, with_shadows: bool
+) -> tuple[list[PerformanceReport], list[AgreementReport]]:
     import asyncio
 
     from stroke.container.quality import performance_service
 
     parts = _container()
 
-    async def once() -> list[PerformanceReport]:
+    async def once() -> tuple[list[PerformanceReport], list[AgreementReport]]:
         try:
-            return await _reports(parts, performance_service(parts), wanted)
+            reports = await _reports(parts, performance_service(parts), wanted)
+            return reports, await _agreements(parts, wanted) if with_shadows else []
         finally:
             await parts.engine().dispose()
 
@@ -151,14 +155,19 @@ def _watch(
     metrics = performance_metrics(parts)
     service = performance_service(parts)  # a model that cannot be loaded is said at once
 
-    def show(reports: Sequence[PerformanceReport]) -> None:
+    async def judged() -> tuple[list[PerformanceReport], list[AgreementReport]]:
+        reports = await _reports(parts, service, wanted)
+        return reports, await _agreements(parts, wanted) if html is not None else []
+
+    def show(found: tuple[list[PerformanceReport], list[AgreementReport]]) -> None:
+        reports, agreements = found
         metrics.show(reports)
-        _tell(reports, html=html, as_json=as_json)
+        _tell(reports, agreements, html=html, as_json=as_json)
 
     async def again() -> None:
         try:
             with metrics_server(parts.metrics_registry(), parts.settings().http, port):
-                await regularly(lambda: _reports(parts, service, wanted), show, every=every)
+                await regularly(judged, show, every=every)
         finally:
             await parts.engine().dispose()
 
@@ -196,11 +205,22 @@ async def _reports(
         ]
 
 
-def _tell(reports: Sequence[PerformanceReport], *, html: Path | None, as_json: bool) -> None:
+async def _agreements(parts: Container, wanted: _Wanted) -> list[AgreementReport]:
+    service = parts.agreement()
+    return [await service.report(each, wanted.within) for each in await service.versions()]
+
+
+def _tell(
+    reports: Sequence[PerformanceReport],
+    agreements: Sequence[AgreementReport],
+    *,
+    html: Path | None,
+    as_json: bool,
+) -> None:
     if html is not None:
         from stroke.container.pages import performance_page
 
-        page = performance_page(reports)
+        page = performance_page(reports, agreements)
         with opened(html) as stream:
             stream.write(page.encode())
     if as_json or html is None:
