@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import pairwise
@@ -11,10 +12,15 @@ from typing import NamedTuple
 import pytest
 
 from builders.predictions import NOON, prediction
-from stroke.application.models.ports import DeploymentStore, ShadowScores, Turns
+from stroke.application.models.ports import DeploymentStore, ShadowScores, Turns, Webhook
 from stroke.application.predictions.ports import PredictionRepository
 from stroke.domain.deployment import Change, Deployment
-from stroke.domain.errors import DeploymentChanged, PredictionRejected, StoreUnavailable
+from stroke.domain.errors import (
+    DeploymentChanged,
+    EndpointUnavailable,
+    PredictionRejected,
+    StoreUnavailable,
+)
 from stroke.domain.prediction import Origin, PredictionFilter
 from stroke.domain.risk import RiskCategory
 from stroke.domain.shadow import ShadowPair, ShadowScore, WhyNot
@@ -252,3 +258,36 @@ class TurnsContract:
     async def test_turns_that_cannot_be_taken_are_an_error(self, away: Turns) -> None:
         with pytest.raises(StoreUnavailable):
             await away.take("look", now=NOON, every=timedelta(seconds=1))
+
+
+class Told(ABC):
+    """A webhook, and what its address was told."""
+
+    webhook: Webhook
+
+    @abstractmethod
+    def documents(self) -> list[object]:
+        """Return what the address has taken, as JSON has it."""
+
+    @abstractmethod
+    def refuse(self) -> None:
+        """Let the address take nothing any more."""
+
+
+@pytest.mark.anyio
+class WebhookContract:
+    """Provide a fixture ``told``, new for each test."""
+
+    async def test_the_address_is_told_what_was_sent(self, told: Told) -> None:
+        first: dict[str, object] = {"event": "canary-breach", "text": 'a "b" \\ 山田 \n', "n": None}
+        await told.webhook.send(first)
+        await told.webhook.send({"deployment": 7})
+
+        assert told.documents() == [first, {"deployment": 7}]
+
+    async def test_an_address_that_takes_nothing_is_an_error(self, told: Told) -> None:
+        told.refuse()
+
+        with pytest.raises(EndpointUnavailable):
+            await told.webhook.send({"event": "canary-breach"})
+        assert told.documents() == []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from fakes.failing import Failing
 from fakes.predictions import FakePredictionRepository
-from stroke.application.models.ports import DeploymentStore, ShadowScores, Turns
+from stroke.application.models.ports import DeploymentStore, ShadowScores, Turns, Webhook
 from stroke.domain.deployment import Deployment
-from stroke.domain.errors import DeploymentChanged, PredictionRejected
+from stroke.domain.errors import DeploymentChanged, EndpointUnavailable, PredictionRejected
 from stroke.domain.prediction import PredictionFilter
 from stroke.domain.shadow import ShadowPair, ShadowScore
 
@@ -111,3 +111,19 @@ class FakeTurns(Failing, Turns):
             return False
         self.taken[task] = now
         return True
+
+
+class FakeWebhook(Failing, Webhook):
+    """Keeps what it is told; refuses the first ``refusals`` times."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.documents: list[object] = []
+        self.refusals = refusals
+        self.asked = 0
+
+    async def send(self, document: Mapping[str, object]) -> None:
+        self.asked += 1
+        self.raise_if_failing()
+        if self.asked <= self.refusals:
+            raise EndpointUnavailable("away")
+        self.documents.append(dict(document))

@@ -420,3 +420,41 @@ def test_the_password_of_kafka_may_come_from_a_file_and_is_not_shown(
     broker = PipelineSettings.load().kafka.broker
     assert broker.password == "hidden"
     assert "hidden" not in repr(broker)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://alerts.example/models",
+        "alerts.example/models",
+        "https://",
+        "https:///models",
+        "https://secret@alerts.example/models",
+        "https://alerts.example/models#secret",
+        "https://alerts.example:0/secret",
+        "https://alerts.example:99999/secret",
+        "https://alerts.example/a secret",
+        "https://alerts.example/secret\r\nHost: other.example",
+        "https://alerts.example/ä",
+        "https://a.example/secret, https://b.example/secret",
+    ],
+)
+def test_a_webhook_that_is_no_address_of_https_is_refused_without_being_quoted(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("STROKE_MODEL_WEBHOOK_URL", text)
+
+    with pytest.raises(InvalidSetting, match="STROKE_MODEL_WEBHOOK_URL") as refused:
+        Settings.load()
+    assert "secret" not in str(refused.value)
+
+
+def test_a_webhook_may_have_a_port_and_a_query_and_is_shown_to_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STROKE_MODEL_WEBHOOK_URL", "https://alerts.example:8443/x?key=secret")
+
+    settings = Settings.load().model
+    assert settings.webhook_url is not None
+    assert settings.webhook_url.get_secret_value() == "https://alerts.example:8443/x?key=secret"
+    assert "secret" not in repr(settings)

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr
 
 from stroke.config.reading import SettingsGroup, prefixed
+
+_PLAIN: Final = re.compile(r"[!-~]+")  # ASCII without spaces: it goes into a head of HTTP
+
+
+def _webhook(address: SecretStr) -> SecretStr:
+    text = address.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or parts.username is not None or parts.fragment or not _PLAIN.fullmatch(text):
+        raise ValueError("write one address such as https://alerts.hospital.example/models")
+    return address
 
 
 class ModelSettings(SettingsGroup):
@@ -40,3 +57,8 @@ class ModelSettings(SettingsGroup):
     import_memory_bytes: int = Field(
         4 * 1024**3, ge=512 * 1024**2, description="address space of each process of an import"
     )
+    webhook_url: Annotated[SecretStr, AfterValidator(_webhook)] | None = Field(
+        None, description="an address of HTTPS that is told when a canary is taken back"
+    )
+    webhook_seconds: float = Field(5, gt=0, le=60, description="how long telling it may take")
+    webhook_attempts: int = Field(4, ge=1, le=10, description="how often it is tried")

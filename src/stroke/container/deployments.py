@@ -15,8 +15,9 @@ from stroke.adapters.sql.shadow_scores import SqlShadowScores, without_waiting_f
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.models.deployments import Asker, DeploymentService, Wish
 from stroke.application.models.following import Follower
-from stroke.application.models.guards import CanaryGuard, Limits
-from stroke.application.models.ports import DeploymentStore, ShadowScores
+from stroke.application.models.guards import Breach, CanaryGuard, Limits
+from stroke.application.models.notices import Notices
+from stroke.application.models.ports import DeploymentStore, ShadowScores, Webhook
 from stroke.application.models.shadows import ShadowScoring, Storing
 from stroke.application.predictions.deployed import Deployed, Serving, summary
 from stroke.application.predictions.ports import PredictionObserver, RiskModel
@@ -164,23 +165,42 @@ class Watchers:
         self._guard.committed(predictions)
 
 
+def webhook_of(settings: ModelSettings) -> Webhook | None:
+    """Return the address that is told of canaries that were taken back; None without one."""
+    if settings.webhook_url is None:
+        return None
+    # It is imported where somebody has one.
+    from stroke.adapters.webhooks.https import HttpsWebhook  # noqa: PLC0415
+
+    return HttpsWebhook(settings.webhook_url.get_secret_value(), seconds=settings.webhook_seconds)
+
+
+def notices(settings: ModelSettings, webhook: Webhook | None) -> Notices:
+    """Return what tells the webhook."""
+    return Notices(webhook, attempts=settings.webhook_attempts, tell=_log.error)
+
+
 async def take_back(
-    guard: CanaryGuard, serving: Serving, service: DeploymentService, metrics: CanaryMetrics
+    breach: Breach | None,
+    deployed: Deployed,
+    service: DeploymentService,
+    metrics: CanaryMetrics,
+    notices: Notices,
 ) -> bool:
-    """Take the canary back if one of its guards is breached; return whether it was.
+    """Take the canary of ``deployed`` back if there is a breach; return whether it was.
 
     If several workers see it, one of them does. Raises ``StoreUnavailable``.
     """
-    breach, deployed = guard.breach(), serving.now
     if breach is None or deployed.challenger is None:
         return False
     version = deployed.challenger.description.version
     reason = f"guard {breach.guard}: {breach.reason}"
     wish = Wish(DeploymentAction.CANARY_BREACH, reason=reason, after=deployed.number)
     try:
-        await service.change(wish, Asker("service:canary-guard"))
+        after = await service.change(wish, Asker("service:canary-guard"))
     except DeploymentRefused:
         return False  # another worker was faster, or somebody
     metrics.breached(version, breach.guard)
+    notices.taken_back(version, breach.guard, after)
     _log.error("the canary %s was taken back: %s", version, reason)
     return True

@@ -47,8 +47,10 @@ from stroke.container.deployments import (
     canary_guard,
     deployment_service,
     follower_of,
+    notices,
     shadow_scoring,
     shadow_store,
+    webhook_of,
 )
 from stroke.container.engines import engine_of
 from stroke.container.erasure_jobs import job_service, jobs_of, service_worker, subjects_of
@@ -371,6 +373,8 @@ class Container(containers.DeclarativeContainer):
         providers.Object(utc_now),
     )
     canary_guard = providers.Singleton(canary_guard, serving, settings.provided.canary)
+    webhook = providers.Singleton(webhook_of, settings.provided.model)
+    notices = providers.Singleton(notices, settings.provided.model, webhook)
     canary_metrics = providers.Singleton(CanaryMetrics, metrics_registry)
     predictions = providers.Singleton(
         PredictionService,

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from contracts.models import DeploymentStoreContract, Scored, ShadowScoresContract, TurnsContract
-from fakes.models import FakeDeploymentStore, FakeShadowScores, FakeTurns
+from contracts.models import (
+    DeploymentStoreContract,
+    Scored,
+    ShadowScoresContract,
+    Told,
+    TurnsContract,
+    WebhookContract,
+)
+from fakes.models import FakeDeploymentStore, FakeShadowScores, FakeTurns, FakeWebhook
 from fakes.predictions import FakePredictionRepository
-from stroke.domain.errors import StoreUnavailable
+from stroke.domain.errors import EndpointUnavailable, StoreUnavailable
 
 
 class TestFakeDeploymentStore(DeploymentStoreContract):
@@ -45,3 +52,21 @@ class TestFakeTurns(TurnsContract):
         turns = FakeTurns()
         turns.failing = StoreUnavailable("away")
         return turns
+
+
+class _ToldFake(Told):
+    def __init__(self) -> None:
+        self._fake = FakeWebhook()
+        self.webhook = self._fake
+
+    def documents(self) -> list[object]:
+        return self._fake.documents
+
+    def refuse(self) -> None:
+        self._fake.failing = EndpointUnavailable("away")
+
+
+class TestFakeWebhook(WebhookContract):
+    @pytest.fixture
+    def told(self) -> _ToldFake:
+        return _ToldFake()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -73,4 +73,15 @@ class Turns(Protocol):
         """Return whether the task is the caller's: nobody took it up in the last ``every``.
 
         ``now`` is the caller's time, aware. Raises ``StoreUnavailable``.
+        """
+
+
+class Webhook(Protocol):
+    """An address that is told of changes."""
+
+    @abstractmethod
+    async def send(self, document: Mapping[str, object]) -> None:
+        """Return once the address has taken ``document``, which is sent as JSON.
+
+        Raises ``EndpointUnavailable``; the address may have taken it nevertheless.
         """

@@ -14,6 +14,8 @@ from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from stroke import __version__
+from stroke.application.models.guards import Breach
+from stroke.application.predictions.deployed import Deployed
 from stroke.config import Settings
 from stroke.container.cards import ModelCards
 from stroke.container.configured import names_pipeline
@@ -217,6 +219,7 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
             for task in background:
                 task.cancel()
             await asyncio.wait(background)
+            await parts.notices().close()
             await predictions.close()
             await asyncio.to_thread(parts.shadows().close)
             with suppress(StoreUnavailable):
@@ -243,11 +246,14 @@ async def _follow(parts: Container) -> None:
     async def pause() -> None:
         await asyncio.sleep(seconds)
         with suppress(StoreUnavailable):
-            await take_back(
-                parts.canary_guard(), parts.serving(), parts.deployments(), parts.canary_metrics()
-            )
+            deployed = parts.serving().now
+            await _take_back(parts, parts.canary_guard().breach(), deployed)
 
     await parts.follower().follow(pause)
+
+
+async def _take_back(parts: Container, breach: Breach | None, deployed: Deployed) -> None:
+    await take_back(breach, deployed, parts.deployments(), parts.canary_metrics(), parts.notices())
 
 
 def _state(parts: Container) -> ApiState:

@@ -10,10 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from dependency_injector import providers
 
 from builders.asgi import connected
 from builders.predictions import patient_json
 from builders.service import Parts, service_parts
+from fakes.models import FakeWebhook
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.application.access.keys import KeyService
 from stroke.application.predictions.deployed import ModelRun
@@ -199,6 +201,8 @@ async def test_a_canary_that_fails_is_taken_back_by_itself_and_that_is_written_d
     stage: tuple[Parts, httpx.AsyncClient],
 ) -> None:
     parts, client = stage
+    webhook = FakeWebhook()
+    parts.container.webhook.override(providers.Object(webhook))
     canary = {"action": "canary", "model": "mine", "share": 0.5}
     version = (await client.post(PATH, json=canary)).json()["challenger"]["version"]
     await parts.container.follower().look()
@@ -222,6 +226,10 @@ async def test_a_canary_that_fails_is_taken_back_by_itself_and_that_is_written_d
         "stroke_canary_breaches_total", {"model_version": version, "guard": "errors"}
     )
     assert breaches == 1
+    [told] = webhook.documents
+    assert isinstance(told, dict)
+    assert (told["model_version"], told["guard"]) == (version, "errors")
+    assert told["deployment"] == found["number"]
 
 
 async def test_a_shadow_is_compared_and_the_answers_stay_those_of_the_champion(

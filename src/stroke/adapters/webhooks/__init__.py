@@ -1,0 +1,1 @@
+"""An address that is told of changes."""
