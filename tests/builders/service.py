@@ -12,7 +12,7 @@ from fakes.access import FakeKeyStore, FakeSessionStore
 from fakes.audit import FakeAuditLog
 from fakes.clinical import FakeAssessmentStore
 from fakes.erasure import FakeErasureJobs, FakeSubjects
-from fakes.models import FakeDeploymentStore, FakeShadowScores
+from fakes.models import FakeAnsweredRisks, FakeDeploymentStore, FakeShadowScores, FakeTurns
 from fakes.platform import FakeReportBoard
 from fakes.predictions import FakeOutcomeRepository, FakePredictionRepository, FakeRiskModel
 from stroke.application.access.clients import CdsClients
@@ -127,6 +127,8 @@ def service_parts(
     scores = FakeShadowScores(repository)
     container.shadow_scores.override(providers.Object(scores))
     container.shadow_store.override(providers.Object(scores))
+    container.answered_risks.override(providers.Object(FakeAnsweredRisks(repository)))
+    container.turns.override(providers.Object(FakeTurns()))
     container.engine.override(providers.Object(engine))
     return Parts(
         create_app(container),

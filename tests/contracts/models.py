@@ -12,8 +12,15 @@ from typing import NamedTuple
 import pytest
 
 from builders.predictions import NOON, prediction
-from stroke.application.models.ports import DeploymentStore, ShadowScores, Turns, Webhook
+from stroke.application.models.ports import (
+    AnsweredRisks,
+    DeploymentStore,
+    ShadowScores,
+    Turns,
+    Webhook,
+)
 from stroke.application.predictions.ports import PredictionRepository
+from stroke.domain.canary import AnsweredRisk
 from stroke.domain.deployment import Change, Deployment
 from stroke.domain.errors import (
     DeploymentChanged,
@@ -221,6 +228,52 @@ class ShadowScoresContract:
             await away.versions()
         with pytest.raises(StoreUnavailable):
             await away.pairs("shadow-1", EVERYTHING, limit=1)
+
+
+class Answered(NamedTuple):
+    """What was answered last, beside the predictions."""
+
+    risks: AnsweredRisks
+    predictions: PredictionRepository
+
+
+@pytest.mark.anyio
+class AnsweredRisksContract:
+    """Provide fixtures ``answered``, empty, and ``away``, that does not answer."""
+
+    async def test_the_newest_of_one_version_come_first(self, answered: Answered) -> None:
+        assert await answered.risks.newest("new-1", NOON, limit=9) == []
+        await answered.predictions.add(
+            [
+                prediction(n / 10, model_version=version, made_at=NOON + timedelta(seconds=n))
+                for n in range(4)
+                for version in ("new-1", "NEW-1", "new-10")
+            ]
+        )
+
+        found = await answered.risks.newest("new-1", NOON, limit=9)
+
+        assert found == [
+            AnsweredRisk(
+                NOON + timedelta(seconds=n), n / 10, prediction(n / 10).assessment.category.value
+            )
+            for n in (3, 2, 1, 0)
+        ]
+        assert await answered.risks.newest("new-1", NOON, limit=2) == found[:2]
+
+    async def test_what_was_answered_before_a_time_is_left_out(self, answered: Answered) -> None:
+        later = [NOON + timedelta(microseconds=n) for n in range(3)]
+        await answered.predictions.add([prediction(made_at=each) for each in later])
+
+        found = await answered.risks.newest("test-1", later[1], limit=9)
+
+        assert [each.made_at for each in found] == [later[2], later[1]]
+
+    async def test_what_was_answered_cannot_be_read_from_a_store_that_is_away(
+        self, away: AnsweredRisks
+    ) -> None:
+        with pytest.raises(StoreUnavailable):
+            await away.newest("new-1", NOON, limit=1)
 
 
 @pytest.mark.anyio

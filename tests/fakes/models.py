@@ -7,7 +7,14 @@ from datetime import datetime, timedelta
 
 from fakes.failing import Failing
 from fakes.predictions import FakePredictionRepository
-from stroke.application.models.ports import DeploymentStore, ShadowScores, Turns, Webhook
+from stroke.application.models.ports import (
+    AnsweredRisks,
+    DeploymentStore,
+    ShadowScores,
+    Turns,
+    Webhook,
+)
+from stroke.domain.canary import AnsweredRisk
 from stroke.domain.deployment import Deployment
 from stroke.domain.errors import DeploymentChanged, EndpointUnavailable, PredictionRejected
 from stroke.domain.prediction import PredictionFilter
@@ -96,6 +103,25 @@ class FakeShadowScores(Failing, ShadowScores):
 
     def _is_there(self, number: int) -> bool:
         return number in self._predictions.rows
+
+
+class FakeAnsweredRisks(Failing, AnsweredRisks):
+    """What the rows of a fake repository say."""
+
+    def __init__(self, predictions: FakePredictionRepository) -> None:
+        self._predictions = predictions
+
+    async def newest(self, version: str, since: datetime, *, limit: int) -> list[AnsweredRisk]:
+        self.raise_if_failing()
+        mine = [row for row in self._predictions.rows.values() if row.model_version == version]
+        return [
+            AnsweredRisk(row.timestamp, row.probability, row.risk_category)
+            for row in sorted(mine, key=lambda row: -row.id)[:limit]
+            if row.timestamp is not None
+            and row.timestamp >= since
+            and row.probability is not None
+            and row.risk_category is not None
+        ]
 
 
 class FakeTurns(Failing, Turns):

@@ -1,4 +1,4 @@
-"""SqlShadowScores and SqlTurns on the databases themselves."""
+"""SqlShadowScores, SqlAnsweredRisks and SqlTurns on the databases themselves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from sqlalchemy import URL, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.predictions import prediction
-from contracts.models import Scored, ShadowScoresContract, TurnsContract, score
+from contracts.models import (
+    Answered,
+    AnsweredRisksContract,
+    Scored,
+    ShadowScoresContract,
+    TurnsContract,
+    score,
+)
+from stroke.adapters.sql.answered_risks import SqlAnsweredRisks
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.erasure import SqlPredictionPlace
 from stroke.adapters.sql.repository import SqlPredictionRepository
@@ -96,3 +104,16 @@ class TestSqlTurns(TurnsContract):
     @pytest.fixture
     async def away(self, without_tables: AsyncEngine) -> SqlTurns:
         return SqlTurns(without_tables, statement_timeout=30)
+
+
+class TestSqlAnsweredRisks(AnsweredRisksContract):
+    @pytest.fixture
+    async def answered(self, engine: AsyncEngine) -> Answered:
+        return Answered(
+            SqlAnsweredRisks(engine, statement_timeout=30),
+            SqlPredictionRepository(engine, statement_timeout=30),
+        )
+
+    @pytest.fixture
+    async def away(self, without_tables: AsyncEngine) -> SqlAnsweredRisks:
+        return SqlAnsweredRisks(without_tables, statement_timeout=30)

@@ -27,7 +27,10 @@ class ShadowSettings(SettingsGroup):
 
 
 class CanarySettings(SettingsGroup):
-    """When a canary is taken back by itself; each worker judges by what it has seen."""
+    """When a canary is taken back by itself.
+
+    Each worker judges by what it has seen, and one of them by what all have stored.
+    """
 
     model_config = prefixed("CANARY")
 
@@ -38,3 +41,17 @@ class CanarySettings(SettingsGroup):
         0.1, gt=0, le=1, description="difference of the shares of Medium and High"
     )
     psi: float = Field(0.25, gt=0, description="population stability index of its scores")
+    look_seconds: float = Field(
+        60, gt=0, le=3600, description="how often one of all workers judges what is stored"
+    )
+    newest: int = Field(
+        5_000, ge=100, description="of how many stored predictions of each model it judges"
+    )
+    outcomes: int = Field(200, ge=20, description="of each model, before outcomes count")
+    strokes: int = Field(20, ge=5, description="of each model, before outcomes count")
+    oe_ratio: float = Field(
+        1.5, gt=1, description="how many times observed / expected may be the champion's"
+    )
+    auc_drop: float = Field(
+        0.05, gt=0, lt=0.5, description="how much lower the AUC may be than the champion's"
+    )

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from stroke.adapters.prometheus.deployment import CanaryMetrics, ShadowMetrics
@@ -17,10 +17,21 @@ from stroke.application.models.deployments import Asker, DeploymentService, Wish
 from stroke.application.models.following import Follower
 from stroke.application.models.guards import Breach, CanaryGuard, Limits
 from stroke.application.models.notices import Notices
-from stroke.application.models.ports import DeploymentStore, ShadowScores, Webhook
+from stroke.application.models.ports import (
+    AnsweredRisks,
+    DeploymentStore,
+    ShadowScores,
+    Turns,
+    Webhook,
+)
 from stroke.application.models.shadows import ShadowScoring, Storing
+from stroke.application.models.shared_guard import OutcomeLimits, SharedGuard
 from stroke.application.predictions.deployed import Deployed, Serving, summary
-from stroke.application.predictions.ports import PredictionObserver, RiskModel
+from stroke.application.predictions.ports import (
+    OutcomeRepository,
+    PredictionObserver,
+    RiskModel,
+)
 from stroke.config import (
     CanarySettings,
     DatabaseSettings,
@@ -142,14 +153,41 @@ def shadow_store(settings: DatabaseSettings) -> ShadowScores:
 
 def canary_guard(serving: Serving, settings: CanarySettings) -> CanaryGuard:
     """Return what watches a canary in this process."""
-    limits = Limits(
+    return CanaryGuard(serving, _limits(settings))
+
+
+def shared_guard(  # noqa: PLR0917 -- the container passes them in order
+    store: DeploymentStore,
+    answered: AnsweredRisks,
+    outcomes: OutcomeRepository,
+    turns: Turns,
+    settings: CanarySettings,
+    now: Callable[[], datetime],
+) -> SharedGuard:
+    """Return what judges a canary by what all workers have stored."""
+    return SharedGuard(
+        store,
+        answered,
+        outcomes,
+        turns,
+        limits=_limits(settings),
+        outcome_limits=OutcomeLimits(
+            settings.outcomes, settings.strokes, settings.oe_ratio, settings.auc_drop
+        ),
+        newest=settings.newest,
+        every=timedelta(seconds=settings.look_seconds),
+        now=now,
+    )
+
+
+def _limits(settings: CanarySettings) -> Limits:
+    return Limits(
         settings.patients,
         settings.errors,
         settings.seconds,
         settings.band_shift,
         settings.psi,
     )
-    return CanaryGuard(serving, limits)
 
 
 class Watchers:

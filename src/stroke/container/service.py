@@ -18,6 +18,7 @@ from stroke.adapters.prometheus.connections import observe_connections
 from stroke.adapters.prometheus.deployment import CanaryMetrics, DeploymentMetrics, ShadowMetrics
 from stroke.adapters.prometheus.drift import DriftMetrics, DriftWindow, DriftWindows
 from stroke.adapters.prometheus.observer import PrometheusObserver, create_registry
+from stroke.adapters.sql.answered_risks import SqlAnsweredRisks
 from stroke.adapters.sql.assessments import SqlAssessmentStore
 from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.adapters.sql.deployments import SqlDeploymentStore
@@ -27,6 +28,7 @@ from stroke.adapters.sql.reports import SqlReportBoard
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.adapters.sql.sessions import SqlSessionStore
 from stroke.adapters.sql.shadow_scores import SqlShadowScores
+from stroke.adapters.sql.turns import SqlTurns
 from stroke.adapters.sql.used_tokens import SqlTokenLedger
 from stroke.application.access.browser_sign_in import BrowserSignIn
 from stroke.application.access.callers import Callers
@@ -50,6 +52,7 @@ from stroke.container.deployments import (
     notices,
     shadow_scoring,
     shadow_store,
+    shared_guard,
     webhook_of,
 )
 from stroke.container.engines import engine_of
@@ -373,6 +376,25 @@ class Container(containers.DeclarativeContainer):
         providers.Object(utc_now),
     )
     canary_guard = providers.Singleton(canary_guard, serving, settings.provided.canary)
+    answered_risks = providers.Singleton(
+        SqlAnsweredRisks,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    turns = providers.Singleton(
+        SqlTurns,
+        engine,
+        statement_timeout=settings.provided.database.statement_timeout_seconds,
+    )
+    shared_guard = providers.Singleton(
+        shared_guard,
+        deployment_store,
+        answered_risks,
+        outcome_repository,
+        turns,
+        settings.provided.canary,
+        providers.Object(utc_now),
+    )
     webhook = providers.Singleton(webhook_of, settings.provided.model)
     notices = providers.Singleton(notices, settings.provided.model, webhook)
     canary_metrics = providers.Singleton(CanaryMetrics, metrics_registry)

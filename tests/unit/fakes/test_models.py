@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from contracts.models import (
+    Answered,
+    AnsweredRisksContract,
     DeploymentStoreContract,
     Scored,
     ShadowScoresContract,
@@ -12,7 +14,13 @@ from contracts.models import (
     TurnsContract,
     WebhookContract,
 )
-from fakes.models import FakeDeploymentStore, FakeShadowScores, FakeTurns, FakeWebhook
+from fakes.models import (
+    FakeAnsweredRisks,
+    FakeDeploymentStore,
+    FakeShadowScores,
+    FakeTurns,
+    FakeWebhook,
+)
 from fakes.predictions import FakePredictionRepository
 from stroke.domain.errors import EndpointUnavailable, StoreUnavailable
 
@@ -70,3 +78,16 @@ class TestFakeWebhook(WebhookContract):
     @pytest.fixture
     def told(self) -> _ToldFake:
         return _ToldFake()
+
+
+class TestFakeAnsweredRisks(AnsweredRisksContract):
+    @pytest.fixture
+    def answered(self) -> Answered:
+        predictions = FakePredictionRepository()
+        return Answered(FakeAnsweredRisks(predictions), predictions)
+
+    @pytest.fixture
+    def away(self) -> FakeAnsweredRisks:
+        risks = FakeAnsweredRisks(FakePredictionRepository())
+        risks.failing = StoreUnavailable("away")
+        return risks

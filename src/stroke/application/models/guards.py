@@ -42,22 +42,27 @@ class Breach(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Seen:
+class Seen:
+    """What one model said: how many patients, and their categories and scores."""
+
     patients: int = 0
     raised: int = 0
     bins: Counter[int] = field(default_factory=Counter)
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, probability: float, category: str) -> None:
+        """Count one patient."""
         self.patients += 1
-        self.raised += prediction.assessment.category is not RiskCategory.LOW
-        self.bins[bisect_right(_CUTS, prediction.assessment.probability)] += 1
+        self.raised += category != RiskCategory.LOW
+        self.bins[bisect_right(_CUTS, probability)] += 1
 
     @property
     def share(self) -> float:
+        """The share of Medium and High; there must be a patient."""
         return self.raised / self.patients
 
     @property
     def shares(self) -> list[float]:
+        """The share of each bin of the score; there must be a patient."""
         return [self.bins[at] / self.patients for at in range(len(_CUTS) + 1)]
 
 
@@ -74,7 +79,7 @@ class CanaryGuard:
         self._begin()
 
     def _begin(self) -> None:
-        self._champion, self._challenger = _Seen(), _Seen()
+        self._champion, self._challenger = Seen(), Seen()
         self._runs, self._seconds, self._errors = 0, 0.0, 0
 
     def _is_on(self, deployed: Deployed) -> bool:
@@ -91,10 +96,11 @@ class CanaryGuard:
             return
         champion = deployed.champion.description.version
         for each in predictions:
+            said = each.assessment
             if each.model_version == self._of:
-                self._challenger.add(each)
+                self._challenger.add(said.probability, said.category)
             elif each.model_version == champion:
-                self._champion.add(each)
+                self._champion.add(said.probability, said.category)
 
     def ran(self, run: ModelRun) -> None:
         """Count a run of a model, where it is the canary."""
@@ -113,23 +119,23 @@ class CanaryGuard:
             return Breach("errors", f"{self._errors} of {self._runs} runs failed")
         if self._runs >= _RUNS and (mean := self._seconds / self._runs) > limits.seconds:
             return Breach("latency", f"a run takes {mean:.3f} s, more than {limits.seconds:g} s")
-        if min(self._champion.patients, self._challenger.patients) < limits.patients:
-            return None
-        return self._shifted()
+        return shifted(self._champion, self._challenger, limits)
 
-    def _shifted(self) -> Breach | None:
-        """Return what is wrong with what the canary says of enough patients."""
-        limits = self._limits
-        shift = self._challenger.share - self._champion.share
-        if abs(shift) > limits.band_shift:
-            return Breach(
-                "bands",
-                f"the share of Medium and High is {shift:+.1%} of the champion's "
-                f"(limit {limits.band_shift:.1%})",
-            )
-        counts = [self._challenger.bins[at] for at in range(len(_CUTS) + 1)]
-        floors = [_FLOOR] * len(counts)
-        psi = stability_index(self._champion.shares, counts, floors)
-        if psi is not None and psi > limits.psi:
-            return Breach("psi", f"the index of its scores is {psi:.3f} (limit {limits.psi:g})")
+
+def shifted(champion: Seen, challenger: Seen, limits: Limits) -> Breach | None:
+    """Return what is wrong with what a canary says; None where too few patients were seen."""
+    if min(champion.patients, challenger.patients) < limits.patients:
         return None
+    shift = challenger.share - champion.share
+    if abs(shift) > limits.band_shift:
+        return Breach(
+            "bands",
+            f"the share of Medium and High is {shift:+.1%} of the champion's "
+            f"(limit {limits.band_shift:.1%})",
+        )
+    counts = [challenger.bins[at] for at in range(len(_CUTS) + 1)]
+    floors = [_FLOOR] * len(counts)
+    psi = stability_index(champion.shares, counts, floors)
+    if psi is not None and psi > limits.psi:
+        return Breach("psi", f"the index of its scores is {psi:.3f} (limit {limits.psi:g})")
+    return None

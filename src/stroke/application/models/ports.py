@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from stroke.domain.canary import AnsweredRisk
 from stroke.domain.deployment import Deployment
 from stroke.domain.prediction import PredictionFilter
 from stroke.domain.shadow import ShadowPair, ShadowScore
@@ -63,6 +64,18 @@ class ShadowScores(Protocol):
     @abstractmethod
     async def close(self) -> None:
         """Let connections go. The next call opens one again."""
+
+
+class AnsweredRisks(Protocol):
+    """Reads what models answered last."""
+
+    @abstractmethod
+    async def newest(self, version: str, since: datetime, *, limit: int) -> list[AnsweredRisk]:
+        """Return what ``version`` answered at or after ``since`` (aware), the newest first.
+
+        Of its newest ``limit`` predictions; those without a risk are left out. Raises
+        ``StoreUnavailable``.
+        """
 
 
 class Turns(Protocol):

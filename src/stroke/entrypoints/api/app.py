@@ -207,6 +207,7 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
         with suppress(StoreUnavailable):
             await parts.follower().look()
         following = asyncio.create_task(_follow(parts))
+        judging = asyncio.create_task(_judge(parts))
         erasing = _erasing(parts)
         try:
             with _collector_at_ease():
@@ -215,7 +216,7 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
                     REFUSED: refusals,
                 }
         finally:
-            background = {following} if erasing is None else {following, erasing}
+            background = {following, judging} | ({erasing} if erasing is not None else set())
             for task in background:
                 task.cancel()
             await asyncio.wait(background)
@@ -250,6 +251,19 @@ async def _follow(parts: Container) -> None:
             await _take_back(parts, parts.canary_guard().breach(), deployed)
 
     await parts.follower().follow(pause)
+
+
+async def _judge(parts: Container) -> None:
+    """Judge a canary by what all workers have stored, where it is this one's turn.
+
+    Apart from `_follow`: to read many outcomes takes longer than a worker may lag behind.
+    """
+    guard, seconds = parts.shared_guard(), parts.settings().canary.look_seconds
+    while True:
+        await asyncio.sleep(seconds)
+        with suppress(StoreUnavailable):
+            deployed = parts.serving().now
+            await _take_back(parts, await guard.breach(deployed), deployed)
 
 
 async def _take_back(parts: Container, breach: Breach | None, deployed: Deployed) -> None:

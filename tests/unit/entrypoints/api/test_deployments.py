@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from dependency_injector import providers
 
 from builders.asgi import connected
-from builders.predictions import patient_json
+from builders.predictions import patient_json, prediction
 from builders.service import Parts, service_parts
 from fakes.models import FakeWebhook
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
@@ -294,3 +295,29 @@ async def test_an_agreement_is_not_asked_for_with_nonsense(
 ) -> None:
     _, client = stage
     assert (await client.get("/api/v1/models/agreement", params=query)).status_code == 422
+
+
+async def test_a_canary_is_taken_back_for_what_other_workers_have_stored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    copytree(SHIPPED / DEFAULT, tmp_path / "mine")
+    monkeypatch.setenv("STROKE_MODEL_STORE", str(tmp_path))
+    monkeypatch.setenv("STROKE_MODEL_POLL_SECONDS", "0.02")
+    monkeypatch.setenv("STROKE_CANARY_LOOK_SECONDS", "0.02")
+    monkeypatch.setenv("STROKE_CANARY_PATIENTS", "30")
+    parts = service_parts(("bmi", "avg_glucose_level"))
+    async with connected(parts.app) as client:
+        canary = {"action": "canary", "model": "mine", "share": 0.5}
+        version = (await client.post(PATH, json=canary)).json()["challenger"]["version"]
+        later = utc_now() + timedelta(seconds=1)
+        for answered_by, risk in (("fake-1", 0.01), (version, 0.9)):
+            made = prediction(risk, model_version=answered_by, made_at=later)
+            await parts.repository.add([made] * 30)
+
+        for _ in range(200):
+            if (found := await served(client))["challenger"] is None:
+                break
+            await asyncio.sleep(0.02)
+
+    assert (found["action"], found["by"]) == ("canary-breach", "service:canary-guard")
+    assert found["reason"].startswith("guard bands: the share of Medium and High is +100.0%")
