@@ -88,6 +88,7 @@ audit: setup ## known vulnerabilities in what is shipped (needs the index that l
 
 bench: setup ## the figures of docs/figures.md, as ratios from one run
 	@$(BIN)/python bench/service.py
+	@$(BIN)/python bench/shadow.py
 	@$(BIN)/python bench/monitoring.py
 	@$(BIN)/python bench/page.py
 	@$(BIN)/python bench/bulk.py

@@ -403,6 +403,28 @@ def test_the_table_of_erasures_comes_and_goes_and_the_rows_stay(url: URL) -> Non
     assert run_statements(url, "SELECT id FROM erasure_jobs") == []
 
 
+def test_the_tables_of_shadow_scores_and_turns_come_and_go_and_the_rows_stay(url: URL) -> None:
+    schema.upgrade(url, target="0016")
+    added = add(url, name="Zoë")
+    assert schema.upgrade(url)
+    run_statements(
+        url,
+        "INSERT INTO shadow_scores (prediction_id, model_version, probability, scored_at)"
+        " SELECT id, 'shadow-1', 0.25, '2026-01-02 12:00:00' FROM predictions",
+        "INSERT INTO worker_turns (task, taken_at) VALUES ('look', '2026-01-02 12:00:00')",
+    )
+    run_statements(url, "UPDATE stroke_alembic_version SET version_num = '0016'")
+    assert schema.upgrade(url)  # after one that died before it could say so
+    kept = run_statements(url, "SELECT prediction_id, probability FROM shadow_scores")
+    assert kept == [(added, 0.25)]
+
+    assert schema.downgrade(url, "0016")
+    assert run_statements(url, "SELECT id, name FROM predictions") == [(added, "Zoë")]
+    assert schema.upgrade(url)
+    assert run_statements(url, "SELECT id FROM shadow_scores") == []
+    assert run_statements(url, "SELECT task FROM worker_turns") == []
+
+
 def test_rows_of_the_release_before_belong_to_no_site(url: URL) -> None:
     schema.upgrade(url, target="0008")
     run_statements(

@@ -128,6 +128,36 @@ def all_of(version: str, answers: int = 40) -> Callable[[list[Answer]], bool]:
     return lambda seen: {each.version for each in seen[-answers:]} == {version}
 
 
+def change(url: str, **wish: str) -> dict[str, Any]:
+    """Change what is served by the API: to start the command takes longer than the swap."""
+    answer = urllib3.request("POST", f"{url}/api/v1/models/deployment", json=wish, timeout=30)
+    assert answer.status == 200, answer.data
+    return dict(answer.json())
+
+
+def test_a_swap_reaches_both_workers_in_5_s_and_no_answer_is_lost_or_mixed(
+    tmp_path: Path, bands: dict[str, RiskBands]
+) -> None:
+    [base] = set(bands) - {OTHER}
+    with Service(tmp_path, STROKE_HTTP_WORKERS="2") as service:
+        clients = Clients(service.url, bands)
+        # Enough to meet both workers, and so few that the machine is not busy with them.
+        with clients.running(4, pause=0.05):
+            clients.until(lambda seen: len(seen) > 20, 30)
+            change(service.url, action="promote", model="other", reason="better")
+            clients.until(all_of(OTHER, 24), 5)
+            made = change(service.url, action="rollback")
+            clients.until(all_of(base, 24), 5)
+        history = urllib3.request("GET", f"{service.url}/api/v1/models/deployments").json()
+
+    assert clients.failed == {}
+    assert clients.repeated == 0
+    assert all(each.fits for each in clients.answers)
+    assert made["champion"]["version"] == base
+    assert [each["action"] for each in history["items"]] == ["rollback", "promote", "begin"]
+
+
+@pytest.mark.soak("three commands while eight clients keep both cores busy: 30 s to 100 s")
 def test_a_swap_under_load_reaches_both_workers_in_5_s_and_no_answer_is_lost_or_mixed(
     tmp_path: Path, bands: dict[str, RiskBands]
 ) -> None:
@@ -148,6 +178,38 @@ def test_a_swap_under_load_reaches_both_workers_in_5_s_and_no_answer_is_lost_or_
     history = stroke(tmp_path, "status", "--history", "9")["history"]
     assert [each["action"] for each in history] == ["rollback", "promote", "begin"]
     assert max(swapped, back) < 5
+
+
+def test_what_a_shadow_says_is_stored_told_and_erased_with_its_prediction(
+    tmp_path: Path, bands: dict[str, RiskBands]
+) -> None:
+    [base] = set(bands) - {OTHER}
+    with Service(tmp_path) as service:
+        change(service.url, action="shadow", model="other")
+        present = f"{service.url}/api/v1/models/deployment"
+        deadline = time.monotonic() + 5
+        while urllib3.request("GET", present).json()["served_here"]["shadows"] != [OTHER]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        body = {"patients": [patient_json(age=20.0 + n) for n in range(60)]}
+        stored = urllib3.request("POST", f"{service.url}/api/v1/predictions:batch", json=body)
+        assert stored.status == 200, stored.data
+        agreement = f"{service.url}/api/v1/models/agreement"
+        while not (found := urllib3.request("GET", agreement).json()["items"]):
+            assert time.monotonic() < deadline + 5
+            time.sleep(0.05)
+        newest = urllib3.request("GET", f"{service.url}/api/v1/predictions").json()["items"][0]
+        gone = f"{service.url}/api/v1/predictions/{newest['id']}"
+        assert urllib3.request("DELETE", gone).status == 204
+
+    # The same graph with other bands: the same risks, in categories that begin lower.
+    [report] = found
+    everybody = report["groups"][0]
+    assert (report["model_version"], report["answered_by"]) == (OTHER, {base: 60})
+    assert (everybody["largest"], everybody["down"]["value"]) == (0, 0)
+    assert everybody["up"]["value"] > 0.3
+    told = stroke(tmp_path, "agreement", "other")["items"]
+    assert [each["predictions"] for each in told] == [59]
 
 
 def test_commands_say_what_is_wrong_and_a_start_refuses_a_champion_that_is_gone(
