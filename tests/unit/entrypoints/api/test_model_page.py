@@ -16,6 +16,7 @@ from builders.predictions import NOON, prediction
 from builders.service import Parts, service_parts
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.container.models import load_model
+from stroke.domain.deployment import Change, Deployment
 from stroke.domain.prediction import Origin
 from stroke.domain.risk import RiskCategory
 from stroke.domain.shadow import ShadowScore
@@ -112,6 +113,10 @@ async def test_how_far_a_shadow_agrees_is_shown_by_group_and_to_no_others(stage:
     ids = await parts.repository.add(made)
     said = [ShadowScore(n, "candidate-<7>", NOON, 0.25, RiskCategory.HIGH) for n in ids]
     await parts.scores.add([*said[1:], said[0]._replace(probability=None, category=None)])
+    await parts.scores.add([each._replace(model_version="former-1") for each in said])
+    by = Change(NOON, "user:ops")
+    begun = Deployment.of_setting("fake-1").begun(by)
+    await parts.deployments.append([begun, begun.with_shadow("candidate-<7>", by, most=2)])
 
     page = await browser.open("/ui/model")
     text = text_of(page)
@@ -124,6 +129,8 @@ async def test_how_far_a_shadow_agrees_is_shown_by_group_and_to_no_others(stage:
     assert re.search(r" male 24 \+15\.00", text)
     assert re.search(r"below 50 24 \+15\.00", text)
     assert re.search(r"from 80 24 \+15\.00", text)
+
+    assert "How far former-1" not in text
 
     reader = await make_key(parts, "read")
     await browser.sign_in(reader.text)

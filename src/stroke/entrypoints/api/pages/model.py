@@ -159,9 +159,10 @@ async def _agreements(request: Request, language: Language) -> list[dict[str, An
     """Return how far each shadow agrees, of the newest predictions that the caller may count."""
     state = api_state(request)
     within = PredictionFilter(site=site_of(request))
+    present = await state.deployments.present()
     reports = [
-        await state.agreement.report(version, within, most=state.shown)
-        for version in await state.agreement.versions()
+        await state.agreement.report(shadow.version, within, most=state.shown)
+        for shadow in present.shadows
     ]
     return [
         {
