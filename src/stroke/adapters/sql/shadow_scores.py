@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import event, insert, select
+from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock
 from stroke.adapters.sql.filters import conditions
+from stroke.adapters.sql.rows import utc_text
 from stroke.adapters.sql.tables import predictions
 from stroke.adapters.sql.tables import shadow_scores as table
 from stroke.application.models.ports import ShadowScores
@@ -28,6 +28,8 @@ class SqlShadowScores(ShadowScores):
 
     def __init__(self, engine: AsyncEngine, *, statement_timeout: float) -> None:
         self._engine = engine
+        mark = "?" if engine.dialect.name == "sqlite" else "%s"
+        self._insert = _INSERT.replace("?", mark)
         self._transaction = partial(transaction, engine, seconds=statement_timeout)
 
     @again_after_deadlock
@@ -41,7 +43,9 @@ class SqlShadowScores(ShadowScores):
             found = set(await connection.scalars(there.with_for_update(read=True)))
             rows = [_row(each) for each in scores if each.prediction_id in found]
             if rows:
-                await connection.execute(insert(table), rows)
+                # By the driver: through SQLAlchemy each row costs half as much again, and this
+                # thread takes its time from the one that answers.
+                await connection.exec_driver_sql(self._insert, rows)
         return len(rows)
 
     async def versions(self) -> list[str]:
@@ -99,12 +103,18 @@ def without_waiting_for_the_disk(engine: AsyncEngine) -> AsyncEngine:
     return engine
 
 
-def _row(score: ShadowScore) -> dict[str, Any]:
-    return {
-        "prediction_id": score.prediction_id,
-        "model_version": score.model_version,
-        "probability": score.probability,
-        "risk_category": None if score.category is None else str(score.category),
-        "why_not": None if score.why_not is None else str(score.why_not),
-        "scored_at": score.scored_at.astimezone(UTC).replace(tzinfo=None),
-    }
+_INSERT: Final = (
+    "INSERT INTO shadow_scores (prediction_id, model_version, probability, risk_category, why_not, "
+    "scored_at) VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+
+def _row(score: ShadowScore) -> tuple[int | float | str | None, ...]:
+    return (
+        score.prediction_id,
+        score.model_version,
+        score.probability,
+        None if score.category is None else score.category.value,
+        None if score.why_not is None else score.why_not.value,
+        utc_text(score.scored_at),
+    )
