@@ -220,9 +220,9 @@ def _lifespan(parts: Container, refusals: metrics.Refusals) -> Any:
             for task in background:
                 task.cancel()
             await asyncio.wait(background)
-            await parts.notices().close()
             await predictions.close()
             await asyncio.to_thread(parts.shadows().close)
+            await parts.notices().close()
             with suppress(StoreUnavailable):
                 await parts.audit().close()
             await parts.engine().dispose()

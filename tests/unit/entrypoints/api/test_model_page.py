@@ -17,6 +17,7 @@ from builders.service import Parts, service_parts
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.container.models import load_model
 from stroke.domain.deployment import Change, Deployment
+from stroke.domain.errors import StoreUnavailable
 from stroke.domain.prediction import Origin
 from stroke.domain.risk import RiskCategory
 from stroke.domain.shadow import ShadowScore
@@ -131,6 +132,12 @@ async def test_how_far_a_shadow_agrees_is_shown_by_group_and_to_no_others(stage:
     assert re.search(r"from 80 24 \+15\.00", text)
 
     assert "How far former-1" not in text
+
+    parts.scores.failing = StoreUnavailable("it took too long")
+    page = await browser.open("/ui/model")
+    assert (page.status_code, "How far" in page.text) == (200, False)
+    assert "What is served" in page.text
+    parts.scores.failing = None
 
     reader = await make_key(parts, "read")
     await browser.sign_in(reader.text)

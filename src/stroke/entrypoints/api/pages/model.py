@@ -20,6 +20,7 @@ from stroke.domain.errors import (
     DeploymentRefused,
     InvalidModel,
     ModelNotFound,
+    StoreUnavailable,
 )
 from stroke.domain.features import AGE_GROUPS
 from stroke.domain.performance import Estimate
@@ -156,14 +157,20 @@ async def _deployed(state: ApiState, language: Language) -> dict[str, Any]:
 
 
 async def _agreements(request: Request, language: Language) -> list[dict[str, Any]]:
-    """Return how far each shadow agrees, of the newest predictions that the caller may count."""
+    """Return how far each shadow agrees, of the newest predictions that the caller may count.
+
+    Nothing where the database takes too long to say so: the page has more to show.
+    """
     state = api_state(request)
     within = PredictionFilter(site=site_of(request))
     present = await state.deployments.present()
-    reports = [
-        await state.agreement.report(shadow.version, within, most=state.shown)
-        for shadow in present.shadows
-    ]
+    try:
+        reports = [
+            await state.agreement.report(shadow.version, within, most=state.shown)
+            for shadow in present.shadows
+        ]
+    except StoreUnavailable:
+        return []
     return [
         {
             "version": report.model_version,
