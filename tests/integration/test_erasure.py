@@ -23,6 +23,7 @@ from components.lake_objects import objects_with
 from components.object_store import ObjectStore
 from components.processes import run_stroke
 from contracts.erasure import ErasablePlaceContract, RetentionContract
+from contracts.models import score
 from stroke.adapters.iceberg.catalog import Lake
 from stroke.adapters.iceberg.change_log import IcebergChangeLog, lineage_of
 from stroke.adapters.iceberg.erasable import LakePlace
@@ -30,6 +31,7 @@ from stroke.adapters.sql.binlog import BinlogRetention
 from stroke.adapters.sql.erasure import SqlBatchKeys, SqlPredictionPlace
 from stroke.adapters.sql.outcomes import SqlOutcomeRepository
 from stroke.adapters.sql.repository import SqlPredictionRepository
+from stroke.adapters.sql.shadow_scores import SqlShadowScores
 from stroke.adapters.sql.tables import batches, predictions
 from stroke.adapters.sql_sink import schema as copy_schema
 from stroke.adapters.sql_sink.database import SinkDatabase
@@ -45,7 +47,7 @@ CANARY = "Canary-7341"
 
 
 class InDatabase:
-    """Rows of the service's database, each with an outcome."""
+    """Rows of the service's database, each with an outcome and a score of a shadow."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
@@ -56,6 +58,8 @@ class InDatabase:
             await connection.execute(insert(predictions), [{"id": each} for each in ids])
         outcomes = SqlOutcomeRepository(self.engine, statement_timeout=30)
         await outcomes.put([outcome(each) for each in ids])
+        shadows = SqlShadowScores(self.engine, statement_timeout=30)
+        await shadows.add([score(each) for each in ids])
 
 
 class InBatchKeys:
