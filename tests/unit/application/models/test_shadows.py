@@ -32,7 +32,7 @@ class Slow(FakeRiskModel):
         self.gate = threading.Event()
 
     def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         return super().assess(patients)
 
 
@@ -64,7 +64,7 @@ def compared(
     scoring = ShadowScoring(serving, most_waiting=most_waiting, seen=seen.append)
     for commit in commits:
         scoring.committed(commit, range(1, len(commit) + 1))
-    scoring.close()
+    scoring.close(60)
     return seen
 
 
@@ -131,10 +131,10 @@ def test_more_than_may_wait_are_dropped_at_once_and_counted() -> None:
     assert sum(each.dropped for each in seen) == 150
 
     slow.gate.set()
-    scoring.close()
+    scoring.close(60)
     assert sum(len(each.agreements) for each in seen) == 50
     scoring.committed(made(20), range(20))
-    scoring.close()
+    scoring.close(60)
     assert sum(len(each.agreements) for each in seen) == 70
 
 
@@ -170,7 +170,7 @@ def test_what_shadows_say_is_stored_by_their_own_thread_run_by_run() -> None:
     stage = Stage(FakeRiskModel(version="other-1", shift=2.0), FakeRiskModel(version="third-1"))
     commits = [made(40), made(30), [*made(2, "challenger-1"), *made(1, bmi=None)]]
     ids = [stage.commit(each) for each in commits]
-    stage.scoring.close()
+    stage.scoring.close(60)
 
     assert stage.opened == ["shadows"]
     assert stage.store.closed == 1
@@ -191,7 +191,7 @@ def test_that_a_shadow_failed_is_stored() -> None:
     broken.failing = InvalidModel("broken")
     stage = Stage(broken)
     [number] = stage.commit(made(1))
-    stage.scoring.close()
+    stage.scoring.close(60)
 
     kept = stage.store.kept["broken-1", number]
     assert (kept.probability, kept.category, kept.why_not) == (None, None, WhyNot.FAILED)
@@ -202,7 +202,7 @@ def test_a_store_that_is_away_costs_the_scores_and_nothing_else() -> None:
     stage.store.failing = StoreUnavailable("away")
     for _ in range(5):
         stage.commit(made(10))
-    stage.scoring.close()
+    stage.scoring.close(60)
 
     assert sum(len(each.agreements) for each in stage.seen) == 50
     assert sum(each.not_stored for each in stage.seen) == 50
@@ -210,7 +210,7 @@ def test_a_store_that_is_away_costs_the_scores_and_nothing_else() -> None:
 
     stage.store.failing = None  # the next thread begins anew
     stage.commit(made(10))
-    stage.scoring.close()
+    stage.scoring.close(60)
     assert len(stage.store.kept) == 10
 
 
@@ -220,7 +220,7 @@ def test_a_store_that_cannot_be_opened_costs_the_scores_and_nothing_else(
     stage = Stage(FakeRiskModel(version="other-1"))
     monkeypatch.delattr(stage, "store")
     stage.commit(made(10))
-    stage.scoring.close()
+    stage.scoring.close(60)
 
     assert [(len(each.agreements), each.not_stored) for each in stage.seen] == [(10, 10)]
 
@@ -231,7 +231,7 @@ def test_a_store_that_hangs_lets_patients_be_dropped_and_nobody_waits() -> None:
     add = stage.store.add
 
     async def hang(scores: Sequence[ShadowScore]) -> int:
-        assert held.wait(10)
+        assert held.wait(60)
         return await add(scores)
 
     stage.store.add = hang  # type: ignore[method-assign]
@@ -240,7 +240,7 @@ def test_a_store_that_hangs_lets_patients_be_dropped_and_nobody_waits() -> None:
 
     assert sum(each.dropped for each in stage.seen) == 70
     held.set()
-    stage.scoring.close()
+    stage.scoring.close(60)
     assert len(stage.store.kept) == 30
 
 
@@ -250,6 +250,6 @@ def test_what_was_erased_before_it_was_scored_is_not_stored() -> None:
     ids = stage.commit(made(10))
     asyncio.run(stage.predictions.remove(ids[4]))
     slow.gate.set()
-    stage.scoring.close()
+    stage.scoring.close(60)
 
     assert {number for _, number in stage.store.kept} == {*ids} - {ids[4]}

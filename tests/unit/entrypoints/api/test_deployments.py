@@ -244,7 +244,7 @@ async def test_a_shadow_is_compared_and_the_answers_stay_those_of_the_champion(
     for _ in range(3):
         said = (await client.post("/api/v1/predict", json=patient_json())).json()
         assert said["model_version"] == "fake-1"
-    await asyncio.to_thread(parts.container.shadows().close)
+    await asyncio.to_thread(parts.container.shadows().close, 60)
 
     registry = parts.container.metrics_registry()
     samples = [s for family in registry.collect() for s in family.samples]
@@ -264,7 +264,7 @@ async def test_what_a_shadow_says_is_stored_and_its_agreement_is_told_by_site(
     body = [patient_json(age=20.0 + n % 60, gender="Male") for n in range(30)]
     stored = await client.post("/api/v1/predictions:batch", json={"patients": body})
     assert stored.status_code == 200, stored.text
-    await asyncio.to_thread(parts.container.shadows().close)
+    await asyncio.to_thread(parts.container.shadows().close, 60)
 
     assert {number for _, number in parts.scores.kept} == {*parts.repository.rows}
     answer = await client.get("/api/v1/models/agreement", params={"site": "south"})
