@@ -42,6 +42,7 @@ class Follower:
         self._swapped = swapped
         self._tell = tell
         self._clock = clock
+        self._looking = asyncio.Lock()
         self._seen = 0
         self._tried_at = float("-inf")
         self.trouble: Mapping[str, str] = {}
@@ -50,21 +51,29 @@ class Follower:
     async def look(self) -> bool:
         """Look once, and return whether something else is served now.
 
-        Raises ``StoreUnavailable``; and ``ModelError`` when the champion cannot be loaded.
+        One look at a time: whoever looks while models are being loaded waits for them. A look that
+        is cancelled has seen nothing. Raises ``StoreUnavailable``; and ``ModelError`` when the
+        champion cannot be loaded.
         """
-        found = await self._store.latest()
-        if found is None:
-            return False
-        again = bool(self.trouble) and self._clock() - self._tried_at >= RETRY_SECONDS
-        if found.number == self._seen and not again:
-            return False
-        self._seen, self._tried_at = found.number, self._clock()
-        deployed = await self._deployed(found)
-        if deployed is None:
-            return False
-        self._serving.swap(deployed)
-        self._swapped(deployed)
-        return True
+        async with self._looking:
+            found = await self._store.latest()
+            if found is None:
+                return False
+            again = bool(self.trouble) and self._clock() - self._tried_at >= RETRY_SECONDS
+            if found.number == self._seen and not again:
+                return False
+            self._tried_at = self._clock()
+            try:
+                deployed = await self._deployed(found)
+            except ModelError:
+                self._seen = found.number
+                raise
+            self._seen = found.number
+            if deployed is None:
+                return False
+            self._serving.swap(deployed)
+            self._swapped(deployed)
+            return True
 
     async def follow(self, pause: Callable[[], Awaitable[object]]) -> None:
         """Look again after each ``pause``, for ever. Troubles are reported and outlived."""

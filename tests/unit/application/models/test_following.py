@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import weakref
 
 import pytest
@@ -94,6 +95,35 @@ async def test_looking_again_is_one_look_and_no_more(stage: Stage) -> None:
 
     assert [await stage.follower.look() for _ in range(5)] == [False] * 5
     assert (stage.serving.now, stage.loads, len(stage.swaps)) == (served, ["better-1"], 1)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_whoever_looks_while_a_model_is_loaded_waits_for_it(
+    stage: Stage, is_cancelled: bool
+) -> None:
+    loading, gate = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    load = stage._load
+
+    def held(version: str) -> RiskModel:
+        loop.call_soon_threadsafe(loading.set)
+        assert gate.wait(60)
+        return load(version)
+
+    stage.follower._load = held
+    await stage.store.append([BEGUN, BEGUN.promoted("better-1", BY)])
+    first = asyncio.create_task(stage.follower.look())
+    await loading.wait()
+    second = asyncio.create_task(stage.follower.look())
+    await asyncio.sleep(0)
+    assert not second.done()
+    if is_cancelled:
+        first.cancel()
+    gate.set()
+
+    assert await second is is_cancelled, "one of them swaps, and the other one finds it done"
+    assert stage.served == ["better-1"]
+    assert first.cancelled() if is_cancelled else await first
 
 
 async def test_a_model_goes_with_its_last_user(stage: Stage) -> None:
