@@ -17,7 +17,13 @@ from stroke.adapters.sql.tables import feedback as judged
 from stroke.adapters.sql.tables import predictions
 from stroke.application.clinical.ports import AssessmentStore
 from stroke.application.erasure.ports import Subject, Subjects
-from stroke.domain.clinical.kept import AssessmentFilter, CardTally, Feedback, KeptAssessment
+from stroke.domain.clinical.kept import (
+    AssessmentFilter,
+    CardTally,
+    Feedback,
+    KeptAssessment,
+    latest_by_card,
+)
 from stroke.domain.errors import AssessmentErased, AssessmentNotFound, PredictionNotFound
 
 
@@ -70,11 +76,7 @@ class SqlAssessmentStore(AssessmentStore):
     async def put_feedback(
         self, feedback: Sequence[Feedback], *, site: str | None = None
     ) -> dict[str, str]:
-        latest: dict[str, Feedback] = {}
-        for each in feedback:
-            former = latest.get(each.assessment_id)
-            if former is None or former.at <= each.at:
-                latest[each.assessment_id] = each
+        latest = latest_by_card(feedback)
         query = select(table.c.id, table.c.model_version).where(
             table.c.id.in_(latest), table.c.erased_at.is_(None)
         )

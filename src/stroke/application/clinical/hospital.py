@@ -24,6 +24,7 @@ from stroke.domain.clinical.kept import (
     Feedback,
     KeptAssessment,
     card_uses,
+    latest_by_card,
 )
 from stroke.domain.clinical.mapping import MappedChart
 from stroke.domain.errors import AssessmentNotFound, OutsideSupport, PredictionNotFound
@@ -206,7 +207,7 @@ class HospitalService:
 
     async def judge(self, feedback: Sequence[Feedback], *, site: str | None = None) -> None:
         """Keep what became of cards. What is said of a card that is not known is passed over."""
-        reasons = {each.assessment_id: each for each in feedback}
+        reasons = latest_by_card(feedback)
         for card, version in (await self._store.put_feedback(feedback, site=site)).items():
             self._observer.judged(version, reasons[card].verdict, reasons[card].reason)
 

@@ -6,6 +6,8 @@ change the meaning of a value makes the value unusable.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -26,6 +28,13 @@ KEYS: Final = (PATIENT, BMI, BODY, GLUCOSE, SMOKING, CONDITIONS)
 _NEVER_WITHOUT: Final = frozenset({PATIENT, CONDITIONS})
 _FAILURES: Final = frozenset({"error", "fatal"})
 _DEEPEST: Final = 4
+_SEARCH: Final = "searchset"
+_HISTORY: Final = "history"
+_NAMED: Final = re.compile(r"(?:^|/)([A-Z][A-Za-z]+/[^/?#]+)(?:/_history/[^/?#]+)?$")
+_CONDITIONS_PATH: Final = re.compile(r"(?:^|/)Condition(?:/_search)?$")
+_OF_A_PATIENT: Final = frozenset(
+    {"patient", "subject", "_count", "_sort", "_format", "_pretty", "_total", "_include", ""}
+)
 _WHOLE: Final = ""
 
 
@@ -87,6 +96,14 @@ class _Read:
     incomplete: bool = False
     failed: bool = False
     asked_for_conditions: bool = False
+    searches: Counter[int] = field(default_factory=Counter)
+    """How many resources came of searches, by how many were found: pages have the same total."""
+    deleted: set[str] = field(default_factory=set)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether a server found more than what was sent."""
+        return self.incomplete or any(came < total for total, came in self.searches.items())
 
 
 def chart_of_prefetch(prefetch: Any, patient_id: str, server: str | None = None) -> Chart:
@@ -110,7 +127,7 @@ def chart_of_prefetch(prefetch: Any, patient_id: str, server: str | None = None)
             not_sent.add(key)
             continue
         entries += found.entries
-        if found.incomplete:
+        if found.is_partial:
             incomplete.add(key)
         if found.failed:
             (not_sent if key in _NEVER_WITHOUT else failed).add(key)
@@ -147,10 +164,13 @@ def chart_of_bundle(
     if not isinstance(bundle, Mapping) or bundle.get("resourceType") != "Bundle":
         raise InvalidChart("this is no FHIR Bundle")
     _read(bundle, _WHOLE, found)
-    if found.incomplete:
-        raise InvalidChart("the bundle has a link to a next page: send all pages in one bundle")
     if found.failed:
         raise InvalidChart("the bundle holds the error of a search: part of the record is missing")
+    if found.is_partial:
+        raise InvalidChart(
+            "the bundle has a link to a next page, or fewer entries than were found: send all "
+            "pages in one bundle"
+        )
     patients = Chart(Identity(""), tuple(found.entries)).of_type("Patient")
     if patient_id is not None:
         wanted = bare_id(patient_id)
@@ -190,6 +210,7 @@ def _identity(entries: list[Entry], patient_id: str, server: str | None) -> Iden
 def _read(value: Any, key: str, into: _Read, full_url: str | None = None, depth: int = 0) -> bool:
     """Add the resources in ``value``; return whether there was anything that can be read."""
     if depth > _DEEPEST:
+        into.failed = True
         return False
     if isinstance(value, list):
         read = [_read(each, key, into, None, depth + 1) for each in value]
@@ -205,17 +226,59 @@ def _read(value: Any, key: str, into: _Read, full_url: str | None = None, depth:
         return isinstance(kind, str)
     for relation, target in _links(value):
         into.incomplete |= relation == "next"
-        into.asked_for_conditions |= relation == "self" and "Condition?" in target
-    entries = value.get("entry")
-    for entry in entries if isinstance(entries, list) else ():
-        if not isinstance(entry, Mapping):
-            continue
-        url = entry.get("fullUrl")
-        if entry.get("resource") is not None:
-            shown = url if isinstance(url, str) else None
-            _read(entry["resource"], key, into, shown, depth + 1)
-        into.failed |= _is_refusal(entry.get("response"))
+        into.asked_for_conditions |= relation == "self" and _asks_for_all_conditions(target)
+    _read_entries(value, key, into, depth)
     return True
+
+
+def _read_entries(bundle: Mapping[str, Any], key: str, into: _Read, depth: int) -> None:
+    listed = bundle.get("entry")
+    entries = [each for each in (listed if isinstance(listed, list) else ()) if _is_object(each)]
+    if bundle.get("type") != _HISTORY:
+        into.deleted.update(*map(_deleted, entries))
+    for entry in entries:
+        # A history has the newest version first: what was made again afterwards has come already.
+        into.deleted.update(_deleted(entry))
+        into.failed |= _is_refusal(entry.get("response"))
+        resource, url = entry.get("resource"), entry.get("fullUrl")
+        if resource is None or (_is_object(resource) and _name_of(resource) in into.deleted):
+            continue
+        _read(resource, key, into, url if isinstance(url, str) else None, depth + 1)
+    total = bundle.get("total")
+    if bundle.get("type") == _SEARCH and isinstance(total, int) and total is not True:
+        into.searches[total] += sum(map(_is_match, entries))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _name_of(resource: Mapping[str, Any]) -> str:
+    return f"{resource.get('resourceType')}/{resource.get('id')}"
+
+
+def _deleted(entry: Mapping[str, Any]) -> set[str]:
+    """Return the name of the resource that an entry of a history or a transaction takes away."""
+    request = entry.get("request")
+    if not isinstance(request, Mapping) or request.get("method") != "DELETE":
+        return set()
+    return {match[1] for match in [_NAMED.search(str(request.get("url")))] if match is not None}
+
+
+def _is_match(entry: Mapping[str, Any]) -> bool:
+    """Return whether an entry is one of those that a search's total counts."""
+    search = entry.get("search")
+    mode = search.get("mode") if isinstance(search, Mapping) else None
+    resource = entry.get("resource")
+    kind = resource.get("resourceType") if isinstance(resource, Mapping) else None
+    return mode in (None, "match") and kind != "OperationOutcome"
+
+
+def _asks_for_all_conditions(url: str) -> bool:
+    """Return whether a search is for conditions, and narrowed to nothing but a patient."""
+    path, _, query = url.partition("?")
+    names = {each.partition("=")[0].partition(":")[0] for each in query.split("&")}
+    return _CONDITIONS_PATH.search(path) is not None and names <= _OF_A_PATIENT
 
 
 def _links(bundle: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

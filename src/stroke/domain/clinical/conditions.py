@@ -9,6 +9,7 @@ from typing import Any, Final
 from stroke.domain.clinical.chart import Chart, Entry
 from stroke.domain.clinical.codes import NO_SYSTEM, OTHER_SYSTEM, CodeBook, CodeSet, Coding
 from stroke.domain.clinical.found import Findings, Source
+from stroke.domain.clinical.observations import is_modified
 from stroke.domain.clinical.references import reference_of
 
 _REFUTED: Final = frozenset({"refuted", "entered-in-error"})
@@ -42,7 +43,7 @@ def standing(condition: Mapping[str, Any]) -> Standing:
     if clinical & _PAST:
         return Standing.PAST
     ended = any(
-        name.startswith("abatement") and value is not False and value is not None
+        name.lstrip("_").startswith("abatement") and value is not False and value is not None
         for name, value in condition.items()
     )
     return Standing.PAST if ended and not clinical else Standing.PRESENT
@@ -53,11 +54,15 @@ def _codes(status: Any) -> frozenset[str]:
     if isinstance(status, str):
         return frozenset({status.strip().lower()})
     codings = status.get("coding") if isinstance(status, Mapping) else None
-    return frozenset(
+    found = frozenset(
         each["code"].strip().lower()
         for each in (codings if isinstance(codings, list) else ())
         if isinstance(each, Mapping) and isinstance(each.get("code"), str)
     )
+    text = status.get("text") if isinstance(status, Mapping) else None
+    if not found and isinstance(text, str):
+        return frozenset({"-".join(text.lower().split())})
+    return found
 
 
 class Conditions:
@@ -66,18 +71,23 @@ class Conditions:
     def __init__(self, chart: Chart, book: CodeBook, findings: Findings) -> None:
         self._found: dict[str, list[tuple[Standing, Source]]] = {}
         self._unread = 0
-        others = 0
+        others = modified = 0
         for entry in chart.of_type("Condition"):
-            if chart.identity.is_subject_of(entry.resource):
-                self._take(entry, book, findings)
-            else:
+            if not chart.identity.is_subject_of(entry.resource):
                 others += 1
+            elif is_modified(entry.resource):
+                modified += 1
+            else:
+                self._take(entry, book, findings)
         # What was passed over is no good health: whoever reads the card has to know of it.
         if others:
             findings.note(
                 "conditions",
                 f"conditions that are not clearly this patient's do not count: {others}",
             )
+        if modified:
+            text = f"conditions with a modifier that is not known do not count: {modified}"
+            findings.note("conditions", text)
         if self._unread:
             findings.note(
                 "conditions",

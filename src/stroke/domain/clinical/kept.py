@@ -45,6 +45,16 @@ class Feedback:
     at: datetime
 
 
+def latest_by_card(feedback: Iterable[Feedback]) -> dict[str, Feedback]:
+    """Return the latest feedback on each card; of two at the same time, the one behind."""
+    latest: dict[str, Feedback] = {}
+    for each in feedback:
+        former = latest.get(each.assessment_id)
+        if former is None or former.at <= each.at:
+            latest[each.assessment_id] = each
+    return latest
+
+
 @dataclass(frozen=True, slots=True)
 class AssessmentFilter:
     """What a search is narrowed to; None narrows nothing. ``until`` is not included."""

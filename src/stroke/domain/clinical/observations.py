@@ -17,6 +17,7 @@ from stroke.domain.patient import BMI
 
 _TAKEN: Final = frozenset({"final", "amended", "corrected"})
 _SAID: Final = frozenset({"registered", "preliminary", "unknown"})
+_WITHDRAWN: Final = frozenset({"cancelled", "entered-in-error"})
 _TOMORROW: Final = timedelta(days=1)
 _UNKNOWN: Final = "Unknown"
 _WORDS: Final = {"bmi": "BMI", "glucose": "glucose", "weight": "weight", "height": "height"}
@@ -66,7 +67,7 @@ def readings(chart: Chart, book: CodeBook, findings: Findings) -> Readings:
     """Return every reading of the chart's patient; count observations that no code is known of."""
     by_meaning: dict[str, list[Reading]] = {}
     for entry in chart.of_type("Observation"):
-        if not chart.identity.is_subject_of(entry.resource):
+        if not chart.identity.is_subject_of(entry.resource) or _is_about_another(chart, entry):
             continue
         known = False
         for part in (entry.resource, *_components(entry.resource)):
@@ -77,6 +78,18 @@ def readings(chart: Chart, book: CodeBook, findings: Findings) -> Readings:
             codings = codings_of(entry.resource.get("code"), book)
             findings.count_unmapped(codings[0].system if codings else NO_SYSTEM)
     return Readings(by_meaning)
+
+
+def is_modified(part: Mapping[str, Any]) -> bool:
+    """Return whether an extension changes what a part of a record means: nobody here knows how."""
+    return bool(part.get("modifierExtension"))
+
+
+def _is_about_another(chart: Chart, entry: Entry) -> bool:
+    """Return whether an observation in the patient's record is about a child, a donor, a device."""
+    focus = entry.resource.get("focus")
+    listed = focus if isinstance(focus, list) else [] if focus is None else [focus]
+    return any(not chart.identity.is_subject_of({"subject": each}) for each in listed)
 
 
 def _components(resource: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -119,7 +132,13 @@ def _usable(found: Iterable[Reading], now: datetime) -> Iterator[tuple[Reading, 
             yield reading, "it has no status"
         elif status in _SAID:
             yield reading, f"its status is {status}"
-        elif status in _TAKEN:
+        elif status in _WITHDRAWN:
+            continue
+        elif status not in _TAKEN:
+            yield reading, "its status is not known"
+        elif is_modified(reading.entry.resource) or is_modified(reading.value):
+            yield reading, "it has a modifier that is not known"
+        else:
             future = reading.moment is not None and reading.moment > now + _TOMORROW
             yield reading, "it is dated in the future" if future else None
 
@@ -220,9 +239,13 @@ def smoking(found: Readings, book: CodeBook, now: datetime, findings: Findings) 
 
 def _smoking_status(reading: Reading, book: CodeBook) -> str | None:
     codings = codings_of(reading.value.get("valueCodeableConcept"), book)
-    for status, codes in book.smoking_answers.items():
-        if any(codes.holds(coding) for coding in codings):
-            return status
+    found = {
+        status
+        for status, codes in book.smoking_answers.items()
+        if any(codes.holds(coding) for coding in codings)
+    }
+    if found:
+        return found.pop() if len(found) == 1 else None  # two answers contradict each other
     if not codings and isinstance(reading.value.get("valueQuantity"), Mapping):
         return _UNKNOWN  # pack-years do not say whether somebody smokes now
     return None

@@ -13,6 +13,7 @@ _ABSOLUTE: Final = re.compile(
     r"(https?://[^?#]+)/Patient/([^/?#]+)(?:/_history/[^/?#]+)?", re.IGNORECASE
 )
 _UUID: Final = "urn:uuid:"
+_PORTS: Final = {"http": 80, "https": 443}
 # FHIR allows 64 of fewer characters; records have others, too.
 _ID: Final = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _URL: Final = re.compile(r"(?:https?://|urn:)[!-~]+")
@@ -54,8 +55,11 @@ class Identity:
             return match[1] == self.patient_id
         if reference in self.urls:
             return True
-        if reference.lower().startswith(_UUID):
-            return not self.urls and reference[len(_UUID) :] == self.patient_id
+        if reference.lower().startswith(_UUID):  # a UUID's letters are the same in both cases
+            named = reference.lower()
+            if self.urls:
+                return any(named == url.lower() for url in self.urls)
+            return named.removeprefix(_UUID) == self.patient_id.lower()
         match = _ABSOLUTE.fullmatch(reference)
         return match is not None and match[2] == self.patient_id and self._knows(match[1])
 
@@ -90,6 +94,10 @@ def _base(url: str) -> str:
 def _normal(url: str) -> str:
     try:
         parts = urlsplit(url.rstrip("/"))
+        port = parts.port
     except ValueError:
         return url
-    return f"{parts.scheme.lower()}://{parts.netloc.lower()}{parts.path}"
+    host = parts.netloc.lower()
+    if port is not None and port == _PORTS.get(parts.scheme.lower()):
+        host = host.rpartition(":")[0]
+    return f"{parts.scheme.lower()}://{host}{parts.path}"

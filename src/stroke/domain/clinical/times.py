@@ -36,7 +36,7 @@ def instant(text: Any) -> datetime | None:
             int(hour or 0),
             int(minute or 0),
             59 if leap else int(second or 0),
-            int(float(part or 0) * 1_000_000),
+            int((part or ".").removeprefix(".")[:6].ljust(6, "0")),
             _zone(zone),
         )
     except ValueError:

@@ -49,6 +49,7 @@ _KNOWN: Final = {"_id", "patient", "subject", "date", "_count", "_cursor"} | {
     "_total",
 }
 _MOST: Final = 1000
+_MOST_IDS: Final = 50
 _PREFIXED: Final = re.compile(r"(eq|ge|gt|le|lt|sa|eb)?(\d{4}.*)")
 _CURSOR: Final = re.compile(r"[0-9a-f]{1,16}")
 _ZONE: Final = re.compile(r"\s*(Z|z|[+-]\d\d:?\d\d)$")
@@ -125,13 +126,13 @@ async def search(  # noqa: PLR0917 -- FastAPI passes them by name
     )
     assessed, following = [], None
     if own is not None:
-        try:
-            found = await hospital.find(own, site=site_of(request))
-        except (AssessmentNotFound, AssessmentErased):
-            pass
-        else:
-            if narrowed.subject in (None, found.kept.subject):
-                assessed = [found]
+        for each in _ids(own):
+            try:
+                named = await hospital.find(each, site=site_of(request))
+            except (AssessmentNotFound, AssessmentErased):
+                continue
+            if narrowed.subject in (None, named.kept.subject):
+                assessed.append(named)
     else:
         before = None if cursor is None else _place(cursor)
         assessed, following = await hospital.search(
@@ -160,6 +161,14 @@ def _check(parameters: QueryParams) -> None:
             raise of_parameter(name, "must be given once", "repeated")
     if "patient" in parameters and "subject" in parameters:
         raise of_parameter("subject", "must be left out where patient is given", "repeated")
+
+
+def _ids(listed: str) -> list[str]:
+    """Return the ids of a search, each once. Raises ``InvalidRequest`` for too many."""
+    found = list(dict.fromkeys(listed.split(",")))
+    if len(found) > _MOST_IDS:
+        raise of_parameter("_id", f"must be at most {_MOST_IDS} ids", "invalid")
+    return found
 
 
 def _place(cursor: str) -> int:

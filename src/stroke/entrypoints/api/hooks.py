@@ -60,6 +60,8 @@ async def assess(request: Request) -> Response:
     patient_id = patient_id_of(context.get("patientId"), "/context/patientId")
     server = text_of(document, "fhirServer", longest=LONGEST_SERVER)
     sent = document.get("prefetch")
+    # With and without a slash it is the same server, and so the same chart.
+    server = server and (server.rstrip("/") or None)
     call = Call(server, instance, grant=grant_of(document.get("fhirAuthorization")))
     viewed = await state.hospital.view_sent(
         sent if isinstance(sent, Mapping) else {}, patient_id, call, origin_of(request)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from stroke.domain.clinical.kept import CardTally, card_uses
+from datetime import timedelta
+
+from builders.assessments import NOON, feedback
+from stroke.domain.clinical.kept import CardTally, card_uses, latest_by_card
 
 
 def test_cards_are_counted_by_model_and_reason() -> None:
@@ -25,3 +28,14 @@ def test_cards_are_counted_by_model_and_reason() -> None:
 
 def test_without_cards_there_is_nothing_to_say() -> None:
     assert card_uses([]) == []
+
+
+def test_of_several_reports_on_a_card_the_latest_counts_wherever_it_stands() -> None:
+    late = feedback(1, verdict="accepted", reason=None, at=NOON + timedelta(hours=1))
+    early, other = feedback(1), feedback(2)
+
+    for listed in ([late, early, other], [early, other, late]):
+        found = latest_by_card(listed)
+        assert found == {late.assessment_id: late, other.assessment_id: other}
+    again = feedback(1, reason="not-relevant")
+    assert latest_by_card([early, again]) == {early.assessment_id: again}

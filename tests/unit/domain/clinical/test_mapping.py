@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from builders.charts import (
     ABSENT,
+    CORONARY,
     CURRENT,
     FORMER,
     ICD10,
@@ -92,6 +93,14 @@ OUTCOME: Final = {"resourceType": "OperationOutcome", "issue": [{"severity": "er
 NO_BMI: Final = {"bmi": bundle()}
 OLD: Final = "2020-01-01"
 STROKE: Final = condition("s", SNOMED, "230690007")
+
+
+def nested(inner: dict[str, Any], times: int) -> dict[str, Any]:
+    """Return a bundle in so many others."""
+    for _ in range(times):
+        inner = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": inner}]}
+    return inner
+
 
 CASES: Final[dict[str, Case]] = {
     # The requests that hospitals' clients were seen to send.
@@ -568,6 +577,141 @@ CASES: Final[dict[str, Case]] = {
         {"smoking": bundle(smoking("1", "new", **at("2026-11-01")), smoking(FORMER))},
         said="no answer that is known",
     ),
+    "two answers that contradict each other are spoken of": Case(
+        {
+            "smoking": bundle(
+                smoking(
+                    own="new",
+                    valueCodeableConcept={
+                        "coding": [{"system": SNOMED, "code": code} for code in (NEVER, CURRENT)]
+                    },
+                    **at("2026-11-01"),
+                ),
+                smoking(FORMER),
+            )
+        },
+        said="no answer that is known",
+    ),
+    # What changes the meaning of a resource.
+    "a status that FHIR does not have is spoken of": Case(
+        {"bmi": bundle(bmi(20, "n", status="done", **at("2026-11-01")), bmi())},
+        said="its status is not known",
+    ),
+    "what was withdrawn is passed over": Case(
+        {
+            "bmi": bundle(
+                bmi(20, "a", status="cancelled", **at("2026-11-01")),
+                bmi(21, "b", status="entered-in-error", **at("2026-11-02")),
+                bmi(),
+            )
+        }
+    ),
+    "a measurement with a modifier is spoken of": Case(
+        {"bmi": bundle(bmi(20, "n", modifierExtension=[{"url": "x"}], **at("2026-11-01")), bmi())},
+        said="a modifier that is not known",
+    ),
+    "a component with a modifier is spoken of": Case(
+        {
+            "bmi": bundle(
+                observation(
+                    "panel",
+                    "85353-1",
+                    component=[
+                        {
+                            "code": {"coding": [{"system": LOINC, "code": "39156-5"}]},
+                            "valueQuantity": quantity(20, "kg/m2"),
+                            "modifierExtension": [{"url": "x"}],
+                        }
+                    ],
+                    **at("2026-11-01"),
+                ),
+                bmi(),
+            )
+        },
+        said="a modifier that is not known",
+    ),
+    "a condition with a modifier does not count, and is spoken of": Case(
+        {"conditions": bundle(STROKE | {"modifierExtension": [{"url": "x"}]})},
+        {"heart_disease": 0},
+        said="modifier that is not known do not count: 1",
+    ),
+    "a measurement of the patient's child is none of the patient": Case(
+        {
+            "bmi": bundle(
+                bmi(14, "n", focus=[{"reference": "Patient/kid"}], **at("2026-11-01")), bmi()
+            )
+        }
+    ),
+    "a measurement whose focus is the patient counts": Case(
+        {"bmi": bundle(bmi(focus=[{"reference": "Patient/p1"}]))}
+    ),
+    "a status that is written as a text counts": Case(
+        {
+            "conditions": bundle(
+                STROKE | {"verificationStatus": {"text": "Entered in error"}},
+                condition("h", ICD10, "I10", clinicalStatus={"text": "Resolved"}),
+            )
+        },
+        {"heart_disease": 0},
+    ),
+    "a condition that ended at an unknown time is past": Case(
+        {
+            "conditions": bundle(
+                condition("h", ICD10, "I10", clinicalStatus=None)
+                | {"_abatementDateTime": {"extension": [{"url": "x"}]}}
+            )
+        },
+        {"heart_disease": 0},
+        said="recorded as past",
+    ),
+    # What a server found, and did not send.
+    "fewer conditions than were found are not whole": Case(
+        {"conditions": bundle(condition("c1", SNOMED, CORONARY), total=2)},
+        incomplete=("conditions",),
+    ),
+    "a mere count of conditions is not whole": Case(
+        {"conditions": bundle(total=7)}, {"heart_disease": 0}, incomplete=("conditions",)
+    ),
+    "pages that were found together are whole": Case(
+        {
+            "conditions": [
+                bundle(condition("c1", SNOMED, CORONARY), total=2),
+                bundle(condition("c2", ICD10, "I10"), total=2),
+            ]
+        },
+        {"hypertension": 1},
+    ),
+    "what a search adds is not counted": Case(
+        {
+            "conditions": bundle(condition("c1", SNOMED, CORONARY), total=2)
+            | {
+                "entry": [
+                    {"resource": condition("c1", SNOMED, CORONARY)},
+                    {"resource": PATIENT, "search": {"mode": "include"}},
+                    {"resource": OUTCOME | {"issue": []}, "search": {"mode": "outcome"}},
+                ]
+            }
+        },
+        incomplete=("conditions",),
+    ),
+    "what lies too deep is not read, and that is no good health": Case(
+        {"conditions": nested(bundle(condition("c1", SNOMED, CORONARY)), 6)},
+        {"heart_disease": LACKS, "hypertension": LACKS},
+        not_sent=("conditions",),
+    ),
+    # References.
+    "a server's usual port may be written": Case(
+        {"bmi": bundle(bmi(subject={"reference": "https://EHR.example:443/fhir/Patient/p1"}))},
+        server="https://ehr.example/fhir",
+    ),
+    "another port is another server": Case(
+        {"bmi": bundle(bmi(subject={"reference": "https://ehr.example:8443/fhir/Patient/p1"}))},
+        {"bmi": LACKS},
+        server="https://ehr.example/fhir",
+    ),
+    "a fraction of a second of any length is read": Case(
+        {"bmi": bundle(bmi(20, "old"), bmi(own="n", **at("2026-10-01T09:00:00." + "9" * 30 + "Z")))}
+    ),
     # Versions.
     "of two versions of one resource the newer counts": Case(
         {
@@ -712,6 +856,7 @@ def test_references_within_a_bundle_may_be_urns() -> None:
         (bundle(bmi()), "holds no Patient"),
         (bundle(PATIENT, PATIENT | {"id": "p2"}), "several patients"),
         (more_pages(PATIENT), "next page"),
+        (bundle(PATIENT, total=2), "fewer entries than were found"),
         (bundle(PATIENT, OUTCOME), "error of a search"),
         (
             {"resourceType": "Bundle", "entry": [{"response": {"status": "403"}}]},
@@ -722,6 +867,64 @@ def test_references_within_a_bundle_may_be_urns() -> None:
 def test_a_bundle_that_is_not_that_of_one_patient_is_refused(document: Any, said: str) -> None:
     with pytest.raises(InvalidChart, match=said):
         chart_of_bundle(document)
+
+
+SEARCHED: Final = "https://ehr.example/fhir/Condition"
+
+
+@pytest.mark.parametrize(
+    ("asked", "known"),
+    [
+        (f"{SEARCHED}?patient=p1&_count=500", True),
+        ("Condition?subject=Patient/p1", True),
+        ("Condition?subject:Patient=p1&_sort=-recorded-date", True),
+        (f"{SEARCHED}/_search?patient=p1", True),
+        (f"{SEARCHED}?patient=p1&clinical-status=active", False),
+        (f"{SEARCHED}?patient=p1&code=http://snomed.info/sct|38341003", False),
+        (f"{SEARCHED}?patient=p1&category=problem-list-item", False),
+        (f"{SEARCHED}?patient=p1&_lastUpdated=ge2026", False),
+        ("https://ehr.example/fhir/FamilyCondition?patient=p1", False),
+    ],
+)
+def test_the_empty_answer_of_a_narrower_search_is_no_good_health(asked: str, known: bool) -> None:
+    empty = bundle(link=[{"relation": "self", "url": asked}])
+    whole = bundle(PATIENT, bmi(), glucose(), smoking(), empty)
+
+    assert ("conditions" not in chart_of_bundle(whole).not_sent) is known
+
+
+def changes(kind: str, *entries: dict[str, Any]) -> dict[str, Any]:
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+def test_what_a_history_or_a_transaction_takes_away_does_not_count() -> None:
+    coronary = {"resource": condition("c1", SNOMED, CORONARY)}
+    again = {"resource": condition("c1", ICD10, "I10")}
+    parts = [{"resource": each} for each in (PATIENT, bmi(), glucose(), smoking())]
+
+    def found(kind: str, *entries: dict[str, Any]) -> tuple[Any, Any]:
+        chart = chart_of_bundle(changes(kind, *parts, *entries), conditions_known=True)
+        seen = values(map_chart(chart, BOOK, RULES, NOW))
+        return seen["hypertension"], seen["heart_disease"]
+
+    for url in ("Condition/c1", "https://ehr.example/fhir/Condition/c1", "Condition/c1/_history/2"):
+        gone = {"request": {"method": "DELETE", "url": url}}
+        assert found("history", gone, coronary) == (0, 0)
+        assert found("history", again, gone, coronary) == (1, 0)
+        assert found("transaction", coronary, gone) == (0, 0)
+    for url in ("Condition/c2", "Observation/c1", "Condition?code=c1"):
+        other = {"request": {"method": "DELETE", "url": url}}
+        assert found("history", other, coronary) == (0, 1)
+        assert found("transaction", coronary, other) == (0, 1)
+
+
+def test_a_uuid_is_the_same_in_capitals() -> None:
+    own = "urn:uuid:ee7e9b4a-bb09-a3e3-43bf-ecb8d37b2b0f"
+    document = bundle(PATIENT, bmi(), glucose(), smoking(), condition("c1", SNOMED, CORONARY))
+    document["entry"][0]["fullUrl"] = own
+    text = json.dumps(document).replace('"Patient/p1"', f'"{own.upper()}"')
+
+    assert values(map_chart(chart_of_bundle(json.loads(text)), BOOK, RULES, NOW)) == COMPLETE
 
 
 FIELDS: Final = [

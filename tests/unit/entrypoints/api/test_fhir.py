@@ -101,11 +101,15 @@ async def test_a_search_is_narrowed_by_patient_and_date(client: httpx.AsyncClien
         "patient=https://ehr.example/fhir/Patient/p1",
         f"_id={one}",
         f"_id={one}&patient=p1",
+        f"_id={one},00000000-0000-0000-0000-000000000000,{one}",
+        f"_id={other},{one}&patient=p1",
     ):
         assert await found(client, query) == [one], query
     assert await found(client, "") == [other, one]
     assert await found(client, f"_id={one}&patient=p2") == []
     assert await found(client, "patient=p3") == []
+    assert await found(client, f"_id={one},{other}") == [one, other]
+    assert (await client.get(f"{BASE}?_id={','.join(map(str, range(51)))}")).status_code == 422
     for query, there in (
         ("date=ge2020-01-01", True),
         ("date=ge2020&date=lt2100", True),

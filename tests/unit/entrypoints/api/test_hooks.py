@@ -296,6 +296,20 @@ async def test_another_measurement_is_another_prediction(
     assert len(parts.repository.rows) == 2
 
 
+async def test_a_server_with_a_slash_behind_it_is_the_same_server(
+    client: httpx.AsyncClient, parts: Any
+) -> None:
+    base = str(request()["fhirServer"])
+
+    found = []
+    for server in (base, f"{base}/"):
+        answer = await client.post(URL, json=request() | {"fhirServer": server})
+        found.append(answer.json()["cards"][0]["uuid"])
+
+    assert found[0] == found[1]
+    assert len(parts.repository.rows) == 1
+
+
 async def test_the_same_id_on_another_server_is_another_patient(
     client: httpx.AsyncClient, parts: Any
 ) -> None:
