@@ -122,6 +122,7 @@ def test_too_few_outcomes_are_refused_and_a_small_site_is_drawn_towards_all(
 
 
 @pytest.mark.soak("it trains a model, for a minute or two")
+@pytest.mark.timeout(1200)  # on a machine that does much else
 def test_features_that_act_otherwise_are_refitted(run: Run, tmp_path: Path) -> None:
     scored(run, 6_000)
     write_outcomes(tmp_path, 1.0, 1.0, of_smokers=1.5)

@@ -22,6 +22,7 @@ from onnx import TensorProto, helper
 from builders.predictions import patient
 from contracts.predictions import PATIENTS, ColumnarRiskModelContract, RiskModelContract
 from runner.examples import examples
+from stroke.adapters.onnx.folder_store import FolderStore
 from stroke.adapters.onnx.graph import Graph
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
 from stroke.adapters.onnx.model import OnnxRiskModel
@@ -465,7 +466,7 @@ def test_a_pickle_as_saved_model_is_refused_with_the_command_that_converts_it(
     pickled = tmp_path / "best.pkl"
     pickled.write_bytes(b"")
     with pytest.raises(ModelNotFound, match="stroke model import"):
-        ModelStore(tmp_path / "models").locate(str(pickled))
+        ModelStore(FolderStore(tmp_path / "models")).locate(str(pickled))
 
 
 @pytest.mark.parametrize(

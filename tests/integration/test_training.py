@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ from pydantic import BaseModel
 from sklearn.linear_model import LogisticRegression
 
 from components.dataset import CSV, needs_data_set
+from stroke.adapters.onnx.artefact_folder import write_artefact
 from stroke.adapters.onnx.manifest import GRAPH, read_manifest
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.adapters.training import trainer
-from stroke.adapters.training.artefact import library_versions, write_artefact
+from stroke.adapters.training.artefact import library_versions
 from stroke.adapters.training.data import LabelledPatients, read_labelled
 from stroke.adapters.training.graph import Line, to_onnx
 from stroke.adapters.training.spline_regression import FittedModel, fit, pipeline
@@ -40,10 +43,14 @@ def labelled(count: int = 600) -> LabelledPatients:
     return LabelledPatients(patients, (stream.random(len(risk)) < risk).astype(np.int64), "0" * 64)
 
 
+def into(folder: Path) -> Callable[[dict[str, bytes]], None]:
+    return partial(write_artefact, folder, replace=False)
+
+
 @needs_data_set
 def test_the_shipped_model_is_what_training_on_the_data_set_gives(tmp_path: Path) -> None:
     shipped = read_manifest(SHIPPED / DEFAULT)
-    trained = trainer.train(read_csv(CSV), tmp_path / "again", name=DEFAULT, refits=2)
+    trained = trainer.train(read_csv(CSV), into(tmp_path / "again"), name=DEFAULT, refits=2)
 
     assert library_versions(*shipped.libraries) == shipped.libraries, "train again, ship the result"
     assert trained["sha256"] == shipped.sha256
@@ -127,7 +134,7 @@ def check_metrics(trained: dict[str, Any], shipped: dict[str, Any]) -> None:
 def test_the_same_data_gives_the_same_graph_byte_for_byte(tmp_path: Path) -> None:
     graphs = []
     for name in ("one", "two"):
-        trainer.train(labelled(), tmp_path / name, name="same", samples=1, refits=0)
+        trainer.train(labelled(), into(tmp_path / name), name="same", samples=1, refits=0)
         graphs.append((tmp_path / name / GRAPH).read_bytes())
     assert graphs[0] == graphs[1]
 
@@ -174,7 +181,7 @@ def test_patients_without_glucose_are_trained_on_and_counted(tmp_path: Path) -> 
     data = labelled()
     data.features.loc[::5, "avg_glucose_level"] = np.nan
     data.features.loc[::10, "bmi"] = np.nan
-    manifest = trainer.train(data, tmp_path / "gaps", name="gaps", samples=1, refits=0)
+    manifest = trainer.train(data, into(tmp_path / "gaps"), name="gaps", samples=1, refits=0)
     count = len(data)
     assert manifest["training"]["missing_avg_glucose_level"] == -(-count // 5)
     assert manifest["histograms"]["bmi"]["missing"] == pytest.approx(-(-count // 10) / count)

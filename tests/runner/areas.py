@@ -79,6 +79,7 @@ AREAS: Final = {
     "models": frozenset(
         {
             "test_model_boosters",
+            "test_model_bucket",
             "test_model_gaps",
             "test_model_import",
             "test_model_kinds",

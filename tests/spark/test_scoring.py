@@ -16,6 +16,7 @@ import pytest
 from builders.columnar import csv_text
 from builders.predictions import patient_json
 from stroke.adapters.arrow.files import score_file
+from stroke.adapters.onnx.folder_store import FolderStore
 from stroke.adapters.onnx.graph import GraphLimits
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
@@ -28,7 +29,7 @@ from stroke.domain.errors import InvalidData
 # py4j leaves its sockets to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
-MODEL = ModelStore(Path("nowhere")).locate(None)
+MODEL = ModelStore(FolderStore(Path("nowhere"))).locate(None)
 PARTS = worker_parts(GraphLimits())
 SMOKING = "smoking_status must be one of 'never smoked', 'formerly smoked', 'smokes', 'Unknown'"
 ROWS: list[dict[str, Any]] = [

@@ -34,7 +34,25 @@ class ModelSettings(SettingsGroup):
     saved_model: str | None = Field(
         None, validation_alias=AliasChoices("STROKE_MODEL_SAVED_MODEL", "SAVED_MODEL")
     )
-    store: Path = Path("models")
+    store: str | Path = Field(
+        "models", description="the folder, or s3:// prefix, that holds models by name"
+    )
+    cache: Path = Field(
+        Path("models/.cache"), description="where models of a store in S3 are kept on this machine"
+    )
+    s3_endpoint: str | None = Field(None, description="of an S3 other than AWS's")
+    s3_path_style: bool = False
+    s3_region: str = Field(
+        "us-east-1",
+        validation_alias=AliasChoices("STROKE_MODEL_S3_REGION", "AWS_DEFAULT_REGION", "AWS_REGION"),
+    )
+    s3_access_key_id: str | None = Field(
+        None, validation_alias=AliasChoices("STROKE_MODEL_S3_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID")
+    )
+    s3_secret_access_key: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("STROKE_MODEL_S3_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
+    )
     poll_seconds: float = Field(
         2, gt=0, le=5, description="how often a worker looks which models are served"
     )

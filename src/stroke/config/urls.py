@@ -1,10 +1,15 @@
-"""Addresses of databases, with the drivers that are here."""
+"""Addresses of databases, with the drivers that are here, and of buckets."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from sqlalchemy import URL, make_url
 
 from stroke.domain.errors import InvalidSetting
+
+S3: Final = "s3://"
+"""How the address of a bucket's prefix begins."""
 
 
 def results_url(text: str) -> URL:

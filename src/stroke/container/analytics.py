@@ -26,8 +26,9 @@ from stroke.application.analyses.ports import (
 from stroke.application.analyses.queries import analyses, chosen
 from stroke.application.analyses.service import AnalyticsService
 from stroke.config import FilesSettings, LakeSettings, PipelineSettings, results_url
+from stroke.config.urls import S3
 from stroke.container.lake import lake_of
-from stroke.container.places import S3, place_of
+from stroke.container.places import place_of
 from stroke.domain.errors import InvalidSetting
 from stroke.domain.prediction import PredictionFilter
 

@@ -25,6 +25,7 @@ from stroke.application.erasure.ports import (
 from stroke.application.erasure.purge import Purge
 from stroke.application.erasure.subjects import predictions_of
 from stroke.config import PipelineSettings
+from stroke.config.urls import S3
 from stroke.container.audit import system_actor, trail_of
 from stroke.container.configured import has_connect, has_kafka, has_lake, has_registry, has_sql_sink
 from stroke.container.engines import opened_engine
@@ -224,7 +225,7 @@ def _control_topics(settings: PipelineSettings) -> ErasablePlace:
 def _of_analyses(
     settings: PipelineSettings, address: str, closing: AsyncExitStack
 ) -> list[ErasablePlace]:
-    from stroke.container.places import S3, place_of  # noqa: PLC0415 -- start-up time
+    from stroke.container.places import place_of  # noqa: PLC0415 -- start-up time
 
     if "://" in address and not address.startswith(S3):
         from stroke.adapters.sql_sink.erasure import SqlResultsPlace  # noqa: PLC0415 -- drivers

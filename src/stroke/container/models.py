@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from stroke.adapters.confined.process import ConfinedProcess, Limits
+from stroke.adapters.onnx.folder_store import FolderStore
 from stroke.adapters.onnx.graph import GraphLimits
 from stroke.adapters.onnx.manifest import MANIFEST, read_manifest
 from stroke.adapters.onnx.model import OnnxRiskModel, read_graph
 from stroke.adapters.onnx.provenance import read_provenance
 from stroke.adapters.onnx.store import SHIPPED, ModelStore
 from stroke.adapters.onnx.trial import GraphTrial, Tried
+from stroke.application.models.ports import ArtefactStore
 from stroke.application.predictions.soundness import TOLERANCE, soundness
 from stroke.config import ModelSettings
+from stroke.config.urls import S3
 from stroke.container.simulation import verification_patients
 from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
 from stroke.domain.risk import ModelDescription
+
+_log = logging.getLogger("stroke.models")
 
 
 def graph_limits(settings: ModelSettings) -> GraphLimits:
@@ -56,8 +62,71 @@ def try_graph(
 
 
 def model_store(settings: ModelSettings) -> ModelStore:
-    """Return the store of models."""
-    return ModelStore(settings.store)
+    """Return where models are found."""
+    return ModelStore(artefact_store(settings))
+
+
+def artefact_store(settings: ModelSettings) -> ArtefactStore:
+    """Return what keeps the models that were trained and imported: a folder, or a bucket.
+
+    Nothing is opened yet. Raises ``InvalidSetting``.
+    """
+    address = str(settings.store)
+    if not address.startswith(S3):
+        return FolderStore(Path(address))
+    bucket = address.removeprefix(S3).strip("/")
+    if not bucket:
+        raise InvalidSetting("STROKE_MODEL_STORE: s3:// must be followed by a bucket's name")
+    # What speaks to S3 is slow to import, and most have their models in a folder.
+    from stroke.adapters.onnx.bucket_store import BucketStore  # noqa: PLC0415
+    from stroke.container.buckets import s3_files  # noqa: PLC0415
+
+    files = s3_files(
+        endpoint=settings.s3_endpoint,
+        path_style=settings.s3_path_style,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=settings.s3_secret_access_key,
+    )
+    return BucketStore(
+        files, bucket, settings.cache, most_bytes=settings.max_file_bytes, tell=_log.warning
+    )
+
+
+def check_free(
+    settings: ModelSettings, name: str, *, replace: bool, output: Path | None = None
+) -> None:
+    """Return if a model may be written under ``name``, or as the folder ``output``.
+
+    Raises ``InvalidData``, and ``ModelStoreUnavailable``.
+    """
+    place, called = _place_of(settings, name, output)
+    place.check_free(called, replace=replace)
+
+
+def write_model(
+    settings: ModelSettings,
+    name: str,
+    files: Mapping[str, bytes],
+    *,
+    replace: bool,
+    output: Path | None = None,
+    accept: Callable[[Path], object] = lambda _: None,
+) -> None:
+    """Write the files of an artefact into the store, or as the folder ``output``: all or none.
+
+    ``accept`` sees it before, and raises to refuse it. Raises ``InvalidData``, ``InvalidSetting``,
+    ``ModelStoreUnavailable`` and what ``accept`` raises.
+    """
+    place, called = _place_of(settings, name, output)
+    place.put(called, files, replace=replace, accept=accept)
+
+
+def _place_of(settings: ModelSettings, name: str, output: Path | None) -> tuple[ArtefactStore, str]:
+    if output is None:
+        return artefact_store(settings), name
+    whole = output.resolve()
+    return FolderStore(whole.parent), whole.name
 
 
 def load_model(settings: ModelSettings, saved_model: str | None = None) -> OnnxRiskModel:
@@ -155,14 +224,19 @@ def sign_model(settings: ModelSettings, name: str, key: Path) -> tuple[str, str]
 
     Raises ``ModelNotFound``, ``InvalidModel`` or ``InvalidSetting``.
     """
-    from stroke.adapters.onnx.signing import private_key, sign  # noqa: PLC0415 -- as above
+    from stroke.adapters.onnx.signing import private_key, sign, signature_of  # noqa: PLC0415
 
     store = model_store(settings)
     folder = store.locate(name)
     if SHIPPED in folder.resolve().parents or not folder.is_dir():
         raise InvalidModel(f"{name} is no artefact of the store: only those are signed")
     model = OnnxRiskModel(folder, graph_limits(settings))
-    return model.description.version, sign(folder, private_key(key))
+    version, signer = model.description.version, private_key(key)
+    if name not in store.kept.names() and store.kept.with_version(version) != folder:
+        return version, sign(folder, signer)  # an artefact beside the store, by its path
+    content, signed_by = signature_of(folder, signer)
+    store.kept.put_signature(folder, content)
+    return version, signed_by
 
 
 def archive_model(settings: ModelSettings, name: str) -> str:
@@ -170,12 +244,13 @@ def archive_model(settings: ModelSettings, name: str) -> str:
 
     Raises ``ModelNotFound``, ``InvalidModel``, and ``InvalidSetting`` for the served model.
     """
-    store = model_store(settings)
-    if settings.saved_model is not None and store.locate(settings.saved_model) == store.stored(
-        name
-    ):
+    store, saved = model_store(settings), settings.saved_model
+    folder = store.kept.stored(name)
+    # In a bucket one artefact may have several names, of which this may be another one.
+    by_another_name = saved != name and saved in store.kept.names()
+    if saved is not None and not by_another_name and store.locate(saved) == folder:
         raise InvalidSetting(f"{name} is served (SAVED_MODEL): name another model there first")
-    return store.archive(name)
+    return store.kept.archive(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +276,7 @@ def listed_models(settings: ModelSettings, *, archived: bool = False) -> list[Li
     store = model_store(settings)
     found: list[tuple[str | None, Path]] = [(name, store.locate(name)) for name in store.names()]
     if archived:
-        found += [(None, store.locate(version)) for version in store.archived()]
+        found += [(None, store.locate(version)) for version in store.kept.archived()]
     models = []
     for name, folder in found:
         with suppress(ModelNotFound, InvalidModel):

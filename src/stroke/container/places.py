@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from pyarrow import fs
 
 from stroke.config import LakeSettings
-from stroke.container.lake import revealed
-
-S3: Final = "s3://"
-"""How the address of a prefix begins."""
+from stroke.config.urls import S3
+from stroke.container.buckets import s3_files
 
 
 def place_of(settings: LakeSettings, address: str) -> tuple[fs.FileSystem, str]:
@@ -22,10 +19,10 @@ def place_of(settings: LakeSettings, address: str) -> tuple[fs.FileSystem, str]:
 
 
 def _s3(settings: LakeSettings) -> fs.FileSystem:
-    return fs.S3FileSystem(
-        access_key=settings.access_key_id,
-        secret_key=revealed(settings.secret_access_key),
+    return s3_files(
+        endpoint=settings.endpoint,
+        path_style=settings.path_style,
         region=settings.region,
-        endpoint_override=settings.endpoint,
-        force_virtual_addressing=not settings.path_style and settings.endpoint is not None,
+        access_key_id=settings.access_key_id,
+        secret_access_key=settings.secret_access_key,
     )

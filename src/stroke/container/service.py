@@ -12,7 +12,6 @@ from dependency_injector import containers, providers
 from prometheus_client import CollectorRegistry
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stroke.adapters.onnx.store import ModelStore
 from stroke.adapters.prometheus.clinical import PrometheusClinicalObserver
 from stroke.adapters.prometheus.connections import observe_connections
 from stroke.adapters.prometheus.deployment import CanaryMetrics, DeploymentMetrics, ShadowMetrics
@@ -329,7 +328,6 @@ class Container(containers.DeclarativeContainer):
     erasure_worker = providers.Singleton(
         service_worker, erasure_jobs, engine, audit, settings, providers.Object(utc_now)
     )
-    model_store = providers.Singleton(ModelStore, settings.provided.model.store)
     model = providers.Singleton(load_model, settings.provided.model)
     serving = providers.Singleton(Serving, model)
     served = providers.Callable(_description, serving)

@@ -28,6 +28,7 @@ StrokeError
 │   └── SchemaForeign          ... and of no version of stroke
 ├── ModelError
 │   ├── ModelNotFound          no artefact where one was looked for
+│   ├── ModelStoreUnavailable  the bucket of models cannot be reached
 │   ├── InvalidModel           an artefact that breaks the contract, or was tampered with
 │   └── ConversionMismatch     an exported graph does not compute what its original computes
 ├── DeploymentRefused          a change of what is served that cannot be made
@@ -291,6 +292,10 @@ class ModelError(StrokeError):
 
 class ModelNotFound(ModelError):
     """No model artefact where one was looked for."""
+
+
+class ModelStoreUnavailable(ModelError):
+    """The store of models cannot be reached, or refuses to be read."""
 
 
 class InvalidModel(ModelError):

@@ -43,14 +43,14 @@ def settings(tmp_path: Path) -> ModelSettings:
 
 
 def strict(settings: ModelSettings) -> ModelSettings:
-    return settings.model_copy(update={"public_keys": settings.store.parent / "public.pem"})
+    return settings.model_copy(update={"public_keys": Path(settings.store).parent / "public.pem"})
 
 
 def test_only_a_signed_model_is_loaded_where_keys_are_named(settings: ModelSettings) -> None:
     with pytest.raises(InvalidModel, match="is not signed"):
         load_model(strict(settings), "mine")
 
-    version, _ = sign_model(settings, "mine", settings.store.parent / "private.pem")
+    version, _ = sign_model(settings, "mine", Path(settings.store).parent / "private.pem")
 
     assert load_model(strict(settings), "mine").description.version == version
     assert load_model(strict(settings), DEFAULT)  # part of the program
@@ -58,8 +58,8 @@ def test_only_a_signed_model_is_loaded_where_keys_are_named(settings: ModelSetti
 
 @pytest.mark.parametrize("name", ["model.onnx", "manifest.json"])
 def test_a_signed_model_that_was_changed_is_not_loaded(settings: ModelSettings, name: str) -> None:
-    sign_model(settings, "mine", settings.store.parent / "private.pem")
-    file = settings.store / "mine" / name
+    sign_model(settings, "mine", Path(settings.store).parent / "private.pem")
+    file = Path(settings.store) / "mine" / name
     file.write_bytes(file.read_bytes() + b"\n")
 
     with pytest.raises(InvalidModel, match="not the one that was signed"):
@@ -67,7 +67,7 @@ def test_a_signed_model_that_was_changed_is_not_loaded(settings: ModelSettings, 
 
 
 def test_a_bare_graph_has_no_signature(settings: ModelSettings, tmp_path: Path) -> None:
-    shutil.copy(settings.store / "mine" / "model.onnx", tmp_path / "bare.onnx")
+    shutil.copy(Path(settings.store) / "mine" / "model.onnx", tmp_path / "bare.onnx")
 
     keyed = strict(settings)
 
@@ -77,12 +77,12 @@ def test_a_bare_graph_has_no_signature(settings: ModelSettings, tmp_path: Path) 
 
 def test_the_shipped_model_is_not_signed(settings: ModelSettings) -> None:
     with pytest.raises(InvalidModel, match="only those"):
-        sign_model(settings, DEFAULT, settings.store.parent / "private.pem")
+        sign_model(settings, DEFAULT, Path(settings.store).parent / "private.pem")
 
 
 def test_an_archived_model_is_found_by_its_version_alone(settings: ModelSettings) -> None:
     # Another version than the shipped one, which would be found in any case.
-    manifest = settings.store / "mine" / "manifest.json"
+    manifest = Path(settings.store) / "mine" / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "version": "mine-1"}))
     assert load_model(settings, "mine-1").description.version == "mine-1"
 
@@ -112,7 +112,7 @@ def test_the_served_model_is_not_archived(settings: ModelSettings) -> None:
 
 
 def test_a_list_says_where_models_come_from_and_who_signed_them(settings: ModelSettings) -> None:
-    (settings.store / "mine" / "provenance.json").write_text(
+    (Path(settings.store) / "mine" / "provenance.json").write_text(
         json.dumps(
             {
                 "made_at": "2026-11-29T12:00:00+00:00",
@@ -123,8 +123,8 @@ def test_a_list_says_where_models_come_from_and_who_signed_them(settings: ModelS
             }
         )
     )
-    _, signer = sign_model(settings, "mine", settings.store.parent / "private.pem")
-    broken = settings.store / "broken"
+    _, signer = sign_model(settings, "mine", Path(settings.store).parent / "private.pem")
+    broken = Path(settings.store) / "broken"
     broken.mkdir()
     (broken / "model.onnx").write_bytes(b"")
 
@@ -138,7 +138,7 @@ def test_a_list_says_where_models_come_from_and_who_signed_them(settings: ModelS
 
 def rewritten(settings: ModelSettings, version: str) -> None:
     """Give the model of the store another version."""
-    manifest = settings.store / "mine" / "manifest.json"
+    manifest = Path(settings.store) / "mine" / "manifest.json"
     document = json.loads(manifest.read_text()) | {"version": version}
     manifest.write_text(json.dumps(document))
 
@@ -167,7 +167,7 @@ def test_where_keys_are_configured_only_a_signed_model_is_described(
     with pytest.raises(ModelNotFound, match="may be used"):
         describe_version(strict(settings), "mine-2")
 
-    sign_model(settings, "mine", settings.store.parent / "private.pem")
+    sign_model(settings, "mine", Path(settings.store).parent / "private.pem")
     assert describe_version(strict(settings), "mine-2").version == "mine-2"
 
     rewritten(settings, "mine-3")
@@ -177,7 +177,7 @@ def test_where_keys_are_configured_only_a_signed_model_is_described(
 
 def test_the_card_of_the_served_version_needs_no_store(settings: ModelSettings) -> None:
     served = load_model(settings).description
-    away = settings.model_copy(update={"store": settings.store.parent / "away"})
+    away = settings.model_copy(update={"store": Path(settings.store).parent / "away"})
 
     assert ModelCards(lambda: served, away).of(served.version).version == served.version
     with pytest.raises(ModelNotFound):

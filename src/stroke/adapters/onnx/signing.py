@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from stroke.adapters.onnx.artefact_folder import write_signature
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST, PROVENANCE, SIGNATURE
 from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
 
@@ -68,20 +69,25 @@ def sign(folder: Path, key: Ed25519PrivateKey) -> str:
     Raises ``ModelNotFound`` where there is no artefact, ``InvalidSetting`` where it cannot be
     written.
     """
+    content, signed_by = signature_of(folder, key)
+    write_signature(folder, content)
+    return signed_by
+
+
+def signature_of(folder: Path, key: Ed25519PrivateKey) -> tuple[bytes, str]:
+    """Return the signature of the artefact ``folder`` as a file's content, and its key's id.
+
+    Raises ``ModelNotFound`` where there is no artefact.
+    """
     digests = digests_of(folder)
+    signed_by = key_id(key.public_key())
     written = {
         "algorithm": _ALGORITHM,
-        "key": key_id(key.public_key()),
+        "key": signed_by,
         "files": digests,
         "signature": base64.b64encode(key.sign(_message(digests))).decode(),
     }
-    part = folder / f".{SIGNATURE}.part"
-    try:
-        part.write_text(json.dumps(written, indent=2) + "\n")
-        part.replace(folder / SIGNATURE)
-    except OSError as error:
-        raise InvalidSetting(f"{folder} cannot be written: {error.strerror}") from error
-    return str(written["key"])
+    return (json.dumps(written, indent=2) + "\n").encode(), signed_by
 
 
 def signed_digests(folder: Path, keys: Sequence[Ed25519PublicKey]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Writes model artefacts: all of a folder or nothing."""
+"""The files of model artefacts."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ import getpass
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Final
 
-from stroke.domain.errors import InvalidData, InvalidSetting
 from stroke.domain.performance import GAPS
 
 GRAPH: Final = "model.onnx"
 MANIFEST: Final = "manifest.json"
 CARD: Final = "card.md"
 PROVENANCE: Final = "provenance.json"
-SIGNATURE: Final = "signature.json"
-_FILES: Final = frozenset({GRAPH, MANIFEST, CARD, PROVENANCE, SIGNATURE})
 
 
 def content_version(name: str, graph: bytes) -> tuple[str, str]:
@@ -43,81 +36,6 @@ def artefact_files(graph: bytes, manifest: dict[str, Any]) -> dict[str, bytes]:
         MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode(),
         CARD: card(manifest).encode(),
     }
-
-
-def check_free(folder: Path, *, replace: bool) -> None:
-    """Return if an artefact may be written as ``folder``; replacing takes an artefact only.
-
-    Raises ``InvalidData`` otherwise.
-    """
-    if not folder.exists():
-        return
-    if not replace:
-        raise InvalidData(f"{folder} exists already: choose another name, or --replace it")
-    if not folder.is_dir() or any(e.name not in _FILES for e in folder.iterdir()):
-        raise InvalidData(f"{folder} holds more than a model: it is not replaced")
-
-
-def write_artefact(
-    folder: Path,
-    files: dict[str, bytes],
-    *,
-    replace: bool,
-    accept: Callable[[Path], object] = lambda _: None,
-) -> None:
-    """Write ``files`` as the artefact ``folder``, or nothing.
-
-    ``accept`` sees the new artefact before it takes its place, and raises to refuse it. Raises
-    ``InvalidData`` when ``folder`` may not be taken, ``InvalidSetting`` when it cannot be written.
-    """
-    check_free(folder, replace=replace)
-    made: Path | None = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        for name, content in files.items():
-            (made / name).write_bytes(content)
-        made.chmod(0o755)
-        accept(made)
-        _swap(made, folder, _place_in_the_archive(folder))
-    except OSError as error:
-        raise InvalidSetting(f"{folder} cannot be written: {error.strerror}") from error
-    finally:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
-
-
-def _place_in_the_archive(folder: Path) -> Path | None:
-    """Return where the artefact ``folder`` is kept by its version; None where it has none."""
-    try:
-        version = json.loads((folder / MANIFEST).read_bytes())["version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if not isinstance(version, str) or "/" in version or version.startswith("."):
-        return None
-    kept = folder.parent / ".archive" / version
-    return None if kept.exists() else kept
-
-
-def _swap(made: Path, folder: Path, kept: Path | None) -> None:
-    """Let ``made`` take the place of ``folder``, which stays if that fails, and else is ``kept``.
-
-    A version that was served must be there for as long as its predictions are.
-    """
-    old = made.with_name(made.name + ".old")
-    replaced = folder.exists()
-    if replaced:
-        folder.rename(old)
-    try:
-        made.rename(folder)
-    except OSError:
-        if replaced:
-            old.rename(folder)
-        raise
-    if replaced and kept is not None:
-        kept.parent.mkdir(exist_ok=True)
-        old.rename(kept)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def provenance(made_from: str, data_sha256: str | None, parent: str | None = None) -> bytes:

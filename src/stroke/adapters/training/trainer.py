@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -12,11 +11,9 @@ import pandas as pd
 from stroke.adapters.training.artefact import (
     PROVENANCE,
     artefact_files,
-    check_free,
     content_version,
     library_versions,
     provenance,
-    write_artefact,
 )
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.evaluation import BOOTSTRAP_SAMPLES
@@ -44,26 +41,24 @@ TOLERANCE: Final = 1e-9
 
 def train(
     data: LabelledPatients,
-    folder: Path,
+    write: Callable[[dict[str, bytes]], object],
     *,
     name: str,
-    replace: bool = False,
     samples: int = BOOTSTRAP_SAMPLES,
     refits: int = REFITS,
     progress: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """Fit, cross-validate, export, verify, then write ``folder``; return the manifest.
+    """Fit, cross-validate, export, verify, then ``write`` the files; return the manifest.
 
     ``samples`` and ``refits`` are the sizes of the bootstraps: see ``fit``.
 
     The same data and library versions give the same graph, byte for byte. Raises
     ``ConversionMismatch`` (and writes nothing) when the graph is not the fitted model.
     """
-    check_free(folder, replace=replace)  # now, and not after a minute's work
     graph, manifest = trained(data, name=name, samples=samples, refits=refits, progress=progress)
     files = artefact_files(graph, manifest)
     files[PROVENANCE] = provenance("labelled data", data.sha256)
-    write_artefact(folder, files, replace=replace)
+    write(files)
     return manifest
 
 

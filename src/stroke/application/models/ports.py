@@ -1,10 +1,11 @@
-"""Ports of the models wing: the deployment's state, what shadows said, whose turn a task is."""
+"""Ports of the models wing: the deployment, its artefacts, what shadows said, whose turn it is."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
 from stroke.domain.canary import AnsweredRisk
@@ -97,4 +98,77 @@ class Webhook(Protocol):
         """Return once the address has taken ``document``, which is sent as JSON.
 
         Raises ``EndpointUnavailable``; the address may have taken it nevertheless.
+        """
+
+
+class ArtefactStore(Protocol):
+    """Keeps artefacts of models: by the names that were given, and by version for good.
+
+    An artefact is a folder of this machine with a graph, a manifest, and files about them. A name
+    may be given to another artefact; the one before can still be found by its version. Calls
+    block. They raise ``ModelStoreUnavailable`` where the store cannot be reached.
+    """
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the store is, for messages."""
+
+    @abstractmethod
+    def names(self) -> list[str]:
+        """Return all names, sorted."""
+
+    @abstractmethod
+    def archived(self) -> list[str]:
+        """Return the versions of the artefacts that have no name, sorted."""
+
+    @abstractmethod
+    def stored(self, name: str) -> Path:
+        """Return the folder of the artefact of this name. Raises ``ModelNotFound``.
+
+        Also raises ``InvalidModel`` where the artefact is not what was put there.
+        """
+
+    @abstractmethod
+    def with_version(self, version: str) -> Path | None:
+        """Return the folder of the artefact of a version, None where there is none.
+
+        ``version`` may be any text: nothing but artefacts of the store is reached. Raises
+        ``InvalidModel`` as ``stored`` does.
+        """
+
+    @abstractmethod
+    def check_free(self, name: str, *, replace: bool) -> None:
+        """Return if an artefact may be put under ``name``. Raises ``InvalidData`` otherwise."""
+
+    @abstractmethod
+    def put(
+        self,
+        name: str,
+        files: Mapping[str, bytes],
+        *,
+        replace: bool,
+        accept: Callable[[Path], object] = lambda _: None,
+    ) -> None:
+        """Keep ``files`` as the artefact of this name, all of them or nothing.
+
+        ``accept`` sees the new artefact as a folder before it takes the name, and raises to refuse
+        it. Raises ``InvalidData`` when the name is taken and is not to be replaced, and
+        ``InvalidSetting`` when the store cannot be written.
+        """
+
+    @abstractmethod
+    def put_signature(self, folder: Path, content: bytes) -> None:
+        """Keep a signature beside the artefact in ``folder``; the one before goes.
+
+        ``folder`` is what ``stored`` or ``with_version`` returned. Raises ``InvalidSetting`` when
+        the store cannot be written.
+        """
+
+    @abstractmethod
+    def archive(self, name: str) -> str:
+        """Give the name of an artefact up; return the version by which it is still found.
+
+        Raises ``ModelNotFound``, ``InvalidModel``, and ``InvalidSetting`` when the store cannot be
+        written.
         """

@@ -35,7 +35,7 @@ _POLICY: Final = (
     response_model=ModelCardOut,
     responses={
         200: {"content": {kind: {"schema": {"type": "string"}} for kind in (_HTML, _MARKDOWN)}},
-        **problems(404, 422),
+        **problems(404, 422, 503),
     },
     summary="Show a model's card",
 )

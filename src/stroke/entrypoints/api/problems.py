@@ -30,6 +30,7 @@ from stroke.domain.errors import (
     InvalidOutcome,
     InvalidPatient,
     ModelNotFound,
+    ModelStoreUnavailable,
     NotAuthenticated,
     NothingToErase,
     OutcomeNotFound,
@@ -124,6 +125,13 @@ KINDS: Final[Mapping[type[StrokeError], Kind]] = {
         "model-not-found",
         "No such model",
         "Neither the served model nor one of the model store has this version.",
+    ),
+    ModelStoreUnavailable: Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "model-store-unavailable",
+        "The store of models is away",
+        "Nothing was changed. Try again.",
+        retry_after=5,
     ),
     DeploymentRefused: Kind(
         HTTPStatus.CONFLICT, "deployment-refused", "The served models cannot be changed so"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stroke.adapters.onnx.folder_store import FolderStore
 from stroke.adapters.onnx.manifest import MANIFEST, Manifest, read_manifest
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED, ModelStore
 from stroke.domain.errors import InvalidModel, ModelNotFound
@@ -153,13 +154,13 @@ class TestModelStore:
         folder = tmp_path / "models" / "mine"
         folder.mkdir(parents=True)
         (folder / "model.onnx").write_bytes(b"")
-        return ModelStore(tmp_path / "models")
+        return ModelStore(FolderStore(tmp_path / "models"))
 
     def test_without_a_choice_the_shipped_default_is_served(self, store: ModelStore) -> None:
         assert store.locate(None) == store.locate(DEFAULT) == SHIPPED / DEFAULT
 
     def test_a_name_a_folder_and_a_file_can_be_chosen(self, store: ModelStore) -> None:
-        folder = store.folder / "mine"
+        folder = store.kept.stored("mine")
         assert store.locate("mine") == folder
         assert store.locate(str(folder)) == folder
         assert store.locate(str(folder / "model.onnx")) == folder / "model.onnx"
@@ -171,4 +172,4 @@ class TestModelStore:
             store.locate("other")
 
     def test_a_store_that_does_not_exist_holds_the_default_only(self, tmp_path: Path) -> None:
-        assert ModelStore(tmp_path / "nowhere").names() == [DEFAULT]
+        assert ModelStore(FolderStore(tmp_path / "nowhere")).names() == [DEFAULT]

@@ -14,6 +14,7 @@ import pytest
 from builders.predictions import patient, patient_json
 from fakes.predictions import FakeColumnarRiskModel
 from fakes.scoring import FakeBatchScorer
+from stroke.adapters.onnx.folder_store import FolderStore
 from stroke.adapters.onnx.graph import GraphLimits
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.onnx.store import ModelStore
@@ -32,7 +33,7 @@ from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.container.batch_scoring import batch_scorer, worker_parts
 from stroke.domain.errors import InvalidData
 
-MODEL = ModelStore(Path("nowhere")).locate(None)
+MODEL = ModelStore(FolderStore(Path("nowhere"))).locate(None)
 PARTS = worker_parts(GraphLimits())
 LOADED = list[Path]()
 

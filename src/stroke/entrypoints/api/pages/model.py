@@ -20,6 +20,7 @@ from stroke.domain.errors import (
     DeploymentRefused,
     InvalidModel,
     ModelNotFound,
+    ModelStoreUnavailable,
     StoreUnavailable,
 )
 from stroke.domain.features import AGE_GROUPS
@@ -85,7 +86,8 @@ async def change(request: Request) -> Response:
         return await _page(request, typed=typed, wrong=wrong)
     except DeploymentRefused as error:
         return await _page(request, typed=typed, wrong=str(error), is_translated=False)
-    except (InvalidModel, ModelNotFound):  # whose text may name a path of the server's
+    # Their texts may name a path of the server's.
+    except (InvalidModel, ModelNotFound, ModelStoreUnavailable):
         wrong = language.say("This model cannot be served: “stroke model verify” says why.")
         return await _page(request, typed=typed, wrong=wrong)
     return to(request, f"{_PATH}?done={action}")

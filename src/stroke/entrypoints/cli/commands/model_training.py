@@ -62,11 +62,17 @@ def train(
     from stroke.adapters.training.spline_regression import STEPS
     from stroke.adapters.training.trainer import train as fit_and_write
     from stroke.config import Settings
+    from stroke.container.models import artefact_store, check_free, write_model
 
-    folder = output or Settings.load().model.store / valid_name(name)
+    settings = Settings.load().model
+    # Now, and not after a minute's work.
+    check_free(settings, valid_name(name), replace=replace, output=output)
     with steps_bar("training", STEPS) as advance:
         manifest = fit_and_write(
-            _labelled(data), folder, name=valid_name(name), replace=replace, progress=advance
+            _labelled(data),
+            partial(write_model, settings, name, replace=replace, output=output),
+            name=name,
+            progress=advance,
         )
     if as_json:
         typer.echo(json.dumps(manifest, indent=2))
@@ -75,6 +81,7 @@ def train(
         for each in manifest["companions"]:
             missing = " and ".join(each["missing"])
             print_metrics(each["metrics"], f"without {missing}, cross-validated")
+        folder = output or f"{artefact_store(settings).place}/{name}"
         typer.echo(f"written to {folder}; serve it with SAVED_MODEL={output or name}")
 
 
@@ -164,21 +171,18 @@ def import_model(
     from stroke.adapters.training.artefact import (
         PROVENANCE,
         artefact_files,
-        check_free,
         content_version,
         provenance,
-        write_artefact,
     )
     from stroke.application.predictions.trial_patients import combinations_of
     from stroke.config import Settings
-    from stroke.container.models import load_artefact
+    from stroke.container.models import check_free, load_artefact, write_model
 
     if not 0 < medium < high < 1:
         raise InvalidSetting("bands need 0 < medium < high < 1")
     settings = Settings.load().model
     missing = _valid_missing(may_be_missing or [])
-    folder = settings.store / valid_name(name)
-    check_free(folder, replace=replace)  # now, and not after a minute's work
+    check_free(settings, valid_name(name), replace=replace)  # now, and not after a minute's work
     if file.stat().st_size > settings.max_file_bytes:
         raise InvalidModel(
             f"{file.name} has {file.stat().st_size:,} bytes, more than the "
@@ -206,7 +210,8 @@ def import_model(
     unsigned = settings.model_copy(
         update={"public_keys": None}
     )  # it can be signed once it is there
-    write_artefact(folder, files, replace=replace, accept=partial(load_artefact, unsigned))
+    accept = partial(load_artefact, unsigned)
+    write_model(settings, name, files, replace=replace, accept=accept)
     typer.echo(f"{version}: {said}; serve it with SAVED_MODEL={name}")
 
 

@@ -108,14 +108,14 @@ def update(
             "--since, --until and --source are for stored predictions, and --data is a file"
         )
     needs_training_packages()
-    from stroke.adapters.training.artefact import check_free
     from stroke.adapters.training.updating import Parent
+    from stroke.container.models import check_free
     from stroke.container.updating import judged_patients, parent_model, rules_of
 
     parts = container_of(None)
     settings = parts.settings()
     if name is not None:
-        check_free(settings.model.store / valid_name(name), replace=replace or dry_run)
+        check_free(settings.model, valid_name(name), replace=replace or dry_run)
     found = parent_model(settings.model, model)
     parent = Parent(found.graph, found.served.manifest.model_dump(mode="json"))
     made: dict[str, Any] | None = None
@@ -190,10 +190,10 @@ def _made(
         PROVENANCE,
         artefact_files,
         provenance,
-        write_artefact,
     )
     from stroke.adapters.training.updating import steps, updated
     from stroke.container.audit import audited_where_there
+    from stroke.container.models import write_model
     from stroke.container.updating import check_sound
     from stroke.domain.audit import AuditAction
 
@@ -210,8 +210,9 @@ def _made(
     )
     told = f"update {parent.manifest['version']} as {name}"
     with audited_where_there(settings.database, AuditAction.MODEL_CHANGE, told):
-        write_artefact(
-            settings.model.store / name,
+        write_model(
+            settings.model,
+            name,
             files,
             replace=replace,
             accept=partial(check_sound, settings.model),
