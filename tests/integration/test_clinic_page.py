@@ -469,6 +469,49 @@ def test_a_form_that_is_filled_outlives_the_session_and_is_saved_after_signing_i
             expect(one.locator("#name")).to_have_value("Ada")
 
 
+@pytest.mark.soak("a service of its own, where nothing is stored yet and everybody signs in")
+def test_the_sign_in_and_pages_without_any_row_are_accessible_and_fit(
+    browser: Browser, tmp_path: Path
+) -> None:
+    with Service(tmp_path, STROKE_CONNECT_URL="http://127.0.0.1:1") as empty:
+        scopes = [each for name in ("admin", "predict", "read") for each in ("--scope", name)]
+        made = run_stroke(
+            *("keys", "create", "--name", "all", "--site", "north", *scopes), folder=tmp_path
+        )
+        assert made.returncode == 0, made.stderr
+        wait_for(f"{empty.url}/predictions", status=401)
+        for width, scheme in ((360, "dark"), (768, "light"), (1440, "light")):
+            size = {"width": width, "height": 1000}
+            with window(browser, empty.url, viewport=size, color_scheme=scheme) as opened:
+                page = opened.page
+                page.goto("/ui/model")
+                _fits(page, f"sign-in-first-{width}-{scheme}")
+                page.fill("#key", "not-a-key")
+                page.get_by_role("button", name="Sign in", exact=True).click()
+                expect(page.get_by_role("alert")).to_be_visible()
+                _fits(page, f"sign-in-wrong-{width}-{scheme}")
+                page.fill("#key", made.stdout.strip())
+                page.get_by_role("button", name="Sign in", exact=True).click()
+                expect(page.get_by_role("heading", name="Limits")).to_be_visible()
+                for path in ("", "/batch", "/history", "/history?band=High", "/insights"):
+                    page.goto(f"/ui{path}")
+                    name = re.sub(r"\W+", "-", path)
+                    _fits(page, f"empty{name}-{width}-{scheme}")
+                page.goto("/ui/platform")
+                expect(page.get_by_text("No watch has looked yet")).to_be_visible()
+                _fits(page, f"empty-platform-{width}-{scheme}")
+                page.goto("/")
+                _fits(page, f"welcome-{width}-{scheme}")
+
+
+def _fits(page: Page, name: str) -> None:
+    picture(page, name)
+    assert violations(page) == [], name
+    assert runs_out(page) == [], name
+    assert not is_too_wide(page), name
+    assert cut_off(page) == [], name
+
+
 def _sign_in(page: Page, key: str) -> None:
     page.goto("/ui")
     page.fill("#key", key)
