@@ -66,6 +66,25 @@ REPORTS: Final[dict[str, list[dict[str, object]]]] = {
         for place, state in enumerate(("ok", "failed", "not checked", "not configured"))
     ],
 }
+# What the page says to patients from 75 on, to those unlike the training data, and always.
+LIMITS: Final = {
+    "en": (
+        "From 75 on the model hardly tells higher from lower risk.",
+        "Do not act on this estimate.",
+        "Decision support, no diagnosis.",
+        "it names no time span.",
+        "An association, not the effect of a treatment.",
+        "own and no guideline",
+    ),
+    "de": (
+        "Ab 75 unterscheidet das Modell kaum zwischen höherem und niedrigerem Risiko.",
+        "Richten Sie sich nicht nach dieser Schätzung.",
+        "Entscheidungshilfe, keine Diagnose.",
+        "deshalb nennt sie keinen Zeitraum.",
+        "Ein Zusammenhang, nicht die Wirkung einer Behandlung.",
+        "keiner Leitlinie",
+    ),
+}
 MOST_BYTES: Final = 150_000
 HEADER: Final = "gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status"
 
@@ -394,6 +413,30 @@ def test_lighthouse_gives_each_page_95_for_accessibility_and_best_practices(
         if min(found.values()) < 95:
             low[path] = found, lowered
     assert low == {}
+
+
+@soak
+@pytest.mark.parametrize("language", LIMITS)
+def test_each_estimate_says_what_it_is_not_and_where_the_model_has_its_limits(
+    browser: Browser, service: str, language: str
+) -> None:
+    old, unlike, *always = LIMITS[language]
+    strange = {"age": "3", "bmi": "60", "avg_glucose_level": "500"}
+    cases: list[tuple[dict[str, str], bool, bool]] = [
+        ({"age": "74"}, False, False),
+        ({"age": "75"}, True, False),
+        ({"age": "90", "bmi": ""}, True, False),
+        (strange, False, True),
+    ]
+    for changes, is_old, is_unlike in cases:
+        with window(browser, service, locale=language) as opened:
+            opened.page.goto("/ui")
+            fill(opened.page, **changes)
+            estimated(opened.page)
+            said = opened.page.locator("[data-result]").inner_text()
+        assert [each for each in always if each not in said] == [], changes
+        assert (old in said) is is_old, changes
+        assert (unlike in said) is is_unlike, changes
 
 
 @soak
