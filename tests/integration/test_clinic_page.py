@@ -74,7 +74,7 @@ LIMITS: Final = {
         "Decision support, no diagnosis.",
         "it names no time span.",
         "An association, not the effect of a treatment.",
-        "own and no guideline",
+        "No guideline sets these limits.",
     ),
     "de": (
         "Ab 75 unterscheidet das Modell kaum zwischen höherem und niedrigerem Risiko.",
@@ -82,7 +82,7 @@ LIMITS: Final = {
         "Entscheidungshilfe, keine Diagnose.",
         "deshalb nennt sie keinen Zeitraum.",
         "Ein Zusammenhang, nicht die Wirkung einer Behandlung.",
-        "keiner Leitlinie",
+        "Keine Leitlinie legt diese Grenzen fest.",
     ),
 }
 MOST_BYTES: Final = 150_000
