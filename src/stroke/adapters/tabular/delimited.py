@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from stroke.application.predictions.cells import (
     NUMERIC,
+    TWO_MARKS,
     check_columns,
     key_of,
     known_names,
@@ -20,12 +21,13 @@ from stroke.domain.errors import InvalidData
 
 DELIMITERS: Final = ",;\t|"
 ROW: Final = TextLimits().row
+DOUBLED: Final = "\r\r\n"
 
 _SEP: Final = re.compile(r'"?sep=(?P<delimiter>.)"?[,;\t|]*', re.IGNORECASE)
+_LINE_END: Final = re.compile(r"\r\r\n|\r\n|\r|\n")
 _INSIDE: Final = re.compile(r'((?:[^"]|"")*+)"')
 _COMMA: Final = re.compile(r"[+-]?[0-9]*,[0-9]+(?:[eE][+-]?[0-9]+)?")
 _POINT: Final = re.compile(r"[+-]?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?")
-_TWO_MARKS: Final = "writes a decimal comma where rows before it have points, or the reverse"
 
 
 class RowText(NamedTuple):
@@ -48,7 +50,11 @@ class RowText(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """What separates cells and lines, and the line (from 1) that the header is on."""
+    """What separates cells and lines, and the line (from 1) that the header is on.
+
+    ``newline`` is LF (for CR LF, too), CR, or CR CR LF: so write programs on Windows that put a
+    CR before the LF of a CR LF.
+    """
 
     delimiter: str
     newline: str
@@ -60,17 +66,17 @@ def lines_of(pieces: Iterable[str], newline: str, *, longest: int = ROW) -> Iter
 
     Raises ``InvalidData`` where a line has more than ``longest`` characters.
     """
-    rest = ""
+    rest, is_doubled = "", newline == DOUBLED
     for piece in pieces:
-        *lines, rest = (rest + piece).split(newline)
-        yield from lines
+        *lines, rest = (rest + piece).split(newline[-1])
+        yield from (line.removesuffix("\r") for line in lines) if is_doubled else lines
         if len(rest) > longest:
             raise InvalidData(
                 f"a line of the file is longer than {longest:,} characters "
                 "(STROKE_FILES_MAX_ROW_BYTES): is it a text file?"
             )
     if rest:
-        yield rest
+        yield rest.removesuffix("\r") if is_doubled else rest
 
 
 def rows_of(
@@ -135,8 +141,9 @@ def dialect_of(head: str, known: Iterable[str]) -> Dialect:
     The delimiter is the one with which the header has the most of the ``known`` columns. Raises
     ``InvalidData`` where there is no header.
     """
-    newline = "\r" if re.match(r"[^\r\n]*\r(?!\n)", head) else "\n"
-    texts = head.split(newline)
+    ends = _LINE_END.search(head)
+    newline = "\n" if ends is None or ends.group() == "\r\n" else ends.group()
+    texts = list(lines_of([head], newline, longest=len(head)))
     keys = {key_of(name) for name in known}
     preferred, line = ",", 0
     for text in texts:
@@ -188,7 +195,7 @@ class Header:
         """
         if row.problem is not None:
             return row
-        cells, count = row.cells, len(row.cells)
+        cells, count = list(row.cells), len(row.cells)
         if count != self.width:
             if count < self.width or any(map(trimmed, cells[self.width :])):
                 return row._replace(problem=wrong_width(cells, self.width))
@@ -201,7 +208,7 @@ class Header:
             if self._mark is None:
                 self._mark = mark
             if mark != self._mark:
-                return row._replace(cells=cells, problem=_TWO_MARKS)
+                return row._replace(problem=TWO_MARKS)
             if mark == ",":
                 cells[at] = text.replace(",", ".")
         return row._replace(cells=cells)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from stroke.adapters.tabular.delimited import (
+    DOUBLED,
     Dialect,
     Header,
     RowText,
@@ -36,7 +37,7 @@ from stroke.adapters.tabular.packing import (
     text_stream,
     unpacked,
 )
-from stroke.application.predictions.cells import Cell, value_of
+from stroke.application.predictions.cells import TWO_MARKS, Cell, value_of
 from stroke.application.predictions.file_rows import DumpKind, FileRow, RowFile, TextLimits
 from stroke.application.predictions.file_scoring import CsvText, without_packing
 from stroke.application.predictions.scored_columns import earlier_scores, replaced
@@ -168,8 +169,9 @@ class _Text:
         if dialect.delimiter != ",":
             named = _DELIMITER_NAMES.get(dialect.delimiter, "another character")
             said.append(f"{named} between cells")
-        if dialect.newline == "\r":
-            said.append("CR at the ends of lines")
+        if dialect.newline != "\n":
+            named = "CR CR LF" if dialect.newline == DOUBLED else "CR"
+            said.append(f"{named} at the ends of lines")
         return (f"{self.name} is read as a table with {', '.join(said)}",) if said else ()
 
     @property
@@ -281,9 +283,13 @@ def _translated(
         if row.is_blank:
             gathered.append("\n" * row.lines)
         else:
-            # What has a problem is written as it is, and refused where the CSV is read.
+            # What has a problem is written as it is, and refused where the CSV is read: but
+            # either mark is right there.
             fitted = header.fitted(row)
-            gathered.append(as_csv(*_only(fitted, kept, header.width)) + "\n")
+            if fitted.problem == TWO_MARKS:
+                gathered.append(as_csv([TWO_MARKS]) + "\n" * row.lines)
+            else:
+                gathered.append(as_csv(*_only(fitted, kept, header.width)) + "\n")
         if len(gathered) >= 4096:  # noqa: PLR2004 -- rows at a time
             yield "".join(gathered)
             gathered = []

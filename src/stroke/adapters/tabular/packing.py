@@ -61,6 +61,7 @@ _OTHERS: Final = (
     (b"{\\rtf", "an RTF document", "save the table as CSV (UTF-8)"),
 )
 _SAS: Final = b"\xc2\xea\x81\x60\xb3\x14\x11\xcf\xbd\x92\x08\x00\x09\xc7\x31\x8c"
+_TAR: Final = b"ustar"  # at byte 257
 _MARKUP: Final = re.compile(rb"\s*(?:<\?xml|<!doctype|<html|<table|<meta)", re.IGNORECASE)
 _JSON: Final = re.compile(rb'\s*(?:\[\s*[\[{"\d]|\{\s*["}])')
 _WORKBOOK: Final = (b"xl/", b"[Content_Types].xml", b"opendocument.spreadsheet")
@@ -204,6 +205,8 @@ def _refuse_others(name: str, head: bytes) -> None:
     for first, kind, advice in _OTHERS:
         if head.startswith(first):
             raise InvalidData(f"{name} is {kind}: {advice}")
+    if head.startswith(_TAR, 257):
+        raise InvalidData(f"{name} is a tar archive: unpack it")
     if _SAS in head[:64]:
         raise InvalidData(f"{name} is a SAS data set: export it as CSV")
     if b"urn:schemas-microsoft-com:office:spreadsheet" in head[:4096]:

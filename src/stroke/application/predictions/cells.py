@@ -207,8 +207,14 @@ def without_surplus(cells: list[Cell], width: int) -> list[Cell]:
     return cells[:width]
 
 
+TWO_MARKS: Final = "writes a decimal comma where rows before it have points, or the reverse"
+"""What is wrong with a row; it stands in place of its cells where a file is rewritten as CSV."""
+
+
 def wrong_width(texts: Sequence[str], width: int) -> str:
     """Return what is wrong with a row of these cells where the header has ``width``."""
+    if list(texts) == [TWO_MARKS]:
+        return TWO_MARKS
     said = f"has {len(texts)} cells, the header has {width}"
     if any(_BLANK_BEFORE_QUOTE.match(text) for text in texts):
         return f"{said}: a blank stands before a quote, which then opens no cell"

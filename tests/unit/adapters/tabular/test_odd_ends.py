@@ -1,21 +1,27 @@
-"""Long cells, blanks before quotes, the end mark of DOS, and comments between the words of SQL."""
+"""Long cells, blanks before quotes, ends of lines and files, and comments between words of SQL."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.predictions import FakeColumnarRiskModel
+from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.csv_cells import judge
 from stroke.adapters.arrow.csv_rows import RowReader
 from stroke.adapters.tabular.dumps import rows_of_dump
 from stroke.adapters.tabular.encodings import END_MARK, without_end_mark
 from stroke.adapters.tabular.files import opened_csv, opened_rows
+from stroke.application.predictions.cells import PATIENT_COLUMNS, TWO_MARKS
 from stroke.application.predictions.file_rows import FileRow, TextLimits
+from stroke.application.predictions.file_scoring import RejectedLine
 from stroke.domain.errors import InvalidData
 
 KNOWN = ("id", "name", "note")
@@ -146,3 +152,71 @@ def test_comments_may_stand_in_a_create_table(gaps: list[str]) -> None:
 def test_what_a_query_finds_is_still_no_value(values: str) -> None:
     [(_, _, said)] = rows_of_dump([f"INSERT INTO predictions (id) {values};\n"])
     assert said == "inserts what a query finds, not values"
+
+
+HEADER = "gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status"
+NUMBERS = st.sampled_from(["61", "61,5", "61.5"])
+
+
+def verdicts(path: Path) -> tuple[dict[int, str], dict[int, str]]:
+    """Return what is wrong with the rows of a file of patients, by line: scored, and row by row."""
+    rejects: list[RejectedLine] = []
+    with opened_csv(path, PATIENT_COLUMNS) as text:
+        bulk = BulkScoring(text.stream, model=FakeColumnarRiskModel(), first_line=text.line)
+        bulk.run(lambda _: None, rejects.append, lambda _: None)
+    with opened_rows(path, PATIENT_COLUMNS, HEADER.split(",")) as file:
+        return dict(rejects), {row.line: row.problem for row in file.rows if row.problem}
+
+
+@given(rows=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6), remark=st.booleans())
+def test_a_row_with_the_other_decimal_mark_is_rejected_by_every_command_alike(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], remark: bool
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "marks.csv"
+    table = [HEADER.split(",")]
+    table += [["Male", age, "0", "0", glucose, "25", "smokes"] for age, glucose in rows]
+    # A remark of two lines: what is behind it keeps its line.
+    remarks = ["remark;", *['"a\nb";'] * len(rows)] if remark else [""] * len(table)
+    lines = [f"{before}{';'.join(cells)}\n" for before, cells in zip(remarks, table, strict=True)]
+    path.write_text("".join(lines))
+    marks = [{mark for number in row for mark in ",." if mark in number} for row in rows]
+    first = next((mark for mark in "".join(map("".join, rows)) if mark in ",."), None)
+    height = 2 if remark else 1
+    wrong = {2 + at * height: TWO_MARKS for at, found in enumerate(marks) if found - {first}}
+    assert verdicts(path) == (wrong, wrong)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["", "\r\r\n"])
+def test_lines_that_end_with_a_doubled_return_are_lines(
+    tmp_path: Path, delimiter: str, end: str
+) -> None:
+    lines = ["id,name,note", '1,Zoë,"a\r\r\nb"', "2,Ana,c"]
+    text = ("\r\r\n".join(lines) + end).replace(",", delimiter)
+    rows = read(tmp_path / "p.csv", text.encode())
+    assert [(row.line, row.cells["id"], row.cells["name"], row.problem) for row in rows] == [
+        (2, "1", "Zoë", None),
+        (4, "2", "Ana", None),
+    ]
+    assert as_csv(tmp_path / "p.csv", text.encode()).decode().splitlines()[-1] == "2,Ana,c"
+    with opened_rows(tmp_path / "p.csv", KNOWN, ("id",)) as found:
+        assert "CR CR LF at the ends of lines" in found.notes[0]
+
+
+def test_a_lone_carriage_return_in_a_row_is_still_a_problem(tmp_path: Path) -> None:
+    rows = read(tmp_path / "p.csv", b"id,name\r\n1,a\r\r\n2,b\r\n")
+    assert [row.problem for row in rows] == ["has a carriage return outside quotes", None]
+
+
+@pytest.mark.parametrize("packing", [bytes, gzip.compress])
+@pytest.mark.parametrize("kind", [tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_a_tar_archive_is_named(
+    tmp_path: Path, packing: Callable[[bytes], bytes], kind: int
+) -> None:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w", format=kind) as archive:
+        member = tarfile.TarInfo("patients.csv")
+        member.size = 5
+        archive.addfile(member, io.BytesIO(b"id\n1\n"))
+    with pytest.raises(InvalidData, match="is a tar archive: unpack it"):
+        read(tmp_path / "p.csv", packing(whole.getvalue()))
