@@ -53,10 +53,16 @@ _BY_VERSION: Final = re.compile(
 )
 _DAMAGED: Final = re.compile(r"ROLLBACK; -- due to errors")
 _NO_ESCAPES: Final = re.compile(r"SET\b[^;\n]*\bNO_BACKSLASH_ESCAPES\b[^;\n]*", re.IGNORECASE)
+# What may stand before a statement on its line: others (``SET NAMES 'utf8';``), and comments.
+_ASIDE: Final = r"/\*(?!M?!\d*\s*(?:INSERT|REPLACE)\b)(?:[^*]|\*(?!/))*+\*/"
+_BESIDE: Final = (
+    r"(?:(?!--|/\*)[^;'\"`#\n]|'[^'\\;\n]*'|\"[^\"\\;\n]*\"|`[^`;\n]*`"
+    rf"|{_ASIDE})*+;"
+)
 _START: Final = re.compile(
-    rf"(?P<version>{_BY_VERSION.pattern})|/\*.*?\*/|^[ \t]*(?P<start>"
+    rf"(?P<version>{_BY_VERSION.pattern})|^(?:{_BESIDE})*?(?:[ \t\r]|{_ASIDE})*+(?P<start>"
     rf"(?:INSERT|REPLACE|CREATE\s+(?:TEMPORARY\s+)?TABLE)\b"
-    rf"|{_DAMAGED.pattern}|{_NO_ESCAPES.pattern})",
+    rf"|{_DAMAGED.pattern}|{_NO_ESCAPES.pattern})|/\*.*?\*/",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
 _LINE_START: Final = re.compile(
@@ -168,7 +174,7 @@ def rows_of_dump(
             source.skip_statement(dialect)
         else:
             named = insert["columns"]
-            names = _names_in(named) if named else columns
+            names = [each.lower() for each in (_names_in(named) if named else columns)]
             yield from _rows_of_insert(source, dialect, line, names, insert.end())
 
 
@@ -176,7 +182,7 @@ def _rows_of_insert(
     source: _Source, dialect: Dialect, line: int, names: list[str], position: int
 ) -> Iterator[DumpRow]:
     """Read rows from ``position`` of the source's text on; leave it after the statement."""
-    place = 0
+    place, is_twice = 0, len(set(names)) < len(names)
     while True:
         place += 1
         try:
@@ -193,6 +199,8 @@ def _rows_of_insert(
             yield line, place, _AMBIGUOUS
         elif not names:
             yield line, place, "names no columns, and the dump has no CREATE TABLE before it"
+        elif is_twice:
+            yield line, place, "names a column twice"
         elif len(values) != len(names):
             yield line, place, f"has {len(values)} values for {len(names)} columns"
         else:

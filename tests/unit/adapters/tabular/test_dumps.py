@@ -438,3 +438,61 @@ def _pieces(dump: str) -> list[str]:
 def rows_of_ids(dump: str, limits: TextLimits) -> list[object]:
     found = list(rows_of_dump(_pieces(dump), limits=limits))
     return [cells["id"] for cells in cells_of(found)]
+
+
+ROW = "INSERT INTO predictions (id, name) VALUES (7, 'a;b')"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "BEGIN;",
+        "BEGIN; DELETE FROM predictions;",
+        "SET NAMES 'utf8'; USE `a b`;",
+        'SET a = "x";',
+        "/*!40101 SET NAMES utf8 */;",
+        "/* a\nb */;",
+        "SET a = 1; /* an INSERT */",
+        "/* INTO\n */ /**/",
+        ";",
+        "SET a = 1;\r",
+        "INSERT INTO others VALUES ('; INSERT');",
+        "CREATE TABLE others (id int);",
+    ],
+)
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\r", "\r\n"])
+def test_a_statement_may_begin_behind_another_one_on_its_line(before: str, blank: str) -> None:
+    found = list(rows_of_dump([f"{before}{blank}{ROW};{blank}COMMIT;{blank}{ROW};"]))
+    assert [cells for _, _, cells in found] == [{"id": "7", "name": "a;b"}] * 2
+
+
+@pytest.mark.parametrize(
+    "aside",
+    [
+        f"-- no; {ROW};",
+        f"# no; {ROW};",
+        f"/* no; {ROW}; */",
+        f"/* no\n; {ROW};\n*/",
+        f"UPDATE others SET note = 'x; {ROW.replace(chr(39), chr(34))}';",
+        f'UPDATE others SET note = "x; {ROW}";',
+    ],
+)
+def test_what_only_looks_like_a_statement_is_none(aside: str) -> None:
+    found = list(rows_of_dump([f"{aside}\n{ROW.replace('7', '8')};\n"]))
+    assert [cells for _, _, cells in found] == [{"id": "8", "name": "a;b"}]
+
+
+def test_a_row_behind_another_statement_that_only_some_versions_run_is_a_problem() -> None:
+    [(_, _, said), (_, _, cells)] = rows_of_dump([f"SET a = 1; /*!50001 {ROW} */; {ROW};"])
+    assert said == "stands in a comment that only some versions of MySQL run"
+    assert cells == {"id": "7", "name": "a;b"}
+
+
+def test_columns_of_sql_have_no_case_and_stand_once() -> None:
+    upper = "INSERT INTO PREDICTIONS (ID, `Name`) VALUES (1, 'a');\n"
+    twice = "INSERT INTO predictions (id, name, ID) VALUES (1, 'a', 2), (3, 'b', 4);\n"
+    assert [found for _, _, found in rows_of_dump([upper, twice])] == [
+        {"id": "1", "name": "a"},
+        "names a column twice",
+        "names a column twice",
+    ]
