@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fakes.predictions import FakeColumnarRiskModel
+from runner.examples import examples
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.csv_cells import judge
 from stroke.adapters.arrow.csv_rows import RowReader
@@ -168,6 +169,7 @@ def verdicts(path: Path) -> tuple[dict[int, str], dict[int, str]]:
         return dict(rejects), {row.line: row.problem for row in file.rows if row.problem}
 
 
+@settings(max_examples=examples(30))
 @given(rows=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=6), remark=st.booleans())
 def test_a_row_with_the_other_decimal_mark_is_rejected_by_every_command_alike(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]], remark: bool
