@@ -14,7 +14,7 @@ from jwt.exceptions import PyJWTError
 
 from stroke.adapters.oidc.documents import Documents
 from stroke.adapters.oidc.key_set import Fitting, KeySet, ProviderKeys
-from stroke.adapters.oidc.verifier import reason_of, refused
+from stroke.adapters.oidc.verifier import check_names, reason_of, refused
 from stroke.application.access.ports import ClientToken, ClientTokenVerifier
 from stroke.domain.errors import ProviderUnavailable
 
@@ -127,6 +127,7 @@ class PyJwtClientTokenVerifier(ClientTokenVerifier):
             )
         except PyJWTError as error:
             raise refused(reason_of(error)) from None
+        check_names(token)
         return self._looked_at(issuer, claims)
 
     def _looked_at(self, issuer: str, claims: Mapping[str, Any]) -> ClientToken:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -16,6 +17,7 @@ from jwt.exceptions import (
     MissingRequiredClaimError,
     PyJWTError,
 )
+from jwt.utils import base64url_decode
 
 from stroke.adapters.oidc.key_set import ALGORITHMS, ProviderKeys
 from stroke.application.access.ports import TokenVerifier, VerifiedToken
@@ -87,6 +89,7 @@ class OidcTokenVerifier(TokenVerifier):
             )
         except PyJWTError as error:
             raise refused(reason_of(error)) from None
+        check_names(token)
         return self._looked_at(claims)
 
     def _looked_at(self, claims: Mapping[str, Any]) -> VerifiedToken:
@@ -128,6 +131,22 @@ def _read_header(token: str) -> tuple[str, str | None, object]:
     if not isinstance(key_id, str | None):
         raise refused(_MALFORMED)
     return algorithm, key_id, kind
+
+
+def check_names(token: str) -> None:
+    """Refuse a token that was read if it has a name twice: its readers differ over what it says.
+
+    Raises ``NotAuthenticated``.
+    """
+    for part in token.split(".")[:2]:
+        json.loads(base64url_decode(part), object_pairs_hook=_with_each_name_once)
+
+
+def _with_each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise refused("the token has a name twice")
+    return found
 
 
 def reason_of(error: PyJWTError) -> str:

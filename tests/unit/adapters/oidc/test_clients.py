@@ -50,6 +50,15 @@ def signed(
     )
 
 
+def twice(name: str) -> str:
+    """Return a token that has a claim twice, with one value, and is signed."""
+    _, body, _ = signed().split(".")
+    claims = base64.urlsafe_b64decode(body + "==").decode()
+    again = json.dumps({name: json.loads(claims)[name]})[:-1]
+    payload = f"{again}, {claims[1:]}".encode()
+    return jwt.api_jws.encode(payload, P384, "ES384", headers={"kid": "k1", "typ": "JWT"})
+
+
 def verifier_of(where: Path | str, pause: float = 0) -> PyJwtClientTokenVerifier:
     documents = Documents(seconds=2, most_bytes=20_000, insecure_http=False)
     return PyJwtClientTokenVerifier(
@@ -135,6 +144,8 @@ FORGED: Final[dict[str, Callable[[], str]]] = {
     "an extension": lambda: with_header(crit=["exp"]),
     "a body that is not encoded": lambda: with_header(b64=False),
     "an access token": lambda: signed(header={"typ": "at+jwt"}),
+    "a claim twice": lambda: twice("jti"),
+    "its times twice": lambda: twice("exp"),
 }
 
 

@@ -47,6 +47,18 @@ def forged(issuer: str, header: dict[str, Any], secret: bytes | None = None) -> 
     return f"{body}.{encoded(hmac.new(secret, body.encode(), hashlib.sha256).digest())}"
 
 
+HEADER = {"alg": "RS256", "kid": "first", "typ": "JWT"}
+
+
+def signed(header: Any, claims: Any) -> str:
+    """Return what the provider itself would sign, whatever it says; bytes stand for themselves."""
+    body = f"{encoded(header)}.{encoded(claims)}"
+    signature = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).sign(
+        body.encode(), rsa_key("first")
+    )
+    return f"{body}.{encoded(signature)}"
+
+
 async def reason(verifier: OidcTokenVerifier, token: str) -> str:
     with pytest.raises(NotAuthenticated) as refused:
         await verifier.verified(token)
@@ -327,12 +339,35 @@ async def test_no_claim_of_the_provider_itself_is_more_than_refused(
     verifier: OidcTokenVerifier, provider: OpenIdProvider, name: str, value: Any
 ) -> None:
     claims = {**claims_for(provider.issuer, {}), name: value}
-    body = f"{encoded({'alg': 'RS256', 'kid': 'first', 'typ': 'JWT'})}.{encoded(claims)}"
-    signature = jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).sign(
-        body.encode(), rsa_key("first")
-    )
     try:
-        found = await verifier.verified(f"{body}.{encoded(signature)}")
+        found = await verifier.verified(signed(HEADER, claims))
     except NotAuthenticated:
         return
     assert isinstance(found.subject, str)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("sub", "another"), ("site", "south"), ("iss", None), ("exp", 9e9), ("roles", ["admin"])],
+)
+async def test_a_claim_that_is_there_twice_is_refused(
+    verifier: OidcTokenVerifier, provider: OpenIdProvider, name: str, other: Any
+) -> None:
+    """Even by the provider itself: who else reads the token may go by the other one."""
+    claims = claims_for(provider.issuer, {"site": "north", "roles": ["read"]})
+    assert (await verifier.verified(signed(HEADER, claims))).subject
+    first = json.dumps({name: other})[:-1]
+    twice = f"{first}, {json.dumps(claims)[1:]}".encode()
+    assert json.loads(twice) == claims
+    assert await reason(verifier, signed(HEADER, twice)) == "the token has a name twice"
+
+
+@pytest.mark.parametrize("within", ['{"a": {"b": 1, "b": 2}}', '{"a": [{"b": 1, "b": 1}]}'])
+async def test_a_name_that_is_there_twice_is_refused_wherever_it_is(
+    verifier: OidcTokenVerifier, provider: OpenIdProvider, within: str
+) -> None:
+    claims = json.dumps(claims_for(provider.issuer, {}))
+    deep = f"{claims[:-1]}, {within[1:]}".encode()
+    assert await reason(verifier, signed(HEADER, deep)) == "the token has a name twice"
+    header = b'{"alg": "none", "alg": "RS256", "kid": "first", "typ": "JWT"}'
+    assert await reason(verifier, signed(header, claims.encode())) == "the token has a name twice"
