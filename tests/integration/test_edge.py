@@ -10,6 +10,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -115,6 +116,23 @@ def test_a_body_that_trickles_is_cut_off_before_the_service_hears_of_it(
         pass
     assert time.monotonic() - started < SECONDS + 4
     connection.close()
+
+
+def test_a_body_that_stays_away_is_cut_off_by_the_edge_whatever_the_method(edge: EdgeProxy) -> None:
+    def answered(method: str) -> bytes:
+        with edge.tls() as connection:
+            head = f"{method} /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n"
+            connection.sendall(head.encode() + b"a")
+            answer = b""
+            with suppress(ConnectionError, ssl.SSLError):
+                while part := connection.recv(4096):
+                    answer += part
+            return answer
+
+    with ThreadPoolExecutor(5) as clients:
+        for answer in clients.map(answered, ["GET", "HEAD", "OPTIONS", "PROPFIND", "POST"]):
+            assert answer.startswith(b"HTTP/1.1 408 ")
+            assert b"request_id" not in answer  # which problems of the service have
 
 
 @pytest.mark.parametrize("speaks", ["nothing", "tls"])
