@@ -38,7 +38,7 @@ class HttpSettings(SettingsGroup):
     body_seconds: float = Field(10, gt=0)
     min_bytes_per_second: int = Field(1024, ge=1)
     refusal_pause_seconds: float = Field(1, ge=0)
-    log_seconds: float = Field(60, ge=0, description="how often at most one cause of 503 is logged")
+    log_seconds: float = Field(60, ge=0, description="how often at most one cause is logged")
     request_seconds: float = Field(120, gt=0, description="from its head to the end of its answer")
     shutdown_seconds: int = Field(20, ge=1)
     root_path: str = Field("", pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")

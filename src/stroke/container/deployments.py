@@ -24,9 +24,9 @@ from stroke.application.models.ports import (
     Turns,
     Webhook,
 )
-from stroke.application.models.shadows import ShadowScoring, Storing
+from stroke.application.models.shadows import Compared, ShadowScoring, Storing
 from stroke.application.models.shared_guard import OutcomeLimits, SharedGuard
-from stroke.application.predictions.deployed import Deployed, Serving, summary
+from stroke.application.predictions.deployed import Deployed, ModelRun, Serving, summary
 from stroke.application.predictions.ports import (
     OutcomeRepository,
     PredictionObserver,
@@ -40,6 +40,7 @@ from stroke.config import (
     ShadowSettings,
 )
 from stroke.container.engines import engine_of, opened_engine
+from stroke.container.failures import FailureLog
 from stroke.container.models import describe_deployable, load_deployable, load_model, verified
 from stroke.domain.audit import AuditAction, AuditOutcome
 from stroke.domain.deployment import Deployment, DeploymentAction
@@ -128,18 +129,32 @@ def check_champion(settings: Settings) -> None:
             raise ModelError(f"the champion {version} cannot be loaded: {error}") from error
 
 
-def shadow_scoring(
+def model_failures(seconds: float) -> FailureLog:
+    """Return what logs failures of models that no caller meets, each once in ``seconds``."""
+    return FailureLog(_log, seconds)
+
+
+def shadow_scoring(  # noqa: PLR0917 -- the container passes them in order
     serving: Serving,
     settings: ShadowSettings,
     metrics: ShadowMetrics,
     store: Callable[[], ShadowScores],
     now: Callable[[], datetime],
+    failures: FailureLog,
 ) -> ShadowScoring:
     """Return what lets the shadows score. Their thread calls ``store`` before it first writes."""
+
+    def seen(compared: Compared) -> None:
+        metrics.seen(compared)
+        if compared.error is not None:
+            failures.note(f"the shadow {compared.version} failed", compared.error)
+        if compared.trouble is not None:
+            failures.note("scores of shadows cannot be stored", compared.trouble)
+
     return ShadowScoring(
         serving,
         most_waiting=settings.queue,
-        seen=metrics.seen,
+        seen=seen,
         gather=settings.gather_seconds,
         storing=Storing(store, now) if settings.store else None,
     )
@@ -191,16 +206,29 @@ def _limits(settings: CanarySettings) -> Limits:
 
 
 class Watchers:
-    """Hands each commit to the observer, and to what watches a canary."""
+    """Hands each commit to the observer, and each commit and run to what watches a canary.
 
-    def __init__(self, observer: PredictionObserver, guard: CanaryGuard) -> None:
+    ``failures`` logs why a model failed: where a canary does, its champion answers instead, and
+    no caller is told.
+    """
+
+    def __init__(
+        self, observer: PredictionObserver, guard: CanaryGuard, failures: FailureLog
+    ) -> None:
         self._observer = observer
         self._guard = guard
+        self._failures = failures
 
     def committed(self, predictions: Sequence[Prediction], seconds: float) -> None:
         """Hand it on."""
         self._observer.committed(predictions, seconds)
         self._guard.committed(predictions)
+
+    def ran(self, run: ModelRun) -> None:
+        """Hand it to the guard, and log why it failed."""
+        self._guard.ran(run)
+        if run.error is not None:
+            self._failures.note(f"the model {run.version} failed", run.error)
 
 
 def webhook_of(settings: ModelSettings) -> Webhook | None:

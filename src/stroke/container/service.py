@@ -48,6 +48,7 @@ from stroke.container.deployments import (
     canary_guard,
     deployment_service,
     follower_of,
+    model_failures,
     notices,
     shadow_scoring,
     shadow_store,
@@ -365,6 +366,7 @@ class Container(containers.DeclarativeContainer):
         AgreementService, shadow_scores, least=settings.provided.shadow.least
     )
     shadow_store = providers.Singleton(shadow_store, settings.provided.database)
+    model_failures = providers.Singleton(model_failures, settings.provided.http.log_seconds)
     shadows = providers.Singleton(
         shadow_scoring,
         serving,
@@ -372,6 +374,7 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(ShadowMetrics, metrics_registry),
         shadow_store.provider,
         providers.Object(utc_now),
+        model_failures,
     )
     canary_guard = providers.Singleton(canary_guard, serving, settings.provided.canary)
     answered_risks = providers.Singleton(
@@ -396,13 +399,14 @@ class Container(containers.DeclarativeContainer):
     webhook = providers.Singleton(webhook_of, settings.provided.model)
     notices = providers.Singleton(notices, settings.provided.model, webhook)
     canary_metrics = providers.Singleton(CanaryMetrics, metrics_registry)
+    watchers = providers.Singleton(Watchers, observer, canary_guard, model_failures)
     predictions = providers.Singleton(
         PredictionService,
         serving=serving,
-        ran=canary_guard.provided.ran,
+        ran=watchers.provided.ran,
         stored=shadows.provided.committed,
         repository=repository,
-        observer=providers.Singleton(Watchers, observer, canary_guard),
+        observer=watchers,
         now=providers.Object(utc_now),
         queue_capacity=settings.provided.queue.capacity,
         commit_size=settings.provided.queue.commit_size,

@@ -45,7 +45,8 @@ class Agreement(NamedTuple):
 class Compared(NamedTuple):
     """What became of some patients: compared with a shadow, or not, and why not.
 
-    ``not_stored`` is how many of the scores are not in the store: it failed.
+    ``not_stored`` is how many of the scores are not in the store: it failed. ``error`` is what the
+    shadow raised, and ``trouble`` what the store did; while the store is left in peace, it is None.
     """
 
     version: str
@@ -54,6 +55,8 @@ class Compared(NamedTuple):
     failed: int = 0
     dropped: int = 0
     not_stored: int = 0
+    error: Exception | None = None
+    trouble: Exception | None = None
 
 
 class Storing(NamedTuple):
@@ -150,7 +153,8 @@ class ShadowScoring:
         for deployed, predictions in gathered.values():
             for shadow in deployed.shadows:
                 compared, scores = _compared(shadow, predictions, keeper.now())
-                self._seen(compared._replace(not_stored=keeper.keep(scores)))
+                not_stored, trouble = keeper.keep(scores)
+                self._seen(compared._replace(not_stored=not_stored, trouble=trouble))
             with self._lock:
                 self._count -= len(predictions)
         return taken is not None
@@ -179,20 +183,20 @@ class _Keeper:
     def now(self) -> datetime:
         return datetime.now(UTC) if self._storing is None else self._storing.now()
 
-    def keep(self, scores: Sequence[ShadowScore]) -> int:
-        """Store ``scores``, and return how many could not be."""
+    def keep(self, scores: Sequence[ShadowScore]) -> tuple[int, Exception | None]:
+        """Store ``scores``, and return how many could not be, and what the store raised."""
         if self._storing is None or not scores:
-            return 0
+            return 0, None
         if time.monotonic() < self._not_before:
-            return len(scores)
+            return len(scores), None
         try:
             if self._store is None:
                 self._store = self._storing.open()
             self._runner.run(self._store.add(scores))
-        except Exception:  # noqa: BLE001 -- whatever the store does, the service goes on
+        except Exception as error:  # noqa: BLE001 -- whatever the store does, the service goes on
             self._not_before = time.monotonic() + _BACK_OFF
-            return len(scores)
-        return 0
+            return len(scores), error
+        return 0, None
 
 
 def _compared(
@@ -214,9 +218,9 @@ def _compared(
         return Compared(version, not_comparable=rest), scores
     try:
         scored = _scored(shadow, [each.patient for _, each in fit])
-    except Exception:  # noqa: BLE001 -- whatever a shadow does, the service goes on
+    except Exception as error:  # noqa: BLE001 -- whatever a shadow does, the service goes on
         scores += [ShadowScore(number, version, now, why_not=WhyNot.FAILED) for number, _ in fit]
-        return Compared(version, not_comparable=rest, failed=len(fit)), scores
+        return Compared(version, not_comparable=rest, failed=len(fit), error=error), scores
     agreements = []
     for (number, each), (probability, category) in zip(fit, scored, strict=True):
         answered = each.assessment

@@ -14,11 +14,12 @@ _WHOLE: Final = 2**64
 
 
 class ModelRun(NamedTuple):
-    """A run of the model ``version``: how long it took, and whether it failed."""
+    """A run of the model ``version``: how long it took, whether it failed, and why."""
 
     version: str
     seconds: float
     failed: bool
+    error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

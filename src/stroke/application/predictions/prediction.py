@@ -384,8 +384,8 @@ class PredictionService:
         started = perf_counter()
         try:
             assessments = await _assessed(model, patients)
-        except Exception:
-            self._note(ModelRun(version, perf_counter() - started, failed=True))
+        except Exception as error:
+            self._note(ModelRun(version, perf_counter() - started, failed=True, error=error))
             if any(each.champion is model for each in requests):
                 raise
             return await self._by_champions(requests)

@@ -20,6 +20,7 @@ from stroke.config import Settings
 from stroke.container.cards import ModelCards
 from stroke.container.configured import names_pipeline
 from stroke.container.deployments import take_back
+from stroke.container.failures import FailureLog, kept_up
 from stroke.container.models import listed_models
 from stroke.container.quality import insights_service, performance_service
 from stroke.container.service import Container
@@ -237,20 +238,28 @@ def _erasing(parts: Container) -> asyncio.Task[None] | None:
     worker, seconds = parts.erasure_worker(), parts.settings().erasure.poll_seconds
     if worker is None:
         return None
-    return asyncio.create_task(worker.work(lambda: parts.erasures().wait(seconds)))
+    return asyncio.create_task(
+        kept_up(
+            "erasing what was asked for",
+            lambda: worker.work(lambda: parts.erasures().wait(seconds)),
+            FailureLog(_log, parts.settings().http.log_seconds),
+        )
+    )
 
 
 async def _follow(parts: Container) -> None:
     """Serve what the database says is to be served, as long as the service runs."""
-    seconds = parts.settings().model.poll_seconds
+    seconds, failures = parts.settings().model.poll_seconds, parts.model_failures()
 
     async def pause() -> None:
         await asyncio.sleep(seconds)
-        with suppress(StoreUnavailable):
+        try:
             deployed = parts.serving().now
             await _take_back(parts, parts.canary_guard().breach(), deployed)
+        except StoreUnavailable as error:
+            failures.note("the canary cannot be taken back", error)
 
-    await parts.follower().follow(pause)
+    await kept_up("following the deployment", lambda: parts.follower().follow(pause), failures)
 
 
 async def _judge(parts: Container) -> None:
@@ -259,11 +268,13 @@ async def _judge(parts: Container) -> None:
     Apart from `_follow`: to read many outcomes takes longer than a worker may lag behind.
     """
     guard, seconds = parts.shared_guard(), parts.settings().canary.look_seconds
-    while True:
+
+    async def look() -> None:
         await asyncio.sleep(seconds)
-        with suppress(StoreUnavailable):
-            deployed = parts.serving().now
-            await _take_back(parts, await guard.breach(deployed), deployed)
+        deployed = parts.serving().now
+        await _take_back(parts, await guard.breach(deployed), deployed)
+
+    await kept_up("judging the canary", look, parts.model_failures())
 
 
 async def _take_back(parts: Container, breach: Breach | None, deployed: Deployed) -> None:

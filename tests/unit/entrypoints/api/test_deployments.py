@@ -22,9 +22,12 @@ from stroke.application.access.keys import KeyService
 from stroke.application.predictions.deployed import ModelRun
 from stroke.container.models import load_model
 from stroke.container.service import utc_now
+from stroke.domain.errors import StoreUnavailable
+from stroke.entrypoints.logs import JsonFormatter
 
 pytestmark = pytest.mark.anyio
 PATH = "/api/v1/models/deployment"
+SECRET = "Canary Q. Patient"
 
 
 @pytest.fixture
@@ -233,6 +236,88 @@ async def test_a_canary_that_fails_is_taken_back_by_itself_and_that_is_written_d
     assert isinstance(told, dict)
     assert (told["model_version"], told["guard"]) == (version, "errors")
     assert told["deployment"] == found["number"]
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ({"action": "canary", "share": 0.9999}, "the model {version} failed: KeyError"),
+        ({"action": "shadow"}, "the shadow {version} failed: KeyError"),
+    ],
+    ids=["canary", "shadow"],
+)
+async def test_why_a_model_fails_that_no_caller_misses_is_logged_once_and_without_a_value(
+    stage: tuple[Parts, httpx.AsyncClient],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    role: dict[str, Any],
+    said: str,
+) -> None:
+    parts, client = stage
+    made = (await client.post(PATH, json={"model": "mine", **role})).json()
+    await parts.container.follower().look()
+    deployed = parts.container.serving().now
+    model = deployed.challenger or deployed.shadows[0]
+
+    def fail(*_: object) -> None:
+        raise KeyError(SECRET)
+
+    for name in ("assess", "score"):
+        monkeypatch.setattr(model, name, fail)
+    for _ in range(3):
+        answer = await client.post("/api/v1/predict", json=patient_json(name=SECRET))
+        assert answer.json()["model_version"] == "fake-1", answer.text
+    await asyncio.to_thread(parts.container.shadows().close, 60)
+
+    version = (made["challenger"] or made["shadows"][0])["version"]
+    lines = [each for each in caplog.records if "failed" in each.getMessage()]
+    assert [each.getMessage() for each in lines] == [said.format(version=version)]
+    assert SECRET not in JsonFormatter().format(lines[0])
+
+
+async def test_why_scores_of_shadows_are_not_stored_is_logged_once(
+    stage: tuple[Parts, httpx.AsyncClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    parts, client = stage
+    assert (await client.post(PATH, json={"action": "shadow", "model": "mine"})).status_code == 200
+    await parts.container.follower().look()
+    parts.scores.failing = StoreUnavailable("INSERT is denied (MySQL error 1142)")
+    for _ in range(2):
+        assert (await client.post("/api/v1/predict", json=patient_json())).status_code == 200
+        await asyncio.to_thread(parts.container.shadows().close, 60)
+
+    lines = [each.getMessage() for each in caplog.records if each.name == "stroke.models"]
+    told = "scores of shadows cannot be stored: INSERT is denied (MySQL error 1142)"
+    assert [each for each in lines if "scores" in each] == [told]
+
+
+async def test_what_is_done_beside_the_requests_is_begun_again_after_it_failed(
+    stage: tuple[Parts, httpx.AsyncClient],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    parts, client = stage
+    failed = asyncio.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise KeyError(SECRET)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(parts.container.canary_guard(), "breach", fail)
+        await failed.wait()
+    wish = {"action": "promote", "model": "mine"}
+    assert (await client.post(PATH, json=wish)).status_code == 200
+    for _ in range(3000):
+        if (await served(client))["served_here"]["champion"] != "fake-1":
+            break
+        await asyncio.sleep(0.02)
+    else:
+        pytest.fail("the deployment is followed no more")
+
+    [record] = [each for each in caplog.records if "begins again" in each.getMessage()]
+    assert record.getMessage() == "following the deployment failed, and begins again: KeyError"
+    assert SECRET not in JsonFormatter().format(record)
 
 
 async def test_a_shadow_is_compared_and_the_answers_stay_those_of_the_champion(
