@@ -78,6 +78,7 @@ AREAS: Final = {
     ),
     "models": frozenset(
         {
+            "test_applied_card_schema",
             "test_model_boosters",
             "test_model_bucket",
             "test_model_gaps",

@@ -7,6 +7,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from stroke.application.models.applied_card import as_applied_card
 from stroke.application.models.card import as_markdown
 from stroke.container.cards import card_page
 from stroke.domain.access import Scope
@@ -22,7 +23,8 @@ router = APIRouter(tags=["service"], route_class=GuardedRoute)
 _JSON: Final = "application/json"
 _HTML: Final = "text/html"
 _MARKDOWN: Final = "text/markdown"
-_OFFERED: Final = (_JSON, _HTML, _MARKDOWN)
+_XML: Final = "application/xml"
+_OFFERED: Final = (_JSON, _HTML, _MARKDOWN, _XML)
 # The page brings its own styles, and nothing else.
 _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -34,7 +36,7 @@ _POLICY: Final = (
     "/api/v1/models/{version}/card",
     response_model=ModelCardOut,
     responses={
-        200: {"content": {kind: {"schema": {"type": "string"}} for kind in (_HTML, _MARKDOWN)}},
+        200: {"content": {kind: {"schema": {"type": "string"}} for kind in _OFFERED[1:]}},
         **problems(404, 422, 503),
     },
     summary="Show a model's card",
@@ -43,7 +45,8 @@ _POLICY: Final = (
 async def model_card(request: Request, version: str) -> Response:
     """What a model is, for whom it speaks, and what is open, made from its artefact.
 
-    `Accept` chooses JSON (the default), an HTML page or Markdown. Versions are that of the served
+    `Accept` chooses JSON (the default), an HTML page, Markdown, or XML in the form of CHAI's
+    Applied Model Card. Versions are that of the served
     model and those in the model store. A card is no certification.
     """
     card = await asyncio.to_thread(api_state(request).cards.of, version)
@@ -55,4 +58,6 @@ async def model_card(request: Request, version: str) -> Response:
         return Response(page, headers=headers, media_type=_HTML)
     if kind == _MARKDOWN:
         return Response(as_markdown(card), headers=headers, media_type=_MARKDOWN)
+    if kind == _XML:
+        return Response(as_applied_card(card), headers=headers, media_type=_XML)
     return Response(rendered(card), headers=headers, media_type=_JSON)

@@ -12,6 +12,7 @@ from builders.service import Parts
 from fakes.predictions import FakeRiskModel
 from stroke.adapters.onnx.manifest import read_manifest
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
+from stroke.application.models.applied_card import as_applied_card
 from stroke.application.models.card import NOTICE, as_markdown, card_of
 
 pytestmark = pytest.mark.anyio
@@ -58,6 +59,13 @@ async def test_accept_chooses_markdown(client: httpx.AsyncClient) -> None:
 
     assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
     assert answer.text == as_markdown(card_of(STORED))
+
+
+async def test_accept_chooses_the_form_of_chai(client: httpx.AsyncClient) -> None:
+    answer = await client.get(path(STORED.version), headers={"Accept": "application/xml"})
+
+    assert answer.headers["content-type"] == "application/xml"
+    assert answer.text == as_applied_card(card_of(STORED))
 
 
 async def test_a_browser_gets_a_page_that_may_run_nothing(client: httpx.AsyncClient) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from typer.testing import CliRunner
 
+from builders.applied_card import strays
 from stroke.adapters.onnx.store import DEFAULT
+from stroke.application.models.applied_card import NAMESPACE
 from stroke.entrypoints.cli.main import app
 
 
@@ -46,6 +49,14 @@ def test_html_is_one_page() -> None:
     assert text.startswith("<!DOCTYPE html>")
     assert text.rstrip().endswith("</html>")
     assert text.count("<table>") >= 4
+
+
+def test_xml_is_the_applied_model_card_of_chai() -> None:
+    code, text = run("--format", "xml")
+
+    assert code == 0
+    root = ET.fromstring(text.encode())  # noqa: S314 -- it is our own
+    assert strays(root, NAMESPACE) == []
 
 
 @pytest.mark.parametrize("options", [("--json", "--format", "html"), ("--format", "pdf")])

@@ -88,6 +88,7 @@ class CardFormat(StrEnum):
     MARKDOWN = "md"
     HTML = "html"
     JSON = "json"
+    XML = "xml"
 
 
 @app.command(epilog="Example: stroke model card --model mine --format html > card.html")
@@ -97,7 +98,9 @@ def card(
     form: Annotated[
         CardFormat | None,
         typer.Option(
-            "--format", help="Markdown, an HTML page, or JSON.", show_default=CardFormat.MARKDOWN
+            "--format",
+            help="Markdown, an HTML page, JSON, or XML in CHAI's form.",
+            show_default=CardFormat.MARKDOWN,
         ),
     ] = None,
     as_json: AsJson = False,
@@ -105,8 +108,9 @@ def card(
     """Print a model's card: what it is, HTI-1's 31 source attributes, the TRIPOD+AI checklist.
 
     Each is answered from the artefact, or said to be open. A card is no certification. --json is
-    short for --format json.
+    short for --format json. XML has the form of CHAI's Applied Model Card.
     """
+    from stroke.application.models.applied_card import as_applied_card
     from stroke.application.models.card import as_markdown, card_of
     from stroke.config import Settings
     from stroke.container.cards import card_page
@@ -120,6 +124,8 @@ def card(
             typer.echo(json.dumps(asdict(made)))
         case CardFormat.HTML:
             typer.echo(card_page(made), nl=False)
+        case CardFormat.XML:
+            typer.echo(as_applied_card(made), nl=False)
         case _:
             typer.echo(as_markdown(made), nl=False)
 
