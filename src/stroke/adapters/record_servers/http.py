@@ -45,7 +45,7 @@ class HttpRecordServer(RecordServer):
         resolve: Resolve = resolved,
     ) -> None:
         self._listed = listed
-        self._context = context or ssl.create_default_context()
+        self._context = context
         self._resolve = resolve
 
     async def read(self, url: str, token: str, *, most_bytes: int) -> Document:
@@ -59,7 +59,7 @@ class HttpRecordServer(RecordServer):
             raise NotFetched("away") from None
         try:
             address = await self._address(host, port)
-            tls = self._context if parts.scheme == "https" else None
+            tls = await self._tls() if parts.scheme == "https" else None
             reader, writer = await asyncio.open_connection(
                 address, port, ssl=tls, server_hostname=host if tls else None
             )
@@ -70,6 +70,12 @@ class HttpRecordServer(RecordServer):
         except (OSError, UnicodeError, h11.RemoteProtocolError):
             raise NotFetched("away") from None
         return Document(await _parsed(body), len(body))
+
+    async def _tls(self) -> ssl.SSLContext:
+        """Return what verifies servers. The authorities take 20 ms to read: only where needed."""
+        if self._context is None:
+            self._context = await asyncio.to_thread(ssl.create_default_context)
+        return self._context
 
     async def _address(self, host: str, port: int) -> str:
         """Return the address to ask. All that a name has must be allowed."""
