@@ -25,6 +25,7 @@ AREAS: Final = {
             "test_cds_tokens",
             "test_clinical_browser",
             "test_clinical_service",
+            "test_clinical_soak",
             "test_database_connections",
             "test_database_grants",
             "test_database_copy",
