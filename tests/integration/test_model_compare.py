@@ -25,6 +25,35 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+def test_a_file_with_sites_is_compared_by_site_and_names_those_that_are_too_small(
+    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    assert run("simulate", "3000", "--seed", "3", "--output", "p.csv").returncode == 0
+    assert run("predict", "p.csv", "--output", "s.csv").returncode == 0
+    with (tmp_path / "s.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    drawn = np.random.default_rng(3).random(len(rows))
+    struck = [int(d < float(r["probability"])) for d, r in zip(drawn, rows, strict=True)]
+    sites = ["tiny" if at % 600 == 0 else ("north", "south")[at % 2] for at in range(len(rows))]
+    with (tmp_path / "labelled.csv").open("w") as file:
+        labelled = csv.DictWriter(file, [*rows[0], "stroke", "site"])
+        labelled.writeheader()
+        labelled.writerows(
+            {**r, "stroke": y, "site": site} for r, y, site in zip(rows, struck, sites, strict=True)
+        )
+
+    done = run("model", "compare", SHIPPED, SHIPPED, "--data", "labelled.csv", "--json")
+
+    found = json.loads(done.stdout)
+    counts = {each["level"]: each["samples"] for each in found["groups"] if each["group"] == "site"}
+    assert counts == {name: sites.count(name) for name in ("north", "south", "tiny")}
+    gaps = [each for each in found["first_gaps"] if each["group"] == "site"]
+    assert len(gaps) == 3
+    for gap in gaps:
+        assert gap["left_out"] == ["tiny"]
+        assert {gap["highest"], gap["lowest"]} == {"north", "south"}
+
+
 def test_models_are_compared_on_a_file_and_on_stored_predictions(
     run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

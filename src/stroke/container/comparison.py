@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from stroke.application.models.comparison import Comparison
@@ -36,7 +37,8 @@ def compare(
 ) -> ComparisonReport:
     """Compare the models called ``first`` and ``second``.
 
-    With ``data``, on the rows of that file, which has a column ``stroke``; otherwise on stored
+    With ``data``, on the rows of that file, which has a column ``stroke`` and may have
+    a column ``site``; otherwise on stored
     predictions of ``source`` (see ``replay``) that have an outcome in the service's database.
     Raises ``ModelError``, ``InvalidData``, ``InvalidSetting`` and what the source raises. Not to
     be called from a running event loop.
@@ -49,8 +51,9 @@ def compare(
         comparison.run(read.rows, lambda rows: on_progress(rows, read.total))
         return comparison.report(minimums)
     comparison = Comparison(models[0], models[1])
-    with table_rows(data, COLUMNS, (*RAW_FEATURES, "stroke")) as file:
-        batches = batches_of(file.rows, lambda: comparison.pass_over(UNREADABLE))
+    with table_rows(data, (*COLUMNS, "site"), (*RAW_FEATURES, "stroke")) as file:
+        unreadable = partial(comparison.pass_over, UNREADABLE)
+        batches = batches_of(file.rows, unreadable, with_site=True)
         comparison.run(batches, lambda _: on_progress(file.position(), file.size))
         for said in file.notes:
             note(said)
