@@ -8,13 +8,14 @@ from typing import Any
 
 from builders.predictions import patient_json
 from stroke.adapters.arrow.csv_header import Header
+from stroke.domain.further import Further
 
 FIELDS = tuple(patient_json())
 
 
-def header(*names: str, may_be_missing: tuple[str, ...] = ()) -> Header:
+def header(*names: str, may_be_missing: tuple[str, ...] = (), further: Further = ()) -> Header:
     text = ",".join(names).encode()
-    return Header.parse(text, store=False, may_be_missing=may_be_missing)
+    return Header.parse(text, store=False, may_be_missing=may_be_missing, further=further)
 
 
 def csv_row(cells: list[str]) -> str:

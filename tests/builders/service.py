@@ -24,6 +24,7 @@ from stroke.application.access.ports import TokenVerifier
 from stroke.application.clinical.ports import RecordServer
 from stroke.config import Settings
 from stroke.container.service import Container
+from stroke.domain.further import Further
 from stroke.entrypoints.api.app import create_app
 
 MOST_BYTES = 40_000
@@ -93,11 +94,12 @@ def service_parts(
     erasure: dict[str, Any] | None = None,
     cds_clients: CdsClients | None = None,
     record_server: RecordServer | None = None,
+    further: Further = (),
     **http: Any,
 ) -> Parts:
     """Return an application, with these settings changed, on fakes."""
     repository, engine = FakePredictionRepository(), FakeEngine()
-    model = FakeRiskModel(may_be_missing, knows=knows)
+    model = FakeRiskModel(may_be_missing, knows=knows, further=further)
     loaded = _settings(frozenset(_environment()), Path.cwd())
     small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES, **http})
     quick = loaded.access.model_copy(update={"cache_seconds": KEYS_FOR, "pause_seconds": 0.001})

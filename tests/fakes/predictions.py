@@ -30,6 +30,7 @@ from stroke.domain.errors import (
     StrokeError,
 )
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.further import Further, values_of
 from stroke.domain.outcome import JudgedPrediction, KnownPrediction, OutcomeRecord
 from stroke.domain.patient import OPTIONAL, Patient, lacking
 from stroke.domain.prediction import (
@@ -66,7 +67,7 @@ class FakeRiskModel(RiskModel):
     If it ``knows``, its answers have an interval of half a unit of log-odds to each side, nobody
     above 100 years is within its training data, and the average person has no hypertension.
     Another ``version`` may have a baseline that is ``shift`` log-odds higher. While ``failing`` is
-    set, a run raises it.
+    set, a run raises it. It may declare ``further`` features, each known value of which adds 0.1.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class FakeRiskModel(RiskModel):
         knows: bool = False,
         version: str = "fake-1",
         shift: float = 0,
+        further: Further = (),
     ) -> None:
         self.runs: list[int] = []
         self.version = version
@@ -83,6 +85,7 @@ class FakeRiskModel(RiskModel):
         self.failing: StrokeError | None = None
         self.may_be_missing = may_be_missing
         self.knows = knows
+        self.further = further
 
     @property
     def description(self) -> ModelDescription:
@@ -91,8 +94,9 @@ class FakeRiskModel(RiskModel):
             version=self.version,
             model_type="fake",
             sha256="0" * 64,
-            features=RAW_FEATURES,
+            features=(*RAW_FEATURES, *(each.name for each in self.further)),
             bands=RiskBands(medium=0.02, high=0.2),
+            further=self.further,
             companions=tuple(
                 ModelVariant(
                     missing,
@@ -121,6 +125,10 @@ class FakeRiskModel(RiskModel):
             (
                 Contribution("age", patient.age, 0.05 * (patient.age - 45)),
                 Contribution("hypertension", patient.hypertension, 0.4 * patient.hypertension),
+                *(
+                    Contribution(name, value, 0.1 * (value is not None))
+                    for name, value in values_of(self.further, dict(patient.further))
+                ),
             ),
             key=lambda c: -abs(c.log_odds),
         )
@@ -159,8 +167,10 @@ def _risk(log_odds: float) -> float:
 class FakeColumnarRiskModel(ColumnarRiskModel):
     """``FakeRiskModel``, column by column; refuses texts that are no choice."""
 
-    def __init__(self, may_be_missing: tuple[str, ...] = (), *, knows: bool = False) -> None:
-        self._description = FakeRiskModel(may_be_missing).description
+    def __init__(
+        self, may_be_missing: tuple[str, ...] = (), *, knows: bool = False, further: Further = ()
+    ) -> None:
+        self._description = FakeRiskModel(may_be_missing, further=further).description
         self._knows = knows
 
     @property
@@ -171,7 +181,13 @@ class FakeColumnarRiskModel(ColumnarRiskModel):
         self, columns: Mapping[str, np.ndarray[Any, Any]], *, context: bool = False
     ) -> Scores:
         assert set(columns["gender"]) <= {"Male", "Female", "Other"}
-        log_odds = np.stack([0.05 * (columns["age"] - 45), 0.4 * columns["hypertension"]], axis=1)
+        own = [
+            0.1 * (columns[each.name] != "" if each.is_text else ~np.isnan(columns[each.name]))
+            for each in self._description.further
+        ]
+        parts = [0.05 * (columns["age"] - 45), 0.4 * columns["hypertension"], *own]
+        log_odds = np.stack(parts, axis=1)
+        names = ("age", "hypertension", *(each.name for each in self._description.further))
         missing = [
             tuple(name for name, absent in zip(OPTIONAL, row, strict=True) if absent)
             for row in np.isnan([columns[name] for name in OPTIONAL]).T
@@ -182,7 +198,7 @@ class FakeColumnarRiskModel(ColumnarRiskModel):
         baseline = BASELINE - np.array([len(each) for each in missing], np.float64)
         probability = 1 / (1 + np.exp(-baseline - log_odds.sum(axis=1)))
         variant = np.array([variants.index(each) for each in missing])
-        scores = Scores(probability, log_odds, ("age", "hypertension"), baseline, variant)
+        scores = Scores(probability, log_odds, names, baseline, variant)
         return replace(scores, context=self._context(columns, scores)) if context else scores
 
     def _context(self, columns: Mapping[str, np.ndarray[Any, Any]], scores: Scores) -> ScoreContext:

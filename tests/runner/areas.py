@@ -91,6 +91,7 @@ AREAS: Final = {
             "test_model_store",
             "test_model_update",
             "test_model_may_be_missing",
+            "test_model_features",
             "test_onnx_model",
             "test_score_command",
             "test_training",

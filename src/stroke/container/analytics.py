@@ -156,17 +156,28 @@ def source_of(
     name: str,
     as_of: datetime | None = None,
     site: str | None = None,
+    *,
+    with_data: bool = False,
 ) -> BatchSource:
-    """Return the source called ``name``: see ``duckdb_analytics``. Raises ``InvalidSetting``."""
+    """Return the source called ``name``: see ``duckdb_analytics``. Raises ``InvalidSetting``.
+
+    ``with_data`` adds the column ``prediction_data``.
+    """
     if name == "iceberg":
-        return IcebergChanges(lake_of(settings.lake), as_of=as_of, site=site)
+        lake = lake_of(settings.lake)
+        return IcebergChanges(lake, as_of=as_of, site=site, with_data=with_data)
     if as_of is not None:
         raise InvalidSetting("--as-of is for the change log (--source iceberg)")
     if name == "db":
-        return SqlChanges(settings.database.sqlalchemy_url, PredictionFilter(site=site))
+        within = PredictionFilter(site=site)
+        return SqlChanges(settings.database.sqlalchemy_url, within, with_data=with_data)
     if name == "kafka":
-        return _topic(settings)
-    return AvroChanges(*place_of(settings.lake, name), max_block_bytes=most_of_a_block())
+        return _topic(settings, with_data=with_data)
+    return AvroChanges(
+        *place_of(settings.lake, name),
+        max_block_bytes=most_of_a_block(),
+        with_data=with_data,
+    )
 
 
 def most_of_a_block() -> int:
@@ -174,7 +185,7 @@ def most_of_a_block() -> int:
     return FilesSettings.load().max_avro_block_bytes
 
 
-def _topic(settings: PipelineSettings) -> BatchSource:
+def _topic(settings: PipelineSettings, *, with_data: bool) -> BatchSource:
     # Whoever has no Kafka need not have its client.
     from stroke.adapters.kafka.changes import KafkaChanges  # noqa: PLC0415
     from stroke.adapters.kafka.registry import SchemaRegistry  # noqa: PLC0415
@@ -187,6 +198,7 @@ def _topic(settings: PipelineSettings) -> BatchSource:
         schema_of=registry.schema,
         envelopes=AvroEnvelopes(),
         timeout=kafka.timeout_seconds,
+        with_data=with_data,
     )
 
 

@@ -44,16 +44,19 @@ def compare(
     be called from a running event loop.
     """
     models = [load_model(parts.settings().model, name) for name in (first, second)]
+    # By name: both may take the same feature.
+    further = {each.name: each for model in models for each in model.description.further}
     if data is None:
         comparison = Comparison(models[0], models[1], outcomes_of(parts, within))
         options = ReplayOptions(since=within.since, until=within.until)
-        read = changes_of(source, options).read(with_name=False)
+        read = changes_of(source, options, with_data=bool(further)).read(with_name=False)
         comparison.run(read.rows, lambda rows: on_progress(rows, read.total))
         return comparison.report(minimums)
     comparison = Comparison(models[0], models[1])
-    with table_rows(data, (*COLUMNS, "site"), (*RAW_FEATURES, "stroke")) as file:
+    own = tuple(further.values())
+    with table_rows(data, (*COLUMNS, "site", *further), (*RAW_FEATURES, "stroke")) as file:
         unreadable = partial(comparison.pass_over, UNREADABLE)
-        batches = batches_of(file.rows, unreadable, with_site=True)
+        batches = batches_of(file.rows, unreadable, own, with_site=True)
         comparison.run(batches, lambda _: on_progress(file.position(), file.size))
         for said in file.notes:
             note(said)

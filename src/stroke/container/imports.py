@@ -67,12 +67,14 @@ def outcome_rows(path: Path) -> AbstractContextManager[RowFile]:
     return table_rows(path, COLUMNS, COLUMNS)
 
 
-def labelled_rows(path: Path) -> AbstractContextManager[RowFile]:
-    """Open a table of patients with their outcome ``stroke``.
+def labelled_rows(path: Path, further: Sequence[str] = ()) -> AbstractContextManager[RowFile]:
+    """Open a table of patients with their outcome ``stroke`` and the columns ``further``.
 
     Raises ``InvalidData``, also where a column is missing.
     """
-    return table_rows(path, (*PATIENT_COLUMNS, "stroke"), (*RAW_FEATURES, "stroke"))
+    return table_rows(
+        path, (*PATIENT_COLUMNS, "stroke", *further), (*RAW_FEATURES, "stroke", *further)
+    )
 
 
 def outcome_import(

@@ -12,7 +12,7 @@ from pathlib import Path
 from stroke.adapters.confined.process import ConfinedProcess, Limits
 from stroke.adapters.onnx.folder_store import FolderStore
 from stroke.adapters.onnx.graph import GraphLimits
-from stroke.adapters.onnx.manifest import MANIFEST, read_manifest
+from stroke.adapters.onnx.manifest import MANIFEST, read_further, read_manifest
 from stroke.adapters.onnx.model import OnnxRiskModel, read_graph
 from stroke.adapters.onnx.provenance import read_provenance
 from stroke.adapters.onnx.store import SHIPPED, ModelStore
@@ -23,6 +23,7 @@ from stroke.config import ModelSettings
 from stroke.config.urls import S3
 from stroke.container.simulation import verification_patients
 from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
+from stroke.domain.further import Further
 from stroke.domain.risk import ModelDescription
 
 _log = logging.getLogger("stroke.models")
@@ -50,15 +51,24 @@ def graph_trial(settings: ModelSettings) -> GraphTrial:
 
 
 def try_graph(
-    settings: ModelSettings, path: Path, may_be_missing: Sequence[str] = ()
+    settings: ModelSettings,
+    path: Path,
+    may_be_missing: Sequence[str] = (),
+    further: Further = (),
 ) -> tuple[bytes, Tried]:
     """Return the graph in the file ``path``, and what its trial found.
 
-    Some of the patients that it is tried on lack what ``may_be_missing``. Raises ``ModelNotFound``
+    Some of the patients that it is tried on lack what ``may_be_missing``; they have values of the
+    ``further`` features. Raises ``ModelNotFound``
     or ``InvalidModel``.
     """
     content = read_graph(path, graph_limits(settings))
-    return content, graph_trial(settings)(content, may_be_missing)
+    return content, graph_trial(settings)(content, may_be_missing, further)
+
+
+def declared_features(path: Path) -> Further:
+    """Return the features that the JSON file ``path`` declares. Raises ``InvalidData``."""
+    return read_further(path)
 
 
 def model_store(settings: ModelSettings) -> ModelStore:
@@ -179,7 +189,7 @@ def verified(settings: ModelSettings, name: str) -> OnnxRiskModel:
     Raises ``ModelNotFound`` or ``InvalidModel``.
     """
     model = load_deployable(settings, name)
-    found = soundness(model, verification_patients())
+    found = soundness(model, verification_patients(model.description.further))
     if not found.is_sound:
         raise InvalidModel(
             f"{model.description.version} is not sound: its contributions miss the logit by "

@@ -14,6 +14,7 @@ from stroke.config import PipelineSettings
 from stroke.container.imports import table_rows
 from stroke.container.service import Container
 from stroke.domain.errors import InvalidData
+from stroke.domain.further import Further
 from stroke.domain.prediction import PredictionFilter
 from stroke.domain.replay import ReplayReport
 
@@ -52,8 +53,9 @@ def replay(
     outcomes = outcomes_of(parts, within) if with_outcomes else KnownOutcomes()
     replaying = Replay(model, options, outcomes)
     if Path(source).is_file():
-        return _file(replaying, Path(source), options, on_progress, note)
-    changes = changes_of(source, options)
+        further = model.description.further
+        return _file(replaying, Path(source), options, further, on_progress=on_progress, note=note)
+    changes = changes_of(source, options, with_data=bool(model.description.further))
     read = changes.read(with_name=False)
     return replaying.run(read.rows, lambda rows: on_progress(rows, read.total))
 
@@ -62,11 +64,14 @@ def _file(
     replaying: Replay,
     path: Path,
     options: ReplayOptions,
+    further: Further,
+    *,
     on_progress: Progress,
     note: Callable[[str], object],
 ) -> ReplayReport:
-    with table_rows(path, COLUMNS, NEEDED) as file:
-        batches = batches_of(file.rows, lambda: replaying.pass_over(UNREADABLE))
+    names = [each.name for each in further]
+    with table_rows(path, (*COLUMNS, *names), NEEDED) as file:
+        batches = batches_of(file.rows, lambda: replaying.pass_over(UNREADABLE), further)
         report = replaying.run(batches, lambda _: on_progress(file.position(), file.size))
         for said in file.notes:
             note(said)
@@ -75,17 +80,22 @@ def _file(
     return report
 
 
-def changes_of(source: str, options: ReplayOptions) -> ChangeSource[Iterator[pa.RecordBatch]]:
-    """Return the source of stored predictions that is called ``source``: see ``replay``."""
+def changes_of(
+    source: str, options: ReplayOptions, *, with_data: bool = False
+) -> ChangeSource[Iterator[pa.RecordBatch]]:
+    """Return the source of stored predictions that is called ``source``: see ``replay``.
+
+    ``with_data`` adds the column ``prediction_data``.
+    """
     settings = PipelineSettings.load()
     if source == DATABASE:
         from stroke.adapters.sql.snapshot import SqlChanges  # noqa: PLC0415 -- needs no DuckDB
 
         within = PredictionFilter(since=options.since, until=options.until)
-        return SqlChanges(settings.database.sqlalchemy_url, within)
+        return SqlChanges(settings.database.sqlalchemy_url, within, with_data=with_data)
     from stroke.container.analytics import source_of  # noqa: PLC0415 -- heavy, and an extra's
 
-    return source_of(settings, source)
+    return source_of(settings, source, with_data=with_data)
 
 
 def outcomes_of(parts: Container, within: PredictionFilter) -> KnownOutcomes:

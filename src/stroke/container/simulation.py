@@ -11,9 +11,15 @@ import numpy as np
 from stroke.adapters.simulation.fhir import fhir_lines
 from stroke.adapters.simulation.patients import simulate
 from stroke.adapters.simulation.writing import Format, text
-from stroke.application.predictions.trial_patients import TrialPatients, extreme_patients
+from stroke.application.predictions.trial_patients import (
+    TrialPatients,
+    extreme_patients,
+    with_values_of,
+)
+from stroke.domain.further import Further
 
 _PLAUSIBLE: Final = 5_000
+_PLAUSIBLE_WITH_FURTHER: Final = 500
 
 
 def simulated_patients(
@@ -37,12 +43,17 @@ def simulated_records(
     return fhir_lines(count, seed, missing=missing, as_of=as_of, requests=requests)
 
 
-def verification_patients() -> TrialPatients:
-    """Return 5,000 plausible patients, then every combination of extremes: always the same."""
-    [plausible] = simulate(_PLAUSIBLE, seed=0, at_a_time=_PLAUSIBLE)
-    return {
+def verification_patients(further: Further = ()) -> TrialPatients:
+    """Return 5,000 plausible patients, then every combination of extremes: always the same.
+
+    With ``further`` features there are 500: explanations may take 4,096 runs for each.
+    """
+    count = _PLAUSIBLE_WITH_FURTHER if further else _PLAUSIBLE
+    [plausible] = simulate(count, seed=0, at_a_time=count)
+    patients = {
         name: np.concatenate(
             [np.array(plausible[name].values, values.dtype)[plausible[name].index], values]
         )
         for name, values in extreme_patients().items()
     }
+    return with_values_of(patients, further)

@@ -98,7 +98,7 @@ def check_sound(settings: ModelSettings, folder: Path) -> None:
     """
     unsigned = settings.model_copy(update={"public_keys": None})
     model = load_artefact(unsigned, folder)
-    found = soundness(model, verification_patients())
+    found = soundness(model, verification_patients(model.description.further))
     if not found.is_sound:
         raise InvalidModel(
             f"the contributions miss the logit by {found.largest_gap:.3g} (allowed {TOLERANCE:g})"

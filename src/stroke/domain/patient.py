@@ -47,6 +47,9 @@ NAME_LENGTH: Final = 100
 COUNTRY_LENGTH: Final = 50
 PROVINCE_LENGTH: Final = 50
 
+FurtherValues = tuple[tuple[str, float | int | str | None], ...]
+"""Values of the features that a model declares for itself, by name; None where one is missing."""
+
 _NO_NUMBER: Final = "must be a number"
 
 # C0, DEL and C1 controls, and the lone surrogates that no encoding can store.
@@ -112,6 +115,11 @@ class Patient:
             self._normalise()
 
     @property
+    def further(self) -> FurtherValues:
+        """Values of features that a model declares for itself: see ``ExtendedPatient``."""
+        return ()
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """The measurements that the patient lacks, in the order of ``OPTIONAL``."""
         if self.bmi is not None and self.avg_glucose_level is not None:
@@ -137,6 +145,35 @@ class Patient:
         for field in ("age", "avg_glucose_level", "bmi"):
             if (value := getattr(self, field)) is not None:
                 object.__setattr__(self, field, float(value))
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendedPatient(Patient):
+    """A patient with values of the features that the served model declares (``domain.further``).
+
+    Whoever makes one has judged them by their declarations.
+    """
+
+    further: FurtherValues = ()
+
+
+def extended(patient: Patient, further: FurtherValues) -> Patient:
+    """Return ``patient`` with the ``further`` values; the same object where there is none."""
+    if not further:
+        return patient
+    return ExtendedPatient(
+        patient.gender,
+        patient.age,
+        patient.hypertension,
+        patient.heart_disease,
+        patient.avg_glucose_level,
+        patient.bmi,
+        patient.smoking_status,
+        patient.name,
+        patient.country,
+        patient.province,
+        further,
+    )
 
 
 def lacking(missing: Iterable[str], may_be_missing: Container[str]) -> tuple[Violation, ...]:

@@ -127,7 +127,8 @@ def prediction_data(prediction: Prediction) -> Mapping[str, Any]:
     """Return what the column ``prediction_data`` holds: features used and their explanation.
 
     The patient's name stays out, so that masking one column hides it everywhere downstream. A
-    measurement that is missing is None, like the category that is derived from it; ``accuracy``,
+    measurement that is missing is None, like the category that is derived from it. Features that
+    the model declares for itself are among them, by their names; ``accuracy``,
     ``interval``, ``support`` and ``comparison`` are there only where the answer had them.
     """
     patient, assessment = prediction.patient, prediction.assessment
@@ -140,6 +141,7 @@ def prediction_data(prediction: Prediction) -> Mapping[str, Any]:
         "bmi": patient.bmi,
         "smoking_status": patient.smoking_status,
         **engineer(patient),
+        **dict(patient.further),
         "baseline_log_odds": assessment.baseline_log_odds,
         "log_odds": {c.feature: c.log_odds for c in assessment.contributions},
     }

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from stroke.domain.comparison import Comparison
 from stroke.domain.drift import References
-from stroke.domain.patient import OPTIONAL
+from stroke.domain.further import Further
+from stroke.domain.patient import OPTIONAL, Patient, lacking
 from stroke.domain.support import Support
 
 TOP_FACTORS: Final = 3
@@ -187,6 +188,8 @@ class ModelDescription:
     measurements: there is one for each combination of those that may be missing. ``population``
     says what it knows of those it was trained on: ``interval_check``, ``support``, ``comparison``,
     ``fairness``, ``cross_validated``; and ``updated``, what an update made of which model.
+    ``further`` are the features that it declares for itself, whose names are among its
+    ``features``.
     """
 
     name: str
@@ -200,6 +203,7 @@ class ModelDescription:
     histograms: References = field(default_factory=dict)
     companions: tuple[ModelVariant, ...] = ()
     population: Mapping[str, Any] = field(default_factory=dict)
+    further: Further = ()
 
     @property
     def variants(self) -> tuple[ModelVariant, ...]:
@@ -212,3 +216,20 @@ class ModelDescription:
         return tuple(
             name for name in OPTIONAL if any(name in each.missing for each in self.companions)
         )
+
+    def takes(self, patient: Patient) -> bool:
+        """Return whether the model can assess ``patient``, who was asked by another one perhaps."""
+        if patient.missing and lacking(patient.missing, self.may_be_missing):
+            return False
+        own = dict(patient.further)
+        return all(each.takes(own.get(each.name)) for each in self.further)
+
+    def asks_beyond(self, other: ModelDescription) -> list[str]:
+        """Return what this model needs and callers of ``other`` need not send, by name."""
+        sent = {each.name: each for each in other.further if not each.may_be_missing}
+        own = {
+            each.name
+            for each in self.further
+            if not each.may_be_missing and sent.get(each.name) is None
+        }
+        return sorted(own | (set(other.may_be_missing) - set(self.may_be_missing)))

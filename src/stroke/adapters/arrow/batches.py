@@ -28,6 +28,7 @@ from stroke.adapters.arrow.screening import (
     RANGES,
     Columns,
     code_of,
+    further_codes,
     numbers_in,
     screen,
     unfit,
@@ -42,6 +43,7 @@ from stroke.application.predictions.columnar import (
 )
 from stroke.application.predictions.scored_columns import ADDED, SUPPORT, VARIANT, added_names
 from stroke.domain.errors import InvalidData, InvalidPatient
+from stroke.domain.further import FeatureKind, FurtherFeature
 
 _NUMBER_TYPES: Final = dict.fromkeys(RANGES, pa.float64()) | dict.fromkeys(FLAGS, pa.int64())
 
@@ -75,15 +77,23 @@ class BatchScoring(BatchScorer):
             self._features if contributions else None, variants=variants, context=context
         )
         self._header = Header.of(
-            schema.names, added=added, may_be_missing=model.description.may_be_missing
+            schema.names,
+            added=added,
+            may_be_missing=model.description.may_be_missing,
+            further=model.description.further,
         )
         for name, at in self._header.positions.items():
-            _check_type(name, schema.field(at).type)
+            _check_type(name, schema.field(at).type, self._header)
         self._factors = pa.array(factor_choices(self._features), pa.string())
-        self._retyped = [n for n in self._header.positions if numbers and n in _NUMBER_TYPES]
+        self._types = _NUMBER_TYPES | {
+            each.name: pa.int64() if each.kind is FeatureKind.FLAG else pa.float64()
+            for each in self._header.further
+            if not each.is_text
+        }
+        self._retyped = [n for n in self._header.positions if numbers and n in self._types]
         for name in self._retyped:
             at = self._header.positions[name]
-            schema = schema.set(at, pa.field(schema.field(at).name, _NUMBER_TYPES[name]))
+            schema = schema.set(at, pa.field(schema.field(at).name, self._types[name]))
         self._schema = pa.schema([*schema, *map(_field, added)], metadata=schema.metadata)
         self.nothing = pa.RecordBatch.from_pylist([], self._schema)
 
@@ -103,7 +113,8 @@ class BatchScoring(BatchScorer):
         for index in np.flatnonzero(read.suspect).tolist():
             cells = {n: batch.column(p)[index].as_py() for n, p in self._header.positions.items()}
             try:
-                read.put(index, patient_of(cells, self._header.may_be_missing))
+                found = patient_of(cells, self._header.may_be_missing, self._header.further)
+                read.put(index, found)
             except InvalidPatient as error:
                 rejects.append(RejectedPlace(index, str(error)))
             else:
@@ -124,7 +135,7 @@ class BatchScoring(BatchScorer):
         columns = list(kept.columns)
         for name in self._retyped:
             numbers = pa.array(read.numbers[name][fit], from_pandas=True)  # NaN becomes NULL
-            columns[self._header.positions[name]] = numbers.cast(_NUMBER_TYPES[name])
+            columns[self._header.positions[name]] = numbers.cast(self._types[name])
         scores = self._model.score(read.features(fit), context=self._context)
         rows = pa.record_batch([*columns, *self._added(scores)], schema=self._schema)
         return rows, scores.by_variant(self._model.description)
@@ -156,7 +167,11 @@ def _field(name: str) -> pa.Field:
 
 def read_batch(batch: pa.RecordBatch, header: Header) -> Columns:
     """Read the columns of a batch; those of ``header`` hold what ``BatchScoring`` takes."""
-    present = {name: _values(name, batch.column(at)) for name, at in header.positions.items()}
+    declared = {each.name: each for each in header.further}
+    present = {
+        name: _values(name, batch.column(at), declared.get(name))
+        for name, at in header.positions.items()
+    }
     if "age_hypertension" in present:
         # NULL claims nothing; NaN does, and wrongly.
         unclaimed = batch.column(header.positions["age_hypertension"]).is_null()
@@ -165,13 +180,17 @@ def read_batch(batch: pa.RecordBatch, header: Header) -> Columns:
         np.copyto(
             present["age_hypertension"], derived, where=unclaimed.to_numpy(zero_copy_only=False)
         )
-    return screen(present, np.zeros(batch.num_rows, np.bool_), header.may_be_missing)
+    suspect = np.zeros(batch.num_rows, np.bool_)
+    return screen(present, suspect, header.may_be_missing, header.further)
 
 
-def _values(name: str, cells: pa.Array) -> NDArray[Any]:
+def _values(name: str, cells: pa.Array, declared: FurtherFeature | None) -> NDArray[Any]:
     """Return a column as ``screen`` takes it."""
-    if name in NUMBERS:
-        return _numbers(name, cells)
+    if declared is not None and declared.is_text:
+        return further_codes(declared, cells.cast(pa.string()).dictionary_encode("encode"))
+    if name in NUMBERS or declared is not None:
+        is_flag = name in FLAGS or (declared is not None and declared.kind is FeatureKind.FLAG)
+        return _numbers(cells, is_flag=is_flag)
     texts = cells.cast(pa.string())
     if name in PERSONAL:
         return unfit(texts.fill_null(""), LENGTHS[name])
@@ -181,25 +200,28 @@ def _values(name: str, cells: pa.Array) -> NDArray[Any]:
     return found
 
 
-def _numbers(name: str, cells: pa.Array) -> NDArray[np.float64]:
+def _numbers(cells: pa.Array, *, is_flag: bool) -> NDArray[np.float64]:
     if _is_text(cells.type):
-        return numbers_in(name, cells.cast(pa.string()))
+        return numbers_in(cells.cast(pa.string()), is_flag=is_flag)
     if pa.types.is_boolean(cells.type):
         cells = cells.cast(pa.uint8())
-    elif name in FLAGS and pa.types.is_decimal(cells.type):
+    elif is_flag and pa.types.is_decimal(cells.type):
         # As the nearest float, 0.99999999999999999999 would be 1.
         cells = pc.if_else(pc.equal(cells, pc.round(cells)), cells, None)
     numbers = cells.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return np.array(numbers)  # our own, to write to
 
 
-def _check_type(name: str, kind: pa.DataType) -> None:
+def _check_type(name: str, kind: pa.DataType, header: Header) -> None:
+    declared = next((each for each in header.further if each.name == name), None)
+    numeric = name in NUMBERS or (declared is not None and not declared.is_text)
+    is_flag = name in FLAGS or (declared is not None and declared.kind is FeatureKind.FLAG)
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     fits = _is_text(kind) or pa.types.is_null(kind)
-    if name in NUMBERS:
-        fits |= number or (name in FLAGS and pa.types.is_boolean(kind))
+    if numeric:
+        fits |= number or (is_flag and pa.types.is_boolean(kind))
     if not fits:
-        wanted = "numbers" if name in NUMBERS else "text"
+        wanted = "numbers" if numeric else "text"
         raise InvalidData(f"the column {name} holds {kind}, not {wanted}")
 
 

@@ -81,6 +81,7 @@ class BulkScoring:
             store=store is not None,
             added=(*self._added, *([PREDICTION_ID] if store is not None else [])),
             may_be_missing=model.description.may_be_missing,
+            further=model.description.further,
         )
         self._model = model
         self._contributions = contributions

@@ -12,7 +12,8 @@ from stroke.application.predictions import cells
 from stroke.application.predictions.cells import PERSONAL
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.features import ENGINEERED_FEATURES, disagreements
-from stroke.domain.patient import Patient, lacking
+from stroke.domain.further import Further, values_of
+from stroke.domain.patient import Patient, extended, lacking
 
 _MEASUREMENTS: Final = ("age", "avg_glucose_level", "bmi")
 _FLAGS: Final = ("hypertension", "heart_disease")
@@ -43,7 +44,11 @@ def judge(
 
 
 def judged(
-    row: bytes, positions: Mapping[str, int], width: int, may_be_missing: Container[str] = ()
+    row: bytes,
+    positions: Mapping[str, int],
+    width: int,
+    may_be_missing: Container[str] = (),
+    further: Further = (),
 ) -> JudgedRow:
     """Return the patient that ``row`` holds, or raise what is wrong with it.
 
@@ -55,12 +60,22 @@ def judged(
     except UnicodeDecodeError:
         raise InvalidData("is not UTF-8 text") from None
     found = cells.without_surplus(cells.split(text), width)
-    values = {name: cells.value_of(name, found[position]) for name, position in positions.items()}
-    return JudgedRow(patient_of(values, may_be_missing), found[-1].end)
+    own = {each.name for each in further}
+    values = {
+        name: cells.restored(found[position].text)
+        if name in own
+        else cells.value_of(name, found[position])
+        for name, position in positions.items()
+    }
+    return JudgedRow(patient_of(values, may_be_missing, further), found[-1].end)
 
 
-def patient_of(values: Mapping[str, object], may_be_missing: Container[str] = ()) -> Patient:
+def patient_of(
+    values: Mapping[str, object], may_be_missing: Container[str] = (), further: Further = ()
+) -> Patient:
     """Return the patient of ``values``, numbers or texts of them, as the domain judges them.
+
+    ``further`` features are those that a model declares for itself.
 
     Without a value (None, or a mark for it) a personal text is empty, the smoking status is
     ``Unknown`` and an engineered feature claims nothing. Only the measurements in
@@ -80,7 +95,10 @@ def patient_of(values: Mapping[str, object], may_be_missing: Container[str] = ()
     claims = {name: _claim(name, values[name]) for name in ENGINEERED_FEATURES if name in values}
     if wrong := disagreements(patient, claims):
         raise InvalidPatient(wrong)
-    return patient
+    if not further:
+        return patient
+    own = {each.name: cells.further_cell(each, values) for each in further}
+    return extended(patient, values_of(further, own))
 
 
 def _claim(name: str, value: object) -> object:

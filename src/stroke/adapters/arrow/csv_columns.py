@@ -6,7 +6,7 @@ the domain; a marked one may be, and ``cells.judge`` has the last word.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,11 +18,13 @@ from stroke.adapters.arrow.csv_cells import judged
 from stroke.adapters.arrow.csv_header import Header
 from stroke.adapters.arrow.csv_rows import Indices, Mask, Rows
 from stroke.adapters.arrow.screening import (
+    FLAGS,
     LENGTHS,
     NULLS,
     NUMBERS,
     Columns,
     code_of,
+    further_codes,
     numbers_in,
     screen,
     unfit,
@@ -30,6 +32,7 @@ from stroke.adapters.arrow.screening import (
 from stroke.application.predictions.cells import PERSONAL
 from stroke.application.predictions.file_scoring import RejectedLine
 from stroke.domain.errors import InvalidData, InvalidPatient
+from stroke.domain.further import FeatureKind, FurtherFeature
 from stroke.domain.patient import Patient
 
 
@@ -52,7 +55,9 @@ def judge_rows(rows: Rows, header: Header, *, patients: bool = False) -> Judged:
     for index in range(len(rows)) if patients else np.flatnonzero(columns.suspect).tolist():
         try:
             row = rows.row(index)
-            patient, length = judged(row, header.positions, header.width, header.may_be_missing)
+            patient, length = judged(
+                row, header.positions, header.width, header.may_be_missing, header.further
+            )
         except (InvalidPatient, InvalidData) as error:
             found.rejects.append(RejectedLine(int(rows.lines[index]), str(error)))
             found.fit[index] = False
@@ -67,28 +72,42 @@ def judge_rows(rows: Rows, header: Header, *, patients: bool = False) -> Judged:
 
 def read(rows: Rows, header: Header) -> Columns:
     """Read the cells of ``rows``; those that are not regular are all suspect."""
+    numbers = _numbers(header)
     if rows.regular.any():
         table = _table(rows, header)
-        present = {name: _spread(_values(name, table), rows.regular) for name in header.positions}
-    else:
+        declared = {each.name: each for each in header.further}
         present = {
-            name: np.full(len(rows), np.nan) if name in NUMBERS else np.full(len(rows), -1)
+            name: _spread(_values(name, table, numbers, declared.get(name)), rows.regular)
             for name in header.positions
         }
-    return screen(present, ~rows.regular, header.may_be_missing)
+    else:
+        present = {
+            name: np.full(len(rows), np.nan) if name in numbers else np.full(len(rows), -1)
+            for name in header.positions
+        }
+    return screen(present, ~rows.regular, header.may_be_missing, header.further)
+
+
+def _numbers(header: Header) -> Mapping[str, bool]:
+    """Return the columns that hold numbers, and whether they are flags."""
+    return {name: name in FLAGS for name in NUMBERS} | {
+        each.name: each.kind is FeatureKind.FLAG for each in header.further if not each.is_text
+    }
 
 
 def _table(rows: Rows, header: Header) -> pa.Table:
     """Read the known columns of the regular rows; numbers as float64, null where none."""
     text = pa.py_buffer(rows.regular_text())
-    types = {name: _arrow_type(name) for name in header.positions}
+    known = _numbers(header)
+    types = {name: _arrow_type(name, known) for name in header.positions}
     try:
         return _read_csv(text, rows, header, types)
     except pa.ArrowInvalid:  # a cell that is no number, and not one of NULLS either
-        numbers = [name for name in types if name in NUMBERS]
+        numbers = [name for name in types if name in known]
         table = _read_csv(text, rows, header, types | dict.fromkeys(numbers, pa.string()))
         for name in numbers:
-            column = pa.array(numbers_in(name, table.column(name).combine_chunks()))
+            cells = table.column(name).combine_chunks()
+            column = pa.array(numbers_in(cells, is_flag=known[name]))
             table = table.set_column(table.column_names.index(name), name, column)
         return table
 
@@ -116,19 +135,23 @@ def _read_csv(
     return table.rename_columns(list(by_position.values())).combine_chunks()
 
 
-def _arrow_type(name: str) -> pa.DataType:
-    if name in NUMBERS:
+def _arrow_type(name: str, numbers: Container[str]) -> pa.DataType:
+    if name in numbers:
         return pa.float64()
     return pa.string() if name in PERSONAL else pa.dictionary(pa.int32(), pa.string())
 
 
-def _values(name: str, table: pa.Table) -> NDArray[Any]:
+def _values(
+    name: str, table: pa.Table, numbers: Container[str], declared: FurtherFeature | None
+) -> NDArray[Any]:
     """Return a column as numbers: floats, codes of texts, or 1 where a text is suspect."""
     cells = table.column(name).chunk(0)
-    if name in NUMBERS:
+    if name in numbers:
         return np.array(cells.to_numpy(zero_copy_only=False))  # our own, to write to
     if name in PERSONAL:
         return unfit(cells, LENGTHS[name])
+    if declared is not None:
+        return further_codes(declared, cells)
     codes = np.array([code_of(name, text) for text in cells.dictionary.to_pylist()], np.int64)
     found: Indices = codes[cells.indices.to_numpy()]
     return found

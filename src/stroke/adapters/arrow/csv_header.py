@@ -11,18 +11,21 @@ from stroke.application.predictions.cells import PERSONAL, key_of, known_names, 
 from stroke.application.predictions.scored_columns import ADDED, PREDICTION_ID
 from stroke.domain.errors import InvalidData
 from stroke.domain.features import ENGINEERED_FEATURES, RAW_FEATURES
+from stroke.domain.further import Further
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
     """Columns of a file: ``positions`` of those that stroke knows, and ``width`` of them all.
 
-    ``may_be_missing`` names the measurements that a row may lack.
+    ``may_be_missing`` names the measurements that a row may lack. ``further`` are the features that
+    the model declares for itself.
     """
 
     width: int
     positions: Mapping[str, int]
     may_be_missing: Sequence[str] = ()
+    further: Further = ()
 
     @classmethod
     def parse(
@@ -32,10 +35,12 @@ class Header:
         store: bool,
         added: Sequence[str] = (*ADDED, PREDICTION_ID),
         may_be_missing: Sequence[str] = (),
+        further: Further = (),
     ) -> Header:
         """Read a header row. Raises ``InvalidData`` naming every column that is in the way.
 
-        The raw features must be there, and with ``store`` the personal columns too. Columns
+        The raw features must be there, those of ``further`` that must not be missing, and with
+        ``store`` the personal columns too. Columns
         of the engineered features are optional, all others are nobody's business, except the
         names of the columns that scoring adds.
         """
@@ -44,6 +49,7 @@ class Header:
             needed=PERSONAL if store else (),
             added=added,
             may_be_missing=may_be_missing,
+            further=further,
         )
 
     @classmethod
@@ -54,13 +60,16 @@ class Header:
         needed: Sequence[str] = (),
         added: Sequence[str] = (*ADDED, PREDICTION_ID),
         may_be_missing: Sequence[str] = (),
+        further: Further = (),
     ) -> Header:
         """Find the columns by their ``names``; as ``parse`` does, which takes them from a text.
 
         ``needed`` ones must be there in addition to the raw features; ``added`` ones must not.
         """
-        known = RAW_FEATURES + PERSONAL + ENGINEERED_FEATURES
+        own = tuple(each.name for each in further)
+        known = RAW_FEATURES + PERSONAL + ENGINEERED_FEATURES + own
         names = known_names(names, known)
+        needed = (*needed, *(each.name for each in further if not each.may_be_missing))
         missing = [name for name in (*RAW_FEATURES, *needed) if name not in names]
         if missing:
             torn = any(mark in name for name in names for mark in ";\t|")
@@ -74,7 +83,7 @@ class Header:
         if taken:
             raise InvalidData(_in_the_way(taken))
         positions = {name: names.index(name) for name in known if name in names}
-        return cls(len(names), positions, may_be_missing)
+        return cls(len(names), positions, may_be_missing, further)
 
 
 def names_of(text: bytes) -> list[str]:

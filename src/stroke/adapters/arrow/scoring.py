@@ -37,6 +37,7 @@ CATEGORIES: Final = tuple(RiskCategory)  # Low, Medium, High
 def explained_features(model: ColumnarRiskModel) -> tuple[str, ...]:
     """Return the features whose contributions ``model`` gives, as it says with any score."""
     values = {name: getattr(_ANYONE, name) for name in RAW_FEATURES}
+    values |= {each.name: each.reference for each in model.description.further}
     return model.score(
         {
             name: np.array([value], object if isinstance(value, str) else np.float64)

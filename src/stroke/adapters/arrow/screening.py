@@ -22,6 +22,7 @@ from stroke.application.predictions.cells import (
     NO_VALUE,
     NOT_KNOWN,
     PERSONAL,
+    further_cell,
     is_no_value,
     trimmed,
 )
@@ -32,6 +33,7 @@ from stroke.domain.features import (
     RAW_FEATURES,
     Bands,
 )
+from stroke.domain.further import FeatureKind, Further, FurtherFeature
 from stroke.domain.patient import (
     AGE,
     AVG_GLUCOSE_LEVEL,
@@ -74,24 +76,32 @@ _FIRST_PRINTABLE, _DELETE, _LEAD_OF_C1 = 0x20, 0x7F, 0xC2
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The raw features of ``len(suspect)`` rows, by name.
+    """The raw and the ``further`` features of ``len(suspect)`` rows, by name.
 
     ``numbers`` holds NaN where there is no value, infinity where a cell is no number, and
     ``codes`` (indices into ``CHOICES``) -1 where there is no usable value. Such rows are
-    ``suspect``, but for values that may be missing.
+    ``suspect``, but for values that may be missing. Codes of a further feature are places among its
+    categories, and the number of them where there is no value.
     """
 
     numbers: Mapping[str, Floats]
     codes: Mapping[str, Indices]
     suspect: Mask
+    further: Further = ()
 
     def put(self, index: int, patient: Patient) -> None:
         """Let row ``index`` be ``patient``."""
+        own = dict(patient.further)
         for name, values in self.numbers.items():
-            value = getattr(patient, name)
+            value = own.get(name) if name not in RAW_FEATURES else getattr(patient, name)
             values[index] = np.nan if value is None else value
-        for name, codes in self.codes.items():
-            codes[index] = CHOICES[name].index(getattr(patient, name))
+        for name in CHOICES:
+            self.codes[name][index] = CHOICES[name].index(getattr(patient, name))
+        for each in self.further:
+            if each.is_text:
+                word = own.get(each.name)
+                place = len(each.categories) if word is None else each.categories.index(str(word))
+                self.codes[each.name][index] = place
 
     def features(self, chosen: Mask) -> dict[str, NDArray[Any]]:
         """Return the features of the ``chosen`` rows as a model takes them."""
@@ -102,11 +112,20 @@ class Columns:
                 taken[name] = np.array(CHOICES[name], object)[self.codes[name][chosen]]
             else:
                 taken[name] = self.numbers[name][chosen]
+        for each in self.further:
+            if each.is_text:
+                words = np.array([*each.categories, ""], object)
+                taken[each.name] = words[self.codes[each.name][chosen]]
+            else:
+                taken[each.name] = self.numbers[each.name][chosen]
         return taken
 
 
 def screen(
-    present: Mapping[str, NDArray[Any]], suspect: Mask, may_be_missing: Container[str] = ()
+    present: Mapping[str, NDArray[Any]],
+    suspect: Mask,
+    may_be_missing: Container[str] = (),
+    further: Further = (),
 ) -> Columns:
     """Return the columns ``present``, and mark rows next to the already ``suspect``.
 
@@ -128,11 +147,51 @@ def screen(
         if name in present:
             suspect |= present[name] != 0
     suspect |= _disagree(present)
-    return Columns(
-        {name: present[name] for name in (*RANGES, *FLAGS)},
-        {name: present[name] for name in CHOICES},
-        suspect,
-    )
+    numbers = {name: present[name] for name in (*RANGES, *FLAGS)}
+    codes = {name: present[name] for name in CHOICES}
+    for each in further:
+        values, fits = _screened(each, present.get(each.name), len(suspect))
+        (codes if each.is_text else numbers)[each.name] = values
+        suspect |= ~fits
+    return Columns(numbers, codes, suspect, further)
+
+
+def _screened(
+    feature: FurtherFeature, values: NDArray[Any] | None, count: int
+) -> tuple[NDArray[Any], Mask]:
+    """Return a column of a further feature, and which of its ``count`` values are fit.
+
+    Where it may be missing the header may have no column for it.
+    """
+    if feature.is_text:
+        nothing = len(feature.categories)
+        codes = np.full(count, nothing) if values is None else values.astype(np.int64)
+        most = nothing if feature.may_be_missing else nothing - 1
+        return codes, (codes >= 0) & (codes <= most)
+    numbers = np.full(count, np.nan) if values is None else values
+    fits = (numbers >= feature.low) & (numbers <= feature.high)
+    if feature.kind is FeatureKind.FLAG:
+        fits &= (numbers == 0) | (numbers == 1)
+    if feature.may_be_missing:
+        fits |= np.isnan(numbers)
+    return numbers, fits
+
+
+def further_codes(feature: FurtherFeature, coded: pa.DictionaryArray) -> Indices:
+    """Return the codes of a column of texts: see ``Columns``; -1 for what needs a second look."""
+    ambiguous = any(map(is_no_value, feature.categories))  # CSV gives no text for such a word
+
+    def code(text: str | None) -> int:
+        if text is None and ambiguous:
+            return -1
+        said = further_cell(feature, {feature.name: text})
+        if said is None:
+            return len(feature.categories)
+        return feature.categories.index(str(said)) if said in feature.categories else -1
+
+    codes = np.array([code(text) for text in coded.dictionary.to_pylist()], np.int64)
+    found: Indices = codes[coded.indices.to_numpy()]
+    return found
 
 
 def labels_of(name: str) -> tuple[str, ...]:
@@ -153,14 +212,14 @@ def code_of(name: str, text: str | None) -> int:
     return labels.index(said) if said in labels else -1
 
 
-def numbers_in(name: str, texts: pa.StringArray) -> Floats:
+def numbers_in(texts: pa.StringArray, *, is_flag: bool) -> Floats:
     """Return the numbers that ``texts`` are, words for flags among them.
 
     NaN stands for no value, and infinity for all others. A text of more than one kind of writing
     (``4.5e1``) may be infinity too: its row is suspect, then.
     """
     bare = pc.utf8_trim_whitespace(texts)
-    if name in FLAGS:
+    if is_flag:
         words = pc.index_in(pc.utf8_lower(bare), value_set=_FLAG_WORDS)
         flags = _FLAG_TEXTS.take(words)
         bare = pc.coalesce(flags, bare)

@@ -136,6 +136,7 @@ class ScoredCsv(ScoredTable):
             store=False,
             added=(),  # the scoring of its batches says what is in the way
             may_be_missing=model.description.may_be_missing,
+            further=model.description.further,
         )
         if len(set(self._names)) < len(self._names):
             raise InvalidData("columns of the same name: a table cannot hold them, rename them")

@@ -87,6 +87,7 @@ class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
     Files are those that Kafka Connect's S3 sink writes. What is not an event is counted in the
     position, and nothing that a file holds ends it: tombstones, records that are no change
     of a row, values of another kind, places that are broken, and objects that are no Avro files.
+    ``with_data`` adds the column ``prediction_data``.
     """
 
     def __init__(
@@ -97,8 +98,10 @@ class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         workers: int = 2,
         part_bytes: int = PART_BYTES,
         max_block_bytes: int = MAX_BLOCK_BYTES,
+        with_data: bool = False,
     ) -> None:
         self._files = files
+        self._with_data = with_data
         self._folder = folder.rstrip("/")
         self._workers = workers
         self._part_bytes = part_bytes
@@ -166,15 +169,18 @@ class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
 
     def _found(self, parts: Sequence[Part], *, with_name: bool) -> Iterator[tuple[Part, Found]]:
         """Yield what each part holds, read in processes, a few ahead."""
+        with_data = self._with_data
         if len(parts) == 1 or self._workers == 1:
-            yield from ((part, read(part, with_name=with_name)) for part in parts)
+            for part in parts:
+                yield part, read(part, with_name=with_name, with_data=with_data)
             return
         pending: deque[tuple[Part, Future[Found]]] = deque()
         # A fork would take over locks of pyarrow's threads, closed for ever.
         pool = ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
         try:
             for part in parts:
-                pending.append((part, pool.submit(read, part, with_name=with_name)))
+                reading = pool.submit(read, part, with_name=with_name, with_data=with_data)
+                pending.append((part, reading))
                 if len(pending) > self._workers:
                     yield _result(*pending.popleft())
             while pending:
@@ -183,12 +189,12 @@ class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
             pool.shutdown(cancel_futures=True)
 
 
-def read(part: Part, *, with_name: bool) -> Found:
+def read(part: Part, *, with_name: bool, with_data: bool = False) -> Found:
     """Read a part of an object. Raises ``ReplicaUnavailable``."""
     found = Found()
     try:
         with part.files.open_input_file(part.path) as file:
-            _read_into(found, file, part, changes_schema(with_name=with_name))
+            _read_into(found, file, part, changes_schema(with_name=with_name, with_data=with_data))
     except OSError as error:
         raise ReplicaUnavailable(
             f"{part.path} cannot be read: is it still there, and may it be read?"

@@ -39,13 +39,19 @@ Batches = Iterator[pa.RecordBatch]
 class IcebergChanges(ChangeSource[Batches], ChangeHistory):
     """The events of the table ``lake``, or what they were ``as_of`` a time (aware).
 
-    With a ``site``, those about its predictions alone.
+    With a ``site``, those about its predictions alone; ``with_data`` adds ``prediction_data``.
     """
 
     def __init__(
-        self, lake: Lake, *, as_of: datetime | None = None, site: str | None = None
+        self,
+        lake: Lake,
+        *,
+        as_of: datetime | None = None,
+        site: str | None = None,
+        with_data: bool = False,
     ) -> None:
         self._lake = lake
+        self._with_data = with_data
         self._as_of = as_of
         self._site = site
 
@@ -62,7 +68,8 @@ class IcebergChanges(ChangeSource[Batches], ChangeHistory):
                 tasks = list(table.scan(snapshot_id=snapshot.snapshot_id).plan_files())
             else:
                 tasks = [FileScanTask(file) for file in added_files(table, begin, snapshot)]
-        rows = self._rows(table, snapshot, tasks, changes_schema(with_name=with_name))
+        schema = changes_schema(with_name=with_name, with_data=self._with_data)
+        rows = self._rows(table, snapshot, tasks, schema)
         # How many of a site's there are shows only when they were read.
         total = None if self._site else sum(task.file.record_count for task in tasks)
         return SourceRead(rows, lambda: now, total)

@@ -35,6 +35,7 @@ class KafkaChanges(ChangeSource[Iterator[pa.RecordBatch]]):
 
     What is no event is counted in the position, and ends nothing: tombstones, and records
     that are no change of a row. ``timeout`` (seconds) is how long the broker may say nothing.
+    ``with_data`` adds the column ``prediction_data``.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class KafkaChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         schema_of: SchemaOf,
         envelopes: EnvelopeFormat,
         timeout: float,
+        with_data: bool = False,
     ) -> None:
+        self._with_data = with_data
         self._broker = broker
         self._topic = topic
         self._schema_of = schema_of
@@ -59,7 +62,7 @@ class KafkaChanges(ChangeSource[Iterator[pa.RecordBatch]]):
             raise CannotContinue("a run on a topic reads what the topic holds")
         counts = Counts()
         return SourceRead(
-            self._batches(counts, changes_schema(with_name=with_name)),
+            self._batches(counts, changes_schema(with_name=with_name, with_data=self._with_data)),
             lambda: {"topic": self._topic, **asdict(counts)},
         )
 

@@ -23,6 +23,7 @@ from stroke.domain.features import (
     TEXT_FEATURES,
     Bands,
 )
+from stroke.domain.further import FeatureKind, Further, FurtherFeature
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -57,10 +58,13 @@ class GraphLimits:
 class Graph:
     """One loaded graph. ``run`` may be called from several threads at once.
 
-    Raises ``InvalidModel`` for a graph that breaks the contract, naming the offending part.
+    It may take the ``further`` features, which its model declares. Raises ``InvalidModel`` for a
+    graph that breaks the contract, naming the offending part.
     """
 
-    def __init__(self, content: bytes, limits: GraphLimits | None = None) -> None:
+    def __init__(
+        self, content: bytes, limits: GraphLimits | None = None, further: Further = ()
+    ) -> None:
         self._limits = limits or GraphLimits()
         if len(content) > self._limits.file_bytes:
             raise InvalidModel(
@@ -81,7 +85,10 @@ class Graph:
             )
         except Exception as error:
             raise InvalidModel(_why(error, "onnxruntime cannot load the graph")) from error
-        self._dtypes = {put.name: _dtype(put) for put in self._session.get_inputs()}
+        declared = {each.name: each for each in further}
+        self._dtypes = {
+            put.name: _dtype(put, declared.get(put.name)) for put in self._session.get_inputs()
+        }
         outputs = [put.name for put in self._session.get_outputs()]
         self._wanted = [_probability_output(outputs)]
         self.explains = CONTRIBUTIONS in outputs
@@ -101,8 +108,9 @@ class Graph:
 
         Raises ``InvalidModel`` when the graph fails on them, or gives no probabilities.
 
-        ``columns`` holds the raw features, ``(N,)`` each: text as objects, numbers as float64. NaN
-        is a missing measurement, which no engineered feature that the graph takes is made of.
+        ``columns`` holds the raw and the further features, ``(N,)`` each: text as objects, numbers
+        as float64. NaN is a missing measurement, which no engineered feature that the graph takes
+        is made of.
         """
         probability, *contributions = self._outputs(columns, self._wanted)
         return _positive(probability), (
@@ -190,13 +198,21 @@ def _labels(bands: Bands, values: NDArray[np.float64]) -> NDArray[Any]:
     return found
 
 
-def _dtype(put: Any) -> type:
-    if put.name not in FEATURES:
-        raise InvalidModel(f"the graph asks for {put.name!r}, which is no known feature")
+def _dtype(put: Any, declared: FurtherFeature | None) -> type:
+    if declared is None and put.name not in FEATURES:
+        raise InvalidModel(
+            f"the graph asks for {put.name!r}, which is no known feature: if it is one of its own, "
+            "declare it (--features)"
+        )
     dtype = _DTYPES.get(put.type)
-    fits = (dtype is np.object_) == (put.name in TEXT_FEATURES)
-    if dtype is np.int64:  # a measurement would lose its fraction
-        fits = put.name in ("hypertension", "heart_disease")
+    is_text = put.name in TEXT_FEATURES if declared is None else declared.is_text
+    fits = (dtype is np.object_) == is_text
+    if dtype is np.int64:  # a measurement would lose its fraction, and a gap has no integer
+        fits = put.name in ("hypertension", "heart_disease") or (
+            declared is not None
+            and declared.kind is FeatureKind.FLAG
+            and not declared.may_be_missing
+        )
     if dtype is None or not fits:
         raise InvalidModel(f"the graph takes {put.name!r} as {put.type}, which it is not")
     if len(put.shape) != 2 or put.shape[1] != 1:  # noqa: PLR2004 - [N, 1]

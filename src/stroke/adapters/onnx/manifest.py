@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from stroke.domain.comparison import REFERENCE_VALUES
 from stroke.domain.drift import WATCHED, ReferenceHistogram
-from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
+from stroke.domain.errors import InvalidData, InvalidModel, InvalidPatient, ModelNotFound
 from stroke.domain.features import DERIVED_FROM, FEATURES, RAW_FEATURES
+from stroke.domain.further import FeatureKind, FurtherFeature, check_declared
 from stroke.domain.model_update import Method
 from stroke.domain.patient import GENDERS, OPTIONAL, Patient
 from stroke.domain.performance import GAPS, MEASURES
@@ -72,12 +73,51 @@ class Contributions(_Part):
     columns: tuple[str, ...]
     intercept: float
 
+
+class DeclaredFeature(_Part):
+    """A feature that the model declares for itself; ``FurtherFeature`` says what may be in it.
+
+    ``range`` is a number's lowest and highest value. Explanations compare with ``reference``.
+    """
+
+    name: str
+    type: FeatureKind
+    range: tuple[float, float] | None = None
+    unit: str = ""
+    categories: tuple[str, ...] = ()
+    may_be_missing: bool = False
+    reference: float | str | None = None
+
     @model_validator(mode="after")
-    def _known(self) -> Contributions:
-        unknown = [column for column in self.columns if column not in RAW_FEATURES]
-        if unknown:
-            raise ValueError(f"contributions of unknown features: {', '.join(unknown)}")
+    def _whole(self) -> DeclaredFeature:
+        if (self.range is None) == (self.type is FeatureKind.NUMBER):
+            raise ValueError(f"{self.name}: a number has a range, and nothing else has one")
+        self.value  # noqa: B018 -- it checks itself
         return self
+
+    @property
+    def value(self) -> FurtherFeature:
+        """The declaration in the domain's words."""
+        low, high = self.range or (0.0, 1.0)
+        return FurtherFeature(
+            self.name,
+            self.type,
+            low,
+            high,
+            self.unit,
+            self.categories,
+            self.may_be_missing,
+            self.reference,
+        )
+
+    @classmethod
+    def of(cls, feature: FurtherFeature) -> DeclaredFeature:
+        """Return the part of a manifest that declares ``feature``."""
+        return cls.model_validate(feature.as_data())
+
+
+class _FurtherFile(_Part):
+    features: tuple[DeclaredFeature, ...]
 
 
 class Metric(_Part):
@@ -396,14 +436,23 @@ class Manifest(_Part):
     cross_validated: CrossValidated | None = None
     support: SupportTables | None = None
     comparison: ComparisonTables | None = None
+    further_features: tuple[DeclaredFeature, ...] = ()
     updated: Updated | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Manifest:
-        unknown = [feature for feature in self.features if feature not in FEATURES]
+        further = tuple(each.value for each in self.further_features)
+        check_declared(further)
+        declared = [each.name for each in further]
+        if unused := [name for name in declared if name not in self.features]:
+            raise ValueError(f"further features that the model does not take: {', '.join(unused)}")
+        unknown = [name for name in self.features if name not in {*FEATURES, *declared}]
         if unknown:
             raise ValueError(f"unknown features: {', '.join(unknown)}")
-        strange = [name for name in self.histograms if name not in WATCHED]
+        explained = () if self.contributions is None else self.contributions.columns
+        if unknown := [name for name in explained if name not in {*RAW_FEATURES, *declared}]:
+            raise ValueError(f"contributions of unknown features: {', '.join(unknown)}")
+        strange = [name for name in self.histograms if name not in {*WATCHED, *declared}]
         if strange:
             raise ValueError(f"histograms of what is not watched: {', '.join(strange)}")
         missing = [name for name in RAW_FEATURES if name not in self.reference_patient]
@@ -448,7 +497,9 @@ class Manifest(_Part):
             metrics=_dumped(self.metrics),
             training=self.training,
             histograms={
-                name: self.histograms[name].value for name in WATCHED if name in self.histograms
+                name: self.histograms[name].value
+                for name in (*WATCHED, *(each.name for each in self.further_features))
+                if name in self.histograms
             },
             companions=tuple(
                 ModelVariant(
@@ -461,6 +512,7 @@ class Manifest(_Part):
                 for each in self.companions
             ),
             population=self._population(),
+            further=tuple(each.value for each in self.further_features),
         )
 
     def _population(self) -> dict[str, Any]:
@@ -483,6 +535,27 @@ class Manifest(_Part):
 
 def _dumped(metrics: dict[str, Metric]) -> dict[str, Any]:
     return {name: metric.model_dump() for name, metric in metrics.items()}
+
+
+def read_further(path: Path) -> tuple[FurtherFeature, ...]:
+    """Return the features that the JSON file ``path`` declares: a list, as a manifest has it.
+
+    Raises ``InvalidData`` saying what is wrong with it.
+    """
+    try:
+        text = path.read_bytes()
+        features = _FurtherFile.model_validate_json(b'{"features":%s}' % text).features
+        further = tuple(each.value for each in features)
+        check_declared(further)
+    except OSError as error:
+        raise InvalidData(f"{path} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(map(str, first["loc"][1:]))
+        raise InvalidData(f"{path}: {f'{place}: ' if place else ''}{first['msg']}") from error
+    except ValueError as error:
+        raise InvalidData(f"{path}: {error}") from error
+    return further
 
 
 def read_manifest(folder: Path, *, sha256: str | None = None) -> Manifest:

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import starmap
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,23 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stroke.adapters.onnx.comparison import Comparisons
+from stroke.adapters.onnx.further_columns import completed, values_getter
 from stroke.adapters.onnx.graph import Certainty, Columns, Graph, GraphLimits
 from stroke.adapters.onnx.manifest import (
     GRAPH,
     IMPORTED_BANDS,
     MANIFEST,
     Bands,
+    DeclaredFeature,
     Manifest,
     read_manifest,
 )
-from stroke.adapters.onnx.shapley import shapley_values
+from stroke.adapters.onnx.shapley import MOST_EXPLAINED, shapley_values
 from stroke.adapters.onnx.support import SupportRules
 from stroke.application.predictions.columnar import ColumnarRiskModel, ScoreContext, Scores
+from stroke.application.predictions.patient_columns import columns_of
 from stroke.application.predictions.ports import RiskModel
 from stroke.domain.comparison import UNCHANGEABLE, Comparison
 from stroke.domain.errors import InvalidModel, InvalidPatient, ModelNotFound
-from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
-from stroke.domain.patient import OPTIONAL, Patient, lacking
+from stroke.domain.features import DERIVED_FROM, RAW_FEATURES
+from stroke.domain.further import Further, values_of
+from stroke.domain.patient import OPTIONAL, Patient, extended, lacking
 from stroke.domain.risk import (
     Contribution,
     Interval,
@@ -43,6 +46,11 @@ from stroke.domain.support import Support
 _CATEGORIES: Final = tuple(RiskCategory)
 # A foreign model may answer 0 or 1 exactly, whose log-odds are infinite: they count as this far.
 _CERTAIN: Final = 1e-12
+_SOURCES: Final = {
+    "age_group": ("age",),
+    "age_hypertension": ("age", "hypertension"),
+    **{name: (source,) for name, source in DERIVED_FROM.items()},
+}
 _NOT_HELD: Final = "the graph gives a probability that lies out of its interval"
 
 
@@ -50,7 +58,8 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
     """Serves the artefact at ``path``: a folder with graph and manifest, or a bare ``.onnx`` file.
 
     ``signed`` gives the sha256 that graph and manifest must have, by the names of their files.
-    Raises ``ModelNotFound``, or ``InvalidModel`` saying which part of the contract is broken.
+    ``further`` are the features that a bare graph may take beyond the known ones. Raises
+    ``ModelNotFound``, or ``InvalidModel`` saying which part of the contract is broken.
     """
 
     def __init__(
@@ -59,6 +68,7 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         limits: GraphLimits | None = None,
         *,
         signed: Mapping[str, str] | None = None,
+        further: Further = (),
     ) -> None:
         limits = limits or GraphLimits()
         content = read_graph(path / GRAPH if path.is_dir() else path, limits)
@@ -69,14 +79,18 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         manifest = read_manifest(path, sha256=signed.get(MANIFEST)) if path.is_dir() else None
         if manifest is not None and manifest.sha256 != sha256:
             raise InvalidModel(f"{path}: the graph is not the one that the manifest describes")
-        self._graph = Graph(content, limits)
-        self.manifest = manifest or _manifest_of_bare_graph(path, sha256, self._graph)
+        if manifest is not None:
+            further = manifest.description.further
+        self._graph = Graph(content, limits, further)
+        self.manifest = manifest or _manifest_of_bare_graph(path, sha256, self._graph, further)
         if set(self.manifest.features) != set(self._graph.features):
             raise InvalidModel(f"{path}: the graph takes other features than the manifest says")
         self._description = self.manifest.description
         self._variants = self._description.variants
         self._place = _places([variant.missing for variant in self._variants])
-        self._reference = {name: self.manifest.reference_patient[name] for name in RAW_FEATURES}
+        self._further = self._description.further
+        self._patient = {name: self.manifest.reference_patient[name] for name in RAW_FEATURES}
+        self._reference = self._patient | {each.name: each.reference for each in self._further}
         self._explain_by_graph()
         self._read_tables()
         self._check_reference_patient()
@@ -88,10 +102,10 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
     def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
         if not patients:
             return []  # not every graph runs on no rows
-        scores, certainty = self._run(_columns(patients), certain=True)
+        scores, certainty = self._run(columns_of(patients, self._further), certain=True)
         strongest = np.argsort(-np.abs(scores.log_odds), axis=1, kind="stable").tolist()
         names = scores.features
-        values_of = attrgetter(*names)
+        values_of = values_getter(names, self._further)
         missing_of = [variant.missing for variant in self._variants]
         accuracy_of = [variant.accuracy for variant in self._variants]
         probability, parts = scores.probability.tolist(), scores.log_odds.tolist()
@@ -162,6 +176,8 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
 
     def _run(self, columns: Columns, *, certain: bool) -> tuple[Scores, Certainty | None]:
         """Return the scores without their context, and if wanted how sure the graph is of them."""
+        if self._further:
+            columns = completed(columns, self._further)
         variant = self._variant(columns)
         certainty: Certainty | None = None
         if certain and self._graph.is_certain:
@@ -172,8 +188,9 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
             parts = contributions @ self._of_feature if self._summed else contributions
             names, baseline = self._explained, self._intercepts[variant]
         else:
-            parts = shapley_values(self._log_odds, columns, self._reference)
-            names, baseline = RAW_FEATURES, np.full(len(probability), self._reference_log_odds)
+            names = self._explained
+            parts = shapley_values(self._log_odds, columns, self._reference, names)
+            baseline = np.full(len(probability), self._reference_log_odds)
         return Scores(probability, parts, names, baseline, variant), certainty
 
     def _context(
@@ -187,17 +204,25 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         if self._comparisons is not None:
             gender, age = self._kept
             kept = scores.baseline_log_odds + (scores.log_odds[:, gender] + scores.log_odds[:, age])
+            for place in self._stays:
+                kept = kept + scores.log_odds[:, place]
             comparison = self._comparisons.of_columns(
                 columns, scores.probability, kept, scores.variant
             )
         return ScoreContext(None if certainty is None else certainty.interval, support, comparison)
 
     def _kept_of(self, baseline: Sequence[float], parts: Sequence[Sequence[float]]) -> list[float]:
-        """Return the log-odds of what nobody can change, the baseline included."""
+        """Return the log-odds of what nobody can change, the baseline included.
+
+        Nobody has said which of the model's further features can be changed: they stay.
+        """
         gender, age = self._kept
-        return [
+        kept = [
             base + (added[gender] + added[age]) for base, added in zip(baseline, parts, strict=True)
         ]
+        for place in self._stays:  # in this order, so that sums have the same bits as those above
+            kept = [base + added[place] for base, added in zip(kept, parts, strict=True)]
+        return kept
 
     def _variant(self, columns: Columns) -> NDArray[np.int64]:
         """Return which variant each patient needs. Raises ``InvalidPatient`` if there is none."""
@@ -223,6 +248,7 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         described = self.manifest.contributions
         self._of_feature: NDArray[np.float64] | None = None
         if described is None or not self._graph.explains:
+            self._explained = explained_by_sets(self._graph.features, self._further)
             return
         self._explained = tuple(dict.fromkeys(described.columns))
         of_companions = [each.intercept for each in self.manifest.companions]
@@ -242,6 +268,8 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         explained = self._of_feature is not None and set(UNCHANGEABLE) <= set(self._explained)
         self._comparisons: Comparisons | None = None
         self._kept = (-1, -1)
+        declared = {each.name for each in self._further}
+        self._stays = [at for at, name in enumerate(self._explained) if name in declared]
         if tables.comparison is not None and explained:
             self._comparisons = Comparisons(tables.comparison)
             first, second = UNCHANGEABLE
@@ -252,9 +280,10 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
 
         The patient is scored by each variant: with all measurements, and without some.
         """
-        whole = Patient(**self._reference)
-        reference = _columns(
-            [replace(whole, **dict.fromkeys(variant.missing)) for variant in self._variants]  # type: ignore[arg-type]
+        whole = extended(Patient(**self._patient), values_of(self._further, self._reference))
+        reference = columns_of(
+            [replace(whole, **dict.fromkeys(variant.missing)) for variant in self._variants],  # type: ignore[arg-type]
+            self._further,
         )
         try:
             if self._of_feature is None:
@@ -272,14 +301,24 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         return log_odds
 
 
-def _columns(patients: Sequence[Patient]) -> dict[str, NDArray[Any]]:
-    return {
-        name: np.array(
-            [getattr(patient, name) for patient in patients],
-            dtype=object if name in TEXT_FEATURES else np.float64,
+def explained_by_sets(features: Sequence[str], further: Further) -> tuple[str, ...]:
+    """Return the features whose Shapley values explain a graph that takes ``features``.
+
+    Without ``further`` features that is always the raw ones. Raises ``InvalidModel`` where there
+    are too many.
+    """
+    if not further:
+        return RAW_FEATURES
+    taken = {*features, *(source for name in features for source in _SOURCES.get(name, ()))}
+    explained = tuple(
+        name for name in (*RAW_FEATURES, *(each.name for each in further)) if name in taken
+    )
+    if len(explained) > MOST_EXPLAINED:
+        raise InvalidModel(
+            f"the graph takes {len(explained)} features and gives no contributions: without them "
+            f"at most {MOST_EXPLAINED} can be explained"
         )
-        for name in RAW_FEATURES
-    }
+    return explained
 
 
 def _places(variants: Sequence[Sequence[str]]) -> NDArray[np.int64]:
@@ -310,7 +349,7 @@ def read_graph(path: Path, limits: GraphLimits) -> bytes:
         raise ModelNotFound(f"no graph at {path}") from error
 
 
-def _manifest_of_bare_graph(path: Path, sha256: str, graph: Graph) -> Manifest:
+def _manifest_of_bare_graph(path: Path, sha256: str, graph: Graph, further: Further) -> Manifest:
     return Manifest(
         name=path.stem[:40],
         version=f"{path.stem[:40]}-{sha256[:12]}",
@@ -318,4 +357,5 @@ def _manifest_of_bare_graph(path: Path, sha256: str, graph: Graph) -> Manifest:
         sha256=sha256,
         features=graph.features,
         bands=Bands(medium=IMPORTED_BANDS.medium, high=IMPORTED_BANDS.high),
+        further_features=tuple(map(DeclaredFeature.of, further)),
     )

@@ -2,8 +2,9 @@
 
 The process is this module, run as
 ``python -m stroke.adapters.onnx.trial GRAPH FOLDER FILE_BYTES MEMORY_BYTES [MISSING...]``: patients
-may lack the measurements MISSING. It writes
-``probability.npy`` to FOLDER and prints ``{"features": [...]}`` or ``{"error": ...}`` as JSON.
+may lack the measurements MISSING. FOLDER's ``further.json``, if it is there, lists the features
+that the graph's model declares. It writes ``probability.npy`` to FOLDER and prints
+``{"features": [...]}`` or ``{"error": ...}`` as JSON.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stroke.adapters.onnx.graph import Columns, GraphLimits
+from stroke.adapters.onnx.manifest import read_further
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.application.predictions.trial_patients import (
     TRIAL_PATIENTS,
@@ -27,8 +29,10 @@ from stroke.application.predictions.trial_patients import (
     trial_patients,
 )
 from stroke.domain.errors import InvalidModel, StrokeError
+from stroke.domain.further import Further
 from stroke.domain.patient import OPTIONAL
 
+_FURTHER: Final = "further.json"
 _ALONE: Final = 16
 _EXPLAINED: Final = 128
 _SAME: Final = 1e-6
@@ -52,9 +56,12 @@ class GraphTrial:
         self._run = run
         self._limits = limits
 
-    def __call__(self, content: bytes, may_be_missing: Sequence[str] = ()) -> Tried:
+    def __call__(
+        self, content: bytes, may_be_missing: Sequence[str] = (), further: Further = ()
+    ) -> Tried:
         """Try the graph that ``content`` is, on patients who lack what ``may_be_missing`` as well.
 
+        They have values of the ``further`` features, or lack those that may be missing.
         Raises ``InvalidModel`` when the contract is broken, when the graph fails or gives no
         probability for a plausible patient, when its answer depends on the other patients of a
         batch or differs between two runs, and when it needs more than the limits.
@@ -63,6 +70,9 @@ class GraphTrial:
             folder = Path(name)
             graph = folder / "graph.onnx"
             graph.write_bytes(content)
+            if further:
+                parts = [each.as_data() for each in further]
+                (folder / _FURTHER).write_text(json.dumps(parts))
             command = [sys.executable, "-I", "-m", __name__, str(graph), name]
             limits = [self._limits.file_bytes, self._limits.memory_bytes]
             try:
@@ -79,7 +89,9 @@ def score_trial_patients(
     model: OnnxRiskModel, may_be_missing: Sequence[str] = ()
 ) -> NDArray[np.float64]:
     """Return the probabilities ``(N,)`` of the trial patients. Raises as ``GraphTrial`` says."""
-    extremes, patients = extreme_patients(), trial_patients(TRIAL_PATIENTS, may_be_missing)
+    further = model.description.further
+    extremes = extreme_patients(further)
+    patients = trial_patients(TRIAL_PATIENTS, may_be_missing, further)
     model.score(_rows(extremes, slice(None, None, len(extremes["age"]) // _EXPLAINED)))
     lacking = np.isnan([patients[name] for name in OPTIONAL]).any(axis=0)
     if lacking.any():
@@ -111,7 +123,10 @@ def main() -> None:
     may_be_missing = sys.argv[5:]
     try:
         # The process as a whole has a limit of time.
-        served = OnnxRiskModel(graph, GraphLimits(file_bytes, memory_bytes, 1e9))
+        listed = folder / _FURTHER
+        further = read_further(listed) if listed.exists() else ()
+        limits = GraphLimits(file_bytes, memory_bytes, 1e9)
+        served = OnnxRiskModel(graph, limits, further=further)
         np.save(folder / "probability.npy", score_trial_patients(served, may_be_missing))
         said: dict[str, Any] = {"features": served.description.features}
     except MemoryError:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from stroke.domain.drift import SCORE, BinCounts, Drift, References, drift
+from stroke.domain.drift import SCORE, WATCHED, BinCounts, Drift, References, drift
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import ModelDescription
 
@@ -120,6 +120,8 @@ class DriftWindow:
 
 
 def _value(name: str) -> Callable[[Prediction], Any]:
+    if name not in WATCHED:  # only this model asks for it
+        return lambda prediction: dict(prediction.patient.further).get(name)
     of = "assessment.probability" if name == SCORE else f"patient.{name}"
     return attrgetter(of)
 

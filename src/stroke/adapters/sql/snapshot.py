@@ -36,11 +36,14 @@ class SqlChanges(ChangeSource[Iterator[pa.RecordBatch]]):
     """Each row of the table ``predictions`` at ``url`` as if a snapshot had read it.
 
     There are no events: of what was updated or deleted the table knows nothing. Only rows that are
-    ``within`` are read.
+    ``within`` are read; ``with_data`` adds the column ``prediction_data``.
     """
 
-    def __init__(self, url: URL, within: PredictionFilter = EVERYTHING) -> None:
+    def __init__(
+        self, url: URL, within: PredictionFilter = EVERYTHING, *, with_data: bool = False
+    ) -> None:
         self._within = within
+        self._with_data = with_data
         self._url = url.set(drivername=_SYNCHRONOUS[url.get_backend_name()])
 
     def read(
@@ -48,7 +51,7 @@ class SqlChanges(ChangeSource[Iterator[pa.RecordBatch]]):
     ) -> SourceRead[Iterator[pa.RecordBatch]]:
         if since is not None:
             raise CannotContinue("a table tells its rows, and not which of them are new")
-        schema = changes_schema(with_name=with_name)
+        schema = changes_schema(with_name=with_name, with_data=self._with_data)
         engine = create_engine(self._url, hide_parameters=True)
         try:
             with engine.connect() as connection:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
+from stroke.domain.further import Further
 from stroke.domain.performance import GAPS
 
 GRAPH: Final = "model.onnx"
@@ -36,6 +37,11 @@ def artefact_files(graph: bytes, manifest: dict[str, Any]) -> dict[str, bytes]:
         MANIFEST: (json.dumps(manifest, indent=2) + "\n").encode(),
         CARD: card(manifest).encode(),
     }
+
+
+def further_part(further: Further) -> dict[str, list[dict[str, Any]]]:
+    """Return the part of a manifest that declares ``further``; nothing where there is none."""
+    return {"further_features": [each.as_data() for each in further]} if further else {}
 
 
 def provenance(made_from: str, data_sha256: str | None, parent: str | None = None) -> bytes:
@@ -72,6 +78,7 @@ def card(manifest: dict[str, Any]) -> str:
         f"**Bands.** Medium from {bands['medium']}, high from {bands['high']}, on its own scale.",
         "",
         *_update_lines(manifest.get("updated")),
+        *_further_lines(manifest.get("further_features")),
         *_training_lines(manifest.get("training")),
         *_count_lines((manifest.get("training") or {}).get("counts")),
         *_metric_lines(manifest.get("metrics"), manifest.get("updated")),
@@ -109,6 +116,29 @@ def _update_lines(updated: dict[str, Any] | None) -> list[str]:
             f"by {drawn['weight']:.0%}; the rest is of all sites."
         )
     return [*lines, ""]
+
+
+def _further_lines(further: list[dict[str, Any]] | None) -> list[str]:
+    if not further:
+        return []
+    return [
+        "**Further features**, which a request must have for this model:",
+        "",
+        "| feature | values | may be missing |",
+        "|---|---|---|",
+        *(
+            f"| {each['name']} | {_values(each)} | {'yes' if each['may_be_missing'] else 'no'} |"
+            for each in further
+        ),
+        "",
+    ]
+
+
+def _values(feature: dict[str, Any]) -> str:
+    if "range" in feature:
+        low, high = feature["range"]
+        return f"{low:g} to {high:g} {feature['unit']}".rstrip()
+    return ", ".join(feature.get("categories", ("0", "1"))).replace("|", "\\|")
 
 
 def _training_lines(training: dict[str, Any] | None) -> list[str]:

@@ -15,6 +15,7 @@ from stroke.adapters.training.splines import (
     SMOKING_LEVELS,
     SMOOTH,
     SplineDesign,
+    levels_of,
     truncated_cubes_to_basis,
 )
 from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
@@ -27,7 +28,7 @@ _FLOAT: Final = TensorProto.DOUBLE
 
 
 class Line(NamedTuple):
-    """A logistic regression: a slope for each column of the design ``(15,)``, and an intercept."""
+    """A logistic regression: a slope for each column of the design, and an intercept."""
 
     slopes: NDArray[np.float64]
     intercept: float
@@ -50,16 +51,7 @@ class _Writer:
 
     def smooth(self, name: str, design: SplineDesign) -> list[str]:
         """Clip a measurement and add its spline basis."""
-        value = name
-        if name in OPTIONAL:
-            missing = self.node("IsNaN", [name], f"{name}_missing")
-            median = self.constant(f"{name}_median", [[design.medians_[name]]])
-            value = self.node("Where", [missing, median, name], f"{name}_filled")
-        low, high = design.clip_[name]
-        value = self.node("Max", [value, self.constant(f"{name}_low", [[low]])], f"{name}_raised")
-        value = self.node(
-            "Min", [value, self.constant(f"{name}_high", [[high]])], f"{name}_clipped"
-        )
+        value = self.clipped(name, design)
         knots = design.knots_[name]
         beyond = self.node(
             "Sub", [value, self.constant(f"{name}_knots", knots[None, :])], f"{name}_from_knots"
@@ -69,6 +61,17 @@ class _Writer:
         cubes = self.node("Mul", [square, beyond], f"{name}_cubes")
         weights = self.constant(f"{name}_weights", truncated_cubes_to_basis(knots))
         return [value, self.node("MatMul", [cubes, weights], f"{name}_nonlinear")]
+
+    def clipped(self, name: str, design: SplineDesign) -> str:
+        """Return a number within the values of nearly all patients, the median for a gap."""
+        value = name
+        if name in design.medians_:
+            missing = self.node("IsNaN", [name], f"{name}_missing")
+            median = self.constant(f"{name}_median", [[design.medians_[name]]])
+            value = self.node("Where", [missing, median, name], f"{name}_filled")
+        low, high = design.clip_[name]
+        value = self.node("Max", [value, self.constant(f"{name}_low", [[low]])], f"{name}_raised")
+        return self.node("Min", [value, self.constant(f"{name}_high", [[high]])], f"{name}_clipped")
 
     def choice(self) -> str:
         """Return the number ``[N]`` of the set that each patient lacks: see ``_set_number``."""
@@ -90,11 +93,11 @@ class _Writer:
 class Spread(NamedTuple):
     """What a graph needs to say how sure it is, in units of the standardised design.
 
-    ``factors[missing]`` is ``L (16, 16)`` of the covariance ``L L'`` of the coefficients of the
-    line of those who lack ``missing``, intercept first, all 0 for a feature that it does not look
-    at. With ``hat (16, 16)`` as ``L``, ``x' L L' x`` is a patient's leverage in multiples of the
-    mean leverage of the training data. ``normal`` is how many standard errors an interval has on
-    each side.
+    ``factors[missing]`` is ``L (1 + c, 1 + c)``, for ``c`` columns, of the covariance ``L L'`` of
+    the coefficients of the line of those who lack ``missing``, intercept first, all 0 for a feature
+    that it does not look at. With ``hat`` as ``L``, ``x' L L' x`` is a patient's leverage in
+    multiples of the mean leverage of the training data. ``normal`` is how many standard errors an
+    interval has on each side.
     """
 
     factors: Mapping[tuple[str, ...], NDArray[np.float64]]
@@ -111,11 +114,12 @@ def to_onnx(
 ) -> bytes:
     """Return the serialised graph; the same fit gives the same bytes.
 
-    Inputs: the seven raw features, ``[N, 1]``, NaN for a missing one of ``OPTIONAL``. Outputs:
-    ``probability [N, 1]`` and ``contributions [N, 7]`` in ``RAW_FEATURES``' order, centred on the
-    training mean, and with ``spread`` also ``interval [N, 2]`` and ``leverage [N, 1]``. All lines
-    share the design, so that the choice of a patient's line is one look-up in a table of slopes;
-    where there is no companion, the full one takes the median.
+    Inputs: the seven raw features, ``[N, 1]``, NaN for a missing one of ``OPTIONAL``, and then
+    those of the design's own, NaN or an empty text for a missing one. Outputs: ``probability
+    [N, 1]`` and ``contributions [N, k]`` in the order of the inputs, centred on the training mean,
+    and with ``spread`` also ``interval [N, 2]`` and ``leverage [N, 1]``. All lines share the
+    design, so that the choice of a patient's line is one look-up in a table of slopes; where there
+    is no companion, the full one takes the median.
     """
     lines = [full] * (1 << len(OPTIONAL))
     for missing, line in companions.items():
@@ -127,13 +131,22 @@ def to_onnx(
     columns += [
         write.indicator("smoking_status", level, i) for i, level in enumerate(SMOKING_LEVELS)
     ]
+    for each in design.further:
+        if each.is_text:
+            columns += [
+                write.indicator(each.name, level, i) for i, level in enumerate(levels_of(each))
+            ]
+        else:
+            columns.append(write.clipped(each.name, design))
+    names = (*RAW_FEATURES, *(each.name for each in design.further))
+    texts = TEXT_FEATURES | {each.name for each in design.further if each.is_text}
     raw = write.node("Concat", columns, "design", axis=1)
     centred = write.node("Sub", [raw, write.constant("mean", design.mean_[None, :])], "centred")
     choice = write.choice()
     weights = write.constant("weights", [line.slopes / design.scale_ for line in lines])
     chosen = write.node("Gather", [weights, choice], "chosen_weights")
     terms = write.node("Mul", [centred, chosen], "terms")
-    of_feature = [[float(group == f) for f in RAW_FEATURES] for group in design.groups_]
+    of_feature = [[float(group == f) for f in names] for group in design.groups_]
     contributions = write.node(
         "MatMul", [terms, write.constant("of_feature", of_feature)], "contributions"
     )
@@ -143,7 +156,7 @@ def to_onnx(
     intercept = write.node("Gather", [intercepts, choice], "intercept")
     log_odds = write.node("Add", [total, intercept], "log_odds")
     write.node("Sigmoid", [log_odds], "probability")
-    outputs = {"probability": 1, "contributions": len(RAW_FEATURES)}
+    outputs = {"probability": 1, "contributions": len(names)}
     if spread is not None:
         _write_spread(write, design, spread)
         outputs |= {"interval": 2, "leverage": 1}
@@ -152,9 +165,9 @@ def to_onnx(
         name,
         [
             helper.make_tensor_value_info(
-                feature, TensorProto.STRING if feature in TEXT_FEATURES else _FLOAT, ["N", 1]
+                feature, TensorProto.STRING if feature in texts else _FLOAT, ["N", 1]
             )
-            for feature in RAW_FEATURES
+            for feature in names
         ],
         [
             helper.make_tensor_value_info(output, _FLOAT, ["N", width])

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stroke.domain.drift import SCORE
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.further import FeatureKind, Further
 from stroke.domain.patient import OPTIONAL
 
 BINS: Final = 10
@@ -19,14 +20,15 @@ _DIGITS: Final = 6
 
 
 def reference_histograms(
-    features: pd.DataFrame, probability: NDArray[np.float64]
+    features: pd.DataFrame, probability: NDArray[np.float64], further: Further = ()
 ) -> dict[str, dict[str, Any]]:
-    """Return a histogram for each raw feature and for the score, as a manifest holds them.
+    """Return a histogram for each feature and for the score, as a manifest holds them.
 
-    ``features`` is ``(N, 7)``, ``probability`` ``(N,)`` what the fitted model gives for them (in
-    sample: it is the distribution that counts, not how right it is). Numbers have ten bins of
-    equal count, fewer where values are equal. The bins are of the known values; the share of
-    missing ones stands next to them where a patient may lack the measurement.
+    ``features`` is ``(N, k)``, those of ``further`` after the raw ones; ``probability (N,)`` is
+    what the fitted model gives for them (in sample: it is the distribution that counts, not how
+    right it is). Numbers have ten bins of equal count, fewer where values are equal. The bins are
+    of the known values; the share of missing ones stands next to them where a patient may lack the
+    measurement.
     """
     found: dict[str, dict[str, Any]] = {}
     for name in RAW_FEATURES:
@@ -39,6 +41,17 @@ def reference_histograms(
             found[name] = _of_numbers(column.to_numpy(dtype=np.float64))
         if name in OPTIONAL:
             found[name]["missing"] = float(features[name].isna().mean())
+    for each in further:
+        column = features[each.name]
+        known = column[column != ""] if each.is_text else column.dropna()
+        if each.is_text:
+            found[each.name] = _of_categories([str(value) for value in known])
+        elif each.kind is FeatureKind.FLAG:
+            found[each.name] = _of_categories([str(int(value)) for value in known])
+        else:
+            found[each.name] = _of_numbers(known.to_numpy(dtype=np.float64))
+        if each.may_be_missing:
+            found[each.name]["missing"] = float(1 - len(known) / len(column))
     found[SCORE] = _of_numbers(probability, digits=_DIGITS)
     return found
 

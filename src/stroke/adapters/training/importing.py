@@ -20,6 +20,7 @@ from stroke.adapters.training import pickle_converter
 from stroke.adapters.training.verification import compare, trial_patients, with_engineered
 from stroke.application.predictions.trial_patients import TRIAL_PATIENTS
 from stroke.domain.errors import ConversionMismatch, InvalidModel, ModelError
+from stroke.domain.further import FeatureKind, Further
 
 TOLERANCE: Final = 1e-6
 
@@ -82,18 +83,20 @@ def import_pickle(
     run: RunConfined,
     score: Callable[[bytes], Floats],
     may_be_missing: Sequence[str] = (),
+    further: Further = (),
 ) -> ImportedModel:
     """Convert the fitted model in a pickle, which runs the code that the pickle carries.
 
     ``run`` runs it within limits; ``score`` returns a graph's probabilities ``(N,)`` of
-    ``trial_patients()``, of whom some lack what ``may_be_missing``. Raises ``InvalidModel`` when
+    ``trial_patients()``, of whom some lack what ``may_be_missing``, and all of whom have values of
+    the ``further`` features. Raises ``InvalidModel`` when
     there is nothing to convert, when a step cannot be converted (it is named) or a limit is passed,
     and ``ConversionMismatch``, naming the worst case, when no graph is within 1e-6 of the original.
     """
-    patients = with_engineered(trial_patients(TRIAL_PATIENTS, may_be_missing))
+    patients = with_engineered(trial_patients(TRIAL_PATIENTS, may_be_missing, further))
     refusals: list[ModelError] = []
     for first, last in _CANDIDATES:
-        said, original, graphs = _converted(pickled, patients, (first, last), run)
+        said, original, graphs = _converted(pickled, patients, (first, last), further, run)
         for graph in graphs:
             try:
                 difference = compare(patients, original, score(graph), tolerance=TOLERANCE)
@@ -122,14 +125,27 @@ def _difference(refusal: ModelError) -> float:
 
 
 def _converted(
-    pickled: Pickled, patients: pd.DataFrame, candidates: tuple[int, int], run: RunConfined
+    pickled: Pickled,
+    patients: pd.DataFrame,
+    candidates: tuple[int, int],
+    further: Further,
+    run: RunConfined,
 ) -> tuple[dict[str, Any], Floats, list[bytes]]:
     """Return what the converter says, the original's probabilities, and some of its graphs."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         probes, options = folder / "probes.json", folder / "options.json"
         probes.write_text(json.dumps({c: patients[c].tolist() for c in patients.columns}))
-        options.write_text(json.dumps({**pickled.options, "candidates": candidates}))
+        kinds = {
+            "text": [each.name for each in further if each.is_text],
+            # A gap has no integer.
+            "flags": [
+                each.name
+                for each in further
+                if each.kind is FeatureKind.FLAG and not each.may_be_missing
+            ],
+        }
+        options.write_text(json.dumps({**pickled.options, **kinds, "candidates": candidates}))
         said = _run(pickled, folder, [probes, folder, options], run)
         original = np.array(json.loads((folder / "original.json").read_text()))
         graphs = [each.read_bytes() for each in sorted(folder.glob("candidate-*.onnx"))]

@@ -164,4 +164,5 @@ def _portable(value: float) -> float:
 
 def reference_people(features: pd.DataFrame) -> pd.DataFrame:
     """Return one patient with the reference values; the rest is the first patient's."""
-    return features.iloc[:1].assign(**REFERENCE_VALUES)[list(RAW_FEATURES)]
+    further = [name for name in features.columns if name not in RAW_FEATURES]
+    return features.iloc[:1].assign(**REFERENCE_VALUES)[[*RAW_FEATURES, *further]]

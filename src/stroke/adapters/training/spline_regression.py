@@ -27,6 +27,7 @@ from stroke.adapters.training.uncertainty import (
 )
 from stroke.application.quality.calibration import Floats, Labels
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.further import Further
 from stroke.domain.patient import OPTIONAL
 from stroke.domain.risk import RiskBands
 
@@ -92,11 +93,11 @@ class FittedModel:
         return {(): self.full} | {each: made.line for each, made in self.companions.items()}
 
 
-def pipeline() -> Pipeline:
+def pipeline(further: Further = ()) -> Pipeline:
     """Return the unfitted model. No resampling, no class weights: both would cost calibration."""
     return Pipeline(
         [
-            ("design", SplineDesign()),
+            ("design", SplineDesign(further)),
             ("regression", _regression()),
         ]
     )
@@ -125,7 +126,7 @@ def fit(
     """
     unseen = cross_validate(data, progress=progress)
     metrics = evaluate(data.outcome, unseen[()], samples=samples, progress=progress)
-    fitted = pipeline().fit(data.features, data.outcome)
+    fitted = pipeline(data.further).fit(data.features, data.outcome)
     matrix = fitted[0].transform(data.features)
     companions = {
         missing: Companion(
@@ -171,7 +172,7 @@ def _checked(
         return {}
 
     def refit(places: Labels) -> Floats:
-        sample = pipeline().fit(data.features.iloc[places], data.outcome[places])
+        sample = pipeline(data.further).fit(data.features.iloc[places], data.outcome[places])
         log_odds: Floats = sample.decision_function(data.features)
         return log_odds
 
@@ -194,7 +195,7 @@ def cross_validate(
     folds = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=REPEATS, random_state=_SEED)
     repeats = {each: [np.empty(len(data)) for _ in range(REPEATS)] for each in ((), *LACKING)}
     for number, (seen, unseen) in enumerate(folds.split(data.features, data.outcome)):
-        model = pipeline().fit(data.features.iloc[seen], data.outcome[seen])
+        model = pipeline(data.further).fit(data.features.iloc[seen], data.outcome[seen])
         rows = data.features.iloc[unseen]
         repeats[()][number // FOLDS][unseen] = model.predict_proba(rows)[:, 1]
         design = model[0]
@@ -207,7 +208,7 @@ def cross_validate(
 
 
 def risk(line: Line, matrix: Floats) -> Floats:
-    """Return the probabilities ``(N,)`` that ``line`` gives for a design matrix ``(N, 15)``."""
+    """Return the probabilities ``(N,)`` that ``line`` gives for a design matrix ``(N, c)``."""
     probability: Floats = expit(matrix @ line.slopes + line.intercept)
     return probability
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from stroke.domain.errors import InvalidData
+from stroke.domain.further import Further, FurtherFeature
 from stroke.domain.patient import OPTIONAL, SMOKING_STATUSES
 
 Floats = NDArray[np.float64]
@@ -47,12 +48,24 @@ def restricted_cubic_basis(values: Floats, knots: Floats) -> Floats:
     return np.column_stack([values, cubes @ truncated_cubes_to_basis(knots)])
 
 
-class SplineDesign(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Raw features to a standardised design matrix ``(N, 15)``.
+def levels_of(feature: FurtherFeature) -> tuple[str, ...]:
+    """Return the words of a category that have an indicator; one empty name for a number."""
+    if not feature.is_text:
+        return ("",)
+    return tuple(each for each in feature.categories if each != feature.reference)
 
-    ``groups_[j]`` is the raw feature that column ``j`` belongs to. A missing measurement counts as
-    the median: marking it would let the model read that the sickest were not weighed.
+
+class SplineDesign(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Features to a standardised design matrix ``(N, 15)``, wider with ``further`` features.
+
+    ``groups_[j]`` is the feature that column ``j`` belongs to. A missing measurement counts as
+    the median: marking it would let the model read that the sickest were not weighed. A further
+    number is a straight line, a flag a step, and a category has an indicator for each word but its
+    reference, which a missing one counts as.
     """
+
+    def __init__(self, further: Further = ()) -> None:
+        self.further = further
 
     def fit(self, features: pd.DataFrame, _: Any = None) -> Self:
         self.medians_ = {name: float(features[name].median()) for name in OPTIONAL}
@@ -65,6 +78,12 @@ class SplineDesign(TransformerMixin, BaseEstimator):  # type: ignore[misc]
                 raise InvalidData(f"the values of {name} are too few to fit a curve to them")
             low, high = np.quantile(values, CLIP_QUANTILES)
             self.clip_[name] = (float(low), float(high))
+        for each in self.further:
+            if each.is_text:
+                continue
+            self.medians_[each.name] = float(np.nan_to_num(features[each.name].median()))
+            low, high = np.quantile(self._filled(features, each.name), CLIP_QUANTILES)
+            self.clip_[each.name] = (float(low), float(high))
         raw = self._raw(features)
         self.mean_ = raw.mean(axis=0)
         spread = raw.std(axis=0)
@@ -74,6 +93,7 @@ class SplineDesign(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             *FLAGS,
             "gender",
             *("smoking_status" for _ in SMOKING_LEVELS),
+            *(each.name for each in self.further for _ in levels_of(each)),
         )
         return self
 
@@ -94,11 +114,20 @@ class SplineDesign(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             (features["smoking_status"] == level).to_numpy(np.float64)[:, None]
             for level in SMOKING_LEVELS
         ]
+        for each in self.further:
+            if each.is_text:
+                columns += [
+                    (features[each.name] == level).to_numpy(np.float64)[:, None]
+                    for level in levels_of(each)
+                ]
+            else:
+                values = np.clip(self._filled(features, each.name), *self.clip_[each.name])
+                columns.append(values[:, None])
         return np.hstack(columns)
 
     def _filled(self, features: pd.DataFrame, name: str) -> Floats:
         values = features[name]
-        if name in OPTIONAL:
+        if name in self.medians_:
             values = values.fillna(self.medians_[name])
         numbers: Floats = values.to_numpy(np.float64)
         return numbers

@@ -12,6 +12,7 @@ from stroke.adapters.training.artefact import (
     PROVENANCE,
     artefact_files,
     content_version,
+    further_part,
     library_versions,
     provenance,
 )
@@ -77,7 +78,8 @@ def trained(
     fitted = fit(data, samples=samples, refits=refits, progress=progress)
     companions = {missing: each.line for missing, each in fitted.companions.items()}
     graph = to_onnx(fitted.pipeline[0], fitted.full, companions, name, fitted.spread)
-    verify_export(fitted, graph, pd.concat([data.features, trial_patients(TRIAL_PATIENTS)]))
+    tried = trial_patients(TRIAL_PATIENTS, further=data.further)
+    verify_export(fitted, graph, pd.concat([data.features, tried]))
     return graph, _manifest(name, data, fitted, graph)
 
 
@@ -137,18 +139,18 @@ def _manifest(
         "version": version,
         "model_type": MODEL_TYPE,
         "sha256": sha256,
-        "features": list(RAW_FEATURES),
+        "features": list(data.names),
         "bands": _bands(fitted.bands),
         "reference_patient": fitted.reference_patient,
         "contributions": {
-            "columns": list(RAW_FEATURES),
+            "columns": list(data.names),
             "intercept": fitted.full.intercept,
         },
         "metrics": fitted.metrics,
         "training": {**data.facts, "counts": population_counts(data)},
         "libraries": library_versions("numpy", "onnx", "pandas", "scikit-learn", "scipy"),
         "histograms": reference_histograms(
-            data.features, fitted.pipeline.predict_proba(data.features)[:, 1]
+            data.features, fitted.pipeline.predict_proba(data.features)[:, 1], data.further
         ),
         "companions": [
             {
@@ -170,6 +172,7 @@ def _manifest(
         "comparison": comparison_tables(
             data.features, score, _reference_log_odds(graph, fitted, data.features)
         ),
+        **further_part(data.further),
     }
 
 

@@ -17,6 +17,7 @@ from stroke.domain.features import (
     BMI_CATEGORIES,
     GLUCOSE_CATEGORIES,
 )
+from stroke.domain.further import Further
 
 Floats = NDArray[np.float64]
 
@@ -28,12 +29,15 @@ _DTYPES: Final[dict[str, Any]] = {
 }
 
 
-def trial_patients(count: int, may_be_missing: Sequence[str] = ()) -> pd.DataFrame:
+def trial_patients(
+    count: int, may_be_missing: Sequence[str] = (), further: Further = ()
+) -> pd.DataFrame:
     """Return ``count`` random patients and those at boundaries, as the application makes them.
 
-    With ``may_be_missing`` also patients who lack these measurements.
+    With ``may_be_missing`` also patients who lack these measurements; all have values of the
+    ``further`` features.
     """
-    return pd.DataFrame(patients.trial_patients(count, may_be_missing))
+    return pd.DataFrame(patients.trial_patients(count, may_be_missing, further))
 
 
 def compare(

@@ -19,9 +19,13 @@ _MOMENT: Final = re.compile(MOMENT, re.ASCII)
 _LARGEST: Final = 2**63
 
 
-def changes_schema(*, with_name: bool = False) -> pa.Schema:
-    """Return the schema of a batch of ``changes``."""
-    columns = {**CHANGES, **({"name": "VARCHAR"} if with_name else {})}
+def changes_schema(*, with_name: bool = False, with_data: bool = False) -> pa.Schema:
+    """Return the schema of a batch of ``changes``; with the name, and with ``prediction_data``."""
+    columns = {
+        **CHANGES,
+        **({"name": "VARCHAR"} if with_name else {}),
+        **({"prediction_data": "VARCHAR"} if with_data else {}),
+    }
     return pa.schema([(name, _OF_SQL[kind]) for name, kind in columns.items()])
 
 

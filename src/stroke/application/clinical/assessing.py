@@ -82,6 +82,9 @@ class ChartAssessment:
         if patient is None:
             lacking = [WORDS[each] for each in mapped.lacking if each not in may_be_missing]
             return f"the record lacks {' and '.join(lacking)}", None
+        # No code says yet where a record has what only this model asks for.
+        if own := [each.name for each in model.description.further if not each.may_be_missing]:
+            return f"the model needs {' and '.join(own)}, which no code maps", None
         return None, patient
 
 

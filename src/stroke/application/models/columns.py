@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.further import Further, FurtherFeature
 from stroke.domain.patient import AGE, AVG_GLUCOSE_LEVEL, BMI, GENDERS, SMOKING_STATUSES
 from stroke.domain.risk import ModelDescription
 
@@ -18,7 +20,10 @@ Whole = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Features = dict[str, NDArray[Any]]
 
-CHOICES: Final = {"gender": GENDERS, "smoking_status": SMOKING_STATUSES}
+CHOICES: Final[dict[str, tuple[str, ...]]] = {
+    "gender": GENDERS,
+    "smoking_status": SMOKING_STATUSES,
+}
 
 LACKING: Final = "lacks a measurement that the model needs"
 IMPLAUSIBLE: Final = "holds a value that no patient has"
@@ -27,6 +32,7 @@ _RANGES: Final = {"age": AGE, "avg_glucose_level": AVG_GLUCOSE_LEVEL, "bmi": BMI
 _FLAGS: Final = ("hypertension", "heart_disease")
 _NONE: Final = -1  # no text at all
 _UNKNOWN: Final = -2  # a text that is none of the choices
+_DATA: Final = "prediction_data"
 
 
 class Coded:
@@ -85,10 +91,56 @@ def read_features(rows: pa.RecordBatch) -> Features:
     return read
 
 
-def as_the_model_takes(read: Features) -> Features:
+def read_further(rows: pa.RecordBatch, further: Further) -> Features:
+    """Return the features of rows that a model declares for itself, as ``read_features`` does.
+
+    They are in the rows' ``prediction_data`` if there is such a column, and else in columns of
+    their own. A value that is none of the feature's is infinite, or ``_UNKNOWN``.
+    """
+    if not further:
+        return {}
+    names = rows.schema.names
+    documents: list[Any] = []
+    if _DATA in names:
+        documents = [_document(text) for text in rows.column(_DATA).to_pylist()]
+    read: Features = {}
+    for each in further:
+        values: list[Any] = [None] * rows.num_rows
+        if documents:
+            values = [document.get(each.name) for document in documents]
+        elif each.name in names and _DATA not in names:
+            values = rows.column(each.name).to_pylist()
+        kind = np.int64 if each.is_text else np.float64
+        read[each.name] = np.array([_place(each, value) for value in values], kind)
+    return read
+
+
+def _document(text: object) -> Mapping[str, Any]:
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except ValueError:  # an imported row may hold anything
+        return {}
+    return found if isinstance(found, Mapping) else {}
+
+
+def _place(feature: FurtherFeature, value: Any) -> float:
+    """Return a number, or a category's place; what stands for no value or none of its values."""
+    if value is None or value != value:  # noqa: PLR0124 -- NaN is no value
+        return _NONE if feature.is_text else np.nan
+    if feature.reason(value) is not None:
+        return _UNKNOWN if feature.is_text else np.inf
+    return feature.categories.index(value) if feature.is_text else float(value)
+
+
+def as_the_model_takes(read: Features, further: Further = ()) -> Features:
     """Return what a model takes; every row shares its choice's one str object."""
+    texts = CHOICES | {
+        each.name: (*each.categories, "")  # _NONE is the last place
+        for each in further
+        if each.is_text
+    }
     return {
-        name: np.array(CHOICES[name], object)[values] if name in CHOICES else values
+        name: np.array(texts[name], object)[values] if name in texts else values
         for name, values in read.items()
     }
 
@@ -114,4 +166,9 @@ def unfit(read: Features, model: ModelDescription) -> tuple[Mask, Mask]:
     for name in CHOICES:
         lacking |= read[name] == _NONE
         wrong |= read[name] == _UNKNOWN
+    for each in model.further:
+        values = read[each.name]
+        wrong |= values == _UNKNOWN if each.is_text else np.isinf(values)
+        if not each.may_be_missing:
+            lacking |= values == _NONE if each.is_text else np.isnan(values)
     return lacking, wrong

@@ -71,8 +71,9 @@ class Comparison:
         """Score the rows of one batch by both models."""
         if (rows := self._rows.take(batch)) is None:
             return
-        for model, samples in zip(self._models, self._samples, strict=True):
-            samples.append(_scored(model, rows.features, rows.stroke, rows.site))
+        for at, (model, samples) in enumerate(zip(self._models, self._samples, strict=True)):
+            read = rows.features | rows.further[at]
+            samples.append(_scored(model, read, rows.stroke, rows.site))
 
     def report(self, minimums: Minimums, learned: Sequence[str] = ()) -> ComparisonReport:
         """Compare both on everybody and on each group.
@@ -183,7 +184,7 @@ def _benefit(first: Sample, second: Sample, threshold: float) -> BenefitPoint:
 def _scored(
     model: ColumnarRiskModel, read: Features, stroke: NDArray[np.int8], site: NDArray[Any]
 ) -> Sample:
-    scores = model.score(as_the_model_takes(read))
+    scores = model.score(as_the_model_takes(read, model.description.further))
     category = scores.categories(model.description)
     return Sample(
         outcome=stroke.astype(np.int64),

@@ -157,10 +157,9 @@ class DeploymentService:
         found = await self._loaded(wish.model or "")
         if not wish.asks_for_more:
             champion = await asyncio.to_thread(self._of, present.champion.version)
-            needed = set(champion.may_be_missing) - set(found.may_be_missing)
-            if needed:
+            if needed := found.asks_beyond(champion):
                 raise DeploymentRefused(
-                    f"{found.version} needs {' and '.join(sorted(needed))}, which callers of "
+                    f"{found.version} needs {' and '.join(needed)}, which callers of "
                     f"{champion.version} may leave out"
                 )
         return found.version

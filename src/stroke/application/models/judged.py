@@ -21,6 +21,7 @@ from stroke.application.models.columns import (
     Whole,
     as_the_model_takes,
     read_features,
+    read_further,
     unfit,
     with_progress,
 )
@@ -34,12 +35,16 @@ NO_OUTCOME: Final = "has no outcome"
 
 
 class JudgedRows(NamedTuple):
-    """Rows that count, ``(N,)`` each. ``features`` are as ``read_features`` gives them."""
+    """Rows that count, ``(N,)`` each. ``features`` are as ``read_features`` gives them.
+
+    ``further`` has, for each model, the features that it declares for itself.
+    """
 
     ids: Whole
     features: Features
     stroke: NDArray[np.int8]
     site: NDArray[Any]
+    further: tuple[Features, ...]
 
 
 class RowsWithOutcome:
@@ -68,10 +73,11 @@ class RowsWithOutcome:
         ids = batch.column("prediction_id").to_numpy()
         stroke, site = self._outcomes(batch, ids)
         read = read_features(batch)
+        own = [read_further(batch, model.further) for model in self._models]
         open_ = stroke < 0
         wrong, lacking = np.zeros_like(open_), np.zeros_like(open_)
-        for model in self._models:
-            lacks, is_wrong = unfit(read, model)
+        for model, further in zip(self._models, own, strict=True):
+            lacks, is_wrong = unfit(read | further, model)
             lacking, wrong = lacking | lacks, wrong | is_wrong
         for reason, found in (
             (NO_OUTCOME, open_),
@@ -83,8 +89,8 @@ class RowsWithOutcome:
         fit = ~(open_ | wrong | lacking)
         if not fit.any():
             return None
-        read = {name: values[fit] for name, values in read.items()}
-        return JudgedRows(ids[fit], read, stroke[fit], site[fit])
+        read, *own = ({name: each[fit] for name, each in some.items()} for some in (read, *own))
+        return JudgedRows(ids[fit], read, stroke[fit], site[fit], tuple(own))
 
     def _outcomes(self, batch: pa.RecordBatch, ids: Whole) -> tuple[NDArray[np.int8], NDArray[Any]]:
         """Return 1, 0 or -1 (not known) and the site of each row."""

@@ -29,6 +29,7 @@ from stroke.application.models.columns import (
     as_the_model_takes,
     floats,
     read_features,
+    read_further,
     unfit,
     with_progress,
 )
@@ -61,7 +62,8 @@ STORED: Final = pa.schema(
         pa.field("contributing_factors", pa.string()),
     ]
 )
-"""Columns that a batch has. ``op``, of a change log, and ``stroke`` (bool) may be there too."""
+"""Columns that a batch has. ``op``, of a change log, and ``stroke`` (bool) may be there too, and
+where the model declares features of its own ``prediction_data`` or columns of them."""
 
 NO_RISK: Final = "has no stored risk"
 
@@ -132,7 +134,8 @@ class Replay:
         self._repeated += int((~new).sum())
         rows = rows.filter(pa.array(new))
         self._rows += rows.num_rows
-        read = read_features(rows)
+        further = self._model.description.further
+        read = read_features(rows) | read_further(rows, further)
         fit = self._fit(read, floats(rows, "probability"))
         if not fit.any():
             return
@@ -141,7 +144,7 @@ class Replay:
             rows = rows.filter(pa.array(fit))
             read = {name: values[fit] for name, values in read.items()}
         stored = _Stored.of(rows, self._outcomes)
-        features = as_the_model_takes(read)
+        features = as_the_model_takes(read, further)
         scores = self._model.score(features)
         category = scores.categories(self._model.description)
         mine = stored.version.is_equal_to(self._version)

@@ -9,17 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final, NamedTuple, Self
 
 from stroke.application.models.ports import ShadowScores
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.predictions.deployed import Deployed, Serving
+from stroke.application.predictions.patient_columns import columns_of
 from stroke.application.predictions.ports import RiskModel
-from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
-from stroke.domain.patient import Patient, lacking
+from stroke.domain.patient import Patient
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import RiskCategory
 from stroke.domain.shadow import ShadowScore, WhyNot
@@ -203,8 +200,8 @@ def _compared(
     shadow: RiskModel, stored: Sequence[_Stored], now: datetime
 ) -> tuple[Compared, list[ShadowScore]]:
     described = shadow.description
-    version, may_be_missing = described.version, described.may_be_missing
-    fit = [each for each in stored if not lacking(each[1].patient.missing, may_be_missing)]
+    version = described.version
+    fit = [each for each in stored if described.takes(each[1].patient)]
     scores: list[ShadowScore] = []
     if len(fit) < len(stored):
         known = {number for number, _ in fit}
@@ -240,19 +237,9 @@ def _scored(model: RiskModel, patients: Sequence[Patient]) -> list[tuple[float, 
     """Return probability and category of each; by columns where the model can, which is cheaper."""
     if not isinstance(model, ColumnarRiskModel):
         return [(each.probability, each.category) for each in model.assess(patients)]
-    scores = model.score(_columns(patients))
+    scores = model.score(columns_of(patients, model.description.further))
     categories = scores.categories(model.description).tolist()
     return [
         (probability, _CATEGORIES[category])
         for probability, category in zip(scores.probability.tolist(), categories, strict=True)
     ]
-
-
-def _columns(patients: Sequence[Patient]) -> dict[str, NDArray[Any]]:
-    return {
-        name: np.array(
-            [getattr(patient, name) for patient in patients],
-            object if name in TEXT_FEATURES else np.float64,
-        )
-        for name in RAW_FEATURES
-    }

@@ -13,6 +13,7 @@ from stroke.application.models.replay import STORED
 from stroke.application.predictions.cells import (
     choice,
     flag,
+    further_cell,
     is_no_value,
     measurement,
     smoking_status,
@@ -20,6 +21,7 @@ from stroke.application.predictions.cells import (
 )
 from stroke.application.predictions.file_rows import FileRow
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.further import Further
 
 IDS: Final = ("id", "prediction_id")
 """Columns that name a row, the first one first. Without either a row is named by its line."""
@@ -43,25 +45,40 @@ _TEXTS: Final = ("model_version", "contributing_factors")
 
 
 def batches_of(
-    rows: Iterable[FileRow], unreadable: Callable[[], object], *, with_site: bool = False
+    rows: Iterable[FileRow],
+    unreadable: Callable[[], object],
+    further: Further = (),
+    *,
+    with_site: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Yield ``rows`` in batches; ``unreadable`` is called for each that could not be read.
 
-    A cell that does not hold what its column does counts as one without a value. With
-    ``with_site`` the batches have the column ``site`` as well.
+    A cell that does not hold what its column does counts as one without a value. The batches have
+    columns of the ``further`` features, which a model declares for itself, and with ``with_site``
+    the column ``site`` as well.
     """
-    schema = _SCHEMA.append(pa.field("site", pa.string())) if with_site else _SCHEMA
+    own = [pa.field(each.name, pa.string() if each.is_text else pa.float64()) for each in further]
+    site_field = [pa.field("site", pa.string())] if with_site else []
+    schema = pa.schema([*_SCHEMA, *site_field, *own])
     read = iter(rows)
     while page := list(islice(read, _AT_ONCE)):
         kept = []
         for row in page:
             if row.problem is None:
                 site = {"site": _text(choice(row.cells.get("site")))} if with_site else {}
-                kept.append(_values(row) | site)
+                kept.append(_values(row) | site | _further_values(row, further))
             else:
                 unreadable()
         if kept:
             yield pa.RecordBatch.from_pylist(kept, schema)
+
+
+def _further_values(row: FileRow, further: Further) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for each in further:
+        said = further_cell(each, row.cells)
+        found[each.name] = _text(said) if each.is_text else _number(said, otherwise=float("inf"))
+    return found
 
 
 def _values(row: FileRow) -> dict[str, Any]:

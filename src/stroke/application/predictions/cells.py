@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from stroke.domain.errors import InvalidData, RowsUnaccounted
 from stroke.domain.features import ENGINEERED_FEATURES, RAW_FEATURES
+from stroke.domain.further import FeatureKind, FurtherFeature
 from stroke.domain.patient import flag_of
 
 PERSONAL: Final = ("name", "country", "province")
@@ -144,6 +145,21 @@ def smoking_status(value: object) -> object:
     """Return the smoking status that a cell says: ``Unknown`` where there is no value."""
     said = choice(value)
     return NOT_KNOWN if said is None else said
+
+
+def further_cell(feature: FurtherFeature, cells: Mapping[str, object]) -> object:
+    """Return what a row's ``cells`` say of a feature that a model declares; None for no value.
+
+    A word of its own is a value, also where it is a mark for "no value" elsewhere ("none").
+    """
+    value = cells.get(feature.name)
+    if feature.kind is FeatureKind.FLAG:
+        return flag(value)
+    if feature.kind is FeatureKind.NUMBER:
+        return measurement(value)
+    if isinstance(value, str) and (bare := trimmed(value)) in feature.categories:
+        return bare
+    return choice(value)
 
 
 def whole_number(text: str) -> int | None:

@@ -7,7 +7,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from stroke.application.predictions.ports import RiskModel
-from stroke.domain.patient import Patient, lacking
+from stroke.domain.patient import Patient
 from stroke.domain.prediction import Origin
 
 _WHOLE: Final = 2**64
@@ -52,7 +52,7 @@ class Deployed:
         if challenger is None:
             return self.champion
         described = challenger.description
-        if patient.missing and lacking(patient.missing, described.may_be_missing):
+        if not described.takes(patient):
             return self.champion
         who: tuple[str | None, ...] = (origin.site, subject)
         if subject is None:

@@ -29,6 +29,7 @@ from stroke.domain.errors import (
     PredictionNotFound,
     StoreUnavailable,
 )
+from stroke.domain.further import check_values
 from stroke.domain.patient import Patient, lacking
 from stroke.domain.prediction import (
     NOBODY,
@@ -429,11 +430,12 @@ def _check_complete(patients: Sequence[Patient], model: RiskModel) -> None:
 
     Before they wait for a commit: the patients of others must not fail with them.
     """
+    described = model.description
     for patient in patients:
-        if patient.missing and (
-            violations := lacking(patient.missing, model.description.may_be_missing)
-        ):
+        if patient.missing and (violations := lacking(patient.missing, described.may_be_missing)):
             raise InvalidPatient(violations)
+        if described.further:
+            check_values(described.further, patient.further)
 
 
 def _check_supported(patients: Sequence[Patient], model: RiskModel) -> None:

@@ -40,6 +40,9 @@ def replayed(record: PredictionRecord, patient: Patient) -> StoredPrediction:
         raise PredictionNotReplayable(record.id)
     if any(data[feature] != getattr(patient, feature) for feature in RAW_FEATURES):
         raise reused()
+    # A row of another model may lack a feature that this one asks for: it is the same request.
+    if any(name in data and data[name] != value for name, value in patient.further):
+        raise reused()
     if any(getattr(record, each) != getattr(patient, each) for each in _OTHER_FIELDS):
         raise reused()
     assessment = assessment_of(record)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from stroke.application.predictions.ports import PredictionRepository
-from stroke.domain.drift import BinCounts, Drift, drift
+from stroke.domain.drift import WATCHED, BinCounts, Drift, ReferenceHistogram, drift
 from stroke.domain.errors import InvalidModel
-from stroke.domain.prediction import PredictionFilter, Span
+from stroke.domain.prediction import PredictionFilter, PredictionRecord, Span
 from stroke.domain.risk import ModelDescription
 
 _PAGE: Final = 1_000
@@ -57,12 +57,25 @@ class DriftService:
             read += len(page)
             made = Span.over((record.timestamp for record in page), made)
             for name, histogram in references.items():
-                counts[name].add(histogram, (getattr(record, name) for record in page))
+                counts[name].add(histogram, (watched(record, name, histogram) for record in page))
             on_progress(read)
         found = tuple(
             drift(name, histogram, counts[name]) for name, histogram in references.items()
         )
         return DriftReport(self._served.version, within, read, found, made)
+
+
+def watched(record: PredictionRecord, name: str, histogram: ReferenceHistogram) -> Any:
+    """Return what a stored prediction has of a feature: in a column, or of only its model's.
+
+    An imported row may hold anything there: what has no place in the histogram counts as missing.
+    """
+    if name in WATCHED:
+        return getattr(record, name)
+    data = record.prediction_data
+    value = data.get(name) if isinstance(data, Mapping) else None
+    kinds = (int, float, str) if histogram.labels else (int, float)
+    return value if isinstance(value, kinds) else None
 
 
 def beyond(report: DriftReport, *, threshold: float, minimum: int) -> list[str]:

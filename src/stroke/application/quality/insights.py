@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from stroke.application.predictions.ports import PredictionRepository
 from stroke.application.quality.discrimination import proportion_interval
+from stroke.application.quality.drift import watched
 from stroke.domain.drift import BinCounts, Drift, drift
 from stroke.domain.performance import Estimate
 from stroke.domain.prediction import PredictionFilter, PredictionRecord, Span
@@ -111,7 +112,7 @@ def _drifts(records: Sequence[PredictionRecord], served: ModelDescription) -> li
     found = []
     for name, histogram in served.histograms.items():
         counts = BinCounts.of(histogram)
-        counts.add(histogram, (getattr(record, name) for record in records))
+        counts.add(histogram, (watched(record, name, histogram) for record in records))
         found.append(drift(name, histogram, counts))
     return found
 

@@ -142,6 +142,7 @@ def create_app(container: Container | None = None) -> FastAPI:
         lambda: parts.serving().now.may_be_missing,
         lambda: parts.callers().was_open,
         parts.settings().oidc.issuer,
+        lambda: parts.serving().now.champion.description.further,
     )
     docs.install(app)
     # The last one added is the outermost.

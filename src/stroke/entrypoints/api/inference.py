@@ -26,7 +26,6 @@ from stroke.entrypoints.api.body import read_body
 from stroke.entrypoints.api.idempotency_key import idempotency_key
 from stroke.entrypoints.api.inference_tensors import (
     BYTES,
-    DATATYPES,
     FP64,
     INT64,
     SHORTEST_ROW,
@@ -34,6 +33,7 @@ from stroke.entrypoints.api.inference_tensors import (
     InferIn,
     Output,
     RequestedIn,
+    datatypes_of,
     read_patients,
     read_request,
     refuse_parameters,
@@ -100,8 +100,7 @@ async def model(request: Request) -> Response:
             "platform": "onnx",
             "inputs": [
                 {"name": name, "datatype": datatype, "shape": [-1]}
-                for name, datatype in DATATYPES.items()
-                if name not in TEXTS
+                for name, datatype in datatypes_of(described.further).items()
             ],
             "outputs": [
                 {"name": name, "datatype": datatype, "shape": [-1]}
@@ -169,6 +168,7 @@ async def _answer(
             binary,
             described.may_be_missing,
             TEXTS if store else (),
+            described.further,
         )
         del binary
         asked.inputs.clear()

@@ -18,7 +18,14 @@ from starlette.exceptions import HTTPException
 
 from stroke.domain.errors import InvalidPatient
 from stroke.domain.features import RAW_FEATURES
-from stroke.domain.patient import OPTIONAL, Patient, flag_of, lacking
+from stroke.domain.further import (
+    MOST_FURTHER,
+    FeatureKind,
+    Further,
+    FurtherFeature,
+    values_of,
+)
+from stroke.domain.patient import OPTIONAL, Patient, extended, flag_of, lacking
 from stroke.entrypoints.api.body import parse
 from stroke.entrypoints.api.rendering import rendered
 from stroke.entrypoints.api.schemas.fields import BATCH_SIZE
@@ -42,10 +49,15 @@ SHORTEST_ROW: Final = 20
 """No row has fewer bytes: `"Male",0,0,0,"smokes",` without optional measurements has 22."""
 
 _FLAGS: Final = ("hypertension", "heart_disease")
+_FURTHER_TYPES: Final = {
+    FeatureKind.NUMBER: FP64,
+    FeatureKind.FLAG: INT64,
+    FeatureKind.CATEGORY: BYTES,
+}
 _NUMBER_BYTES: Final = 8
 _LENGTH: Final = struct.Struct("<I")
 # A row may be a list in each tensor; text may have brackets and commas, too.
-_MOST_CONTAINERS: Final = (len(DATATYPES) + 4) * BATCH_SIZE
+_MOST_CONTAINERS: Final = (len(DATATYPES) + MOST_FURTHER + 4) * BATCH_SIZE
 _MOST_VALUES: Final = 40 * BATCH_SIZE
 _MOST_DIMENSIONS: Final = 2
 _NOT_HERE: Final = ("shared_memory_region", "classification")
@@ -80,7 +92,7 @@ class InferIn(_Wire):
     """An inference request."""
 
     id: str | None = None
-    inputs: Annotated[list[TensorIn], Field(min_length=1, max_length=len(DATATYPES))]
+    inputs: Annotated[list[TensorIn], Field(min_length=1, max_length=len(DATATYPES) + MOST_FURTHER)]
     outputs: list[RequestedIn] | None = None
 
 
@@ -124,20 +136,24 @@ def read_patients(
     binary: bytes,
     may_be_missing: Sequence[str],
     needed: Iterable[str] = (),
+    further: Further = (),
 ) -> list[Patient]:
-    """Return the N patients of the rows of ``inputs``.
+    """Return the N patients of the rows of ``inputs``, with the model's ``further`` features.
 
     ``may_be_missing`` names the measurements that the model can do without: their inputs may be
     left out, and NaN or null is missing there. ``needed`` names inputs that this request needs
     besides the features. Raises ``InvalidRequest``.
     """
-    columns = _complete(_columns(inputs, binary), may_be_missing, needed)
+    columns = _complete(_columns(inputs, binary, further), may_be_missing, needed, further)
     names = tuple(columns)
     patients: list[Patient] = []
     problems: list[FieldProblem] = []
     for row, values in enumerate(zip(*columns.values(), strict=True)):
         try:
-            patients.append(_patient_of(dict(zip(names, values, strict=True)), may_be_missing))
+            fields = dict(zip(names, values, strict=True))
+            own = {each.name: fields.pop(each.name) for each in further}
+            patient = _patient_of(fields, may_be_missing)
+            patients.append(extended(patient, values_of(further, own)))
         except InvalidPatient as error:
             problems += [
                 FieldProblem(
@@ -153,16 +169,21 @@ def read_patients(
 
 
 def _complete(
-    columns: dict[str, list[Any]], may_be_missing: Sequence[str], needed: Iterable[str]
+    columns: dict[str, list[Any]],
+    may_be_missing: Sequence[str],
+    needed: Iterable[str],
+    further: Further,
 ) -> dict[str, list[Any]]:
     """Return columns of one length, with one for each feature, or raise ``InvalidRequest``."""
-    for name in (*RAW_FEATURES, *needed):
-        if name not in columns and name not in may_be_missing:
+    optional = [*may_be_missing, *(each.name for each in further if each.may_be_missing)]
+    for name in (*RAW_FEATURES, *(each.name for each in further), *needed):
+        if name not in columns and name not in optional:
             raise wrong(f"/inputs/{name}", "is required", "missing")
     count = len(next(iter(columns.values())))
     if any(len(values) != count for values in columns.values()):
         raise wrong("/inputs", "must all have the same number of rows")
-    return {**{name: [None] * count for name in OPTIONAL}, **columns}
+    gaps = (*OPTIONAL, *(each.name for each in further))
+    return {**{name: [None] * count for name in gaps}, **columns}
 
 
 def _patient_of(fields: Mapping[str, Any], may_be_missing: Sequence[str]) -> Patient:
@@ -192,13 +213,21 @@ def render(head: Mapping[str, Any], outputs: Sequence[Output]) -> tuple[bytes, i
     return b"".join([document, *data]), len(document) if data else None
 
 
-def _columns(inputs: Sequence[TensorIn], binary: bytes) -> dict[str, list[Any]]:
+def datatypes_of(further: Further) -> dict[str, str]:
+    """Return the datatype of each input of a model with ``further`` features; no texts."""
+    known = {name: datatype for name, datatype in DATATYPES.items() if name not in TEXTS}
+    return known | {each.name: _FURTHER_TYPES[each.kind] for each in further}
+
+
+def _columns(inputs: Sequence[TensorIn], binary: bytes, further: Further) -> dict[str, list[Any]]:
     """Return the values of each input by its name, as far as their form can say."""
+    datatypes = {**datatypes_of(further), **dict.fromkeys(TEXTS, BYTES)}
+    declared = {each.name: each for each in further}
     columns: dict[str, list[Any]] = {}
     begin = 0
     for at, tensor in enumerate(inputs):
         where = f"/inputs/{at}"
-        count = _rows_of(tensor, where)
+        count = _rows_of(tensor, where, datatypes)
         if tensor.name in columns:
             raise wrong(where, "comes twice")
         parameters = tensor.parameters or {}
@@ -213,7 +242,7 @@ def _columns(inputs: Sequence[TensorIn], binary: bytes) -> dict[str, list[Any]]:
                 raise wrong(where, "has a binary_data_size that the body has not")
             values = _unpacked(tensor.datatype, binary[begin : begin + size], count, where)
             begin += size
-        columns[tensor.name] = _native(tensor.name, values)
+        columns[tensor.name] = _native(tensor.name, values, declared.get(tensor.name))
     if begin != len(binary):
         raise wrong("/inputs", "leave a part of the binary data over")
     return columns
@@ -226,11 +255,11 @@ def refuse_parameters(parameters: Parameters, where: str) -> None:
             raise wrong(f"{where}/parameters/{each}", "is not supported")
 
 
-def _rows_of(tensor: TensorIn, where: str) -> int:
+def _rows_of(tensor: TensorIn, where: str, datatypes: Mapping[str, str]) -> int:
     """Return how many rows an input has, by its name, datatype and shape."""
-    wanted = DATATYPES.get(tensor.name)
+    wanted = datatypes.get(tensor.name)
     if wanted is None:
-        raise wrong(f"{where}/name", f"must be one of {', '.join(DATATYPES)}")
+        raise wrong(f"{where}/name", f"must be one of {', '.join(datatypes)}")
     if tensor.datatype != wanted and (wanted == BYTES or tensor.datatype not in (FP64, INT64)):
         raise wrong(f"{where}/datatype", f"must be {wanted}")
     count, *others = tensor.shape
@@ -276,8 +305,12 @@ def _unpacked(datatype: str, part: bytes, count: int, where: str) -> list[Any]:
     return values
 
 
-def _native(name: str, values: list[Any]) -> list[Any]:
+def _native(name: str, values: list[Any], declared: FurtherFeature | None) -> list[Any]:
     """Return values as a patient has them: whole flags, and None for a missing measurement."""
+    if declared is not None:
+        if declared.is_text:  # whose gaps have no other form in this protocol
+            return [None if each == "" else each for each in values]
+        return [None if each != each else each for each in values]  # noqa: PLR0124 - only NaN does
     if name in _FLAGS:
         return [each if (flag := flag_of(each)) is None else flag for each in values]
     if name in OPTIONAL:

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from stroke.application.access.tokens import discovery_url
 from stroke.domain.access import Scope
+from stroke.domain.further import Further
 from stroke.entrypoints.api.access import needed_by
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
 from stroke.entrypoints.api.schemas.deployments import DeploymentIn
@@ -76,10 +77,12 @@ def install(
     may_be_missing: Callable[[], tuple[str, ...]],
     is_open: Callable[[], bool],
     issuer: str | None = None,
+    further: Callable[[], Further] = tuple,
 ) -> None:
     """Make ``app`` describe itself completely. The document is built on first use.
 
-    ``may_be_missing`` names the measurements that the served model can do without. While
+    ``may_be_missing`` names the measurements that the served model can do without, and ``further``
+    returns the features that it declares for itself. While
     ``is_open``, the document says that a key is not required. ``issuer`` is the OpenID provider
     whose tokens name callers, if there is one.
     """
@@ -90,15 +93,13 @@ def install(
             "openIdConnectUrl": discovery_url(issuer),
             "description": "`Authorization: Bearer TOKEN`, an access token of this provider",
         }
-    documents: dict[tuple[bool, tuple[str, ...]], dict[str, Any]] = {}
+    documents: dict[tuple[bool, tuple[str, ...], Further], dict[str, Any]] = {}
 
     def openapi() -> dict[str, Any]:
-        without_key, optional = is_open(), may_be_missing()
-        if (without_key, optional) not in documents:
-            documents[without_key, optional] = _document(
-                app, optional, schemes, without_key=without_key
-            )
-        return documents[without_key, optional]
+        asked = without_key, optional, declared = is_open(), may_be_missing(), further()
+        if asked not in documents:
+            documents[asked] = _document(app, optional, declared, schemes, without_key=without_key)
+        return documents[asked]
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
 
@@ -106,11 +107,12 @@ def install(
 def _document(
     app: FastAPI,
     may_be_missing: tuple[str, ...],
+    further: Further,
     schemes: Mapping[str, Any],
     *,
     without_key: bool,
 ) -> dict[str, Any]:
-    patient, batch = wire_of(may_be_missing)
+    patient, batch = wire_of(may_be_missing, further)
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -125,7 +127,7 @@ def _document(
             (OutcomeIn, "validation"),
             (ErasureIn, "validation"),
             (DeploymentIn, "validation"),
-            (what_if_wire_of(may_be_missing), "validation"),
+            (what_if_wire_of(may_be_missing, further), "validation"),
             (Problem, "serialization"),
         ],
         ref_template=_REFERENCE,

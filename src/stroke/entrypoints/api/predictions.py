@@ -79,7 +79,8 @@ async def predict(request: Request) -> Response:
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
         deployed = state.predictions.deployed
-        patient = parse(wire_of(deployed.may_be_missing)[0], body).to_domain()
+        wire = wire_of(deployed.may_be_missing, deployed.champion.description.further)[0]
+        patient = parse(wire, body).to_domain()
         try:
             stored = await state.predictions.predict(
                 patient,
@@ -111,7 +112,7 @@ async def predict_batch(request: Request) -> Response:
         body = await read_body(request, slot, most_bytes=state.most_bytes)
         # Ten thousand rows take a while: other requests are served between them.
         deployed = state.predictions.deployed
-        wire = wire_of(deployed.may_be_missing)[0]
+        wire = wire_of(deployed.may_be_missing, deployed.champion.description.further)[0]
         patients = await asyncio.to_thread(_parse_batch, wire, body)
         del body
         try:

@@ -25,7 +25,13 @@ from stroke.entrypoints.api.openapi import problems
 from stroke.entrypoints.api.pages.shell import html
 from stroke.entrypoints.api.problems import problem_response
 from stroke.entrypoints.api.rendering import json_response
-from stroke.entrypoints.api.schemas.models import BandsOut, CompanionOut, LackedOut, ModelOut
+from stroke.entrypoints.api.schemas.models import (
+    BandsOut,
+    CompanionOut,
+    FurtherOut,
+    LackedOut,
+    ModelOut,
+)
 from stroke.entrypoints.api.schemas.predictions import AccuracyOut
 from stroke.entrypoints.api.schemas.service import HealthOut, MessageOut, ReadyOut
 from stroke.entrypoints.api.state import api_state
@@ -119,6 +125,7 @@ async def model_info(request: Request) -> ModelOut:
         may_be_missing=list(model.may_be_missing),
         companions=[_companion(each) for each in model.companions],
         population=dict(model.population),
+        further_features=[FurtherOut(**each.as_data()) for each in model.further],
     )
 
 

@@ -47,7 +47,8 @@ async def what_if(request: Request) -> Response:
     async with state.admission.one(request) as slot:
         body = await read_body(request, slot, most_bytes=state.most_patient_bytes)
         deployed = state.predictions.deployed
-        asked = _parse(what_if_wire_of(deployed.may_be_missing), body)
+        wire = what_if_wire_of(deployed.may_be_missing, deployed.champion.description.further)
+        asked = _parse(wire, body)
         before = _patient(asked.patient)
         changes = asked.changes.model_dump(exclude_unset=True)
         after = replace(before, **changes)

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from builders.further import OF_ALL_KINDS
 from fakes.predictions import FakeColumnarRiskModel
 from stroke.application.models.columns import IMPLAUSIBLE, LACKING
 from stroke.application.models.ids import KnownOutcomes, SeenIds
@@ -327,3 +328,47 @@ def test_what_is_known_is_found_by_the_id_in_any_order() -> None:
     assert outcomes.sites(ids).tolist() == ["south", "", "north", "", ""]
     assert KnownOutcomes().of(ids).tolist() == [-1] * 5
     assert KnownOutcomes().sites(ids).tolist() == [""] * 5
+
+
+OWN = FakeColumnarRiskModel(further=OF_ALL_KINDS)
+
+
+@pytest.mark.parametrize("from_data", [True, False])
+def test_features_of_a_models_own_are_read_of_the_row(*, from_data: bool) -> None:
+    """From ``prediction_data`` of a database or a log, or from columns of a file."""
+    values: list[dict[str, Any]] = [
+        {"waist": 90.0, "diabetes": 1, "alcohol": "none"},
+        {"waist": None, "diabetes": 0, "alcohol": None},
+        {"diabetes": None, "waist": 90.0, "alcohol": "some"},
+        {"diabetes": 0, "waist": 1e9, "alcohol": "some"},
+        {"diabetes": 0, "waist": 90.0, "alcohol": "secret"},
+    ]
+    logit = np.log(0.5)  # any risk: these rows are of another version
+    rows = [
+        row(at, model_version="other", probability=float(np.exp(logit)))
+        | ({"prediction_data": json.dumps(own)} if from_data else own)
+        for at, own in enumerate(values, 1)
+    ]
+    extra = (
+        [pa.field("prediction_data", pa.string())]
+        if from_data
+        else [
+            pa.field("waist", pa.float64()),
+            pa.field("diabetes", pa.float64()),
+            pa.field("alcohol", pa.string()),
+        ]
+    )
+    batch = pa.RecordBatch.from_pylist(rows, pa.schema([*STORED, *extra]))
+    replay = Replay(OWN, ReplayOptions(), known({}))
+    report = replay.run([batch])
+    assert report.compared == 2
+    assert report.passed_over == {IMPLAUSIBLE: 2, LACKING: 1}
+    assert [each.prediction_id for each in report.others.worst] == [2, 1]  # fewer of 0.1 each
+
+
+def test_rows_of_a_model_without_such_features_lack_what_this_one_needs() -> None:
+    assert replayed(row(), row(2), model=OWN).passed_over == {LACKING: 2}
+    strange = [row(at) | {"prediction_data": text} for at, text in enumerate(("[]", "{", None), 1)]
+    schema = pa.schema([*STORED, pa.field("prediction_data", pa.string())])
+    replay = Replay(OWN, ReplayOptions(), known({}))
+    assert replay.run([pa.RecordBatch.from_pylist(strange, schema)]).passed_over == {LACKING: 3}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
+from builders.further import OF_ALL_KINDS
 from builders.predictions import NOON, patient
 from fakes.models import FakeShadowScores
 from fakes.predictions import FakeColumnarRiskModel, FakePredictionRepository, FakeRiskModel
@@ -16,7 +18,7 @@ from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.ports import RiskModel
 from stroke.container.service import utc_now
 from stroke.domain.errors import InvalidModel, StoreUnavailable
-from stroke.domain.patient import Patient
+from stroke.domain.patient import Patient, extended
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import RiskAssessment
 from stroke.domain.shadow import ShadowScore, WhyNot
@@ -106,6 +108,17 @@ def test_without_shadows_no_thread_begins() -> None:
 def test_a_patient_who_lacks_what_a_shadow_needs_is_counted_and_not_compared() -> None:
     [seen] = compared([FakeRiskModel(version="strict-1")], [*made(3, bmi=None), *made(4)])
     assert (seen.not_comparable, len(seen.agreements)) == (3, 4)
+
+
+def test_a_patient_without_what_only_a_shadow_declares_is_not_compared() -> None:
+    strict = FakeRiskModel(("bmi",), version="own-1", further=OF_ALL_KINDS)
+    own = (("waist", 90.0), ("diabetes", 0), ("alcohol", None))
+    predictions = made(10)
+    some = [replace(each, patient=extended(each.patient, own)) for each in predictions[:4]]
+
+    [found] = compared([strict], [*some, *predictions[4:]])
+
+    assert (len(found.agreements), found.not_comparable, found.failed) == (4, 6, 0)
 
 
 def test_a_shadow_that_fails_is_counted_and_the_others_go_on() -> None:

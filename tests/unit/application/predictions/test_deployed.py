@@ -8,11 +8,13 @@ from datetime import timedelta
 
 import pytest
 
+from builders.further import OF_ALL_KINDS
 from builders.predictions import NOON, patient
 from fakes.predictions import FakePredictionObserver, FakePredictionRepository, FakeRiskModel
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.prediction import PredictionService
 from stroke.domain.errors import InvalidModel, InvalidPatient, OutsideSupport
+from stroke.domain.patient import extended
 from stroke.domain.prediction import NOBODY, Origin
 
 pytestmark = pytest.mark.anyio
@@ -222,3 +224,29 @@ async def test_where_a_challenger_fails_each_request_gets_its_own_champion() -> 
         assert each.model_version == ("new-1" if turn % 2 else "old-1")
         assert each.assessment == right
         assert repository.rows[each.id].model_version == each.model_version
+
+
+def test_a_patient_who_lacks_what_only_the_challenger_asks_for_gets_the_champion() -> None:
+    challenger = FakeRiskModel(("bmi",), version="own-1", further=OF_ALL_KINDS)
+    deployed = Deployed(OLD, challenger, 1.0)
+    sent = (("waist", 90.0), ("diabetes", 0), ("alcohol", None))
+    assert deployed.model_for(patient(), NOBODY) is OLD
+    assert deployed.model_for(extended(patient(), sent), NOBODY) is challenger
+    for wrong in ((("waist", 90.0),), (("diabetes", 0), ("alcohol", "much"))):
+        assert deployed.model_for(extended(patient(), wrong), NOBODY) is OLD
+
+
+async def test_a_request_is_never_refused_for_what_only_a_challenger_needs() -> None:
+    challenger = FakeRiskModel(("bmi",), version="own-1", further=OF_ALL_KINDS)
+    made, _, repository = service(Deployed(OLD, challenger, 1.0))
+    stored = await made.predict(patient())
+    many = await made.predict_many([patient(name="b"), patient(name="c")])
+    assert {each.model_version for each in (stored, *many)} == {"old-1"}
+    assert len(repository.rows) == 3
+
+
+async def test_a_champion_refuses_who_lacks_what_it_asks_for_before_the_commit() -> None:
+    made, _, repository = service(Deployed(FakeRiskModel(further=OF_ALL_KINDS)))
+    with pytest.raises(InvalidPatient, match="diabetes must be 0 or 1"):
+        await made.predict(patient())
+    assert not repository.rows

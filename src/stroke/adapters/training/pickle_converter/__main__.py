@@ -2,9 +2,10 @@
 
 PROBES.json maps each known feature to a list of values. OPTIONS.json may name the class that is a
 stroke (``positive``), one model of several (``part``) and a file with what comes before the model
-(``preprocessor``); it says which of the candidates to make (``candidates``: from, to). Writes
-``candidate-*.onnx`` and ``original.json``, the model's probabilities of the probes, to FOLDER, and
-prints one JSON object: what is known of the model, or ``{"error": ...}``.
+(``preprocessor``); which features of the model's own are texts and flags (``text``, ``flags``); it
+says which of the candidates to make (``candidates``: from, to). Writes ``candidate-*.onnx`` and
+``original.json``, the model's probabilities of the probes, to FOLDER, and prints one JSON object:
+what is known of the model, or ``{"error": ...}``.
 """
 
 import json
@@ -139,6 +140,8 @@ def convert(source, probes_file, folder, options):
     from importlib.metadata import PackageNotFoundError, version
 
     probes = json.loads(probes_file.read_text())
+    TEXT.update(options.get("text", []))
+    FLAGS.update(options.get("flags", []))
     found = load(source)
     model, beside = find_model(found, options.get("part"))
     if options.get("preprocessor"):
@@ -151,7 +154,10 @@ def convert(source, probes_file, folder, options):
     used = used_columns(model, names)
     unknown = sorted(used - set(probes))
     if unknown:
-        raise Refused("the pipeline takes unknown features: " + ", ".join(unknown))
+        raise Refused(
+            "the pipeline takes unknown features: %s (--features declares those of its own)"
+            % ", ".join(unknown)
+        )
     positive = positive_class(model.classes_, options.get("positive"))
     original = original_probabilities(model, names, used, probes, positive)
     (folder / "original.json").write_text(json.dumps(original))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from stroke.domain.further import FeatureKind
 from stroke.entrypoints.api.schemas.predictions import AccuracyOut
 
 
@@ -39,6 +40,18 @@ class CompanionOut(BaseModel):
     lacked: LackedOut | None = Field(description="null where the training data had none")
 
 
+class FurtherOut(BaseModel):
+    """A feature that the model declares for itself: a request must have it."""
+
+    name: str
+    type: FeatureKind
+    range: tuple[float, float] | None = Field(None, description="lowest and highest number")
+    unit: str = ""
+    categories: list[str] = Field(default_factory=list, description="the words that it may be")
+    may_be_missing: bool
+    reference: float | str = Field(description="what explanations compare with")
+
+
 class ModelOut(BaseModel):
     """The served model."""
 
@@ -59,6 +72,9 @@ class ModelOut(BaseModel):
         "gender and year of age), `fairness` (differences between groups), `cross_validated` "
         "(calibration, decision curve, groups), `updated` (what an update made of which model); "
         "empty for a model that came without",
+    )
+    further_features: list[FurtherOut] = Field(
+        default_factory=list, description="those that only this model takes"
     )
 
 

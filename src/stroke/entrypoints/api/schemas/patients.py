@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from pydantic.config import JsonDict
@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from stroke.domain.errors import InvalidPatient
 from stroke.domain.features import AgeGroup, BmiCategory, GlucoseCategory, disagreements
-from stroke.domain.patient import AGE, Gender, Patient, SmokingStatus
+from stroke.domain.further import FeatureKind, Further, FurtherFeature, values_of
+from stroke.domain.patient import AGE, Gender, Patient, SmokingStatus, extended
 from stroke.entrypoints.api.schemas.fields import (
     BATCH_SIZE,
     Bmi,
@@ -38,6 +39,9 @@ PATIENT_EXAMPLE: Final[JsonDict] = {
 
 class PatientIn(BaseModel):
     """A patient's measurements. Unknown fields are ignored."""
+
+    further: ClassVar[Further] = ()
+    """What the served model declares for itself: see ``wire_of``."""
 
     # Strict: neither `true` nor `"45"` is a number. hide_input: a traceback shows no patient.
     model_config = ConfigDict(
@@ -90,6 +94,9 @@ class PatientIn(BaseModel):
             violations := disagreements(patient, claimed)
         ):
             raise InvalidPatient(violations)
+        if self.further:
+            given = {each.name: getattr(self, _place(at)) for at, each in enumerate(self.further)}
+            return extended(patient, values_of(self.further, given))
         return patient
 
 
@@ -110,17 +117,64 @@ _MISSING: Final = "null, or left out, where it was not measured"
 
 
 @cache
-def wire_of(may_be_missing: tuple[str, ...]) -> tuple[type[PatientIn], type[BatchIn]]:
-    """Return what clients send to a model that can do without some measurements."""
-    if not may_be_missing:
+def wire_of(
+    may_be_missing: tuple[str, ...], further: Further = ()
+) -> tuple[type[PatientIn], type[BatchIn]]:
+    """Return what clients send to a model that can do without some measurements.
+
+    They also send the ``further`` features, which the model declares for itself.
+    """
+    if not may_be_missing and not further:
         return PatientIn, BatchIn
-    optional: dict[str, Any] = {
+    fields: dict[str, Any] = {
         name: (_OPTIONAL[name] | None, Field(None, description=_MISSING)) for name in may_be_missing
     }
-    patient = create_model("PatientIn", __base__=PatientIn, __doc__=PatientIn.__doc__, **optional)
+    one, many = _with_examples(further) if further else (PatientIn, BatchIn)
+    fields |= {_place(at): _further_field(each) for at, each in enumerate(further)}
+    patient = create_model("PatientIn", __base__=one, __doc__=PatientIn.__doc__, **fields)
     patients: Any = (Annotated[list[patient], _Many], ...)  # type: ignore[valid-type]
-    batch = create_model("BatchIn", __base__=BatchIn, __doc__=BatchIn.__doc__, patients=patients)
+    batch = create_model("BatchIn", __base__=many, __doc__=BatchIn.__doc__, patients=patients)
     return patient, batch
+
+
+def _place(at: int) -> str:
+    """Return the attribute of a further feature, whose own name may be one of pydantic's."""
+    return f"further_{at}"
+
+
+def _further_field(feature: FurtherFeature) -> tuple[Any, Any]:
+    kind: Any
+    if feature.is_text:
+        kind = Literal[feature.categories]
+    elif feature.kind is FeatureKind.FLAG:
+        kind = Flag
+    else:
+        kind = Annotated[float, Field(ge=feature.low, le=feature.high)]
+    words = [each for each in (feature.unit, _MISSING if feature.may_be_missing else "") if each]
+    default = None if feature.may_be_missing else ...
+    said = Field(
+        default, alias=feature.name, title=feature.name, description="; ".join(words) or None
+    )
+    return kind | None if feature.may_be_missing else kind, said
+
+
+def example_of(further: Further) -> JsonDict:
+    """Return a patient for a document: the usual one, with the references of ``further``."""
+    return PATIENT_EXAMPLE | {each.name: each.reference for each in further}
+
+
+def _with_examples(declared: Further) -> tuple[type[PatientIn], type[BatchIn]]:
+    """Return the usual classes with examples that have all that is asked for."""
+    example = example_of(declared)
+
+    class One(PatientIn):
+        further = declared
+        model_config = ConfigDict(json_schema_extra={"examples": [example]})
+
+    class Many(BatchIn):
+        model_config = ConfigDict(json_schema_extra={"examples": [{"patients": [example]}]})
+
+    return One, Many
 
 
 class ChangesIn(BaseModel):
@@ -164,11 +218,12 @@ _CHANGEABLE: Final[dict[str, Any]] = {
 
 
 @cache
-def what_if_wire_of(may_be_missing: tuple[str, ...]) -> type[WhatIfIn]:
+def what_if_wire_of(may_be_missing: tuple[str, ...], further: Further = ()) -> type[WhatIfIn]:
     """Return what clients send to ask what the risk would be, with the model's optional values.
 
-    A change is absent or a value; null, where a measurement may be missing, means that it is.
-    Name, country and province take no part in a risk, and may be left out.
+    The patient has the ``further`` features of the model, which are not changed. A change is
+    absent or a value; null, where a measurement may be missing, means that it is. Name, country and
+    province take no part in a risk, and may be left out.
     """
     left_out = Field(default_factory=lambda: None)
     values: dict[str, Any] = {
@@ -183,14 +238,23 @@ def what_if_wire_of(may_be_missing: tuple[str, ...]) -> type[WhatIfIn]:
     }
     patient = create_model(
         "WhatIfPatientIn",
-        __base__=wire_of(may_be_missing)[0],
+        __base__=wire_of(may_be_missing, further)[0],
         __doc__="A patient's measurements; the texts may be left out.",
         **texts,
     )
     return create_model(
         "WhatIfIn",
-        __base__=WhatIfIn,
+        __base__=_what_if_with_example(further) if further else WhatIfIn,
         __doc__=WhatIfIn.__doc__,
         patient=(patient, ...),
         changes=(changes, ...),
     )
+
+
+def _what_if_with_example(further: Further) -> type[WhatIfIn]:
+    asked: JsonDict = {"patient": example_of(further), "changes": {"bmi": 27}}
+
+    class Asked(WhatIfIn):
+        model_config = ConfigDict(json_schema_extra={"examples": [asked]})
+
+    return Asked

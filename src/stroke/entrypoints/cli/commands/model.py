@@ -144,7 +144,7 @@ def verify(model: ModelPlace = None, as_json: AsJson = False) -> None:
 
     served = load_model(Settings.load().model, model)  # checks the sum, the inputs, the outputs
     version = served.description.version
-    found = soundness(served, verification_patients())
+    found = soundness(served, verification_patients(served.description.further))
     if as_json:
         report = {"version": version, "sound": found.is_sound, "largest_gap": found.largest_gap}
         counts = {"patients": found.patients, "variants": list(found.variants)}

@@ -28,6 +28,7 @@ from stroke.entrypoints.cli.terminal.said import say
 if TYPE_CHECKING:
     from stroke.adapters.training.data import LabelledPatients
     from stroke.config import ModelSettings
+    from stroke.domain.further import Further
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
@@ -36,6 +37,16 @@ Replace = Annotated[bool, typer.Option(help="Replace a model of this name.")]
 Data = Annotated[
     Path,
     typer.Option("--data", exists=True, dir_okay=False, help="CSV with the features and `stroke`."),
+]
+
+
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="JSON file that declares the features that only this model takes.",
+    ),
 ]
 
 
@@ -55,9 +66,21 @@ def train(
         Path | None, typer.Option(help="Folder to write to, instead of the model store.")
     ] = None,
     replace: Replace = False,
+    feature: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A further column that the model takes; say it for each of them.",
+        ),
+    ] = None,
+    features: Features = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fit, cross-validate, export and verify a model; the same data give the same bytes."""
+    """Fit, cross-validate, export and verify a model; the same data give the same bytes.
+
+    With --feature the model takes another column of the data, too: words as categories, numbers in
+    the range that they have there. --features names a file that says what such columns hold.
+    """
     needs_training_packages()
     from stroke.adapters.training.spline_regression import STEPS
     from stroke.adapters.training.trainer import train as fit_and_write
@@ -69,7 +92,7 @@ def train(
     check_free(settings, valid_name(name), replace=replace, output=output)
     with steps_bar("training", STEPS) as advance:
         manifest = fit_and_write(
-            _labelled(data),
+            _labelled(data, _declared(features), feature or ()),
             partial(write_model, settings, name, replace=replace, output=output),
             name=name,
             progress=advance,
@@ -100,8 +123,9 @@ def evaluate(data: Data, model: ModelPlace = None, as_json: AsJson = False) -> N
     from stroke.config import Settings
     from stroke.container.models import load_model
 
-    served, labelled = load_model(Settings.load().model, model), _labelled(data)
+    served = load_model(Settings.load().model, model)
     description = served.description
+    labelled = _labelled(data, description.further)
     needed = [name for name in OPTIONAL if name not in description.may_be_missing]
     kept = labelled.who_have(needed)
     scores = served.score(kept.columns())
@@ -151,6 +175,7 @@ def import_model(
             help="Patients may lack it: bmi or avg_glucose_level; say it for each of them.",
         ),
     ] = None,
+    features: Features = None,
     medium: Annotated[float, typer.Option(help="Where the medium band starts.")] = 0.3,
     high: Annotated[float, typer.Option(help="Where the high band starts.")] = 0.7,
     replace: Replace = False,
@@ -164,6 +189,8 @@ def import_model(
     With --may-be-missing the graph gets NaN for what a patient lacks. It is tried on such patients
     as well, and compared with the original: a model with an imputer can do this.
 
+    A model that takes further features needs --features, which says what their values are.
+
     \b
     stroke model import best.onnx --name best
     stroke model import best.pkl --name best --trust-pickle --may-be-missing bmi
@@ -172,6 +199,7 @@ def import_model(
         PROVENANCE,
         artefact_files,
         content_version,
+        further_part,
         provenance,
     )
     from stroke.application.predictions.trial_patients import combinations_of
@@ -181,7 +209,7 @@ def import_model(
     if not 0 < medium < high < 1:
         raise InvalidSetting("bands need 0 < medium < high < 1")
     settings = Settings.load().model
-    missing = _valid_missing(may_be_missing or [])
+    missing, further = _valid_missing(may_be_missing or []), _declared(features)
     check_free(settings, valid_name(name), replace=replace)  # now, and not after a minute's work
     if file.stat().st_size > settings.max_file_bytes:
         raise InvalidModel(
@@ -189,10 +217,12 @@ def import_model(
             f"{settings.max_file_bytes:,} that are allowed (STROKE_MODEL_MAX_FILE_BYTES)"
         )
     if file.suffix == ".onnx":
-        content, made, said = _try_graph(file, settings, missing)
+        content, made, said = _try_graph(file, settings, missing, further)
     else:
         known = _Known(positive_label, part, preprocessor, python)
-        content, made, said = _convert(file, known, settings, missing, trusted=trust_pickle)
+        content, made, said = _convert(
+            file, known, settings, missing, further, trusted=trust_pickle
+        )
     version, sha256 = content_version(name, content)
     manifest = {
         "manifest_version": 1,
@@ -202,6 +232,7 @@ def import_model(
         "bands": {"medium": medium, "high": high},
         **made,
         **_companions(combinations_of(missing), {"medium": medium, "high": high}),
+        **further_part(further),
     }
     files = artefact_files(content, manifest)
     files[PROVENANCE] = provenance(
@@ -216,13 +247,13 @@ def import_model(
 
 
 def _try_graph(
-    file: Path, settings: ModelSettings, missing: Sequence[str]
+    file: Path, settings: ModelSettings, missing: Sequence[str], further: Further
 ) -> tuple[bytes, dict[str, Any], str]:
     from stroke.container.models import try_graph
 
     with steps_bar("trying", 1) as advance:
         try:
-            content, tried = try_graph(settings, file, missing)
+            content, tried = try_graph(settings, file, missing, further)
         except InvalidModel as refusal:
             raise InvalidModel(f"{file.name}: {refusal}") from None
         advance()
@@ -231,7 +262,13 @@ def _try_graph(
 
 
 def _convert(
-    file: Path, known: _Known, settings: ModelSettings, missing: Sequence[str], *, trusted: bool
+    file: Path,
+    known: _Known,
+    settings: ModelSettings,
+    missing: Sequence[str],
+    further: Further,
+    *,
+    trusted: bool,
 ) -> tuple[bytes, dict[str, Any], str]:
     if not trusted:
         raise InvalidModel(
@@ -249,8 +286,9 @@ def _convert(
         imported = import_pickle(
             Pickled(file, *known),
             run=confined_process(settings),
-            score=lambda graph: trial(graph, missing).probability,
+            score=lambda graph: trial(graph, missing, further).probability,
             may_be_missing=missing,
+            further=further,
         )
         advance()
     for note in imported.notes:
@@ -267,13 +305,19 @@ def _convert(
     return imported.graph, made, said
 
 
-def _labelled(path: Path) -> LabelledPatients:
+def _labelled(path: Path, further: Further = (), guessed: Sequence[str] = ()) -> LabelledPatients:
     from stroke.adapters.training.data import read_labelled
     from stroke.container.imports import labelled_rows
 
-    with labelled_rows(path) as table:
+    with labelled_rows(path, (*(each.name for each in further), *guessed)) as table:
         print_notes(table.notes)
-        return read_labelled(path, table.rows)
+        return read_labelled(path, table.rows, further, guessed)
+
+
+def _declared(path: Path | None) -> Further:
+    from stroke.container.models import declared_features
+
+    return () if path is None else declared_features(path)
 
 
 def _companions(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from stroke.domain.errors import InvalidData
+from stroke.domain.errors import InvalidData, InvalidModel
 from stroke.entrypoints.cli.commands.model_training import (
     Replace,
     needs_training_packages,
@@ -117,6 +117,11 @@ def update(
     if name is not None:
         check_free(settings.model, valid_name(name), replace=replace or dry_run)
     found = parent_model(settings.model, model)
+    if own := [each.name for each in found.served.description.further]:
+        raise InvalidModel(
+            f"{found.served.description.version} takes {', '.join(own)}, which only it declares: "
+            "such a model is not updated, but trained again"
+        )
     parent = Parent(found.graph, found.served.manifest.model_dump(mode="json"))
     made: dict[str, Any] | None = None
     with ends_on_sigterm():
