@@ -25,6 +25,7 @@ from stroke.adapters.iceberg.orphans import delete_orphans, examine_orphans, fin
 from stroke.adapters.iceberg.roll_forward import find_rewind, is_behind, roll_forward
 from stroke.adapters.iceberg.statistics import data_files
 from stroke.adapters.iceberg.status import state_of
+from stroke.adapters.iceberg.times_ahead import ahead_of, set_back
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.domain.errors import ReplicaUnavailable
 
@@ -497,3 +498,48 @@ async def test_an_orphan_whose_events_the_table_holds_may_go(
 
     assert [one.path for one in found.files] == [left]
     assert found.kept == []
+
+
+def an_hour_ago() -> datetime:
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
+async def test_times_that_a_clock_wrote_which_was_ahead_are_set_back_and_nothing_else(
+    lake: Lake, sink: Sink
+) -> None:
+    """To a clock an hour behind this one, all of the table is an hour ahead."""
+    sink.commit(created(1))
+    sink.commit(created(2), created(3))
+    before = lake.load()
+    assert timedelta(minutes=59) < ahead_of(lake, now=an_hour_ago) < timedelta(minutes=61)
+    assert ahead_of(lake, now=in_years) == timedelta(0)
+
+    set_back(lake, now=an_hour_ago)
+
+    after = lake.load()
+    assert ahead_of(lake, now=an_hour_ago) == timedelta(0)
+    assert max(
+        after.metadata.last_updated_ms,
+        *(entry.timestamp_ms for entry in after.metadata.snapshot_log),
+        *(entry.timestamp_ms for entry in after.metadata.metadata_log),
+        *(snapshot.timestamp_ms for snapshot in after.snapshots()),
+    ) <= (an_hour_ago().timestamp() * 1000)
+    assert after.current_snapshot() is not None
+    assert [x.snapshot_id for x in after.snapshots()] == [x.snapshot_id for x in before.snapshots()]
+    assert lineage_of(after, TOPIC) == lineage_of(before, TOPIC)
+    assert sorted(offsets(lake)) == [0, 1, 2]
+    assert not is_behind(lake), "the state that was replaced is no newer one"
+    sink.commit(created(4))
+    assert sorted(offsets(lake)) == [0, 1, 2, 3]
+
+
+async def test_times_are_not_set_back_over_what_another_writer_committed_meanwhile(
+    busy_lake: BusyLake, sink: Sink, lake: Lake
+) -> None:
+    sink.commit(created(1))
+    busy_lake.then = iter([lambda: sink.commit(created(2))])
+
+    with pytest.raises(ReplicaUnavailable, match="changed meanwhile"):
+        set_back(busy_lake, now=an_hour_ago)
+
+    assert sorted(offsets(lake)) == [0, 1]

@@ -34,6 +34,7 @@ from stroke.container.configured import (
     has_registry,
     has_sql_sink,
 )
+from stroke.container.lake_upkeep import lake_ahead
 from stroke.container.sink import sink_differences
 from stroke.container.source import mysql_source, source_engine
 
@@ -129,5 +130,6 @@ def _parts(
         broker_metrics=ScrapedMetrics(at.broker_metrics_url, seconds=_ANSWER)
         if has_kafka(settings)
         else None,
+        lake_ahead=partial(asyncio.to_thread, lake_ahead, settings) if has_lake(settings) else None,
         sql_types=None if sql is None else partial(sink_differences, settings.sink),
     )

@@ -102,6 +102,20 @@ def roll_lake_forward(settings: PipelineSettings, rewind: LakeRewind) -> None:
     roll_forward(lake_of(settings.lake), rewind)
 
 
+def lake_ahead(settings: PipelineSettings) -> timedelta:
+    """Return how far the newest time in the table is ahead of this clock; zero where none is."""
+    from stroke.adapters.iceberg.times_ahead import ahead_of  # noqa: PLC0415 -- start-up time
+
+    return ahead_of(lake_of(settings.lake), now=_now)
+
+
+def set_lake_back(settings: PipelineSettings) -> None:
+    """Let no time in the table be after this clock's. May raise ``InvalidSetting``."""
+    from stroke.adapters.iceberg.times_ahead import set_back  # noqa: PLC0415 -- start-up time
+
+    set_back(lake_of(settings.lake), now=_now)
+
+
 def delete_lake_orphans(
     settings: PipelineSettings, orphans: Sequence[Orphan], *, on_progress: Progress
 ) -> None:

@@ -7,21 +7,20 @@ no part of the table any more.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 from pyarrow.fs import FileSelector, FileType
-from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
-from pyiceberg.exceptions import NoSuchTableError, ValidationError
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.exceptions import ValidationError
 from pyiceberg.io import FileIO, load_file_io
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.serializers import FromInputFile
 from pyiceberg.table.metadata import TableMetadata
-from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.orm import Session
 
 from stroke.adapters.iceberg.catalog import Lake, unavailable
+from stroke.adapters.iceberg.catalog_pointer import CatalogPointer
 from stroke.application.pipeline.lake_upkeep import LakeRewind, TableState, rewind_of
-from stroke.domain.errors import InvalidSetting, ReplicaUnavailable
+from stroke.domain.errors import ReplicaUnavailable
 
 _ENDING = ".metadata.json"
 # Iceberg keeps some 50 metadata files; a folder has more only where writers were killed.
@@ -34,7 +33,7 @@ def find_rewind(lake: Lake) -> LakeRewind:
     Raises ``ReplicaUnavailable``, and ``InvalidSetting`` where the catalog is none in a database:
     only such a one is in a backup of MySQL.
     """
-    pointer = _Pointer.of(lake)
+    pointer = CatalogPointer.of(lake, "rolled forward")
     with unavailable(lake.identifier):
         io = load_file_io(pointer.catalog.properties, pointer.location)
         states = {state.location: state for state in _states(io, pointer.location)}
@@ -57,55 +56,8 @@ def roll_forward(lake: Lake, rewind: LakeRewind) -> None:
     """
     if rewind.newest is None:
         return
-    pointer = _Pointer.of(lake)
-    with unavailable(lake.identifier), Session(pointer.catalog.engine) as session:
-        changed = session.execute(
-            update(IcebergTables)
-            .where(*pointer.conditions(), IcebergTables.metadata_location == rewind.location)
-            .values(
-                metadata_location=rewind.newest.location,
-                previous_metadata_location=rewind.location,
-            )
-        )
-        session.commit()
-        if not getattr(changed, "rowcount", 0):
-            raise ReplicaUnavailable(
-                f"the catalog of {lake.identifier} was changed meanwhile: stop the connectors"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class _Pointer:
-    """The row of the catalog's database that says which state is the table's."""
-
-    catalog: SqlCatalog
-    namespace: str
-    name: str
-    location: str
-
-    @classmethod
-    def of(cls, lake: Lake) -> _Pointer:
-        catalog = lake.catalog
-        if not isinstance(catalog, SqlCatalog):
-            raise InvalidSetting(
-                "only a jdbc catalog can be rolled forward: no backup of MySQL holds another"
-            )
-        namespace, _, name = lake.identifier.rpartition(".")
-        found = cls(catalog, namespace, name, "")
-        with unavailable(lake.identifier), Session(catalog.engine) as session:
-            location = session.scalar(
-                select(IcebergTables.metadata_location).where(*found.conditions())
-            )
-            if location is None:
-                raise NoSuchTableError(lake.identifier)
-        return cls(catalog, namespace, name, location)
-
-    def conditions(self) -> tuple[ColumnElement[bool], ...]:
-        return (
-            IcebergTables.catalog_name == self.catalog.name,
-            IcebergTables.table_namespace == self.namespace,
-            IcebergTables.table_name == self.name,
-        )
+    pointer = replace(CatalogPointer.of(lake, "rolled forward"), location=rewind.location)
+    pointer.move_to(rewind.newest.location)
 
 
 def _states(io: FileIO, location: str) -> Iterator[TableState]:

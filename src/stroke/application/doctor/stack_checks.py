@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Final, TypeVar
 
@@ -110,6 +111,8 @@ Letters = Callable[[], Awaitable[Sequence[DeadLetter]]]
 """Gives the dead letters that wait. Raises ``BrokerUnavailable``."""
 
 _SHOWN: Final = 5
+_BACK_IN_TIME: Final = timedelta(minutes=1)
+"""How far before the last commit Iceberg's library for Java lets the next one be."""
 _PAGE: Final = "docs/operations.md"
 _VERIFY: Final = f"`stroke pipeline verify`; {_PAGE}#a-copy-is-behind-or-wrong"
 
@@ -131,6 +134,8 @@ class StackParts:
     metrics: Mapping[str, Metrics]
     sql_types: Callable[[], Awaitable[Mapping[str, str]]] | None = None
     """Tells the columns of the SQL copy that have other types than ours."""
+    lake_ahead: Callable[[], Awaitable[timedelta]] | None = None
+    """Tells how far the newest time in the lake's table is ahead of the clock here."""
     broker_metrics: Metrics | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], float] = time.time
@@ -212,7 +217,9 @@ def _of_pipeline(parts: StackParts, waits: float) -> list[Check]:
             needs=[KAFKA],
         ),
         _check(parts.sql, SQL_SINK, _readable, f"{_PAGE}#the-sql-sink-does-not-answer"),
-        _check(parts.lake, LAKE, _readable, f"{_PAGE}#the-lake-cannot-be-read"),
+        _check(
+            parts.lake, LAKE, partial(_takes_commits, parts), f"{_PAGE}#the-lake-cannot-be-read"
+        ),
         *(
             _check(
                 copy,
@@ -393,6 +400,18 @@ async def _as_filed(connectors: ConnectorService) -> str:
 async def _readable(replica: Replica) -> str:
     bounds = await replica.bounds()
     return "no rows yet" if bounds is None else f"ids {bounds[0]} to {bounds[1]}"
+
+
+async def _takes_commits(parts: StackParts, lake: Replica) -> str:
+    seen = await _readable(lake)
+    ahead = timedelta(0) if parts.lake_ahead is None else await parts.lake_ahead()
+    if ahead > _BACK_IN_TIME:
+        raise ReplicaUnavailable(
+            f"the newest time in the table is {ahead.total_seconds() / 60:.0f} min after this "
+            "clock's: the sink cannot commit until then. If this clock is right, run `stroke lake "
+            "set-back`, then `stroke connectors restart --only-failed`"
+        )
+    return seen
 
 
 async def _holds_rows(parts: StackParts, waits: float, replica: Replica) -> str:

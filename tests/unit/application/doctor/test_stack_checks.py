@@ -75,10 +75,15 @@ class Stack:
             letters=partial(self.letters.letters, "dlq"),
             metrics=self.metrics,
             sql_types=self._types,
+            lake_ahead=self._lake_ahead,
             sleep=self.clock.sleep,
         )
         self.types: dict[str, str] = {}
+        self.ahead = timedelta(0)
         self.canary = self._canary()
+
+    async def _lake_ahead(self) -> timedelta:
+        return self.ahead
 
     async def _types(self) -> dict[str, str]:
         return self.types
@@ -501,3 +506,21 @@ def test_a_connector_that_fails_again_after_each_restart_is_named_although_it_ru
     assert found[checks.HEALED].detail == (
         "3 restarts in a row did not heal the same failure of sink"
     )
+
+
+def test_a_lake_whose_times_are_ahead_of_the_clock_fails_with_what_to_do() -> None:
+    stack = Stack()
+    stack.ahead = timedelta(minutes=58)
+
+    found = stack.examined()[checks.LAKE]
+
+    assert found.state is State.FAILED
+    assert "58 min after this clock's" in found.detail
+    assert "stroke lake set-back" in found.detail
+
+
+def test_a_lake_may_be_ahead_by_the_minute_that_iceberg_allows() -> None:
+    stack = Stack()
+    stack.ahead = timedelta(minutes=1)
+
+    assert stack.examined()[checks.LAKE].state is State.OK

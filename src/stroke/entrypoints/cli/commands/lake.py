@@ -260,6 +260,39 @@ def roll_forward(
     typer.echo("the catalog names the newest state of the table now")
 
 
+@app.command("set-back")
+def set_back(
+    *,
+    dry_run: DryRun = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Let no time in the table be after this clock's, so that the sink can commit again.
+
+    Use it after a clock that was ahead was set back, when this clock is right. Otherwise the sink
+    fails until the time is reached that stands in the table. Only the times of the table's states
+    change: no row, no file of rows and no position of the sink. Restart the sink afterwards with
+    `stroke connectors restart --only-failed`. Works for a jdbc catalog only.
+
+    \b
+    stroke lake set-back --dry-run
+    stroke lake set-back --yes
+    """  # noqa: D301
+    from stroke.container.lake_upkeep import lake_ahead, set_lake_back
+
+    settings = _settings()
+    ahead = lake_ahead(settings)
+    if not ahead:
+        typer.echo("no time in the table is after this clock's")
+        return
+    typer.echo(f"the newest time in the table is {ahead.total_seconds():,.0f} s after this clock's")
+    if dry_run:
+        return
+    if not yes:
+        typer.confirm("Set the times back to this clock's?", abort=True, err=True)
+    set_lake_back(settings)
+    typer.echo("no time in the table is after this clock's now")
+
+
 def _settings() -> PipelineSettings:
     from stroke.config import PipelineSettings
 
