@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyiceberg.serializers import ToOutputFile
 
 from components.containers import free_port
 from components.lake_events import CLUSTER, COLUMNS, TOPIC, Sink, created, deleted
 from components.object_store import ObjectStore
 from components.processes import RunStroke
 from stroke.adapters.iceberg.catalog import Lake
+from stroke.adapters.iceberg.catalog_pointer import CatalogPointer
 from stroke.adapters.iceberg.change_log import IcebergChangeLog
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +68,33 @@ async def test_the_table_is_compacted_and_forgets_what_was(sink: Sink, run: RunS
     assert (after["data_files"], after["rows"], after["snapshots"]) == (2, 7, 1)
     assert (after["cluster"], after["offsets"]) == (CLUSTER, {f"{TOPIC}-0": 6})
     assert f"from Kafka cluster {CLUSTER} {TOPIC}-0@6" in run("status").stdout
+
+
+def written_an_hour_ahead(lake: Lake) -> None:
+    """Let the table's newest state be one that a clock wrote which was an hour ahead."""
+    table = lake.load()
+    later = table.metadata.model_copy(
+        update={"last_updated_ms": table.metadata.last_updated_ms + 3_600_000}
+    )
+    location = f"{table.location()}/metadata/99999-ahead.metadata.json"
+    ToOutputFile.table_metadata(later, table.io.new_output(location))
+    CatalogPointer.of(lake, "changed").move_to(location)
+
+
+async def test_times_that_are_ahead_are_named_and_set_back(
+    sink: Sink, run: RunStroke, lake: Lake
+) -> None:
+    none = "no time in the table is after this clock's"
+    assert run("set-back", "--yes").stdout == f"{none}\n"
+    written_an_hour_ahead(lake)
+
+    assert "s after this clock's" in run("set-back", "--dry-run").stdout
+    assert "s after this clock's" in run("set-back", "--dry-run").stdout, "it changed something"
+    assert run("set-back", "--yes").stdout.endswith(f"{none} now\n")
+    assert run("set-back", "--dry-run").stdout == f"{none}\n"
+
+    sink.commit(created(50))
+    assert said(run("status", "--json"))["rows"] == 7
 
 
 async def test_young_files_are_no_orphans(
