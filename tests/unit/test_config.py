@@ -452,9 +452,9 @@ def test_a_webhook_that_is_no_address_of_https_is_refused_without_being_quoted(
 def test_a_webhook_may_have_a_port_and_a_query_and_is_shown_to_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("STROKE_MODEL_WEBHOOK_URL", "https://alerts.example:8443/x?key=secret")
+    monkeypatch.setenv("STROKE_MODEL_WEBHOOK_URL", "https://alerts.example:8443/x?key=hush-hush")
 
     settings = Settings.load().model
     assert settings.webhook_url is not None
-    assert settings.webhook_url.get_secret_value() == "https://alerts.example:8443/x?key=secret"
-    assert "secret" not in repr(settings)
+    assert settings.webhook_url.get_secret_value() == "https://alerts.example:8443/x?key=hush-hush"
+    assert "hush-hush" not in repr(settings)
