@@ -21,7 +21,7 @@ from components.clinical_openapi import HOOK, document
 from components.openapi import send_examples
 from components.processes import Service, new_key, upgrade_schema
 
-pytestmark = pytest.mark.soak("10,000 requests take minutes")
+pytestmark = pytest.mark.soak("thousands of requests take minutes")
 
 EXAMPLES: Final = 300
 JOURNEYS: Final = 200
@@ -114,4 +114,4 @@ def test_the_routes_were_reached_rightly_and_wrongly(hospital: Hospital) -> None
     assert {200, 422} <= by_path["/fhir/RiskAssessment"]
     assert {200, 404} <= by_path["/fhir/RiskAssessment/{own}"]
     assert not [status for _, status in hospital.answers if status >= 500]
-    assert hospital.answers.total() > 5_000
+    assert hospital.answers.total() > 3_000
