@@ -90,7 +90,8 @@ def driven(url: str, calls: list[Call], rate: float, stored: str) -> list[float]
         due = begins + place / rate
         time.sleep(max(due - time.perf_counter(), 0))
         body, headers = calls[place]
-        answer = pool.request("POST", url, body, headers | {"Content-Type": "application/json"})
+        kind = {"Content-Type": "application/json"}
+        answer = pool.request("POST", url, body=body, headers=headers | kind)
         taken_now = time.perf_counter() - due
         if answer.status != 200 or stored not in answer.json():
             raise SystemExit(f"{url}: {answer.status} {answer.data.decode()}")
