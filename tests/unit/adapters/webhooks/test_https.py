@@ -62,6 +62,7 @@ class Address(Told):
         self.headers: list[tuple[str, str]] = []
         self.asked: list[h11.Request] = []
         self.bodies: list[bytes] = []
+        self._unanswered: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> Self:
         theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -72,6 +73,9 @@ class Address(Told):
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for each in self._unanswered:
+            each.transport.abort()
+        await asyncio.sleep(0)
         self._server.close()
 
     def asks(self, *, host: str = "localhost", trusted: bool = True) -> HttpsWebhook:
@@ -98,6 +102,7 @@ class Address(Told):
             else:
                 return
         if self.status is None:
+            self._unanswered.append(writer)  # which would be closed if nobody held it
             return
         self.bodies.append(body)
         answer = h11.Response(status_code=self.status, headers=self.headers)
