@@ -104,6 +104,7 @@ AREAS: Final = {
             "test_kafka_adapter",
             "test_kafka_connect",
             "test_kafka_image",
+            "test_kafka_login",
             "test_lake",
             "test_lake_command",
             "test_erasure",
