@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from builders.predictions import patient_json
 from components.containers import MySqlServer
 from components.databases import run_statements
-from components.processes import Service, new_key, run_stroke
+from components.processes import Service, new_key, run_stroke, upgrade_schema
 from stroke.adapters.sql import tables
 
 
@@ -94,6 +94,46 @@ def test_each_account_can_do_its_work_and_the_service_cannot_touch_the_trail_or_
     ):
         with pytest.raises(DBAPIError, match=r"denied|do not have the SUPER"):
             run_statements(debezium, statement)
+
+
+def test_an_upgrade_gives_the_service_what_its_tables_ask_for(
+    accounts: Accounts, tmp_path: Path
+) -> None:
+    """As after an upgrade that added a table: until then the service has no right to it."""
+    owner = accounts.owner.render_as_string(hide_password=False)
+    upgrade_schema(owner, tmp_path)
+    changing = accounts.make("migrations").render_as_string(hide_password=False)
+    service = accounts.make("service")
+    database, name = accounts.owner.database, service.username
+    for table in ("api_keys", "audit"):
+        accounts.mysql.execute(f"REVOKE ALL ON {database}.{table} FROM '{name}'@'%%'")
+    text = service.render_as_string(hide_password=False)
+    settings = {"STROKE_DATABASE_URL": text, "STROKE_DATABASE_MIGRATION_URL": changing}
+
+    done = run_stroke("db", "upgrade", folder=tmp_path, settings=settings)
+
+    assert done.returncode == 0, done.stderr
+    run_statements(service, "SELECT COUNT(*) FROM api_keys", "SELECT COUNT(*) FROM audit")
+    for statement in ("DELETE FROM audit", "DELETE FROM api_keys", "CREATE TABLE x (y INT)"):
+        with pytest.raises(DBAPIError, match="denied"):
+            run_statements(service, statement)
+
+
+def test_an_account_that_may_give_nothing_upgrades_all_the_same_and_says_so(
+    accounts: Accounts, tmp_path: Path
+) -> None:
+    changing = accounts.make("migrations")
+    accounts.mysql.execute(
+        f"REVOKE GRANT OPTION ON {accounts.owner.database}.* FROM '{changing.username}'@'%%'"
+    )
+    settings = {
+        "STROKE_DATABASE_URL": accounts.owner.render_as_string(hide_password=False),
+        "STROKE_DATABASE_MIGRATION_URL": changing.render_as_string(hide_password=False),
+    }
+    done = run_stroke("db", "upgrade", folder=tmp_path, settings=settings)
+    assert done.returncode == 0, done.stderr
+    assert "keeps the rights that it has" in done.stderr
+    assert str(changing.password) not in done.stderr
 
 
 def every_table() -> list[Table]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.grants import Account, grants
 from stroke.config import DatabaseSettings, database_url
 from stroke.container.engines import opened_engine
-from stroke.domain.errors import InvalidSetting, wrong_schema
+from stroke.domain.errors import InvalidSetting, StoreUnavailable, wrong_schema
+
+_log = logging.getLogger("stroke.database")
 
 
 def needed_revision() -> str:
@@ -33,10 +36,26 @@ def wait_for_database(settings: DatabaseSettings) -> None:
 def upgrade_schema(settings: DatabaseSettings, revision: str = "head") -> bool:
     """Bring the schema up to ``revision``; return whether anything had to be done.
 
+    Where another account than the service's own does so on MySQL, it also gives the service's the
+    rights that ``account_grants`` names, if it may: a new table needs new ones.
+
     Raises ``InvalidData`` for an unknown revision and for a foreign table ``predictions``, and
     ``StoreUnavailable``. Not to be called from a running event loop.
     """
-    return schema.upgrade(migrating(settings).sqlalchemy_url, target=revision)
+    changing = migrating(settings).sqlalchemy_url
+    moved = schema.upgrade(changing, target=revision)
+    own = settings.sqlalchemy_url
+    apart = changing.get_backend_name() == "mysql" and own.username != changing.username
+    if apart and own.username and revision in {"head", schema.head()}:
+        try:
+            schema.give(changing, account_grants(settings, "service", own.username, host="%"))
+        except StoreUnavailable as error:
+            _log.warning(
+                "the service's account of MySQL keeps the rights that it has: %s. See `stroke db "
+                "grants`",
+                error,
+            )
+    return moved
 
 
 def downgrade_schema(settings: DatabaseSettings, revision: str) -> bool:

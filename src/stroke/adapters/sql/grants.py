@@ -36,7 +36,8 @@ def grants(account: Account, user: str, database: str, *, host: str = "%") -> li
         return f"GRANT {rights} ON {_name(database)}.{_name(table)} TO {whom}"
 
     if account == "migrations":
-        return [f"GRANT {_MIGRATES} ON {everything} TO {whom}"]
+        # So it gives the service what a new table asks for.
+        return [f"GRANT {_MIGRATES} ON {everything} TO {whom} WITH GRANT OPTION"]
     if account == "debezium":
         return [
             f"GRANT REPLICATION SLAVE, REPLICATION CLIENT, RELOAD, SHOW DATABASES ON *.* TO {whom}",

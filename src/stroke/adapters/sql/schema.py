@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -87,6 +87,20 @@ def upgrade(url: URL, *, target: str = "head") -> bool:
         return before != await current_revision(connection)
 
     return _run(url, _exclusively(work))
+
+
+def give(url: URL, statements: Sequence[str]) -> None:
+    """Run GRANT statements on MySQL. Raises ``StoreUnavailable`` if the account may not.
+
+    Not to be called from a running event loop.
+    """
+
+    async def work(connection: AsyncConnection) -> None:
+        for statement in statements:
+            # The driver fills in parameters, though there are none.
+            await connection.exec_driver_sql(statement.replace("%", "%%"))
+
+    _run(url, work)
 
 
 def downgrade(url: URL, target: str) -> bool:

@@ -36,9 +36,10 @@ def test_no_name_ends_its_quotes(user: str, database: str, account: Account) -> 
     except ValueError:
         assert "\0" in user + database
         return
+    ending = " WITH GRANT OPTION" if account == "migrations" else ""
     for each in found:
         without = re.sub(r"'(?:[^'\\]|\\\\|'')*'|`(?:[^`]|``)*`", "?", each)
-        assert re.fullmatch(r"GRANT [A-Z, ]+ ON (\?\.\?|\?\.\*|\*\.\*) TO \?@\?", without)
+        assert re.fullmatch(rf"GRANT [A-Z, ]+ ON (\?\.\?|\?\.\*|\*\.\*) TO \?@\?{ending}", without)
 
 
 @pytest.mark.parametrize("name", ["", "a\0b"])
