@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import pytest
@@ -39,14 +40,16 @@ class Hospital:
         self.key = {"Authorization": f"Bearer {key}"}
         self.service = service
         self.answers: Counter[tuple[str, int]] = Counter()
+        self.examples: Counter[tuple[str, GenerationMode]] = Counter()
         self.document = schemathesis.openapi.from_dict(document())
         self.document.config.update(base_url=service.url)
         self.document.config.generation.update(with_security_parameters=False)
 
-    def send(self, case: schemathesis.Case[Any]) -> None:
+    def send(self, mode: GenerationMode, case: schemathesis.Case[Any]) -> None:
         """Send a request, and compare the answer with the document."""
         answer = case.call_and_validate(headers=self.key, excluded_checks=LENIENT)
         self.answers[case.operation.path, answer.status_code] += 1
+        self.examples[case.operation.label, mode] += 1
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +68,7 @@ def test_every_answer_is_one_that_the_standards_know(
 ) -> None:
     for result in hospital.document.get_all_operations():
         assert isinstance(result, Ok), "the document is not valid OpenAPI"
-        send_examples(result.ok(), mode, examples=EXAMPLES, send=hospital.send)
+        send_examples(result.ok(), mode, examples=EXAMPLES, send=partial(hospital.send, mode))
 
 
 def test_journeys_from_a_chart_to_its_assessment_and_feedback_find_nothing(
@@ -103,7 +106,7 @@ def test_journeys_from_a_chart_to_its_assessment_and_feedback_find_nothing(
 
 
 def test_the_routes_were_reached_rightly_and_wrongly(hospital: Hospital) -> None:
-    """The last of this module: it counts what the others were answered."""
+    """After the others of this module: it counts what they were answered."""
     by_path: dict[str, set[int]] = {}
     for path, status in hospital.answers:
         by_path.setdefault(path, set()).add(status)
@@ -114,4 +117,20 @@ def test_the_routes_were_reached_rightly_and_wrongly(hospital: Hospital) -> None
     assert {200, 422} <= by_path["/fhir/RiskAssessment"]
     assert {200, 404} <= by_path["/fhir/RiskAssessment/{own}"]
     assert not [status for _, status in hospital.answers if status >= 500]
-    assert hospital.answers.total() > 3_000
+
+
+def test_every_operation_got_its_examples_right_and_wrong(hospital: Hospital) -> None:
+    """A generator that ends early would find nothing. After the others, as the one above."""
+    varied = 0
+    for result in hospital.document.get_all_operations():
+        assert isinstance(result, Ok)
+        operation = result.ok()
+        right, wrong = (hospital.examples[operation.label, mode] for mode in GenerationMode)
+        if operation.body or list(operation.iter_parameters()):
+            varied += 1
+            assert right >= EXAMPLES, operation.label
+            assert wrong >= EXAMPLES, operation.label
+        else:  # one request is all that there is, and nothing in it can be wrong
+            assert (right, wrong) == (1, 0), operation.label
+    assert varied >= 6
+    assert hospital.answers.total() > 2 * varied * EXAMPLES, "and journeys"
