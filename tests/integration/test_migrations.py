@@ -425,6 +425,42 @@ def test_the_tables_of_shadow_scores_and_turns_come_and_go_and_the_rows_stay(url
     assert run_statements(url, "SELECT task FROM worker_turns") == []
 
 
+def test_the_index_of_the_models_of_assessments_comes_and_goes_and_they_stay(url: URL) -> None:
+    kept = "SELECT id, model_version FROM assessments"
+    index = "ix_assessments_model_version"
+    schema.upgrade(url, target="0017")
+    assert index not in indexes_of(url, "assessments")
+    run_statements(
+        url,
+        "INSERT INTO assessments (id, shown, model_version, made_at)"
+        " VALUES ('a', TRUE, 'm-1', '2026-01-02 12:00:00')",
+    )
+    assert schema.upgrade(url)
+    assert index in indexes_of(url, "assessments")
+    run_statements(url, "UPDATE stroke_alembic_version SET version_num = '0017'")
+    assert schema.upgrade(url)  # after one that died before it could say so
+
+    assert schema.downgrade(url, "0017")
+    assert index not in indexes_of(url, "assessments")
+    run_statements(url, "UPDATE stroke_alembic_version SET version_num = '0018'")
+    assert schema.downgrade(url, "0017")  # the same, on the way back
+    assert index not in indexes_of(url, "assessments")
+    assert schema.upgrade(url)
+    assert index in indexes_of(url, "assessments")
+    assert run_statements(url, kept) == [("a", "m-1")]
+
+
+def indexes_of(url: URL, table: str) -> set[str]:
+    if url.get_backend_name() == "sqlite":
+        query = f"SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = '{table}'"  # noqa: S608
+    else:
+        query = (
+            "SELECT DISTINCT index_name FROM information_schema.statistics"  # noqa: S608
+            f" WHERE table_schema = DATABASE() AND table_name = '{table}'"
+        )
+    return {name for (name,) in run_statements(url, query)}
+
+
 def test_rows_of_the_release_before_belong_to_no_site(url: URL) -> None:
     schema.upgrade(url, target="0008")
     run_statements(

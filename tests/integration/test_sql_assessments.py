@@ -32,6 +32,19 @@ def _stores(engine: AsyncEngine) -> Stores:
     )
 
 
+class _Models:
+    async def test_the_models_are_read_from_their_index(
+        self, stores: Stores, engine: AsyncEngine
+    ) -> None:
+        explain = "EXPLAIN QUERY PLAN" if engine.dialect.name == "sqlite" else "EXPLAIN"
+        query = f"{explain} SELECT DISTINCT model_version FROM assessments"  # noqa: S608
+        async with engine.connect() as connection:
+            rows = await connection.exec_driver_sql(query)
+            explained = " ".join(str(value) for row in rows for value in row)
+        assert "ix_assessments_model_version" in explained
+        assert "TEMP B-TREE" not in explained
+
+
 class _Erasure:
     async def test_an_erasure_from_every_place_takes_charts_and_feedback_along(
         self, stores: Stores, engine: AsyncEngine
@@ -64,7 +77,7 @@ class _Erasure:
         assert len(await stores.assessments.page(EVERYTHING, limit=9)) == 1
 
 
-class TestOnSqlite(_Erasure, AssessmentStoreContract):
+class TestOnSqlite(_Erasure, _Models, AssessmentStoreContract):
     @pytest.fixture
     def engine(self, sqlite_engine: AsyncEngine) -> AsyncEngine:
         return sqlite_engine
@@ -78,7 +91,7 @@ class TestOnSqlite(_Erasure, AssessmentStoreContract):
         return SqlAssessmentStore(await without_file(sqlite_engine), statement_timeout=30)
 
 
-class TestOnMySql(_Erasure, AssessmentStoreContract):
+class TestOnMySql(_Erasure, _Models, AssessmentStoreContract):
     @pytest.fixture
     def engine(self, mysql_engine: AsyncEngine) -> AsyncEngine:
         return mysql_engine
