@@ -23,6 +23,11 @@ class DatabaseSettings(SettingsGroup):
         None,
         description="a URL with the account that changes the schema; the service's own without it",
     )
+    service_user: str | None = Field(
+        None,
+        description="the service's account, which an upgrade gives its rights; by default, the "
+        "account of this configuration",
+    )
     sqlite_path: Path = Path("stroke.db")
     mysql_host: str | None = Field(
         None, validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_HOST", "MYSQL_HOST")

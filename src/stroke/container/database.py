@@ -37,18 +37,17 @@ def upgrade_schema(settings: DatabaseSettings, revision: str = "head") -> bool:
     """Bring the schema up to ``revision``; return whether anything had to be done.
 
     Where another account than the service's own does so on MySQL, it also gives the service's the
-    rights that ``account_grants`` names, if it may: a new table needs new ones.
+    rights that ``account_grants`` names, if it may: a new table needs new ones. If it may not, it
+    warns.
 
     Raises ``InvalidData`` for an unknown revision and for a foreign table ``predictions``, and
     ``StoreUnavailable``. Not to be called from a running event loop.
     """
     changing = migrating(settings).sqlalchemy_url
     moved = schema.upgrade(changing, target=revision)
-    own = settings.sqlalchemy_url
-    apart = changing.get_backend_name() == "mysql" and own.username != changing.username
-    if apart and own.username and revision in {"head", schema.head()}:
+    if rights := rights_to_give(settings, revision):
         try:
-            schema.give(changing, account_grants(settings, "service", own.username, host="%"))
+            schema.give(changing, rights)
         except StoreUnavailable as error:
             _log.warning(
                 "the service's account of MySQL keeps the rights that it has: %s. See `stroke db "
@@ -56,6 +55,22 @@ def upgrade_schema(settings: DatabaseSettings, revision: str = "head") -> bool:
                 error,
             )
     return moved
+
+
+def rights_to_give(settings: DatabaseSettings, revision: str = "head") -> list[str]:
+    """Return the statements that give the service's account its rights after an upgrade.
+
+    There are none where the same account upgrades, or where the database has no accounts; nor for
+    a former revision, which lacks some of the tables that they name.
+    """
+    changing = migrating(settings)
+    url = changing.sqlalchemy_url
+    service = settings.service_user or settings.sqlalchemy_url.username
+    if url.get_backend_name() != "mysql" or service in {None, "", url.username}:
+        return []
+    if revision not in {"head", schema.head()}:
+        return []
+    return account_grants(changing, "service", str(service), host="%")
 
 
 def downgrade_schema(settings: DatabaseSettings, revision: str) -> bool:
@@ -122,7 +137,8 @@ def copy_database(
     async def copied() -> CopyTally:
         origin = create_engine(url, pool_size=1, connect_timeout=seconds)
         try:
-            async with opened_engine(settings) as engine:
+            # It sets the counter of ids, which is part of the schema.
+            async with opened_engine(migrating(settings)) as engine:
                 return await DatabaseCopy(origin, engine, dry_run=dry_run).run(progress)
         finally:
             await origin.dispose()

@@ -32,6 +32,7 @@ from stroke.application.pipeline.dead_letters import DeadLetterService
 from stroke.application.pipeline.next_id import NextIds
 from stroke.application.pipeline.verification import PipelineVerifier
 from stroke.config import PipelineSettings
+from stroke.container.database import migrating
 from stroke.container.lake import lake_of
 from stroke.container.source import mysql_source, source_engine
 from stroke.container.tracing import tracing_of
@@ -248,3 +249,11 @@ class PipelineContainer(containers.DeclarativeContainer):
         connectors=providers.Singleton(_names, connector_files),
         topic=settings.provided.topic,
     )
+
+
+def use_schema_account(parts: PipelineContainer, settings: PipelineSettings) -> None:
+    """Reach MySQL as the account that changes the schema, where there is one.
+
+    MySQL's counter of ids is part of the schema. Call it before any part is made.
+    """
+    parts.source_engine.override(providers.Singleton(source_engine, migrating(settings.database)))

@@ -18,7 +18,7 @@ from stroke.application.pipeline.connector_rules import violations
 from stroke.application.pipeline.connector_topics import own_topics
 from stroke.application.pipeline.kafka_connect_model import ConnectorConfig
 from stroke.config import PipelineSettings
-from stroke.container.pipeline import PipelineContainer, connector_files
+from stroke.container.pipeline import PipelineContainer, connector_files, use_schema_account
 from stroke.domain.errors import InvalidSetting
 
 FOLDER = Path(__file__).resolve().parents[3] / "connectors"
@@ -193,3 +193,22 @@ def test_the_connectors_are_built_without_what_reads_a_lake() -> None:
     assert built == "ConnectorService"
     assert "stroke.adapters.iceberg.change_log" in imported
     assert set(imported) & READ_A_LAKE == set()
+
+
+@pytest.mark.parametrize(
+    ("migration_url", "user"),
+    [("mysql://stroke_schema:x@elsewhere/d", "stroke_schema"), ("", "stroke")],
+)
+def test_what_sets_the_counter_of_ids_does_so_as_the_account_of_the_schema_if_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, migration_url: str, user: str
+) -> None:
+    monkeypatch.setenv("STROKE_DATABASE_URL", "mysql://stroke:x@nowhere/d")
+    monkeypatch.setenv("STROKE_DATABASE_MIGRATION_URL", migration_url)
+    settings = PipelineSettings.load()
+    parts = PipelineContainer(settings=settings)
+    use_schema_account(parts, settings)
+    assert parts.source()._engine is parts.source_engine()
+    assert parts.source_engine().url.username == user
+
+    every_other = PipelineContainer(settings=settings)
+    assert every_other.source_engine().url.username == "stroke"

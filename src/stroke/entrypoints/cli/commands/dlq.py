@@ -211,7 +211,10 @@ def _table(letters: Sequence[DeadLetter]) -> Table:
 
 
 def _run(work: Callable[[DeadLetterService], Coroutine[Any, Any, _T]]) -> _T:
-    async def with_service(parts: PipelineContainer, _: PipelineSettings) -> _T:
+    from stroke.container.pipeline import use_schema_account
+
+    async def with_service(parts: PipelineContainer, settings: PipelineSettings) -> _T:
+        use_schema_account(parts, settings)  # deletions that are sent anew set the counter back
         try:
             return await work(parts.dead_letter_service())
         finally:

@@ -152,8 +152,10 @@ def repair(
     stroke pipeline repair --dry-run
     stroke pipeline repair --yes
     """  # noqa: D301
+    from stroke.container.pipeline import use_schema_account
 
-    async def work(parts: PipelineContainer, _: PipelineSettings) -> list[Comparison]:
+    async def work(parts: PipelineContainer, settings: PipelineSettings) -> list[Comparison]:
+        use_schema_account(parts, settings)  # deletions that are sent anew set the counter back
         async with _verifier(parts, replica) as verifier:
             found = await _compare(verifier, chunk_size, timeout)
             if dry_run or all(comparison.is_equal for comparison in found):
@@ -194,8 +196,10 @@ def next_id(
     stroke pipeline next-id --dry-run
     stroke pipeline next-id --yes
     """  # noqa: D301
+    from stroke.container.pipeline import use_schema_account
 
-    async def work(parts: PipelineContainer, _: PipelineSettings) -> bool:
+    async def work(parts: PipelineContainer, settings: PipelineSettings) -> bool:
+        use_schema_account(parts, settings)
         ids = parts.next_ids()
         try:
             found = await ids.look(with_topic=not without_topic)
