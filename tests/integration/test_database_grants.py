@@ -123,8 +123,9 @@ def test_an_account_that_may_give_nothing_upgrades_all_the_same_and_says_so(
     accounts: Accounts, tmp_path: Path
 ) -> None:
     changing = accounts.make("migrations")
+    database = str(accounts.owner.database).replace("_", r"\_")  # as the right was given
     accounts.mysql.execute(
-        f"REVOKE GRANT OPTION ON {accounts.owner.database}.* FROM '{changing.username}'@'%%'"
+        f"REVOKE GRANT OPTION ON `{database}`.* FROM '{changing.username}'@'%%'"
     )
     settings = {
         "STROKE_DATABASE_URL": accounts.owner.render_as_string(hide_password=False),
