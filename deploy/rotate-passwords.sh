@@ -8,10 +8,10 @@ Usage: deploy/rotate-passwords.sh [NAME]...
 Give accounts of MySQL new random passwords while the platform runs. No request is refused: MySQL takes
 the old password of an account beside the new one until all parts use the new one.
 
-  deploy/rotate-passwords.sh                   all three
+  deploy/rotate-passwords.sh                   all that deploy/.env has
   deploy/rotate-passwords.sh MYSQL_PASSWORD    of the service alone
 
-NAME is MYSQL_PASSWORD, STROKE_CDC_PASSWORD or STROKE_LAKE_JDBC_PASSWORD. For each of them:
+NAME is MYSQL_PASSWORD, STROKE_SCHEMA_PASSWORD, STROKE_CDC_PASSWORD or STROKE_LAKE_JDBC_PASSWORD. For each of them:
 
   1. make a password, and let MySQL take it (ALTER USER ... RETAIN CURRENT PASSWORD)
   2. write it into deploy/.env and into the file that containers mount; the API reads that file for each
@@ -31,15 +31,20 @@ tell() { echo "rotate-passwords.sh: $*" >&2; }
 fail() { tell "$*"; exit 1; }
 [[ -w .env ]] || fail "deploy/.env is not here, or cannot be written"
 
+setting() { sed -n "s/^$1=//p" .env | tail -1 | sed -E "s/^'(.*)'$/\1/; s/^\"(.*)\"$/\1/"; }
+
 names=("$@")
-if ((${#names[@]} == 0)); then names=(MYSQL_PASSWORD STROKE_CDC_PASSWORD STROKE_LAKE_JDBC_PASSWORD); fi
+if ((${#names[@]} == 0)); then
+  names=(MYSQL_PASSWORD STROKE_CDC_PASSWORD STROKE_LAKE_JDBC_PASSWORD)
+  # Not every stack has an account of its own for the schema.
+  if [[ -n $(setting STROKE_SCHEMA_PASSWORD) ]]; then names+=(STROKE_SCHEMA_PASSWORD); fi
+fi
 declare -A USER_OF=(
   [MYSQL_PASSWORD]="MYSQL_USER stroke"
+  [STROKE_SCHEMA_PASSWORD]="STROKE_SCHEMA_USER stroke_schema"
   [STROKE_CDC_PASSWORD]="STROKE_CDC_USER debezium"
   [STROKE_LAKE_JDBC_PASSWORD]="STROKE_LAKE_JDBC_USER iceberg"
 )
-
-setting() { sed -n "s/^$1=//p" .env | tail -1 | sed -E "s/^'(.*)'$/\1/; s/^\"(.*)\"$/\1/"; }
 
 account() { # NAME; prints 'USER'@'%'
   local variable fallback user

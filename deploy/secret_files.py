@@ -24,7 +24,8 @@ _CHANGED = ".changed"
 _READ_ONCE = {"mysql"}
 # What a service reads each time it needs it.
 _READ_ANEW = {
-    "api": {"MYSQL_PASSWORD"},
+    # The URL counts when the schema is upgraded, which is at the start.
+    "api": {"MYSQL_PASSWORD", "STROKE_DATABASE_MIGRATION_URL"},
     "prometheus": {"STROKE_METRICS_KEY"},
     # Of the doctor, which runs in them.
     **{name: {"STROKE_DOCTOR_API_KEY"} for name in ("connectors", "verify", "jupyter")},

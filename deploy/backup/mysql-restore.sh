@@ -166,6 +166,13 @@ if [[ -z $(container_of connectors --all) ]]; then
     "Where there are copies: stroke lake roll-forward --yes, stroke pipeline next-id --yes, and then start the API" >&2
   exit 0
 fi
+# Where another account owns the schema, a new server gave the service's no right to the tables that came
+# just now. A table that the backup does not have yet gets its rights from the next upgrade.
+if docker exec "${container:?}" test -s /run/secrets/STROKE_SCHEMA_PASSWORD; then
+  user=$(docker exec "$container" printenv MYSQL_USER)
+  { echo "$silent"; stroke db grants service --user "${user:-stroke}"; } |
+    in_mysql mysql --force 2> "$work/said" || true
+fi
 # What the sink wrote since the backup belongs to the lake, although the restored catalog does not
 # know it; and every copy is asked for the ids that it has seen.
 safe=yes

@@ -77,13 +77,22 @@ def test_a_stop_and_a_start_keep_the_data(host: HostStack) -> None:
     assert host.mysql(EVERY_ROW) == before
 
 
+def test_the_service_s_account_of_a_new_platform_has_rights_by_table_only(host: HostStack) -> None:
+    rights = host.mysql("SHOW GRANTS FOR 'stroke'@'%'")
+    assert "GRANT USAGE ON *.*" in rights
+    assert "`stroke_predictions`.`predictions`" in rights
+    assert "SELECT, INSERT ON `stroke_predictions`.`audit`" in rights
+    assert ".* TO" not in rights.replace("*.* TO", "")
+    assert "TRIGGER" in host.mysql("SHOW GRANTS FOR 'stroke_schema'@'%'")
+
+
 def test_no_container_that_runs_may_do_more_than_the_least(host: HostStack) -> None:
     """tests/integration/test_hardening.py reads the compose files; this is the result."""
     secrets = {value for name, value in host.settings().items() if SECRET.search(name)}
     secrets = {value for value in secrets if len(value) == 32}  # as `make env` makes them
-    assert len(secrets) == 8
+    assert len(secrets) == 9
     secrets |= {host.settings()[name] for name in ("STROKE_ADMIN_KEY", "STROKE_METRICS_KEY")}
-    assert len(secrets) == 10
+    assert len(secrets) == 11
     for service, found in host.containers().items():
         limits = found["HostConfig"]
         assert limits["CapDrop"] == ["ALL"], service
@@ -107,7 +116,12 @@ def test_no_container_that_runs_may_do_more_than_the_least(host: HostStack) -> N
 
 def test_passwords_are_rotated_under_load_and_no_request_is_refused(host: HostStack) -> None:
     before = host.settings()
-    names = ["MYSQL_PASSWORD", "STROKE_CDC_PASSWORD", "STROKE_LAKE_JDBC_PASSWORD"]
+    names = [
+        "MYSQL_PASSWORD",
+        "STROKE_CDC_PASSWORD",
+        "STROKE_LAKE_JDBC_PASSWORD",
+        "STROKE_SCHEMA_PASSWORD",
+    ]
     answers: list[int | str] = []
     ends = threading.Event()
     key = host.key
@@ -143,7 +157,7 @@ def test_passwords_are_rotated_under_load_and_no_request_is_refused(host: HostSt
         for secret in (*before.values(), *after.values())
         if len(secret) == 32 and secret in said
     ]
-    for name, user in zip(names, ("stroke", "debezium", "iceberg"), strict=True):
+    for name, user in zip(names, ("stroke", "debezium", "iceberg", "stroke_schema"), strict=True):
         assert host.logs_in(user, after[name])
         assert not host.logs_in(user, before[name])
     host.run(*VERIFY)

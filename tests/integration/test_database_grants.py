@@ -124,9 +124,7 @@ def test_an_account_that_may_give_nothing_upgrades_all_the_same_and_says_so(
 ) -> None:
     changing = accounts.make("migrations")
     database = str(accounts.owner.database).replace("_", r"\_")  # as the right was given
-    accounts.mysql.execute(
-        f"REVOKE GRANT OPTION ON `{database}`.* FROM '{changing.username}'@'%%'"
-    )
+    accounts.mysql.execute(f"REVOKE GRANT OPTION ON `{database}`.* FROM '{changing.username}'@'%%'")
     settings = {
         "STROKE_DATABASE_URL": accounts.owner.render_as_string(hide_password=False),
         "STROKE_DATABASE_MIGRATION_URL": changing.render_as_string(hide_password=False),

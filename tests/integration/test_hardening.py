@@ -15,6 +15,7 @@ import pytest
 
 from components.compose_file import marked, rendered
 from components.containers import ROOT
+from stroke.adapters.sql.grants import grants
 
 Service = dict[str, Any]
 IMAGES = ROOT / "deploy" / "images"
@@ -157,7 +158,8 @@ def test_every_volume_can_be_reached_by_the_account_that_runs(
 
 # What a setting holds that nobody else may know, by its name.
 SECRET = re.compile(
-    r"PASSWORD|SECRET|TOKEN|SALT|(ACCESS|ADMIN|METRICS|API)_KEY|WEBHOOK|CATALOG_URI|SINK_URL|JDBC_URL"
+    r"PASSWORD|SECRET|TOKEN|SALT|(ACCESS|ADMIN|METRICS|API)_KEY|WEBHOOK"
+    r"|CATALOG_URI|SINK_URL|JDBC_URL|MIGRATION_URL"
 )
 NO_SECRETS = {
     "STROKE_LAKE_JDBC_URL"
@@ -206,6 +208,7 @@ def test_no_container_gets_a_secret_that_it_does_not_need(services: dict[str, Se
     assert with_secrets["prometheus"] == {"STROKE_METRICS_KEY"}
     assert with_secrets["api"] == {
         "MYSQL_PASSWORD",
+        "STROKE_DATABASE_MIGRATION_URL",
         "STROKE_ADMIN_KEY",
         "STROKE_METRICS_KEY",
         "STROKE_OIDC_CLIENT_SECRET",
@@ -214,6 +217,107 @@ def test_no_container_gets_a_secret_that_it_does_not_need(services: dict[str, Se
         "api"
     ]
     assert with_secrets["spark-worker"] == {"STROKE_SPARK_SECRET"}
+    # The account of the schema: who upgrades it, who sets the counter of ids, and the server.
+    knowing = "STROKE_DATABASE_MIGRATION_URL"
+    assert {name for name, held in with_secrets.items() if knowing in held} == {
+        "api",
+        "connectors",
+    }
+    made = "STROKE_SCHEMA_PASSWORD"
+    assert [name for name, held in with_secrets.items() if made in held] == ["mysql"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        (
+            {},
+            f"mysql://stroke_schema:{marked('STROKE_SCHEMA_PASSWORD')}@mysql:3306/stroke_predictions",
+        ),
+        (
+            {
+                "STROKE_SCHEMA_USER": "owner",
+                "STROKE_SCHEMA_PASSWORD": "p4ss",
+                "MYSQL_DATABASE": "clinic",
+            },
+            "mysql://owner:p4ss@mysql:3306/clinic",
+        ),
+        # As in an .env of before, which has no such line: the service's account stays the owner.
+        ({"STROKE_SCHEMA_PASSWORD": ""}, ""),
+        ({"STROKE_DATABASE_MIGRATION_URL": "mysql://a:b@other/c"}, "mysql://a:b@other/c"),
+    ],
+)
+def test_the_schema_has_an_account_of_its_own_where_its_password_is_set(
+    docker_engine: None, tmp_path: Path, settings: dict[str, str], url: str
+) -> None:
+    found = rendered(tmp_path, **settings)
+    assert found["x-secrets"]["STROKE_DATABASE_MIGRATION_URL"] == url
+
+
+INIT = ROOT / "deploy" / "mysql" / "init"
+GIVEN = {
+    "STROKE_CDC_PASSWORD": "c",
+    "STROKE_LAKE_JDBC_PASSWORD": "l",
+    "MYSQL_USER": "it's",
+    "MYSQL_DATABASE": "a_b",
+}
+
+
+def said_to_mysql(folder: Path, script: str, **settings: str) -> str:
+    """Return what an init script says to MySQL's client."""
+    client = folder / "bin" / "mysql"
+    client.parent.mkdir()
+    client.write_text("#!/bin/sh\nexec cat\n")
+    client.chmod(0o755)
+    done = subprocess.run(
+        [INIT / script],
+        env={"PATH": f"{client.parent}:/usr/bin:/bin", **GIVEN, **settings},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_a_new_server_gets_an_account_for_the_schema_with_the_rights_that_are_printed(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "password"
+    file.write_text("o'\\x")
+    said = said_to_mysql(tmp_path, "10-pipeline.sh", STROKE_SCHEMA_PASSWORD_FILE=str(file))
+
+    made = [line for line in said.splitlines() if "'stroke_schema'" in line]
+    assert made[0] == ("CREATE USER IF NOT EXISTS 'stroke_schema'@'%' IDENTIFIED BY 'o''\\\\x';")
+    [printed] = grants("migrations", "stroke_schema", "a_b")
+    assert f"{printed};" in re.sub(r"\s+", " ", said)
+    assert "REVOKE" not in said
+
+
+def test_the_service_of_a_new_server_keeps_no_right_to_the_whole_database(tmp_path: Path) -> None:
+    said = said_to_mysql(tmp_path, "20-service.sh", STROKE_SCHEMA_PASSWORD="x")
+    assert said.splitlines() == [
+        r"REVOKE IF EXISTS ALL ON `a\_b`.* FROM 'it''s'@'%';",
+        "REVOKE IF EXISTS ALL ON `a_b`.* FROM 'it''s'@'%';",
+    ]
+
+
+def test_a_server_without_an_account_for_the_schema_is_made_as_before(tmp_path: Path) -> None:
+    for number, file in enumerate(("", str(tmp_path / "empty"))):
+        (tmp_path / "empty").write_text("")
+        folder = tmp_path / str(number)
+        for script in ("10-pipeline.sh", "20-service.sh"):
+            place = folder / script
+            place.mkdir(parents=True)
+            said = said_to_mysql(place, script, STROKE_SCHEMA_PASSWORD_FILE=file)
+            assert "stroke_schema" not in said
+            assert "REVOKE" not in said
+
+
+def test_init_scripts_run_in_the_order_in_which_they_need_each_other() -> None:
+    """The image runs them by name; only a file that may be executed runs in a shell of its own."""
+    scripts = sorted(INIT.iterdir())
+    assert [each.name for each in scripts] == ["10-pipeline.sh", "20-service.sh"]
+    assert all(each.stat().st_mode & 0o111 == 0o111 for each in scripts)
 
 
 @pytest.fixture

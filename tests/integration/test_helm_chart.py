@@ -79,6 +79,7 @@ def check_pods(resources: list[Resource], **volumes: str) -> None:
         for name, kind in volumes.items():
             assert kinds.pop(name) == {kind}
         assert kinds.pop("account", {"secret"}) == {"secret"}
+        assert kinds.pop("service", {"secret"}) == {"secret"}
         assert kinds.pop("kafka", {"projected"}) == {"projected"}
         assert all(kind == {"emptyDir"} for kind in kinds.values())
     for container in containers(resources):
@@ -247,6 +248,20 @@ def test_the_schema_is_brought_up_to_date_before_the_pods(sets: dict[str, list[R
     assert account(only(sets["production"], "Deployment")["spec"]["template"]["spec"]) == (
         "stroke-mysql"
     )
+    # It gives the service's account its rights, and knows its name, not its password.
+    [service] = [
+        one["secret"]
+        for one in job["spec"]["template"]["spec"]["volumes"]
+        if one["name"] == "service"
+    ]
+    assert service["secretName"] == "stroke-mysql"
+    assert service["items"] == [{"key": "MYSQL_USER", "path": "MYSQL_USER"}]
+    [folder] = [one for one in container["volumeMounts"] if one["name"] == "service"]
+    name = {
+        "name": "STROKE_DATABASE_SERVICE_USER_FILE",
+        "value": f"{folder['mountPath']}/MYSQL_USER",
+    }
+    assert name in container["env"]
     # On an install, hooks run before there is a ConfigMap.
     assert "envFrom" not in container
     assert {"MYSQL_HOST", "STROKE_QUEUE_CAPACITY"} <= {one["name"] for one in container["env"]}
@@ -254,6 +269,15 @@ def test_the_schema_is_brought_up_to_date_before_the_pods(sets: dict[str, list[R
     assert api["args"] == ["serve", "--no-migrate"]
     assert api["image"] == container["image"]
     assert "@sha256:" in api["image"]
+
+
+def test_the_service_s_own_account_changes_the_schema_where_no_other_is_named(
+    sets: dict[str, list[Resource]],
+) -> None:
+    pod = only(sets["minimal"], "Job")["spec"]["template"]["spec"]
+    assert account(pod) == account(only(sets["minimal"], "Deployment")["spec"]["template"]["spec"])
+    assert "service" not in {one["name"] for one in pod["volumes"]}
+    assert "SERVICE_USER" not in json.dumps(pod)
 
 
 def account(pod: Resource) -> str:
