@@ -109,6 +109,11 @@ class DatabaseSettings(SettingsGroup):
             )
         return URL.create("sqlite+aiosqlite", database=str(self.sqlite_path))
 
+    @property
+    def user(self) -> str | None:
+        """The account of the database; None where it has none, or none is named."""
+        return self.mysql_user if self.url is None else self.sqlalchemy_url.username
+
     def current_password(self) -> str | None:
         """Return MySQL's password as its file has it now, so that it can be rotated.
 

@@ -65,7 +65,7 @@ def rights_to_give(settings: DatabaseSettings, revision: str = "head") -> list[s
     """
     changing = migrating(settings)
     url = changing.sqlalchemy_url
-    service = settings.service_user or settings.sqlalchemy_url.username
+    service = changing.service_user
     if url.get_backend_name() != "mysql" or service in {None, "", url.username}:
         return []
     if revision not in {"head", schema.head()}:
@@ -95,10 +95,14 @@ def account_grants(
 
 
 def migrating(settings: DatabaseSettings) -> DatabaseSettings:
-    """Return settings with the account that changes the schema."""
+    """Return settings with the account that changes the schema.
+
+    They know the service's account as ``service_user``.
+    """
     if settings.migration_url is None:
         return settings
-    return settings.model_copy(update={"url": settings.migration_url})
+    service = settings.service_user or settings.user
+    return settings.model_copy(update={"url": settings.migration_url, "service_user": service})
 
 
 def downgrade_sql(settings: DatabaseSettings, revision: str) -> str:

@@ -6,14 +6,18 @@ import pytest
 
 from stroke.adapters.sql import schema
 from stroke.config import DatabaseSettings
-from stroke.container.database import rights_to_give
+from stroke.container.database import migrating, rights_to_give
 
 OWN = "mysql://stroke:x@nowhere/d"
 OTHER = "mysql://stroke_schema:y@nowhere/d"
 
 
 def rights(revision: str = "head", **configured: str) -> list[str]:
-    return rights_to_give(DatabaseSettings.model_validate(configured), revision)
+    settings = DatabaseSettings.model_validate(configured)
+    found = rights_to_give(settings, revision)
+    # `stroke db upgrade` takes the account first, and `stroke serve --migrate` does not.
+    assert rights_to_give(migrating(settings), revision) == found
+    return found
 
 
 @pytest.mark.parametrize(
@@ -24,6 +28,7 @@ def rights(revision: str = "head", **configured: str) -> list[str]:
         ({"url": OTHER, "service_user": "stroke"}, "stroke"),
         ({"url": OWN, "migration_url": OTHER, "service_user": "api"}, "api"),
         ({"url": "sqlite:///x.db", "migration_url": OTHER, "service_user": "api"}, "api"),
+        ({"mysql_host": "db", "mysql_user": "api", "migration_url": OTHER}, "api"),
     ],
 )
 @pytest.mark.parametrize("revision", ["head", schema.head()])
@@ -45,6 +50,7 @@ def test_an_upgrade_by_another_account_gives_the_service_its_rights_by_table(
         {"url": "sqlite:///x.db"},
         {"url": "sqlite:///x.db", "service_user": "stroke"},
         {"url": "sqlite:///x.db", "migration_url": OTHER},
+        {"mysql_host": "db", "migration_url": OTHER},
     ],
 )
 def test_an_account_that_upgrades_for_itself_gives_nothing(configured: dict[str, str]) -> None:
