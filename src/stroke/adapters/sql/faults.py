@@ -44,7 +44,8 @@ _MYSQL_REJECTIONS: Final = frozenset(
 )
 _MYSQL_ADVICE: Final = {
     1044: "the user may not use this database: check MYSQL_USER and MYSQL_DATABASE",
-    1045: "MySQL refuses the user or the password: check MYSQL_USER and MYSQL_PASSWORD",
+    1045: "MySQL refuses the user or the password: check MYSQL_USER and MYSQL_PASSWORD, and"
+    " STROKE_DATABASE_MIGRATION_URL where it is set",
     1049: "there is no such database: check MYSQL_DATABASE",
     1054: "a column is missing: run `stroke db upgrade`",
     1142: "the user may not do this: grant SELECT, INSERT, UPDATE, DELETE (and the schema's"
@@ -53,6 +54,7 @@ _MYSQL_ADVICE: Final = {
     1205: "a lock was not released in time",
     1213: "the transaction was the victim of a deadlock",
     1290: "MySQL is read-only",
+    1410: "MySQL has no account of this name that may connect from every host",
     1836: "MySQL is read-only",
     3024: "a listing took too long for MySQL",
     2003: "MySQL cannot be reached: check MYSQL_HOST and MYSQL_PORT, and that it runs",
