@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from components.containers import MySqlServer
 from components.databases import run_statements
 from components.processes import Service, new_key, run_stroke, upgrade_schema
 from stroke.adapters.sql import tables
+from stroke.adapters.sql.engine import create_engine
+from stroke.adapters.sql.source_of_truth import MySqlSource
+from stroke.domain.errors import StoreUnavailable
 
 
 class Accounts:
@@ -99,21 +103,27 @@ def test_each_account_can_do_its_work_and_the_service_cannot_touch_the_trail_or_
 def test_an_upgrade_gives_the_service_what_its_tables_ask_for(
     accounts: Accounts, tmp_path: Path
 ) -> None:
-    """As after an upgrade that added a table: until then the service has no right to it."""
+    """As after an upgrade that added a table: until then the service has no right to it.
+
+    Once as on the stack, which names both accounts, and once as in the chart's job.
+    """
     owner = accounts.owner.render_as_string(hide_password=False)
     upgrade_schema(owner, tmp_path)
     changing = accounts.make("migrations").render_as_string(hide_password=False)
     service = accounts.make("service")
     database, name = accounts.owner.database, service.username
-    for table in ("api_keys", "audit"):
-        accounts.mysql.execute(f"REVOKE ALL ON {database}.{table} FROM '{name}'@'%%'")
     text = service.render_as_string(hide_password=False)
-    settings = {"STROKE_DATABASE_URL": text, "STROKE_DATABASE_MIGRATION_URL": changing}
+    for settings in (
+        {"STROKE_DATABASE_URL": text, "STROKE_DATABASE_MIGRATION_URL": changing},
+        {"STROKE_DATABASE_URL": changing, "STROKE_DATABASE_SERVICE_USER": str(name)},
+    ):
+        for table in ("api_keys", "audit"):
+            accounts.mysql.execute(f"REVOKE ALL ON {database}.{table} FROM '{name}'@'%%'")
 
-    done = run_stroke("db", "upgrade", folder=tmp_path, settings=settings)
+        done = run_stroke("db", "upgrade", folder=tmp_path, settings=settings)
 
-    assert done.returncode == 0, done.stderr
-    run_statements(service, "SELECT COUNT(*) FROM api_keys", "SELECT COUNT(*) FROM audit")
+        assert done.returncode == 0, done.stderr
+        run_statements(service, "SELECT COUNT(*) FROM api_keys", "SELECT COUNT(*) FROM audit")
     for statement in ("DELETE FROM audit", "DELETE FROM api_keys", "CREATE TABLE x (y INT)"):
         with pytest.raises(DBAPIError, match="denied"):
             run_statements(service, statement)
@@ -133,6 +143,29 @@ def test_an_account_that_may_give_nothing_upgrades_all_the_same_and_says_so(
     assert done.returncode == 0, done.stderr
     assert "keeps the rights that it has" in done.stderr
     assert str(changing.password) not in done.stderr
+
+
+@pytest.mark.anyio
+async def test_the_account_of_the_schema_sets_the_counter_of_ids_and_the_service_s_cannot(
+    accounts: Accounts, tmp_path: Path
+) -> None:
+    owner = accounts.owner.render_as_string(hide_password=False)
+    await asyncio.to_thread(upgrade_schema, owner, tmp_path)
+    for account, may in (("migrations", True), ("service", False)):
+        url = await asyncio.to_thread(accounts.make, account)
+        engine = create_engine(url, pool_size=1, connect_timeout=5)
+        try:
+            source = MySqlSource(engine, "predictions", statement_timeout=30)
+            if may:
+                await source.continue_at(500)
+                assert await source.send_deletes([1_000]) == [1_000]
+                assert await source.next_id() == 500
+            else:
+                with pytest.raises(StoreUnavailable, match="1142"):
+                    await source.continue_at(900)
+                assert await source.next_id() == 500
+        finally:
+            await engine.dispose()
 
 
 def every_table() -> list[Table]:
