@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from secrets import token_hex
 
 import httpx
 import pytest
@@ -77,13 +78,41 @@ def test_a_stop_and_a_start_keep_the_data(host: HostStack) -> None:
     assert host.mysql(EVERY_ROW) == before
 
 
-def test_the_service_s_account_of_a_new_platform_has_rights_by_table_only(host: HostStack) -> None:
+def assert_rights_by_table_only(host: HostStack) -> None:
     rights = host.mysql("SHOW GRANTS FOR 'stroke'@'%'")
     assert "GRANT USAGE ON *.*" in rights
     assert "`stroke_predictions`.`predictions`" in rights
     assert "SELECT, INSERT ON `stroke_predictions`.`audit`" in rights
     assert ".* TO" not in rights.replace("*.* TO", "")
     assert "TRIGGER" in host.mysql("SHOW GRANTS FOR 'stroke_schema'@'%'")
+
+
+def test_the_service_s_account_of_a_new_platform_has_rights_by_table_only(host: HostStack) -> None:
+    assert_rights_by_table_only(host)
+    predict(host, 1)
+
+
+def test_a_platform_as_of_before_goes_on_until_its_operator_takes_the_three_steps(
+    host: HostStack,
+) -> None:
+    host.mysql(
+        r"GRANT ALL ON `stroke\_predictions`.* TO 'stroke'@'%'; DROP USER 'stroke_schema'@'%'"
+    )
+    host.configure(STROKE_SCHEMA_PASSWORD="")
+    host.run("make", "down")
+    host.run("make", "up")
+    predict(host, 1)
+    assert "GRANT ALL" in host.mysql("SHOW GRANTS FOR 'stroke'@'%'")
+
+    [steps] = [block for block in commands(PAGE) if "20-service.sh" in block.text]
+    host.configure(STROKE_SCHEMA_PASSWORD=token_hex(16))
+    host.run("bash", "-euo", "pipefail", "-c", steps.text)
+
+    assert_rights_by_table_only(host)
+    host.run("make", "down")  # no connection is left that has the right of before
+    host.run("make", "up")
+    predict(host, 1)
+    assert_well(host)
 
 
 def test_no_container_that_runs_may_do_more_than_the_least(host: HostStack) -> None:
