@@ -54,7 +54,8 @@ def compare(
         return comparison.report(minimums)
     comparison = Comparison(models[0], models[1])
     own = tuple(further.values())
-    with table_rows(data, (*COLUMNS, "site", *further), (*RAW_FEATURES, "stroke")) as file:
+    known, needed = (*COLUMNS, "site", *further), (*RAW_FEATURES, "stroke")
+    with table_rows(data, known, needed, further) as file:
         unreadable = partial(comparison.pass_over, UNREADABLE)
         batches = batches_of(file.rows, unreadable, own, with_site=True)
         comparison.run(batches, lambda _: on_progress(file.position(), file.size))

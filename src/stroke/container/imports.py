@@ -19,6 +19,7 @@ from stroke.application.predictions.outcome_import import COLUMNS, OutcomeImport
 from stroke.config import DatabaseSettings, FilesSettings
 from stroke.container.engines import opened_engine
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.further import Further
 from stroke.domain.patient import Patient
 
 if TYPE_CHECKING:
@@ -52,14 +53,22 @@ async def table_import(
         yield TableImport(engine, replace=replace, dry_run=dry_run, refuse=refuse)
 
 
-def patient_rows(path: Path) -> AbstractContextManager[RowFile]:
-    """Open a table of patients. Raises ``InvalidData``, also where a measurement has no column."""
-    return table_rows(path, PATIENT_COLUMNS, RAW_FEATURES)
+def patient_rows(path: Path, further: Further = ()) -> AbstractContextManager[RowFile]:
+    """Open a table of patients, with the ``further`` features of a model.
+
+    Raises ``InvalidData``, also where a measurement has no column, or a further feature that must
+    not be missing.
+    """
+    own = [each.name for each in further]
+    needed = (*RAW_FEATURES, *(each.name for each in further if not each.may_be_missing))
+    return table_rows(path, (*PATIENT_COLUMNS, *own), needed, own)
 
 
-def patient_of_cells(cells: Mapping[str, object], may_be_missing: Collection[str]) -> Patient:
+def patient_of_cells(
+    cells: Mapping[str, object], may_be_missing: Collection[str], further: Further = ()
+) -> Patient:
     """Return the patient of a row of such a table. Raises ``InvalidPatient``."""
-    return patient_of(cells, may_be_missing)
+    return patient_of(cells, may_be_missing, further)
 
 
 def outcome_rows(path: Path) -> AbstractContextManager[RowFile]:
@@ -67,14 +76,16 @@ def outcome_rows(path: Path) -> AbstractContextManager[RowFile]:
     return table_rows(path, COLUMNS, COLUMNS)
 
 
-def labelled_rows(path: Path, further: Sequence[str] = ()) -> AbstractContextManager[RowFile]:
+def labelled_rows(
+    path: Path, further: Sequence[str] = (), own: Collection[str] = ()
+) -> AbstractContextManager[RowFile]:
     """Open a table of patients with their outcome ``stroke`` and the columns ``further``.
 
-    Raises ``InvalidData``, also where a column is missing.
+    Of ``own`` ones among them a model has declared what the words are. Raises ``InvalidData``, also
+    where a column is missing.
     """
-    return table_rows(
-        path, (*PATIENT_COLUMNS, "stroke", *further), (*RAW_FEATURES, "stroke", *further)
-    )
+    known = (*PATIENT_COLUMNS, "stroke", *further)
+    return table_rows(path, known, (*RAW_FEATURES, "stroke", *further), own)
 
 
 def outcome_import(
@@ -85,10 +96,13 @@ def outcome_import(
 
 
 def table_rows(
-    path: Path, known: Sequence[str], needed: Sequence[str]
+    path: Path, known: Sequence[str], needed: Sequence[str], own: Collection[str] = ()
 ) -> AbstractContextManager[RowFile]:
-    """Open a table that has the ``needed`` columns. Raises ``InvalidData``."""
+    """Open a table that has the ``needed`` columns. Raises ``InvalidData``.
+
+    Of ``own`` columns a model declares what the words are: their cells are given as they are.
+    """
     files = FilesSettings.load()
     if is_parquet_file(path):
         return opened_parquet_rows(path, known, needed, max_decoded_bytes=files.max_decoded_bytes)
-    return opened_rows(path, known, needed, files.text_limits)
+    return opened_rows(path, known, needed, files.text_limits, own)

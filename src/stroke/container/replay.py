@@ -70,7 +70,7 @@ def _file(
     note: Callable[[str], object],
 ) -> ReplayReport:
     names = [each.name for each in further]
-    with table_rows(path, (*COLUMNS, *names), NEEDED) as file:
+    with table_rows(path, (*COLUMNS, *names), NEEDED, names) as file:
         batches = batches_of(file.rows, lambda: replaying.pass_over(UNREADABLE), further)
         report = replaying.run(batches, lambda _: on_progress(file.position(), file.size))
         for said in file.notes:

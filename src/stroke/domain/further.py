@@ -29,6 +29,7 @@ _RESERVED: Final = frozenset(
         *("model_version", "model_variant", "idempotency_key", "site", "created_by", "source"),
         *("interval_low", "interval_high", "support_reasons", "average_risk", "equal_age"),
         *("relative_to_average", "reference_risk", "relative_to_reference", "line", "reason"),
+        "problem",
         # keys of prediction_data, and outputs of graphs
         *("baseline_log_odds", "log_odds", "accuracy", "interval", "support", "comparison"),
         *("contributions", "probabilities", "output_probability", "leverage", "missing"),

@@ -37,7 +37,7 @@ from stroke.adapters.tabular.packing import (
     text_stream,
     unpacked,
 )
-from stroke.application.predictions.cells import TWO_MARKS, Cell, value_of
+from stroke.application.predictions.cells import TWO_MARKS, Cell, restored, value_of
 from stroke.application.predictions.file_rows import DumpKind, FileRow, RowFile, TextLimits
 from stroke.application.predictions.file_scoring import CsvText, without_packing
 from stroke.application.predictions.scored_columns import earlier_scores, replaced
@@ -83,16 +83,22 @@ def opened_csv(path: Path, known: Sequence[str], limits: TextLimits = LIMITS) ->
 
 @contextmanager
 def opened_rows(
-    path: Path, known: Sequence[str], needed: Sequence[str], limits: TextLimits = LIMITS
+    path: Path,
+    known: Sequence[str],
+    needed: Sequence[str],
+    limits: TextLimits = LIMITS,
+    own: Collection[str] = (),
 ) -> Iterator[RowFile]:
     """Open the table at ``path`` row by row; its header must have the ``needed`` columns.
 
+    Cells of ``own`` columns are given as they are: for a model that declares them, a mark for "no
+    value" may be a word ("none").
     Raises ``InvalidData`` where it has not, and for files that cannot be read.
     """
     with _opened(path, limits) as text:
         dialect, header = text.header(known)
         header.check(needed, known)
-        rows = _file_rows(text, dialect, known)
+        rows = _file_rows(text, dialect, known, own)
         yield RowFile(rows, text.size, text.position, text.notes(dialect))
 
 
@@ -248,7 +254,9 @@ def _rows(text: _Text, dialect: Dialect, known: Sequence[str]) -> tuple[Header, 
     return Header(next(rows).cells, known), rows
 
 
-def _file_rows(text: _Text, dialect: Dialect, known: Sequence[str]) -> Iterator[FileRow]:
+def _file_rows(
+    text: _Text, dialect: Dialect, known: Sequence[str], own: Collection[str] = ()
+) -> Iterator[FileRow]:
     header, rows = _rows(text, dialect, known)
     for row in rows:
         if row.is_blank:
@@ -261,7 +269,9 @@ def _file_rows(text: _Text, dialect: Dialect, known: Sequence[str]) -> Iterator[
             yield FileRow(row.line, 1, problem=problem)
             continue
         cells: dict[str, object] = {
-            name: value_of(name, Cell(cell, at in fitted.quoted, 0))
+            name: restored(cell)
+            if name in own
+            else value_of(name, Cell(cell, at in fitted.quoted, 0))
             for at, (name, cell) in enumerate(zip(header.names, fitted.cells, strict=True))
             if name
         }

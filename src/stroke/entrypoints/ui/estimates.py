@@ -189,13 +189,18 @@ class Estimate:
             *("age", "gender", "bmi", "avg_glucose_level"),
             *("hypertension", "heart_disease", "smoking_status"),
         )
+        values = [(name, getattr(self.patient, name)) for name in names]
+        own = dict(self.patient.further)
+        values += [(each.name, own.get(each.name)) for each in self.model.further]
         return [
-            (words.feature(name, self.language), self.said(name, getattr(self.patient, name)))
-            for name in names
+            (words.feature(name, self.language), self.said(name, each)) for name, each in values
         ]
 
     def said(self, name: str, value: object) -> str:
         """Return a measurement in words."""
+        for declared in self.model.further:
+            if declared.name == name:
+                return words.own_value(declared, value, self.language)
         return words.measured(name, value, self.language, self.glucose_unit)
 
     @property

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stroke.domain.errors import InvalidPatient
+from stroke.domain.further import FeatureKind, Further, FurtherFeature, values_of
 from stroke.domain.patient import (
     AGE,
     AVG_GLUCOSE_LEVEL,
@@ -25,11 +26,16 @@ from stroke.domain.patient import (
     SMOKING_STATUSES,
     Patient,
     Range,
+    extended,
 )
 from stroke.entrypoints.ui.languages import Language
-from stroke.entrypoints.ui.words import MG_PER_MMOL, Unit, feature
+from stroke.entrypoints.ui.words import MG_PER_MMOL, Unit, feature, significant
 
 _NUMBER: Final = re.compile(r"[0-9]{1,9}(?:[.,][0-9]{0,9})?|[.,][0-9]{1,9}", re.ASCII)
+# A model's own feature may be below zero, and of any size.
+_SIGNED: Final = re.compile(
+    r"[-\N{MINUS SIGN}]?(?:[0-9]{1,16}(?:[.,][0-9]{0,20})?|[.,][0-9]{1,20})", re.ASCII
+)
 _KG_PER_POUND: Final = 0.45359237
 _M_PER_INCH: Final = 0.0254
 _INCHES: Final = 12
@@ -68,7 +74,10 @@ FIELDS: Final = (
     "what_if_bmi",
     "what_if_smoking",
 )
-"""The names of the form's fields."""
+"""The names of the form's fields, but for those of features that a model declares for itself."""
+
+PREFIX: Final = "own_"
+"""Begins the names of these others: a feature may be called as a field is."""
 
 
 def glucose_range(unit: Unit) -> Range:
@@ -86,6 +95,19 @@ def read_number(text: str) -> float | None:
     return float(text.replace(",", ".")) if _NUMBER.fullmatch(text) else None
 
 
+def field_of(feature_name: str) -> str:
+    """Return the name of the field for a feature that the served model declares for itself."""
+    return f"{PREFIX}{feature_name}"
+
+
+def read_signed(text: str) -> float | None:
+    """Return a number as people type it, which may be below zero; None if it is none."""
+    text = text.strip()
+    if not _SIGNED.fullmatch(text):
+        return None
+    return float(text.replace(",", ".").replace("\N{MINUS SIGN}", "-"))
+
+
 @dataclass(slots=True)
 class Form:
     """What was typed, what it means, and what is wrong or missing.
@@ -100,6 +122,10 @@ class Form:
     missing: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
     bmi_from_height: float | None = None
+    further: Further = ()
+    """What the served model declares for itself."""
+    own: dict[str, float | int | str | None] = field(default_factory=dict)
+    """The values of these features so far, by their names."""
 
     def get(self, name: str) -> str:
         """Return what stands in a field."""
@@ -113,7 +139,8 @@ class Form:
     @property
     def is_empty(self) -> bool:
         """Whether no measurement was given yet."""
-        return not self.errors and all(value in (None, "") for value in self.values.values())
+        given = (*self.values.values(), *self.own.values())
+        return not self.errors and all(value in (None, "") for value in given)
 
     @property
     def patient(self) -> Patient | None:
@@ -123,18 +150,28 @@ class Form:
             return None
         texts = {name: self.values.get(name, "") for name in _TEXTS}
         try:
-            return Patient(**{**self.values, **texts})
+            patient = Patient(**{**self.values, **texts})
+            return extended(patient, values_of(self.further, self.own))
         except InvalidPatient as error:
+            named = {each.name: field_of(each.name) for each in self.further}
             for violation in error.violations:
-                self.errors.setdefault(violation.field, violation.reason)
+                place = named.get(violation.field, violation.field)
+                self.errors.setdefault(place, violation.reason)
             return None
 
 
 def read_form(
-    typed: Mapping[str, str], language: Language, may_be_missing: Collection[str]
+    typed: Mapping[str, str],
+    language: Language,
+    may_be_missing: Collection[str],
+    further: Further = (),
 ) -> Form:
-    """Return what the form says. ``may_be_missing`` names what the served model can do without."""
-    form = Form({name: typed[name] for name in FIELDS if name in typed})
+    """Return what the form says. ``may_be_missing`` names what the served model can do without.
+
+    ``further`` are the features that it declares for itself.
+    """
+    fields = (*FIELDS, *(field_of(each.name) for each in further))
+    form = Form({name: typed[name] for name in fields if name in typed}, further=further)
     _read_number_field(form, "age", AGE, language, language.say("years"))
     unit = form.glucose_unit
     glucose = _read_number_field(form, "avg_glucose_level", glucose_range(unit), language, unit)
@@ -157,6 +194,8 @@ def read_form(
             form.values[name] = None
         else:
             form.missing.append(name)
+    for each in further:
+        _read_own(form, each, language)
     return form
 
 
@@ -241,6 +280,45 @@ def _bmi_of_height_and_weight(form: Form, language: Language) -> None:
         )
         return
     form.values["bmi"] = form.bmi_from_height = bmi
+
+
+def _read_own(form: Form, declared: FurtherFeature, language: Language) -> None:
+    """Read the field of a feature that the model declares; an empty one is a missing value."""
+    name = field_of(declared.name)
+    given = form.get(name).strip()
+    if not given:
+        if declared.may_be_missing:
+            form.own[declared.name] = None
+        else:
+            form.missing.append(name)
+        return
+    value: object = given
+    if declared.kind is FeatureKind.NUMBER:
+        value = read_signed(given)
+    elif declared.kind is FeatureKind.FLAG:
+        value = _FLAGS.get(given)
+    if declared.reason(value) is None:
+        form.own[declared.name] = declared.value_of(value)
+    else:
+        form.errors[name] = _wrong(declared, value, language)
+
+
+def _wrong(declared: FurtherFeature, value: object, language: Language) -> str:
+    """Return what is wrong with what was typed for a feature of the model's own."""
+    if declared.kind is FeatureKind.FLAG:
+        return language.say("Choose yes or no.")
+    if declared.is_text:
+        return language.say("Choose one of these.")
+    if value is None:
+        example = significant(float(declared.reference or 0), language)
+        return language.say("Type a number, such as %(n)s.", n=example)
+    return language.say(
+        "%(what)s is %(low)s to %(high)s %(unit)s.",
+        what=feature(declared.name, language),
+        low=significant(declared.low, language),
+        high=significant(declared.high, language),
+        unit=declared.unit,
+    ).replace(" .", ".")
 
 
 def _read_flags(form: Form, language: Language) -> None:

@@ -9,9 +9,11 @@ import re
 from typing import Final
 
 from stroke.entrypoints.ui.languages import Language
+from stroke.entrypoints.ui.words import significant
 
-_RANGE: Final = re.compile(r"must be ([0-9.]+) to ([0-9.]+)(?: (\S+))?")
-_CHOICES: Final = re.compile(r"must be one of ((?:'[^']*'(?:, )?)+)")
+_NUMBER: Final = r"(-?[0-9.]+(?:e[+-][0-9]+)?)"
+_RANGE: Final = re.compile(rf"must be {_NUMBER} to {_NUMBER}(?: (\S.*))?")
+_CHOICES: Final = re.compile(r"""must be one of ((?:(?:'[^']*'|"[^"]*")(?:, )?)+)""")
 _LONGEST: Final = re.compile(r"must have at most ([0-9]+) characters")
 
 
@@ -28,7 +30,7 @@ def mistake(reason: str, language: Language) -> str | None:
     if reason in plain:
         return plain[reason]
     if found := _RANGE.fullmatch(reason):
-        low, high = (language.number(float(each)) for each in found.groups()[:2])
+        low, high = (significant(float(each), language) for each in found.groups()[:2])
         unit = say("years") if found[3] == "years" else found[3] or ""
         return say("must be %(low)s to %(high)s %(unit)s", low=low, high=high, unit=unit).strip()
     if found := _CHOICES.fullmatch(reason):

@@ -11,6 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.further import Further
 from stroke.domain.prediction import PredictionRecord
 from stroke.entrypoints.ui import words
 from stroke.entrypoints.ui.languages import Language
@@ -30,6 +31,8 @@ class Stored:
 
     record: PredictionRecord
     language: Language
+    further: Further = ()
+    """What the model that made the estimate declares for itself, where that is known."""
 
     @property
     def risk(self) -> Frequency | None:
@@ -130,7 +133,7 @@ class Stored:
         return [
             (
                 words.feature(name, self.language),
-                words.measured(name, self._value(name), self.language),
+                self._said(name),
                 words.effect(each, self.language),
                 self.language.signed(each),
             )
@@ -140,18 +143,24 @@ class Stored:
     @property
     def measurements(self) -> list[tuple[str, str]]:
         """The measurements of a row without an explanation."""
-        return [
-            (
-                words.feature(name, self.language),
-                words.measured(name, getattr(self.record, name), self.language),
-            )
+        known = [
+            (name, words.measured(name, getattr(self.record, name), self.language))
             for name in RAW_FEATURES
         ]
+        own = [(each.name, self._said(each.name)) for each in self.further]
+        return [(words.feature(name, self.language), said) for name, said in (*known, *own)]
 
     @property
     def _data(self) -> Mapping[str, Any]:
         data = self.record.prediction_data
         return data if isinstance(data, Mapping) else {}
+
+    def _said(self, name: str) -> str:
+        value = self._value(name)
+        for declared in self.further:
+            if declared.name == name:
+                return words.own_value(declared, value, self.language)
+        return words.measured(name, value, self.language)
 
     def _value(self, name: str) -> object:
         return self._data.get(name, getattr(self.record, name, None))

@@ -7,8 +7,9 @@ et al., PNAS 2020. See docs/decisions/0089-the-page.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
+from stroke.domain.further import FeatureKind, FurtherFeature
 from stroke.entrypoints.ui.languages import Language
 
 HUNDRED: Final = 100
@@ -152,7 +153,10 @@ def yes_no(flag: float | str | None, language: Language) -> str:
 
 
 def feature(name: str, language: Language) -> str:
-    """Return what a feature of the model is called."""
+    """Return what a feature of the model is called.
+
+    One that a model declares for itself is called by its name, if no catalogue has it.
+    """
     known = {
         "age": language.say("Age"),
         "gender": language.say("Sex"),
@@ -163,9 +167,16 @@ def feature(name: str, language: Language) -> str:
         "smoking_status": language.say("Smoking"),
         "probability": language.say("Estimate"),
     }
-    return known.get(name, name.replace("_", " "))
+    return known.get(name) or in_catalogue(name.replace("_", " "), language)
 
 
+def in_catalogue(word: str, language: Language) -> str:
+    """Return a word of a model's own in the language, where a clinic's catalogue has it."""
+    # An empty text stands for the head of a catalogue.
+    return language.translations.ugettext(word) if word else word
+
+
+_SMALLEST, _LARGEST = 1e-6, 1e9  # numbers that six decimals and a line have room for
 Unit = Literal["mg/dL", "mmol/L"]
 MG_PER_MMOL: Final = 18.0156
 """Milligrams in a decilitre for a millimole in a litre: glucose has 180.156 g/mol."""
@@ -182,6 +193,27 @@ def measured(name: str, value: object, language: Language, glucose_unit: Unit = 
     if not isinstance(value, int | float):
         return str(value)
     return _number(name, value, language, glucose_unit)
+
+
+def own_value(declared: FurtherFeature, value: Any, language: Language) -> str:
+    """Return a value of a feature that a model declares for itself, with its unit."""
+    if value is None:
+        return language.say("not measured")
+    if declared.reason(value) is not None:  # of a row that another program changed
+        return str(value)
+    if declared.is_text:
+        return in_catalogue(value, language)
+    if declared.kind is FeatureKind.FLAG:
+        return yes_no(value, language)
+    return f"{significant(value, language)} {declared.unit}".strip()
+
+
+def significant(value: float, language: Language) -> str:
+    """Return a number of any size as it is written, to six significant digits."""
+    shown = float(f"{value:.6g}")
+    if shown and not _SMALLEST <= abs(shown) < _LARGEST:
+        return f"{shown:.6g}".replace("-", "\N{MINUS SIGN}")
+    return language.number(shown)
 
 
 def _number(name: str, value: float, language: Language, glucose_unit: Unit) -> str:

@@ -328,3 +328,16 @@ def test_notes_say_how_a_file_is_read(tmp_path: Path) -> None:
     with opened_csv(path, PATIENT_COLUMNS) as text:
         [note] = text.notes
     assert note.endswith("Windows-1252 text, semicolons between cells, CR at the ends of lines")
+
+
+def test_a_word_of_a_models_own_is_given_as_it_is_where_others_say_no_value(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_text("id,alcohol,bmi\n1,none,none\n2, none ,'=1\n")
+    known = ("id", "alcohol", "bmi")
+    with opened_rows(path, known, ("id",), own=("alcohol",)) as file:
+        assert [(row.cells["alcohol"], row.cells["bmi"]) for row in file.rows] == [
+            ("none", None),
+            (" none ", "=1"),
+        ]
+    with opened_rows(path, known, ("id",)) as file:
+        assert next(iter(file.rows)).cells["alcohol"] is None

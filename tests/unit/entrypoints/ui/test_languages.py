@@ -10,8 +10,10 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 
 import stroke
+from builders.further import WORK
 from stroke.domain.errors import InvalidSetting
 from stroke.entrypoints.ui.languages import Languages, languages
+from stroke.entrypoints.ui.words import feature, in_catalogue, own_value
 
 PACKAGE = Path(stroke.__file__).parent
 CATALOGUES = PACKAGE / "entrypoints/ui/catalogues"
@@ -111,6 +113,19 @@ def test_a_clinic_adds_a_language_and_changes_a_text_with_catalogues_of_its_own(
     assert found["fr"].say("Calculator") == "Calculette"
     assert found["fr"].say("Age") == "Age"
     assert found["fr"].number(1.5) == "1,5"
+
+
+def test_a_clinics_catalogue_has_words_for_the_features_of_its_own_model(tmp_path: Path) -> None:
+    (tmp_path / "de.po").write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n\n'
+        'msgid "work type"\nmsgstr "Arbeit"\n\nmsgid "Private"\nmsgstr "angestellt"\n'
+    )
+    found = Languages([tmp_path])
+    assert feature("work_type", found["de"]) == "Arbeit"
+    assert own_value(WORK, "Private", found["de"]) == "angestellt"
+    assert feature("work_type", found["en"]) == "work type"
+    # The head of a catalogue is the translation of an empty text: it is never shown.
+    assert in_catalogue("", found["de"]) == ""
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders.further import OF_ALL_KINDS, WAIST
 from builders.patients import TYPED
+from stroke.domain.further import FeatureKind, FurtherFeature
 from stroke.domain.patient import AVG_GLUCOSE_LEVEL, OPTIONAL
 from stroke.entrypoints.ui.languages import languages
-from stroke.entrypoints.ui.measurements import Form, glucose_range, read_form, read_number
+from stroke.entrypoints.ui.measurements import (
+    FIELDS,
+    Form,
+    field_of,
+    glucose_range,
+    read_form,
+    read_number,
+    read_signed,
+)
 from stroke.entrypoints.ui.words import MG_PER_MMOL
 
 ENGLISH = languages()["en"]
@@ -121,3 +131,61 @@ def test_an_empty_form_says_what_is_missing_and_that_it_is_empty() -> None:
     form = read_form({}, ENGLISH, OPTIONAL)
     assert form.is_empty
     assert form.missing == ["age", "gender", "hypertension", "heart_disease", "smoking_status"]
+
+
+OWN = {"own_waist": "96.5", "own_diabetes": "0", "own_alcohol": "some"}
+
+
+def read_own(*further: FurtherFeature, **typed: str) -> Form:
+    return read_form({**TYPED, **typed}, ENGLISH, OPTIONAL, further)
+
+
+def test_a_form_with_features_of_a_models_own_is_a_patient_with_them() -> None:
+    patient = read_own(*OF_ALL_KINDS, **OWN).patient
+    assert patient is not None
+    assert patient.further == (("waist", 96.5), ("diabetes", 0), ("alcohol", "some"))
+
+
+def test_a_field_that_the_model_does_not_declare_is_not_kept() -> None:
+    form = read_own(WAIST, **OWN)
+    assert "own_diabetes" not in form.typed
+    assert form.patient is not None
+    assert form.patient.further == (("waist", 96.5),)
+
+
+def test_no_feature_has_the_name_of_another_field_of_the_form() -> None:
+    for name in ("form_key", "what_if_bmi", "glucose_unit", "height_cm"):
+        assert field_of(name) not in FIELDS
+
+
+@settings(max_examples=60)
+@given(st.floats(-1e6, 1e6), st.sampled_from(["-", "\N{MINUS SIGN}"]))
+def test_a_number_of_a_models_own_is_taken_exactly_within_its_range(
+    value: float, minus: str
+) -> None:
+    typed = f"{value:.6f}"
+    excess = FurtherFeature("base_excess", FeatureKind.NUMBER, -30, 30.5, "mmol/L")
+    form = read_own(excess, own_base_excess=typed.replace("-", minus))
+    assert (form.patient is not None) == (-30 <= float(typed) <= 30.5)
+    if form.patient is not None:
+        assert form.patient.further == (("base_excess", float(typed)),)
+    else:
+        assert form.errors == {"own_base_excess": "base excess is \N{MINUS SIGN}30 to 30.5 mmol/L."}
+
+
+@settings(max_examples=40)
+@given(st.text())
+def test_no_text_breaks_the_fields_of_a_models_own(text: str) -> None:
+    form = read_own(*OF_ALL_KINDS, **dict.fromkeys(OWN, text))
+    if form.patient is not None:
+        assert dict(form.patient.further)["diabetes"] in (0, 1)
+
+
+@pytest.mark.parametrize("text", ["--5", "5-", "1e3", "nan", "+5", "- 5", ""])
+def test_what_is_no_plain_number_with_a_sign_is_none(text: str) -> None:
+    assert read_signed(text) is None
+
+
+def test_a_range_without_a_unit_ends_its_sentence() -> None:
+    score = FurtherFeature("score", FeatureKind.NUMBER, 0, 10)
+    assert read_own(score, own_score="11").errors == {"own_score": "score is 0 to 10."}

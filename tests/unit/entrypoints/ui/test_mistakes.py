@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from builders.further import OF_ALL_KINDS, WORK
 from builders.predictions import patient
 from stroke.domain.errors import InvalidPatient
+from stroke.domain.further import FeatureKind, FurtherFeature
 from stroke.entrypoints.ui.languages import languages
 from stroke.entrypoints.ui.mistakes import mistake
 
@@ -49,3 +51,24 @@ def test_a_mistake_is_said_in_the_language_of_the_page(
 
 def test_what_has_no_words_is_left_to_be_shown_as_it_is() -> None:
     assert mistake("a quote that does not end", GERMAN) is None
+
+
+NARROW = FurtherFeature("troponin", FeatureKind.NUMBER, -2.5, 0.0000012, "\u00b5g / L")
+QUOTES = FurtherFeature("drinks", FeatureKind.CATEGORY, categories=("doesn't", 'a "little"'))
+
+
+@pytest.mark.parametrize(
+    "declared", [*OF_ALL_KINDS, WORK, NARROW, QUOTES], ids=lambda each: each.name
+)
+@pytest.mark.parametrize("value", [None, "x", 1e9, math.nan])
+def test_every_mistake_in_a_feature_of_a_models_own_has_words(
+    declared: FurtherFeature, value: object
+) -> None:
+    found = declared.reason(value)
+    assert found is not None
+    assert "muss" in str(mistake(found, GERMAN))
+
+
+def test_a_range_is_said_with_its_sign_and_the_whole_unit() -> None:
+    found = str(NARROW.reason(7))
+    assert mistake(found, GERMAN) == "muss \N{MINUS SIGN}2,5 bis 0,000001 \u00b5g / L sein"

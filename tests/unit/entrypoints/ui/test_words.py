@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders.further import MARRIED, OF_ALL_KINDS
 from stroke.entrypoints.ui import words
 from stroke.entrypoints.ui.languages import languages
-from stroke.entrypoints.ui.words import Frequency
+from stroke.entrypoints.ui.words import Frequency, own_value, significant
 
-ENGLISH = languages()["en"]
+ENGLISH, GERMAN = languages()["en"], languages()["de"]
 
 
 @pytest.mark.parametrize(
@@ -70,3 +71,28 @@ def test_measurements_have_their_units() -> None:
     assert words.measured("bmi", None, ENGLISH) == "not measured"
     assert words.measured("heart_disease", 1, ENGLISH) == "yes"
     assert words.measured("age", 0.5, ENGLISH) == "0.5 years"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (0.0, "0"),
+        (96.5, "96.5"),
+        (-3.0, "\N{MINUS SIGN}3"),
+        (1234.5678, "1,234.57"),
+        (1e-9, "1e\N{MINUS SIGN}09"),
+        (2.5e12, "2.5e+12"),
+    ],
+)
+def test_a_number_of_any_size_keeps_six_digits(value: float, said: str) -> None:
+    assert significant(value, ENGLISH) == said
+
+
+def test_values_of_a_models_own_features_have_their_units_and_words() -> None:
+    waist, diabetes, alcohol = OF_ALL_KINDS
+    assert own_value(waist, 96.5, ENGLISH) == "96.5 cm"
+    assert own_value(diabetes, 1, GERMAN) == "ja"
+    assert own_value(alcohol, None, ENGLISH) == "not measured"
+    # The page's catalogue has it; a clinic's has its own words.
+    assert own_value(MARRIED, "No", GERMAN) == "Nein"
+    assert own_value(waist, "of another program", ENGLISH) == "of another program"

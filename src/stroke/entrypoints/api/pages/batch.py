@@ -9,7 +9,7 @@ import io
 import logging
 import secrets
 import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -21,10 +21,12 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from stroke.application.predictions.cells import neutral
+from stroke.application.predictions.file_rows import FileRow
 from stroke.container.imports import patient_of_cells, patient_rows
 from stroke.domain.access import Scope
 from stroke.domain.errors import InvalidData, InvalidPatient
 from stroke.domain.features import RAW_FEATURES
+from stroke.domain.further import Further
 from stroke.domain.patient import Patient
 from stroke.domain.risk import RiskAssessment
 from stroke.entrypoints.api.access import needs, origin_of
@@ -85,7 +87,7 @@ class Sheet:
 @needs(Scope.PREDICT)
 async def batch(request: Request) -> Response:
     """A form for a file."""
-    return _whole(request)
+    return _whole(request, api_state(request).predictions.model.further)
 
 
 @router.post(_PATH)
@@ -99,7 +101,8 @@ async def estimate_all(request: Request) -> Response:
         check_field(request, typed)
         slot.hold(len(content))
         deployed = state.predictions.deployed
-        sheet = await asyncio.to_thread(_read, content, deployed.may_be_missing)
+        further = deployed.champion.description.further
+        sheet = await asyncio.to_thread(_read, content, deployed.may_be_missing, further)
         wanted = typed.get("do", "check")
         form_key = typed.get("form_key", "")[:64] or secrets.token_hex(16)
         ids: list[int] | None = None
@@ -121,7 +124,7 @@ async def estimate_all(request: Request) -> Response:
                 assessed = await state.predictions.assess(sheet.patients, deployed=deployed)
         version = deployed.champion.description.version
         if wanted == "csv" and assessed:
-            made = await asyncio.to_thread(_file, sheet, assessed, version)
+            made = await asyncio.to_thread(_file, sheet, assessed, version, further)
             headers = {"Content-Disposition": 'attachment; filename="estimates.csv"'}
             return Response(made, 200, headers, "text/csv; charset=utf-8")
         shown: dict[str, Any] = {
@@ -130,19 +133,26 @@ async def estimate_all(request: Request) -> Response:
             "estimated": len(assessed),
             "stored": ids is not None,
             "problems": [_said(each, language) for each in sheet.problems[:_PROBLEMS]],
-            "preview": [[str(row.get(name) or "") for name in RAW_FEATURES] for row in sheet.first],
+            "preview": [
+                [str(row.get(name) or "") for name in _names(further)] for row in sheet.first
+            ],
         }
     if is_script(request):
         return json_response(
-            {"result": part(request, "batch_result.html", **_frame(language), **shown)}
+            {"result": part(request, "batch_result.html", **_frame(language, further), **shown)}
         )
-    return _whole(request, form_key=form_key, text=typed.get("text", ""), **shown)
+    return _whole(request, further, form_key=form_key, text=typed.get("text", ""), **shown)
 
 
-def _frame(language: Language) -> dict[str, Any]:
+def _names(further: Further) -> tuple[str, ...]:
+    return (*RAW_FEATURES, *(each.name for each in further))
+
+
+def _frame(language: Language, further: Further) -> dict[str, Any]:
+    names = _names(further)
     return {
-        "columns": [words.feature(name, language) for name in RAW_FEATURES],
-        "names": RAW_FEATURES,
+        "columns": [words.feature(name, language) for name in names],
+        "names": names,
         "most": BATCH_SIZE,
         "most_shown": _SHOWN,
         "most_problems": _PROBLEMS,
@@ -151,6 +161,7 @@ def _frame(language: Language) -> dict[str, Any]:
 
 def _whole(
     request: Request,
+    further: Further,
     *,
     form_key: str = "",
     text: str = "",
@@ -164,7 +175,7 @@ def _whole(
         form_key=form_key or secrets.token_hex(16),
         text=text,
         sheet=sheet,
-        **_frame(language_of(request)),
+        **_frame(language_of(request), further),
         **shown,
     )
 
@@ -203,7 +214,7 @@ async def _sent(request: Request) -> tuple[dict[str, str], bytes]:
     return typed, content or typed.get("text", "").encode("utf-8", "replace")
 
 
-def _read(content: bytes, may_be_missing: Sequence[str]) -> Sheet:
+def _read(content: bytes, may_be_missing: Sequence[str], further: Further = ()) -> Sheet:
     """Return the rows of a file, as every command of stroke reads files."""
     sheet = Sheet()
     if not content.strip():
@@ -214,13 +225,18 @@ def _read(content: bytes, may_be_missing: Sequence[str]) -> Sheet:
         file.write(content)
         file.flush()
         try:
-            with patient_rows(Path(file.name)) as rows:
+            with patient_rows(Path(file.name), further) as rows:
                 for row in rows.rows:
                     sheet.rows += 1
                     if sheet.rows > BATCH_SIZE:
                         sheet.too_many = True
                         return sheet
-                    _take(sheet, row.line, row.cells, row.problem, may_be_missing)
+                    if len(sheet.first) < _PREVIEWED and row.problem is None:
+                        sheet.first.append(dict(row.cells))
+                    try:
+                        _take(sheet, row, may_be_missing, further)
+                    except InvalidData as error:
+                        _refuse(sheet, [Problem(row.line, "", str(error))])
         except InvalidData as error:
             # It names the file, which is ours, and columns; never a value.
             sheet.unreadable = (
@@ -229,31 +245,22 @@ def _read(content: bytes, may_be_missing: Sequence[str]) -> Sheet:
     return sheet
 
 
-def _take(
-    sheet: Sheet,
-    line: int,
-    cells: Mapping[str, object],
-    problem: str | None,
-    may_be_missing: Sequence[str],
-) -> None:
-    if len(sheet.first) < _PREVIEWED and problem is None:
-        sheet.first.append(dict(cells))
-    wrong: list[Problem] = []
-    if problem is not None:
-        wrong = [Problem(line, "", problem)]
+def _take(sheet: Sheet, row: FileRow, may_be_missing: Sequence[str], further: Further) -> None:
+    """Keep a row's patient, or what is wrong with it. Raises ``InvalidData`` for no such row."""
+    if row.problem is not None:
+        raise InvalidData(row.problem)
+    try:
+        patient = patient_of_cells(row.cells, may_be_missing, further)
+    except InvalidPatient as error:
+        _refuse(sheet, [Problem(row.line, each.field, each.reason) for each in error.violations])
     else:
-        try:
-            patient = patient_of_cells(cells, may_be_missing)
-        except InvalidPatient as error:
-            wrong = [Problem(line, each.field, each.reason) for each in error.violations]
-        except InvalidData as error:
-            wrong = [Problem(line, "", str(error))]
-        else:
-            sheet.patients.append(patient)
-            sheet.lines.append(line)
-            return
+        sheet.patients.append(patient)
+        sheet.lines.append(row.line)
+
+
+def _refuse(sheet: Sheet, problems: list[Problem]) -> None:
     sheet.wrong_rows += 1
-    sheet.problems += wrong
+    sheet.problems += problems
 
 
 def _said(problem: Problem, language: Language) -> tuple[str, str, str, bool]:
@@ -297,24 +304,28 @@ def _support(assessment: RiskAssessment) -> str:
     return "" if assessment.support is None else str(assessment.support.level)
 
 
-_COLUMNS: Final = (
-    *("line", *RAW_FEATURES, "name", "country", "province"),
+_SCORED: Final = (
     *("probability", "risk_category", "interval_low", "interval_high", "support", "missing"),
     *("model_version", "problem"),
 )
 
 
-def _file(sheet: Sheet, assessed: Sequence[RiskAssessment], version: str) -> bytes:
+def _file(
+    sheet: Sheet, assessed: Sequence[RiskAssessment], version: str, further: Further = ()
+) -> bytes:
     """Return the estimates as a file for spreadsheets: no cell of it is a formula."""
+    known = (*RAW_FEATURES, "name", "country", "province")
+    columns = ("line", *known, *(each.name for each in further), *_SCORED)
     lines: list[tuple[int, list[Any]]] = []
     for line, patient, each in zip(sheet.lines, sheet.patients, assessed, strict=True):
-        interval = each.interval
+        interval, own = each.interval, dict(patient.further)
         lines.append(
             (
                 line,
                 [
                     line,
-                    *(getattr(patient, name) for name in _COLUMNS[1:11]),
+                    *(getattr(patient, name) for name in known),
+                    *(own.get(declared.name) for declared in further),
                     each.probability,
                     str(each.category),
                     None if interval is None else interval.low,
@@ -326,14 +337,14 @@ def _file(sheet: Sheet, assessed: Sequence[RiskAssessment], version: str) -> byt
                 ],
             )
         )
-    gaps = [None] * (len(_COLUMNS) - 2)
+    gaps = [None] * (len(columns) - 2)
     lines += [
         (each.line, [each.line, *gaps, f"{each.column} {each.reason}".strip()])
         for each in sheet.problems
     ]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(columns)
     for _, cells in sorted(lines, key=lambda each: each[0]):
         writer.writerow([neutral(each) if isinstance(each, str) else each for each in cells])
     return ("\ufeff" + text.getvalue()).encode("utf-8", "replace")

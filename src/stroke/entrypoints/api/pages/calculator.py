@@ -6,7 +6,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -14,6 +14,7 @@ from fastapi.responses import RedirectResponse
 from stroke.application.predictions.deployed import Deployed
 from stroke.domain.access import Scope
 from stroke.domain.errors import NotAuthenticated, StrokeError
+from stroke.domain.further import FeatureKind, FurtherFeature
 from stroke.domain.patient import BMI, Patient
 from stroke.domain.risk import ModelDescription
 from stroke.entrypoints.api.access import needs, origin_of
@@ -34,7 +35,13 @@ from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.ui import words
 from stroke.entrypoints.ui.estimates import Estimate, WhatIf, changed
 from stroke.entrypoints.ui.languages import Language
-from stroke.entrypoints.ui.measurements import Form, glucose_range, read_form
+from stroke.entrypoints.ui.measurements import (
+    PREFIX,
+    Form,
+    field_of,
+    glucose_range,
+    read_form,
+)
 from stroke.entrypoints.ui.words import Frequency
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -42,14 +49,30 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 _NAME: Final = "calculator"
 _KEY_BYTES: Final = 16
 _LONGEST_KEY: Final = 64
+# More words than these are a list to unfold.
+_MOST_BUTTONS: Final = 4
+
+
+class OwnField(NamedTuple):
+    """The field of a feature that the served model declares for itself."""
+
+    name: str
+    title: str
+    hint: str
+    unit: str
+    options: tuple[tuple[str, str], ...]
+    """Values with their words; none for a number."""
+    unfolds: bool
+    signed: bool
+    """Whether a number may be below zero, for which some keyboards have no key."""
 
 
 @router.get(HOME)
 @needs(Scope.PREDICT)
 async def calculator(request: Request) -> Response:
     """An empty form."""
-    form = read_form({}, language_of(request), _may_be_missing(request))
-    return await _whole(request, form)
+    deployed = api_state(request).predictions.deployed
+    return await _whole(request, _form(request, {}, deployed), deployed=deployed)
 
 
 @router.get("/ui/estimate")
@@ -89,7 +112,7 @@ async def save(request: Request) -> Response:
     failed, status = "", 200
     deployed = state.predictions.deployed
     async with state.admission.one(request):
-        form = _form(request, await fields_of(request))
+        form = _form(request, await fields_of(request), deployed)
         patient = None if form.errors else form.patient
         if patient is not None:
             try:
@@ -133,20 +156,18 @@ async def _estimated(
 
     ``answer`` makes the JSON out of the form and of what the result's template shows.
     """
+    deployed = api_state(request).predictions.deployed
     async with api_state(request).admission.one(request):
-        form = _form(request, await fields_of(request))
+        form = _form(request, await fields_of(request), deployed)
         if not is_script(request):
-            return await _whole(request, form)
-        shown = await _shown(request, form)
+            return await _whole(request, form, deployed=deployed)
+        shown = await _shown(request, form, deployed)
     return json_response(answer(form, shown))
 
 
-def _form(request: Request, typed: dict[str, str]) -> Form:
-    return read_form(typed, language_of(request), _may_be_missing(request))
-
-
-def _may_be_missing(request: Request) -> tuple[str, ...]:
-    return api_state(request).predictions.model.may_be_missing
+def _form(request: Request, typed: dict[str, str], deployed: Deployed) -> Form:
+    further = deployed.champion.description.further
+    return read_form(typed, language_of(request), deployed.may_be_missing, further)
 
 
 def _key(form: Form, patient: Patient) -> str:
@@ -169,11 +190,10 @@ def _parts(request: Request, form: Form, shown: dict[str, Any]) -> dict[str, Any
     }
 
 
-async def _shown(request: Request, form: Form, deployed: Deployed | None = None) -> dict[str, Any]:
+async def _shown(request: Request, form: Form, deployed: Deployed) -> dict[str, Any]:
     """Return what the result's template shows."""
     language = language_of(request)
     predictions = api_state(request).predictions
-    deployed = deployed or predictions.deployed
     model = deployed.champion.description
     patient = form.patient
     found = moved = None
@@ -189,7 +209,11 @@ async def _shown(request: Request, form: Form, deployed: Deployed | None = None)
         ]
         found = estimates[0]
         moved = WhatIf(found, estimates[1] if other is not None else None)
-    optional = [name for name in model.may_be_missing if not form.get(name).strip()]
+    can_be_empty = (
+        *model.may_be_missing,
+        *(field_of(each.name) for each in model.further if each.may_be_missing),
+    )
+    optional = [name for name in can_be_empty if not form.get(name).strip()]
     return {
         "form": form,
         "estimate": found,
@@ -207,10 +231,10 @@ async def _whole(
     request: Request,
     form: Form,
     *,
+    deployed: Deployed,
     saved: int | None = None,
     save_failed: str = "",
     status: int = 200,
-    deployed: Deployed | None = None,
 ) -> Response:
     language = language_of(request)
     shown = await _shown(request, form, deployed)
@@ -224,7 +248,7 @@ async def _whole(
         )
         for unit in ("mg/dL", "mmol/L")
     }
-    may_be_missing = _may_be_missing(request)
+    may_be_missing = deployed.may_be_missing
     optional = language.say("optional")
     if "avg_glucose_level" in may_be_missing:
         hints = {unit: f"{hint}, {optional}" for unit, hint in hints.items()}
@@ -241,10 +265,40 @@ async def _whole(
         form_key=form.get("form_key")[:_LONGEST_KEY] or secrets.token_hex(_KEY_BYTES),
         glucose_hints=hints,
         bmi_hint=bmi_hint,
+        own_fields=[_own_field(each, language) for each in deployed.champion.description.further],
         saved=saved,
         save_failed=save_failed,
         may_save=True,
         **shown,
+    )
+
+
+def _own_field(declared: FurtherFeature, language: Language) -> OwnField:
+    """Return the field that asks for a feature of the model's own."""
+    hints = []
+    options: list[tuple[str, str]] = []
+    if declared.kind is FeatureKind.NUMBER:
+        low, high = (words.significant(each, language) for each in (declared.low, declared.high))
+        hints.append(language.say("%(low)s to %(high)s", low=low, high=high))
+    elif declared.kind is FeatureKind.FLAG:
+        options = [("0", language.say("No")), ("1", language.say("Yes"))]
+    else:
+        options = [(each, words.in_catalogue(each, language)) for each in declared.categories]
+    unfolds = len(options) > _MOST_BUTTONS
+    if declared.may_be_missing:
+        hints.append(language.say("optional"))
+    if options and (declared.may_be_missing or unfolds):
+        # A button once pressed stays pressed: what may be missing needs one that says so.
+        nothing = language.say("Not known") if declared.may_be_missing else language.say("Choose …")
+        options.insert(0, ("", nothing))
+    return OwnField(
+        field_of(declared.name),
+        words.feature(declared.name, language),
+        ", ".join(hints),
+        declared.unit,
+        tuple(options),
+        unfolds,
+        declared.low < 0,
     )
 
 
@@ -259,7 +313,11 @@ def _titles(names: Any, language: Language) -> list[str]:
         "weight_kg": language.say("Weight"),
         "weight_lb": language.say("Weight"),
     }
-    return list(dict.fromkeys(known.get(name) or words.feature(name, language) for name in names))
+    return list(
+        dict.fromkeys(
+            known.get(name) or words.feature(name.removeprefix(PREFIX), language) for name in names
+        )
+    )
 
 
 def _typical(found: Estimate | None, language: Language) -> str:

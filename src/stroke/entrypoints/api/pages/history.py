@@ -245,7 +245,10 @@ async def _detail(
     record = await state.predictions.find(number, site=site_of(request))
     page = Page(request, language, _NAME)
     outcome = await _outcome(request, number) if page.may(Scope.OUTCOMES) else None
-    stored = Stored(record, language)
+    model = state.predictions.model
+    # Of a model that is not served any more nobody knows the units here.
+    further = model.further if record.model_version == model.version else ()
+    stored = Stored(record, language, further)
     return html(
         request,
         "detail.html",

@@ -309,7 +309,8 @@ def _labelled(path: Path, further: Further = (), guessed: Sequence[str] = ()) ->
     from stroke.adapters.training.data import read_labelled
     from stroke.container.imports import labelled_rows
 
-    with labelled_rows(path, (*(each.name for each in further), *guessed)) as table:
+    own = [each.name for each in further]
+    with labelled_rows(path, (*own, *guessed), own) as table:
         print_notes(table.notes)
         return read_labelled(path, table.rows, further, guessed)
 
