@@ -30,7 +30,7 @@ class Range:
         return self.low <= value <= self.high
 
     def __str__(self) -> str:
-        return f"{self.low:g} to {self.high:g} {self.unit}"
+        return f"{self.low:g} to {self.high:g} {self.unit}".rstrip()
 
 
 # Wider than any clinical reference range on purpose: they catch slips of the keyboard and of

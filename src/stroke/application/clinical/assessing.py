@@ -27,6 +27,11 @@ WORDS: Final[Mapping[str, str]] = {
 """What people call the features."""
 
 
+def called(feature: str) -> str:
+    """Return what people call a feature; one that a model declares for itself has its name."""
+    return WORDS.get(feature) or feature.replace("_", " ")
+
+
 @dataclass(frozen=True, slots=True)
 class AssessedChart:
     """A mapped chart, and what the model says; ``assessment`` is None where it says nothing."""
@@ -58,16 +63,18 @@ class ChartAssessment:
 
     def assess(self, chart: Chart, at: datetime | None = None) -> AssessedChart:
         """Return what the chart says and what the model makes of it, ``at`` a time or now."""
-        mapped, model = self.map(chart, at), self._model()
+        model = self._model()
+        mapped = self.map(chart, model, at)
         reason, patient = self.looked_at(mapped, model)
         if patient is None:
             return AssessedChart(mapped, None, None, reason)
         [assessment] = model.assess([patient])
         return AssessedChart(mapped, patient, assessment, None)
 
-    def map(self, chart: Chart, at: datetime | None = None) -> MappedChart:
-        """Return what the chart says, ``at`` a time or now."""
-        return map_chart(chart, self._book, self._rules, at or self._now())
+    def map(self, chart: Chart, model: RiskModel, at: datetime | None = None) -> MappedChart:
+        """Return what the chart says of what ``model`` takes, ``at`` a time or now."""
+        further = model.description.further
+        return map_chart(chart, self._book, self._rules, at or self._now(), further)
 
     def looked_at(self, mapped: MappedChart, model: RiskModel) -> tuple[str | None, Patient | None]:
         """Return why ``model`` cannot assess a mapped chart, or else the chart's patient."""
@@ -77,14 +84,20 @@ class ChartAssessment:
             return f"only the first page was sent: {', '.join(mapped.incomplete)}", None
         if mapped.excluded is not None:
             return EXCLUDED[mapped.excluded], None
-        may_be_missing = model.description.may_be_missing
-        patient = mapped.patient(may_be_missing)
-        if patient is None:
-            lacking = [WORDS[each] for each in mapped.lacking if each not in may_be_missing]
-            return f"the record lacks {' and '.join(lacking)}", None
-        # No code says yet where a record has what only this model asks for.
-        if own := [each.name for each in model.description.further if not each.may_be_missing]:
-            return f"the model needs {' and '.join(own)}, which no code maps", None
+        described = model.description
+        lacking = [each for each in mapped.lacking if each not in described.may_be_missing]
+        own = [
+            each
+            for each in described.further
+            if not each.may_be_missing and each.name not in mapped.values
+        ]
+        lacking += [each.name for each in own if self._book.maps(each)]
+        if lacking:
+            return f"the record lacks {' and '.join(map(called, lacking))}", None
+        if own:
+            names = " and ".join(each.name for each in own)
+            return f"the model needs {names}, which no code maps", None
+        patient = mapped.patient(described.may_be_missing, described.further)
         return None, patient
 
 

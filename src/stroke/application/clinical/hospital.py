@@ -14,6 +14,8 @@ from uuid import UUID, uuid5
 from stroke.application.clinical.assessing import ChartAssessment
 from stroke.application.clinical.fetching import ChartFetching
 from stroke.application.clinical.ports import AssessmentStore, ClinicalObserver, Reason
+from stroke.application.predictions.deployed import Deployed
+from stroke.application.predictions.ports import RiskModel
 from stroke.application.predictions.prediction import PredictionService
 from stroke.application.predictions.stored_predictions import StoredPrediction, assessment_of
 from stroke.domain.clinical.chart import Chart, chart_of_prefetch
@@ -106,8 +108,9 @@ class HospitalService:
         Raises what storing a prediction raises, and ``StoreUnavailable``.
         """
         # A chart of megabytes takes a second: other requests are served meanwhile.
-        mapped = await asyncio.to_thread(self._charts.map, chart)
-        return await self._viewed(mapped, {}, call, origin)
+        deployed = self._predictions.deployed
+        mapped = await asyncio.to_thread(self._charts.map, chart, deployed.champion)
+        return await self._viewed(mapped, {}, call, origin, deployed)
 
     async def view_sent(
         self, sent: Mapping[str, Any], patient_id: str, call: Call, origin: Origin = NOBODY
@@ -116,23 +119,32 @@ class HospitalService:
 
         Raises what ``view`` raises.
         """
-        mapped = await asyncio.to_thread(self._mapped, sent, patient_id, call.server)
+        deployed = self._predictions.deployed
+        who = (patient_id, call.server, deployed.champion)
+        mapped = await asyncio.to_thread(self._mapped, sent, *who)
         lacking = (*mapped.not_sent, *mapped.incomplete)
         if not lacking or call.server is None or call.grant is None:
-            return await self._viewed(mapped, {}, call, origin)
+            return await self._viewed(mapped, {}, call, origin, deployed)
         fetched = await self._fetching.fetch(lacking, mapped.patient_id, call.server, call.grant)
         if fetched.found:
             whole = {**sent, **fetched.found}
-            mapped = await asyncio.to_thread(self._mapped, whole, patient_id, call.server)
-        return await self._viewed(mapped, fetched.why_not, call, origin)
+            mapped = await asyncio.to_thread(self._mapped, whole, *who)
+        return await self._viewed(mapped, fetched.why_not, call, origin, deployed)
 
-    def _mapped(self, sent: Mapping[str, Any], patient_id: str, server: str | None) -> MappedChart:
-        return self._charts.map(chart_of_prefetch(sent, patient_id, server))
+    def _mapped(
+        self, sent: Mapping[str, Any], patient_id: str, server: str | None, model: RiskModel
+    ) -> MappedChart:
+        return self._charts.map(chart_of_prefetch(sent, patient_id, server), model)
 
     async def _viewed(
-        self, mapped: MappedChart, not_fetched: Mapping[str, Reason], call: Call, origin: Origin
+        self,
+        mapped: MappedChart,
+        not_fetched: Mapping[str, Reason],
+        call: Call,
+        origin: Origin,
+        deployed: Deployed,
     ) -> Viewed:
-        deployed = self._predictions.deployed
+        # A chart is looked at for one model: what it asks for, and what answers, must be the same.
         why_not, patient = self._charts.looked_at(mapped, deployed.champion)
         if patient is None:
             self._observer.answered(_answer_of(mapped), mapped.unmapped)
@@ -223,7 +235,7 @@ class HospitalService:
 def _key(subject: tuple[str | None, str], patient: Patient, version: str) -> str:
     """Return what is the same for the same chart, measurements and model, as a hash."""
     values = [getattr(patient, name) for name in RAW_FEATURES]
-    identity = json.dumps(["chart", *subject, version, values])
+    identity = json.dumps(["chart", *subject, version, values, *patient.further])
     return hashlib.sha256(identity.encode()).hexdigest()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 from stroke.domain.clinical.references import Identity, bare_id
@@ -24,6 +24,9 @@ SMOKING: Final = "smoking"
 CONDITIONS: Final = "conditions"
 KEYS: Final = (PATIENT, BMI, BODY, GLUCOSE, SMOKING, CONDITIONS)
 """What a client is asked to send, by the names of CDS Hooks' prefetch."""
+
+FURTHER: Final = "further"
+"""What it is asked for besides, where a site maps observations to features of a model's own."""
 
 _NEVER_WITHOUT: Final = frozenset({PATIENT, CONDITIONS})
 _FAILURES: Final = frozenset({"error", "fatal"})
@@ -51,7 +54,8 @@ class Chart:
     """What is known of one patient.
 
     ``not_sent`` names keys that the client did not send, or could not; ``incomplete`` those of
-    which more pages exist; ``failed`` those whose query was answered with an error.
+    which more pages exist; ``failed`` those whose query was answered with an error. ``sent`` are
+    the keys that the client sent and that could be read; None for a whole record.
     """
 
     identity: Identity
@@ -59,6 +63,11 @@ class Chart:
     not_sent: frozenset[str] = frozenset()
     incomplete: frozenset[str] = frozenset()
     failed: frozenset[str] = frozenset()
+    sent: frozenset[str] | None = None
+
+    def lacks(self, key: str) -> bool:
+        """Return whether a key was not sent, which may be one that not all are asked for."""
+        return key in self.not_sent or (self.sent is not None and key not in self.sent)
 
     def of_type(self, name: str) -> list[Entry]:
         """Return the resources of a type, each once: the newest version of an id."""
@@ -138,16 +147,11 @@ def chart_of_prefetch(prefetch: Any, patient_id: str, server: str | None = None)
         frozenset(not_sent),
         frozenset(incomplete),
         frozenset(failed),
+        frozenset(sent) - not_sent,
     )
     if chart.patient is None and PATIENT not in chart.not_sent:
         # Somebody else's.
-        return Chart(
-            chart.identity,
-            chart.entries,
-            chart.not_sent | {PATIENT},
-            chart.incomplete,
-            chart.failed,
-        )
+        return replace(chart, not_sent=chart.not_sent | {PATIENT})
     return chart
 
 

@@ -7,8 +7,8 @@ from enum import Enum
 from typing import Any, Final
 
 from stroke.domain.clinical.chart import Chart, Entry
-from stroke.domain.clinical.codes import NO_SYSTEM, OTHER_SYSTEM, CodeBook, CodeSet, Coding
-from stroke.domain.clinical.found import Findings, Source
+from stroke.domain.clinical.codes import NO_SYSTEM, OTHER_SYSTEM, CodeBook, Coding
+from stroke.domain.clinical.found import Findings, Found, Source
 from stroke.domain.clinical.observations import is_modified
 from stroke.domain.clinical.references import reference_of
 
@@ -109,7 +109,7 @@ class Conditions:
             if coding is None:
                 continue
             first = coding.system if first == NO_SYSTEM else first
-            for meaning in _meanings(coding, book.conditions):
+            for meaning in _meanings(coding, book):
                 if meaning in taken:
                     continue
                 taken.add(meaning)
@@ -129,8 +129,28 @@ def _coding(raw: Any, book: CodeBook) -> Coding | None:
     return book.coding(system if isinstance(system, str) else None, code)
 
 
-def _meanings(coding: Coding, conditions: Mapping[str, CodeSet]) -> list[str]:
-    return [meaning for meaning, codes in conditions.items() if codes.holds(coding)]
+def _meanings(coding: Coding, book: CodeBook) -> list[str]:
+    return [meaning for meaning, codes in book.diagnosed() if codes.holds(coding)]
+
+
+def flag(
+    feature: str, meaning: str, conditions: Conditions, findings: Findings, *, past_counts: bool
+) -> None:
+    """Find whether the patient has a condition of this meaning; note what does not count."""
+    words = feature.replace("_", " ")
+    present = conditions.of(meaning, Standing.PRESENT)
+    past = conditions.of(meaning, Standing.PAST)
+    if conditions.of(meaning, Standing.UNCONFIRMED) and not present:
+        findings.note(feature, f"{words} is recorded, but not confirmed: it does not count")
+    if present:
+        findings.found(Found(feature, 1, "as recorded", present))
+    elif past and past_counts:
+        findings.note(feature, f"{words} is recorded as past: it counts")
+        findings.found(Found(feature, 1, "recorded as past", past))
+    else:
+        if past:
+            findings.note(feature, f"{words} is recorded as past: it does not count")
+        findings.found(Found(feature, 0, "no such condition is recorded"))
 
 
 def _as_coded(coding: Mapping[str, Any], whole: Standing) -> Standing:

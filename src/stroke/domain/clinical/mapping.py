@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from stroke.domain.clinical import chart as keys
 from stroke.domain.clinical.chart import Chart
 from stroke.domain.clinical.codes import CodeBook
-from stroke.domain.clinical.conditions import Conditions, Standing
+from stroke.domain.clinical.conditions import Conditions, Standing, flag
 from stroke.domain.clinical.found import Findings, Found, Note, Source
 from stroke.domain.clinical.observations import (
     Readings,
@@ -21,9 +21,11 @@ from stroke.domain.clinical.observations import (
     readings,
     smoking,
 )
+from stroke.domain.clinical.own_features import OwnFeatures, observed_own
 from stroke.domain.clinical.times import birth_date, instant, years_between
 from stroke.domain.features import RAW_FEATURES
-from stroke.domain.patient import AGE, Patient
+from stroke.domain.further import Further, values_of
+from stroke.domain.patient import AGE, Patient, extended
 
 HeartDisease = Literal["any", "ischaemic"]
 Glucose = Literal["latest", "mean"]
@@ -99,17 +101,31 @@ class MappedChart:
         """The features that the chart has no value of, in the model's order."""
         return tuple(name for name in RAW_FEATURES if name not in self.values)
 
-    def patient(self, may_be_missing: Collection[str]) -> Patient | None:
-        """Return the patient, or None if one lacks more than what ``may_be_missing``."""
+    def patient(self, may_be_missing: Collection[str], further: Further = ()) -> Patient | None:
+        """Return the patient, or None if one lacks more than what ``may_be_missing``.
+
+        One also has the values of the ``further`` features, and must lack none of them but those
+        that say so themselves.
+        """
+        needed = [each.name for each in further if not each.may_be_missing]
         if any(name not in may_be_missing for name in self.lacking):
             return None
+        if any(name not in self.values for name in needed):
+            return None
         values: dict[str, Any] = dict.fromkeys(may_be_missing)
-        values |= {name: found.value for name, found in self.values.items()}
-        return Patient(**values)
+        values |= {name: self.values[name].value for name in RAW_FEATURES if name in self.values}
+        own = {name: found.value for name, found in self.values.items()}
+        return extended(Patient(**values), values_of(further, own))
 
 
-def map_chart(chart: Chart, book: CodeBook, rules: MappingRules, now: datetime) -> MappedChart:
-    """Return what the chart says at the time ``now`` (aware)."""
+def map_chart(
+    chart: Chart, book: CodeBook, rules: MappingRules, now: datetime, further: Further = ()
+) -> MappedChart:
+    """Return what the chart says at the time ``now`` (aware).
+
+    Values of the ``further`` features, which a model declares for itself, are looked for where the
+    book says so.
+    """
     findings = Findings(rules.most_notes)
     patient = chart.patient
     grown = deceased = None
@@ -126,22 +142,27 @@ def map_chart(chart: Chart, book: CodeBook, rules: MappingRules, now: datetime) 
     for each in measurements:
         if each is not None:
             findings.found(each)
-    stroke = False
+    stroke, conditions = False, None
     if keys.CONDITIONS not in chart.not_sent:
         conditions = Conditions(chart, book, findings)
-        _flag("hypertension", "hypertension", conditions, rules, findings)
-        meant = "heart_disease" if rules.heart_disease == "any" else "ischaemic_heart_disease"
-        _flag("heart_disease", meant, conditions, rules, findings)
+        ischaemic = rules.heart_disease == "ischaemic"
+        meant = "ischaemic_heart_disease" if ischaemic else "heart_disease"
+        for feature, meaning in (("hypertension", "hypertension"), ("heart_disease", meant)):
+            counts = feature in rules.past_counts
+            flag(feature, meaning, conditions, findings, past_counts=counts)
         stroke = _had_stroke(conditions, findings)
+    if further:
+        OwnFeatures(chart, book, found, conditions, now, findings).find(further)
     for key in sorted(chart.failed):
         findings.note(key, f"the record's answer for {key} was an error")
-    incomplete = _incomplete(chart, found, findings)
+    own = observed_own(further, book)
+    incomplete = _incomplete(chart, found, findings, own)
     return MappedChart(
         chart.identity.patient_id,
         findings.values,
         findings.said,
         _excluded(findings, deceased=bool(deceased), stroke=stroke, rules=rules),
-        _not_sent(chart, findings),
+        _not_sent(chart, findings, own),
         incomplete,
         _basis(findings)[: rules.most_basis],
         dict(sorted(findings.unmapped.items())),
@@ -197,25 +218,6 @@ def _is_deceased(patient: Mapping[str, Any]) -> bool:
     return bool(patient.get("deceasedDateTime")) or bool(patient.get("_deceasedDateTime"))
 
 
-def _flag(
-    feature: str, meaning: str, conditions: Conditions, rules: MappingRules, findings: Findings
-) -> None:
-    words = feature.replace("_", " ")
-    present = conditions.of(meaning, Standing.PRESENT)
-    past = conditions.of(meaning, Standing.PAST)
-    if conditions.of(meaning, Standing.UNCONFIRMED) and not present:
-        findings.note(feature, f"{words} is recorded, but not confirmed: it does not count")
-    if present:
-        findings.found(Found(feature, 1, "as recorded", present))
-    elif past and feature in rules.past_counts:
-        findings.note(feature, f"{words} is recorded as past: it counts")
-        findings.found(Found(feature, 1, "recorded as past", past))
-    else:
-        if past:
-            findings.note(feature, f"{words} is recorded as past: it does not count")
-        findings.found(Found(feature, 0, "no such condition is recorded"))
-
-
 def _had_stroke(conditions: Conditions, findings: Findings) -> bool:
     if conditions.of("stroke", Standing.PRESENT) or conditions.of("stroke", Standing.PAST):
         return True
@@ -237,28 +239,36 @@ def _excluded(
     return None
 
 
-def _not_sent(chart: Chart, findings: Findings) -> tuple[str, ...]:
-    """Return the keys that have to be sent: of BMI and body, what gives a BMI is enough."""
+def _not_sent(chart: Chart, findings: Findings, own: Collection[str]) -> tuple[str, ...]:
+    """Return the keys that have to be sent: of BMI and body, what gives a BMI is enough.
+
+    ``own`` are features that a model declares for itself, and that observations have.
+    """
     wanted = set(_ALWAYS)
     if "bmi" not in findings.values:
         wanted |= {keys.BMI, keys.BODY}
-    return tuple(key for key in keys.KEYS if key in wanted & chart.not_sent)
+    if any(name not in findings.values for name in own):
+        wanted.add(keys.FURTHER)
+    return tuple(key for key in (*keys.KEYS, keys.FURTHER) if key in wanted and chart.lacks(key))
 
 
-def _incomplete(chart: Chart, found: Readings, findings: Findings) -> tuple[str, ...]:
+def _incomplete(
+    chart: Chart, found: Readings, findings: Findings, own: Collection[str]
+) -> tuple[str, ...]:
     """Return the keys whose next pages may change what was found.
 
     The next page of conditions may. That of observations does not where the page shows that it
     is sorted, newest first, and has a value that can be used.
     """
     left = []
-    for key in keys.KEYS:
+    for key in (*keys.KEYS, *([keys.FURTHER] if own else [])):
         if key not in chart.incomplete:
             continue
         if key == keys.BODY and _comes_from(findings.values.get("bmi"), found.of("bmi")):
             continue
         entries = [each for each in chart.entries if each.key == key]
         features = [name for name, of in _KEY_OF.items() if key in of]
+        features += own if key == keys.FURTHER else ()
         sure = newest_first(entries) and all(name in findings.values for name in features)
         if key in (keys.PATIENT, keys.CONDITIONS) or not sure:
             left.append(key)
@@ -273,7 +283,7 @@ def _comes_from(value: Found | None, candidates: Collection[Any]) -> bool:
 def _basis(findings: Findings) -> tuple[str, ...]:
     found = {
         source.reference: None
-        for name in RAW_FEATURES
+        for name in (*RAW_FEATURES, *(each for each in findings.values if each not in RAW_FEATURES))
         if name in findings.values
         for source in findings.values[name].sources
         if source.reference is not None

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from stroke.domain.clinical.chart import Chart, Entry, updated
-from stroke.domain.clinical.codes import NO_SYSTEM, CodeBook, Coding
+from stroke.domain.clinical.codes import NO_SYSTEM, CodeBook, CodeSet, Coding
 from stroke.domain.clinical.found import Findings, Found, Source
 from stroke.domain.clinical.references import reference_of
 from stroke.domain.clinical.times import effective, instant, order
-from stroke.domain.clinical.units import KINDS, Measured, UnusableQuantity, measured
+from stroke.domain.clinical.units import KINDS, Kind, Measured, UnusableQuantity, measured
 from stroke.domain.patient import BMI
 
 _TAKEN: Final = frozenset({"final", "amended", "corrected"})
@@ -103,7 +103,7 @@ def _meanings(part: Mapping[str, Any], book: CodeBook) -> Iterator[tuple[str, Co
     codings = codings_of(part.get("code"), book)
     found = {
         meaning: coding
-        for meaning, codes in book.observations.items()
+        for meaning, codes in book.observed()
         for coding in reversed(codings)
         if codes.holds(coding)
     }
@@ -124,7 +124,7 @@ def _reading(part: Mapping[str, Any], entry: Entry, coding: Coding) -> Reading:
     return Reading(part, entry, coding, moment, rank)
 
 
-def _usable(found: Iterable[Reading], now: datetime) -> Iterator[tuple[Reading, str | None]]:
+def usable(found: Iterable[Reading], now: datetime) -> Iterator[tuple[Reading, str | None]]:
     """Give each reading that may count, or that is to be spoken of, and then why it does not."""
     for reading in found:
         status = reading.entry.resource.get("status")
@@ -146,23 +146,44 @@ def _usable(found: Iterable[Reading], now: datetime) -> Iterator[tuple[Reading, 
 def _newest(
     found: Iterable[Reading], kind: str, feature: str, now: datetime, findings: Findings
 ) -> tuple[Reading, Measured] | None:
-    for reading, reason in _usable(found, now):
+    return newest(found, KINDS[kind], Asked(feature, _WORDS[kind]), now, findings)
+
+
+class Asked(NamedTuple):
+    """The feature that a reading is looked for, and what notes call the reading."""
+
+    feature: str
+    words: str
+
+
+def newest(
+    found: Iterable[Reading], kind: Kind, asked: Asked, now: datetime, findings: Findings
+) -> tuple[Reading, Measured] | None:
+    """Return the first quantity that can be used; note why those before it cannot."""
+    for reading, reason in usable(found, now):
         why = reason
         if why is None:
             try:
                 return reading, _quantity(reading, kind)
             except UnusableQuantity as error:
                 why = f"it {error}"
-        findings.note(feature, f"the {_WORDS[kind]} of {_day(reading)} was not used: {why}")
+        findings.note(asked.feature, not_used(asked.words, reading, why))
     return None
 
 
-def _quantity(reading: Reading, kind: str) -> Measured:
+def not_used(words: str, reading: Reading, why: str) -> str:
+    """Return the note on a reading that does not count."""
+    return f"the {words} of {_day(reading)} was not used: {why}"
+
+
+def _quantity(reading: Reading, kind: Kind) -> Measured:
     quantity = reading.value.get("valueQuantity")
+    if quantity is None and "" in kind.texts and "valueInteger" in reading.value:
+        quantity = {"value": reading.value["valueInteger"]}
     if quantity is None:
         other = any(name.startswith("value") for name in reading.value)
         raise UnusableQuantity("has a value that is no quantity" if other else "has no value")
-    return measured(KINDS[kind], quantity)
+    return measured(kind, quantity)
 
 
 def _day(reading: Reading) -> str:
@@ -179,7 +200,7 @@ def glucose(
         if newest is not None:
             reading, value = newest
             kind = "a mean, " if meaning == "mean_glucose" else ""
-            return Found(feature, value.value, kind + _how(value, "mg/dL"), (reading.source,))
+            return Found(feature, value.value, kind + how_read(value, "mg/dL"), (reading.source,))
     return None
 
 
@@ -192,7 +213,7 @@ def body_mass_index(
     """
     newest = _newest(found.of("bmi"), "bmi", "bmi", now, findings)
     if newest is not None:
-        return Found("bmi", newest[1].value, _how(newest[1], "kg/m²"), (newest[0].source,))
+        return Found("bmi", newest[1].value, how_read(newest[1], "kg/m²"), (newest[0].source,))
     weight = _newest(found.of("weight"), "weight", "bmi", now, findings)
     heights = [
         each
@@ -217,11 +238,11 @@ def smoking(found: Readings, book: CodeBook, now: datetime, findings: Findings) 
     """Return the smoking status: the newest that is known, else Unknown."""
     feature = "smoking_status"
     unknown: Reading | None = None
-    for reading, reason in _usable(found.of("smoking"), now):
+    for reading, reason in usable(found.of("smoking"), now):
         status = None if reason else _smoking_status(reading, book)
         if reason or status is None:
             why = reason or "it has no answer that is known"
-            findings.note(feature, f"the smoking status of {_day(reading)} was not used: {why}")
+            findings.note(feature, not_used("smoking status", reading, why))
         elif status == _UNKNOWN:
             unknown = unknown or reading
         else:
@@ -239,11 +260,7 @@ def smoking(found: Readings, book: CodeBook, now: datetime, findings: Findings) 
 
 def _smoking_status(reading: Reading, book: CodeBook) -> str | None:
     codings = codings_of(reading.value.get("valueCodeableConcept"), book)
-    found = {
-        status
-        for status, codes in book.smoking_answers.items()
-        if any(codes.holds(coding) for coding in codings)
-    }
+    found = answers(codings, book.smoking_answers)
     if found:
         return found.pop() if len(found) == 1 else None  # two answers contradict each other
     if not codings and isinstance(reading.value.get("valueQuantity"), Mapping):
@@ -251,8 +268,19 @@ def _smoking_status(reading: Reading, book: CodeBook) -> str | None:
     return None
 
 
-def _how(value: Measured, unit: str) -> str:
-    return f"converted from {value.written}" if value.converted else f"as recorded, in {unit}"
+def answers(codings: Iterable[Coding], known: Mapping[str, CodeSet]) -> set[str]:
+    """Return which of the ``known`` answers the codings are."""
+    listed = list(codings)
+    return {
+        answer for answer, codes in known.items() if any(codes.holds(coding) for coding in listed)
+    }
+
+
+def how_read(value: Measured, unit: str) -> str:
+    """Return how a quantity was read, in words."""
+    if value.converted:
+        return f"converted from {value.written}"
+    return f"as recorded, in {unit}" if unit else "as recorded"
 
 
 def newest_first(entries: Sequence[Entry]) -> bool:

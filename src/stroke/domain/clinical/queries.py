@@ -10,6 +10,7 @@ from stroke.domain.clinical import chart as keys
 from stroke.domain.clinical.codes import CodeBook
 
 _LOINC: Final = "http://loinc.org|"
+_OF_EACH: Final = 10  # observations of each feature
 _WHO: Final = "{{context.patientId}}"
 
 
@@ -35,7 +36,7 @@ def templates(book: CodeBook) -> dict[str, str]:
         )
         return f"Observation?patient={_WHO}&code={codes}&_sort=-date&_count={count}"
 
-    return {
+    found = {
         keys.PATIENT: f"Patient/{_WHO}",
         keys.BMI: observations("bmi", count=5),
         keys.BODY: observations("weight", "height", count=20),
@@ -43,6 +44,25 @@ def templates(book: CodeBook) -> dict[str, str]:
         keys.SMOKING: observations("smoking", count=5),
         keys.CONDITIONS: f"Condition?patient={_WHO}&_count=500",
     }
+    if further := _further_codes(book):
+        count = _OF_EACH * sum(bool(each.observations.codes) for each in book.further.values())
+        found[keys.FURTHER] = (
+            f"Observation?patient={_WHO}&code={','.join(further)}&_sort=-date&_count={count}"
+        )
+    return found
+
+
+def _further_codes(book: CodeBook) -> list[str]:
+    """Return the codes of observations for features of a model's own, each behind its system."""
+    addresses: dict[str, str] = {}
+    for address, name in book.systems.items():
+        addresses.setdefault(name, address)
+    return [
+        f"{addresses[system]}|{code}"
+        for each in book.further.values()
+        for system, codes in each.observations.codes.items()
+        for code in codes
+    ]
 
 
 def queries(found: Mapping[str, str], patient_id: str) -> dict[str, Query]:

@@ -105,7 +105,9 @@ def measured(kind: Kind, quantity: Any) -> Measured:
 def _factor(kind: Kind, quantity: Mapping[str, Any]) -> float:
     code, text = _text(quantity.get("code")), _text(quantity.get("unit"))
     system = _text(quantity.get("system"))
-    by_text = kind.texts.get("".join(text.split()).lower()) if text else None
+    if not code and not text and "" in kind.texts:
+        return kind.texts[""]  # a number without a unit, as the kind has it
+    by_text = kind.texts.get(plain_unit(text)) if text else None
     if by_text is None and text:
         by_text = kind.ucum.get(text)
     if code and system in (UCUM, _UCUM_AS_OID):
@@ -121,6 +123,11 @@ def _factor(kind: Kind, quantity: Mapping[str, Any]) -> float:
     if by_text is None:
         raise UnusableQuantity("has a unit that is not known" if code or text else "has no unit")
     return by_text
+
+
+def plain_unit(text: str) -> str:
+    """Return a unit as texts of units are compared: in small letters without blanks."""
+    return "".join(text.split()).lower()
 
 
 def _text(value: Any) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from stroke.application.clinical.assessing import WORDS
+from stroke.application.clinical.assessing import called
 from stroke.application.clinical.hospital import AssessedChart, Viewed
 from stroke.domain.clinical.codes import CodeBook
 from stroke.domain.clinical.found import Found
@@ -107,7 +107,7 @@ def _assessed(viewed: Viewed, assessed: AssessedChart, public: str | None) -> di
         "summary": _summary(
             f"Stroke risk {assessment.probability:.1%} ({assessment.category})"
             + (
-                f", without {' and '.join(WORDS[name] for name in assessment.missing)}"
+                f", without {' and '.join(called(name) for name in assessment.missing)}"
                 if assessment.missing
                 else ""
             )
@@ -145,7 +145,7 @@ def _detail(viewed: Viewed, assessed: AssessedChart) -> str:
         value = "missing" if found is None else _shown(found)
         where = "" if found is None else _where(found)
         added = f"{each.log_odds:+.2f}"
-        rows.append(f"| {WORDS[each.feature]} | {escaped(value)} | {added} | {escaped(where)} |")
+        rows.append(f"| {called(each.feature)} | {escaped(value)} | {added} | {escaped(where)} |")
     said = [*further_notes(assessed.assessment), *assessed.kept.notes]
     words = ". ".join(in_words(assessed.assessment)[:3])
     parts = [
@@ -162,7 +162,7 @@ def _list(title: str, texts: Iterable[str]) -> str:
 
 
 def _shown(found: Found) -> str:
-    if found.feature in ("hypertension", "heart_disease"):
+    if found.feature != "age" and isinstance(found.value, int):
         return "yes" if found.value else "no"
     return f"{found.value:.4g}" if isinstance(found.value, float) else str(found.value)
 

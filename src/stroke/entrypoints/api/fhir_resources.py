@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
 
-from stroke.application.clinical.assessing import WORDS
+from stroke.application.clinical.assessing import called
 from stroke.application.clinical.hospital import AssessedChart
 from stroke.domain.risk import ModelDescription, RiskAssessment, RiskCategory
 
@@ -60,7 +60,7 @@ def narrative(text: str) -> dict[str, str]:
 def in_words(assessment: RiskAssessment) -> list[str]:
     """Return what each feature adds, strongest first: ``age raises the risk (+1.74)``."""
     return [
-        f"{WORDS[each.feature]} {each.direction} the risk ({each.log_odds:+.2f} in log-odds)"
+        f"{called(each.feature)} {each.direction} the risk ({each.log_odds:+.2f} in log-odds)"
         for each in assessment.contributions
         if round(each.log_odds, 2)
     ]
@@ -70,7 +70,7 @@ def further_notes(assessment: RiskAssessment) -> list[str]:
     """Return what is to be said of an assessment beside its number."""
     said = []
     if assessment.missing:
-        words = " and ".join(WORDS[name] for name in assessment.missing)
+        words = " and ".join(called(name) for name in assessment.missing)
         cost = (
             ""
             if (accuracy := assessment.accuracy) is None

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from builders.further_codes import CODES
 from stroke.adapters.clinical_codes.files import read_code_book, shipped_codes
 from stroke.domain.clinical.codes import CONDITIONS, OBSERVATIONS, CodeSet, Coding
 from stroke.domain.errors import InvalidCodes
@@ -141,3 +142,54 @@ def test_every_shipped_code_says_how_sure_it_is() -> None:
 
     assert {level for *_, level in read_code_book().listed()} == {"confirmed", "known"}
     assert re.fullmatch(r"\d{4}\.\d{1,2}\.\d+", document["version"])
+
+
+def test_a_site_maps_features_of_a_models_own_and_lists_their_codes(tmp_path: Path) -> None:
+    path = tmp_path / "codes.json"
+    path.write_text(json.dumps(CODES))
+
+    listed = set(read_code_book(path).listed()) - set(read_code_book().listed())
+
+    assert ("further.waist", "loinc", "8280-0", "site") in listed
+    assert ("further.waist", "ward", "WST", "known") in listed
+    assert ("further.diabetes", "icd-10", "E10-E14", "site") in listed
+    assert ("further.alcohol = some", "ward", "2", "site") in listed
+    assert ("further.ever_married = No", "marital", "S", "site") in listed
+    assert len(listed) == 12
+
+
+SEEN: Any = {"loinc": ["8280-0"]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ([], "'waist' of 'further' must have some of"),
+        ({"codes": SEEN}, "must have some of observations, conditions, patient, units, values"),
+        ({}, "must have one of"),
+        ({"observations": SEEN, "conditions": SEEN}, "must have one of"),
+        ({"observations": {}}, "must have a code"),
+        ({"observations": {"loinc": []}}, "must have a code"),
+        ({"observations": {"ward": ["1"]}}, "systems without an address: ward"),
+        ({"observations": {"loinc": "8280-0"}}, "must be a list of codes"),
+        ({"conditions": {"icd-10": ["waist"]}}, "neither a code of ICD-10"),
+        ({"observations": SEEN, "units": ["cm"]}, "a number above 0"),
+        ({"observations": SEEN, "units": {"m": 0}}, "a number above 0"),
+        ({"observations": SEEN, "units": {"m": True}}, "a number above 0"),
+        ({"observations": SEEN, "units": {"m": "100"}}, "a number above 0"),
+        ({"observations": SEEN, "values": ["none"]}, "codes by the model's words"),
+        ({"observations": SEEN, "values": {"no": {"ward": ["1"]}}}, "without an address: ward"),
+        ({"observations": SEEN, "values": {"no": ["1"]}}, "codes by system"),
+        ({"conditions": SEEN, "units": {"m": 1}}, "'conditions' takes no units"),
+        ({"conditions": SEEN, "values": {"1": SEEN}}, "'conditions' takes no values"),
+        ({"patient": "birthDate", "values": {"1": SEEN}}, "must be 'maritalStatus'"),
+        ({"patient": "maritalStatus"}, "needs 'values'"),
+    ],
+)
+def test_wrong_codes_of_a_models_own_feature_are_refused_by_its_name(
+    tmp_path: Path, entry: Any, said: str
+) -> None:
+    with pytest.raises(InvalidCodes, match=re.escape(said)):
+        read_code_book(written(tmp_path, further={"waist": entry}))
+    with pytest.raises(InvalidCodes, match="by the name of a feature"):
+        read_code_book(written(tmp_path, further=[entry]))

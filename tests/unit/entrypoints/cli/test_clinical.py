@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from typer.testing import CliRunner
 
-from builders.charts import ABSENT, bundle, condition, more_pages, request
+from builders.charts import (
+    ABSENT,
+    PATIENT,
+    bundle,
+    condition,
+    more_pages,
+    observation,
+    quantity,
+    request,
+)
+from builders.further_codes import CODES, DIABETIC, MAPPED, married, waist
+from fakes.predictions import FakeRiskModel
+from stroke.adapters.clinical_codes.files import shipped_codes
+from stroke.application.clinical.assessing import ChartAssessment, chart_of
+from stroke.domain.clinical.codes import code_book
+from stroke.domain.clinical.mapping import MappingRules
+from stroke.entrypoints.cli.commands import clinical
 from stroke.entrypoints.cli.main import app
 
 AT: Final = ("--at", "2026-11-29")
@@ -132,3 +149,64 @@ def test_a_chart_that_has_a_name_twice_is_refused() -> None:
 
     assert (done.exit_code, done.stdout) == (1, "")
     assert str(done.exception).endswith("has a name twice in one object")
+
+
+@pytest.mark.parametrize("text", ["[lb_av]", "[/]"])
+def test_a_unit_is_shown_as_the_record_writes_it(text: str) -> None:
+    weight = quantity(242.5, "[lb_av]") | {"unit": text}
+    body = bundle(
+        observation("w", "29463-7", valueQuantity=weight),
+        observation("h", "8302-2", valueQuantity=quantity(173, "cm")),
+    )
+    sent = request(bmi=bundle(), body=body)
+
+    code, said = run("clinical", "assess", "-", *AT, stdin=json.dumps(sent))
+
+    assert code == 0
+    assert f"computed from a weight of 242.5 {text} and" in said
+
+
+def test_codes_for_features_of_a_models_own_are_listed_with_units_and_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ours.json").write_text(json.dumps(CODES))
+    monkeypatch.setenv("STROKE_CLINICAL_CODES", "ours.json")
+
+    found = json.loads(run("clinical", "codes", "--json")[1])
+
+    assert found["further"]["waist"] == {
+        "from": "observations",
+        "units": {"[in_i]": 2.54, "inch": 2.54},
+        "values": [],
+    }
+    assert found["further"]["ever_married"]["values"] == ["Yes", "No"]
+    assert {"meaning": "further.waist", "system": "ward", "code": "WST", "level": "known"} in (
+        found["codes"]
+    )
+    assert "further.alcohol = some" in run("clinical", "codes")[1]
+
+
+def test_the_table_has_the_features_of_a_models_own_those_that_are_missing_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    book = code_book(shipped_codes(), CODES)
+    model = FakeRiskModel(further=MAPPED)
+    charts = ChartAssessment(
+        lambda: model, book, MappingRules(), now=lambda: datetime(2026, 11, 29, tzinfo=UTC)
+    )
+    chart = chart_of(
+        request(
+            patient=PATIENT | married(),
+            further=bundle(waist(38, "[in_i]")),
+            conditions=bundle(condition("d", *DIABETIC)),
+        )
+    )
+
+    clinical._print(charts.assess(chart))
+
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if "│" in line}
+    assert "96.52" in lines["waist"]
+    assert "converted from 38 [in_i]" in lines["waist"]
+    assert "Condition/d 44054006" in lines["diabetes"]
+    assert "from the marital status" in lines["ever_married"]
+    assert "missing" in lines["alcohol"]

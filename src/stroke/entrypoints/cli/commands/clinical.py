@@ -44,8 +44,13 @@ def codes(as_json: AsJson = False) -> None:
             systems.setdefault(name, []).append(address)
         keys = ("meaning", "system", "code", "level")
         found = [dict(zip(keys, each, strict=True)) for each in listed]
-        document = {"version": book.version, "licences": book.licences}
-        typer.echo(json.dumps({**document, "systems": systems, "codes": found}, indent=2))
+        document: dict[str, Any] = {"version": book.version, "licences": book.licences}
+        further = {
+            name: {"from": each.place, "units": dict(each.units), "values": list(each.values)}
+            for name, each in book.further.items()
+        }
+        document |= {"systems": systems, "codes": found, "further": further}
+        typer.echo(json.dumps(document, indent=2))
         return
     from rich.table import Table
 
@@ -228,7 +233,8 @@ def _print(found: AssessedChart) -> None:
     mapped, assessment = found.mapped, found.assessment
     adds = {} if assessment is None else {c.feature: c.log_odds for c in assessment.contributions}
     table = Table("measurement", "value", "adds (log-odds)", "how", "from")
-    for name in RAW_FEATURES:
+    own = [name for name in (*mapped.values, *adds) if name not in RAW_FEATURES]
+    for name in (*RAW_FEATURES, *dict.fromkeys(own)):
         value = mapped.values.get(name)
         added = f"{adds[name]:+.2f}" if name in adds else ""
         if value is None:

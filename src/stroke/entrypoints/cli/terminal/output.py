@@ -37,14 +37,16 @@ def print_notes(notes: Iterable[str]) -> None:
 def print_table(table: Table) -> None:
     """Print a table; where no terminal says how wide, as wide as it needs to be.
 
-    A file or a pipe has no edge: whoever searches it finds every name in one piece.
+    A file or a pipe has no edge: whoever searches it finds every name in one piece. Cells are shown
+    as they are: ``[lb_av]`` of a record is a unit, and no style of rich's.
     """
     from rich.console import Console
 
-    console = Console()
+    console = Console(markup=False, emoji=False)
     if not console.is_terminal:
-        console = Console(width=10_000)
-        console = Console(width=max(80, console.measure(table).maximum))
+        wide = Console(width=10_000, markup=False, emoji=False)
+        width = max(80, wide.measure(table).maximum)
+        console = Console(width=width, markup=False, emoji=False)
     console.print(table)
 
 
