@@ -18,7 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from builders.charts import PATIENT, bundle, observation, request
 from builders.further import DATA_SET
+from builders.further_codes import CODES, WARD, married
 from builders.pickled_models import FLAGS, NUMBERS, TEXT
 from builders.predictions import patient_json
 from components.dataset import CSV
@@ -35,6 +37,19 @@ from stroke.domain.patient import Patient, extended
 OWN = tuple(each.name for each in DATA_SET)
 SENT = {"ever_married": "Yes", "work_type": "Private", "Residence_type": "Urban"}
 ROWS = 800
+WARD_CODES = CODES | {
+    "further": {
+        "ever_married": CODES["further"]["ever_married"],
+        "work_type": {
+            "observations": {"loinc": ["11341-5"]},
+            "values": {"Private": {"ward": ["P"]}, "Self-employed": {"ward": ["S"]}},
+        },
+        "Residence_type": {
+            "observations": {"ward": ["HOME"]},
+            "values": {"Urban": {"ward": ["U"]}, "Rural": {"ward": ["R"]}},
+        },
+    }
+}
 
 
 def labelled(path: Path) -> Path:
@@ -66,8 +81,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[httpx.Client]:
+    codes = folder / "codes.json"
+    codes.write_text(json.dumps(WARD_CODES))
+    clinical = {"STROKE_CLINICAL_CODES": str(codes), "STROKE_CLINICAL_CARD_FROM": "Low"}
     with (
-        Service(folder, SAVED_MODEL="ten") as service,
+        Service(folder, SAVED_MODEL="ten", **clinical) as service,
         httpx.Client(base_url=service.url, timeout=30) as client,
     ):
         yield client
@@ -100,6 +118,20 @@ def test_training_finds_words_and_explains_each_column(folder: Path) -> None:
     assert "| ever_married | No, Yes | no |" in card
 
 
+def coded(own: str, code: dict[str, str], answer: str) -> dict[str, object]:
+    value = {"coding": [{"system": WARD, "code": answer}]}
+    return observation(own, "", valueCodeableConcept=value) | {"code": {"coding": [code]}}
+
+
+def chart() -> dict[str, object]:
+    """Return a request of a record system whose patient has what ``SENT`` says."""
+    further = bundle(
+        coded("w", {"system": "http://loinc.org", "code": "11341-5"}, "P"),
+        coded("h", {"system": WARD, "code": "HOME"}, "U"),
+    )
+    return request(patient=PATIENT | married("D"), further=further)
+
+
 def test_it_is_served_stored_and_replayed_and_its_drift_is_reported(
     client: httpx.Client, folder: Path
 ) -> None:
@@ -118,12 +150,23 @@ def test_it_is_served_stored_and_replayed_and_its_drift_is_reported(
     assert {name: row["prediction_data"][name] for name in OWN} == SENT
     assert set(row["prediction_data"]["log_odds"]) >= set(OWN)
 
+    [card] = client.post("/cds-services/stroke-risk", json=chart()).json()["cards"]
+    assert "| work type | Private |" in card["detail"]
+    [newest] = client.get("/api/v1/predictions", params={"limit": 1}).json()["items"]
+    assert {name: newest["prediction_data"][name] for name in OWN} == SENT
+
     found = json.loads(stroke(folder, "model", "replay", "--json"))["same"]
-    assert (found["rows"], found["identical"]) == (41, 41)
+    assert (found["rows"], found["identical"]) == (42, 42)
     other = run_stroke("model", "replay", "--json", folder=folder)  # the default knows none of them
-    assert json.loads(other.stdout)["others"]["rows"] == 41
+    assert json.loads(other.stdout)["others"]["rows"] == 42
     drifts = json.loads(stroke(folder, "drift", "report", "--json"))
     assert "work_type" in json.dumps(drifts)
+
+
+def test_the_page_asks_for_them(client: httpx.Client) -> None:
+    page = client.get("/ui").raise_for_status().text
+    assert '<select class="input" id="own_work_type"' in page
+    assert '<input type="radio" name="own_Residence_type" value="Urban">' in page
 
 
 def test_files_are_scored_by_its_columns_and_replayed(folder: Path) -> None:
