@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from stroke.domain.clinical import chart as keys
 from stroke.domain.clinical.codes import CodeBook
 
 _LOINC: Final = "http://loinc.org|"
-_OF_EACH: Final = 10  # observations of each feature
+_MEANS_MORE: Final = re.compile(r"[\\,$|]")
+_ESCAPED: Final = r"\\\g<0>"
+_OF_EACH: Final = 20  # observations of each feature
 _WHO: Final = "{{context.patientId}}"
 
 
@@ -53,12 +56,16 @@ def templates(book: CodeBook) -> dict[str, str]:
 
 
 def _further_codes(book: CodeBook) -> list[str]:
-    """Return the codes of observations for features of a model's own, each behind its system."""
+    """Return the codes of observations for features of a model's own, each behind its system.
+
+    A site's codes may have any character: those that mean something in a search are escaped as FHIR
+    says, and those that mean something in an address as URLs do.
+    """
     addresses: dict[str, str] = {}
     for address, name in book.systems.items():
         addresses.setdefault(name, address)
     return [
-        f"{addresses[system]}|{code}"
+        quote(f"{addresses[system]}|{_MEANS_MORE.sub(_ESCAPED, code)}", safe="/:|")
         for each in book.further.values()
         for system, codes in each.observations.codes.items()
         for code in codes
@@ -76,5 +83,5 @@ def _query(template: str, patient_id: str) -> Query:
     if not asks:
         return Query(kind, path.replace(_WHO, quote(patient_id, safe="")), searches=False)
     pairs = [each.partition("=")[::2] for each in parameters.split("&")]
-    filled = [(name, value.replace(_WHO, patient_id)) for name, value in pairs]
+    filled = [(name, unquote(value).replace(_WHO, patient_id)) for name, value in pairs]
     return Query(kind, f"{path}?{urlencode(filled, quote_via=quote)}", searches=True)

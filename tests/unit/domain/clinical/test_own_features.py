@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from stroke.adapters.clinical_codes.files import shipped_codes
 from stroke.domain.clinical.chart import chart_of_bundle, chart_of_prefetch
 from stroke.domain.clinical.codes import CodeBook, code_book
 from stroke.domain.clinical.mapping import MappedChart, MappingRules, map_chart
-from stroke.domain.clinical.queries import templates
+from stroke.domain.clinical.queries import queries, templates
 from stroke.domain.features import RAW_FEATURES
 from stroke.domain.further import FeatureKind, Further, FurtherFeature
 
@@ -221,8 +222,19 @@ def test_the_prefetch_asks_for_the_sites_codes_by_the_addresses_of_their_systems
     asked = templates(BOOK)["further"]
     assert "code=http://loinc.org|8280-0,urn:ward:codes|WST,http://loinc.org|74013-4&" in asked
     assert "44054006" not in asked
-    assert asked.endswith("&_sort=-date&_count=20")
+    assert asked.endswith("&_sort=-date&_count=40")
     assert "further" not in templates(SHIPPED)
+
+
+def test_a_sites_code_of_any_characters_stays_one_code_of_the_search() -> None:
+    odd = {"version": "1", "systems": {"ours": ["urn:a?b&c"]}}
+    further = {"score": {"observations": {"ours": ["A&B, 1+1=2|x%41#$\\y", "Z"]}}}
+    asked = templates(code_book(shipped_codes(), {**odd, "further": further}))
+
+    assert asked["further"].count("&") == 3
+    target = queries(asked, "p1")["further"].target
+    [codes] = parse_qs(urlsplit(target).query)["code"]
+    assert codes == r"urn:a?b&c|A&B\, 1+1=2\|x%41#\$\\y,urn:a?b&c|Z"
 
 
 JSON = st.recursive(
