@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from builders.further import OF_ALL_KINDS
 from stroke.domain.prediction import PredictionRecord
 from stroke.entrypoints.ui.languages import languages
 from stroke.entrypoints.ui.records import Stored
@@ -63,3 +64,12 @@ def test_the_explanation_is_shown_as_it_is_stored_strongest_first() -> None:
         ("Age", "50 years", "lowers strongly", "\N{MINUS SIGN}1.50"),
         ("BMI", "not measured", "hardly matters", "+0.01"),
     ]
+
+
+def test_a_row_without_an_explanation_shows_the_features_of_its_models_own() -> None:
+    data = {"waist": 96.5, "diabetes": 1, "alcohol": ["of", "another", "program"]}
+    row = Stored(PredictionRecord(1, prediction_data=data), ENGLISH, OF_ALL_KINDS)
+    shown = dict(row.measurements)
+    assert (shown["waist"], shown["diabetes"]) == ("96.5 cm", "yes")
+    assert shown["alcohol"] == "['of', 'another', 'program']"
+    assert dict(stored(prediction_data=data).measurements).keys() == shown.keys() - data.keys()
