@@ -16,6 +16,9 @@ from builders.further import OF_ALL_KINDS
 from builders.further_codes import CODES, DIABETIC, MAPPED, answer, married, waist
 from builders.service import Parts
 from fakes.clinical import FakeRecordServer
+from fakes.predictions import FakeRiskModel
+from stroke.application.clinical.ports import Document
+from stroke.application.predictions.deployed import Deployed
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +34,28 @@ def sent(**changed: Any) -> dict[str, Any]:
         "conditions": bundle(condition("d", *DIABETIC)),
     }
     return request(**{**whole, **changed})
+
+
+def granted(server: FakeRecordServer) -> dict[str, Any]:
+    """Return what lets the service fetch from ``server``."""
+    grant = {
+        "access_token": "CANARY-token",
+        "token_type": "Bearer",
+        "expires_in": 300,
+        "scope": "patient/*.read",
+        "subject": "stroke",
+    }
+    return {"fhirServer": server.base, "fhirAuthorization": grant}
+
+
+class Promoting(FakeRecordServer):
+    """A server that is asked while another model becomes the champion."""
+
+    promote: Callable[[], None]
+
+    async def read(self, url: str, token: str, *, most_bytes: int) -> Document:
+        self.promote()
+        return await super().read(url, token, most_bytes=most_bytes)
 
 
 @pytest.fixture
@@ -109,20 +134,35 @@ async def test_a_client_is_asked_for_them_and_what_it_does_not_send_is_fetched(
     assert issue["details"]["text"] == "not sent: further"
 
     server.answers = {"Observation": bundle(bmi(), glucose(), smoking(), waist(), answer("0"))}
-    grant = {
-        "access_token": "CANARY-token",
-        "token_type": "Bearer",
-        "expires_in": 300,
-        "scope": "patient/*.read",
-        "subject": "stroke",
-    }
-    fetched = await own.post(
-        URL, json=document | {"fhirServer": server.base, "fhirAuthorization": grant}
-    )
+    fetched = await own.post(URL, json=document | granted(server))
     [card] = fetched.json()["cards"]
     assert "| waist | 96.5 |" in card["detail"]
     [(url, _)] = server.asked
     assert "74013-4" in url
+
+
+async def test_a_chart_is_read_and_assessed_for_one_model_while_another_is_promoted(
+    parts_with: Callable[..., Parts], tmp_path: Path
+) -> None:
+    codes = tmp_path / "codes.json"
+    codes.write_text(json.dumps(CODES))
+    server = Promoting()
+    server.answers = {"Observation": bundle(bmi(), glucose(), smoking(), waist(), answer("0"))}
+    clinical = {"codes": codes, "card_from": "Low", "fhir_servers": (server.base,)}
+    parts = parts_with(clinical=clinical, record_server=server)
+    serving = parts.container.serving()
+    server.promote = lambda: serving.swap(Deployed(FakeRiskModel(further=OF_ALL_KINDS)))
+    document = sent() | granted(server)
+    del document["prefetch"]["glucose"]
+
+    async with connected(parts.app) as client:
+        reply = await client.post(URL, json=document)
+
+    assert serving.now.champion.description.further
+    [card] = reply.json()["cards"]
+    assert "not assessed" not in card["summary"]
+    assert "waist" not in card["detail"]
+    assert "waist" not in parts.repository.rows[1].prediction_data
 
 
 async def test_the_operation_on_a_bundle_reads_them_too(
