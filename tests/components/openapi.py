@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from itertools import cycle, islice
+from typing import Any, Final
 
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.core.parameters import ParameterLocation
 
+from builders.inference import DATATYPES, FEATURES, framed, tensor
 from stroke.domain.features import ENGINEERED_FEATURES
 
 
@@ -29,16 +32,87 @@ def withdraw_claims(body: Any) -> None:
                 patient.pop(feature, None)
 
 
+INFERENCE: Final = "/v2/models/"
+_LENGTH: Final = "Inference-Header-Content-Length"
+_OUTPUTS: Final = ("probability", "risk_category", "baseline_log_odds", "contribution.age")
+_MOST_ROWS: Final = 5
+_COLUMNS: Final[dict[str, tuple[Any, ...]]] = {
+    "gender": ("Female", "Male", "Other"),
+    "age": (71.5, 48, 0.5, 120),
+    "hypertension": (1, 0),
+    "heart_disease": (0, 0, 1),
+    "avg_glucose_level": (105.2, 88.1, 300),
+    "bmi": (27.4, 31.0, 14),
+    "smoking_status": ("smokes", "Unknown", "never smoked", "formerly smoked"),
+    "name": ("Ada", "\u6f22\u5b57 \U0001f600"),
+    "country": ("Peru",),
+    "province": ("Lima", "Cusco"),
+}
+
+
+def let_tensors_agree(case: schemathesis.Case[Any], served: tuple[str, str]) -> None:
+    """Turn tensors that are each well formed into a request that fits together.
+
+    JSON Schema cannot say that every feature is there once, that all have as many values as their
+    shapes say, or that the JSON is as long as a header says. ``served`` is the model's name and
+    version. What was drawn still decides over rows, shapes, order, outputs and parameters.
+    """
+    name_served(case, served)
+    if case.media_type == "application/octet-stream":
+        drawn = case.body if isinstance(case.body, bytes) else b""
+        rows, two = len(drawn) % _MOST_ROWS + 1, bool(len(drawn) % 2)
+        case.body, length = framed(_inputs(FEATURES, rows, two=two))
+        case.headers.update(length)
+    elif isinstance(case.body, dict):
+        _agree(case.body)
+
+
+def name_served(case: schemathesis.Case[Any], served: tuple[str, str]) -> None:
+    """Let a request name the model that is ``served``, and no length, unless these are to be wrong.
+
+    Otherwise nothing but the name or the length would ever be refused.
+    """
+    if case.meta is None or not case.meta.is_negative_at(ParameterLocation.HEADER):
+        case.headers.pop(_LENGTH, None)
+    if case.meta is None or not case.meta.is_negative_at(ParameterLocation.PATH):
+        for parameter, value in zip(("model_name", "model_version"), served, strict=True):
+            if parameter in case.path_parameters:
+                case.path_parameters[parameter] = value
+
+
+def _agree(body: dict[str, Any]) -> None:
+    drawn = body["inputs"]
+    # Drawn as they are, hardly any request would store rows or want binary data.
+    switches = {"store": len(drawn) % 2 == 1, "binary_data_output": len(drawn) % 3 == 1}
+    body["parameters"] = switches | (body.get("parameters") or {})
+    names = [*DATATYPES] if body["parameters"]["store"] else [*FEATURES]
+    turn = len(drawn) % len(names)
+    shape = drawn[0]["shape"]
+    rows = int(shape[0] - 1) % _MOST_ROWS + 1  # 2.0 is an integer for JSON Schema
+    body["inputs"] = _inputs(names[turn:] + names[:turn], rows, two=len(shape) > 1)
+    if body.get("outputs"):
+        body["outputs"] = [
+            each | {"name": name} for each, name in zip(body["outputs"], _OUTPUTS, strict=False)
+        ]
+
+
+def _inputs(names: Iterable[str], rows: int, *, two: bool) -> list[dict[str, Any]]:
+    shape = [rows, 1] if two else [rows]
+    return [tensor(each, [*islice(cycle(_COLUMNS[each]), rows)], shape=shape) for each in names]
+
+
 def send_examples(
     operation: Any,
     mode: GenerationMode,
     *,
     examples: int,
+    served: tuple[str, str] | None = None,
     send: Callable[[schemathesis.Case[Any]], object],
 ) -> None:
     """Send requests of one operation, the same ones every time, valid or not as ``mode`` says.
 
-    ``send`` sends one of them, and compares the answer with the document.
+    ``send`` sends one of them, and compares the answer with the document. ``served`` is the name
+    and the version of the served model, for the operations that name it.
     """
 
     @seed(1)
@@ -54,6 +128,11 @@ def send_examples(
         if mode is GenerationMode.POSITIVE:
             withdraw_claims(case.body)
             become_known_today(case.body)
+        if served is not None and operation.path.startswith(INFERENCE):
+            if mode is GenerationMode.POSITIVE:
+                let_tensors_agree(case, served)
+            else:
+                name_served(case, served)
         send(case)
 
     try:

@@ -9,13 +9,20 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
-from components.openapi import become_known_today, send_examples, withdraw_claims
+from components.openapi import (
+    INFERENCE,
+    become_known_today,
+    let_tensors_agree,
+    send_examples,
+    withdraw_claims,
+)
 from components.processes import Service, new_key, upgrade_schema
 
 pytestmark = pytest.mark.soak("20,000 requests take a quarter of an hour")
@@ -36,6 +43,8 @@ class Closed:
         self.key = {"Authorization": f"Bearer {key}"}
         self.answers: Counter[int] = Counter()
         self.document = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
+        model = httpx.get(f"{service.url}/model_info", headers=self.key).json()
+        self.served = model["name"], model["version"]
         # A key that is made up, in the other header say, would make a request that of nobody.
         self.document.config.generation.update(with_security_parameters=False)
 
@@ -60,7 +69,11 @@ def _each(closed: Closed, mode: GenerationMode, headers: Mapping[str, str], exam
         assert isinstance(result, Ok), "the document is not valid OpenAPI"
         operation = result.ok()
         send_examples(
-            operation, mode, examples=examples, send=lambda case: closed.count(case, headers)
+            operation,
+            mode,
+            examples=examples,
+            served=closed.served,
+            send=lambda case: closed.count(case, headers),
         )
 
 
@@ -95,6 +108,8 @@ def test_journeys_over_the_links_of_the_document_find_nothing(closed: Closed) ->
             if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
                 withdraw_claims(case.body)
                 become_known_today(case.body)
+                if case.operation.path.startswith(INFERENCE):
+                    let_tensors_agree(case, closed.served)
 
         def after_call(self, response: Any, case: schemathesis.Case[Any]) -> None:
             closed.answers[response.status_code] += 1

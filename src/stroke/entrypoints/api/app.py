@@ -71,6 +71,7 @@ from stroke.entrypoints.api.paths import FHIR, HOOKS
 from stroke.entrypoints.api.probes import PROBES
 from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.rates import RateLimit, Rates, by_address
+from stroke.entrypoints.api.schemas.inference import InferenceErrorOut
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.api.turned_problems import TurnedProblems
 from stroke.entrypoints.api.turnstile import Turnstile
@@ -79,7 +80,7 @@ from stroke.entrypoints.ui.languages import languages
 
 _DESCRIPTION: Final = (
     "A patient's measurements in; a calibrated, explained, durable stroke risk out. "
-    "Every error is a problem document (RFC 9457)."
+    "Every error is a problem document (RFC 9457), but for those of the Open Inference Protocol."
 )
 _log = logging.getLogger("stroke.api")
 
@@ -143,6 +144,7 @@ def create_app(container: Container | None = None) -> FastAPI:
         lambda: parts.callers().was_open,
         parts.settings().oidc.issuer,
         lambda: parts.serving().now.champion.description.further,
+        errors={inference.BASE: InferenceErrorOut},
     )
     docs.install(app)
     # The last one added is the outermost.

@@ -1,6 +1,6 @@
 """The Open Inference Protocol V2: the served model for programs that know only tensors.
 
-See docs/decisions/0099-open-inference-protocol.md.
+See docs/decisions/0099-open-inference-protocol.md, and 0120 for what OpenAPI says of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stroke.domain.risk import ModelDescription, RiskAssessment
 from stroke.entrypoints.api import service
 from stroke.entrypoints.api.access import DirectRoute, for_everybody, needs, origin_of
 from stroke.entrypoints.api.body import read_body
-from stroke.entrypoints.api.idempotency_key import idempotency_key
+from stroke.entrypoints.api.idempotency_key import KEY_PARAMETER, idempotency_key
 from stroke.entrypoints.api.inference_tensors import (
     BYTES,
     FP64,
@@ -40,12 +40,21 @@ from stroke.entrypoints.api.inference_tensors import (
     render,
     wrong,
 )
+from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.predictions import InParts
 from stroke.entrypoints.api.rendering import json_response
+from stroke.entrypoints.api.schemas.inference import (
+    InferOut,
+    LiveOut,
+    ModelMetadataOut,
+    ModelReadyOut,
+    ServerOut,
+    ServerReadyOut,
+)
 from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import MOST_PROBLEMS, OutsideRequest, of_support
 
-router = APIRouter(route_class=DirectRoute, include_in_schema=False)
+router = APIRouter(tags=["inference"], route_class=DirectRoute)
 
 BASE: Final = "/v2"
 LENGTH_HEADER: Final = "Inference-Header-Content-Length"
@@ -54,16 +63,79 @@ _VERSION: Final = f"{_MODEL}/versions/{{model_version}}"
 _LENGTH: Final = LENGTH_HEADER.lower().encode()
 # The protocol's clients send no media type, or that of bytes.
 _UNNAMED: Final = b""
-_KINDS: Final = (b"application/json", b"application/octet-stream", _UNNAMED)
+_BYTES_TYPE: Final = "application/octet-stream"
+_KINDS: Final = (b"application/json", _BYTES_TYPE.encode(), _UNNAMED)
 # An error is one text for people: a hundred problems would hide the first.
 _MOST_SAID: Final = 10
+
+_TEXT: Final = {"type": "string", "minLength": 1}
+_LENGTH_HEADER: Final = {
+    "name": LENGTH_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The length of the body's JSON in bytes, where binary data follow it.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_KEY: Final = {
+    **KEY_PARAMETER,
+    "description": "Makes a retry safe where rows are stored, as on `/api/v1/predictions:batch`.",
+}
+_NOT_SERVED: Final = {404: "No such model, or no such version of it, is served"}
+_MEANINGS: Final = {
+    **_NOT_SERVED,
+    400: "The body is not JSON, or its JSON is not as long as the header says",
+    415: "The body is neither JSON nor JSON with binary data, or is not named and to be stored",
+    422: "The request is not valid: the error names the first ten wrong places",
+}
+_BINARY: Final = {"type": "string", "format": "binary"}
+_MODEL_PARAMETER: Final = {"name": "model_name", "in": "path", "required": True, "schema": _TEXT}
+_VERSION_PARAMETER: Final = {**_MODEL_PARAMETER, "name": "model_version"}
+_SCORES: Final[dict[str, Any]] = {
+    "response_model": InferOut,
+    "responses": {
+        200: {
+            "content": {_BYTES_TYPE: {"schema": _BINARY}},
+            "headers": {
+                LENGTH_HEADER: {
+                    "description": "the length of the JSON, where binary data follow it",
+                    "schema": {"type": "integer"},
+                }
+            },
+        },
+        **problems(400, 404, 409, 413, 415, 422, 503, meanings=_MEANINGS),
+    },
+}
+
+
+def _of_model(*parameters: Mapping[str, Any], version: bool, body: bool = False) -> dict[str, Any]:
+    """Return the members of an operation on a model, or on one of its versions."""
+    named = [_MODEL_PARAMETER, *([_VERSION_PARAMETER] if version else [])]
+    members: dict[str, Any] = {"parameters": [*named, *parameters]}
+    if body:
+        members |= json_body(InferIn)
+        members["requestBody"]["content"][_BYTES_TYPE] = {"schema": _BINARY}
+    return {"openapi_extra": members}
+
+
+_NAMED: Final = _of_model(version=False)
+_VERSIONED: Final = _of_model(version=True)
+_ASKED: Final = _of_model(_LENGTH_HEADER, _KEY, version=False, body=True)
+_VERSION_ASKED: Final = _of_model(_LENGTH_HEADER, _KEY, version=True, body=True)
+_DESCRIBES: Final[dict[str, Any]] = {
+    "response_model": ModelMetadataOut,
+    "responses": problems(404, meanings=_NOT_SERVED),
+}
+_IS_READY: Final[dict[str, Any]] = {
+    "response_model": ModelReadyOut,
+    "responses": problems(404, meanings=_NOT_SERVED),
+}
 
 _PROBABILITY, _CATEGORY = "probability", "risk_category"
 _BASELINE, _PREDICTION_ID = "baseline_log_odds", "prediction_id"
 _CONTRIBUTION: Final = "contribution."
 
 
-@router.get(BASE)
+@router.get(BASE, response_model=ServerOut, summary="Describe the server")
 @for_everybody
 async def server(_: Request) -> Response:
     """What serves, and which extensions it knows."""
@@ -72,14 +144,19 @@ async def server(_: Request) -> Response:
     )
 
 
-@router.get(f"{BASE}/health/live")
+@router.get(f"{BASE}/health/live", response_model=LiveOut, summary="Check that the process answers")
 @for_everybody
 async def live(_: Request) -> Response:
     """Whether the process answers."""
     return json_response({"live": True})
 
 
-@router.get(f"{BASE}/health/ready")
+@router.get(
+    f"{BASE}/health/ready",
+    response_model=ServerReadyOut,
+    responses=problems(503),
+    summary="Check that the model is loaded, and that predictions can be stored",
+)
 @for_everybody
 async def ready(request: Request) -> Response:
     """What /health/ready says: the model is loaded, and predictions can be stored."""
@@ -87,8 +164,13 @@ async def ready(request: Request) -> Response:
     return json_response({"ready": True}) if answer.status_code == HTTPStatus.OK else answer
 
 
-@router.get(_MODEL)
-@router.get(_VERSION)
+@router.get(_MODEL, summary="List the inputs and outputs of the model", **_DESCRIBES, **_NAMED)
+@router.get(
+    _VERSION,
+    summary="List the inputs and outputs of a version of the model",
+    **_DESCRIBES,
+    **_VERSIONED,
+)
 @needs(access.Scope.MODELS)
 async def model(request: Request) -> Response:
     """The inputs and outputs of the served model."""
@@ -110,24 +192,39 @@ async def model(request: Request) -> Response:
     )
 
 
-@router.get(f"{_MODEL}/ready")
-@router.get(f"{_VERSION}/ready")
+@router.get(f"{_MODEL}/ready", summary="Check that the model can be asked", **_IS_READY, **_NAMED)
+@router.get(
+    f"{_VERSION}/ready",
+    summary="Check that a version of the model can be asked",
+    **_IS_READY,
+    **_VERSIONED,
+)
 @needs(access.Scope.PREDICT)
 async def model_ready(request: Request) -> Response:
     """Whether the model can be asked: one that is served is loaded."""
     return json_response({"name": _served(request).champion.description.name, "ready": True})
 
 
-@router.post(f"{_MODEL}/infer")
-@router.post(f"{_VERSION}/infer")
+@router.post(f"{_MODEL}/infer", summary="Score rows of tensors", **_SCORES, **_ASKED)
+@router.post(
+    f"{_VERSION}/infer",
+    summary="Score rows of tensors by a version of the model",
+    **_SCORES,
+    **_VERSION_ASKED,
+)
 @needs(access.Scope.PREDICT)
 async def infer(request: Request) -> Response:
     """The outputs of the model, all of them unless the request names some."""
     return await _answer(request, _outputs_of)
 
 
-@router.post(f"{_MODEL}/explain")
-@router.post(f"{_VERSION}/explain")
+@router.post(f"{_MODEL}/explain", summary="Explain rows of tensors", **_SCORES, **_ASKED)
+@router.post(
+    f"{_VERSION}/explain",
+    summary="Explain rows of tensors by a version of the model",
+    **_SCORES,
+    **_VERSION_ASKED,
+)
 @needs(access.Scope.PREDICT)
 async def explain(request: Request) -> Response:
     """What each feature adds to the baseline's log-odds, unless the request names outputs."""
@@ -182,7 +279,7 @@ async def _answer(
         answer, length = await asyncio.to_thread(_render, head, wanted, assessments, ids)
     if length is None:
         return InParts(answer, state.admission.batch_bytes)
-    named = {"Content-Type": "application/octet-stream", LENGTH_HEADER: str(length)}
+    named = {"Content-Type": _BYTES_TYPE, LENGTH_HEADER: str(length)}
     return InParts(answer, state.admission.batch_bytes, named)
 
 

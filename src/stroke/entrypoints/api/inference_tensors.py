@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Final, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from starlette.exceptions import HTTPException
 
 from stroke.domain.errors import InvalidPatient
@@ -65,33 +65,60 @@ _NOT_HERE: Final = ("shared_memory_region", "classification")
 Parameters = dict[str, Any]
 
 
+def _known(**schemas: dict[str, Any]) -> WithJsonSchema:
+    """Return what the document says of ``parameters``: others than these are passed over."""
+    return WithJsonSchema({"anyOf": [{"type": "object", "properties": schemas}, {"type": "null"}]})
+
+
+_SWITCH: Final = {"type": "boolean"}
+
+
 class _Wire(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", hide_input_in_errors=True)
 
-    parameters: Parameters | None = None
-
 
 class TensorIn(_Wire):
-    """An input: with ``data``, or with its size behind the JSON (``binary_data_size``)."""
+    """An input of n rows, of the shape ``[n]`` or ``[n, 1]``.
+
+    ``name`` is a feature of the model, as its metadata list them, or one of ``name``, ``country``
+    and ``province``. An input has ``data``, or ``binary_data_size`` among its parameters.
+    """
 
     name: str
+    # What is refused in words of our own is narrower in the document than for pydantic.
     shape: Annotated[
-        list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=_MOST_DIMENSIONS)
+        list[Annotated[int, Field(ge=0)]],
+        Field(
+            min_length=1,
+            max_length=_MOST_DIMENSIONS,
+            json_schema_extra={"items": {"type": "integer", "minimum": 1, "maximum": BATCH_SIZE}},
+        ),
     ]
-    datatype: str
+    datatype: Annotated[str, Field(json_schema_extra={"enum": [FP64, INT64, BYTES]})]
     data: list[Any] | None = None
+    parameters: Annotated[
+        Parameters | None, _known(binary_data_size={"type": "integer", "minimum": 0})
+    ] = None
 
 
 class RequestedIn(_Wire):
     """An output that the client wants."""
 
     name: str
+    parameters: Annotated[Parameters | None, _known(binary_data=_SWITCH)] = None
 
 
 class InferIn(_Wire):
-    """An inference request."""
+    """Rows to be scored: one input for each feature, all with the same number of rows.
+
+    With ``store`` among the parameters the rows are stored, too; then ``name``, ``country`` and
+    ``province`` must be inputs. Without ``outputs`` all of them are answered.
+    """
 
     id: str | None = None
+    parameters: Annotated[Parameters | None, _known(store=_SWITCH, binary_data_output=_SWITCH)] = (
+        None
+    )
     inputs: Annotated[list[TensorIn], Field(min_length=1, max_length=len(DATATYPES) + MOST_FURTHER)]
     outputs: list[RequestedIn] | None = None
 

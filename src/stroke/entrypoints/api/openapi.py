@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -16,6 +17,7 @@ from stroke.application.access.tokens import discovery_url
 from stroke.domain.access import Scope
 from stroke.domain.further import Further
 from stroke.entrypoints.api.access import needed_by
+from stroke.entrypoints.api.inference_tensors import InferIn
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
 from stroke.entrypoints.api.schemas.deployments import DeploymentIn
 from stroke.entrypoints.api.schemas.erasures import ErasureIn
@@ -50,9 +52,19 @@ def json_body(wire: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the responses of an operation that may answer problems with ``statuses``."""
-    return {status: _problem(status) for status in (*statuses, 429, 500)}
+def problems(
+    *statuses: int, meanings: Mapping[int, str] = MappingProxyType({})
+) -> dict[int | str, dict[str, Any]]:
+    """Return the responses of an operation that may answer problems with ``statuses``.
+
+    ``meanings`` says what some of them mean for this operation.
+    """
+    responses: dict[int | str, dict[str, Any]] = {
+        status: _problem(status) for status in (*statuses, 429, 500)
+    }
+    for status, meaning in meanings.items():
+        responses[status]["description"] = meaning
+    return responses
 
 
 def _problem(status: int) -> dict[str, Any]:
@@ -78,13 +90,16 @@ def install(
     is_open: Callable[[], bool],
     issuer: str | None = None,
     further: Callable[[], Further] = tuple,
+    *,
+    errors: Mapping[str, type[BaseModel]] = MappingProxyType({}),
 ) -> None:
     """Make ``app`` describe itself completely. The document is built on first use.
 
     ``may_be_missing`` names the measurements that the served model can do without, and ``further``
     returns the features that it declares for itself. While
     ``is_open``, the document says that a key is not required. ``issuer`` is the OpenID provider
-    whose tokens name callers, if there is one.
+    whose tokens name callers, if there is one. ``errors`` has the form of errors under the paths
+    of a protocol that has its own.
     """
     schemes = dict(_SCHEMES)
     if issuer is not None:
@@ -98,7 +113,9 @@ def install(
     def openapi() -> dict[str, Any]:
         asked = without_key, optional, declared = is_open(), may_be_missing(), further()
         if asked not in documents:
-            documents[asked] = _document(app, optional, declared, schemes, without_key=without_key)
+            documents[asked] = _document(
+                app, optional, declared, schemes, errors, without_key=without_key
+            )
         return documents[asked]
 
     app.openapi = openapi  # type: ignore[method-assign] # FastAPI's documented way
@@ -109,6 +126,7 @@ def _document(
     may_be_missing: tuple[str, ...],
     further: Further,
     schemes: Mapping[str, Any],
+    errors: Mapping[str, type[BaseModel]],
     *,
     without_key: bool,
 ) -> dict[str, Any]:
@@ -128,7 +146,9 @@ def _document(
             (ErasureIn, "validation"),
             (DeploymentIn, "validation"),
             (what_if_wire_of(may_be_missing, further), "validation"),
+            (InferIn, "validation"),
             (Problem, "serialization"),
+            *((form, "serialization") for form in errors.values()),
         ],
         ref_template=_REFERENCE,
     )
@@ -143,7 +163,20 @@ def _document(
                     schemes,
                     without_key=without_key,
                 )
+    for base, form in errors.items():
+        for path, item in document["paths"].items():
+            if path == base or path.startswith(f"{base}/"):
+                for operation in item.values():
+                    _turn(operation, form)
     return document
+
+
+def _turn(operation: dict[str, Any], form: type[BaseModel]) -> None:
+    """Let the errors of an operation have another form than problem documents."""
+    schema = {"$ref": _REFERENCE.format(model=form.__name__)}
+    for response in operation["responses"].values():
+        if MEDIA_TYPE in response.get("content", ()):
+            response["content"] = {"application/json": {"schema": schema}}
 
 
 def _secure(

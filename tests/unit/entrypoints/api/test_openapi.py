@@ -44,6 +44,22 @@ async def test_every_route_is_documented(document: dict[str, Any]) -> None:
         "POST /api/v1/predict",
         "POST /api/v1/predictions:batch",
         "POST /api/v1/what-if",
+        "GET /v2",
+        "GET /v2/health/live",
+        "GET /v2/health/ready",
+        *(
+            operation.format(model=model)
+            for model in (
+                "/v2/models/{model_name}",
+                "/v2/models/{model_name}/versions/{model_version}",
+            )
+            for operation in (
+                "GET {model}",
+                "GET {model}/ready",
+                "POST {model}/infer",
+                "POST {model}/explain",
+            )
+        ),
     }
 
 
@@ -68,15 +84,22 @@ async def test_the_example_of_the_docs_page_can_be_sent(
     assert (await client.post("/predict", json=example)).status_code == 200
 
 
-async def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> None:
+async def test_every_error_is_documented_as_a_problem_or_as_the_protocols_error(
+    document: dict[str, Any],
+) -> None:
     statuses = set()
-    for item in document["paths"].values():
+    for path, item in document["paths"].items():
+        kind, form = (
+            ("application/json", "InferenceErrorOut")
+            if path.startswith("/v2")
+            else ("application/problem+json", "Problem")
+        )
         for operation in item.values():
             for status, response in operation["responses"].items():
                 if status >= "400":
                     statuses.add(status)
-                    schema = response["content"]["application/problem+json"]["schema"]
-                    assert schema == {"$ref": "#/components/schemas/Problem"}
+                    schema = {"$ref": f"#/components/schemas/{form}"}
+                    assert response["content"] == {kind: {"schema": schema}}
     assert statuses == {
         *("400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503")
     }
