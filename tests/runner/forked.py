@@ -33,6 +33,8 @@ _IMPORTED: Final = (
     "stroke.container.performance",
     "stroke.container.pipeline",
     "stroke.container.service",
+    "stroke.adapters.avro.changes",
+    "stroke.adapters.iceberg.changes",
     "stroke.adapters.iceberg.replica",
     "stroke.adapters.training.trainer",
     "stroke.entrypoints.cli.main",

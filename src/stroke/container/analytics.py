@@ -1,4 +1,4 @@
-"""Composition root of the analyses: which source and which store stand behind a name."""
+"""Composition root of the analyses: which engine and which store stand behind a name."""
 
 from __future__ import annotations
 
@@ -7,30 +7,24 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from stroke.adapters.avro.changes import AvroChanges
-from stroke.adapters.avro.envelopes import AvroEnvelopes
 from stroke.adapters.duckdb.engine import Batches, DuckDbEngine
-from stroke.adapters.iceberg.changes import IcebergChanges
 from stroke.adapters.results.checkpoints import FolderCheckpoints
 from stroke.adapters.results.folder import FolderResults
 from stroke.adapters.results.memory import KeptResults
-from stroke.adapters.sql.snapshot import SqlChanges
 from stroke.adapters.sql_sink.results import SqlResults
 from stroke.application.analyses.ports import (
     AnalyticsEngine,
-    BatchSource,
     ChangeSource,
     Progress,
     ResultStore,
 )
 from stroke.application.analyses.queries import analyses, chosen
 from stroke.application.analyses.service import AnalyticsService
-from stroke.config import FilesSettings, LakeSettings, PipelineSettings, results_url
+from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.config.urls import S3
-from stroke.container.lake import lake_of
+from stroke.container.change_sources import source_of
 from stroke.container.places import place_of
 from stroke.domain.errors import InvalidSetting
-from stroke.domain.prediction import PredictionFilter
 
 Rows = TypeVar("Rows")
 
@@ -149,57 +143,6 @@ def page_of_results(settings: PipelineSettings, address: str) -> str:
 def utc_now() -> datetime:
     """Return the time, aware, in UTC."""
     return datetime.now(UTC)
-
-
-def source_of(
-    settings: PipelineSettings,
-    name: str,
-    as_of: datetime | None = None,
-    site: str | None = None,
-    *,
-    with_data: bool = False,
-) -> BatchSource:
-    """Return the source called ``name``: see ``duckdb_analytics``. Raises ``InvalidSetting``.
-
-    ``with_data`` adds the column ``prediction_data``.
-    """
-    if name == "iceberg":
-        lake = lake_of(settings.lake)
-        return IcebergChanges(lake, as_of=as_of, site=site, with_data=with_data)
-    if as_of is not None:
-        raise InvalidSetting("--as-of is for the change log (--source iceberg)")
-    if name == "db":
-        within = PredictionFilter(site=site)
-        return SqlChanges(settings.database.sqlalchemy_url, within, with_data=with_data)
-    if name == "kafka":
-        return _topic(settings, with_data=with_data)
-    return AvroChanges(
-        *place_of(settings.lake, name),
-        max_block_bytes=most_of_a_block(),
-        with_data=with_data,
-    )
-
-
-def most_of_a_block() -> int:
-    """Return what a block of an Avro file may have decompressed, in bytes."""
-    return FilesSettings.load().max_avro_block_bytes
-
-
-def _topic(settings: PipelineSettings, *, with_data: bool) -> BatchSource:
-    # Whoever has no Kafka need not have its client.
-    from stroke.adapters.kafka.changes import KafkaChanges  # noqa: PLC0415
-    from stroke.adapters.kafka.registry import SchemaRegistry  # noqa: PLC0415
-
-    kafka = settings.kafka
-    registry = SchemaRegistry(kafka.registry_url, timeout=kafka.timeout_seconds)
-    return KafkaChanges(
-        kafka.broker,
-        settings.topic,
-        schema_of=registry.schema,
-        envelopes=AvroEnvelopes(),
-        timeout=kafka.timeout_seconds,
-        with_data=with_data,
-    )
 
 
 def results_at(settings: LakeSettings, output: str | ResultStore) -> ResultStore:

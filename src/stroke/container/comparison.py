@@ -47,7 +47,9 @@ def compare(
     # By name: both may take the same feature.
     further = {each.name: each for model in models for each in model.description.further}
     if data is None:
-        comparison = Comparison(models[0], models[1], outcomes_of(parts, within))
+        comparison = Comparison(
+            models[0], models[1], outcomes_of(parts.settings().database, within)
+        )
         options = ReplayOptions(since=within.since, until=within.until)
         read = changes_of(source, options, with_data=bool(further)).read(with_name=False)
         comparison.run(read.rows, lambda rows: on_progress(rows, read.total))

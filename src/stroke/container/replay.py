@@ -1,4 +1,8 @@
-"""What replays stored predictions: from the database, a change log, or a file."""
+"""What replays stored predictions: from the database, a change log, or a file.
+
+It does without the service's container, and imports what reads a source, or outcomes, when these
+are wanted: to import all of it takes as much CPU as a million rows.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 from stroke.application.models.ids import KnownOutcomes
 from stroke.application.models.replay import Replay, ReplayOptions
 from stroke.application.models.stored_rows import COLUMNS, NEEDED, batches_of
-from stroke.config import PipelineSettings
-from stroke.container.imports import table_rows
-from stroke.container.service import Container
+from stroke.config import DatabaseSettings, PipelineSettings, Settings
+from stroke.container.change_sources import source_of
+from stroke.container.models import load_model
 from stroke.domain.errors import InvalidData
 from stroke.domain.further import Further
 from stroke.domain.prediction import PredictionFilter
@@ -33,7 +37,7 @@ Progress = Callable[[int, int | None], None]
 
 
 def replay(
-    parts: Container,
+    settings: Settings,
     source: str,
     options: ReplayOptions,
     *,
@@ -41,16 +45,16 @@ def replay(
     on_progress: Progress,
     note: Callable[[str], object],
 ) -> ReplayReport:
-    """Replay the predictions of ``source`` with the model of ``parts``.
+    """Replay the predictions of ``source`` with the model that ``settings`` name.
 
     ``source`` is a file, or what ``stroke analytics run --source`` takes. With outcomes, those of
     the service's database are looked up by the rows' ids; a file has its own, if it has any.
     ``note`` gets how a file was read. Raises ``ModelError``, ``InvalidData``, ``InvalidSetting``
     and what the source raises. Not to be called from a running event loop.
     """
-    model = parts.model()
+    model = load_model(settings.model)
     within = PredictionFilter(since=options.since, until=options.until)
-    outcomes = outcomes_of(parts, within) if with_outcomes else KnownOutcomes()
+    outcomes = outcomes_of(settings.database, within) if with_outcomes else KnownOutcomes()
     replaying = Replay(model, options, outcomes)
     if Path(source).is_file():
         further = model.description.further
@@ -69,6 +73,8 @@ def _file(
     on_progress: Progress,
     note: Callable[[str], object],
 ) -> ReplayReport:
+    from stroke.container.imports import table_rows  # noqa: PLC0415
+
     names = [each.name for each in further]
     with table_rows(path, (*COLUMNS, *names), NEEDED, names) as file:
         batches = batches_of(file.rows, lambda: replaying.pass_over(UNREADABLE), further)
@@ -89,31 +95,32 @@ def changes_of(
     """
     settings = PipelineSettings.load()
     if source == DATABASE:
-        from stroke.adapters.sql.snapshot import SqlChanges  # noqa: PLC0415 -- needs no DuckDB
+        from stroke.adapters.sql.snapshot import SqlChanges  # noqa: PLC0415
 
         within = PredictionFilter(since=options.since, until=options.until)
         return SqlChanges(settings.database.sqlalchemy_url, within, with_data=with_data)
-    from stroke.container.analytics import source_of  # noqa: PLC0415 -- heavy, and an extra's
-
     return source_of(settings, source, with_data=with_data)
 
 
-def outcomes_of(parts: Container, within: PredictionFilter) -> KnownOutcomes:
-    """Return the outcomes of the service's database. Raises ``StoreUnavailable``.
+def outcomes_of(database: DatabaseSettings, within: PredictionFilter) -> KnownOutcomes:
+    """Return the outcomes of the service's ``database``. Raises ``StoreUnavailable``.
 
     Not to be called from a running event loop.
     """
+    from stroke.adapters.sql.outcomes import SqlOutcomeRepository  # noqa: PLC0415
+    from stroke.container.engines import opened_engine  # noqa: PLC0415
+
     known = KnownOutcomes()
 
     async def read() -> None:
         after = 0
-        try:
-            repository = parts.outcome_repository()
+        async with opened_engine(database) as engine:
+            repository = SqlOutcomeRepository(
+                engine, statement_timeout=database.statement_timeout_seconds
+            )
             while page := await repository.judged(within, limit=_PAGE, after=after):
                 known.add((row.prediction_id, row.stroke, row.site) for row in page)
                 after = page[-1].prediction_id
-        finally:
-            await parts.engine().dispose()
 
     asyncio.run(read())
     return known

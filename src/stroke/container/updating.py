@@ -70,7 +70,7 @@ def judged_patients(
     to be called from a running event loop.
     """
     if data is None:
-        rows = RowsWithOutcome([parent.description], outcomes_of(parts, within))
+        rows = RowsWithOutcome([parent.description], outcomes_of(parts.settings().database, within))
         read = changes_of(source, ReplayOptions(since=within.since, until=within.until)).read(
             with_name=False
         )

@@ -11,7 +11,7 @@ import typer
 from stroke.entrypoints.cli.terminal.options import MOMENTS, AsJson, in_utc
 from stroke.entrypoints.cli.terminal.output import print_notes, progress
 from stroke.entrypoints.cli.terminal.replay_text import print_replay
-from stroke.entrypoints.cli.terminal.scoring_options import container_of
+from stroke.entrypoints.cli.terminal.scoring_options import settings_with
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 
@@ -87,7 +87,7 @@ def replay(
     with ends_on_sigterm(), progress() as display:
         bar = display.add_task("replaying", total=None)
         report = replayed(
-            container_of(model),
+            settings_with(model),
             source,
             options,
             with_outcomes=source == DATABASE if outcomes is None else outcomes,

@@ -13,6 +13,7 @@ from stroke.domain.risk import FULL
 from stroke.entrypoints.cli.terminal.output import STDOUT
 
 if TYPE_CHECKING:
+    from stroke.config import Settings
     from stroke.container.service import Container
 
 ModelName = Annotated[
@@ -38,14 +39,20 @@ WithContext = Annotated[
 
 def container_of(model: str | None) -> Container:
     """Return the service's parts, with ``model`` instead of the one that is served, if given."""
-    from stroke.config import Settings
     from stroke.container.service import Container
+
+    return Container(settings=settings_with(model))
+
+
+def settings_with(model: str | None) -> Settings:
+    """Return the service's settings, with ``model`` instead of the one they name, if given."""
+    from stroke.config import Settings
 
     settings = Settings.load()
     if model is not None:
         chosen = settings.model.model_copy(update={"saved_model": model})
         settings = settings.model_copy(update={"model": chosen})
-    return Container(settings=settings)
+    return settings
 
 
 def refuse_same_file(said: str, *paths: Path) -> None:
