@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from stroke.application.models.columns import Features, Mask, as_the_model_takes, with_progress
+from stroke.application.models.columns import (
+    Features,
+    Mask,
+    Whole,
+    as_the_model_takes,
+    with_progress,
+)
 from stroke.application.models.ids import KnownOutcomes
-from stroke.application.models.judged import RowsWithOutcome
+from stroke.application.models.judged import JudgedRows, RowsWithOutcome
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.quality.calibration import Floats, mean_interval
 from stroke.application.quality.discrimination import area_difference
@@ -34,6 +40,7 @@ from stroke.domain.model_comparison import (
 from stroke.domain.performance import Estimate
 
 _THRESHOLDS: Final = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
+_HIGH: Final = 2  # Low, Medium, High
 # Found in 80 % of samples at 5 %: the normal quantiles of 0.975 and 0.8 together.
 _POWERFUL: Final = 1.959963984540054 + 0.8416212335729143
 
@@ -41,7 +48,9 @@ _POWERFUL: Final = 1.959963984540054 + 0.8416212335729143
 class Comparison:
     """Takes batches of patients, and keeps what both models say: some 40 bytes for each.
 
-    ``known`` are outcomes by the rows' ids. A column ``stroke`` in the batches is taken instead.
+    An exact AUC needs all probabilities. The report adds some 100 bytes for each, as it takes one
+    group after the other. ``known`` are outcomes by the rows' ids. A column ``stroke`` in the
+    batches is taken instead.
     """
 
     def __init__(
@@ -52,7 +61,7 @@ class Comparison:
     ) -> None:
         self._models = (first, second)
         self._rows = RowsWithOutcome([first.description, second.description], known)
-        self._samples: tuple[list[Sample], list[Sample]] = ([], [])
+        self._pairs: list[tuple[Sample, Sample]] = []
 
     def run(
         self,
@@ -71,9 +80,11 @@ class Comparison:
         """Score the rows of one batch by both models."""
         if (rows := self._rows.take(batch)) is None:
             return
-        for at, (model, samples) in enumerate(zip(self._models, self._samples, strict=True)):
-            read = rows.features | rows.further[at]
-            samples.append(_scored(model, read, rows.stroke, rows.site))
+        first, second = (
+            _scored(model, rows.features | further)
+            for model, further in zip(self._models, rows.further, strict=True)
+        )
+        self._pairs.append(_pair(rows, first, second))
 
     def report(self, minimums: Minimums, learned: Sequence[str] = ()) -> ComparisonReport:
         """Compare both on everybody and on each group.
@@ -81,18 +92,18 @@ class Comparison:
         Net benefit is given at common thresholds and where the models' risk categories begin.
         ``learned`` names the models that were trained on these patients.
         """
-        first, second = (_joined(samples) for samples in self._samples)
+        first, second = _joined(self._pairs)
+        self._pairs = [(first, second)]  # not the same rows twice
         bands = [
             cut
             for model in self._models
             for cut in (model.description.bands.medium, model.description.bands.high)
         ]
         wanted = sorted({*_THRESHOLDS, *bands})
-        pairs = [
-            (group, level, one, other)
+        groups = [
+            compared((group, level, one, other), wanted, minimums)
             for (group, level, one), (_, _, other) in zip(parts(first), parts(second), strict=True)
         ]
-        groups = [compared(each, wanted, minimums) for each in pairs]
         detectable = None
         if groups[0].differences:
             _, error = area_difference(first.outcome, second.probability, first.probability)
@@ -104,8 +115,8 @@ class Comparison:
             dict(sorted(self._rows.passed_over.items())),
             groups,
             detectable,
-            gaps([each[:3] for each in pairs], minimums),
-            gaps([(group, level, other) for group, level, _, other in pairs], minimums),
+            gaps(parts(first), minimums),
+            gaps(parts(second), minimums),
             learned,
         )
 
@@ -181,32 +192,57 @@ def _benefit(first: Sample, second: Sample, threshold: float) -> BenefitPoint:
     )
 
 
-def _scored(
-    model: ColumnarRiskModel, read: Features, stroke: NDArray[np.int8], site: NDArray[Any]
-) -> Sample:
+def _scored(model: ColumnarRiskModel, read: Features) -> tuple[Floats, Whole]:
+    """Return the probabilities and the places of the categories that ``model`` gives."""
     scores = model.score(as_the_model_takes(read, model.description.further))
-    category = scores.categories(model.description)
-    return Sample(
-        outcome=stroke.astype(np.int64),
-        probability=scores.probability,
+    return scores.probability, scores.categories(model.description)
+
+
+def _pair(
+    rows: JudgedRows, first: tuple[Floats, Whole], second: tuple[Floats, Whole]
+) -> tuple[Sample, Sample]:
+    """Return what two models say of the same patients, whose own arrays both share."""
+    read = rows.features
+    probability, category = first
+    mine = Sample(
+        outcome=rows.stroke.astype(np.int64),
+        probability=probability,
         medium=category >= 1,
-        high=category >= 2,  # noqa: PLR2004 -- Low, Medium, High
+        high=category >= _HIGH,
         gender=read["gender"].astype(np.int8),
         age_group=np.searchsorted(AGE_GROUPS.cuts, read["age"], side="right").astype(np.int8),
-        variant=np.zeros(len(stroke), np.int8),
+        variant=np.zeros(len(rows.stroke), np.int8),
         smoking=read["smoking_status"].astype(np.int8),
-        site=site,
+        site=rows.site,
+    )
+    probability, category = second
+    return mine, replace(
+        mine, probability=probability, medium=category >= 1, high=category >= _HIGH
     )
 
 
-def _joined(samples: Sequence[Sample]) -> Sample:
-    empty: Floats = np.zeros(0)
-    if not samples:
+def _joined(pairs: Sequence[tuple[Sample, Sample]]) -> tuple[Sample, Sample]:
+    """Return all patients of ``pairs``, whose own arrays both share again."""
+    if not pairs:
         whole = np.zeros(0, np.int8)
         nobody: Mask = np.zeros(0, np.bool_)
-        return Sample(
-            np.zeros(0, np.int64), empty, nobody, nobody, whole, whole, whole, whole, np.array([])
+        empty = Sample(
+            np.zeros(0, np.int64),
+            np.zeros(0),
+            nobody,
+            nobody,
+            whole,
+            whole,
+            whole,
+            whole,
+            np.array([]),
         )
-    return Sample(
-        *(np.concatenate([getattr(each, name) for each in samples]) for name in Sample.__slots__)
+        return empty, empty
+    first = Sample(
+        *(np.concatenate([getattr(one, name) for one, _ in pairs]) for name in Sample.__slots__)
     )
+    probability, medium, high = (
+        np.concatenate([getattr(other, name) for _, other in pairs])
+        for name in ("probability", "medium", "high")
+    )
+    return first, replace(first, probability=probability, medium=medium, high=high)

@@ -17,6 +17,7 @@ from stroke.application.models.columns import (
     CHOICES,
     IMPLAUSIBLE,
     LACKING,
+    Coded,
     Features,
     Whole,
     as_the_model_takes,
@@ -97,8 +98,8 @@ class RowsWithOutcome:
         site = self._known.sites(ids)
         if "stroke" in batch.schema.names:
             if "site" in batch.schema.names:
-                named = pc.fill_null(batch.column("site"), "")
-                site = np.array(named.to_pylist(), object)
+                named = Coded.of(pc.fill_null(batch.column("site"), ""))
+                site = np.array(named.texts, object)[named.codes]  # one text for all of a site
             flags = batch.column("stroke").cast(pa.int8())
             return pc.fill_null(flags, -1).to_numpy(zero_copy_only=False), site
         return self._known.of(ids), site

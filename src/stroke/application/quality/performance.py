@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import combinations
+from itertools import combinations, groupby
 from math import isfinite
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -185,10 +186,11 @@ class PerformanceService:
         self, version: str, sample: Sample, minimums: Minimums
     ) -> tuple[list[GroupPerformance], dict[str, float], list[Gap]]:
         """Return the performance of each group, what it is held against, and the gaps."""
-        divided = list(parts(sample))
-        groups = [judge(part, group, level, minimums=minimums) for group, level, part in divided]
+        groups = [
+            judge(part, group, level, minimums=minimums) for group, level, part in parts(sample)
+        ]
         references = self._references(version, sample) if groups[0].measures else {}
-        return groups, references, gaps(divided, minimums)
+        return groups, references, gaps(parts(sample), minimums)
 
     async def _read(
         self, within: PredictionFilter, on_progress: Callable[[int], None]
@@ -282,14 +284,17 @@ def parts(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
             yield "site", site or MISSING, sample.only(sample.site == site)
 
 
-def gaps(divided: Sequence[tuple[str, str, Sample]], minimums: Minimums) -> list[Gap]:
+def gaps(divided: Iterable[tuple[str, str, Sample]], minimums: Minimums) -> list[Gap]:
     """Return the gaps of each group with two levels or more that are large enough.
 
-    ``divided`` is what ``parts`` gives. A level that is too small is named, and takes no part.
+    ``divided`` is what ``parts`` gives, the levels of a group one after the other; the patients of
+    one group at a time are held. A level that is too small is named, and takes no part.
     """
-    found = []
-    for group in GAP_GROUPS:
-        levels = [(level, part) for name, level, part in divided if name == group]
+    found: list[Gap] = []
+    for group, members in groupby(divided, key=itemgetter(0)):
+        if group not in GAP_GROUPS:
+            continue
+        levels = [(level, part) for _, level, part in members]
         large = [
             Level(level, part.outcome, part.probability, part.medium, part.high)
             for level, part in levels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -220,3 +221,38 @@ def test_an_interval_that_holds_zero_speaks_for_neither(
     estimate = Estimate((low + high) / 2, low, high)
 
     assert verdict(estimate, higher_is_better=higher_is_better) is speaks_for
+
+
+def test_memory_is_some_bytes_for_each_patient_however_many_groups_there_are() -> None:
+    count, of_batch = 40_000, 5_000
+    schema = WITH_OUTCOME.append(pa.field("site", pa.string()))
+    columns = patients(of_batch)
+    struck = outcomes_of(columns)
+    comparison = Comparison(GOOD, Noisy())
+    comparison.take(batch_of({**columns, "stroke": struck}).slice(0, 10))  # imports, and caches
+    tracemalloc.start()
+    try:
+        for site in range(count // of_batch):
+            named = {**columns, "stroke": struck, "site": [f"Site number {site}"] * of_batch}
+            comparison.take(batch_of(named, schema))
+        kept, _ = tracemalloc.get_traced_memory()
+        report = comparison.report(Minimums())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(report.groups) > 15
+    assert report.groups[0].samples == count + 10
+    assert kept < 60 * count
+    assert peak < 220 * count
+
+
+def test_a_report_can_be_asked_for_twice_and_in_between() -> None:
+    columns = patients(1_000)
+    batch = batch_of({**columns, "stroke": outcomes_of(columns)})
+    comparison = Comparison(GOOD, Noisy())
+    comparison.take(batch.slice(0, 600))
+    comparison.report(Minimums())
+    comparison.take(batch.slice(600))
+
+    assert comparison.report(Minimums()) == compared(columns, outcomes_of(columns))
