@@ -59,9 +59,11 @@ def let_tensors_agree(case: schemathesis.Case[Any], served: tuple[str, str]) -> 
     """
     name_served(case, served)
     if case.media_type == "application/octet-stream":
-        drawn = case.body if isinstance(case.body, bytes) else b""
-        rows, two = len(drawn) % _MOST_ROWS + 1, bool(len(drawn) % 2)
-        case.body, length = framed(_inputs(FEATURES, rows, two=two))
+        body: Any = case.body
+        drawn = len(getattr(body, "data", body))  # schemathesis wraps its bytes
+        store = drawn % 2 == 1
+        tensors = _inputs(DATATYPES if store else FEATURES, drawn % _MOST_ROWS + 1, two=store)
+        case.body, length = framed(tensors, parameters={"store": store})
         case.headers.update(length)
     elif isinstance(case.body, dict):
         _agree(case.body)

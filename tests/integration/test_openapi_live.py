@@ -25,7 +25,7 @@ from stroke.entrypoints.api.app import create_app
 
 # Bounded and the same every time: what it finds in a build is the build's doing.
 EXAMPLES = 40
-# Eight operations that are two in the code.
+# Few for each of the protocol's operations: the same code answers with and without a version.
 OF_TENSORS = 15
 
 

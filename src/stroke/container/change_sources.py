@@ -24,9 +24,9 @@ def source_of(
     *,
     with_data: bool = False,
 ) -> BatchSource:
-    """Return the source called ``name``: see ``duckdb_analytics``. Raises ``InvalidSetting``.
+    """Return the source called ``name``, which is one that ``analytics.duckdb_analytics`` takes.
 
-    ``with_data`` adds the column ``prediction_data``.
+    Raises ``InvalidSetting``. ``with_data`` adds the column ``prediction_data``.
     """
     if name == "iceberg":
         from stroke.adapters.iceberg.changes import IcebergChanges  # noqa: PLC0415

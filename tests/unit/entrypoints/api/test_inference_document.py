@@ -41,10 +41,13 @@ def test_made_up_tensors_are_answered_as_the_document_says(
     )
 
     if mode is GenerationMode.POSITIVE:
-        assert set(answers) == {(200, "application/json"), (200, "application/octet-stream")}
+        of_scores = {(200, "application/json"), (200, "application/octet-stream")}
+        # A key may come again, with other rows.
+        assert of_scores <= set(answers) <= {*of_scores, (409, "application/json")}
         assert parts.repository.rows
     else:
-        assert set(answers) == {(400, "application/json"), (422, "application/json")}
+        assert answers
+        assert set(answers) <= {(400, "application/json"), (422, "application/json")}
         assert not parts.repository.rows
 
 
