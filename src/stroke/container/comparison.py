@@ -33,6 +33,7 @@ def compare(
     within: PredictionFilter,
     minimums: Minimums,
     on_progress: Progress,
+    on_group: Callable[[int], None],
     note: Callable[[str], object],
 ) -> ComparisonReport:
     """Compare the models called ``first`` and ``second``.
@@ -40,6 +41,7 @@ def compare(
     With ``data``, on the rows of that file, which has a column ``stroke`` and may have
     a column ``site``; otherwise on stored
     predictions of ``source`` (see ``replay``) that have an outcome in the service's database.
+    ``on_group`` gets how many groups of patients were compared after all were read.
     Raises ``ModelError``, ``InvalidData``, ``InvalidSetting`` and what the source raises. Not to
     be called from a running event loop.
     """
@@ -53,7 +55,7 @@ def compare(
         options = ReplayOptions(since=within.since, until=within.until)
         read = changes_of(source, options, with_data=bool(further)).read(with_name=False)
         comparison.run(read.rows, lambda rows: on_progress(rows, read.total))
-        return comparison.report(minimums)
+        return comparison.report(minimums, on_group=on_group)
     comparison = Comparison(models[0], models[1])
     own = tuple(further.values())
     known, needed = (*COLUMNS, "site", *further), (*RAW_FEATURES, "stroke")
@@ -67,7 +69,7 @@ def compare(
     learned = [
         model.description.version for model in models if sha256 in learned_from(model.description)
     ]
-    return comparison.report(minimums, learned)
+    return comparison.report(minimums, learned, on_group)
 
 
 def learned_from(model: ModelDescription) -> frozenset[str]:

@@ -86,11 +86,17 @@ class Comparison:
         )
         self._pairs.append(_pair(rows, first, second))
 
-    def report(self, minimums: Minimums, learned: Sequence[str] = ()) -> ComparisonReport:
+    def report(
+        self,
+        minimums: Minimums,
+        learned: Sequence[str] = (),
+        on_group: Callable[[int], None] = lambda _: None,
+    ) -> ComparisonReport:
         """Compare both on everybody and on each group.
 
         Net benefit is given at common thresholds and where the models' risk categories begin.
-        ``learned`` names the models that were trained on these patients.
+        ``learned`` names the models that were trained on these patients. ``on_group`` gets the
+        number of groups that are done: a million patients take some seconds.
         """
         first, second = _joined(self._pairs)
         self._pairs = [(first, second)]  # not the same rows twice
@@ -100,10 +106,10 @@ class Comparison:
             for cut in (model.description.bands.medium, model.description.bands.high)
         ]
         wanted = sorted({*_THRESHOLDS, *bands})
-        groups = [
-            compared((group, level, one, other), wanted, minimums)
-            for (group, level, one), (_, _, other) in zip(parts(first), parts(second), strict=True)
-        ]
+        groups: list[GroupComparison] = []
+        for (group, level, one), (_, _, other) in zip(parts(first), parts(second), strict=True):
+            groups.append(compared((group, level, one, other), wanted, minimums))
+            on_group(len(groups))
         detectable = None
         if groups[0].differences:
             _, error = area_difference(first.outcome, second.probability, first.probability)

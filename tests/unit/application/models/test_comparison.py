@@ -256,3 +256,14 @@ def test_a_report_can_be_asked_for_twice_and_in_between() -> None:
     comparison.take(batch.slice(600))
 
     assert comparison.report(Minimums()) == compared(columns, outcomes_of(columns))
+
+
+def test_a_report_tells_of_each_group_that_is_done() -> None:
+    columns = patients(1_000)
+    comparison = Comparison(GOOD, Noisy())
+    comparison.take(batch_of({**columns, "stroke": outcomes_of(columns)}))
+    told: list[int] = []
+
+    report = comparison.report(Minimums(), on_group=told.append)
+
+    assert told == list(range(1, len(report.groups) + 1))

@@ -80,6 +80,7 @@ def compare(
             within=made_between(since, until, site),
             minimums=Minimums(minimum_count, minimum_events),
             on_progress=lambda done, total: display.update(bar, completed=done, total=total),
+            on_group=lambda done: display.update(bar, description=f"comparing groups, {done} done"),
             note=lambda said: print_notes([said]),
         )
     print_comparison(report, as_json=as_json)
