@@ -107,6 +107,7 @@ AREAS: Final = {
             "test_kafka_login",
             "test_lake",
             "test_lake_command",
+            "test_s3_stand_in",
             "test_erasure",
             "test_erasure_jobs",
             "test_lake_erasure",
