@@ -199,6 +199,13 @@ class MetricsContract:
         assert await metrics.values("stroke_unused", "sink") == {}
         assert await metrics.values("stroke_nothing", "sink") == {}
 
+    async def test_the_samples_of_a_gauge_are_given_with_all_their_labels(
+        self, metrics: Metrics
+    ) -> None:
+        assert await metrics.samples("stroke_lag") == [({"sink": 'a "b" \\\n', "of": "all"}, 3.0)]
+        assert await metrics.samples("stroke_unused") == []
+        assert await metrics.samples("stroke_nothing") == []
+
     async def test_a_process_may_expose_nothing(self, silent: Metrics) -> None:
         assert await silent.names() == frozenset()
 
@@ -207,3 +214,5 @@ class MetricsContract:
             await away.names()
         with pytest.raises(EndpointUnavailable):
             await away.values("stroke_lag", "sink")
+        with pytest.raises(EndpointUnavailable):
+            await away.samples("stroke_lag")

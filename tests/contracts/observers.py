@@ -85,6 +85,10 @@ class SeenPipeline(ABC):
         """Return how many restarts in a row did not heal a connector's failure."""
 
     @abstractmethod
+    def failed(self, name: str) -> list[str]:
+        """Return the causes of a sink's failure that are known, in words."""
+
+    @abstractmethod
     def sink(self, name: str) -> tuple[int, bool] | None:
         """Return a sink's last lag, and whether it was stalled."""
 
@@ -125,6 +129,22 @@ class PipelineObserverContract:
         seen.observer.unhealed("a", restarts=0)
 
         assert (seen.unhealed("a"), seen.unhealed("b")) == (0, 4)
+
+    def test_the_last_failure_of_each_sink_is_known_until_it_writes(
+        self, seen: SeenPipeline
+    ) -> None:
+        assert seen.failed("a") == []
+        seen.observer.sink_failed("a", "")
+        assert seen.failed("a") == []
+
+        for cause in ("S3 fails", "S3 fails", "the disk is full"):
+            seen.observer.sink_failed("a", cause)
+            seen.observer.sink_failed("b", cause)
+            assert seen.failed("a") == [cause]
+
+        for _ in range(2):
+            seen.observer.sink_failed("a", "")
+            assert (seen.failed("a"), seen.failed("b")) == ([], ["the disk is full"])
 
     def test_the_last_lag_of_each_sink_counts(self, seen: SeenPipeline) -> None:
         seen.observer.sink("a", lag=7, stalled=True)

@@ -101,11 +101,21 @@ class FakeMetrics(Failing, Metrics):
 
     def __init__(self, exposed: Iterable[str]) -> None:
         self.exposed = frozenset(exposed)
-        self.samples: dict[tuple[str, str], dict[str, float]] = {}
+        self.gauges: dict[str, list[tuple[dict[str, str], float]]] = {}
+
+    def set(self, name: str, value: float, **labels: str) -> None:
+        """Let a gauge have this value for these labels."""
+        others = [one for one in self.gauges.get(name, []) if one[0] != labels]
+        self.gauges[name] = [*others, (labels, value)]
 
     async def values(self, name: str, label: str) -> dict[str, float]:
+        return {
+            labels[label]: value for labels, value in await self.samples(name) if label in labels
+        }
+
+    async def samples(self, name: str) -> list[tuple[dict[str, str], float]]:
         self.raise_if_failing()
-        return self.samples.get((name, label), {})
+        return list(self.gauges.get(name, []))
 
     async def names(self) -> frozenset[str]:
         self.raise_if_failing()

@@ -411,6 +411,7 @@ class FakePipelineObserver(PipelineObserver):
         self.running: dict[str, bool] = {}
         self.restarts: list[str] = []
         self.not_healed: dict[str, int] = {}
+        self.failed: dict[str, str] = {}
         self.sinks: dict[str, tuple[int, bool]] = {}
         self.gap: int | None = None
         self.comparisons: dict[str, Comparison] = {}
@@ -423,6 +424,9 @@ class FakePipelineObserver(PipelineObserver):
 
     def unhealed(self, name: str, *, restarts: int) -> None:
         self.not_healed[name] = restarts
+
+    def sink_failed(self, name: str, cause: str) -> None:
+        self.failed[name] = cause
 
     def sink(self, name: str, *, lag: int, stalled: bool) -> None:
         self.sinks[name] = (lag, stalled)

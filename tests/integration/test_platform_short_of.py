@@ -261,7 +261,13 @@ def failing(
     try:
         return until(seen, within=within, what=f"the doctor about {check}")
     except AssertionError:
-        pytest.fail(f"{check} ({', '.join(words)}) was not named; last: {last[-1]}")
+        # The sinks' own words are nowhere else, and the platform is gone after the drill.
+        lines = stack.logs("connect").splitlines()
+        told = [line for line in lines if " WARN " in line or " ERROR " in line or "Caused" in line]
+        pytest.fail(
+            f"{check} ({', '.join(words)}) was not named; last: {last[-1]}\n"
+            + "\n".join(line[:300] for line in told[-40:])
+        )
 
 
 def equal(stack: PipelineStack) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class TestFakeMetrics(MetricsContract):
     @pytest.fixture
     def metrics(self) -> FakeMetrics:
         metrics = FakeMetrics(EXPOSED)
-        metrics.samples["stroke_lag", "sink"] = {'a "b" \\\n': 3.0}
+        metrics.set("stroke_lag", 3.0, sink='a "b" \\\n', of="all")
         return metrics
 
     @pytest.fixture

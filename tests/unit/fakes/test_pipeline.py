@@ -150,6 +150,10 @@ class SeenByFake(SeenPipeline):
     def unhealed(self, name: str) -> int | None:
         return self.observer.not_healed.get(name)
 
+    def failed(self, name: str) -> list[str]:
+        cause = self.observer.failed.get(name)
+        return [cause] if cause else []
+
     def sink(self, name: str) -> tuple[int, bool] | None:
         return self.observer.sinks.get(name)
 

@@ -25,12 +25,16 @@ class ScrapedMetrics(Metrics):
 
     async def values(self, name: str, label: str) -> dict[str, float]:
         return {
-            sample.labels[label]: sample.value
+            labels[label]: value for labels, value in await self.samples(name) if label in labels
+        }
+
+    async def samples(self, name: str) -> list[tuple[dict[str, str], float]]:
+        return [
+            (dict(sample.labels), sample.value)
             for family in await self._families()
             if family.name == name
             for sample in family.samples
-            if label in sample.labels
-        }
+        ]
 
     async def _families(self) -> list[Metric]:
         answer = (await exchange(self._url, seconds=self._seconds, headers=self._headers)).expect(

@@ -38,6 +38,13 @@ class PrometheusPipelineObserver(PipelineObserver):
             "Restarts in a row that did not heal the same failure; 0 while restarts help.",
             "connector",
         )
+        self._failed = gauge(
+            "sink_failed_timestamp_seconds",
+            "Time at which the sink last failed, until it has written something since.",
+            "connector",
+            "cause",
+        )
+        self._causes: dict[str, str] = {}
         self._lag = gauge(
             "sink_lag_records", "Records that the sink has still to read.", "connector"
         )
@@ -76,6 +83,15 @@ class PrometheusPipelineObserver(PipelineObserver):
     def unhealed(self, name: str, *, restarts: int) -> None:
         """So many restarts in a row did not heal the same failure; 0 if that is not so (now)."""
         self._unhealed.labels(name).set(restarts)
+
+    def sink_failed(self, name: str, cause: str) -> None:
+        """A sink failed now, of ``cause`` in words; none if it has written something since."""
+        before = self._causes.pop(name, cause)
+        if before and before != cause:
+            self._failed.remove(name, before)
+        if cause:
+            self._causes[name] = cause
+            self._failed.labels(name, cause).set(self._now())
 
     def sink(self, name: str, *, lag: int, stalled: bool) -> None:
         """A sink has ``lag`` records to write; ``stalled`` says if it makes no progress."""

@@ -68,3 +68,7 @@ class Metrics(Protocol):
     @abstractmethod
     async def values(self, name: str, label: str) -> dict[str, float]:
         """Return the values of a gauge by those of its ``label``; none of an unknown gauge."""
+
+    @abstractmethod
+    async def samples(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """Return the labels and the value of each sample of a gauge; none of an unknown gauge."""

@@ -16,6 +16,7 @@ from stroke.application.doctor.part_failures import explained
 from stroke.application.doctor.ports import Metrics, PredictionApi, Schema, SchemaRegistryProbe
 from stroke.application.pipeline.connectors import ConnectorService
 from stroke.application.pipeline.consistency import DeadLetter
+from stroke.application.pipeline.failure_causes import advice_for
 from stroke.application.pipeline.kafka_connect_model import ConnectorStatus
 from stroke.application.pipeline.ports import ChangeTopic, Replica, SourceOfTruth
 from stroke.domain.errors import (
@@ -57,6 +58,8 @@ WATCH_METRICS: Final = "metrics of the watcher"
 VERIFY_METRICS: Final = "metrics of verify"
 
 _UNHEALED: Final = "stroke_connector_unhealed_restarts"
+SINK_FAILED_AT: Final = "stroke_sink_failed_timestamp_seconds"
+"""A gauge: when a sink last failed, in seconds since 1970, until it has written since."""
 EXPOSED: Final[Mapping[str, frozenset[str]]] = {
     API_METRICS: frozenset(
         {
@@ -76,6 +79,7 @@ EXPOSED: Final[Mapping[str, frozenset[str]]] = {
             "stroke_connector_running",
             "stroke_connector_restarts",
             _UNHEALED,
+            SINK_FAILED_AT,
             "stroke_sink_lag_records",
             "stroke_pipeline_stalled",
             "stroke_lake_gap_records",
@@ -111,6 +115,8 @@ Letters = Callable[[], Awaitable[Sequence[DeadLetter]]]
 """Gives the dead letters that wait. Raises ``BrokerUnavailable``."""
 
 _SHOWN: Final = 5
+_TOLD_WITHIN: Final = 5.0
+"""Seconds within which a process tells what explains a failure."""
 _BACK_IN_TIME: Final = timedelta(minutes=1)
 """How far before the last commit Iceberg's library for Java lets the next one be."""
 _PAGE: Final = "docs/operations.md"
@@ -197,9 +203,10 @@ def _of_pipeline(parts: StackParts, waits: float) -> list[Check]:
         _check(
             connectors,
             RUNNING,
-            _all_run,
+            partial(_all_run, parts, waits),
             f"`stroke connectors restart --only-failed`; {_PAGE}#a-connector-does-not-run",
             needs=[CONNECT],
+            seconds=waits + 30,
         ),
         _check(
             connectors,
@@ -343,15 +350,45 @@ async def _names(connectors: ConnectorService) -> str:
     return f"{len(await connectors.statuses())} connectors"
 
 
-async def _all_run(connectors: ConnectorService) -> str:
-    missing = await connectors.missing()
-    found = await connectors.statuses()
-    faults = [f"{name} is missing" for name in missing]
-    faults += [await _fault(connectors, one) for one in found if not one.is_running]
-    if faults:
-        raise ConnectorFailed("; ".join(faults))
+async def _all_run(parts: StackParts, waits: float, connectors: ConnectorService) -> str:
+    """A sink that the watcher has just restarted runs; wait until it has written something."""
+    began, turns = time.monotonic(), 0
+    while True:
+        missing = await connectors.missing()
+        found = await connectors.statuses()
+        faults = [f"{name} is missing" for name in missing]
+        faults += [await _fault(connectors, one) for one in found if not one.is_running]
+        if faults:
+            raise ConnectorFailed("; ".join(faults))
+        unproved = await _not_written_since(parts, [one.name for one in found])
+        if not unproved:
+            break
+        if max(turns, time.monotonic() - began) >= waits:
+            raise ConnectorFailed("; ".join(unproved))
+        turns += 1
+        await parts.sleep(1)
     tasks = sum(len(one.tasks) for one in found)
     return f"{len(found)} connectors, {tasks} tasks"
+
+
+async def _not_written_since(parts: StackParts, names: Sequence[str]) -> list[str]:
+    """Return what the watcher tells of sinks that failed and have written nothing since."""
+    watcher = parts.metrics.get(WATCH_METRICS)
+    if watcher is None:
+        return []
+    try:
+        async with asyncio.timeout(_TOLD_WITHIN):
+            found = await watcher.samples(SINK_FAILED_AT)
+    except (EndpointUnavailable, TimeoutError):  # another check says that it does not answer
+        return []
+    said = []
+    for labels, at in found:
+        name, cause = labels.get("connector", ""), labels.get("cause", "")
+        if name in names:
+            seconds = max(0.0, parts.now() - at)
+            wrong = f"{name} has written nothing since it failed {seconds:.0f} s ago: {cause}"
+            said.append("; ".join(filter(None, [wrong, advice_for(cause)])))
+    return sorted(said)
 
 
 async def _fault(connectors: ConnectorService, status: ConnectorStatus) -> str:

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
 from stroke.application.pipeline.connector_rules import CLASS, DEAD_LETTERS, ICEBERG_SINK
+from stroke.application.pipeline.failure_causes import STALLED, UNKNOWN
 from stroke.application.pipeline.kafka_connect_model import (
     ConnectorConfig,
     ConnectorState,
@@ -38,6 +40,9 @@ class WatchEventKind(StrEnum):
     RECOVERED = "recovered"
     LAKE_GAP = "lake gap"
     BLIND = "blind"
+
+
+_HALTED: Final = (ConnectorState.PAUSED, ConnectorState.STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,7 @@ class ConnectorWatch:
         self._clock = clock
         self._restarts = defaultdict[str, Restarts](lambda: Restarts(policy.restarts))
         self._progress = defaultdict[str, SinkProgress](SinkProgress)
+        self._failing = SinksThatFail(observer)
         self._gap = LakeGap(policy.gap_seconds)
         self._lake_seen_at: float | None = None
         self._running: set[str] = set()
@@ -140,6 +146,7 @@ class ConnectorWatch:
             status = await self._control.status(name)
         except ConnectorNotFound:
             self._seen[name] = Watched(name, None)
+            self._failing.is_over(name)
             self._observer.connector(name, running=False)
             return [WatchEvent(WatchEventKind.MISSING, name, "run `stroke connectors apply`")]
         self._seen[name] = Watched(name, status)
@@ -148,11 +155,16 @@ class ConnectorWatch:
             self._running.add(name)
         if status.has_failed:
             self._progress[name].is_well(self._clock())
+            if status.kind == "sink":
+                words = "; ".join(cause.words for cause in status.causes)
+                self._failing.failed(name, words or UNKNOWN.words)
             why = _reasons(status)
             advice = "; ".join(cause.advice for cause in status.causes)
             return await self._heal(name, why, kind=why, only_failed=True, advice=advice)
         if not status.is_running:
             self._progress[name].is_well(self._clock())
+            if status.state in _HALTED:
+                self._failing.is_over(name)
             return []
         events = await self._look_at_sink(name) if status.kind == "sink" else []
         if not self._progress[name].stalled and self._restarts[name].well(self._clock()):
@@ -205,10 +217,15 @@ class ConnectorWatch:
         still = progress.seconds_still(self._clock(), committed, last)
         to_go = lag(committed, last)
         events: list[WatchEvent] = []
+        if not to_go or self._failing.has_moved(name, committed):
+            self._failing.is_over(name)
         if still >= self._policy.stalled_seconds:
             if await self._are_parked(config, _ends(committed, last)):
                 progress.is_well(self._clock())
+                self._failing.is_over(name)
             else:
+                if name not in self._failing:  # else its cause says more
+                    self._failing.failed(name, STALLED.words)
                 why = f"nothing committed for {still:.0f} s, {to_go} records to go"
                 events = await self._heal(name, why, kind="stalled", only_failed=False)
                 progress.was_restarted(self._clock())
@@ -254,6 +271,41 @@ class ConnectorWatch:
         letters = await self._dead_letters.letters(topic)
         parked = {(TopicPartition(x.topic, x.partition), x.offset) for x in letters}
         return set(ends.items()) <= parked
+
+
+class SinksThatFail:
+    """Sinks that failed and have not written anything since, though they may run at the moment.
+
+    A sink that is restarted runs until it comes to what it failed on. Whoever looks meanwhile
+    learns the cause from here.
+    """
+
+    def __init__(self, observer: PipelineObserver) -> None:
+        self._observer = observer
+        self._committed: dict[str, Mapping[TopicPartition, int] | None] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._committed
+
+    def failed(self, name: str, cause: str) -> None:
+        """Note that the sink failed now, of ``cause`` in words."""
+        self._committed[name] = None
+        self._observer.sink_failed(name, cause)
+
+    def has_moved(self, name: str, committed: Mapping[TopicPartition, int]) -> bool:
+        """Return whether the sink, which runs, committed more than when it first ran again."""
+        if name not in self._committed:
+            return False
+        before = self._committed[name]
+        if before is None:
+            self._committed[name] = dict(committed)
+        return before is not None and before != committed
+
+    def is_over(self, name: str) -> None:
+        """Note that the sink wrote, or has nothing to write, or was halted by somebody."""
+        if name in self._committed:
+            del self._committed[name]
+            self._observer.sink_failed(name, "")
 
 
 def _ends(

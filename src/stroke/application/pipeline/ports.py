@@ -322,6 +322,10 @@ class PipelineObserver(Protocol):
         """So many restarts in a row did not heal the same failure; 0 if that is not so (now)."""
 
     @abstractmethod
+    def sink_failed(self, name: str, cause: str) -> None:
+        """A sink failed now, of ``cause`` in words; none if it has written something since."""
+
+    @abstractmethod
     def sink(self, name: str, *, lag: int, stalled: bool) -> None:
         """A sink has ``lag`` records to write; ``stalled`` says if it makes no progress."""
 

@@ -38,7 +38,8 @@ class TestScrapedMetrics(MetricsContract):
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         Counter("stroke_tries", "Tries.", registry=registry).inc()
-        Gauge("stroke_lag", "Lag.", ("sink",), registry=registry).labels('a "b" \\\n').set(3)
+        lag = Gauge("stroke_lag", "Lag.", ("sink", "of"), registry=registry)
+        lag.labels('a "b" \\\n', "all").set(3)
         Histogram("stroke_seconds", "Seconds.", registry=registry).observe(0.2)
         Gauge("stroke_unused", "Nothing yet.", ("sink",), registry=registry)
         yield from scraped(registry)

@@ -27,6 +27,15 @@ class SeenByPrometheus(SeenPipeline):
     def unhealed(self, name: str) -> int | None:
         return self._value("stroke_connector_unhealed_restarts", connector=name)
 
+    def failed(self, name: str) -> list[str]:
+        return [
+            sample.labels["cause"]
+            for family in self._registry.collect()
+            for sample in family.samples
+            if sample.name == "stroke_sink_failed_timestamp_seconds"
+            and sample.labels["connector"] == name
+        ]
+
     def sink(self, name: str) -> tuple[int, bool] | None:
         lag = self._value("stroke_sink_lag_records", connector=name)
         stalled = self._value("stroke_pipeline_stalled", connector=name)
@@ -71,6 +80,7 @@ def test_what_the_watch_sees_becomes_gauges(
     observer.connector("b", running=False)
     observer.restarted("b")
     observer.restarted("b")
+    observer.sink_failed("b", "S3 fails")
     observer.sink("b", lag=7, stalled=True)
     observer.lake_gap(40)
 
@@ -81,6 +91,7 @@ def test_what_the_watch_sees_becomes_gauges(
     assert value("stroke_connector_running", connector="b") == 0
     assert value("stroke_connector_restarts_total", connector="a") == 0
     assert value("stroke_connector_restarts_total", connector="b") == 2
+    assert value("stroke_sink_failed_timestamp_seconds", connector="b", cause="S3 fails") == 1700.5
     assert value("stroke_sink_lag_records", connector="b") == 7
     assert value("stroke_pipeline_stalled", connector="b") == 1
     assert value("stroke_lake_gap_records") == 40

@@ -17,9 +17,8 @@ NOW = 1_800_000_000.0
 
 def telling(**failed_at: float) -> FakeMetrics:
     metrics = FakeMetrics([FAILED_AT])
-    metrics.samples[FAILED_AT, "cause"] = {
-        name.replace("_", "-"): at for name, at in failed_at.items()
-    }
+    for name, at in failed_at.items():
+        metrics.set(FAILED_AT, at, cause=name.replace("_", "-"))
     return metrics
 
 

@@ -27,7 +27,12 @@ from stroke.application.doctor.canary import COUNTRY, KEY, Canary
 from stroke.application.doctor.doctor import Doctor
 from stroke.application.doctor.findings import Finding, State, is_well
 from stroke.application.doctor.part_failures import FAILED_AT
-from stroke.application.doctor.stack_checks import EXPOSED, StackParts, checks_of
+from stroke.application.doctor.stack_checks import (
+    EXPOSED,
+    SINK_FAILED_AT,
+    StackParts,
+    checks_of,
+)
 from stroke.application.pipeline.connectors import ConnectorService
 from stroke.application.pipeline.failure_causes import Concerns, FailureCause
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
@@ -243,7 +248,7 @@ def test_a_part_whose_container_says_why_it_failed_fails_with_that_cause(
     worker = stack.metrics[checks.CONNECT_METRICS]
     stack.parts = replace(stack.parts, broker_metrics=broker, now=lambda: 1000.0)
     failing = broker if check == checks.KAFKA else worker
-    failing.samples[FAILED_AT, "cause"] = {cause: 990.0}
+    failing.set(FAILED_AT, 990.0, cause=cause)
 
     found = stack.examined()
 
@@ -498,7 +503,8 @@ def test_a_connector_that_fails_again_after_each_restart_is_named_although_it_ru
     stack: Stack,
 ) -> None:
     watcher = stack.metrics[checks.WATCH_METRICS]
-    watcher.samples["stroke_connector_unhealed_restarts", "connector"] = {"sink": 3, "source": 0}
+    watcher.set("stroke_connector_unhealed_restarts", 3, connector="sink")
+    watcher.set("stroke_connector_unhealed_restarts", 0, connector="source")
 
     found = stack.examined()
 
@@ -506,6 +512,45 @@ def test_a_connector_that_fails_again_after_each_restart_is_named_although_it_ru
     assert found[checks.HEALED].detail == (
         "3 restarts in a row did not heal the same failure of sink"
     )
+
+
+S3_FAILS = "S3 fails, or asks to slow down"
+
+
+def test_a_sink_that_has_written_nothing_since_it_failed_is_named_although_it_runs(
+    stack: Stack,
+) -> None:
+    stack.parts = replace(stack.parts, now=lambda: 1000.0)
+    watcher = stack.metrics[checks.WATCH_METRICS]
+    watcher.set(SINK_FAILED_AT, 960.0, connector="sink", cause=S3_FAILS)
+
+    found = stack.examined()
+
+    assert failed(found) == [checks.RUNNING]
+    assert found[checks.RUNNING].detail.startswith(
+        f"sink has written nothing since it failed 40 s ago: {S3_FAILS}; wait, or look at"
+    )
+
+
+def test_a_sink_that_writes_within_the_time_that_the_doctor_waits_is_well(stack: Stack) -> None:
+    watcher = stack.metrics[checks.WATCH_METRICS]
+    watcher.set(SINK_FAILED_AT, 960.0, connector="sink", cause=S3_FAILS)
+
+    async def sleep(seconds: float) -> None:
+        await stack.clock.sleep(seconds)
+        if stack.clock() >= 20:
+            watcher.gauges.clear()
+
+    stack.parts = replace(stack.parts, sleep=sleep)
+
+    assert is_well(stack.examined().values())
+
+
+def test_what_the_watcher_says_of_a_sink_that_is_gone_is_no_failure(stack: Stack) -> None:
+    watcher = stack.metrics[checks.WATCH_METRICS]
+    watcher.set(SINK_FAILED_AT, 960.0, connector="another", cause=S3_FAILS)
+
+    assert is_well(stack.examined().values())
 
 
 def test_a_lake_whose_times_are_ahead_of_the_clock_fails_with_what_to_do() -> None:

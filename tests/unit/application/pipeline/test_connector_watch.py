@@ -20,7 +20,7 @@ from stroke.application.pipeline.connector_watch import (
     WatchPolicy,
 )
 from stroke.application.pipeline.consistency import Lineage
-from stroke.application.pipeline.failure_causes import Concerns, FailureCause
+from stroke.application.pipeline.failure_causes import STALLED, UNKNOWN, Concerns, FailureCause
 from stroke.application.pipeline.kafka_connect_model import ConnectorState, TopicPartition
 from stroke.application.pipeline.restarts import RestartPolicy
 from stroke.domain.errors import ConnectUnavailable
@@ -329,3 +329,87 @@ async def test_other_failures_one_after_the_other_are_each_healed(stage: Stage) 
         assert await stage.look(after=30) == [(WatchEventKind.RESTARTED, "sink")]
         assert await stage.look(after=30) == [(WatchEventKind.RECOVERED, "sink")]
     assert stage.observer.not_healed["sink"] == 0
+
+
+async def failed_and_restarted(stage: Stage) -> None:
+    """The sink has records to read, fails, and runs again since the last look."""
+    stage.topics.last = {AT: 19}
+    stage.sink.task, stage.sink.reason, stage.sink.cause = FAILED, "PSQLException", TOO_LONG
+    assert await stage.look() == [(WatchEventKind.RESTARTED, "sink")]
+    stage.sink.reason, stage.sink.cause = "", None
+    assert await stage.look(after=5) == [(WatchEventKind.RECOVERED, "sink")]
+
+
+@pytest.mark.anyio
+async def test_the_cause_of_a_sinks_failure_is_kept_until_it_commits(stage: Stage) -> None:
+    await failed_and_restarted(stage)
+    for _ in range(3):
+        await stage.look(after=5)
+        assert stage.observer.failed == {"sink": TOO_LONG.words}
+
+    stage.sink.offsets = {AT: 11}
+    await stage.look(after=5)
+
+    assert stage.observer.failed == {"sink": ""}
+
+
+@pytest.mark.anyio
+async def test_a_cause_is_kept_through_the_restarts_of_a_sink_that_stands_still(
+    stage: Stage,
+) -> None:
+    await failed_and_restarted(stage)
+    await stage.look(after=30)
+
+    assert await stage.look(after=60) == [(WatchEventKind.RESTARTED, "sink")]
+    assert stage.observer.failed == {"sink": TOO_LONG.words}
+
+
+@pytest.mark.anyio
+async def test_a_sink_that_stands_still_and_never_failed_is_said_to(stage: Stage) -> None:
+    await stage.look()
+    stage.topics.last = {AT: 19}
+    await stage.look(after=59)
+    assert stage.observer.failed == {}
+
+    await stage.look(after=1)
+
+    assert stage.observer.failed == {"sink": STALLED.words}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("end", ["nothing to read", "pause", "stop", "removed", "parked"])
+async def test_a_failure_is_over_when_nothing_is_left_to_write(stage: Stage, end: str) -> None:
+    await failed_and_restarted(stage)
+    await stage.look(after=5)
+    if end == "nothing to read":
+        stage.topics.last = {AT: 9}
+    elif end == "removed":
+        del stage.connect.connectors["sink"]
+    elif end == "parked":
+        stage.letters.add("dlq", AT, 19)
+        await stage.look(after=30)
+    else:
+        await getattr(stage.connect, end)("sink")
+
+    await stage.look(after=60 if end == "parked" else 5)
+
+    assert stage.observer.failed == {"sink": ""}
+
+
+@pytest.mark.anyio
+async def test_a_failure_without_a_known_cause_is_kept_as_such(stage: Stage) -> None:
+    stage.sink.task, stage.sink.reason = FAILED, "SomeException"
+
+    await stage.look()
+
+    assert stage.observer.failed == {"sink": UNKNOWN.words}
+
+
+@pytest.mark.anyio
+async def test_a_source_that_runs_again_is_well(stage: Stage) -> None:
+    """It writes nothing that could be seen here; what comes back is named as not healed."""
+    stage.source.task, stage.source.reason, stage.source.cause = FAILED, "E", TOO_LONG
+
+    await stage.look()
+
+    assert stage.observer.failed == {}

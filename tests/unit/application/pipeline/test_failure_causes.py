@@ -9,8 +9,10 @@ import pytest
 from hypothesis import strategies as st
 
 from stroke.application.pipeline.failure_causes import (
+    STALLED,
     UNKNOWN,
     Concerns,
+    advice_for,
     cause_of,
     known_causes,
 )
@@ -298,3 +300,17 @@ def test_each_cause_has_words_and_a_remedy_of_its_own() -> None:
     assert len({cause.words for cause in causes}) == len(causes)
     assert all(cause.advice for cause in causes)
     assert all(cause.concerns is not Concerns.UNKNOWN for cause in causes)
+
+
+def test_the_advice_is_found_by_the_words_of_a_cause() -> None:
+    for cause in (*known_causes(), UNKNOWN, STALLED):
+        assert advice_for(cause.words) == cause.advice
+    assert advice_for("somebody pulled the plug") == ""
+
+
+def test_the_advice_is_found_whatever_column_the_words_name() -> None:
+    found = cause_of(sink_trace(f'{PSQL}: ERROR: null value in column "heart_disease" of relation'))
+
+    assert found is not None
+    assert "heart_disease" in found.words
+    assert advice_for(found.words) == found.advice

@@ -7,6 +7,20 @@ sentences: PostgreSQL 17 and its JDBC driver 42.7, SQL Server's sys.messages and
 """
 
 from stroke.application.pipeline.failure_causes.entries import Concerns, FailureCause
-from stroke.application.pipeline.failure_causes.reading import UNKNOWN, cause_of, known_causes
+from stroke.application.pipeline.failure_causes.reading import (
+    STALLED,
+    UNKNOWN,
+    advice_for,
+    cause_of,
+    known_causes,
+)
 
-__all__ = ["UNKNOWN", "Concerns", "FailureCause", "cause_of", "known_causes"]
+__all__ = [
+    "STALLED",
+    "UNKNOWN",
+    "Concerns",
+    "FailureCause",
+    "advice_for",
+    "cause_of",
+    "known_causes",
+]

@@ -14,6 +14,13 @@ UNKNOWN: Final = FailureCause(
     "look at Connect's log (`deploy/stack.sh logs connect`), which has the exception's message",
     Concerns.UNKNOWN,
 )
+STALLED: Final = FailureCause(
+    "it runs, and writes nothing while there are records to read",
+    "look at what it writes to, and for its own warnings in Connect's log "
+    "(`deploy/stack.sh logs connect`): it may catch its own exceptions and try again",
+    Concerns.UNKNOWN,
+)
+"""A sink that stands still and threw nothing."""
 # The first that fits counts: the faults of a row come before those of a place.
 _TABLE_OF_CAUSES: Final = (
     *sql_copy.ROWS,
@@ -52,6 +59,16 @@ def known_causes() -> list[FailureCause]:
         FailureCause(entry.words.format(name="?"), entry.advice, entry.concerns)
         for entry in _TABLE_OF_CAUSES
     ]
+
+
+def advice_for(words: str) -> str:
+    """Return the advice for a cause that ``cause_of`` said in ``words``; nothing for others."""
+    for entry in _TABLE_OF_CAUSES:
+        before, name, after = entry.words.partition("{name}")
+        pattern = re.escape(before) + (r"(\w{1,64}|\?)" if name else "") + re.escape(after)
+        if re.fullmatch(pattern, words):
+            return entry.advice
+    return next((each.advice for each in (UNKNOWN, STALLED) if each.words == words), "")
 
 
 def _exceptions(trace: str) -> Iterator[tuple[str, str]]:
