@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from confluent_kafka.admin import AdminClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from builders.predictions import patient_json
 from components.change_events import raw_records, until
@@ -24,6 +25,8 @@ from components.containers import LABELS, build_image
 from components.programs import program
 from components.spark_cluster import Driver, SparkCluster
 from components.stack import BUCKET, TOPIC, PipelineStack
+from stroke.application.doctor.part_failures import FAILED_AT
+from stroke.application.doctor.stack_checks import SINK_FAILED_AT
 
 from .test_pipeline import predict
 
@@ -230,7 +233,42 @@ def examined(stack: PipelineStack, *, timeout: int = 20) -> dict[str, dict[str, 
     }
 
 
+def metrics(stack: PipelineStack, port: str) -> list[tuple[str, dict[str, str], float]]:
+    """Return the name, labels and value of each sample at ``port``; none if nothing answers."""
+    try:
+        told = httpx.get(f"http://127.0.0.1:{stack.ports[port]}/metrics", timeout=10).text
+        families = list(text_string_to_metric_families(told))
+    except (httpx.HTTPError, ValueError):
+        return []
+    return [
+        (sample.name, sample.labels, sample.value)
+        for family in families
+        for sample in family.samples
+    ]
+
+
+def tells(stack: PipelineStack, port: str, name: str, cause: str) -> bool:
+    """Say whether a part tells of a failure of this cause. It costs a request."""
+    return any(
+        found == name and cause in labels.get("cause", "")
+        for found, labels, _ in metrics(stack, port)
+    )
+
+
+def is_calm(stack: PipelineStack) -> bool:
+    """Say whether the watcher sees every connector run, and no sink that failed or is behind."""
+    seen = metrics(stack, "watch")
+    runs = [value == 1 for name, _, value in seen if name == "stroke_connector_running"]
+    behind = [value for name, _, value in seen if name == "stroke_sink_lag_records" and value]
+    failed = [name for name, _, _ in seen if name == SINK_FAILED_AT]
+    return bool(runs) and all(runs) and not behind and not failed
+
+
 def became_well(stack: PipelineStack) -> None:
+    # A look at the metrics costs next to nothing, and a start of the doctor seconds of a core. It
+    # is asked in any case, soon: what the watcher does not see may be well or not.
+    with contextlib.suppress(AssertionError):
+        until(lambda: is_calm(stack), within=60, what="the watcher sees nothing wrong")
     found: dict[str, dict[str, str]] = {}
     deadline = time.monotonic() + WITHIN
     while time.monotonic() < deadline:
@@ -246,9 +284,16 @@ def named(found: dict[str, dict[str, str]]) -> str:
 
 
 def failing(
-    stack: PipelineStack, check: str, *words: str, within: float = 180.0
+    stack: PipelineStack,
+    check: str,
+    *words: str,
+    within: float = 180.0,
+    sign: Callable[[], bool] = lambda: True,
 ) -> dict[str, dict[str, str]]:
-    """Wait until the doctor names a failed check, with these words in what it says."""
+    """Wait until the doctor names a failed check, with these words in what it says.
+
+    It is not asked before there is a ``sign``, which is cheaper to look for, or for ``within``.
+    """
 
     def seen() -> dict[str, dict[str, str]]:
         found = examined(stack)
@@ -258,6 +303,8 @@ def failing(
         return found if said else {}
 
     last: list[str] = []
+    with contextlib.suppress(AssertionError):
+        until(sign, within=within, what=f"a sign of {check}")
     try:
         return until(seen, within=within, what=f"the doctor about {check}")
     except AssertionError:
@@ -292,7 +339,12 @@ def test_a_full_disk_under_s3_is_named_and_nothing_is_lost(short: Short, figures
     short.fill("s3-data")
     try:
         ids = predict(short, 200)
-        found = failing(short, "connectors run", "S3 fails")
+        found = failing(
+            short,
+            "connectors run",
+            "S3 fails",
+            sign=lambda: tells(short, "watch", SINK_FAILED_AT, "S3 fails"),
+        )
     finally:
         short.free("s3-data")
     # As the doctor advises: the watcher waits for minutes before it restarts one so often failed.
@@ -370,7 +422,13 @@ def test_a_connect_out_of_memory_is_named_and_goes_on_with_more(
     try:
         short.compose("up", "--detach", "--no-build", "--no-deps", "connect")
         ids = predict(short, 200)
-        found = failing(short, "Kafka Connect", "ran out of memory", "STROKE_CONNECT_HEAP")
+        found = failing(
+            short,
+            "Kafka Connect",
+            "ran out of memory",
+            "STROKE_CONNECT_HEAP",
+            sign=lambda: tells(short, "jmx", FAILED_AT, "out-of-memory"),
+        )
         assert "OutOfMemoryError" in short.logs("connect")
     finally:
         short.configure()
@@ -408,7 +466,12 @@ def test_a_full_disk_under_the_broker_is_named_and_nothing_is_lost(
     try:
         for _ in range(5):
             ids += predict(short, 200)  # the service does not depend on the pipeline
-        found = failing(short, "Kafka", "its disk is full")
+        found = failing(
+            short,
+            "Kafka",
+            "its disk is full",
+            sign=lambda: tells(short, "broker_jmx", FAILED_AT, "disk-full"),
+        )
     finally:
         short.free("kafka-data")
 
