@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from components.checkout import copy_checkout
-from components.containers import ROOT, free_port
+from components.containers import ROOT, free_port, mysql_image
 from components.processes import environment, wait_for
 from components.programs import program
 
@@ -161,3 +161,53 @@ def test_what_is_pulled_is_pinned_to_its_digest_and_what_is_made_here_is_not(
         left = docker("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines()
         mine = [image for image in left if image.startswith(registry)]
         subprocess.run(["docker", "rmi", *mine], capture_output=True, check=False)
+
+
+# It builds nothing: it says its step, waits until the test has seen that, and makes up a tag.
+STAND_IN = """\
+#!/bin/bash
+if [[ $1 == --tag ]]; then echo "stroke-$2:not-here$3"; exit; fi
+echo "Step 3/7 : RUN install what $1 needs" >> "$STROKE_BUILD_LOG"
+until [[ -e $SEEN ]]; do sleep 0.1; done
+if [[ $1 == edge ]]; then echo "the network of $1 is away" >&2; exit 1; fi
+echo "stroke-$1:made"
+"""
+
+
+@pytest.mark.soak("progress is told every five seconds")
+def test_builds_run_side_by_side_tell_their_steps_and_one_that_fails_stops_no_other(
+    docker_engine: None, tmp_path: Path
+) -> None:
+    checkout = copy_checkout(tmp_path / "checkout")
+    (checkout / "deploy/images/build.sh").write_text(STAND_IN)
+    seen = tmp_path / "seen"
+    given = {"SEEN": str(seen), "STROKE_MYSQL_IMAGE": mysql_image(), "STROKE_BUILD_JOBS": "3"}
+    given["COMPOSE_PROFILES"] = "local,edge"
+    process = subprocess.Popen(
+        [str(checkout / "deploy/stack.sh"), "images"],
+        env=environment() | given,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    said: list[str] = []
+    at_once: set[str] = set()
+    with process:
+        try:
+            for line in process.stderr:
+                said.append(line)
+                if " : RUN install what " in line:
+                    at_once.add(line.split()[1].rstrip(":"))
+                if len(at_once) == 3:  # none of them can end before
+                    seen.touch()
+        finally:
+            seen.touch()
+
+    told = "".join(said)
+    assert "to be built: " in told
+    assert "api (pipeline)" in told
+    assert "up to 3 at a time" in told
+    assert "3/7 : RUN install what" in told
+    assert "the network of edge is away" in told
+    assert process.returncode == 1
