@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import duckdb
 import pytest
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
@@ -177,3 +179,14 @@ def test_the_settings_page_has_every_setting_of_the_service_with_its_default() -
 
 def test_the_readme_stays_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 160
+
+
+def test_duckdb_makes_a_moment_of_the_lakes_time_as_the_page_says() -> None:
+    page = (ROOT / "docs/pipeline.md").read_text()
+    (expression,) = re.findall(r"\| DuckDB \| `(.+)` \|", page)
+    query = "SELECT {} FROM (SELECT {{'timestamp': 1767312000123456}} AS after)"
+
+    with duckdb.connect() as database:
+        found = database.execute(query.format(expression)).fetchall()
+
+    assert found == [(datetime(2026, 1, 2, 0, 0, 0, 123456, tzinfo=UTC).replace(tzinfo=None),)]
