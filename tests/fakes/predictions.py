@@ -67,7 +67,8 @@ class FakeRiskModel(RiskModel):
     If it ``knows``, its answers have an interval of half a unit of log-odds to each side, nobody
     above 100 years is within its training data, and the average person has no hypertension.
     Another ``version`` may have a baseline that is ``shift`` log-odds higher. While ``failing`` is
-    set, a run raises it. It may declare ``further`` features, each known value of which adds 0.1.
+    set, a run raises it: an error of ours, or one that nobody foresaw. It may declare ``further``
+    features, each known value of which adds 0.1.
     """
 
     def __init__(
@@ -78,11 +79,12 @@ class FakeRiskModel(RiskModel):
         version: str = "fake-1",
         shift: float = 0,
         further: Further = (),
+        failing: Exception | None = None,
     ) -> None:
         self.runs: list[int] = []
         self.version = version
         self.shift = shift
-        self.failing: StrokeError | None = None
+        self.failing = failing
         self.may_be_missing = may_be_missing
         self.knows = knows
         self.further = further

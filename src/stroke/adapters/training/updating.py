@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 import pandas as pd
@@ -48,6 +48,16 @@ NO_INTERVAL: Final = (
     "none: the parent gives no interval, and that of the update alone would be far too narrow"
 )
 OF_THE_REFIT: Final = "of the refit itself"
+
+
+class Trainer(Protocol):
+    """Fits a model to patients; ``progress`` is called ``STEPS`` times."""
+
+    def __call__(
+        self, data: LabelledPatients, *, name: str, progress: Callable[[], None]
+    ) -> tuple[bytes, dict[str, Any]]:
+        """Return its graph, and its manifest as JSON has it."""
+
 
 _SEED: Final = 20260103
 _DIGITS: Final = 10
@@ -104,20 +114,22 @@ def updated(
     name: str,
     keep_bands: bool = False,
     progress: Callable[[], None] = lambda: None,
+    train: Trainer = trained,
 ) -> tuple[bytes, dict[str, Any]]:
     """Return the graph and the manifest of the updated model.
 
-    A refit is what `stroke model train` makes of the patients. Otherwise the parent's graph is
-    wrapped, and the manifest keeps what does not depend on the line. Risk categories begin where
-    the same patients are in them, or with ``keep_bands`` at the same risks. Raises ``InvalidModel``
-    for a graph that cannot be wrapped.
+    A refit is what ``train`` makes of the patients: what `stroke model train` makes. Otherwise the
+    parent's graph is wrapped, and the manifest keeps what does not depend on the line. Risk
+    categories begin where the same patients are in them, or with ``keep_bands`` at the same risks.
+    Raises ``InvalidModel`` for a graph that cannot be wrapped.
     """
-    told = _told(parent, grounds)
+    origin = _origin(parent, grounds)
     if grounds.update.method is Method.REFIT:
-        graph, manifest = trained(grounds.patients, name=name, progress=progress)
+        graph, manifest = train(grounds.patients, name=name, progress=progress)
         bands = RiskBands(**manifest["bands"])
         return graph, manifest | {
-            "updated": told | {"interval": OF_THE_REFIT, "before": _before(grounds, bands, parent)}
+            "updated": origin
+            | {"interval": OF_THE_REFIT, "before": _before(grounds, bands, parent)}
         }
     line = grounds.update.line
     graph = recalibrated(parent.graph, line)
@@ -148,7 +160,7 @@ def updated(
         for each in known.get("companions") or ()
     ]
     interval = WIDENED if INTERVAL in outputs_of(graph) else NO_INTERVAL
-    made["updated"] = told | {
+    made["updated"] = origin | {
         "intercept": line.intercept,
         "slope": line.slope,
         "covariance": [list(row) for row in line.covariance],
@@ -211,7 +223,7 @@ def _interval(line: RecalibrationLine, log_odds: Floats, ends: Floats) -> Floats
     return probability_of(np.column_stack([at - half, at + half]))
 
 
-def _told(parent: Parent, grounds: Grounds) -> dict[str, Any]:
+def _origin(parent: Parent, grounds: Grounds) -> dict[str, Any]:
     update = grounds.update
     return {
         "parent": parent.manifest["version"],

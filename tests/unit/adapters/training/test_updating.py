@@ -133,11 +133,11 @@ def test_contributions_sum_in_every_variant_of_an_updated_model(model: OnnxRiskM
 
 
 def test_intervals_are_those_of_the_delta_method(model: OnnxRiskModel) -> None:
-    told = model.manifest.updated
-    assert told is not None
-    assert told.slope is not None
-    assert told.covariance is not None
-    assert told.interval == WIDENED
+    origin = model.manifest.updated
+    assert origin is not None
+    assert origin.slope is not None
+    assert origin.covariance is not None
+    assert origin.interval == WIDENED
     before = SERVED.score(COLUMNS, context=True).context.interval
     after = model.score(COLUMNS, context=True).context.interval
     assert before is not None
@@ -146,8 +146,8 @@ def test_intervals_are_those_of_the_delta_method(model: OnnxRiskModel) -> None:
     ends = logit(before.ravel()).reshape(-1, 2)
     errors = (ends[:, 1] - ends[:, 0]) / (2 * 1.959963984540054)
     design = np.column_stack([np.ones(len(log_odds)), log_odds])
-    variance = (told.slope * errors) ** 2 + np.einsum(
-        "ij,jk,ik->i", design, np.array(told.covariance), design
+    variance = (origin.slope * errors) ** 2 + np.einsum(
+        "ij,jk,ik->i", design, np.array(origin.covariance), design
     )
     width = np.diff(logit(after.ravel()).reshape(-1, 2), axis=1)[:, 0]
 
@@ -170,9 +170,9 @@ def test_an_updated_model_keeps_support_features_and_categories(model: OnnxRiskM
 def test_an_updated_model_is_judged_by_patients_that_its_line_had_not_seen(
     model: OnnxRiskModel,
 ) -> None:
-    told = model.manifest.updated
-    assert told is not None
-    after, before = model.manifest.metrics, told.before
+    origin = model.manifest.updated
+    assert origin is not None
+    after, before = model.manifest.metrics, origin.before
 
     assert set(after) == set(before)
     assert after["calibration_slope"].low < 1 < after["calibration_slope"].high
@@ -187,16 +187,16 @@ def test_an_updated_model_is_judged_by_patients_that_its_line_had_not_seen(
 
 def test_averages_are_of_the_patients_of_the_update(model: OnnxRiskModel) -> None:
     before, after = SERVED.manifest.comparison, model.manifest.comparison
-    told = model.manifest.updated
+    origin = model.manifest.updated
     assert before is not None
     assert after is not None
-    assert told is not None
-    assert told.slope is not None
+    assert origin is not None
+    assert origin.slope is not None
 
     assert set(after.average) == {"Male", "Female", "Other"}
     assert after.average["Male"] != before.average["Male"]
     assert after.reference_log_odds == pytest.approx(
-        [told.slope * each for each in before.reference_log_odds], rel=1e-9
+        [origin.slope * each for each in before.reference_log_odds], rel=1e-9
     )
 
 
@@ -218,13 +218,13 @@ def test_drift_is_still_measured_against_those_whom_the_parent_knows(
 def test_cards_say_what_an_update_made_of_which_model(
     made: tuple[bytes, dict[str, Any]], model: OnnxRiskModel
 ) -> None:
-    told = made[1]["updated"]
+    origin = made[1]["updated"]
     short, whole = card(made[1]), as_markdown(card_of(model.description))
 
     for text in (short, whole):
-        assert told["parent"] in text
-        assert f"{told['patients']:,} patients" in text
-        assert f"{told['intercept']:.4f} + {told['slope']:.4f} times" in text
+        assert origin["parent"] in text
+        assert f"{origin['patients']:,} patients" in text
+        assert f"{origin['intercept']:.4f} + {origin['slope']:.4f} times" in text
     assert short.count("moved by the same line") == len(made[1]["companions"])
     assert "The model itself makes something" not in short
     assert "5 times 5-fold, patients not seen in training" not in short
@@ -296,11 +296,11 @@ def test_a_small_site_gets_a_model_of_its_own_from_all(tmp_path: Path) -> None:
     )
     small = written(tmp_path / "small", *new)
 
-    told = small.manifest.updated
-    assert told is not None
-    assert told.site == "Small"
-    assert told.shrinkage is not None
-    assert told.shrinkage.patients == 150
+    origin = small.manifest.updated
+    assert origin is not None
+    assert origin.site == "Small"
+    assert origin.shrinkage is not None
+    assert origin.shrinkage.patients == 150
     assert small.manifest.cross_validated is not None
     assert sum(each.samples for each in small.manifest.cross_validated.calibration) == 150
     said = "It is for the site Small, whose own 150 patients count by"
@@ -308,25 +308,28 @@ def test_a_small_site_gets_a_model_of_its_own_from_all(tmp_path: Path) -> None:
     assert said in as_markdown(card_of(small.description))
 
 
-def test_a_refit_is_what_training_makes_of_the_patients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refit_is_what_training_makes_of_the_patients() -> None:
     """Training itself has tests of its own, and takes a minute."""
     seen: dict[str, Any] = {}
 
-    def trained(data: LabelledPatients, **options: Any) -> tuple[bytes, dict[str, Any]]:
+    def train(data: LabelledPatients, **options: Any) -> tuple[bytes, dict[str, Any]]:
         seen.update(options, data=data)
         return PARENT.graph, dict(PARENT.manifest)
 
-    monkeypatch.setattr("stroke.adapters.training.updating.trained", trained)
     known = grounds()
     refit = replace(known, update=replace(known.update, method=Method.REFIT))
 
-    _, manifest = updated(PARENT, refit, name="again")
+    _, manifest = updated(PARENT, refit, name="again", train=train)
 
     assert seen["data"] is known.patients
     assert seen["name"] == "again"
-    told = Manifest.model_validate(manifest).updated
-    assert told is not None
-    assert (told.method, told.slope, told.interval) == (Method.REFIT, None, "of the refit itself")
+    origin = Manifest.model_validate(manifest).updated
+    assert origin is not None
+    assert (origin.method, origin.slope, origin.interval) == (
+        Method.REFIT,
+        None,
+        "of the refit itself",
+    )
 
 
 def test_a_model_without_an_interval_gets_none_and_the_reason(tmp_path: Path) -> None:
@@ -347,9 +350,9 @@ def test_a_model_without_an_interval_gets_none_and_the_reason(tmp_path: Path) ->
     )
     moved_model = written(tmp_path / "m", *new)
 
-    told = moved_model.manifest.updated
-    assert told is not None
-    assert told.interval == NO_INTERVAL
+    origin = moved_model.manifest.updated
+    assert origin is not None
+    assert origin.interval == NO_INTERVAL
     assert moved_model.score(columns, context=True).context.interval is None
     assert not parent.can_be_refitted
     assert parent.design(pd.DataFrame(columns)) is None

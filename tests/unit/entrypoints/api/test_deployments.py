@@ -17,9 +17,10 @@ from builders.asgi import connected
 from builders.predictions import patient_json, prediction
 from builders.service import Parts, service_parts
 from fakes.models import FakeWebhook
+from fakes.predictions import FakeRiskModel
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.application.access.keys import KeyService
-from stroke.application.predictions.deployed import ModelRun
+from stroke.application.predictions.deployed import Deployed, ModelRun
 from stroke.container.models import load_model
 from stroke.container.service import utc_now
 from stroke.domain.errors import StoreUnavailable
@@ -241,37 +242,35 @@ async def test_a_canary_that_fails_is_taken_back_by_itself_and_that_is_written_d
 @pytest.mark.parametrize(
     ("role", "said"),
     [
-        ({"action": "canary", "share": 0.9999}, "the model {version} failed: KeyError"),
-        ({"action": "shadow"}, "the shadow {version} failed: KeyError"),
+        ("canary", "the model broken-1 failed: KeyError"),
+        ("shadow", "the shadow broken-1 failed: KeyError"),
     ],
-    ids=["canary", "shadow"],
 )
 async def test_why_a_model_fails_that_no_caller_misses_is_logged_once_and_without_a_value(
     stage: tuple[Parts, httpx.AsyncClient],
-    monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    role: dict[str, Any],
+    role: str,
     said: str,
 ) -> None:
     parts, client = stage
-    made = (await client.post(PATH, json={"model": "mine", **role})).json()
-    await parts.container.follower().look()
-    deployed = parts.container.serving().now
-    model = deployed.challenger or deployed.shadows[0]
-
-    def fail(*_: object) -> None:
-        raise KeyError(SECRET)
-
-    for name in ("assess", "score"):
-        monkeypatch.setattr(model, name, fail)
+    broken = FakeRiskModel(
+        ("bmi", "avg_glucose_level"), version="broken-1", failing=KeyError(SECRET)
+    )
+    serving = parts.container.serving()
+    champion = serving.now.champion
+    serving.swap(
+        Deployed(champion, challenger=broken, share=0.9999)
+        if role == "canary"
+        else Deployed(champion, shadows=(broken,))
+    )
     for _ in range(3):
         answer = await client.post("/api/v1/predict", json=patient_json(name=SECRET))
         assert answer.json()["model_version"] == "fake-1", answer.text
     await asyncio.to_thread(parts.container.shadows().close, 60)
 
-    version = (made["challenger"] or made["shadows"][0])["version"]
     lines = [each for each in caplog.records if "failed" in each.getMessage()]
-    assert [each.getMessage() for each in lines] == [said.format(version=version)]
+    assert [each.getMessage() for each in lines] == [said]
+    assert sum(broken.runs) == 3
     assert SECRET not in JsonFormatter().format(lines[0])
 
 
