@@ -77,6 +77,11 @@ class Estimate:
         return Frequency(found.low, self.risk.of), Frequency(found.high, self.risk.of)
 
     @property
+    def risk_in_100(self) -> str:
+        """The estimate as the scale of the picture counts: in 100, whatever is said."""
+        return in_100(self.risk.probability, self.language)
+
+    @property
     def interval_in_100(self) -> tuple[str, str] | None:
         """The ends of the interval as the scale of the picture counts: in 100, whatever is said."""
         if self.interval is None:

@@ -21,8 +21,22 @@ Part = tuple[str, str, str, str]
 
 
 def in_100(probability: float, language: Language) -> str:
-    """Return a risk in 100, for a column of them: 18, or < 1."""
+    """Return a risk in 100, for a column or a scale: 18, 1.8, or < 0.1.
+
+    Below 10 it has a decimal: 1.8 and 2.3 may lie in different bands, and both round to 2.
+    """
+    tenths = int(probability * HUNDRED * 10 + 0.5)
+    if tenths == 0:
+        return f"< {language.number(0.1, 1)}"
+    if tenths < 10 * 10:
+        return language.number(tenths / 10, 1)
     return Frequency(probability).short(language)
+
+
+def interval_in_100(low: float, high: float, language: Language) -> str:
+    """Return an interval in 100, for a column of them: 1.2 to 3.1."""
+    ends = {"low": in_100(low, language), "high": in_100(high, language)}
+    return language.say("%(low)s to %(high)s", **ends)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +89,15 @@ class Stored:
     @property
     def interval(self) -> str:
         """The interval in 100, for a column of them; "" without one."""
-        return self._interval_of(HUNDRED)
+        return "" if self._interval is None else interval_in_100(*self._interval, self.language)
 
     @property
     def interval_in_words(self) -> str:
         """The interval among as many people as the estimate counts; "" without one."""
-        return "" if self.risk is None else self._interval_of(self.risk.of)
-
-    def _interval_of(self, people: int) -> str:
-        if self._interval is None:
+        if self.risk is None or self._interval is None:
             return ""
-        low, high = (Frequency(each, people).short(self.language) for each in self._interval)
+        of = self.risk.of
+        low, high = (Frequency(each, of).short(self.language) for each in self._interval)
         return self.language.say("%(low)s to %(high)s", low=low, high=high)
 
     @property

@@ -34,7 +34,7 @@ def test_the_interval_is_said_with_its_kind_and_never_invented() -> None:
 def test_what_is_said_counts_a_thousand_below_one_in_a_hundred_and_the_scale_never_does() -> None:
     low = estimate(0.002, interval=Interval(0.0004, 0.034))
     assert low.interval_sentence.startswith("Anything from < 1 to 34 in 1,000")
-    assert low.interval_in_100 == ("< 1", "3")
+    assert (low.risk_in_100, low.interval_in_100) == ("0.2", ("< 0.1", "3.4"))
     assert {line.frequency.of for line in low.comparison} == {1000}
 
 

@@ -7,7 +7,7 @@ import pytest
 from builders.further import OF_ALL_KINDS
 from stroke.domain.prediction import PredictionRecord
 from stroke.entrypoints.ui.languages import languages
-from stroke.entrypoints.ui.records import Stored
+from stroke.entrypoints.ui.records import Stored, in_100, interval_in_100
 from stroke.entrypoints.ui.words import NOTHING
 
 ENGLISH = languages()["en"]
@@ -32,6 +32,28 @@ def test_an_estimate_and_its_interval_count_the_same_number_of_people(
     row = stored(probability=probability, prediction_data=data)
     assert row.in_words == estimate
     assert row.interval_in_words == interval
+
+
+@pytest.mark.parametrize(
+    ("probability", "column"),
+    [
+        (0.0, "< 0.1"),
+        (0.0004, "< 0.1"),
+        (0.0005, "0.1"),
+        (0.018, "1.8"),
+        (0.023, "2.3"),
+        (0.0994, "9.9"),
+        (0.0996, "10"),
+        (0.1816, "18"),
+        (0.9999, "99"),
+        (1.0, "100"),
+    ],
+)
+def test_a_column_has_a_decimal_where_two_bands_would_round_to_one_number(
+    probability: float, column: str
+) -> None:
+    assert in_100(probability, ENGLISH) == column
+    assert interval_in_100(probability, 1.0, ENGLISH) == f"{column} to 100"
 
 
 @pytest.mark.parametrize(

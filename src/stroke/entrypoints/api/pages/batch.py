@@ -45,7 +45,7 @@ from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.ui import words
 from stroke.entrypoints.ui.languages import Language
 from stroke.entrypoints.ui.mistakes import mistake
-from stroke.entrypoints.ui.records import in_100
+from stroke.entrypoints.ui.records import in_100, interval_in_100
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -296,8 +296,7 @@ def _interval(assessment: RiskAssessment, language: Language) -> str:
     found = assessment.interval
     if found is None:
         return ""
-    low, high = in_100(found.low, language), in_100(found.high, language)
-    return language.say("%(low)s to %(high)s", low=low, high=high)
+    return interval_in_100(found.low, found.high, language)
 
 
 def _support(assessment: RiskAssessment) -> str:
