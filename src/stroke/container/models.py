@@ -10,9 +10,10 @@ from datetime import datetime
 from pathlib import Path
 
 from stroke.adapters.confined.process import ConfinedProcess, Limits
+from stroke.adapters.onnx.declared_features import read_further
 from stroke.adapters.onnx.folder_store import FolderStore
 from stroke.adapters.onnx.graph import GraphLimits
-from stroke.adapters.onnx.manifest import MANIFEST, read_further, read_manifest
+from stroke.adapters.onnx.manifest import MANIFEST, read_manifest
 from stroke.adapters.onnx.model import OnnxRiskModel, read_graph
 from stroke.adapters.onnx.provenance import read_provenance
 from stroke.adapters.onnx.store import SHIPPED, ModelStore

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from dependency_injector import containers, providers
 from prometheus_client import CollectorRegistry
@@ -29,18 +29,15 @@ from stroke.adapters.sql.sessions import SqlSessionStore
 from stroke.adapters.sql.shadow_scores import SqlShadowScores
 from stroke.adapters.sql.turns import SqlTurns
 from stroke.adapters.sql.used_tokens import SqlTokenLedger
-from stroke.application.access.browser_sign_in import BrowserSignIn
 from stroke.application.access.callers import Callers
 from stroke.application.access.keys import KeyService
-from stroke.application.access.ports import SignInProvider, TokenVerifier
 from stroke.application.access.sessions import Sessions
-from stroke.application.access.tokens import Tokens
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.application.models.agreement import AgreementService
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.outcomes import OutcomeService
 from stroke.application.predictions.prediction import PredictionService
-from stroke.config import ClinicalSettings, DatabaseSettings, OidcSettings, Settings
+from stroke.config import ClinicalSettings, DatabaseSettings, Settings
 from stroke.container.cds_clients import cds_clients
 from stroke.container.clinical import clinical_codes, hospital_service, record_server
 from stroke.container.deployments import (
@@ -58,13 +55,19 @@ from stroke.container.deployments import (
 from stroke.container.engines import engine_of
 from stroke.container.erasure_jobs import job_service, jobs_of, service_worker, subjects_of
 from stroke.container.models import load_model
+from stroke.container.openid import (
+    browser_sign_in_of,
+    documents_of,
+    provider_keys_of,
+    sign_in_provider_of,
+    token_verifier_of,
+    tokens_of,
+)
 from stroke.container.tracing import around_commits, traced, tracing_of
 from stroke.domain.drift import References
 from stroke.domain.risk import ModelDescription
 
-if TYPE_CHECKING:
-    from stroke.adapters.oidc.documents import Documents
-    from stroke.adapters.oidc.key_set import ProviderKeys
+_Part = TypeVar("_Part")
 
 
 def utc_now() -> datetime:
@@ -120,99 +123,19 @@ def _swapped(
     return swapped
 
 
-def _documents(oidc: OidcSettings) -> Documents | None:
-    if oidc.issuer is None:
-        return None
-    # It is slow to import, as PyJWT and Authlib are, and not everybody has a provider.
-    from stroke.adapters.oidc.documents import Documents  # noqa: PLC0415
-
-    return Documents(
-        seconds=oidc.timeout_seconds,
-        most_bytes=oidc.max_document_bytes,
-        insecure_http=oidc.insecure_http,
-    )
-
-
-def _provider_keys(oidc: OidcSettings, documents: Documents | None) -> ProviderKeys | None:
-    if oidc.issuer is None or documents is None:
-        return None
-    from stroke.adapters.oidc.key_set import ProviderKeys  # noqa: PLC0415
-
-    return ProviderKeys(
-        oidc.issuer,
-        documents,
-        clock=time.monotonic,
-        max_age=oidc.keys_seconds,
-        grace=oidc.grace_seconds,
-        pause=oidc.pause_seconds,
-    )
-
-
-def _token_verifier(oidc: OidcSettings, keys: ProviderKeys | None) -> TokenVerifier | None:
-    if oidc.issuer is None or oidc.audience is None or keys is None:
-        return None
-    from stroke.adapters.oidc.verifier import OidcTokenVerifier  # noqa: PLC0415
-
-    return OidcTokenVerifier(
-        keys,
-        issuer=oidc.issuer,
-        audience=oidc.audience,
-        clients=oidc.clients,
-        leeway=oidc.leeway_seconds,
-        most_bytes=oidc.max_token_bytes,
-    )
-
-
-def _sign_in_provider(
-    oidc: OidcSettings, documents: Documents | None, keys: ProviderKeys | None
-) -> SignInProvider | None:
-    secret = oidc.client_secret
-    if oidc.issuer is None or oidc.client_id is None or secret is None:
-        return None
-    if documents is None or keys is None:
-        return None
-    from stroke.adapters.oidc.sign_in import Client, Described, OidcSignIn  # noqa: PLC0415
-    from stroke.adapters.oidc.verifier import OidcTokenVerifier  # noqa: PLC0415
-
-    described = Described(
-        oidc.issuer,
-        documents,
-        clock=time.monotonic,
-        max_age=oidc.keys_seconds,
-        pause=oidc.pause_seconds,
-    )
-    verifier = OidcTokenVerifier(
-        keys,
-        issuer=oidc.issuer,
-        audience=oidc.client_id,
-        clients=(),
-        leeway=oidc.leeway_seconds,
-        most_bytes=oidc.max_token_bytes,
-        id_tokens=True,
-    )
-    client = Client(oidc.client_id, secret.get_secret_value(), oidc.scopes)
-    return OidcSignIn(described, verifier, client, seconds=oidc.sign_in_seconds)
-
-
-def _browser_sign_in(
-    settings: Settings, provider: SignInProvider | None, sessions: Sessions
-) -> BrowserSignIn | None:
-    if provider is None:
-        return None
-    longest = timedelta(seconds=settings.session.provider_max_seconds)
-    return BrowserSignIn(provider, settings.oidc.rules, sessions, longest=longest)
-
-
-def _tokens(oidc: OidcSettings, verifier: TokenVerifier | None) -> Tokens | None:
-    if verifier is None:
-        return None
-    return Tokens(
-        verifier, oidc.rules, now=utc_now, clock=time.monotonic, max_age=oidc.cache_seconds
-    )
-
-
 def _has_clients(clinical: ClinicalSettings) -> bool:
     return clinical.clients is not None
+
+
+def _in_database(
+    part: Callable[..., _Part],
+    engine: providers.Provider[AsyncEngine],
+    settings: providers.Dependency[Settings],
+    **options: object,
+) -> providers.Singleton[_Part]:
+    """Return the provider of a part that reads or writes the service's database."""
+    seconds = settings.provided.database.statement_timeout_seconds
+    return providers.Singleton(part, engine, statement_timeout=seconds, **options)
 
 
 class Container(containers.DeclarativeContainer):
@@ -231,32 +154,26 @@ class Container(containers.DeclarativeContainer):
         ),
         tracing,
     )
-    repository = providers.Singleton(
+    repository = _in_database(
         SqlPredictionRepository,
         engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
+        settings,
         check_timeout=settings.provided.database.ready_seconds,
         trial_interval=settings.provided.database.trial_seconds,
         listing_connections=providers.Callable(_listing_connections, settings.provided.database),
     )
-    outcome_repository = providers.Singleton(
-        SqlOutcomeRepository,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    outcome_repository = _in_database(SqlOutcomeRepository, engine, settings)
     outcomes = providers.Singleton(
         OutcomeService, outcome_repository, now=providers.Object(utc_now)
     )
-    key_store = providers.Singleton(
-        SqlKeyStore,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    key_store = _in_database(SqlKeyStore, engine, settings)
     keys = providers.Singleton(KeyService, key_store, now=providers.Object(utc_now))
-    documents = providers.Singleton(_documents, settings.provided.oidc)
-    provider_keys = providers.Singleton(_provider_keys, settings.provided.oidc, documents)
-    token_verifier = providers.Singleton(_token_verifier, settings.provided.oidc, provider_keys)
-    tokens = providers.Singleton(_tokens, settings.provided.oidc, token_verifier)
+    documents = providers.Singleton(documents_of, settings.provided.oidc)
+    provider_keys = providers.Singleton(provider_keys_of, settings.provided.oidc, documents)
+    token_verifier = providers.Singleton(token_verifier_of, settings.provided.oidc, provider_keys)
+    tokens = providers.Singleton(
+        tokens_of, settings.provided.oidc, token_verifier, providers.Object(utc_now)
+    )
     callers = providers.Singleton(
         Callers,
         key_store,
@@ -268,11 +185,7 @@ class Container(containers.DeclarativeContainer):
         tokens=tokens,
         closed=providers.Callable(_has_clients, settings.provided.clinical),
     )
-    token_ledger = providers.Singleton(
-        SqlTokenLedger,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    token_ledger = _in_database(SqlTokenLedger, engine, settings)
     cds_clients = providers.Singleton(
         cds_clients,
         settings.provided.clinical,
@@ -280,11 +193,7 @@ class Container(containers.DeclarativeContainer):
         token_ledger,
         providers.Object(utc_now),
     )
-    session_store = providers.Singleton(
-        SqlSessionStore,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    session_store = _in_database(SqlSessionStore, engine, settings)
     sessions = providers.Singleton(
         Sessions,
         session_store,
@@ -294,14 +203,10 @@ class Container(containers.DeclarativeContainer):
         longest=providers.Singleton(timedelta, seconds=settings.provided.session.max_seconds),
     )
     sign_in_provider = providers.Singleton(
-        _sign_in_provider, settings.provided.oidc, documents, provider_keys
+        sign_in_provider_of, settings.provided.oidc, documents, provider_keys
     )
-    browser_sign_in = providers.Singleton(_browser_sign_in, settings, sign_in_provider, sessions)
-    audit_log = providers.Singleton(
-        SqlAuditLog,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    browser_sign_in = providers.Singleton(browser_sign_in_of, settings, sign_in_provider, sessions)
+    audit_log = _in_database(SqlAuditLog, engine, settings)
     audit = providers.Singleton(
         AuditTrail,
         audit_log,
@@ -312,11 +217,7 @@ class Container(containers.DeclarativeContainer):
             providers.Object(time.monotonic),
         ),
     )
-    report_board = providers.Singleton(
-        SqlReportBoard,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    report_board = _in_database(SqlReportBoard, engine, settings)
     erasure_jobs = providers.Singleton(jobs_of, engine, settings.provided.database)
     subjects = providers.Singleton(subjects_of, engine, settings.provided.database)
     erasures = providers.Singleton(
@@ -341,11 +242,7 @@ class Container(containers.DeclarativeContainer):
         providers.Singleton(DeploymentMetrics, metrics_registry),
         drift_windows,
     )
-    deployment_store = providers.Singleton(
-        SqlDeploymentStore,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    deployment_store = _in_database(SqlDeploymentStore, engine, settings)
     follower = providers.Singleton(
         follower_of, deployment_store, serving, settings.provided.model, swapped
     )
@@ -357,11 +254,7 @@ class Container(containers.DeclarativeContainer):
         audit,
         providers.Object(utc_now),
     )
-    shadow_scores = providers.Singleton(
-        SqlShadowScores,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    shadow_scores = _in_database(SqlShadowScores, engine, settings)
     agreement = providers.Singleton(
         AgreementService, shadow_scores, least=settings.provided.shadow.least
     )
@@ -377,16 +270,8 @@ class Container(containers.DeclarativeContainer):
         model_failures,
     )
     canary_guard = providers.Singleton(canary_guard, serving, settings.provided.canary)
-    answered_risks = providers.Singleton(
-        SqlAnsweredRisks,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
-    turns = providers.Singleton(
-        SqlTurns,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    answered_risks = _in_database(SqlAnsweredRisks, engine, settings)
+    turns = _in_database(SqlTurns, engine, settings)
     shared_guard = providers.Singleton(
         shared_guard,
         deployment_store,
@@ -413,11 +298,7 @@ class Container(containers.DeclarativeContainer):
         key_lifetime=providers.Singleton(timedelta, hours=settings.provided.idempotency.hours),
         around_commit=providers.Singleton(around_commits, tracing),
     )
-    assessment_store = providers.Singleton(
-        SqlAssessmentStore,
-        engine,
-        statement_timeout=settings.provided.database.statement_timeout_seconds,
-    )
+    assessment_store = _in_database(SqlAssessmentStore, engine, settings)
     clinical_observer = providers.Singleton(PrometheusClinicalObserver, metrics_registry)
     code_book = providers.Singleton(clinical_codes, settings.provided.clinical)
     record_server = providers.Singleton(record_server, settings.provided.clinical)

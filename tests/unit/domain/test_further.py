@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from builders.further import ALCOHOL, DIABETES, OF_ALL_KINDS, WAIST
 from builders.predictions import patient, prediction
-from stroke.adapters.onnx.manifest import DeclaredFeature
+from stroke.adapters.onnx.declared_features import DeclaredFeature
 from stroke.application.predictions.cells import PATIENT_COLUMNS
 from stroke.application.predictions.scored_columns import CONTEXT, added_names
 from stroke.domain.errors import InvalidPatient

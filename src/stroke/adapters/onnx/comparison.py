@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stroke.adapters.onnx.graph import Columns
-from stroke.adapters.onnx.manifest import ComparisonTables
+from stroke.adapters.onnx.manifest_parts import ComparisonTables
 from stroke.domain.comparison import Comparison
 from stroke.domain.patient import Patient
 

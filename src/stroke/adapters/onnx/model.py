@@ -13,17 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stroke.adapters.onnx.comparison import Comparisons
+from stroke.adapters.onnx.declared_features import DeclaredFeature
 from stroke.adapters.onnx.further_columns import completed, values_getter
 from stroke.adapters.onnx.graph import Certainty, Columns, Graph, GraphLimits
-from stroke.adapters.onnx.manifest import (
-    GRAPH,
-    IMPORTED_BANDS,
-    MANIFEST,
-    Bands,
-    DeclaredFeature,
-    Manifest,
-    read_manifest,
-)
+from stroke.adapters.onnx.manifest import GRAPH, IMPORTED_BANDS, MANIFEST, Manifest, read_manifest
+from stroke.adapters.onnx.manifest_parts import Bands
 from stroke.adapters.onnx.shapley import MOST_EXPLAINED, shapley_values
 from stroke.adapters.onnx.support import SupportRules
 from stroke.application.predictions.columnar import ColumnarRiskModel, ScoreContext, Scores

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stroke.adapters.onnx.graph import Columns
-from stroke.adapters.onnx.manifest import Reach, SupportTables
+from stroke.adapters.onnx.manifest_parts import Reach, SupportTables
 from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES, Patient
 from stroke.domain.support import WITHIN, ReasonCode, Support, SupportReason
 

@@ -20,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stroke.adapters.onnx.declared_features import read_further
 from stroke.adapters.onnx.graph import Columns, GraphLimits
-from stroke.adapters.onnx.manifest import read_further
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.application.predictions.trial_patients import (
     TRIAL_PATIENTS,

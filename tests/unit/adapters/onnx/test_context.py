@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from stroke.adapters.onnx.comparison import Comparisons
-from stroke.adapters.onnx.manifest import ComparisonTables, SupportTables
+from stroke.adapters.onnx.manifest_parts import ComparisonTables, SupportTables
 from stroke.adapters.onnx.support import SupportRules
 from stroke.domain.comparison import REFERENCE_VALUES, Comparison
 from stroke.domain.features import RAW_FEATURES

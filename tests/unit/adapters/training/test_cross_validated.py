@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stroke.adapters.onnx.manifest import CrossValidated
+from stroke.adapters.onnx.manifest_parts import CrossValidated
 from stroke.adapters.training.cross_validated import cross_validated
 from stroke.adapters.training.data import LabelledPatients
 from stroke.domain.risk import RiskBands

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stroke.adapters.onnx.manifest import FairnessGap
+from stroke.adapters.onnx.manifest_parts import FairnessGap
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.fairness import fairness
 from stroke.domain.risk import RiskBands
