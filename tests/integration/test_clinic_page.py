@@ -399,6 +399,34 @@ def test_no_table_and_no_remedy_has_to_be_scrolled_sideways(
             assert not is_too_wide(page)
 
 
+@soak
+def test_no_table_of_a_report_has_to_be_scrolled_sideways(browser: Browser, tmp_path: Path) -> None:
+    def run(*arguments: str) -> None:
+        answer = run_stroke(*arguments, folder=tmp_path, within=300)
+        assert answer.returncode in (0, 1), answer.stderr
+
+    run("simulate", "2000", "--seed", "3", "--output", "patients.csv")
+    run("db", "upgrade")
+    run("predict", "patients.csv", "--output", "scored.csv", "--store")
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    lines = [f"{number},{number % 9 == 0:d},{today},register" for number in range(1, 2001)]
+    (tmp_path / "outcomes.csv").write_text("\n".join(["prediction_id,stroke,date,source", *lines]))
+    run("outcomes", "import", "outcomes.csv")
+    run("performance", "--html", "performance.html")
+    run("drift", "report", "--html", "drift.html")
+    run("analytics", "report", "--html", "analyses.html", "--source", "db")
+    for width in (360, 768, 1440, 1920):
+        page = browser.new_page(viewport={"width": width, "height": 1000})
+        for report in ("performance", "drift", "analyses"):
+            page.goto((tmp_path / f"{report}.html").as_uri())
+            picture(page, f"report-{report}-{width}")
+            assert page.locator("tbody tr").count() > 3
+            assert runs_out(page) == [], report
+            assert not is_too_wide(page), report
+            assert violations(page) == [], report
+        page.close()
+
+
 @pytest.mark.soak("Lighthouse loads every page for many seconds, and comes from npm")
 def test_lighthouse_gives_each_page_95_for_accessibility_and_best_practices(
     service: str, tmp_path: Path, figures: Callable[[str], None]
