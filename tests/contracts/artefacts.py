@@ -171,6 +171,38 @@ class ArtefactStoreContract:
                 assert found is not None
                 assert (found / "signature.json").read_bytes() == signature
 
+    def test_no_version_ever_changes(self, store: ArtefactStore, twin: ArtefactStore) -> None:
+        first = artefact("mine")
+        other = artefact("mine", bands={"medium": 0.3, "high": 0.4})
+        assert version_of(other) == version_of(first)
+        store.put("mine", first, replace=False)
+
+        for name in ("mine", "another"):
+            with pytest.raises(InvalidData, match="no version ever changes"):
+                twin.put(name, other, replace=True)
+        assert twin.names() == ["mine"]
+        assert read(twin.stored("mine")) == first
+
+        store.archive("mine")
+        with pytest.raises(InvalidData, match="no version ever changes"):
+            twin.put("mine", other, replace=False)
+        assert (twin.names(), twin.archived()) == ([], [version_of(first)])
+
+    @pytest.mark.parametrize("name", ["mine", "another"])
+    def test_a_model_that_is_there_already_stays_as_it_is_and_gets_the_name(
+        self, store: ArtefactStore, twin: ArtefactStore, name: str
+    ) -> None:
+        first = artefact("mine")
+        again = first | {"provenance.json": b'{"made_by": "somebody else"}'}
+        store.put("mine", first, replace=False)
+        store.put_signature(store.stored("mine"), b"by a key")
+
+        store.put(name, again, replace=True)
+
+        for each in (store, twin):
+            assert each.names() == sorted({"mine", name})
+            assert read(each.stored(name)) == first | {"signature.json": b"by a key"}
+
     def test_a_store_that_cannot_be_written_says_so(self, unwritable: ArtefactStore) -> None:
         with pytest.raises(InvalidSetting, match="cannot be written"):
             unwritable.put("mine", artefact("mine"), replace=False)

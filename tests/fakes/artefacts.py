@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fakes.failing import Failing
+from stroke.adapters.onnx.artefact_folder import check_unchanged
 from stroke.application.models.ports import ArtefactStore
 from stroke.domain.errors import InvalidData, ModelNotFound
 
@@ -52,7 +53,9 @@ class FakeArtefactStore(Failing, ArtefactStore):
         self.check_free(name, replace=replace)
         version = json.loads(files["manifest.json"])["version"]
         accept(self._written(self.folder / "made", files))
-        self.kept.setdefault(version, dict(files))
+        check_unchanged(
+            version, self.kept.setdefault(version, dict(files)), files, place=self.place
+        )
         self.named[name] = version
 
     def put_signature(self, folder: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Folders that hold one artefact each: written whole, and told apart by what they hold."""
+"""Folders that hold one artefact each: written whole, and known by what they hold."""
 
 from __future__ import annotations
 
@@ -81,6 +81,21 @@ def content_digest(files: Mapping[str, bytes]) -> str:
         if name in files:
             digest.update(f"{hashlib.sha256(files[name]).hexdigest()} {name}\n".encode())
     return digest.hexdigest()
+
+
+def check_unchanged(
+    version: str, kept: Mapping[str, bytes | None], files: Mapping[str, bytes], *, place: str
+) -> None:
+    """Return if ``files`` are the model that the store at ``place`` keeps by its version.
+
+    The graph is in the version's name. With another manifest the version would name two behaviours,
+    and nobody could explain the predictions that were stored with it. Raises ``InvalidData``.
+    """
+    if any(kept.get(name) != files.get(name) for name in (GRAPH, MANIFEST)):
+        raise InvalidData(
+            f"{place} has {version} with another manifest, and no version ever changes: choose "
+            "another name"
+        )
 
 
 def content_of(folder: Path) -> dict[str, bytes]:

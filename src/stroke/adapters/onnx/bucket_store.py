@@ -14,7 +14,12 @@ from uuid import uuid4
 
 from pyarrow import fs
 
-from stroke.adapters.onnx.artefact_folder import CONTENT, content_digest, content_of
+from stroke.adapters.onnx.artefact_folder import (
+    CONTENT,
+    check_unchanged,
+    content_digest,
+    content_of,
+)
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST, SIGNATURE
 from stroke.application.models.ports import ArtefactStore
 from stroke.domain.errors import (
@@ -258,11 +263,7 @@ class BucketStore(ArtefactStore):
             name: self._read(f"artefacts/{kept.path}/{name}", self._most_bytes)
             for name in (GRAPH, MANIFEST)
         }
-        if any(before[name] != files.get(name) for name in before):
-            raise InvalidData(
-                f"{self.place} has {kept.version} with another manifest, and no version ever "
-                "changes: choose another name"
-            )
+        check_unchanged(kept.version, before, files, place=self.place)
         return kept
 
     def _listed(self, folder: str, *, recursive: bool) -> list[str]:

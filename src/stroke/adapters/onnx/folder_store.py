@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -10,10 +11,12 @@ from pathlib import Path
 from stroke.adapters.onnx.artefact_folder import (
     ARCHIVE,
     check_free,
+    check_unchanged,
+    content_of,
     write_artefact,
     write_signature,
 )
-from stroke.adapters.onnx.manifest import GRAPH, MANIFEST, read_manifest
+from stroke.adapters.onnx.manifest import GRAPH, MANIFEST, SIGNATURE, read_manifest
 from stroke.application.models.ports import ArtefactStore
 from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
 
@@ -67,7 +70,9 @@ class FolderStore(ArtefactStore):
         replace: bool,
         accept: Callable[[Path], object] = lambda _: None,
     ) -> None:
-        write_artefact(self.folder / name, files, replace=replace, accept=accept)
+        self.check_free(name, replace=replace)
+        kept = self._same(files)
+        write_artefact(self.folder / name, kept or files, replace=replace, accept=accept)
 
     def put_signature(self, folder: Path, content: bytes) -> None:
         write_signature(folder, content)
@@ -85,6 +90,24 @@ class FolderStore(ArtefactStore):
         except OSError as error:
             raise InvalidSetting(f"{self.folder} cannot be written: {error.strerror}") from error
         return version
+
+    def _same(self, files: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
+        """Return what is kept of the version of ``files``, with its signature; None for a new one.
+
+        Raises ``InvalidData`` where it is another model.
+        """
+        try:
+            version = json.loads(files[MANIFEST])["version"]
+        except (KeyError, ValueError, TypeError):
+            return None
+        folder = self.with_version(version)
+        if folder is None:
+            return None
+        kept = content_of(folder)
+        check_unchanged(version, kept, files, place=self.place)
+        with suppress(OSError):
+            kept[SIGNATURE] = (folder / SIGNATURE).read_bytes()
+        return kept
 
     def _in_the_archive(self) -> set[str]:
         return {path.parent.name for path in (self.folder / ARCHIVE).glob(f"*/{GRAPH}")}

@@ -152,9 +152,11 @@ class ArtefactStore(Protocol):
     ) -> None:
         """Keep ``files`` as the artefact of this name, all of them or nothing.
 
-        ``accept`` sees the new artefact as a folder before it takes the name, and raises to refuse
-        it. Raises ``InvalidData`` when the name is taken and is not to be replaced, and
-        ``InvalidSetting`` when the store cannot be written.
+        No version ever changes: of one that is there already, what is there stays, with its
+        signature, and gets the name. ``accept`` sees the new artefact as a folder before it takes
+        the name, and raises to refuse it. Raises ``InvalidData`` when the name is taken and is not
+        to be replaced, or the version is there with another graph or manifest; ``InvalidSetting``
+        when the store cannot be written.
         """
 
     @abstractmethod
