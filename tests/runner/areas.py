@@ -99,6 +99,7 @@ AREAS: Final = {
     ),
     "pipeline": frozenset(
         {
+            "test_clock_script",
             "test_connectors_command",
             "test_doctor",
             "test_kafka_adapter",
