@@ -126,13 +126,16 @@ def answers(broker: Broker) -> bool:
 
 async def test_each_kind_of_client_logs_in(broker: Broker) -> None:
     topic = f"events-{secrets.token_hex(4)}"
-    assert await KafkaChangeTopic(broker).ensure_topic(topic, {"retention.ms": "3600000"})
+    assert await KafkaChangeTopic(broker).ensure_topic(
+        topic, {"retention.ms": "3600000", "segment.ms": "600000"}
+    )
     KafkaDeadLetterQueue(broker, NOWHERE).produce(topic, [(b"k", b"a row", [])])
     [found] = await KafkaTopicRecords(broker, NOWHERE).records(topic, start=0, limit=9)
     assert found.value == "a row"
     now = datetime.now(UTC)
     [kept] = await TopicRetention(broker, topic).retained(now, now=now)
-    assert kept.until == now + timedelta(hours=1)
+    # A record goes with its file, which is written to for as long as a segment.
+    assert kept.until == now + timedelta(hours=1, minutes=10)
 
 
 async def test_whoever_has_not_the_login_the_authority_or_the_protocol_is_left_out(
