@@ -105,14 +105,27 @@ class _Read:
     incomplete: bool = False
     failed: bool = False
     asked_for_conditions: bool = False
-    searches: Counter[int] = field(default_factory=Counter)
-    """How many resources came of searches, by how many were found: pages have the same total."""
+    searches: Counter[int | None] = field(default_factory=Counter)
+    """How many resources came of searches, by how many were found: pages have the same total, or
+    none."""
     deleted: set[str] = field(default_factory=set)
 
     @property
     def is_partial(self) -> bool:
         """Whether a server found more than what was sent."""
-        return self.incomplete or any(came < total for total, came in self.searches.items())
+        return self.incomplete or any(
+            came < total for total, came in self.searches.items() if total is not None
+        )
+
+    def add_pages(self, pages: Counter[int | None]) -> None:
+        """Add what came of a list of pages, which are of one search.
+
+        A server may count late: only the last pages say the total of all.
+        """
+        without = pages.pop(None, 0)
+        if len(pages) == 1:
+            pages.update(dict.fromkeys(pages, without))
+        self.searches.update(pages)
 
 
 def chart_of_prefetch(prefetch: Any, patient_id: str, server: str | None = None) -> Chart:
@@ -217,7 +230,10 @@ def _read(value: Any, key: str, into: _Read, full_url: str | None = None, depth:
         into.failed = True
         return False
     if isinstance(value, list):
+        others, into.searches = into.searches, Counter()
         read = [_read(each, key, into, None, depth + 1) for each in value]
+        pages, into.searches = into.searches, others
+        into.add_pages(pages)
         return all(read)
     if not isinstance(value, Mapping):
         return False
@@ -248,9 +264,10 @@ def _read_entries(bundle: Mapping[str, Any], key: str, into: _Read, depth: int) 
         if resource is None or (_is_object(resource) and _name_of(resource) in into.deleted):
             continue
         _read(resource, key, into, url if isinstance(url, str) else None, depth + 1)
-    total = bundle.get("total")
-    if bundle.get("type") == _SEARCH and isinstance(total, int) and total is not True:
-        into.searches[total] += sum(map(_is_match, entries))
+    if bundle.get("type") == _SEARCH:
+        total = bundle.get("total")
+        is_count = isinstance(total, int) and not isinstance(total, bool)
+        into.searches[total if is_count else None] += sum(map(_is_match, entries))
 
 
 def _is_object(value: Any) -> bool:

@@ -681,6 +681,36 @@ CASES: Final[dict[str, Case]] = {
         },
         {"hypertension": 1},
     ),
+    "pages of which only the last says how many were found are whole": Case(
+        {
+            "conditions": [
+                bundle(condition("c1", SNOMED, CORONARY), total=None),
+                bundle(condition("c2", ICD10, "I10"), condition("c3", ICD10, "E11"), total=3),
+            ]
+        },
+        {"hypertension": 1},
+    ),
+    "pages of which only the last says how many were found, and one is not there": Case(
+        {
+            "conditions": [
+                bundle(condition("c1", SNOMED, CORONARY), total=None),
+                bundle(condition("c2", ICD10, "I10"), total=3),
+            ]
+        },
+        {"hypertension": 1},
+        incomplete=("conditions",),
+    ),
+    "a page that says nothing of its search does not fill up two others": Case(
+        {
+            "conditions": [
+                bundle(condition("c1", SNOMED, CORONARY), total=None),
+                bundle(condition("c2", ICD10, "I10"), total=2),
+                bundle(total=1),
+            ]
+        },
+        {"hypertension": 1},
+        incomplete=("conditions",),
+    ),
     "what a search adds is not counted": Case(
         {
             "conditions": bundle(condition("c1", SNOMED, CORONARY), total=2)
