@@ -17,7 +17,6 @@ import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.service import (
     ROOT,
     all_served,
+    databases,
     options,
     ratios,
     stroke_server,
@@ -34,7 +34,6 @@ from bench.service import (
     warn_when_busy,
 )
 
-from components.containers import MySqlServer, mysql_image
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 
@@ -56,19 +55,11 @@ def plain_model(folder: Path) -> Path:
 
 
 def main() -> int:
-    sqlite = "--sqlite" in sys.argv
-    if sqlite:
-        sys.argv.remove("--sqlite")
-    chosen = options(__doc__)
+    chosen = options(__doc__, on_sqlite=True)
     warn_when_busy()
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
-        database: Callable[[str], str] = lambda name: f"sqlite:///{folder / name}.db"  # noqa: E731
-        if not sqlite:
-            mysql = MySqlServer(mysql_image(), on_host_network=True)
-            held.callback(mysql.remove)
-            mysql.launch()
-            database = lambda _: mysql.new_database()  # noqa: E731
+        database = held.enter_context(databases(folder, sqlite=chosen.sqlite))
         models = {"plain": str(plain_model(folder)), "context": str(SHIPPED / DEFAULT)}
         every = [
             held.enter_context(

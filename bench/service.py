@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,12 +197,31 @@ def all_served(rounds: dict[str, list[Round]]) -> bool:
     return not any(refused.values())
 
 
-def options(purpose: str) -> argparse.Namespace:
-    """Return how long to drive, and with how many connections, as the command line says."""
+@contextmanager
+def databases(folder: Path, *, sqlite: bool) -> Iterator[Callable[[str], str]]:
+    """Give what makes an empty database and returns its address: files in ``folder``, or MySQL."""
+    if sqlite:
+        yield lambda name: f"sqlite:///{folder / name}.db"
+        return
+    mysql = MySqlServer(mysql_image(), on_host_network=True)
+    try:
+        mysql.launch()
+        yield lambda _: mysql.new_database()
+    finally:
+        mysql.remove()
+
+
+def options(purpose: str, *, on_sqlite: bool = False) -> argparse.Namespace:
+    """Return how long to drive, and with how many connections, as the command line says.
+
+    ``on_sqlite``: it may also say ``--sqlite``, for what can do without MySQL.
+    """
     parser = argparse.ArgumentParser(description=purpose.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--connections", type=int, default=32)
+    if on_sqlite:
+        parser.add_argument("--sqlite", action="store_true")
     return parser.parse_args()
 
 

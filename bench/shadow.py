@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from bench.service import (
     Round,
     Server,
     all_served,
+    databases,
     options,
     ratios,
     show,
@@ -40,7 +40,6 @@ from bench.service import (
 )
 from prometheus_client.parser import text_string_to_metric_families
 
-from components.containers import MySqlServer, mysql_image
 from stroke.adapters.onnx.manifest import MANIFEST
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 
@@ -90,20 +89,12 @@ def told(server: Server) -> dict[str, float]:
 
 
 def main() -> int:
-    sqlite = "--sqlite" in sys.argv
-    if sqlite:
-        sys.argv.remove("--sqlite")
-    chosen = options(__doc__)
+    chosen = options(__doc__, on_sqlite=True)
     warn_when_busy()
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
         store = str(store_with_another(folder))
-        database: Callable[[str], str] = lambda name: f"sqlite:///{folder / name}.db"  # noqa: E731
-        if not sqlite:
-            mysql = MySqlServer(mysql_image(), on_host_network=True)
-            held.callback(mysql.remove)
-            mysql.launch()
-            database = lambda _: mysql.new_database()  # noqa: E731
+        database = held.enter_context(databases(folder, sqlite=chosen.sqlite))
         every = [
             held.enter_context(
                 stroke_server(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from typing import Any, Final
@@ -143,3 +143,44 @@ def send_examples(
         # An operation without parameters has nothing that could be wrong.
         assert mode is GenerationMode.NEGATIVE
         assert operation.method == "get"
+
+
+def run_journeys(
+    machine: type[Any],
+    *,
+    key: Mapping[str, str],
+    journeys: int,
+    steps: int,
+    changed: Callable[[schemathesis.Case[Any]], object],
+    answered: Callable[[schemathesis.Case[Any], int], object],
+    without: Sequence[Any] = (),
+) -> None:
+    """Follow the links of a document, the same ways every time: ``machine`` is of its operations.
+
+    ``changed`` may change a request before it is sent with the headers ``key``; ``answered`` gets
+    the status of each answer. Each is compared with the document, but for the checks ``without``.
+    """
+
+    class Journey(machine):  # type: ignore[misc]
+        def get_call_kwargs(self, case: schemathesis.Case[Any]) -> dict[str, Any]:
+            return {"headers": dict(key)}
+
+        def before_call(self, case: schemathesis.Case[Any]) -> None:
+            changed(case)
+
+        def after_call(self, response: Any, case: schemathesis.Case[Any]) -> None:
+            answered(case, response.status_code)
+
+        def validate_response(self, response: Any, case: Any, **more: Any) -> None:
+            case.validate_response(response, excluded_checks=[*without], **more)
+
+    Journey.run(
+        settings=settings(
+            max_examples=journeys,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+    )

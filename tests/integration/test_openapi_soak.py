@@ -12,7 +12,6 @@ from typing import Any, Final
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
@@ -20,6 +19,7 @@ from components.openapi import (
     INFERENCE,
     become_known_today,
     let_tensors_agree,
+    run_journeys,
     send_examples,
     withdraw_claims,
 )
@@ -97,32 +97,24 @@ def test_without_a_key_every_answer_is_one_that_the_document_promises_and_shows_
 
 
 def test_journeys_over_the_links_of_the_document_find_nothing(closed: Closed) -> None:
-    machine = closed.document.as_state_machine()
+    def right_where_it_should_be(case: schemathesis.Case[Any]) -> None:
+        # What is meant to be wrong stays so.
+        if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
+            withdraw_claims(case.body)
+            become_known_today(case.body)
+            if case.operation.path.startswith(INFERENCE):
+                let_tensors_agree(case, closed.served)
 
-    class Journey(machine):  # type: ignore[misc, valid-type]
-        def get_call_kwargs(self, case: schemathesis.Case[Any]) -> dict[str, Any]:
-            return {"headers": dict(closed.key)}
+    def answered(_: schemathesis.Case[Any], status: int) -> None:
+        closed.answers[status] += 1
 
-        def before_call(self, case: schemathesis.Case[Any]) -> None:
-            # What is meant to be wrong stays so.
-            if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
-                withdraw_claims(case.body)
-                become_known_today(case.body)
-                if case.operation.path.startswith(INFERENCE):
-                    let_tensors_agree(case, closed.served)
-
-        def after_call(self, response: Any, case: schemathesis.Case[Any]) -> None:
-            closed.answers[response.status_code] += 1
-
-    Journey.run(
-        settings=settings(
-            max_examples=JOURNEYS,
-            stateful_step_count=STEPS,
-            deadline=None,
-            database=None,
-            derandomize=True,
-            suppress_health_check=list(HealthCheck),
-        )
+    run_journeys(
+        closed.document.as_state_machine(),
+        key=closed.key,
+        journeys=JOURNEYS,
+        steps=STEPS,
+        changed=right_where_it_should_be,
+        answered=answered,
     )
 
 

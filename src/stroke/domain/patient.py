@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Final, Literal, get_args
+from operator import attrgetter
+from typing import Any, Final, Literal, get_args
 
 from stroke.domain.errors import InvalidPatient, Violation
 
@@ -157,23 +158,18 @@ class ExtendedPatient(Patient):
     further: FurtherValues = ()
 
 
+COLUMNS: Final = tuple(each.name for each in fields(Patient))
+"""What is stored of every patient, in this order; features that a model declares come besides."""
+
+values_of_columns: Final[Callable[[Patient], tuple[Any, ...]]] = attrgetter(*COLUMNS)
+"""Returns a patient's values of ``COLUMNS``."""
+
+
 def extended(patient: Patient, further: FurtherValues) -> Patient:
     """Return ``patient`` with the ``further`` values; the same object where there is none."""
     if not further:
         return patient
-    return ExtendedPatient(
-        patient.gender,
-        patient.age,
-        patient.hypertension,
-        patient.heart_disease,
-        patient.avg_glucose_level,
-        patient.bmi,
-        patient.smoking_status,
-        patient.name,
-        patient.country,
-        patient.province,
-        further,
-    )
+    return ExtendedPatient(*(*values_of_columns(patient), further))
 
 
 def lacking(missing: Iterable[str], may_be_missing: Container[str]) -> tuple[Violation, ...]:

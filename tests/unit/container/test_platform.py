@@ -152,13 +152,23 @@ def test_a_service_knows_from_its_settings_whether_there_is_a_pipeline(
     assert names_pipeline(Settings.load()) is named
 
 
+# A busy machine may let a statement wait for longer than a service would.
+LONG = 300.0
+
+
 class Database:
     """A file of SQLite that a service has made, and the clock of what keeps reports in it."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "stroke.db"
         self.settings = Settings.load().database.model_copy(
-            update={"url": None, "mysql_host": None, "sqlite_path": self.file}
+            update={
+                "url": None,
+                "mysql_host": None,
+                "sqlite_path": self.file,
+                "connect_timeout_seconds": LONG,
+                "statement_timeout_seconds": LONG,
+            }
         )
         self.seconds = 0.0
         self.keeper = ReportKeeper(clock=lambda: self.seconds)
@@ -171,8 +181,8 @@ class Database:
     @property
     def lines(self) -> Sequence[ReportLine]:
         async def read() -> Sequence[ReportLine]:
-            engine = create_engine(self.settings.sqlalchemy_url, pool_size=1, connect_timeout=5)
-            last = await SqlReportBoard(engine, statement_timeout=5).last()
+            engine = create_engine(self.settings.sqlalchemy_url, pool_size=1, connect_timeout=LONG)
+            last = await SqlReportBoard(engine, statement_timeout=LONG).last()
             await engine.dispose()
             return last[ReportKind.CONNECTORS].lines
 

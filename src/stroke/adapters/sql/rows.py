@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import ColumnElement, Row, Select, Text, select, type_coerce
 
 from stroke.adapters.sql.tables import COLUMNS, predictions
+from stroke.domain.patient import values_of_columns
 from stroke.domain.prediction import Prediction, PredictionRecord, prediction_data
 
 WRITTEN: Final = COLUMNS[1:]  # the id is the database's
@@ -33,19 +34,10 @@ def parameters(batch: Sequence[Prediction]) -> tuple[Any, ...]:
         if made.made_at is not moment:  # predictions of one graph run share theirs
             moment = made.made_at
             timestamp = utc_text(moment)
-        patient, assessment = made.patient, made.assessment
+        assessment = made.assessment
         flat += (
             timestamp,
-            patient.gender,
-            patient.age,
-            patient.hypertension,
-            patient.heart_disease,
-            patient.avg_glucose_level,
-            patient.bmi,
-            patient.smoking_status,
-            patient.name,
-            patient.country,
-            patient.province,
+            *values_of_columns(made.patient),
             assessment.probability,
             assessment.category.value,
             dumps(assessment.factors).decode(),
