@@ -50,3 +50,21 @@ def test_it_runs_what_the_compose_file_of_deploy_runs(checkout: Path) -> None:
     effective = {key: part for key, part in deploy.items() if not key.startswith("x-")}
     assert root == effective
     assert {"s3", "sql-sink", "mysql", "kafka", "api"} <= root["services"].keys()
+
+
+def test_every_part_can_be_read_without_its_settings(checkout: Path) -> None:
+    """As by who makes a release of some of the parts: what is a setting stays one."""
+    done = subprocess.run(
+        ["docker", "compose", "--profile", "*", "config", "--no-interpolate", "--format=json"],
+        cwd=checkout / "deploy",
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    parts = json.loads(done.stdout)["services"]
+    assert {"api", "edge", "grafana", "jupyter", "s3", "sql-sink"} <= parts.keys()
+    [mounted] = [each for each in parts["api"]["volumes"] if each["type"] == "bind"]
+    assert mounted["source"].endswith("${STROKE_CLINICAL_FOLDER:-./clinical}")
