@@ -29,7 +29,7 @@ def test_a_run_now_and_results_that_were_written_give_the_same_page(tmp_path: Pa
     assert (then.returncode, then.stderr) == (0, "")
     page = (tmp_path / "now.html").read_text(encoding="utf-8")
     assert without_the_time(page) == without_the_time(then.stdout)
-    assert page.count("<figure>") == page.count("<table>") == 14
+    assert page.count("<figure>") == page.count("<table") == 14
 
 
 def test_what_has_a_row_per_patient_stays_off_the_page(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_what_has_a_row_per_patient_stays_off_the_page(tmp_path: Path) -> None:
     assert run(tmp_path, "run", *names, "--source", place, "--output", "out").returncode == 0
     shown = run(tmp_path, "report", "--html", "-", "--results", "out").stdout
     assert "Not shown, since they have a row per patient: top-risks." in shown
-    assert shown.count("<table>") == 1
+    assert shown.count("<table") == 1
     assert "Zyxwvut" not in shown
 
 
