@@ -664,12 +664,29 @@ class ColumnarRiskModelContract:
                 known.probability.tolist(), rel=1e-12
             )
 
+    def test_risks_alone_are_those_of_the_scores_bit_by_bit(self, model: ColumnarRiskModel) -> None:
+        people = [
+            without(each, variant.missing)
+            for each in PATIENTS
+            for variant in model.description.variants
+        ]
+        columns = columns_of(people)
+        scores, risks = model.score(columns), model.risks(columns)
+
+        assert risks.probability.tobytes() == scores.probability.tobytes()
+        assert risks.variant.tolist() == scores.variant.tolist()
+        described = model.description
+        assert risks.categories(described).tolist() == scores.categories(described).tolist()
+
     def test_a_row_without_what_the_model_needs_is_refused_by_name(
         self, model: ColumnarRiskModel
     ) -> None:
         for name in set(OPTIONAL) - set(model.description.may_be_missing):
             with pytest.raises(InvalidPatient) as caught:
                 model.score(columns_of([patient(), patient(**{name: None})]))
+            assert [each.field for each in caught.value.violations] == [name]
+            with pytest.raises(InvalidPatient) as caught:
+                model.risks(columns_of([patient(), patient(**{name: None})]))
             assert [each.field for each in caught.value.violations] == [name]
 
     def test_threads_may_share_a_columnar_model(self, model: ColumnarRiskModel) -> None:

@@ -14,7 +14,12 @@ from typing import Any
 import numpy as np
 
 from fakes.failing import Failing
-from stroke.application.predictions.columnar import ColumnarRiskModel, ScoreContext, Scores
+from stroke.application.predictions.columnar import (
+    ColumnarRiskModel,
+    Risks,
+    ScoreContext,
+    Scores,
+)
 from stroke.application.predictions.ports import (
     OutcomeRepository,
     PredictionObserver,
@@ -202,6 +207,10 @@ class FakeColumnarRiskModel(ColumnarRiskModel):
         variant = np.array([variants.index(each) for each in missing])
         scores = Scores(probability, log_odds, names, baseline, variant)
         return replace(scores, context=self._context(columns, scores)) if context else scores
+
+    def risks(self, columns: Mapping[str, np.ndarray[Any, Any]]) -> Risks:
+        scores = self.score(columns)
+        return Risks(scores.probability, scores.variant)
 
     def _context(self, columns: Mapping[str, np.ndarray[Any, Any]], scores: Scores) -> ScoreContext:
         if not self._knows:

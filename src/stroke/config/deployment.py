@@ -19,6 +19,18 @@ class ShadowSettings(SettingsGroup):
     gather_seconds: float = Field(
         0.2, ge=0, le=10, description="how long patients gather for the next run of shadows"
     )
+    busy: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the time for which a busy worker's answering thread has work",
+    )
+    busy_share: float = Field(
+        0.04,
+        gt=0,
+        le=1,
+        description="of a busy worker's answering thread's time, what shadows may take beside it",
+    )
     store: bool = Field(True, description="whether what shadows say is stored")
     shown: int = Field(
         5_000, ge=1_000, description="of how many of the newest predictions API and page tell"

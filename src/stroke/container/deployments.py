@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from stroke.adapters.linux.threads import spent_by
 from stroke.adapters.prometheus.deployment import CanaryMetrics, ShadowMetrics
 from stroke.adapters.sql.deployments import SqlDeploymentStore
 from stroke.adapters.sql.shadow_scores import SqlShadowScores, without_waiting_for_the_disk
@@ -24,7 +25,7 @@ from stroke.application.models.ports import (
     Turns,
     Webhook,
 )
-from stroke.application.models.shadows import Compared, ShadowScoring, Storing
+from stroke.application.models.shadows import Compared, ShadowScoring, Storing, Yielding
 from stroke.application.models.shared_guard import OutcomeLimits, SharedGuard
 from stroke.application.predictions.deployed import Deployed, ModelRun, Serving, summary
 from stroke.application.predictions.ports import (
@@ -157,6 +158,7 @@ def shadow_scoring(  # noqa: PLR0917 -- the container passes them in order
         seen=seen,
         gather=settings.gather_seconds,
         storing=Storing(store, now) if settings.store else None,
+        yielding=Yielding(settings.busy, settings.busy_share, spent_by),
     )
 
 

@@ -221,6 +221,8 @@ class ModelDescription:
         """Return whether the model can assess ``patient``, who was asked by another one perhaps."""
         if patient.missing and lacking(patient.missing, self.may_be_missing):
             return False
+        if not self.further:
+            return True
         own = dict(patient.further)
         return all(each.takes(own.get(each.name)) for each in self.further)
 

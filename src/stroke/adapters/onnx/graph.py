@@ -117,6 +117,10 @@ class Graph:
             contributions[0].astype(np.float64, copy=False) if contributions else None
         )
 
+    def probability(self, columns: Columns) -> NDArray[np.float64]:
+        """Return the probabilities ``(N,)`` of ``run``, and compute nothing else."""
+        return _positive(self._outputs(columns, self._wanted[:1])[0])
+
     def run_with_certainty(
         self, columns: Columns
     ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, Certainty]:

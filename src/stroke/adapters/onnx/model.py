@@ -20,7 +20,12 @@ from stroke.adapters.onnx.manifest import GRAPH, IMPORTED_BANDS, MANIFEST, Manif
 from stroke.adapters.onnx.manifest_parts import Bands
 from stroke.adapters.onnx.shapley import MOST_EXPLAINED, shapley_values
 from stroke.adapters.onnx.support import SupportRules
-from stroke.application.predictions.columnar import ColumnarRiskModel, ScoreContext, Scores
+from stroke.application.predictions.columnar import (
+    ColumnarRiskModel,
+    Risks,
+    ScoreContext,
+    Scores,
+)
 from stroke.application.predictions.patient_columns import columns_of
 from stroke.application.predictions.ports import RiskModel
 from stroke.domain.comparison import UNCHANGEABLE, Comparison
@@ -168,6 +173,12 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
                 raise InvalidModel(_NOT_HELD)
         return replace(scores, context=self._context(columns, scores, certainty))
 
+    def risks(self, columns: Columns) -> Risks:
+        if self._further:
+            columns = completed(columns, self._further)
+        variant = self._variant(columns)
+        return Risks(self._graph.probability(columns), variant)
+
     def _run(self, columns: Columns, *, certain: bool) -> tuple[Scores, Certainty | None]:
         """Return the scores without their context, and if wanted how sure the graph is of them."""
         if self._further:
@@ -234,8 +245,7 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
 
         Raises ``InvalidModel`` when the graph gives none.
         """
-        probability, _ = self._graph.run(columns)
-        return probability
+        return self._graph.probability(columns)
 
     def _explain_by_graph(self) -> None:
         """Prepare the sums of the graph's own contributions, if the manifest describes them."""

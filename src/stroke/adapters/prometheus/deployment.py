@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from stroke.application.models.shadows import Compared
@@ -41,6 +45,17 @@ class DeploymentMetrics:
         self._roles = roles
 
 
+class _BulkHistogram(Histogram):
+    """A histogram that counts many values at a time: a bucket is locked once, not once for each."""
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Do what ``observe`` does for each of ``values``, of which none is NaN."""
+        self._sum.inc(sum(values))
+        bounds = self._upper_bounds
+        for bucket, count in Tally([bisect_left(bounds, each) for each in values]).items():
+            self._buckets[bucket].inc(count)
+
+
 class ShadowMetrics:
     """Counts how shadows agree with the champion."""
 
@@ -51,7 +66,7 @@ class ShadowMetrics:
             ("model_version", "champion", "shadow", "gender"),
             registry=registry,
         )
-        self._difference = Histogram(
+        self._difference = _BulkHistogram(
             "stroke_shadow_difference",
             "How far a shadow's probability was from the champion's.",
             ("model_version",),
@@ -68,10 +83,11 @@ class ShadowMetrics:
     def seen(self, compared: Compared) -> None:
         """Count what became of some patients."""
         version = compared.version
-        difference = self._difference.labels(version)
-        for each in compared.agreements:
-            self._compared.labels(version, each.champion, each.shadow, each.gender).inc()
-            difference.observe(abs(each.difference))
+        agreements = compared.agreements
+        tally = Tally([(each.champion, each.shadow, each.gender) for each in agreements])
+        for labels, count in tally.items():
+            self._compared.labels(version, *labels).inc(count)
+        self._difference.labels(version).observe_all([abs(each.difference) for each in agreements])
         for reason, count in (
             ("not-comparable", compared.not_comparable),
             ("failed", compared.failed),

@@ -200,8 +200,8 @@ def _benefit(first: Sample, second: Sample, threshold: float) -> BenefitPoint:
 
 def _scored(model: ColumnarRiskModel, read: Features) -> tuple[Floats, Whole]:
     """Return the probabilities and the places of the categories that ``model`` gives."""
-    scores = model.score(as_the_model_takes(read, model.description.further))
-    return scores.probability, scores.categories(model.description)
+    risks = model.risks(as_the_model_takes(read, model.description.further))
+    return risks.probability, risks.categories(model.description)
 
 
 def _pair(

@@ -145,14 +145,14 @@ class Replay:
             read = {name: values[fit] for name, values in read.items()}
         stored = _Stored.of(rows, self._outcomes)
         features = as_the_model_takes(read, further)
-        scores = self._model.score(features)
-        category = scores.categories(self._model.description)
         mine = stored.version.is_equal_to(self._version)
         if mine.any():
             own = {name: values[mine] for name, values in features.items()}
-            self._check(stored.at(mine), own, scores.at(mine))
+            self._check(stored.at(mine), own, self._model.score(own))
         if not mine.all():
-            self._others.take(stored.at(~mine), scores.probability[~mine], category[~mine])
+            risks = self._model.risks({name: each[~mine] for name, each in features.items()})
+            category = risks.categories(self._model.description)
+            self._others.take(stored.at(~mine), risks.probability, category)
 
     def pass_over(self, reason: str) -> None:
         """Count a row that could not even be read."""

@@ -16,6 +16,7 @@ from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.patient_columns import columns_of
 from stroke.application.predictions.ports import RiskModel
+from stroke.domain.errors import InvalidModel
 from stroke.domain.patient import Patient
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import RiskCategory
@@ -66,13 +67,34 @@ class Storing(NamedTuple):
     now: Callable[[], datetime]
 
 
+class Spent(NamedTuple):
+    """Seconds for which a thread ran on a processor, and for which it waited for one."""
+
+    ran: float
+    waited: float
+
+
+class Yielding(NamedTuple):
+    """When shadows make room for those who wait for an answer.
+
+    A worker is busy once the thread that answers runs, or waits for a processor, for ``busy`` of
+    the time (0 to 1). Shadows then get the share ``share`` of the time for which that thread runs.
+    ``spent`` returns what the thread with a native id has spent so far.
+    """
+
+    busy: float
+    share: float
+    spent: Callable[[int], Spent]
+
+
 class ShadowScoring:
     """Scores committed predictions of the champion with the shadows, in a thread of its own.
 
     At most ``most_waiting`` predictions wait for it; more are dropped and counted, so that it never
-    slows the service down. ``seen`` gets what became of them; it must neither block nor raise. A
-    patient who lacks what a shadow needs is counted as not comparable. After each run, more
-    patients gather for ``gather`` seconds.
+    slows the service down. With ``yielding``, a busy worker drops what shadows have no time for,
+    too. ``seen`` gets what became of them; it must neither block nor raise. A patient who lacks
+    what a shadow needs is counted as not comparable. After each run, more patients gather for
+    ``gather`` seconds.
 
     With ``storing``, the scores of a run are stored together, by the same thread on a connection of
     its own. A store that is slow lets the queue fill up, so that patients are dropped; what a store
@@ -87,12 +109,16 @@ class ShadowScoring:
         seen: Callable[[Compared], object],
         gather: float = 0.05,
         storing: Storing | None = None,
+        yielding: Yielding | None = None,
     ) -> None:
         self._serving = serving
         self._most = most_waiting
         self._seen = seen
         self._gather = gather
         self._storing = storing
+        self._yielding = yielding
+        self._room = most_waiting
+        self._answering: int | None = None
         self._waiting: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._count = 0
         self._lock = threading.Lock()
@@ -110,7 +136,7 @@ class ShadowScoring:
             if each.model_version == version
         ]
         with self._lock:
-            fits = max(self._most - self._count, 0)
+            fits = max(self._room - self._count, 0)
             self._count += min(len(mine), fits)
         if len(mine) > fits:
             for shadow in deployed.shadows:
@@ -118,6 +144,7 @@ class ShadowScoring:
         if mine[:fits]:
             self._waiting.put((deployed, mine[:fits]))
             if self._thread is None:
+                self._answering = threading.get_native_id()
                 self._thread = threading.Thread(target=self._work, name="shadows", daemon=True)
                 self._thread.start()
 
@@ -127,18 +154,29 @@ class ShadowScoring:
             self._waiting.put(None)
             self._thread.join(seconds)
             self._thread = None
+            self._room = self._most
 
     def _work(self) -> None:
         pause = threading.Event()
+        allowance = _Allowance(self._yielding, self._answering, self._most)
         with _Keeper(self._storing) as keeper:
-            while self._score(self._waiting.get(), keeper):
+            more = True
+            while more:
+                if self._waiting.empty():  # nobody came while patients gathered
+                    self._room = self._most
+                taken = self._waiting.get()
+                began = time.thread_time()
+                more, scored = self._score(taken, keeper)
+                del taken
+                self._room = allowance.after(scored, time.thread_time() - began)
                 pause.wait(self._gather)
 
-    def _score(self, taken: _Work | None, keeper: _Keeper) -> bool:
-        """Score ``taken`` and all that waits, and return whether more may come.
+    def _score(self, taken: _Work | None, keeper: _Keeper) -> tuple[bool, int]:
+        """Score ``taken`` and all that waits; return whether more may come, and how many it were.
 
         A method of its own, for what it knows must be let go while the thread waits.
         """
+        scored = 0
         gathered: dict[int, _Work] = {}
         while taken is not None:
             deployed, predictions = taken
@@ -152,9 +190,36 @@ class ShadowScoring:
                 compared, scores = _compared(shadow, predictions, keeper.now())
                 not_stored, trouble = keeper.keep(scores)
                 self._seen(compared._replace(not_stored=not_stored, trouble=trouble))
+            scored += len(predictions)
             with self._lock:
                 self._count -= len(predictions)
-        return taken is not None
+        return taken is not None, scored
+
+
+class _Allowance:
+    """How many patients may wait for the next run, by what the last one cost."""
+
+    def __init__(self, yielding: Yielding | None, answering: int | None, most: int) -> None:
+        self._yielding = yielding
+        self._answering = answering or 0
+        self._most = most
+        self._at = time.monotonic()
+        self._spent = Spent(0.0, 0.0) if yielding is None else yielding.spent(self._answering)
+
+    def after(self, patients: int, seconds: float) -> int:
+        """Return the number after a run of ``patients`` that took ``seconds`` of a processor.
+
+        One patient at least, so that the next run says anew what a patient costs.
+        """
+        if self._yielding is None:
+            return self._most
+        at, spent = time.monotonic(), self._yielding.spent(self._answering)
+        passed, ran = at - self._at, spent.ran - self._spent.ran
+        used = ran + spent.waited - self._spent.waited
+        self._at, self._spent = at, spent
+        if used < self._yielding.busy * passed or seconds <= 0:
+            return self._most
+        return min(max(int(self._yielding.share * ran * patients / seconds), 1), self._most)
 
 
 class _Keeper:
@@ -234,12 +299,14 @@ def _compared(
 
 
 def _scored(model: RiskModel, patients: Sequence[Patient]) -> list[tuple[float, RiskCategory]]:
-    """Return probability and category of each; by columns where the model can, which is cheaper."""
+    """Return probability and category of each; by columns where the model can, which is cheaper.
+
+    Nobody reads an explanation of a shadow, so none is computed.
+    """
     if not isinstance(model, ColumnarRiskModel):
         return [(each.probability, each.category) for each in model.assess(patients)]
-    scores = model.score(columns_of(patients, model.description.further))
-    categories = scores.categories(model.description).tolist()
-    return [
-        (probability, _CATEGORIES[category])
-        for probability, category in zip(scores.probability.tolist(), categories, strict=True)
-    ]
+    risks = model.risks(columns_of(patients, model.description.further))
+    if not ((risks.probability >= 0) & (risks.probability <= 1)).all():  # NaN is neither
+        raise InvalidModel("the graph gives a probability that is none")
+    categories = [_CATEGORIES[each] for each in risks.categories(model.description).tolist()]
+    return list(zip(risks.probability.tolist(), categories, strict=True))

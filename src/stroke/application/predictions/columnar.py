@@ -35,6 +35,24 @@ NO_CONTEXT: Final = ScoreContext()
 
 
 @dataclass(frozen=True, slots=True)
+class Risks:
+    """Risks of N patients: ``probability (N,)``, and ``variant (N,)``.
+
+    The latter says which one of the model's ``variants`` scored the patient.
+    """
+
+    probability: NDArray[np.float64]
+    variant: NDArray[np.int64]
+
+    def categories(self, model: ModelDescription) -> NDArray[np.int64]:
+        """Return each patient's place among the risk categories, by the bands of their variant."""
+        cuts = np.array([(each.bands.medium, each.bands.high) for each in model.variants])
+        above = self.probability[:, None] >= cuts[self.variant]
+        counted: NDArray[np.int64] = above.sum(axis=1)
+        return counted
+
+
+@dataclass(frozen=True, slots=True)
 class Scores:
     """Scores of N patients: ``probability (N,)`` and its parts ``log_odds (N, k)``.
 
@@ -52,10 +70,7 @@ class Scores:
 
     def categories(self, model: ModelDescription) -> NDArray[np.int64]:
         """Return each patient's place among the risk categories, by the bands of their variant."""
-        cuts = np.array([(each.bands.medium, each.bands.high) for each in model.variants])
-        above = self.probability[:, None] >= cuts[self.variant]
-        counted: NDArray[np.int64] = above.sum(axis=1)
-        return counted
+        return Risks(self.probability, self.variant).categories(model)
 
     def at(self, rows: NDArray[Any]) -> Scores:
         """Return the scores of some rows: a mask, or their places."""
@@ -89,6 +104,14 @@ class ColumnarRiskModel(Protocol):
         ``columns`` holds the raw features, ``(N,)`` each: text as an object array of str, numbers
         as float64, NaN where a measurement is missing. Raises ``InvalidPatient`` where one is
         missing that the model needs.
+        """
+
+    @abstractmethod
+    def risks(self, columns: Mapping[str, NDArray[Any]]) -> Risks:
+        """Return the risks alone, bit by bit those of ``score``, for what explains nothing.
+
+        An explanation takes many runs of a graph that gives no contributions. Raises what
+        ``score`` raises.
         """
 
 

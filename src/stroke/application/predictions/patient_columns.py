@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from operator import attrgetter
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from stroke.domain.features import RAW_FEATURES, TEXT_FEATURES
 from stroke.domain.further import Further
 from stroke.domain.patient import Patient
 
+_raw = attrgetter(*RAW_FEATURES)
+_NOBODY: Final = [()] * len(RAW_FEATURES)
+
 
 def columns_of(patients: Sequence[Patient], further: Further) -> dict[str, NDArray[Any]]:
     """Return the raw and the ``further`` features of patients, ``(N,)`` each.
@@ -19,11 +23,12 @@ def columns_of(patients: Sequence[Patient], further: Further) -> dict[str, NDArr
     A missing number is NaN and a missing text is empty, also where the patient has no such feature.
     """
     columns = {
-        name: np.array(
-            [getattr(patient, name) for patient in patients],
-            dtype=object if name in TEXT_FEATURES else np.float64,
+        name: np.array(values, dtype=object if name in TEXT_FEATURES else np.float64)
+        for name, values in zip(
+            RAW_FEATURES,
+            zip(*map(_raw, patients), strict=True) if patients else _NOBODY,
+            strict=True,
         )
-        for name in RAW_FEATURES
     }
     if further:
         values = [dict(patient.further) for patient in patients]

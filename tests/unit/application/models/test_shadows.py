@@ -6,14 +6,24 @@ import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
+import numpy as np
 import pytest
 
 from builders.further import OF_ALL_KINDS
 from builders.predictions import NOON, patient
 from fakes.models import FakeShadowScores
 from fakes.predictions import FakeColumnarRiskModel, FakePredictionRepository, FakeRiskModel
-from stroke.application.models.shadows import Compared, ShadowScoring, Storing
+from stroke.application.models.shadows import (
+    Compared,
+    ShadowScoring,
+    Spent,
+    Storing,
+    Yielding,
+)
+from stroke.application.predictions.columnar import Scores
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.ports import RiskModel
 from stroke.container.service import utc_now
@@ -49,8 +59,8 @@ class Columnar(FakeColumnarRiskModel, FakeRiskModel):
         raise AssertionError(patients)
 
 
-def made(count: int, version: str = "champion-1", **values: object) -> list[Prediction]:
-    patients = [patient(name=f"n{n}", age=30.0 + n % 60, **values) for n in range(count)]
+def made(number: int, version: str = "champion-1", **values: object) -> list[Prediction]:
+    patients = [patient(name=f"n{n}", age=30.0 + n % 60, **values) for n in range(number)]
     return [
         Prediction(who, assessment, version, utc_now())
         for who, assessment in zip(patients, CHAMPION.assess(patients), strict=True)
@@ -149,6 +159,75 @@ def test_more_than_may_wait_are_dropped_at_once_and_counted() -> None:
     scoring.committed(made(20), range(20))
     scoring.close(60)
     assert sum(len(each.agreements) for each in seen) == 70
+
+
+class StepByStep(FakeRiskModel):
+    """Scores once for each ``release``; ``begun`` counts the runs that wait or are done."""
+
+    def __init__(self) -> None:
+        super().__init__(version="step-1")
+        self.begun = threading.Semaphore(0)
+        self.release = threading.Semaphore(0)
+
+    def assess(self, patients: Sequence[Patient]) -> list[RiskAssessment]:
+        self.begun.release()
+        assert self.release.acquire(timeout=60)
+        return super().assess(patients)
+
+
+@pytest.mark.parametrize(
+    ("ran", "waited", "dropped"), [(0.0, 0.0, 0), (1000.0, 0.0, 10), (0.0, 1000.0, 10)]
+)
+def test_a_busy_worker_drops_what_shadows_have_no_time_for(
+    ran: float, waited: float, dropped: int
+) -> None:
+    shadow = StepByStep()
+    serving = Serving(CHAMPION)
+    serving.swap(Deployed(CHAMPION, shadows=(shadow,)))
+    seen: list[Compared] = []
+    looks = count(1)
+    asked: list[int] = []
+
+    def spent(thread: int) -> Spent:
+        asked.append(thread)
+        look = next(looks)
+        return Spent(look * ran, look * waited)
+
+    scoring = ShadowScoring(
+        serving,
+        most_waiting=1000,
+        seen=seen.append,
+        gather=0,
+        yielding=Yielding(busy=0.5, share=1e-9, spent=spent),
+    )
+    scoring.committed(made(10), range(10))
+    assert shadow.begun.acquire(timeout=60)
+    scoring.committed(made(10), range(10, 20))  # nothing is known yet of what a patient costs
+    shadow.release.release()
+    assert shadow.begun.acquire(timeout=60)  # the first run is done, and the second began
+    scoring.committed(made(10), range(20, 30))
+
+    assert sum(each.dropped for each in seen) == dropped
+    assert set(asked) == {threading.get_native_id()}, "the thread that answers"
+    shadow.release.release(9)
+    scoring.close(60)
+    assert sum(len(each.agreements) for each in seen) == 30 - dropped
+    scoring.committed(made(10), range(30, 40))  # a new thread knows nothing of the time before
+    scoring.close(60)
+    assert sum(len(each.agreements) for each in seen) == 40 - dropped
+
+
+def test_a_probability_that_is_none_is_a_failure_of_the_shadow() -> None:
+    class Nan(Columnar):
+        def score(self, *arguments: Any, **named: Any) -> Scores:
+            scores = super().score(*arguments, **named)
+            scores.probability[0] = np.nan
+            return scores
+
+    [seen] = compared([Nan()], made(4))
+
+    assert (seen.failed, len(seen.agreements)) == (4, 0)
+    assert isinstance(seen.error, InvalidModel)
 
 
 class Stage:
