@@ -104,5 +104,5 @@ def table_rows(
     """
     files = FilesSettings.load()
     if is_parquet_file(path):
-        return opened_parquet_rows(path, known, needed, max_decoded_bytes=files.max_decoded_bytes)
+        return opened_parquet_rows(path, known, needed, limits=files.parquet_limits)
     return opened_rows(path, known, needed, files.text_limits, own)

@@ -94,6 +94,6 @@ def score_file(
         advance=advance,
         note=note,
         open_csv=opened,
-        max_decoded_bytes=settings.max_decoded_bytes,
+        limits=settings.parquet_limits,
         row_bytes=settings.max_row_bytes,
     )

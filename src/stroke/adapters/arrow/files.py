@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 from stroke.adapters.arrow.bulk import BulkScoring
 from stroke.adapters.arrow.csv_rows import ROW_BYTES
 from stroke.adapters.arrow.formulas import neutral_batch, neutral_names
-from stroke.adapters.arrow.parquet_batches import BATCH_ROWS, MAX_DECODED_BYTES
+from stroke.adapters.arrow.parquet_batches import BATCH_ROWS, LIMITS
 from stroke.adapters.arrow.tables import ScoredCsv, ScoredParquet, ScoredTable
 from stroke.application.predictions.cells import check_account
 from stroke.application.predictions.columnar import ColumnarRiskModel
+from stroke.application.predictions.file_rows import ParquetLimits
 from stroke.application.predictions.file_scoring import (
     CsvText,
     Format,
@@ -46,7 +47,7 @@ def score_file(
     advance: Callable[[int], object],
     note: Callable[[str], object] = lambda _: None,
     open_csv: OpenCsv | None = None,
-    max_decoded_bytes: int = MAX_DECODED_BYTES,
+    limits: ParquetLimits = LIMITS,
     row_bytes: int = ROW_BYTES,
     batch_rows: int = BATCH_ROWS,
     workers: int = 2,
@@ -56,8 +57,8 @@ def score_file(
     ``reject`` gets every row that is not scored, by the line it starts on, of Parquet by its
     number from 1; ``advance`` how many bytes of the file are done; ``note`` what of a Parquet file
     is read in a way that its owner may not expect. ``open_csv`` opens a file that is not Parquet;
-    without it, that must be plain CSV. ``max_decoded_bytes`` bounds what Parquet may unpack to at
-    once, ``batch_rows`` how many of its rows are read at a time, and ``row_bytes`` a row of CSV.
+    without it, that must be plain CSV. ``limits`` bounds what Parquet may unpack to,
+    ``batch_rows`` how many of its rows are read at a time, and ``row_bytes`` a row of CSV.
     Raises ``InvalidData``.
     """
     open_csv = open_csv or plain_csv
@@ -73,7 +74,7 @@ def score_file(
             contributions=contributions,
             variants=variants,
             context=context,
-            max_decoded_bytes=max_decoded_bytes,
+            limits=limits,
             batch_rows=batch_rows,
         )
         for said in parquet.notes:

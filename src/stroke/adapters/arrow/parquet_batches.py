@@ -8,7 +8,7 @@ so few rows at a time that a batch stays small.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
@@ -28,19 +28,21 @@ from stroke.adapters.arrow.parquet_pages import (
     Page,
     groups_of,
     longest_text,
+    metadata_of,
     pages_of,
 )
+from stroke.application.predictions.file_rows import ParquetLimits, check_width
 from stroke.domain.errors import InvalidData
 
-MAX_DECODED_BYTES: Final = 256 * 1024 * 1024
-"""What one row of a file may take decoded, and a column chunk that is packed tightly."""
-
+LIMITS: Final = ParquetLimits()
 BATCH_ROWS: Final = 64 * 1024
 _BATCH_BYTES: Final = 16 * 1024 * 1024
 # Pages of a column are read by and by; else the whole of a row group's column is.
 _READ_BYTES: Final = 1024 * 1024
-# Files that people write are packed to a hundredth at the most.
+# Files that people write are packed to a hundredth at the most, but for rows that are all alike.
 _TIGHTLY: Final = 1000
+_ALIKE: Final = 1024  # bytes of such a row
+_METADATA_SHARE: Final = 16  # of what may be decoded at once: read, they take some ten times that
 _OFFSET: Final = 4  # where a text or a list begins
 _LENGTH: Final = 4  # before a text
 _TEXT: Final = 16  # where a text of a dictionary lies
@@ -60,6 +62,14 @@ class _Taken(NamedTuple):
     total: float
 
 
+class _Repeated(NamedTuple):
+    """A column of a row group whose texts all come from a dictionary, and the most they take."""
+
+    group: int
+    column: str
+    most: float
+
+
 @contextmanager
 def readable_parquet(path: Path) -> Iterator[None]:
     """Raise ``InvalidData`` where what is done inside finds that the file cannot be read."""
@@ -69,27 +79,43 @@ def readable_parquet(path: Path) -> Iterator[None]:
         raise InvalidData(f"{path} cannot be read as a Parquet file: is it one, whole?") from error
 
 
-def opened_parquet(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file to be read page by page."""
+def opened_parquet(path: Path, limits: ParquetLimits = LIMITS) -> pq.ParquetFile:
+    """Open a Parquet file to be read page by page.
+
+    Raises ``InvalidData`` where it has too many columns or too much metadata, before those are
+    read.
+    """
+    with path.open("rb") as stream, suppress(DamagedPages):  # of which pyarrow says what it is
+        said = metadata_of(stream)
+        most = limits.decoded // _METADATA_SHARE
+        if said.size > most:
+            raise InvalidData(
+                f"{path} has {said.size:,} bytes of metadata, more than the {most:,} that are "
+                "allowed (a sixteenth of STROKE_FILES_MAX_DECODED_BYTES): write it with fewer "
+                "columns or larger row groups"
+            )
+        check_width(said.columns, limits.columns)
     return pq.ParquetFile(path, buffer_size=_READ_BYTES)
 
 
 def bounded_batches(
-    path: Path, file: pq.ParquetFile, *, max_decoded_bytes: int, rows: int | None = None
+    path: Path, file: pq.ParquetFile, *, limits: ParquetLimits = LIMITS, rows: int | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of ``file``, which is at ``path``, up to ``rows`` at a time (BATCH_ROWS).
 
-    A batch takes about 16 MB decoded. Raises ``InvalidData`` where one row could take more than
-    ``max_decoded_bytes``, where a column is so tightly packed that it must be a trap, and where the
-    file holds something else than its metadata say: other rows, or values that take more.
+    A batch takes about 16 MB decoded. Raises ``InvalidData`` where one row could take more than the
+    limit, where a column or the whole file is so tightly packed that it must be a trap, and where
+    the file holds something else than its metadata say: other rows, or values that take more.
     """
+    budget = _Budget(path, limits.total)
     most = BATCH_ROWS if rows is None else rows
     try:
         with path.open("rb") as stream:
             groups = groups_of(stream)
             _check_counts(path, file, groups)
-            look = _Look(path, stream, file, max_decoded_bytes)
+            look = _Look(path, stream, file, limits.decoded)
             sizes = [min(look.rows_at_a_time(*each), most) for each in enumerate(groups)]
+        budget.check(look.repeated)
     except DamagedPages:
         raise _damaged(path) from None
     for size, same in groupby(range(len(groups)), key=sizes.__getitem__):
@@ -98,11 +124,68 @@ def bounded_batches(
         read = 0
         for batch in file.iter_batches(batch_size=size, row_groups=members):
             read += batch.num_rows
-            if batch.nbytes > max_decoded_bytes:
-                raise _too_large(path, batch.nbytes, max_decoded_bytes)
+            taken = _decoded_bytes(batch)
+            if taken > limits.decoded:
+                raise _too_large(path, taken, limits.decoded)
+            budget.spend(taken, batch.num_rows)
             yield batch
         if read != said:
             raise _lies(path, read, said)
+
+
+class _Budget:
+    """What the file at ``path`` may still unpack to."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self._path = path
+        self._limit = limit
+        self._left = max(limit, _TIGHTLY * path.stat().st_size)
+
+    def check(self, repeated: Sequence[_Repeated]) -> None:
+        """Raise ``InvalidData`` where texts of dictionaries would take more, all written out."""
+        if sum(each.most for each in repeated) <= self._left:
+            return
+        taken = 0
+        for each in repeated:
+            wanted = {"row_groups": [each.group], "columns": [each.column]}
+            with pq.ParquetFile(self._path, read_dictionary=[each.column]) as file:
+                for batch in file.iter_batches(batch_size=BATCH_ROWS, **wanted):
+                    taken += self._over(_decoded_bytes(batch), batch.num_rows)
+                    if taken > self._left:
+                        raise self._spent()
+
+    def spend(self, taken: int, rows: int) -> None:
+        """Take a batch off. Raises ``InvalidData`` where nothing is left."""
+        self._left -= self._over(taken, rows)
+        if self._left < 0:
+            raise self._spent()
+
+    @staticmethod
+    def _over(taken: int, rows: int) -> int:
+        return max(taken - _ALIKE * rows, 0)
+
+    def _spent(self) -> InvalidData:
+        return InvalidData(
+            f"{self._path} unpacks to more than {self._limit:,} bytes "
+            f"(STROKE_FILES_MAX_TOTAL_BYTES), and to more than {_TIGHTLY:,} times its size: "
+            "does one long text stand in all of its rows?"
+        )
+
+
+def _decoded_bytes(batch: pa.RecordBatch) -> int:
+    """Return what a batch takes with each text written out, also those of a dictionary."""
+    return sum(map(_bytes_of, batch.columns))
+
+
+def _bytes_of(column: pa.Array) -> int:
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    try:
+        lengths = pc.binary_length(column.dictionary)
+    except pa.ArrowNotImplementedError:  # no texts: each takes little
+        return int(column.indices.nbytes)
+    texts = pc.sum(lengths.take(column.indices)).as_py() or 0
+    return int(column.indices.nbytes) + int(texts)
 
 
 def _check_counts(path: Path, file: pq.ParquetFile, groups: Sequence[Group]) -> None:
@@ -132,6 +215,7 @@ class _Look:
         self._file = file
         self._limit = limit
         self._size = path.stat().st_size
+        self.repeated: list[_Repeated] = []
 
     def rows_at_a_time(self, group: int, said: Group) -> int:
         """Return how many rows of a row group may be decoded at once.
@@ -167,6 +251,8 @@ class _Look:
             seen.longest = max(seen.longest, self._longest_by_prefixes(group, column, seen.page))
         value = (seen.width or max(seen.longest, seen.average)) + _OFFSET
         held = seen.page + seen.dictionary
+        if seen.longest > _ALIKE and not seen.average:
+            self.repeated.append(_Repeated(group, schema.path, value * chunk.values))
         if not schema.max_repetition_level:
             return _Taken(value, held, seen.total)
         decoded = max(value * chunk.values, seen.total)
@@ -188,7 +274,7 @@ class _Look:
         rows = max(int(_BATCH_BYTES / max(page, 1)), 1)
         wanted = {"batch_size": rows, "row_groups": [group], "columns": [schema.path]}
         longest = 0
-        with opened_parquet(self._path) as probe:
+        with pq.ParquetFile(self._path, buffer_size=_READ_BYTES) as probe:
             for batch in probe.iter_batches(**wanted):
                 longest = max(longest, pc.max(pc.binary_length(batch.column(0))).as_py() or 0)
         return longest

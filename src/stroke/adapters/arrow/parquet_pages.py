@@ -28,6 +28,7 @@ _TRUE, _FALSE, _BYTE, _I16, _I32, _I64, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _ST
 _LONG: Final = 15  # a list whose length follows
 
 # The fields of the metadata of a file, of a row group, of a column.
+_SCHEMA: Final = 2
 _GROUPS: Final = 4
 _COLUMNS, _ROWS = 1, 3
 _METADATA: Final = 3
@@ -51,6 +52,16 @@ _CODECS: Final = {0: "", 1: "snappy", 2: "gzip", 4: "brotli", 6: "zstd"}
 BYTE_ARRAY: Final = 6
 WIDTHS: Final = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8}
 """Bytes of a value of each physical type that has one width by itself."""
+
+
+class Metadata(NamedTuple):
+    """How many bytes the metadata take, and how many columns they have.
+
+    A column that holds others counts as one more.
+    """
+
+    size: int
+    columns: int
 
 
 class Chunk(NamedTuple):
@@ -95,19 +106,35 @@ class DamagedPages(Exception):
     """The pages are not as their column needs them, or no pages."""
 
 
+def metadata_of(stream: BinaryIO) -> Metadata:
+    """Return how large the metadata of the file ``stream`` are. Raises ``DamagedPages``."""
+    size = _to_metadata(stream)
+    try:
+        elements = _Thrift(stream.read(_FIRST_READ)).length_of(_SCHEMA)
+    except IndexError:
+        raise DamagedPages from None
+    return Metadata(size, elements - 1)  # one is the table
+
+
 def groups_of(stream: BinaryIO) -> list[Group]:
     """Return the row groups of the file ``stream``. Raises ``DamagedPages``."""
+    length = _to_metadata(stream)
+    try:
+        found = _Thrift(stream.read(length)).struct()
+    except IndexError:
+        raise DamagedPages from None
+    return [_group_of(group) for group in _structs(found.get(_GROUPS, []))]
+
+
+def _to_metadata(stream: BinaryIO) -> int:
+    """Go to where the metadata begin; return their length."""
     size = stream.seek(0, SEEK_END)
     stream.seek(max(size - 8, 0))
     length = int.from_bytes(stream.read(4), "little")
     if length + 8 > size:
         raise DamagedPages
     stream.seek(size - 8 - length)
-    try:
-        found = _Thrift(stream.read(length)).struct()
-    except IndexError:
-        raise DamagedPages from None
-    return [_group_of(group) for group in _structs(found.get(_GROUPS, []))]
+    return length
 
 
 def pages_of(stream: BinaryIO, chunk: Chunk, size: int) -> Iterator[Page]:
@@ -228,6 +255,26 @@ class _Thrift:
             fields[number] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind, depth)
         return fields
 
+    def length_of(self, wanted: int) -> int:
+        """Return how many values the list has that is the field ``wanted``, without reading them.
+
+        The fields before it are read. Raises ``DamagedPages`` where it is no list, or not there.
+        """
+        number = 0
+        while head := self._byte():
+            number = number + (head >> 4) if head >> 4 else self._signed()
+            kind = head & 0x0F
+            if number == wanted and kind == _LIST:
+                return self._length()[0]
+            if kind not in (_TRUE, _FALSE):
+                self._value(kind, 0)
+        raise DamagedPages
+
+    def _length(self) -> tuple[int, int]:
+        """Return the length of the list that begins here, and the type of its values."""
+        head = self._byte()
+        return head >> 4 if head >> 4 != _LONG else self._unsigned(), head & 0x0F
+
     def _value(self, kind: int, depth: int) -> Any:
         if depth > _DEEPEST:
             raise DamagedPages
@@ -236,9 +283,8 @@ class _Thrift:
         if kind == _STRUCT:
             return self.struct(depth + 1)
         if kind in (_LIST, _SET):
-            head = self._byte()
-            count = head >> 4 if head >> 4 != _LONG else self._unsigned()
-            return [self._value(head & 0x0F, depth + 1) for _ in range(count)]
+            count, of = self._length()
+            return [self._value(of, depth + 1) for _ in range(count)]
         raise DamagedPages  # the format has no maps
 
     def _byte(self) -> int:

@@ -12,7 +12,7 @@ import orjson
 import pyarrow as pa
 
 from stroke.adapters.arrow.parquet_batches import (
-    MAX_DECODED_BYTES,
+    LIMITS,
     bounded_batches,
     opened_parquet,
     readable_parquet,
@@ -24,7 +24,7 @@ from stroke.application.predictions.cells import (
     neutral,
     value_of,
 )
-from stroke.application.predictions.file_rows import FileRow, RowFile
+from stroke.application.predictions.file_rows import FileRow, ParquetLimits, RowFile
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def opened_parquet_rows(
     known: Sequence[str],
     needed: Sequence[str],
     *,
-    max_decoded_bytes: int = MAX_DECODED_BYTES,
+    limits: ParquetLimits = LIMITS,
 ) -> Iterator[RowFile]:
     """Open the Parquet file at ``path`` row by row; it must have the ``needed`` columns.
 
@@ -42,7 +42,7 @@ def opened_parquet_rows(
     as well.
     """
     with readable_parquet(path):
-        file = opened_parquet(path)
+        file = opened_parquet(path, limits)
     with file:
         names = known_names(file.schema_arrow.names, known)
         check_columns(names, needed, known)
@@ -51,7 +51,7 @@ def opened_parquet_rows(
         def rows() -> Iterator[FileRow]:
             nonlocal done
             with readable_parquet(path):
-                for batch in bounded_batches(path, file, max_decoded_bytes=max_decoded_bytes):
+                for batch in bounded_batches(path, file, limits=limits):
                     columns = [_texts(name, batch.column(at)) for at, name in enumerate(names)]
                     for cells in zip(*columns, strict=True):
                         done += 1

@@ -23,13 +23,14 @@ from stroke.adapters.arrow.formulas import restored_batch
 from stroke.adapters.arrow.ordered_map import map_ahead
 from stroke.adapters.arrow.parquet_batches import (
     BATCH_ROWS,
-    MAX_DECODED_BYTES,
+    LIMITS,
     bounded_batches,
     opened_parquet,
     readable_parquet,
 )
 from stroke.application.predictions.batch_scoring import ScoredBatch
 from stroke.application.predictions.columnar import ColumnarRiskModel
+from stroke.application.predictions.file_rows import ParquetLimits
 from stroke.application.predictions.file_scoring import RejectedLine
 from stroke.application.predictions.scored_columns import earlier_scores, replaced
 from stroke.domain.errors import InvalidData
@@ -73,14 +74,14 @@ class ScoredParquet(ScoredTable):
         contributions: bool,
         variants: bool = False,
         context: bool = False,
-        max_decoded_bytes: int = MAX_DECODED_BYTES,
+        limits: ParquetLimits = LIMITS,
         batch_rows: int = BATCH_ROWS,
     ) -> None:
         self._path = path
         self._batch_rows = batch_rows
-        self._max_decoded_bytes = max_decoded_bytes
+        self._limits = limits
         with readable_parquet(path):
-            self._file = opened_parquet(path)
+            self._file = opened_parquet(path, limits)
             schema = self._file.schema_arrow
         self._earlier = [schema.field(at).name for at in earlier_scores(schema.names)]
         for name in self._earlier:
@@ -98,7 +99,7 @@ class ScoredParquet(ScoredTable):
             batches = bounded_batches(
                 self._path,
                 self._file,
-                max_decoded_bytes=self._max_decoded_bytes,
+                limits=self._limits,
                 rows=self._batch_rows,
             )
 

@@ -38,7 +38,13 @@ from stroke.adapters.tabular.packing import (
     unpacked,
 )
 from stroke.application.predictions.cells import TWO_MARKS, Cell, restored, value_of
-from stroke.application.predictions.file_rows import DumpKind, FileRow, RowFile, TextLimits
+from stroke.application.predictions.file_rows import (
+    DumpKind,
+    FileRow,
+    RowFile,
+    TextLimits,
+    check_width,
+)
 from stroke.application.predictions.file_scoring import CsvText, without_packing
 from stroke.application.predictions.scored_columns import earlier_scores, replaced
 from stroke.domain.errors import InvalidData
@@ -157,7 +163,7 @@ class _Text:
         lines = lines_of([self.head], dialect.newline, longest=self.limits.row)
         for _ in range(dialect.line - 1):
             next(lines)
-        return dialect, Header(next(rows_of(lines, dialect.delimiter)).cells, known)
+        return dialect, _header(next(rows_of(lines, dialect.delimiter)), known, self.limits)
 
     def raw(self) -> BufferedIOBase:
         """Return the bytes as they are, without the mark of DOS at their end."""
@@ -251,7 +257,13 @@ def _rows(text: _Text, dialect: Dialect, known: Sequence[str]) -> tuple[Header, 
     for _ in range(dialect.line - 1):
         next(lines)
     rows = rows_of(lines, dialect.delimiter, line=dialect.line, longest=longest)
-    return Header(next(rows).cells, known), rows
+    return _header(next(rows), known, text.limits), rows
+
+
+def _header(row: RowText, known: Sequence[str], limits: TextLimits) -> Header:
+    header = Header(row.cells, known)
+    check_width(header.width, limits.columns)
+    return header
 
 
 def _file_rows(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from stroke.domain.errors import InvalidData
 
@@ -15,6 +15,10 @@ class DumpKind(StrEnum):
 
     MYSQL = "mysql"
     SQLITE = "sqlite"
+
+
+MAX_COLUMNS: Final = 2000
+"""How many columns a table may have, where no setting says another number."""
 
 
 def row_too_long(line: int, most: int) -> InvalidData:
@@ -44,12 +48,34 @@ class TextLimits(NamedTuple):
     """What a text may have, in characters: more is taken for a quote that nobody closes.
 
     ``row`` is a row of a table, ``dump_row`` one of a dump, ``statement`` a statement of a dump
-    that is passed over.
+    that is passed over. ``columns`` is how many columns a table has.
     """
 
     row: int = 1024 * 1024
     dump_row: int = 16 * 1024 * 1024
     statement: int = 64 * 1024 * 1024
+    columns: int = MAX_COLUMNS
+
+
+class ParquetLimits(NamedTuple):
+    """What a Parquet file may unpack to, in bytes, and how many columns it may have.
+
+    ``decoded`` is what it unpacks to at once: a row, or a tightly packed column. ``total`` is what
+    all of a tightly packed file unpacks to.
+    """
+
+    decoded: int = 256 * 1024 * 1024
+    total: int = 4 * 1024**3
+    columns: int = MAX_COLUMNS
+
+
+def check_width(columns: int, most: int) -> None:
+    """Raise ``InvalidData`` where a table has more columns than a setting allows."""
+    if columns > most:
+        raise InvalidData(
+            f"the table has {columns:,} columns, more than the {most:,} that are allowed "
+            "(STROKE_FILES_MAX_COLUMNS): keep those that stroke reads, or raise the limit"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,12 @@ from builders.predictions import patient_json
 from fakes.predictions import FakeColumnarRiskModel
 from stroke.adapters.arrow.files import score_file
 from stroke.adapters.arrow.parquet_batches import (
-    MAX_DECODED_BYTES,
+    LIMITS,
     bounded_batches,
     opened_parquet,
     readable_parquet,
 )
+from stroke.application.predictions.file_rows import ParquetLimits
 from stroke.application.predictions.file_scoring import Format
 from stroke.domain.errors import InvalidData
 
@@ -62,9 +63,9 @@ def repeated(value: str, rows: int) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [value])
 
 
-def batches(path: Path, limit: int = MAX_DECODED_BYTES) -> list[pa.RecordBatch]:
+def batches(path: Path, limit: int = LIMITS.decoded) -> list[pa.RecordBatch]:
     with opened_parquet(path) as file:
-        return list(bounded_batches(path, file, max_decoded_bytes=limit))
+        return list(bounded_batches(path, file, limits=ParquetLimits(limit)))
 
 
 def varint(number: int) -> bytes:
@@ -163,7 +164,7 @@ def test_what_is_too_large_at_once_is_refused_by_the_setting(
             contributions=False,
             reject=lambda _: None,
             advance=lambda _: None,
-            max_decoded_bytes=4 * MEGABYTE,
+            limits=ParquetLimits(4 * MEGABYTE),
         )
 
 

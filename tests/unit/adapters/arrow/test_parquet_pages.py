@@ -28,6 +28,7 @@ from builders.parquet_files import (
 )
 from stroke.adapters.arrow.parquet_batches import bounded_batches, readable_parquet
 from stroke.adapters.arrow.parquet_pages import DamagedPages, groups_of
+from stroke.application.predictions.file_rows import ParquetLimits
 from stroke.domain.errors import InvalidData
 
 MEGABYTE = 1_000_000
@@ -49,7 +50,7 @@ class Watched(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no types
 
 def batches(path: Path, limit: int = LIMIT) -> list[pa.RecordBatch]:
     with readable_parquet(path), Watched(path) as file:
-        return list(bounded_batches(path, file, max_decoded_bytes=limit))
+        return list(bounded_batches(path, file, limits=ParquetLimits(limit)))
 
 
 def text_page(text: bytes, count: int = 1, **said: Any) -> Page:
@@ -129,7 +130,7 @@ def test_a_trap_is_refused_before_a_row_is_decoded(tmp_path: Path, trap: str) ->
     assert path.stat().st_size < 10_000
     with Watched(path) as file:
         with pytest.raises(InvalidData, match=words):
-            list(bounded_batches(path, file, max_decoded_bytes=LIMIT))
+            list(bounded_batches(path, file, limits=ParquetLimits(LIMIT)))
         assert not file.has_decoded
 
 
@@ -138,7 +139,7 @@ def test_of_a_column_that_is_not_packed_the_bytes_that_are_there_count(tmp_path:
     path = written(tmp_path / "p.parquet", pages, rows=5000, packs=False)
     with Watched(path) as file:
         with pytest.raises(InvalidData, match=TOO_LARGE):
-            list(bounded_batches(path, file, max_decoded_bytes=LIMIT))
+            list(bounded_batches(path, file, limits=ParquetLimits(LIMIT)))
         assert not file.has_decoded
 
 
@@ -229,7 +230,7 @@ def test_one_row_that_repeats_a_value_without_end_is_refused(tmp_path: Path) -> 
     assert path.stat().st_size < 10_000
     with Watched(path) as file:
         with pytest.raises(InvalidData, match=TOO_LARGE):
-            list(bounded_batches(path, file, max_decoded_bytes=64 * MEGABYTE))
+            list(bounded_batches(path, file, limits=ParquetLimits(64 * MEGABYTE)))
         assert not file.has_decoded
 
 
@@ -260,6 +261,7 @@ CHANGE = """
 import sys
 from pathlib import Path
 from stroke.adapters.arrow.parquet_batches import bounded_batches, opened_parquet, readable_parquet
+from stroke.application.predictions.file_rows import ParquetLimits
 from stroke.domain.errors import InvalidData
 
 path = Path(sys.argv[1])
@@ -270,7 +272,7 @@ for place in range(begin, len(honest) - 8):
     path.write_bytes(honest[:place] + bytes([honest[place] ^ 1]) + honest[place + 1 :])
     try:
         with readable_parquet(path), opened_parquet(path) as file:
-            list(bounded_batches(path, file, max_decoded_bytes=4_000_000))
+            list(bounded_batches(path, file, limits=ParquetLimits(4_000_000)))
     except InvalidData:
         refused += 1
 print(refused)

@@ -222,3 +222,23 @@ def test_a_tar_archive_is_named(
         archive.addfile(member, io.BytesIO(b"id\n1\n"))
     with pytest.raises(InvalidData, match="is a tar archive: unpack it"):
         read(tmp_path / "p.csv", packing(whole.getvalue()))
+
+
+@pytest.mark.parametrize(("columns", "is_read"), [(5, True), (6, False)])
+def test_a_table_of_text_has_so_many_columns_and_no_more(
+    tmp_path: Path, columns: int, is_read: bool
+) -> None:
+    """Nameless ones at the right, as spreadsheets write them, do not count."""
+    header = ",".join(("id", *(f"c{number}" for number in range(1, columns))))
+    content = f"{header},,\n{','.join('1' * columns)},,\n".encode()
+    limits = LIMITS._replace(columns=5)
+    if is_read:
+        assert len(read(tmp_path / "p.csv", content, limits)) == 1
+        return
+    with pytest.raises(InvalidData, match=r"6 columns, more .* \(STROKE_FILES_MAX_COLUMNS\)"):
+        read(tmp_path / "p.csv", content, limits)
+    with (
+        pytest.raises(InvalidData, match="STROKE_FILES_MAX_COLUMNS"),
+        opened_csv(tmp_path / "p.csv", KNOWN, limits),
+    ):
+        pass
