@@ -92,7 +92,7 @@ def test_the_tests_that_need_spark_pass_in_the_image(
     tests = build_image("spark", "test")
 
     ran = subprocess.run(
-        ["docker", "run", "--rm", *LABEL, *CONFINED, tests, "tests/spark", "-q"],
+        ["docker", "run", "--rm", *LABEL, *CONFINED, tests, "tests/spark", "-q", "--soak=spark"],
         capture_output=True,
         text=True,
         check=False,

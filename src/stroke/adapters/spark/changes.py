@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from pyspark.sql import Column, DataFrame
@@ -25,18 +25,20 @@ def schema_of_changes(*, with_name: bool) -> str:
     return ", ".join([*named, f"{SKIPPED} string"])
 
 
+def measured(*, with_name: bool) -> dict[str, tuple[str, str]]:
+    """Return the table's column and the type of each column of ``changes`` that a row gives."""
+    columns = {**MEASURED, **({"name": "VARCHAR"} if with_name else {})}
+    return {name: (_STORED.get(name, name), kind) for name, kind in columns.items()}
+
+
 def events_of(
-    envelope: str,
-    columns: Collection[str],
-    place: Mapping[str, Column],
-    *,
-    with_name: bool,
-    to_micros: Callable[[Column], Column] = lambda stored: stored,
+    envelope: str, values: Mapping[str, Column], place: Mapping[str, Column], *, with_name: bool
 ) -> list[Column]:
-    """Return the columns of ``changes``, of a Debezium envelope whose ``after`` has ``columns``.
+    """Return the columns of ``changes``, of a Debezium envelope.
 
     ``envelope`` is the name of its column and a dot, or nothing if its fields are columns.
-    ``place`` gives ``cluster``, ``kafka_partition`` and ``place``.
+    ``values`` gives those of ``measured`` that its table has, and ``place`` gives ``cluster``,
+    ``kafka_partition`` and ``place``.
     """
     given = {
         "op": sf.col(f"{envelope}op"),
@@ -44,28 +46,26 @@ def events_of(
         "ts_us": sf.col(f"{envelope}ts_us"),
         "turn": sf.lit(0),
         **place,
+        **values,
     }
-    for name in (*MEASURED, *(("name",) if with_name else ())):
-        stored = _STORED.get(name, name)
-        known = stored in columns
-        value = sf.col(f"{envelope}after.`{stored}`") if known else sf.lit(None)
-        given[name] = to_micros(value) if known and name == "timestamp_us" else value
-    kinds = {**CHANGES, "name": "VARCHAR"}
+    kinds = {**CHANGES, **({"name": "VARCHAR"} if with_name else {})}
     return [
-        given[name].cast(_OF_SQL[kinds[name]]).alias(name)
-        for name in (*CHANGES, *(("name",) if with_name else ()))
+        given.get(name, sf.lit(None)).cast(_OF_SQL[kind]).alias(name)
+        for name, kind in kinds.items()
     ]
 
 
 def strange(envelope: str) -> Column:
     """Return the column ``SKIPPED`` that marks what is no change of a row."""
     op, read = sf.col(f"{envelope}op"), sf.col(f"{envelope}ts_us")
-    whole = op.isin(*_OPERATIONS) & _number(envelope).isNotNull() & read.isNotNull()
+    has_row = (op == "d") | sf.col(f"{envelope}after").isNotNull()
+    whole = op.isin(*_OPERATIONS) & has_row & _number(envelope).isNotNull() & read.isNotNull()
     return sf.when(whole, sf.lit(None)).otherwise(sf.lit("strange_records")).alias(SKIPPED)
 
 
 def _number(envelope: str) -> Column:
-    return sf.coalesce(sf.col(f"{envelope}after.id"), sf.col(f"{envelope}before.id"))
+    number = sf.coalesce(sf.col(f"{envelope}after.id"), sf.col(f"{envelope}before.id"))
+    return number.try_cast("bigint")
 
 
 def counted_beside(frame: DataFrame) -> dict[str, int]:

@@ -6,21 +6,23 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 from pyspark.sql.avro.functions import from_avro
-from pyspark.sql.types import DataType, IntegerType, LongType, StringType
+from pyspark.sql.types import DataType
 
 from stroke.adapters.spark.changes import (
     SKIPPED,
     counted_beside,
     events_of,
+    measured,
     schema_of_changes,
     strange,
 )
 from stroke.adapters.spark.faults import translated
+from stroke.adapters.spark.values import ReadValue, read_moment, read_value
 from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
-from stroke.application.analyses.timestamps import MOMENT, TimeUnit, without_time_types
+from stroke.application.analyses.timestamps import TimeUnit, without_time_types
 from stroke.domain.errors import InvalidData
 
 SchemaOf = Callable[[int], str]
@@ -30,6 +32,7 @@ SchemaOf = Callable[[int], str]
 _MARKED: Final = "SUBSTRING(value, 1, 1) = X'00' AND LENGTH(value) > 5"
 _SCHEMA_ID: Final = "CAST(CONV(HEX(SUBSTRING(value, 2, 4)), 16, 10) AS BIGINT)"
 _AVRO: Final = "SUBSTRING(value, 6)"
+_LOST: Final = "lost"
 
 
 def topic_records(session: SparkSession, options: Mapping[str, str]) -> DataFrame:
@@ -106,22 +109,43 @@ def _of_one_schema(
     envelope = from_avro(sf.expr(_AVRO), readable, {"mode": "PERMISSIVE"})
     read = _with_moment(records.select("partition", "offset", envelope.alias("envelope")))
     types = {field.name: field.dataType for field in read.select("envelope.after.*").schema}
-    unit = TimeUnit.of(written)
-    convert = _to_micros(unit, types.get("timestamp"))
+    values = _values(types, TimeUnit.of(written), with_name=with_name)
     place = {
         "cluster": sf.lit(""),
         "kafka_partition": sf.col("partition"),
         "place": sf.col("offset"),
     }
-    columns = events_of("envelope.", types, place, with_name=with_name, to_micros=convert)
-    frame = read.select(*columns, strange("envelope."))
-    if "timestamp" not in types or (unit and not isinstance(types["timestamp"], StringType)):
-        return frame  # whose times are all numbers of that unit
-    stored = sf.col("envelope.after.timestamp")
-    lost = read.where(stored.isNotNull() & convert(stored).isNull())
-    return frame.unionByName(
-        lost.select(sf.lit("strange_values").alias(SKIPPED)), allowMissingColumns=True
+    shown = {name: value.value for name, value in values.items()}
+    columns = events_of("envelope.", shown, place, with_name=with_name)
+    lost = [each.is_lost for each in values.values() if each.is_lost is not None]
+    if not lost:  # as in a table of now: none of its types has a value that its column has not
+        return read.select(*columns, strange("envelope."))
+    beside = [sf.when(each, sf.lit("strange_values")) for each in lost]
+    found = read.select(
+        *columns, strange("envelope."), sf.array_compact(sf.array(*beside)).alias(_LOST)
     )
+    # An event, and beside it a row for each of its values that was lost.
+    marks = sf.when(
+        sf.col(SKIPPED).isNull(), sf.concat(sf.array(sf.lit(None).cast("string")), sf.col(_LOST))
+    )
+    marked = found.withColumn(SKIPPED, sf.explode(marks.otherwise(sf.array(SKIPPED))))
+    return marked.drop(_LOST)
+
+
+def _values(
+    types: Mapping[str, DataType], unit: TimeUnit | None, *, with_name: bool
+) -> dict[str, ReadValue]:
+    """Return what the columns of ``types`` give of a row."""
+    found = {}
+    for name, (column, wanted) in measured(with_name=with_name).items():
+        if column in types:
+            stored = sf.col(f"envelope.after.`{column}`")
+            found[name] = (
+                read_moment(stored, types[column], unit)
+                if name == "timestamp_us"
+                else read_value(stored, types[column], wanted)
+            )
+    return found
 
 
 def _with_moment(read: DataFrame) -> DataFrame:
@@ -129,29 +153,6 @@ def _with_moment(read: DataFrame) -> DataFrame:
     known = read.select("envelope.*").columns
     found = [sf.col("envelope.ts_us")] if "ts_us" in known else []
     if "ts_ms" in known:
-        found.append(sf.col("envelope.ts_ms") * 1000)
+        found.append(sf.try_multiply(sf.col("envelope.ts_ms"), sf.lit(1000)))
     moment = sf.coalesce(*found, sf.lit(None).cast("bigint"))
     return read.withColumn("envelope", sf.col("envelope").withField("ts_us", moment))
-
-
-def _to_micros(unit: TimeUnit | None, kind: DataType | None) -> Callable[[Column], Column]:
-    """Return what makes microseconds of a stored time of the type ``kind``; NULL of what is none.
-
-    It gives what ``application.analyses.changes.micros`` does.
-    """
-    nothing = sf.lit(None).cast("bigint")
-    if isinstance(kind, StringType):
-        return lambda stored: sf.when(
-            stored.rlike(MOMENT), sf.unix_micros(stored.try_cast("timestamp"))
-        ).otherwise(nothing)
-    if unit is None or not isinstance(kind, (IntegerType, LongType)):
-        return lambda _: nothing
-
-    def of_number(stored: Column) -> Column:
-        times = sf.try_multiply(stored.cast("bigint"), sf.lit(unit.times))
-        if unit.by == 1:
-            return times
-        by = sf.lit(unit.by)
-        return sf.call_function("div", sf.try_subtract(times, sf.pmod(times, by)), by)
-
-    return of_number

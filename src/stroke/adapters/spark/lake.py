@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as sf
 
 from stroke.adapters.spark.bucket import S3Access
-from stroke.adapters.spark.changes import SKIPPED, events_of, schema_of_changes
+from stroke.adapters.spark.changes import SKIPPED, events_of, measured, schema_of_changes
 from stroke.adapters.spark.faults import translated
 from stroke.application.analyses.ports import ChangeHistory, ChangeSource, Position, SourceRead
 from stroke.domain.errors import InvalidSetting
@@ -59,7 +59,12 @@ class SparkLake(ChangeSource[DataFrame]):
             # An older log knows of no site.
             of_row = sf.coalesce(sf.col("after.site"), sf.col("before.site"))
             stored = stored.where(of_row == self._site if "site" in known else sf.lit(False))
-        columns = events_of("", known, place, with_name=with_name)
+        values = {
+            name: sf.col(f"after.`{column}`")
+            for name, (column, _) in measured(with_name=with_name).items()
+            if column in known
+        }
+        columns = events_of("", values, place, with_name=with_name)
         nothing = sf.lit(None).cast("string").alias(SKIPPED)
         return SourceRead(stored.select(*columns, nothing), lambda: now)
 

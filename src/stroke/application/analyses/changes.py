@@ -17,6 +17,21 @@ _OF_SQL: Final = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "VARCHAR": pa.st
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT: Final = re.compile(MOMENT, re.ASCII)
 _LARGEST: Final = 2**63
+_CAST_EXACTLY: Final = (
+    pa.types.is_integer,
+    pa.types.is_boolean,
+    pa.types.is_floating,
+    pa.types.is_null,
+)
+
+WHOLE: Final = r"-?\d{1,19}"
+"""Texts that are read as whole numbers. The whole text must match."""
+
+NUMBER: Final = r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?"
+"""Texts that are read as numbers. The whole text must match."""
+
+_WHOLE: Final = re.compile(WHOLE, re.ASCII)
+_NUMBER: Final = re.compile(NUMBER, re.ASCII)
 
 
 def changes_schema(*, with_name: bool = False, with_data: bool = False) -> pa.Schema:
@@ -50,14 +65,18 @@ def arrow_column(
 ) -> pa.Array:
     """Return values of a database's column as the column ``field`` of ``changes``.
 
-    A value of another kind counts as NULL, and is counted. Numbers that are times are of ``unit``;
-    where that is not known, they are of another kind.
+    A value of another kind counts as NULL, and is counted; which kind it is does not depend on the
+    values beside it. Numbers that are times are of ``unit``; where that is not known, they are of
+    another kind.
     """
     if field.name == "timestamp_us":
         return _converted(values, field, counts, lambda value: micros(value, unit))
     try:
         if pa.types.is_integer(field.type):  # as which it would take 0.5, and cut it
-            return pa.array(values).cast(field.type)
+            found = pa.array(values)
+            if not any(is_one(found.type) for is_one in _CAST_EXACTLY):
+                return _converted(values, field, counts, _whole)
+            return found.cast(field.type)
         return pa.array(values, field.type)
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
         return _converted(values, field, counts, _CONVERT[str(field.type)])
@@ -94,10 +113,20 @@ def _converted(
 
 
 def _whole(value: Any) -> int:
+    if isinstance(value, str):
+        if _WHOLE.fullmatch(value) is None:
+            raise ValueError
+        return _within(int(value))
     number = int(value)
     if number != value:
         raise ValueError
     return _within(number)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bytes) or (isinstance(value, str) and _NUMBER.fullmatch(value) is None):
+        raise ValueError
+    return float(value)
 
 
 def _within(number: int) -> int:
@@ -107,6 +136,8 @@ def _within(number: int) -> int:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode()
     if not isinstance(value, str):
         raise TypeError
     value.encode()  # no half of a pair of surrogates, which Arrow does not take
@@ -114,7 +145,7 @@ def _text(value: Any) -> str:
 
 
 _CONVERT: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "double": float,
+    "double": _number,
     "int64": _whole,
     "string": _text,
 }

@@ -29,8 +29,12 @@ _LOGICAL: Final = "logicalType"
 _NAMES: Final = (_LOGICAL, "connect.name")
 _LOGICAL_TIMES: Final = re.compile(r"date|(local-)?time(stamp)?-(milli|micro|nano)s")
 
-MOMENT: Final = r"^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$"
-"""Texts that are read as times (ISO 8601), as Debezium writes them; without a zone they are UTC."""
+_CLOCK: Final = r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?"
+MOMENT: Final = rf"(?!0000)\d{{4}}-\d\d-\d\d([T ]{_CLOCK}(Z|[+-](0\d|1[0-4]):[0-5]\d)?)?"
+"""Texts that are read as times (ISO 8601), as Debezium writes them; without a zone they are UTC.
+
+The whole text must match. It names no year, hour or zone that only one of the engines knows.
+"""
 
 
 @dataclass(frozen=True, slots=True)
