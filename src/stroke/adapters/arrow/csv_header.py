@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from stroke.adapters.arrow.csv_cells import split
 from stroke.adapters.arrow.csv_rows import BOM
-from stroke.application.predictions.cells import PERSONAL, key_of, known_names, restored, trimmed
+from stroke.application.predictions.cells import (
+    PERSONAL,
+    check_columns,
+    check_line_ends,
+    key_of,
+    known_names,
+    restored,
+    trimmed,
+)
 from stroke.application.predictions.scored_columns import ADDED, PREDICTION_ID
 from stroke.domain.errors import InvalidData
 from stroke.domain.features import ENGINEERED_FEATURES, RAW_FEATURES
@@ -70,14 +78,7 @@ class Header:
         known = RAW_FEATURES + PERSONAL + ENGINEERED_FEATURES + own
         names = known_names(names, known)
         needed = (*needed, *(each.name for each in further if not each.may_be_missing))
-        missing = [name for name in (*RAW_FEATURES, *needed) if name not in names]
-        if missing:
-            torn = any(mark in name for name in names for mark in ";\t|")
-            hint = " (cells must be separated by commas)" if torn else ""
-            raise InvalidData(f"columns missing from the header: {', '.join(missing)}{hint}")
-        twice = [name for name in known if names.count(name) > 1]
-        if twice:
-            raise InvalidData(f"columns that stand twice in the header: {', '.join(twice)}")
+        check_columns(names, (*RAW_FEATURES, *needed), known)
         keys = {key_of(name) for name in names}
         taken = [name for name in added if key_of(name) in keys]
         if taken:
@@ -89,9 +90,11 @@ class Header:
 def names_of(text: bytes) -> list[str]:
     """Return the names in a header row. Raises ``InvalidData``."""
     try:
-        return [restored(trimmed(name)) for name in split(text.removeprefix(BOM).decode())]
+        names = [restored(trimmed(name)) for name in split(text.removeprefix(BOM).decode())]
     except UnicodeDecodeError:
         raise InvalidData("the header is not UTF-8 text: save the file as UTF-8 CSV") from None
+    check_line_ends(names)
+    return names
 
 
 def _in_the_way(taken: Sequence[str]) -> str:

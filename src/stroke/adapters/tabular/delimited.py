@@ -11,6 +11,7 @@ from stroke.application.predictions.cells import (
     NUMERIC,
     TWO_MARKS,
     check_columns,
+    check_line_ends,
     key_of,
     known_names,
     trimmed,
@@ -186,6 +187,7 @@ class Header:
 
     def check(self, needed: Iterable[str], known: Iterable[str]) -> None:
         """Raise ``InvalidData`` if a ``needed`` column is missing, or a ``known`` one twice."""
+        check_line_ends(self.texts)
         check_columns(self.names, needed, known)
 
     def fitted(self, row: RowText) -> RowText:

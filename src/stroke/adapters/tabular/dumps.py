@@ -52,15 +52,20 @@ _BY_VERSION: Final = re.compile(
     r"/\*M?!\d*\s*(?P<statement>(?:INSERT|REPLACE)\b.*?)\*/", re.IGNORECASE | re.DOTALL
 )
 _DAMAGED: Final = re.compile(r"ROLLBACK; -- due to errors")
-_NO_ESCAPES: Final = re.compile(r"SET\b[^;\n]*\bNO_BACKSLASH_ESCAPES\b[^;\n]*", re.IGNORECASE)
+# In 50003, mysqldump writes the mode of a trigger: its own strings have backslashes all the same.
+_MODE_BY_VERSION: Final = r"M?!(?!50003)\d*\s*SET\b(?:[^*]|\*(?!/))*?\bNO_BACKSLASH_ESCAPES\b"
+_NO_ESCAPES: Final = re.compile(
+    rf"SET\b[^;\n]*\bNO_BACKSLASH_ESCAPES\b[^;\n]*|/\*{_MODE_BY_VERSION}", re.IGNORECASE
+)
 # What may stand before a statement on its line: others (``SET NAMES 'utf8';``), and comments.
-_ASIDE: Final = r"/\*(?!M?!\d*\s*(?:INSERT|REPLACE)\b)(?:[^*]|\*(?!/))*+\*/"
+_ASIDE: Final = rf"/\*(?!M?!\d*\s*(?:INSERT|REPLACE)\b|{_MODE_BY_VERSION})(?:[^*]|\*(?!/))*+\*/"
 _BESIDE: Final = (
     r"(?:(?!--|/\*)[^;'\"`#\n]|'[^'\\;\n]*'|\"[^\"\\;\n]*\"|`[^`;\n]*`"
     rf"|{_ASIDE})*+;"
 )
 _START: Final = re.compile(
-    rf"(?P<version>{_BY_VERSION.pattern})|^(?:{_BESIDE})*?(?:[ \t\r]|{_ASIDE})*+(?P<start>"
+    rf"(?P<version>{_BY_VERSION.pattern}|/\*{_MODE_BY_VERSION})"
+    rf"|^(?:{_BESIDE})*?(?:[ \t\r]|{_ASIDE})*+(?P<start>"
     rf"(?:INSERT|REPLACE|CREATE\s+(?:TEMPORARY\s+)?TABLE)\b"
     rf"|{_DAMAGED.pattern}|{_NO_ESCAPES.pattern})|/\*.*?\*/",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,

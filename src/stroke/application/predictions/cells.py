@@ -60,6 +60,11 @@ TEXTS: Final = frozenset({*PERSONAL, "source", "model_version", "idempotency_key
 BLANKS: Final = " \t\u00a0\u202f\u2007\ufeff"
 """What does not count around a value: blanks, among them those that do not break a line."""
 
+_OTHER_ENDS: Final = frozenset("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+"""What ends a line elsewhere: a table that has it between its rows would be all header."""
+
+_SEPARATORS: Final = "cells must be separated by commas, semicolons, tabs or vertical bars"
+
 _NUMBER: Final = re.compile(
     r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+|inf|nan)(?:e[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE
 )
@@ -179,11 +184,22 @@ def known_names(names: Sequence[str], known: Iterable[str]) -> list[str]:
     return [spelled.get(key_of(name), name) for name in names]
 
 
+def check_line_ends(names: Iterable[str]) -> None:
+    """Raise ``InvalidData`` if a header has what ends lines elsewhere: its rows would be in it."""
+    if ends := sorted({f"U+{ord(mark):04X}" for name in names for mark in _OTHER_ENDS & {*name}}):
+        raise InvalidData(
+            f"the header has {', '.join(ends)}, which ends no line here: write LF or CR LF at the "
+            "ends of lines"
+        )
+
+
 def check_columns(names: Sequence[str], needed: Iterable[str], known: Iterable[str]) -> None:
     """Raise ``InvalidData`` if a ``needed`` column is not there, or a ``known`` one is twice."""
     missing = [name for name in needed if name not in names]
     if missing:
-        raise InvalidData(f"columns missing from the header: {', '.join(missing)}")
+        torn = len(names) == 1 or any(mark in name for name in names for mark in ";\t|")
+        hint = f" ({_SEPARATORS})" if torn and len(missing) > 1 else ""
+        raise InvalidData(f"columns missing from the header: {', '.join(missing)}{hint}")
     twice = [name for name in known if names.count(name) > 1]
     if twice:
         raise InvalidData(f"columns that stand twice in the header: {', '.join(twice)}")

@@ -319,6 +319,30 @@ def test_a_dump_that_takes_backslashes_as_they_are_is_refused(what: str, mode: s
     assert len(rows(MYSQL + said_by_a_patient + "SET sql_mode='ANSI';\n")) == 1
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "/*!40101 SET SQL_MODE='NO_BACKSLASH_ESCAPES' */;",
+        "/*!40101 SET @OLD=@@SQL_MODE, SQL_MODE='ANSI,NO_BACKSLASH_ESCAPES' */;",
+        "SET NAMES 'utf8'; /*M!100100 set sql_mode='no_backslash_escapes' */;",
+        "/*! SET SQL_MODE='NO_BACKSLASH_ESCAPES' */; ",
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", " "])
+def test_so_is_one_that_does_it_by_the_version_of_mysql(said: str, end: str) -> None:
+    row = "INSERT INTO `predictions` (id, name) VALUES (1, 'C:\\new');\n"
+    with pytest.raises(InvalidData, match="NO_BACKSLASH_ESCAPES"):
+        rows(f"{MYSQL}{said}{end}{row}")
+
+
+def test_the_mode_that_mysqldump_writes_for_a_trigger_is_not_that_of_its_strings() -> None:
+    dump = (
+        "/*!50003 SET sql_mode = 'STRICT_TRANS_TABLES,NO_BACKSLASH_ESCAPES' */ ;\n"
+        "INSERT INTO `predictions` (id, name) VALUES (1, 'Ana\\'s');\n"
+    )
+    assert cells_of(rows(MYSQL + dump)) == [{"id": "1", "name": "Ana's"}]
+
+
 @pytest.mark.parametrize("table", ["PREDICTIONS", "`Predictions`", "db.PREDICTIONS"])
 def test_capitals_in_the_name_of_the_table_do_not_count(table: str) -> None:
     assert cells_of(rows(f"{MYSQL}INSERT INTO {table} (id) VALUES (1);\n")) == [{"id": "1"}]

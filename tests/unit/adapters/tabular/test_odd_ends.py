@@ -242,3 +242,29 @@ def test_a_table_of_text_has_so_many_columns_and_no_more(
         opened_csv(tmp_path / "p.csv", KNOWN, limits),
     ):
         pass
+
+
+@pytest.mark.parametrize("end", ["\x0b", "\x0c", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_what_ends_lines_elsewhere_leaves_no_table_that_is_all_header(
+    tmp_path: Path, end: str
+) -> None:
+    content = f"id,name{end}1,Ana{end}2,Bea{end}".encode()
+    with pytest.raises(InvalidData, match=rf"the header has U\+{ord(end):04X}, which ends no line"):
+        read(tmp_path / "p.csv", content)
+    patients = f"{','.join(PATIENT_COLUMNS)}{end}".encode()
+    with pytest.raises(InvalidData, match="which ends no line here"):
+        BulkScoring(io.BytesIO(patients), model=FakeColumnarRiskModel())
+
+
+@pytest.mark.parametrize("delimiter", [":", "^", "~", "\x1f", " "])
+def test_cells_that_nothing_known_separates_are_one_and_the_message_says_so(
+    tmp_path: Path, delimiter: str
+) -> None:
+    header = ("id", "name", "note")
+    path = tmp_path / "p.csv"
+    path.write_text(f"{delimiter.join(header)}\n{delimiter.join('123')}\n")
+    with (
+        pytest.raises(InvalidData, match="semicolons, tabs or vertical bars"),
+        opened_rows(path, header, header),
+    ):
+        pass
