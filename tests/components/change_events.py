@@ -25,13 +25,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Found = TypeVar("_Found")
 
 
-def until(look: Callable[[], _Found], *, within: float, what: str) -> _Found:
-    """Return the first truthy answer of ``look``; fail when there is none in time."""
+def until(look: Callable[[], _Found], *, within: float, what: str, every: float = 0.5) -> _Found:
+    """Return the first truthy answer of ``look``; fail when there is none ``within`` seconds.
+
+    A look that costs nothing may be taken more often than ``every`` half second.
+    """
     deadline = time.monotonic() + within
     with spending("waiting"):
         while not (found := look()):
             assert time.monotonic() < deadline, f"{what}: not within {within:.0f} s"
-            time.sleep(0.5)
+            time.sleep(every)
     return found
 
 
@@ -44,6 +47,7 @@ def raw_records(stack: PipelineStack, topic: str) -> Iterator[Any]:
             "isolation.level": "read_committed",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,  # the broker's wait at the end, which is read each time
             "auto.offset.reset": "earliest",  # where an erasure removed the first ones
         }
     )

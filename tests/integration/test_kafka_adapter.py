@@ -67,6 +67,11 @@ KEY = {
     "fields": [{"name": "id", "type": "long"}],
 }
 CANARY = "Zoë Canary"
+AT_ONCE = 0.05
+"""How often a test looks for what a broker does within milliseconds."""
+
+NOBODY = 0.2
+"""Seconds to wait for an answer of a port at which nobody listens."""
 
 
 @pytest.fixture
@@ -107,19 +112,17 @@ def producer(pipeline: PipelineStack) -> Producer:
 @pytest.fixture
 def write(
     pipeline: PipelineStack, producer: Producer
-) -> Callable[[str, Sequence[str | bytes | None]], None]:
+) -> Iterator[Callable[[str, Sequence[str | bytes | None]], None]]:
     """Write records; return when a reader of committed records sees them.
 
     The coordinator answers before each partition has the marker of the commit.
     """
 
+    settings = {"bootstrap.servers": pipeline.bootstrap_servers, "group.id": "throw-away"}
+    reader = Consumer(settings | {"isolation.level": "read_committed"})
+
     def end_of(topic: str) -> int:
-        settings = {"bootstrap.servers": pipeline.bootstrap_servers, "group.id": topic}
-        consumer = Consumer(settings | {"isolation.level": "read_committed"})
-        try:
-            _, end = consumer.get_watermark_offsets(KafkaPartition(topic, 0), timeout=30)
-        finally:
-            consumer.close()
+        _, end = reader.get_watermark_offsets(KafkaPartition(topic, 0), timeout=30)
         return int(end)
 
     def write(topic: str, values: Sequence[str | bytes | None]) -> None:
@@ -128,9 +131,15 @@ def write(
         for value in values:
             producer.produce(topic, value, b"key")
         producer.commit_transaction()
-        until(lambda: end_of(topic) > before + len(values) - 1, within=60, what="the commit")
+        until(
+            lambda: end_of(topic) > before + len(values) - 1,
+            within=60,
+            what="the commit",
+            every=AT_ONCE,
+        )
 
-    return write
+    yield write
+    reader.close()
 
 
 @pytest.fixture
@@ -213,7 +222,7 @@ class TestSchemaRegistry(SchemaRegistryProbeContract):
 class TestKafkaChangeTopic(ChangeTopicContract):
     @pytest.fixture
     def away(self) -> KafkaChangeTopic:
-        return KafkaChangeTopic(Broker(f"127.0.0.1:{free_port()}"), timeout=1)
+        return KafkaChangeTopic(Broker(f"127.0.0.1:{free_port()}"), timeout=NOBODY)
 
     async def test_what_was_aborted_or_is_not_committed_yet_does_not_count(
         self, topics: KafkaChangeTopic, topic: str, write: Write, producer: Producer
@@ -236,7 +245,7 @@ class TestKafkaChangeTopic(ChangeTopicContract):
 
     async def test_a_broker_that_is_away_is_named(self) -> None:
         address = f"127.0.0.1:{free_port()}"
-        away = KafkaChangeTopic(Broker(address), timeout=1)
+        away = KafkaChangeTopic(Broker(address), timeout=NOBODY)
 
         with pytest.raises(BrokerUnavailable, match=address):
             await away.last_offsets("topic")
@@ -267,7 +276,7 @@ class TestKafkaTopicRecords(TopicRecordsContract):
     @pytest.fixture
     def away(self, pipeline: PipelineStack) -> KafkaTopicRecords:
         return KafkaTopicRecords(
-            Broker(f"127.0.0.1:{free_port()}"), pipeline.registry_url, timeout=1
+            Broker(f"127.0.0.1:{free_port()}"), pipeline.registry_url, timeout=NOBODY
         )
 
 
@@ -451,7 +460,7 @@ class InControlTopic:
                 return False
 
         try:
-            until(committed, within=60, what="the sink's offset")
+            until(committed, within=60, what="the sink's offset", every=AT_ONCE)
         finally:
             consumer.close()
 
@@ -539,6 +548,7 @@ class TestControlTopics:
             lambda: (topic_settings(admin, stage.topic, 20) or {}).get("segment.ms") == "1",
             within=60,
             what="a new file at the next record",
+            every=AT_ONCE,
         )
         await asyncio.to_thread(stage.produce, [start_commit()])  # 3
         stage.commit(4)
@@ -599,7 +609,7 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
     @pytest.fixture
     def away(self, pipeline: PipelineStack) -> KafkaDeadLetterQueue:
         return KafkaDeadLetterQueue(
-            Broker(f"127.0.0.1:{free_port()}"), pipeline.registry_url, timeout=1
+            Broker(f"127.0.0.1:{free_port()}"), pipeline.registry_url, timeout=NOBODY
         )
 
     @pytest.fixture
@@ -756,7 +766,7 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
 
     async def test_a_broker_that_is_away_is_named(self, pipeline: PipelineStack) -> None:
         address = f"127.0.0.1:{free_port()}"
-        away = KafkaDeadLetterQueue(Broker(address), pipeline.registry_url, timeout=1)
+        away = KafkaDeadLetterQueue(Broker(address), pipeline.registry_url, timeout=NOBODY)
 
         with pytest.raises(BrokerUnavailable, match=address):
             await away.letters("topic")
@@ -777,16 +787,16 @@ class TestKafkaChanges(ChangeSourceContract[Batches]):
 
     @pytest.fixture
     def gone(self, topic: str) -> KafkaChanges:
-        return changes_on(f"127.0.0.1:{free_port()}", topic)
+        return changes_on(f"127.0.0.1:{free_port()}", topic, timeout=NOBODY)
 
 
-def changes_on(bootstrap_servers: str, topic: str) -> KafkaChanges:
+def changes_on(bootstrap_servers: str, topic: str, *, timeout: float = 10) -> KafkaChanges:
     return KafkaChanges(
         Broker(bootstrap_servers),
         topic,
         schema_of=schema_text,
         envelopes=AvroEnvelopes(),
-        timeout=10,
+        timeout=timeout,
     )
 
 
@@ -823,6 +833,6 @@ class TestTopicRetention(RetentionContract):
         assert await retention.retained(NOON, now=NOON) == []
 
     async def test_a_broker_that_is_away_is_said(self) -> None:
-        retention = TopicRetention(Broker(f"127.0.0.1:{free_port()}"), "changes", timeout=1)
+        retention = TopicRetention(Broker(f"127.0.0.1:{free_port()}"), "changes", timeout=NOBODY)
         with pytest.raises(BrokerUnavailable):
             await retention.retained(NOON, now=NOON)

@@ -19,6 +19,10 @@ _SILENT: Final = logging.getLogger("stroke.kafka")
 _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
+# How long a broker waits for more records at the end of a partition before it says that there are
+# none. Whoever reads to the end waits for that answer: by default for half a second, each time.
+_END_MILLISECONDS: Final = 20
+
 
 def options(broker: Broker) -> dict[str, str | int | float | bool]:
     """Return what every client needs to reach ``broker``, as librdkafka calls it."""
@@ -59,6 +63,7 @@ def committed_consumer(broker: Broker) -> Iterator[Consumer]:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,
+                "fetch.wait.max.ms": _END_MILLISECONDS,
                 "auto.offset.reset": "earliest",
             },
             logger=_SILENT,
