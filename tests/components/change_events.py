@@ -54,7 +54,7 @@ def raw_records(stack: PipelineStack, topic: str) -> Iterator[Any]:
     try:
         consumer.assign([TopicPartition(topic, 0, 0)])
         while True:
-            message = consumer.poll(20)
+            message = consumer.poll(120)
             assert message is not None, f"{topic} does not answer"
             error = message.error()
             if error is None:

@@ -73,6 +73,9 @@ AT_ONCE = 0.05
 NOBODY = 0.2
 """Seconds to wait for an answer of a port at which nobody listens."""
 
+BUSY = 120.0
+"""Seconds to wait for an answer of the broker: a busy machine may let it wait."""
+
 
 @pytest.fixture
 def topic() -> str:
@@ -88,12 +91,14 @@ async def dlq(topics: KafkaChangeTopic, topic: str) -> str:
 
 @pytest.fixture
 def topics(pipeline: PipelineStack) -> KafkaChangeTopic:
-    return KafkaChangeTopic(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
+    return KafkaChangeTopic(Broker(pipeline.bootstrap_servers), pipeline.registry_url, timeout=BUSY)
 
 
 @pytest.fixture
 def queue(pipeline: PipelineStack) -> KafkaDeadLetterQueue:
-    return KafkaDeadLetterQueue(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
+    return KafkaDeadLetterQueue(
+        Broker(pipeline.bootstrap_servers), pipeline.registry_url, timeout=BUSY
+    )
 
 
 @pytest.fixture
@@ -271,7 +276,9 @@ class TestKafkaTopicRecords(TopicRecordsContract):
         producer.produce(topic, "plain text", None)
         producer.produce(topic, None, key_of(7))
         producer.commit_transaction()
-        return KafkaTopicRecords(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
+        return KafkaTopicRecords(
+            Broker(pipeline.bootstrap_servers), pipeline.registry_url, timeout=BUSY
+        )
 
     @pytest.fixture
     def away(self, pipeline: PipelineStack) -> KafkaTopicRecords:
@@ -291,9 +298,15 @@ class InDeadLetters:
         key_of: Callable[[int], bytes],
     ) -> None:
         self.pipeline, self.producer, self.topic, self.key_of = pipeline, producer, topic, key_of
-        self.queue = KafkaDeadLetterQueue(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
+        self.queue = KafkaDeadLetterQueue(
+            Broker(pipeline.bootstrap_servers), pipeline.registry_url, timeout=BUSY
+        )
         self.place = DeadLetterPlace(
-            Broker(pipeline.bootstrap_servers), pipeline.registry_url, [topic], queue=self.queue
+            Broker(pipeline.bootstrap_servers),
+            pipeline.registry_url,
+            [topic],
+            queue=self.queue,
+            timeout=BUSY,
         )
 
     async def put(self, *ids: int) -> None:
@@ -394,7 +407,7 @@ class InTopic:
         pipeline = letters.pipeline
         self.put = letters.put
         self.place = ChangeTopicPlace(
-            Broker(pipeline.bootstrap_servers), pipeline.registry_url, letters.topic
+            Broker(pipeline.bootstrap_servers), pipeline.registry_url, letters.topic, timeout=BUSY
         )
 
 
@@ -429,7 +442,11 @@ class InControlTopic:
             "bootstrap.servers": pipeline.bootstrap_servers
         }
         self.place = ControlTopicPlace(
-            Broker(pipeline.bootstrap_servers), topic, reader=lambda: reader_of(COLUMNS), wait=0
+            Broker(pipeline.bootstrap_servers),
+            topic,
+            reader=lambda: reader_of(COLUMNS),
+            wait=0,
+            timeout=BUSY,
         )
 
     async def put(self, *ids: int) -> None:
@@ -540,6 +557,7 @@ class TestControlTopics:
             stage.topic,
             reader=lambda: reader_of(COLUMNS),
             wait=60,
+            timeout=BUSY,
         )
         erasing = asyncio.create_task(waiting.erase([7]))
         admin = AdminClient(stage.settings)
@@ -572,6 +590,7 @@ class TestControlTopics:
             f"none-{stage.topic}",
             reader=lambda: reader_of(COLUMNS),
             wait=0,
+            timeout=BUSY,
         )
         assert await none.find([7]) == []
         assert await none.erase([7]) == 0
@@ -602,7 +621,9 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
     async def test_the_keys_of_a_topic_tell_its_highest_id(
         self, pipeline: PipelineStack, source: TopicPartition
     ) -> None:
-        topics = KafkaChangeTopic(Broker(pipeline.bootstrap_servers), pipeline.registry_url)
+        topics = KafkaChangeTopic(
+            Broker(pipeline.bootstrap_servers), pipeline.registry_url, timeout=BUSY
+        )
 
         assert await topics.highest_id(source.topic) == max(filter(None, PARKABLE.values()))
 
@@ -790,7 +811,7 @@ class TestKafkaChanges(ChangeSourceContract[Batches]):
         return changes_on(f"127.0.0.1:{free_port()}", topic, timeout=NOBODY)
 
 
-def changes_on(bootstrap_servers: str, topic: str, *, timeout: float = 10) -> KafkaChanges:
+def changes_on(bootstrap_servers: str, topic: str, *, timeout: float = BUSY) -> KafkaChanges:
     return KafkaChanges(
         Broker(bootstrap_servers),
         topic,
@@ -806,7 +827,7 @@ class TestTopicRetention(RetentionContract):
         self, pipeline: PipelineStack, topics: KafkaChangeTopic, topic: str
     ) -> TopicRetention:
         await topics.ensure_topic(topic, {"retention.ms": "86400000", "segment.ms": "3600000"})
-        return TopicRetention(Broker(pipeline.bootstrap_servers), topic)
+        return TopicRetention(Broker(pipeline.bootstrap_servers), topic, timeout=BUSY)
 
     async def test_a_record_stays_while_its_file_is_written_to_and_then_for_the_retention(
         self, retention: TopicRetention, topic: str
@@ -823,13 +844,15 @@ class TestTopicRetention(RetentionContract):
         settings: dict[str, str],
     ) -> None:
         await topics.ensure_topic(topic, settings)
-        kept = await TopicRetention(Broker(pipeline.bootstrap_servers), topic).retained(
-            NOON, now=NOON
-        )
+        kept = await TopicRetention(
+            Broker(pipeline.bootstrap_servers), topic, timeout=BUSY
+        ).retained(NOON, now=NOON)
         assert [each.until for each in kept] == [None]
 
     async def test_a_topic_that_is_not_there_keeps_nothing(self, pipeline: PipelineStack) -> None:
-        retention = TopicRetention(Broker(pipeline.bootstrap_servers), "no-such-topic")
+        retention = TopicRetention(
+            Broker(pipeline.bootstrap_servers), "no-such-topic", timeout=BUSY
+        )
         assert await retention.retained(NOON, now=NOON) == []
 
     async def test_a_broker_that_is_away_is_said(self) -> None:
