@@ -33,9 +33,9 @@ class ShadowSettings(SettingsGroup):
     )
     store: bool = Field(True, description="whether what shadows say is stored")
     shown: int = Field(
-        5_000, ge=1_000, description="of how many of the newest predictions API and page tell"
+        5_000, ge=1_000, description="how many of the newest predictions API and page read"
     )
-    least: int = Field(20, ge=1, description="of smaller groups, only the size is told")
+    least: int = Field(20, ge=1, description="of smaller groups, only the size is shown")
 
 
 class CanarySettings(SettingsGroup):

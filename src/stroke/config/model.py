@@ -76,7 +76,7 @@ class ModelSettings(SettingsGroup):
         4 * 1024**3, ge=512 * 1024**2, description="address space of each process of an import"
     )
     webhook_url: Annotated[SecretStr, AfterValidator(_webhook)] | None = Field(
-        None, description="an address of HTTPS that is told when a canary is taken back"
+        None, description="an address of HTTPS that gets a POST when a canary is taken back"
     )
-    webhook_seconds: float = Field(5, gt=0, le=60, description="how long telling it may take")
+    webhook_seconds: float = Field(5, gt=0, le=60, description="how long one POST may take")
     webhook_attempts: int = Field(4, ge=1, le=10, description="how often it is tried")

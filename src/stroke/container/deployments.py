@@ -211,7 +211,7 @@ class Watchers:
     """Hands each commit to the observer, and each commit and run to what watches a canary.
 
     ``failures`` logs why a model failed: where a canary does, its champion answers instead, and
-    no caller is told.
+    no caller is concerned.
     """
 
     def __init__(
@@ -234,7 +234,7 @@ class Watchers:
 
 
 def webhook_of(settings: ModelSettings) -> Webhook | None:
-    """Return the address that is told of canaries that were taken back; None without one."""
+    """Return the address that gets word of canaries that were taken back; None without one."""
     if settings.webhook_url is None:
         return None
     # It is imported where somebody has one.
@@ -244,7 +244,7 @@ def webhook_of(settings: ModelSettings) -> Webhook | None:
 
 
 def notices(settings: ModelSettings, webhook: Webhook | None) -> Notices:
-    """Return what tells the webhook."""
+    """Return what sends to the webhook."""
     return Notices(webhook, attempts=settings.webhook_attempts, tell=_log.error)
 
 

@@ -52,7 +52,7 @@ class ReferenceHistogram:
     labels: tuple[str, ...] = ()
     missing: float | None = None
     place: Callable[[Any], int] = field(init=False, repr=False, compare=False)
-    """Tells which bin a known value falls into. It is called for each value of each prediction."""
+    """Says which bin a known value falls into. It is called for each value of each prediction."""
 
     def __post_init__(self) -> None:
         if bool(self.cuts) == bool(self.labels):

@@ -100,7 +100,7 @@ class GroupPerformance:
     """How right a model was about one group of patients.
 
     A group that is too small has no measures; ``events`` is None where even their number
-    would tell too much.
+    would show too much.
     """
 
     group: str

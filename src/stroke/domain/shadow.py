@@ -21,7 +21,7 @@ class WhyNot(StrEnum):
 class ShadowScore(NamedTuple):
     """What the shadow ``model_version`` said of the patient of a stored prediction.
 
-    ``probability`` and ``category`` are None where it could not say: ``why_not`` tells why.
+    ``probability`` and ``category`` are None where it could not say: ``why_not`` says why.
     ``scored_at`` is aware.
     """
 

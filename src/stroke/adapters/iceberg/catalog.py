@@ -141,7 +141,7 @@ def _no_answer(what: str) -> ReplicaUnavailable:
 
 
 def _is_of(library: str, error: Exception) -> bool:
-    """Tell a library's errors without importing it: only one kind of catalog needs it."""
+    """Recognise a library's errors without importing it: only one kind of catalog needs it."""
     return any(kind.__module__.partition(".")[0] == library for kind in type(error).__mro__)
 
 

@@ -117,7 +117,7 @@ class IcebergChanges(ChangeSource[Batches], ChangeHistory):
         if found is None:
             raise InvalidData(
                 f"{self._lake.identifier} had no snapshot at that time, or it has expired: "
-                "`stroke lake status` tells since when there are any"
+                "`stroke lake status` says since when there are any"
             )
         return found
 

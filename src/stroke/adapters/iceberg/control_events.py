@@ -1,4 +1,4 @@
-"""What the sink tells itself of the data files that it wrote, in its control topic.
+"""What the sink notes for itself of the data files that it wrote, in its control topic.
 
 A record is an Avro value with its schema before it, as Iceberg's ``AvroEncoderUtil`` writes it. One
 that names data files has the bounds of their columns: of a table of an earlier version, the

@@ -1,6 +1,6 @@
 """Erasure: takes what the change log holds of some ids out of it, and out of its history.
 
-An event tells the row before and after a change, so a deleted row is still in all of its events.
+An event has the row before and after a change, so a deleted row is still in all of its events.
 They are removed but for the deletions, which keep the id and nothing else of the row: by them a
 reader knows that the row is gone, and the highest offset that the table holds stays what it was.
 """

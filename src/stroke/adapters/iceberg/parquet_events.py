@@ -12,7 +12,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
 PROJECTION: Final = ("before.id", "after", "op", "ts_us", "_kafka_metadata")
-"""The columns that tell what an event says of its row, and where it stood on Kafka."""
+"""The columns with what an event says of its row, and where it stood on Kafka."""
 
 _IDS: Final = ("after.id", "before.id")
 # pyiceberg's own scan holds all rows of a file at once. An event takes some kilobytes in Python.

@@ -31,8 +31,8 @@ class IcebergReplica(Replica):
     """Reads from ``lake`` the latest row of each prediction.
 
     Within a Kafka cluster the offset orders events. A cluster that was made anew counts from 0
-    again, so clusters are ordered by when their first event was read. ``cluster_id`` tells the
-    cluster that feeds the sink now. ``columns`` tells the types by name that the source's table has
+    again, so clusters are ordered by when their first event was read. ``cluster_id`` names the
+    cluster that feeds the sink now. ``columns`` gives the types by name that the source's table has
     now: the log keeps columns that it has no more, which do not count, and those of type "json"
     are documents. The table is read as of the last ``reached`` or ``bounds``.
     """

@@ -1,7 +1,7 @@
 """What is known of data files from the table's metadata, without opening files with bounds.
 
 The table says of which columns the sink writes bounds (see ``change_log``). For files from before
-that, Parquet's own footer tells them.
+that, Parquet's own footer gives them.
 """
 
 from __future__ import annotations

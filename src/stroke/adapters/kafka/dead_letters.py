@@ -43,7 +43,7 @@ Record = tuple[Any, Any, list[tuple[str, Any]]]  # key, value, headers: as loose
 class KafkaDeadLetterQueue(DeadLetterQueue):
     """Reads and writes dead-letter topics of ``broker``.
 
-    ``registry_url`` is the schema registry, which tells how to read a letter's key. Calls raise
+    ``registry_url`` is the schema registry, which says how to read a letter's key. Calls raise
     ``BrokerUnavailable`` when either does not answer for ``timeout`` seconds. A letter has up to
     ``max_letter_bytes`` with its headers: more than a record that may be parked.
     """
@@ -231,7 +231,7 @@ class _About:
 
 
 def _cause(headers: Mapping[str, str]) -> str:
-    """Return a letter's cause in words: as it was parked, or what Connect's headers tell."""
+    """Return a letter's cause in words: as it was parked, or what Connect's headers say."""
     if _CAUSE in headers:
         return headers[_CAUSE]
     thrown, message = headers.get("exception.class.name", ""), headers.get("exception.message", "")

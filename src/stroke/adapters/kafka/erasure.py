@@ -34,7 +34,7 @@ from stroke.application.pipeline.broker import Broker
 class ChangeTopicPlace(SearchedPlace):
     """The events in ``topic`` of ``broker``, each until it expires.
 
-    The registry at ``registry_url`` tells how to read keys and values. Calls raise
+    The registry at ``registry_url`` says how to read keys and values. Calls raise
     ``BrokerUnavailable`` when either does not answer for ``timeout`` seconds.
     """
 
@@ -84,7 +84,7 @@ class DeadLetterPlace(ErasablePlace):
     ``file.delete.delay.ms``.
 
     A letter is known by its key, or else by its value. One of which neither can be read is
-    nobody's; `stroke pipeline dlq list` shows it. The registry at ``registry_url`` tells how to
+    nobody's; `stroke pipeline dlq list` shows it. The registry at ``registry_url`` says how to
     read them. Calls raise ``BrokerUnavailable`` when either does not answer for ``timeout``
     seconds.
     """
@@ -174,14 +174,14 @@ class DeadLetterPlace(ErasablePlace):
 
 
 class _Ids:
-    """Tells whose a record is, by its key or by the rows in its value."""
+    """Says whose a record is, by its key or by the rows in its value."""
 
     def __init__(self, registry_url: str, timeout: float) -> None:
         self._keys = AvroKeys(registry_url, timeout=timeout)
         self._avro = AvroReader(SchemaRegistry(registry_url, timeout=timeout).schema)
 
     def in_(self, message: Message) -> frozenset[int]:
-        """Return the ids of the predictions that a record tells of."""
+        """Return the ids of the predictions that a record is about."""
         number = self._keys.prediction_id(message.key())
         if number is not None:
             return frozenset({number})

@@ -49,7 +49,7 @@ _LIMIT: Final = "max.message.bytes"
 class KafkaChangeTopic(ChangeTopic):
     """Reads and makes topics of ``broker``.
 
-    The registry at ``registry_url`` tells how to read keys. No call takes much longer than
+    The registry at ``registry_url`` says how to read keys. No call takes much longer than
     ``timeout`` seconds, but ``highest_id``, which reads a whole topic.
     """
 

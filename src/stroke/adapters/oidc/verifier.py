@@ -100,7 +100,7 @@ class OidcTokenVerifier(TokenVerifier):
                 isinstance(value, bool) or not isinstance(value, int | float)
             ):
                 raise refused(f"the token's {name} is no number")
-        # An ID token tells a client who logged in; a refresh token is for the provider.
+        # An ID token says to a client who logged in; a refresh token is for the provider.
         kind = claims.get("typ", "JWT")
         if not isinstance(kind, str) or kind.lower() not in self._kinds:
             raise refused(self._unfit)

@@ -57,7 +57,7 @@ class BucketStore(ArtefactStore):
 
     ``cache`` is a folder of this machine that several processes may share. What was read once is
     taken from there, after its digest was compared; a name, too, while the bucket cannot be
-    reached, which ``tell`` then hears. No file of more than ``most_bytes`` is read.
+    reached, and ``tell`` gets a line about it. No file of more than ``most_bytes`` is read.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ _LOOKS_EVERY: Final = 0.5
 
 
 class RunDeadlines:
-    """Gives each run its options, and tells onnxruntime to end a run that is past its time."""
+    """Gives each run its options, and has onnxruntime end a run that is past its time."""
 
     def __init__(self) -> None:
         self._runs: dict[int, tuple[float, ort.RunOptions]] = {}

@@ -34,7 +34,7 @@ class Tracing:
     """
 
     def __init__(self, endpoint: str, *, service_name: str) -> None:
-        # It tells of each attempt; ``PrivateExport`` tells once.
+        # It logs each attempt; ``PrivateExport`` logs once.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/") + _PATH, timeout=_EXPORT_SECONDS)
         self.provider = TracerProvider(

@@ -69,7 +69,7 @@ def scored(
     options: ScoringOptions,
     parts: WorkerParts,
 ) -> Batches:
-    """Yield the rows that can be scored, with their scores; tell ``bad`` how many cannot."""
+    """Yield the rows that can be scored, with their scores; call ``bad`` with how many cannot."""
     for batch in batches:
         whole = _untorn(batch)
         model = _model(artefact, parts.load)

@@ -70,7 +70,7 @@ class DatabaseFile:
 
 
 def _identity(path: str, *, empty: bool = True) -> _Identity | None:
-    """Return what tells a file from every other that is there now, or None without it."""
+    """Return what separates a file from every other that is there now, or None without it."""
     try:
         found = os.stat(path)  # noqa: PTH116 - a third of the time of Path.stat
     except OSError:

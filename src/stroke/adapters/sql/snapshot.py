@@ -50,7 +50,7 @@ class SqlChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         self, since: Position | None = None, *, with_name: bool
     ) -> SourceRead[Iterator[pa.RecordBatch]]:
         if since is not None:
-            raise CannotContinue("a table tells its rows, and not which of them are new")
+            raise CannotContinue("a table has its rows, and does not say which of them are new")
         schema = changes_schema(with_name=with_name, with_data=self._with_data)
         engine = create_engine(self._url, hide_parameters=True)
         try:

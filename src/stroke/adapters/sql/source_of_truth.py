@@ -290,7 +290,7 @@ class MySqlSource(SourceOfTruth):
             await self._continue_at(connection, number)
 
     async def _next_id(self, connection: AsyncConnection) -> int | None:
-        # What information_schema tells of it may be a day old, unless it is asked not to.
+        # What information_schema says of it may be a day old, unless it is asked not to.
         await connection.exec_driver_sql("SET SESSION information_schema_stats_expiry = 0")
         found: int | None = await connection.scalar(_NEXT_ID, {"table": self._name})
         return found

@@ -18,8 +18,8 @@ _T = TypeVar("_T")
 class SqlReplica(Replica):
     """The table ``name`` of the database at ``url``, whatever types its columns have.
 
-    ``committed`` tells the next offset that the sink's connector reads, by partition: the JDBC
-    sink commits its transactions first. ``columns`` tells the types by name that the source's
+    ``committed`` gives the next offset that the sink's connector reads, by partition: the JDBC
+    sink commits its transactions first. ``columns`` gives the types by name that the source's
     table has now; columns that only the copy has do not count, and of type "json" are those
     whose text is a document. A call that takes longer than ``timeout`` seconds raises
     ``ReplicaUnavailable``.

@@ -61,7 +61,7 @@ _DELIMITER_NAMES: Final = {";": "semicolons", "\t": "tabs", "|": "vertical bars"
 def opened_csv(path: Path, known: Sequence[str], limits: TextLimits = LIMITS) -> Iterator[CsvText]:
     """Open the table at ``path`` (``-`` is standard input) as CSV.
 
-    The ``known`` columns tell its dialect. The scores of an earlier run are left out. Raises
+    The ``known`` columns give its dialect. The scores of an earlier run are left out. Raises
     ``InvalidData`` for what is no table of text, by its name, and where its encoding could be
     several.
     """

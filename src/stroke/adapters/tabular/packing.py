@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 HEAD_BYTES: Final = 256 * 1024
-"""So much of a file is looked at to tell what it is."""
+"""So much of a file is looked at to know what it is."""
 
 _PARQUET: Final = b"PAR1"
 _BLOCK: Final = 1024 * 1024

@@ -1,1 +1,1 @@
-"""An address that is told of changes."""
+"""An address that gets word of changes."""

@@ -1,4 +1,4 @@
-"""One address that is told of changes, by a POST over HTTPS."""
+"""One address that gets word of changes, by a POST over HTTPS."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _MOST_STRANGERS: Final = 10_000
 
 
 class Callers:
-    """Tells who calls, by keys that are read from ``store`` again after ``max_age`` seconds.
+    """Says who calls, by keys that are read from ``store`` again after ``max_age`` seconds.
 
     A request costs no query but the first after that time. A key that was revoked ends after
     ``max_age`` seconds at the latest, and one that expires at its very time. Credentials that are

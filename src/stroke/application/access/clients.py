@@ -31,7 +31,7 @@ _SCOPES: Final = frozenset({Scope.PREDICT})
 
 
 class CdsClients:
-    """Tells which record system signed a token for the address that was called.
+    """Says which record system signed a token for the address that was called.
 
     Such a system may do what the hooks need, the scope ``predict``, and nothing else.
     """

@@ -139,7 +139,7 @@ class SignInProvider(Protocol):
 
 
 class TokenVerifier(Protocol):
-    """Tells what a token says, if the OpenID provider signed it for this service."""
+    """Reads what a token says, if the OpenID provider signed it for this service."""
 
     @abstractmethod
     async def verified(self, token: str) -> VerifiedToken:
@@ -164,7 +164,7 @@ class ClientToken:
 
 
 class ClientTokenVerifier(Protocol):
-    """Tells what the token of a record system says, if that system signed it for this service."""
+    """Reads what the token of a record system says, if that system signed it for this service."""
 
     @abstractmethod
     def issuer_of(self, token: str) -> str | None:

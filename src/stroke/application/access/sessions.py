@@ -36,7 +36,7 @@ class NewSession:
 
 
 class Sessions:
-    """Begins sessions, tells whose they are, and ends them. Calls may raise ``StoreUnavailable``.
+    """Begins sessions, says whose they are, and ends them. Calls may raise ``StoreUnavailable``.
 
     A session ends ``longest`` after it began, and once it was not used for ``idle``; a use may
     be noted up to a tenth of ``idle`` late. It ends with the key that began it, as soon as

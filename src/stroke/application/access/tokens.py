@@ -86,7 +86,7 @@ class ClaimRules:
 
 
 class Tokens:
-    """Tells who calls by tokens that ``verifier`` has verified.
+    """Says who calls by tokens that ``verifier`` has verified.
 
     A token that was verified is known for ``max_age`` seconds without looking again, and never
     longer than it lives. Only its SHA-256 is kept, of the ``most`` tokens that came last. ``clock``

@@ -23,7 +23,7 @@ Rows_co = TypeVar("Rows_co", covariant=True)
 Rows_contra = TypeVar("Rows_contra", contravariant=True)
 
 Position = Mapping[str, Any]
-"""Where a source was read to, as JSON takes it. It tells one run from another."""
+"""Where a source was read to, as JSON takes it. No two runs have the same."""
 
 Progress = Callable[[str, int, int | None], None]
 """Takes what is being done, how much of it is done, and of how much, if that is known."""

@@ -100,7 +100,7 @@ def words_sql(
     """Return the query of ``words``: the last change of each id, deletions among them.
 
     ``of`` and ``clusters`` are tables, views or queries in brackets. Events without an id, such as
-    that of a table which was emptied at once, tell of no prediction.
+    that of a table which was emptied at once, are about no prediction.
     """
     columns = ", ".join((*CHANGES, *(("name",) if with_name else ())))
     return (
@@ -123,7 +123,7 @@ def new_events_sql(*, saved: str) -> str:
 
 
 def changed_ids_sql() -> str:
-    """Return the query of the ids that ``changes`` tells of."""
+    """Return the query of the ids that ``changes`` is about."""
     return "SELECT DISTINCT prediction_id FROM changes WHERE prediction_id IS NOT NULL"
 
 

@@ -32,7 +32,7 @@ _WAITS: Final = 4
 class Canary:
     """One canary. Each wait, for another doctor's or for a copy, takes ``seconds`` at the most.
 
-    ``chance`` gives a number in [0, 1) that is another each time: it tells one canary from another.
+    ``chance`` gives a number in [0, 1) that is another each time: no two canaries are alike.
     """
 
     def __init__(

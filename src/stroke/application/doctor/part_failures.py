@@ -1,4 +1,4 @@
-"""Why a part of the stack failed, as its own container tells at the port of its metrics.
+"""Why a part of the stack failed, as its own container says at the port of its metrics.
 
 A broker on a full disk and a worker without memory answer nobody, or only now and then. Their
 containers expose the time of such a failure (deploy/images/kafka/bin/run).
@@ -30,7 +30,7 @@ _TOLD_WITHIN: Final = 5.0
 def explained(
     look: Callable[[], Awaitable[str]], metrics: Metrics | None, now: Callable[[], float]
 ) -> Callable[[], Awaitable[str]]:
-    """Return ``look`` with what ``metrics`` tell of the part's own failures.
+    """Return ``look`` with what ``metrics`` say of the part's own failures.
 
     Its error then names the causes. It fails, too, if the part answers and failed recently: it may
     end again at any time. ``now`` gives seconds since 1970. Raises ``EndpointUnavailable``.
@@ -59,7 +59,7 @@ async def _failures(metrics: Metrics) -> dict[str, float]:
     try:
         async with asyncio.timeout(_TOLD_WITHIN):
             found = await metrics.values(FAILED_AT, "cause")
-    except (EndpointUnavailable, TimeoutError):  # what does not answer tells nothing
+    except (EndpointUnavailable, TimeoutError):  # what does not answer says nothing
         return {}
     return {name: at for name, at in found.items() if name in CAUSES}
 

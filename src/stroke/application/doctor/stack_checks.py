@@ -116,7 +116,7 @@ Letters = Callable[[], Awaitable[Sequence[DeadLetter]]]
 
 _SHOWN: Final = 5
 _TOLD_WITHIN: Final = 5.0
-"""Seconds within which a process tells what explains a failure."""
+"""Seconds within which a process says what explains a failure."""
 _BACK_IN_TIME: Final = timedelta(minutes=1)
 """How far before the last commit Iceberg's library for Java lets the next one be."""
 _PAGE: Final = "docs/operations.md"
@@ -139,9 +139,9 @@ class StackParts:
     letters: Letters | None
     metrics: Mapping[str, Metrics]
     sql_types: Callable[[], Awaitable[Mapping[str, str]]] | None = None
-    """Tells the columns of the SQL copy that have other types than ours."""
+    """Names the columns of the SQL copy that have other types than ours."""
     lake_ahead: Callable[[], Awaitable[timedelta]] | None = None
-    """Tells how far the newest time in the lake's table is ahead of the clock here."""
+    """Says how far the newest time in the lake's table is ahead of the clock here."""
     broker_metrics: Metrics | None = None
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now: Callable[[], float] = time.time
@@ -252,7 +252,7 @@ def _of_metrics(parts: StackParts) -> list[Check]:
                 raise EndpointUnavailable(f"does not expose {', '.join(absent)}")
             return f"{len(wanted)} documented names"
 
-        # Connect tells of a connector some seconds after it has begun to run.
+        # Connect knows of a connector some seconds after it has begun to run.
         return _check(
             parts.metrics.get(name),
             name,
@@ -331,7 +331,7 @@ def _check(
 def _explaining(
     parts: StackParts, look: Callable[[_Part], Awaitable[str]], metrics: Metrics | None
 ) -> Callable[[_Part], Awaitable[str]]:
-    """Return ``look`` that also says what the part's container tells of its failures."""
+    """Return ``look`` that also says what the part's container says of its failures."""
     return lambda part: explained(partial(look, part), metrics, parts.now)()
 
 
@@ -372,7 +372,7 @@ async def _all_run(parts: StackParts, waits: float, connectors: ConnectorService
 
 
 async def _not_written_since(parts: StackParts, names: Sequence[str]) -> list[str]:
-    """Return what the watcher tells of sinks that failed and have written nothing since."""
+    """Return what the watcher says of sinks that failed and have written nothing since."""
     watcher = parts.metrics.get(WATCH_METRICS)
     if watcher is None:
         return []

@@ -33,28 +33,28 @@ def data(model: ModelDescription) -> str | None:
 
 def update(model: ModelDescription) -> str | None:
     """Say what an update by outcomes made of which model."""
-    told = model.population.get("updated")
-    if not told:
+    known = model.population.get("updated")
+    if not known:
         return None
     made = (
         "all coefficients were fitted anew"
-        if told["method"] == "refit"
-        else f"its log-odds are {told['intercept']:.4f} + {told['slope']:.4f} times those of the "
+        if known["method"] == "refit"
+        else f"its log-odds are {known['intercept']:.4f} + {known['slope']:.4f} times those of the "
         "model before"
     )
-    drawn = told["shrinkage"]
-    of_site = f" of the site {told['site']}" if told["site"] and not drawn else ""
+    drawn = known["shrinkage"]
+    of_site = f" of the site {known['site']}" if known["site"] and not drawn else ""
     shrunk = (
-        f" It is for the site {told['site']}, whose own {drawn['patients']:,} patients count by "
+        f" It is for the site {known['site']}, whose own {drawn['patients']:,} patients count by "
         f"{drawn['weight']:.0%}; the rest is of all sites."
         if drawn
         else ""
     )
     return (
-        f"Made of {told['parent']} by the outcomes{of_site} of {told['patients']:,} patients, "
-        f"{told['strokes']:,} with a stroke (data with the sha256 {told['data_sha256'][:12]}): "
-        f"{made}. Likelihood-ratio tests at {told['alpha']:g} chose this.{shrunk} The interval of "
-        f"one patient is {told['interval']}."
+        f"Made of {known['parent']} by the outcomes{of_site} of {known['patients']:,} patients, "
+        f"{known['strokes']:,} with a stroke (data with the sha256 {known['data_sha256'][:12]}): "
+        f"{made}. Likelihood-ratio tests at {known['alpha']:g} chose this.{shrunk} The interval of "
+        f"one patient is {known['interval']}."
     )
 
 

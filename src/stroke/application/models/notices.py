@@ -1,4 +1,4 @@
-"""Notices tell a webhook that a canary was taken back, while nobody waits for it."""
+"""Notices to a webhook that a canary was taken back, while nobody waits for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Notices:
         self._sending: set[asyncio.Task[None]] = set()
 
     def taken_back(self, version: str, guard: str, after: Deployment) -> None:
-        """Begin to tell that the canary ``version`` was taken back; return at once."""
+        """Begin to say that the canary ``version`` was taken back; return at once."""
         if self._webhook is None:
             return
         document = {

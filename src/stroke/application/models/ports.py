@@ -91,7 +91,7 @@ class Turns(Protocol):
 
 
 class Webhook(Protocol):
-    """An address that is told of changes."""
+    """An address that gets word of changes."""
 
     @abstractmethod
     async def send(self, document: Mapping[str, object]) -> None:

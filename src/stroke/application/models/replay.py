@@ -68,7 +68,7 @@ where the model declares features of its own ``prediction_data`` or columns of t
 NO_RISK: Final = "has no stored risk"
 
 _MADE: Final = pa.array(["c", "r"])
-"""Events that tell of a prediction when it was made, or when a snapshot read it."""
+"""Events that say of a prediction when it was made, or when a snapshot read it."""
 
 # onnxruntime rounds the last digit of a sum by where its row lies in the registers, and the last
 # row of an odd number in a third way: what a commit shared by few gave, a large run may not.

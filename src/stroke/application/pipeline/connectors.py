@@ -126,7 +126,7 @@ class ConnectorService:
         within: float,
         on_running: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Carry ``plans`` out; return once all connectors run, telling ``on_running`` of each.
+        """Carry ``plans`` out; return once all connectors run, calling ``on_running`` with each.
 
         What Connect has already is not sent again, and nothing is removed first. Raises
         ``ConnectorFailed`` when one does not come to run within ``within`` seconds.

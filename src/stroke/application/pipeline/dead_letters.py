@@ -147,7 +147,7 @@ class DeadLetterService:
         Raises ``ConnectorFailed`` when the sink does not stop, or when no record is at fault: the
         cause concerns what the sink writes to, or it is unknown and the sink fails on one record
         after the other. Raises ``InvalidData`` when the sink has passed ``through``, there is no
-        record in its way, nothing tells which record fails, or it is no sink.
+        record in its way, nothing says which record fails, or it is no sink.
         """
         name = await self._sink(sink)
         if through is None and (failure := await self._runs.failure(name, patience)):

@@ -50,7 +50,7 @@ class Failure:
 
     @property
     def concerns(self) -> Concerns:
-        """What is at fault, as far as the exception tells."""
+        """What is at fault, as far as the exception says."""
         return self.cause.concerns if self.cause else Concerns.UNKNOWN
 
 

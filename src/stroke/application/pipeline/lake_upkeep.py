@@ -81,7 +81,7 @@ class Orphans:
 
 @dataclass(frozen=True, slots=True)
 class TableState:
-    """A state of an Iceberg table, as one of its metadata files tells it.
+    """A state of an Iceberg table, as one of its metadata files says.
 
     ``sequence`` counts commits of data, ``updated`` is in milliseconds since 1970, ``snapshots``
     holds the sequence number of each snapshot by its id, and ``head`` the id of the current one.

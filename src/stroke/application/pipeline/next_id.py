@@ -46,7 +46,7 @@ def next_id(
 ) -> NextId:
     """Return what MySQL should give next.
 
-    ``gives`` is what it gives now, ``stored`` its highest id. ``logs`` tell the highest id by
+    ``gives`` is what it gives now, ``stored`` its highest id. ``logs`` give the highest id by
     place of what only MySQL's own binlog wrote, ``copies`` of what others can write to as well.
     """
     known = max([gives - 1, stored or 0, *(seen or 0 for seen in logs.values())])

@@ -65,7 +65,7 @@ class Restarts:
     def ask(self, now: float, why: str = "") -> Verdict:
         """Return what to do about a failure that is seen ``now``; a restart counts as done.
 
-        ``why`` tells one failure from another; without it no two are the same. ``GIVE_UP`` comes
+        ``why`` sets one failure apart from another; without it no two are alike. ``GIVE_UP`` comes
         back every ``longest_pause`` seconds until it is well or may be restarted again, and
         ``WAIT`` in between.
         """

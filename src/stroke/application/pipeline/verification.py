@@ -107,7 +107,7 @@ class PipelineVerifier:
         """Send once more what disagrees, wait until the copies have it, and verify again.
 
         Rows that are stored are asked for by incremental snapshots, in batches; of others MySQL's
-        binlog tells the deletion. An id that no copy settles within ``timeout`` seconds is left
+        binlog has the deletion. An id that no copy settles within ``timeout`` seconds is left
         to the comparison at the end. Ids beyond those listed have their turn after one.
         """
         repair = Repair(comparisons=list(comparisons))

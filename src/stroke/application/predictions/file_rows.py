@@ -24,7 +24,7 @@ MAX_COLUMNS: Final = 2000
 def row_too_long(line: int, most: int) -> InvalidData:
     """Return the error of a row that is longer than a setting allows; ``line`` is where it starts.
 
-    It may be a quote that nobody closes, or really so long: reading on would tell, and might hold
+    It may be a quote that nobody closes, or really so long: reading on would show, and might hold
     the whole file.
     """
     return InvalidData(

@@ -55,7 +55,7 @@ class OutcomeService:
     ) -> RecordedOutcomes:
         """Store what can be stored, in one transaction; no prediction may be named twice.
 
-        With ``dry_run`` only tell what would become of them. Raises ``StoreUnavailable``.
+        With ``dry_run`` only say what would become of them. Raises ``StoreUnavailable``.
         """
         while True:
             known = await self._repository.known([each.prediction_id for each in outcomes])

@@ -20,7 +20,7 @@ from stroke.entrypoints.api.state import api_state
 _Endpoint = TypeVar("_Endpoint", bound=Callable[..., Any])
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Identify = Callable[[Request], Awaitable[Principal]]
-"""Tells who sends a request. Raises ``NotAuthenticated``, ``RequestForged``, and others."""
+"""Says who sends a request. Raises ``NotAuthenticated``, ``RequestForged``, and others."""
 
 _NEEDS: Final = "__stroke_scope__"
 _OR: Final = "__stroke_other_scopes__"
@@ -132,7 +132,7 @@ async def _shown(request: Request, credentials: list[str]) -> Principal:
 
 
 def guarded_by(identify: Identify, endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
-    """Return ``handler`` behind the guard of ``endpoint``; ``identify`` tells who calls."""
+    """Return ``handler`` behind the guard of ``endpoint``; ``identify`` says who calls."""
     scope, written = needed_by(endpoint), written_of(endpoint)
     if scope is None:
         return handler

@@ -1,7 +1,7 @@
 """Reads the JSON body of a request.
 
 FastAPI would parse it to Python objects and validate those; pydantic-core does both at once from
-the bytes, in a third of the time, and tells malformed JSON (400) from a broken rule (422). So
+the bytes, in a third of the time, and separates malformed JSON (400) from a broken rule (422). So
 the routes that take a body read it here, and openapi.py documents it.
 """
 

@@ -1,4 +1,4 @@
-"""The last line of defence: an unforeseen exception is a 500 that tells nobody anything."""
+"""The last line of defence: an unforeseen exception is a 500 that says nothing more."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def instrument(
 ) -> None:
     """Measure the requests of ``app`` into ``registry`` and serve it at /metrics.
 
-    ``queue_depth`` tells how many predictions wait for their commit; it is read after each
+    ``queue_depth`` says how many predictions wait for their commit; it is read after each
     request, because a gauge of several workers cannot be read when it is scraped. A collector in
     ``registry`` that adds up the workers itself is ``of_all_workers``.
     """
@@ -81,7 +81,7 @@ class Refusals:
 
 
 class _Measured:
-    """ASGI middleware that tells ``requests`` of each one."""
+    """ASGI middleware that counts each request in ``requests``."""
 
     def __init__(self, app: ASGIApp, requests: _Requests) -> None:
         self._app = app

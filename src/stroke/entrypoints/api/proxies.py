@@ -15,7 +15,7 @@ _SCHEMES: Final = frozenset({b"http", b"https"})
 
 
 class BehindProxies:
-    """Tells the application the prefix, scheme, host and client that a browser sees.
+    """Gives the application the prefix, scheme, host and client that a browser sees.
 
     ``root_path`` is the prefix under which the service is reached. A proxy may strip it or leave
     it. ``X-Forwarded-Prefix``, ``-Proto``, ``-Host`` and ``-For`` are read if the connection comes

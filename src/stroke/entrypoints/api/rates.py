@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from limits import RateLimitItem
 
 Names = Callable[[Scope], Mapping[str, str]]
-"""Tells whose requests one counts among: a name for each kind, such as ``{"address": ...}``."""
+"""Says whose requests one counts among: a name for each kind, such as ``{"address": ...}``."""
 
 RATE_HEADERS: Final = (
     "RateLimit-Limit",
@@ -127,7 +127,7 @@ class Counted(NamedTuple):
 
 
 class RateLimit:
-    """ASGI middleware that lets each caller send so many requests: ``names`` tells who calls."""
+    """ASGI middleware that lets each caller send so many requests: ``names`` says who calls."""
 
     def __init__(self, app: ASGIApp, *, rates: Rates, names: Names) -> None:
         self._app = app

@@ -22,7 +22,7 @@ class Reply:
         """Send ``answer`` if the application has sent nothing yet.
 
         Otherwise raises ``ConnectionAbortedError``: half an answer is out, and only a broken
-        connection tells the client so.
+        connection says so to the client.
         """
         if self._started:
             raise ConnectionAbortedError("the answer broke off") from None

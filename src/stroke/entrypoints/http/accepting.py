@@ -2,7 +2,7 @@
 
 libuv (1.52) accepts one connection in each turn of the loop. Under load a turn takes a tenth of a
 second, and with thousands of clients that connect together, the last one, a health check perhaps,
-would wait for minutes. Without a free file descriptor libuv drops connections and tells nobody.
+would wait for minutes. Without a free file descriptor libuv drops connections and says nothing.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[Frequency, Frequency] | None:
-        """The 95 % interval of the estimate, or None where the model tells none."""
+        """The 95 % interval of the estimate, or None where the model gives none."""
         found = self.assessment.interval
         if found is None:
             return None
@@ -131,7 +131,7 @@ class Estimate:
 
     @property
     def comparison(self) -> list[Line]:
-        """The patient, and others whom the model or its training data tell of."""
+        """The patient, and others whom the model or its training data know."""
         say = self.language.say
         lines = [Line(say("This patient"), self.risk, is_patient=True)]
         compared = self.assessment.comparison

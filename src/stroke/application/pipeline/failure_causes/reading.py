@@ -39,7 +39,7 @@ _LONGEST: Final = 2000
 
 
 def cause_of(trace: str) -> FailureCause | None:
-    """Return the cause that a Java trace, or one exception of it, tells; None for no trace.
+    """Return the cause that a Java trace, or one exception of it, names; None for no trace.
 
     The innermost exception that the table knows says why: what is around it repeats it, and may
     quote a row. Where the table knows none, the cause is said to be unknown.

@@ -257,11 +257,11 @@ def _metrics(served: ModelDescription, language: Language) -> list[tuple[str, st
     rows = []
     for name, found in served.metrics.items():
         title, meaning = known.get(name, (name.replace("_", " "), ""))
-        rows.append((title, *_told(found, language), meaning))
+        rows.append((title, *_figure(found, language), meaning))
     return rows
 
 
-def _told(found: Any, language: Language) -> tuple[str, str]:
+def _figure(found: Any, language: Language) -> tuple[str, str]:
     if not isinstance(found, dict) or "value" not in found:
         return str(found), ""
     decimals = 3

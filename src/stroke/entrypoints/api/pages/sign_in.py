@@ -178,7 +178,7 @@ async def sign_out(request: Request) -> Response:
 @router.get("/ui/session")
 @for_everybody
 async def session(request: Request) -> Response:
-    """Tell the pages' script whether it is signed in, and the token for its requests.
+    """Give the pages' script whether it is signed in, and the token for its requests.
 
     No page of another site can read the answer. A script whose token is that of a former session,
     because its user signed in again in another tab, gets the new one here.

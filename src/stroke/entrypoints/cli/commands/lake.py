@@ -149,7 +149,7 @@ def erase(
 ) -> None:
     """Remove what the table holds of erased predictions: all of their events, and the history.
 
-    An event tells the row before and after a change, so the table still has every value of a row
+    An event has the row before and after a change, so the table still has every value of a row
     that was deleted. Erase the prediction in the service first (DELETE), and wait until the lake
     has heard of it. What stays is that the id was deleted. All older snapshots go, with their
     files: afterwards nobody can read the table as of an earlier time.

@@ -213,8 +213,8 @@ def _made(
     files[PROVENANCE] = provenance(
         "an update by outcomes", grounds.patients.sha256, parent.manifest["version"]
     )
-    told = f"update {parent.manifest['version']} as {name}"
-    with audited_where_there(settings.database, AuditAction.MODEL_CHANGE, told):
+    target = f"update {parent.manifest['version']} as {name}"
+    with audited_where_there(settings.database, AuditAction.MODEL_CHANGE, target):
         write_model(
             settings.model,
             name,

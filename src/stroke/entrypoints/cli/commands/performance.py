@@ -116,7 +116,7 @@ def performance(
         if watch:
             _watch(wanted, every=every, port=port, html=html, as_json=as_json)
         reports, agreements = _judged(wanted, with_shadows=html is not None)
-        _tell(reports, agreements, html=html, as_json=as_json)
+        _show(reports, agreements, html=html, as_json=as_json)
         unfair = fairness_limit is not None and any(
             gap.exceeds(fairness_limit) for report in reports for gap in report.gaps
         )
@@ -162,7 +162,7 @@ def _watch(
     def show(found: tuple[list[PerformanceReport], list[AgreementReport]]) -> None:
         reports, agreements = found
         metrics.show(reports)
-        _tell(reports, agreements, html=html, as_json=as_json)
+        _show(reports, agreements, html=html, as_json=as_json)
 
     async def again() -> None:
         try:
@@ -210,7 +210,7 @@ async def _agreements(parts: Container, wanted: _Wanted) -> list[AgreementReport
     return [await service.report(each, wanted.within) for each in await service.versions()]
 
 
-def _tell(
+def _show(
     reports: Sequence[PerformanceReport],
     agreements: Sequence[AgreementReport],
     *,

@@ -70,9 +70,9 @@ def print_update(
         typer.echo(f"intercept {_shown(line.intercept_interval)}")
         known = line.covariance[1][1] > 0
         typer.echo(f"slope     {_shown(line.slope_interval) if known else '1 (not estimated)'}")
-    told = manifest["updated"]
-    typer.echo(f"interval of one patient: {told['interval']}")
-    _print_figures(manifest.get("metrics") or {}, told["before"])
+    updated = manifest["updated"]
+    typer.echo(f"interval of one patient: {updated['interval']}")
+    _print_figures(manifest.get("metrics") or {}, updated["before"])
 
 
 def _print_figures(after: Mapping[str, Any], before: Mapping[str, Any]) -> None:
