@@ -14,8 +14,10 @@ from builders.resources import FOLDER, keep_resources
 
 
 @asynccontextmanager
-async def connected(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """Start ``app`` as a server would, and yield a client of it."""
+async def connected(
+    app: FastAPI, *, address: str = "127.0.0.1"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Start ``app`` as a server would, and yield a client of it, which calls from ``address``."""
     async with app.router.lifespan_context(app) as state:
 
         async def with_state(scope: Any, receive: Any, send: Any) -> None:
@@ -25,7 +27,7 @@ async def connected(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
             await answer.aread()
             keep_resources(answer.content, os.environ.get("PYTEST_CURRENT_TEST", ""))
 
-        transport = httpx.ASGITransport(with_state)
+        transport = httpx.ASGITransport(with_state, client=(address, 50_000))
         async with httpx.AsyncClient(transport=transport, base_url="http://stroke") as client:
             if FOLDER in os.environ:
                 client.event_hooks["response"].append(keep)

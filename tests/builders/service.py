@@ -95,6 +95,7 @@ def service_parts(
     cds_clients: CdsClients | None = None,
     record_server: RecordServer | None = None,
     further: Further = (),
+    insecure: bool = False,
     **http: Any,
 ) -> Parts:
     """Return an application, with these settings changed, on fakes."""
@@ -102,7 +103,9 @@ def service_parts(
     model = FakeRiskModel(may_be_missing, knows=knows, further=further)
     loaded = _settings(frozenset(_environment()), Path.cwd())
     small = loaded.http.model_copy(update={"max_body_bytes": MOST_BYTES, **http})
-    quick = loaded.access.model_copy(update={"cache_seconds": KEYS_FOR, "pause_seconds": 0.001})
+    quick = loaded.access.model_copy(
+        update={"cache_seconds": KEYS_FOR, "pause_seconds": 0.001, "insecure": insecure}
+    )
     changed = {
         "http": small,
         "model": loaded.model.model_copy(update={"refuse_outside": refuse_outside}),

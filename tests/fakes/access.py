@@ -58,6 +58,10 @@ class FakeKeyStore(KeyStore, Failing):
         self._keys[key_id] = replace(key, expires_at=ends, replaced_by=new.id)
         self._keys[new.id] = new
 
+    def lose_all(self) -> None:
+        """Be a database of before there were keys, as after an old backup was restored."""
+        self._keys.clear()
+
     def _key(self, key_id: str) -> ApiKey:
         if key_id not in self._keys:
             raise KeyNotFound("there is no such key")

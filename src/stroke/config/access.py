@@ -35,7 +35,7 @@ class AccessSettings(SettingsGroup):
     insecure: bool = Field(
         False,
         validation_alias=AliasChoices("STROKE_ACCESS_INSECURE", "STROKE_INSECURE"),
-        description="start without keys on an address that other machines reach",
+        description="let other machines call while there is no key, and start where they reach it",
     )
 
 

@@ -65,11 +65,11 @@ def adopt_keys(settings: Settings) -> None:
             write_entry(settings.database, AuditAction.KEY_CREATE, adopted.id)
 
 
-def check_address(settings: Settings, address: str, *, insecure: bool = False) -> bool:
+def check_address(settings: Settings, address: str) -> bool:
     """Return whether everybody may call; refuse that where other machines reach ``address``.
 
-    ``address`` is the one that the service is bound to. ``insecure`` allows it, as does the
-    setting. Which database there is makes no difference: it does not change who can call.
+    ``address`` is the one that the service is bound to. The setting ``insecure``
+    allows it. Which database there is makes no difference: it does not change who can call.
 
     Raises:
         InvalidSetting: there is no API key and no OpenID provider, and ``address`` is not of the
@@ -78,7 +78,7 @@ def check_address(settings: Settings, address: str, *, insecure: bool = False) -
     """
     if not is_open(settings):
         return False
-    if is_loopback(address) or insecure or settings.access.insecure:
+    if is_loopback(address) or settings.access.insecure:
         return True
     raise InvalidSetting(
         f"there is no API key, and other machines may reach {address}: make the first key with "

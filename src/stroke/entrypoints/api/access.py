@@ -12,7 +12,7 @@ from stroke.domain.access import ANYBODY, Principal, Scope
 from stroke.domain.errors import NotAuthenticated, RequestForged, ScopeMissing, SiteMissing
 from stroke.domain.prediction import Origin
 from stroke.entrypoints.api.auditing import keeping_record, refused, written_of
-from stroke.entrypoints.api.browsers import TOKEN_HEADER, browsing, check_token
+from stroke.entrypoints.api.browsers import TOKEN_HEADER, browsing, check_token, may_be_anybody
 from stroke.entrypoints.api.paths import HOOKS, is_under, path_of
 from stroke.entrypoints.api.rates import by_principal
 from stroke.entrypoints.api.state import api_state
@@ -28,6 +28,7 @@ _CALLER: Final = "stroke.caller"
 _BEARER: Final = "bearer"
 # What HTTP calls white space: a key with any other character around it is another text.
 _BLANKS: Final = " \t"
+_NEEDS_KEY: Final = "this needs an API key: without one, this machine only may call"
 _TOKEN_HEADER: Final = TOKEN_HEADER.lower().encode()
 
 
@@ -125,7 +126,10 @@ async def _shown(request: Request, credentials: list[str]) -> Principal:
         or not is_under(request.scope, HOOKS)
         or not clients.knows(credentials[0])
     ):
-        return await state.callers.caller(credentials)
+        caller = await state.callers.caller(credentials)
+        if caller is ANYBODY and not may_be_anybody(request):
+            raise NotAuthenticated(_NEEDS_KEY, presented=bool(credentials))
+        return caller
     # Not the address of the request: its Host is what the caller says, or a proxy.
     public = state.clinical.public_url or ""
     return await clients.caller(credentials[0], (f"{public}{path_of(request.scope)}", public))

@@ -301,6 +301,7 @@ def _state(parts: Container) -> ApiState:
         http.max_body_bytes,
         min(http.max_patient_bytes, http.max_body_bytes),
         parts.callers(),
+        parts.settings().access.insecure,
         parts.audit(),
         parts.erasures(),
         Rates.of(key=rate.per_key, site=rate.per_site),

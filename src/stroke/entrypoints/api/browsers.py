@@ -15,7 +15,7 @@ from typing import Final, cast
 from fastapi import Request, Response
 
 from stroke.application.access.sessions import new_session_id
-from stroke.domain.access import ANYBODY, Principal
+from stroke.domain.access import ANYBODY, Principal, is_loopback
 from stroke.domain.errors import RequestForged
 from stroke.entrypoints.api.state import api_state
 
@@ -77,14 +77,25 @@ def check_token(request: Request, sent: str | None) -> None:
 
 
 async def browsing(request: Request) -> Principal:
-    """Return who has signed in with the browser; anybody, while everybody may call.
+    """Return who has signed in with the browser; anybody, while everybody here may call.
 
     Raises ``NotAuthenticated`` and ``StoreUnavailable``.
     """
     state = api_state(request)
-    if await state.callers.is_open():
+    if await state.callers.is_open() and may_be_anybody(request):
         return ANYBODY
     return (await state.sessions.session(cookie_of(request))).caller
+
+
+def may_be_anybody(request: Request) -> bool:
+    """Return whether whoever sends ``request`` needs no key while there is none.
+
+    Who calls from this machine does not. Others do, unless the settings let everybody in:
+    ``stroke serve`` looks at the keys when it starts, but they may be gone later, as after an old
+    backup was restored, and a trusted proxy may publish what listens on the loopback.
+    """
+    client = request.scope.get("client")
+    return api_state(request).insecure or client is None or is_loopback(client[0])
 
 
 def new_cookie(request: Request, text: str) -> None:

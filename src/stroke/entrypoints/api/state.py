@@ -43,6 +43,8 @@ class ApiState(NamedTuple):
     most_bytes: int
     most_patient_bytes: int
     callers: Callers
+    insecure: bool
+    """Whether other machines may call, too, while there is no key."""
     audit: AuditTrail
     erasures: ErasureJobService
     rates: Rates | None

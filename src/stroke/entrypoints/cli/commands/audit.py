@@ -145,8 +145,7 @@ def export(
 
     narrowed = _filter(since, until, actor, action, site, target)
     database = _database()
-    named = "stdout" if output == STDOUT else output.name
-    with audited(database, AuditAction.AUDIT_READ, f"export to {named}"), opened(output) as stream:
+    with audited(database, AuditAction.AUDIT_READ, "export"), opened(output) as stream:
         count = with_audit_trail(database, lambda trail: _exported(trail, narrowed, stream))
     say(_entries(count))
 

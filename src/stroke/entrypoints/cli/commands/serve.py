@@ -76,20 +76,17 @@ def serve(
     """
     from stroke.config import Settings
 
+    if insecure:
+        os.environ["STROKE_ACCESS_INSECURE"] = "true"  # the workers read settings, not options
     settings = Settings.load()
     processes = workers or settings.http.workers
     with _listening(
         host or settings.http.host, settings.http.port if port is None else port
     ) as listener:
         if processes == 1:
-            _serve_here(settings, listener, migrate=migrate, banner=banner, insecure=insecure)
+            _serve_here(settings, listener, migrate=migrate, banner=banner)
         else:
-            _serve_in_workers(
-                *(settings, listener, processes),
-                migrate=migrate,
-                banner=banner,
-                insecure=insecure,
-            )
+            _serve_in_workers(settings, listener, processes, migrate=migrate, banner=banner)
 
 
 @contextmanager
@@ -116,7 +113,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _admit(settings: Settings, listener: socket.socket, *, insecure: bool) -> bool:
+def _admit(settings: Settings, listener: socket.socket) -> bool:
     """Store the keys of the settings; return whether everybody may call, or refuse to start."""
     from stroke.container.access import adopt_keys, check_address
     from stroke.container.cds_clients import read_clients
@@ -129,7 +126,7 @@ def _admit(settings: Settings, listener: socket.socket, *, insecure: bool) -> bo
         read_clients(clients)
     check_champion(settings)
     adopt_keys(settings)
-    return check_address(settings, listener.getsockname()[0], insecure=insecure)
+    return check_address(settings, listener.getsockname()[0])
 
 
 def _say_if_open(*, is_open: bool) -> None:
@@ -148,7 +145,6 @@ def _serve_here(
     *,
     migrate: bool | None,
     banner: bool,
-    insecure: bool,
 ) -> None:
     import uvicorn
 
@@ -159,7 +155,7 @@ def _serve_here(
     container = Container(settings=settings)
     container.model()  # a model that cannot be served is reported in one line, not in a traceback
     prepare_schema(settings.database, migrate=migrate)
-    is_open = _admit(settings, listener, insecure=insecure)
+    is_open = _admit(settings, listener)
     server = uvicorn.Server(_configuration(settings, create_app(container), workers=1))
     if banner:
         _print_banner(listener)
@@ -177,7 +173,6 @@ def _serve_in_workers(
     *,
     migrate: bool | None,
     banner: bool,
-    insecure: bool,
 ) -> None:
     # Each worker counts in files here, and /metrics of any of them adds all up. The client
     # library looks at the name when it is imported, so it is set before anything imports it.
@@ -191,7 +186,7 @@ def _serve_in_workers(
 
         Container(settings=settings).model()
         prepare_schema(settings.database, migrate=migrate)
-        is_open = _admit(settings, listener, insecure=insecure)
+        is_open = _admit(settings, listener)
         configuration = _configuration(settings, _APP, workers=workers)
         configuration.configure_logging()
         if banner:
