@@ -44,7 +44,7 @@ class JsonFormatter(logging.Formatter):
         Within a request also with the request's id; if the request is traced, also with the
         trace's id, as OpenTelemetry writes it.
         """
-        return json.dumps(self._fields(record), ensure_ascii=False)
+        return _visible(json.dumps(self._fields(record), ensure_ascii=False))
 
     @staticmethod
     def _fields(record: logging.LogRecord) -> dict[str, str]:
@@ -70,8 +70,20 @@ class TextFormatter(JsonFormatter):
         """Return the record as: time, LEVEL, logger, message, then the other fields."""
         line = self._fields(record)
         known = (line.pop("time"), line.pop("level").upper(), line.pop("logger"))
-        message = line.pop("message").replace("\n", "\\n")
-        return " ".join([*known, message, *(f"{name}={value}" for name, value in line.items())])
+        message = line.pop("message")
+        shown = [*known, message, *(f"{name}={value}" for name, value in line.items())]
+        return _visible(" ".join(shown))
+
+
+def _visible(text: str) -> str:
+    """Return ``text`` with what is not printed as JSON escapes.
+
+    A line end within a message would make two lines of one, also one of Unicode's, and a terminal
+    carries out control characters.
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def outline(error: BaseException) -> str:

@@ -6,6 +6,8 @@ import logging
 from typing import Literal
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from opentelemetry import trace
 
 from stroke.entrypoints.logs import JsonFormatter, TextFormatter, configuration, outline
@@ -103,3 +105,17 @@ def test_a_text_line_is_one_line_and_tells_no_text_of_an_exception(error: BaseEx
 def test_the_configuration_makes_lines_of_the_form(form: Literal["json", "text"]) -> None:
     factory = configuration(form)["formatters"]["lines"]["()"]
     assert factory == f"stroke.entrypoints.logs.{form.capitalize()}Formatter"
+
+
+@pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
+@given(message=st.text())
+@example("down\r\nERROR forged")
+@example("\x1b[2J\x9b1m\u2028\x85\u202e\ud800\U000e0001")
+def test_no_message_makes_a_second_line_or_moves_a_terminal(
+    formatter: JsonFormatter, message: str
+) -> None:
+    line = formatter.format(logging.LogRecord("stroke", 20, "", 1, "%s", (message,), None))
+    assert line.isprintable()
+    assert line.splitlines() == [line]
+    if not isinstance(formatter, TextFormatter):
+        assert json.loads(line)["message"] == message
