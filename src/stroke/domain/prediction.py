@@ -143,11 +143,9 @@ def prediction_data(prediction: Prediction) -> Mapping[str, Any]:
         **engineer(patient),
         **dict(patient.further),
         "baseline_log_odds": assessment.baseline_log_odds,
-        "log_odds": {c.feature: c.log_odds for c in assessment.contributions},
+        "log_odds": {feature: log_odds for feature, _, log_odds in assessment.contributions},
     }
     if assessment.accuracy is not None:
         data["accuracy"] = asdict(assessment.accuracy)
-    data.update(
-        (name, said) for name, said in assessment.context_data().items() if said is not None
-    )
-    return data
+    context = assessment.context_data()
+    return data | {name: said for name, said in context.items() if said is not None}

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import partial
 from itertools import accumulate, pairwise
 from math import exp
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,10 @@ from stroke.domain.comparison import Comparison
 from stroke.domain.patient import Patient
 
 Floats = NDArray[np.float64]
+
+
+# Spares the call of a function in Python for each patient, which a named tuple's own name is.
+_compared: Final = partial(tuple.__new__, Comparison)
 
 
 class _Averages(NamedTuple):
@@ -86,7 +91,7 @@ class Comparisons:
                 before, rise = lines[reached - 1]
                 equal_age = reached - 1 + (risk - before) / rise
             found.append(
-                Comparison(average, risk / average, reference, risk / reference, equal_age)
+                _compared((average, risk / average, reference, risk / reference, equal_age))
             )
         return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import starmap
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +50,9 @@ _SOURCES: Final = {
     "age_hypertension": ("age", "hypertension"),
     **{name: (source,) for name, source in DERIVED_FROM.items()},
 }
+# A named tuple's own name is a function in Python: for all features of all patients it is slow.
+_contribution: Final = partial(tuple.__new__, Contribution)
+_interval: Final = partial(tuple.__new__, Interval)
 _NOT_HELD: Final = "the graph gives a probability that lies out of its interval"
 
 
@@ -114,7 +117,7 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
         support: Sequence[Support | None] = nothing
         comparison: Sequence[Comparison | None] = nothing
         if certainty is not None:
-            interval = starmap(Interval, certainty.interval.tolist())
+            interval = map(_interval, certainty.interval.tolist())
             if self._support is not None:
                 support = self._support.of_patients(patients, certainty.leverage.tolist())
         if self._comparisons is not None:
@@ -126,7 +129,7 @@ class OnnxRiskModel(RiskModel, ColumnarRiskModel):
                 RiskAssessment(
                     of_one,
                     _CATEGORIES[category],
-                    tuple([Contribution(names[i], values[i], added[i]) for i in order]),
+                    tuple([_contribution((names[i], values[i], added[i])) for i in order]),
                     base,
                     missing_of[chosen],
                     accuracy_of[chosen],

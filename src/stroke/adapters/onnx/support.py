@@ -7,6 +7,7 @@ arrays, which find the few rows that a rule speaks against (decision 0104).
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import chain, product
@@ -73,8 +74,13 @@ class SupportRules:
     def __init__(self, tables: SupportTables) -> None:
         self._last = len(tables.by_age[OPTIONAL[0]]) - 1
         self._age = tables.ranges["age"]
-        self._of_all = [tables.ranges[name] for name in OPTIONAL]
-        self._nearby = [tables.by_age[name] for name in OPTIONAL]
+        of_all = [tables.ranges[name] for name in OPTIONAL]
+        nearby = [tables.by_age[name] for name in OPTIONAL]
+        # By year: the reach of age, and then of each measurement over all and nearby.
+        self._reaches = [
+            (self._age, *chain(*zip(of_all, (each[year] for each in nearby), strict=True)))
+            for year in range(self._last + 1)
+        ]
         self._rare, self._highest = tables.leverage.rare, tables.leverage.highest
         self._inner = [self._inner_of(year) for year in range(self._last + 1)]
         # What may be said of each measurement, in the order in which it is said.
@@ -84,24 +90,23 @@ class SupportRules:
             self._sides.append(_sides((name, "age"), tables.few_nearby, _SIDES_FOR))
         # What may be said of kinds: each answer once, and its number for every year and kinds.
         self._of_kinds: list[_Reasons] = [()]
-        self._kinds = [self._kinds_at(tables, year) for year in range(self._last + 1)]
-        self._common = np.array(
-            [[numbers[kinds] == 0 for kinds in _ALL_KINDS] for numbers in self._kinds]
-        )
+        # Two bytes for each year: other work of a request pushes large tables out of the cache.
+        self._kinds = {kinds: array("H", self._of_years(tables, kinds)) for kinds in _ALL_KINDS}
+        self._common = np.array([self._kinds[kinds] for kinds in _ALL_KINDS]).T == 0
         self._ends = np.array(self._inner).T
         self._worded = lru_cache(4096)(self._because)
 
     def of_patients(self, patients: Iterable[Patient], leverages: Iterable[float]) -> list[Support]:
         """Return the support of each patient, who has this leverage."""
-        inner, kinds_at, last, rare = self._inner, self._kinds, self._last, self._rare
+        inner, numbers, last, rare = self._inner, self._kinds, self._last, self._rare
         _, age_low, age_high, _ = self._age
         found = []
         for who, leverage in zip(patients, leverages, strict=True):
             age, glucose, bmi = who.age, who.avg_glucose_level, who.bmi
             year = min(int(age + 0.5), last)
             glucose_low, glucose_high, bmi_low, bmi_high = inner[year]
-            of_kinds = kinds_at[year][
-                who.gender, who.hypertension, who.heart_disease, who.smoking_status
+            of_kinds = numbers[who.gender, who.hypertension, who.heart_disease, who.smoking_status][
+                year
             ]
             if (
                 age_low <= age <= age_high
@@ -136,7 +141,7 @@ class SupportRules:
         seen = [each[suspect].tolist() for each in (year, age, glucose, bmi, leverage, kinds)]
         for row, at, years, sugar, mass, lever, kind in zip(suspect.tolist(), *seen, strict=True):
             of_values = self._of_values(at, years, (sugar, mass))
-            of_kinds = self._kinds[at][_ALL_KINDS[kind]]
+            of_kinds = self._kinds[_ALL_KINDS[kind]][at]
             found[row] = self._worded(of_values, of_kinds, self._beyond(lever))
         return found
 
@@ -145,10 +150,11 @@ class SupportRules:
 
         A missing one is NaN.
         """
-        said = _side(age, self._age)
-        for value, of_all, nearby in zip(measured, self._of_all, self._nearby, strict=True):
-            said = said * _ANSWERS + _side(value, of_all)
-            said = said * _ANSWERS + _side(value, nearby[year])
+        glucose, bmi = measured
+        said = 0
+        values = (age, glucose, glucose, bmi, bmi)
+        for value, reach in zip(values, self._reaches[year], strict=True):
+            said = said * _ANSWERS + _side(value, reach)
         return said
 
     def _beyond(self, leverage: float) -> int:
@@ -166,23 +172,21 @@ class SupportRules:
         )
 
     def _inner_of(self, year: int) -> _Inner:
-        ends = []
-        for of_all, nearby in zip(self._of_all, self._nearby, strict=True):
-            reaches = (of_all, nearby[year])
+        ends: list[float] = []
+        _, *measured = self._reaches[year]
+        for reaches in (measured[:2], measured[2:]):
             ends += [max(reach[1] for reach in reaches), min(reach[2] for reach in reaches)]
         return _Inner(*ends)
 
-    def _kinds_at(self, tables: SupportTables, year: int) -> dict[tuple[_Kind, ...], int]:
-        """Return the number of what is said of each choice of kinds; 0 where nothing is."""
-        numbers = {}
-        for kinds in _ALL_KINDS:
+    def _of_years(self, tables: SupportTables, kinds: tuple[_Kind, ...]) -> Iterator[int]:
+        """Yield the number of what is said of ``kinds`` at each year of age; 0 for nothing."""
+        for year in range(self._last + 1):
             said = tuple(
                 chain(*(_of_kind(tables, *each, year) for each in zip(_KINDS, kinds, strict=True)))
             )
             if said not in self._of_kinds:
                 self._of_kinds.append(said)
-            numbers[kinds] = self._of_kinds.index(said)
-        return numbers
+            yield self._of_kinds.index(said)
 
 
 def _sides(
