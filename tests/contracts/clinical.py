@@ -53,6 +53,7 @@ class AssessmentStoreContract:
             lambda: away.page(EVERYTHING, limit=1),
             lambda: away.put_feedback([feedback(1)]),
             lambda: away.tally(EVERYTHING),
+            lambda: away.count(EVERYTHING),
             away.models,
         ]
         for call in calls:
@@ -138,6 +139,20 @@ class AssessmentStoreContract:
         assert await found(until=late) == [three, two, one]
         assert await found(since=FIRST, until=LAST) == [four, three, two, one]
         assert await found(until=FIRST) == await found(since=LAST) == []
+        assert await found(ids=frozenset({kept(two).id, kept(four).id, "x"})) == [four, two]
+        assert await found(ids=frozenset()) == []
+        assert await found(outside=((NOON, late),)) == [four]
+        assert await found(outside=((FIRST, NOON), (late, LAST))) == [three, two, one]
+
+    async def test_a_count_is_of_what_is_narrowed(self, stores: Stores) -> None:
+        one, two, erased = await added(stores, 3)
+        for each in (kept(one), kept(two, subject="p2"), kept(erased)):
+            await stores.assessments.keep(each)
+        await stores.predictions.remove(erased)
+
+        assert await stores.assessments.count(EVERYTHING) == 2
+        assert await stores.assessments.count(AssessmentFilter(subject="p2")) == 1
+        assert await stores.assessments.count(AssessmentFilter(ids=frozenset())) == 0
 
     async def test_feedback_is_kept_once_for_each_card(self, stores: Stores) -> None:
         one, two, three, quiet = await added(stores, 4)

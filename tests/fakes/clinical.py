@@ -53,6 +53,10 @@ class FakeAssessmentStore(AssessmentStore):
         found.sort(key=lambda each: -each.prediction_id)
         return [each for each in found if before is None or each.prediction_id < before][:limit]
 
+    async def count(self, narrowed: AssessmentFilter) -> int:
+        self._look()
+        return len(self._matching(narrowed))
+
     async def put_feedback(
         self, feedback: Sequence[Feedback], *, site: str | None = None
     ) -> dict[str, str]:
@@ -99,6 +103,8 @@ class FakeAssessmentStore(AssessmentStore):
             and narrowed.site in (None, each.site)
             and (narrowed.since is None or each.made_at >= narrowed.since)
             and (narrowed.until is None or each.made_at < narrowed.until)
+            and (narrowed.ids is None or each.id in narrowed.ids)
+            and not any(first <= each.made_at < end for first, end in narrowed.outside)
         ]
 
 

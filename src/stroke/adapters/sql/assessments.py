@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, insert, select, update
+from sqlalchemy import Row, and_, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
@@ -71,6 +71,11 @@ class SqlAssessmentStore(AssessmentStore):
         async with self._transaction() as connection:
             rows = await connection.execute(query.order_by(table.c.prediction_id.desc()))
             return [_kept(row) for row in rows]
+
+    async def count(self, narrowed: AssessmentFilter) -> int:
+        query = select(func.count()).select_from(table).where(*_conditions(narrowed))
+        async with self._transaction() as connection:
+            return int((await connection.execute(query)).scalar_one())
 
     @again_after_deadlock
     async def put_feedback(
@@ -203,6 +208,10 @@ def _conditions(narrowed: AssessmentFilter) -> list[Any]:
         conditions.append(table.c.made_at >= _naive(narrowed.since))
     if narrowed.until is not None:
         conditions.append(table.c.made_at < _naive(narrowed.until))
+    if narrowed.ids is not None:
+        conditions.append(table.c.id.in_(narrowed.ids))
+    for first, end in narrowed.outside:
+        conditions.append(or_(table.c.made_at < _naive(first), table.c.made_at >= _naive(end)))
     return conditions
 
 

@@ -217,6 +217,10 @@ class HospitalService:
         ]
         return assessed, page[-1].prediction_id if len(found) > limit else None
 
+    async def count(self, narrowed: AssessmentFilter) -> int:
+        """Return how many assessments a search finds on all of its pages."""
+        return await self._store.count(narrowed)
+
     async def judge(self, feedback: Sequence[Feedback], *, site: str | None = None) -> None:
         """Keep what became of cards. What is said of a card that is not known is passed over."""
         reasons = latest_by_card(feedback)

@@ -47,6 +47,10 @@ class AssessmentStore(Protocol):
         """
 
     @abstractmethod
+    async def count(self, narrowed: AssessmentFilter) -> int:
+        """Return how many assessments all pages have."""
+
+    @abstractmethod
     async def put_feedback(
         self, feedback: Sequence[Feedback], *, site: str | None = None
     ) -> dict[str, str]:

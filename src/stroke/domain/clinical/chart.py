@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
-from stroke.domain.clinical.references import Identity, bare_id
+from stroke.domain.clinical.references import Identity, bare_id, identifier_of, server_of
 from stroke.domain.clinical.times import instant, order
 from stroke.domain.errors import InvalidChart
 
@@ -117,6 +117,11 @@ class _Read:
             came < total for total, came in self.searches.items() if total is not None
         )
 
+    def holds_only_others(self, kind: str) -> bool:
+        """Return whether there are resources, and none is of this kind: it was not asked for."""
+        kinds = [entry.resource.get("resourceType") for entry in self.entries]
+        return bool(kinds) and kind not in kinds
+
     def add_pages(self, pages: Counter[int | None]) -> None:
         """Add what came of a list of pages, which are of one search.
 
@@ -133,7 +138,8 @@ def chart_of_prefetch(prefetch: Any, patient_id: str, server: str | None = None)
 
     A key that is not there was not sent. ``null`` means that the record has no such data; of the
     patient it means that nothing was sent, for the context names one. An OperationOutcome in the
-    place of the patient or the conditions counts as not sent, too: an error is no good health.
+    place of the patient or the conditions counts as not sent, too, and so do other resources, or
+    what cannot be read, in the place of the conditions: an error is no good health.
     """
     sent = prefetch if isinstance(prefetch, Mapping) else {}
     entries: list[Entry] = []
@@ -149,6 +155,8 @@ def chart_of_prefetch(prefetch: Any, patient_id: str, server: str | None = None)
             not_sent.add(key)
             continue
         entries += found.entries
+        if key == CONDITIONS and found.holds_only_others("Condition"):
+            not_sent.add(key)
         if found.is_partial:
             incomplete.add(key)
         if found.failed:
@@ -196,6 +204,8 @@ def chart_of_bundle(
         raise InvalidChart("the bundle holds no Patient, or not the one that was named")
     if len(patients) > 1:
         raise InvalidChart("the bundle holds several patients: name one of them")
+    if len(_servers_of(found.entries, patients[0].resource.get("id"))) > 1:
+        raise InvalidChart("the bundle holds patients of several servers with the same id")
     [patient] = patients
     own = patient.resource.get("id")
     if not (isinstance(own, str) and own) and patient.full_url is None:
@@ -207,21 +217,40 @@ def chart_of_bundle(
         or any(each.resource.get("resourceType") == "Condition" for each in found.entries)
     )
     return Chart(
-        Identity(own if isinstance(own, str) else "", None, urls),
+        Identity(own if isinstance(own, str) else "", None, urls, _identifiers(patient.resource)),
         tuple(found.entries),
         frozenset() if known else frozenset({CONDITIONS}),
     )
 
 
 def _identity(entries: list[Entry], patient_id: str, server: str | None) -> Identity:
-    urls = frozenset(
-        entry.full_url
+    own = [
+        entry
         for entry in entries
-        if entry.full_url is not None
-        and entry.resource.get("resourceType") == "Patient"
+        if entry.resource.get("resourceType") == "Patient"
+        and entry.resource.get("id") == patient_id
+    ]
+    urls = frozenset(entry.full_url for entry in own if entry.full_url is not None)
+    identifiers = frozenset(each for entry in own for each in _identifiers(entry.resource))
+    return Identity(patient_id, server, urls, identifiers)
+
+
+def _servers_of(entries: Iterable[Entry], patient_id: Any) -> set[str]:
+    """Return the servers, by their full URLs, that have a Patient with this id."""
+    found = (
+        server_of(entry.full_url)
+        for entry in entries
+        if entry.resource.get("resourceType") == "Patient"
         and entry.resource.get("id") == patient_id
     )
-    return Identity(patient_id, server, urls)
+    return {server for server in found if server is not None}
+
+
+def _identifiers(patient: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """Return the identifiers of a Patient that name a system: a mere number may be anybody's."""
+    listed = patient.get("identifier")
+    found = (identifier_of(each) for each in (listed if isinstance(listed, list) else ()))
+    return frozenset(each for each in found if each is not None)
 
 
 def _read(value: Any, key: str, into: _Read, full_url: str | None = None, depth: int = 0) -> bool:
@@ -253,7 +282,10 @@ def _read(value: Any, key: str, into: _Read, full_url: str | None = None, depth:
 
 def _read_entries(bundle: Mapping[str, Any], key: str, into: _Read, depth: int) -> None:
     listed = bundle.get("entry")
-    entries = [each for each in (listed if isinstance(listed, list) else ()) if _is_object(each)]
+    # What was made from XML has a single entry without a list around it.
+    given = listed if isinstance(listed, list) else [] if listed is None else [listed]
+    entries = [each for each in given if _is_object(each)]
+    into.failed |= len(entries) < len(given)
     if bundle.get("type") != _HISTORY:
         into.deleted.update(*map(_deleted, entries))
     for entry in entries:
@@ -263,7 +295,8 @@ def _read_entries(bundle: Mapping[str, Any], key: str, into: _Read, depth: int) 
         resource, url = entry.get("resource"), entry.get("fullUrl")
         if resource is None or (_is_object(resource) and _name_of(resource) in into.deleted):
             continue
-        _read(resource, key, into, url if isinstance(url, str) else None, depth + 1)
+        if not _read(resource, key, into, url if isinstance(url, str) else None, depth + 1):
+            into.failed = True
     if bundle.get("type") == _SEARCH:
         total = bundle.get("total")
         is_count = isinstance(total, int) and not isinstance(total, bool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
 
@@ -12,8 +12,10 @@ from stroke.domain.clinical.found import Findings, Found, Source
 from stroke.domain.clinical.observations import is_modified
 from stroke.domain.clinical.references import reference_of
 
-_REFUTED: Final = frozenset({"refuted", "entered-in-error"})
+# Beside FHIR's own codes, those of SNOMED CT for confirmed and for known to be absent.
+_REFUTED: Final = frozenset({"refuted", "entered-in-error", "410516002"})
 _UNCONFIRMED: Final = frozenset({"unconfirmed", "provisional", "differential"})
+_SURE: Final = frozenset({"confirmed", "unknown", "410605003"})
 _PAST: Final = frozenset({"inactive", "remission", "resolved"})
 # How sure a diagnosis of ICD-10-GM is: A excluded, V suspected, Z a state after, G confirmed.
 _GERMAN: Final = "icd-10-gm-diagnosesicherheit"
@@ -31,13 +33,14 @@ class Standing(Enum):
 def standing(condition: Mapping[str, Any]) -> Standing:
     """Return whether the patient has a condition, had it, may have it, or does not have it.
 
-    A condition that does not say how sure it is counts as confirmed. One without a clinical status
-    is there, unless it has an end.
+    A condition that does not say how sure it is counts as confirmed; one that says so in a word
+    that FHIR does not have is not confirmed. One without a clinical status is there, unless it has
+    an end.
     """
     verified = _codes(condition.get("verificationStatus"))
     if verified & _REFUTED:
         return Standing.REFUTED
-    if verified & _UNCONFIRMED:
+    if verified & _UNCONFIRMED or (verified and not verified & _SURE):
         return Standing.UNCONFIRMED
     clinical = _codes(condition.get("clinicalStatus"))
     if clinical & _PAST:
@@ -50,19 +53,34 @@ def standing(condition: Mapping[str, Any]) -> Standing:
 
 
 def _codes(status: Any) -> frozenset[str]:
-    """Return the codes of a status: of a CodeableConcept, or a text as older versions had."""
+    """Return the codes of a status: of a CodeableConcept, or a text as older versions had.
+
+    Where it has no code, its words count: those of the codings, or the text of them all.
+    """
+    if isinstance(status, list):
+        return frozenset(
+            code for each in status if not isinstance(each, list) for code in _codes(each)
+        )
     if isinstance(status, str):
-        return frozenset({status.strip().lower()})
-    codings = status.get("coding") if isinstance(status, Mapping) else None
-    found = frozenset(
-        each["code"].strip().lower()
-        for each in (codings if isinstance(codings, list) else ())
-        if isinstance(each, Mapping) and isinstance(each.get("code"), str)
+        return _as_codes([status])
+    if not isinstance(status, Mapping):
+        return frozenset()
+    listed = status.get("coding")
+    codings = [
+        each
+        for each in (listed if isinstance(listed, list) else [listed])
+        if isinstance(each, Mapping)
+    ]
+    return (
+        _as_codes(each.get("code") for each in codings)
+        or _as_codes(each.get("display") for each in codings)
+        or _as_codes([status.get("text")])
     )
-    text = status.get("text") if isinstance(status, Mapping) else None
-    if not found and isinstance(text, str):
-        return frozenset({"-".join(text.lower().split())})
-    return found
+
+
+def _as_codes(texts: Iterable[Any]) -> frozenset[str]:
+    words = (text.lower().split() for text in texts if isinstance(text, str))
+    return frozenset("-".join(each) for each in words if each)
 
 
 class Conditions:

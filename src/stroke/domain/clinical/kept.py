@@ -57,12 +57,17 @@ def latest_by_card(feedback: Iterable[Feedback]) -> dict[str, Feedback]:
 
 @dataclass(frozen=True, slots=True)
 class AssessmentFilter:
-    """What a search is narrowed to; None narrows nothing. ``until`` is not included."""
+    """What a search is narrowed to; None narrows nothing. ``until`` is not included.
+
+    Those made within one of the ``outside`` spans, each until before its end, do not count.
+    """
 
     subject: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     site: str | None = None
+    ids: frozenset[str] | None = None
+    outside: tuple[tuple[datetime, datetime], ...] = ()
 
 
 class CardTally(NamedTuple):

@@ -17,6 +17,7 @@ from stroke.domain.clinical.observations import (
     Readings,
     body_mass_index,
     glucose,
+    is_modified,
     newest_first,
     readings,
     smoking,
@@ -130,9 +131,12 @@ def map_chart(
     patient = chart.patient
     grown = deceased = None
     if patient is not None:
-        _gender(patient, chart, findings)
-        grown = _age(patient, chart, now, findings)
         deceased = _is_deceased(patient)
+        if is_modified(patient):
+            findings.note("patient", "the Patient has a modifier that is not known: it is not read")
+        else:
+            _gender(patient, chart, findings)
+            grown = _age(patient, chart, now, findings)
     found = readings(chart, book, findings)
     measurements = (
         glucose(found, prefers_mean=rules.glucose == "mean", now=now, findings=findings),
@@ -154,7 +158,8 @@ def map_chart(
     if further:
         OwnFeatures(chart, book, found, conditions, now, findings).find(further)
     for key in sorted(chart.failed):
-        findings.note(key, f"the record's answer for {key} was an error")
+        named = key if key in (*keys.KEYS, keys.FURTHER) else "another key"
+        findings.note(named, f"the record's answer for {named} was an error")
     own = observed_own(further, book)
     incomplete = _incomplete(chart, found, findings, own)
     return MappedChart(

@@ -66,23 +66,35 @@ def codings_of(concept: Any, book: CodeBook) -> list[Coding]:
 def readings(chart: Chart, book: CodeBook, findings: Findings) -> Readings:
     """Return every reading of the chart's patient; count observations that no code is known of."""
     by_meaning: dict[str, list[Reading]] = {}
+    unclear = 0
     for entry in chart.of_type("Observation"):
-        if not chart.identity.is_subject_of(entry.resource) or _is_about_another(chart, entry):
+        parts = (entry.resource, *_components(entry.resource))
+        if not chart.identity.is_subject_of(entry.resource):
+            means = any(True for part in parts for _ in _meanings(part, book))
+            unclear += means and chart.identity.may_be_subject_of(entry.resource)
+            continue
+        if _is_about_another(chart, entry):
             continue
         known = False
-        for part in (entry.resource, *_components(entry.resource)):
+        for part in parts:
             for meaning, coding in _meanings(part, book):
                 known = True
                 by_meaning.setdefault(meaning, []).append(_reading(part, entry, coding))
         if not known:
             codings = codings_of(entry.resource.get("code"), book)
             findings.count_unmapped(codings[0].system if codings else NO_SYSTEM)
+    if unclear:
+        text = f"measurements that are not clearly this patient's do not count: {unclear}"
+        findings.note("observations", text)
     return Readings(by_meaning)
 
 
 def is_modified(part: Mapping[str, Any]) -> bool:
-    """Return whether an extension changes what a part of a record means: nobody here knows how."""
-    return bool(part.get("modifierExtension"))
+    """Return whether an extension, or a set of rules, changes what a part of a record means.
+
+    Nobody here knows how.
+    """
+    return bool(part.get("modifierExtension") or part.get("implicitRules"))
 
 
 def _is_about_another(chart: Chart, entry: Entry) -> bool:
@@ -178,6 +190,8 @@ def not_used(words: str, reading: Reading, why: str) -> str:
 
 def _quantity(reading: Reading, kind: Kind) -> Measured:
     quantity = reading.value.get("valueQuantity")
+    if quantity is not None and reading.value.get("dataAbsentReason"):
+        raise UnusableQuantity("has a value, and a reason why it has none")
     if quantity is None and "" in kind.texts and "valueInteger" in reading.value:
         quantity = {"value": reading.value["valueInteger"]}
     if quantity is None:

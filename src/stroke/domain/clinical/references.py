@@ -12,6 +12,9 @@ _RELATIVE: Final = re.compile(r"Patient/([^/?#]+)(?:/_history/[^/?#]+)?")
 _ABSOLUTE: Final = re.compile(
     r"(https?://[^?#]+)/Patient/([^/?#]+)(?:/_history/[^/?#]+)?", re.IGNORECASE
 )
+_RESOURCE: Final = re.compile(
+    r"(https?://[^?#]+)/[A-Z][A-Za-z]+/[^/?#]+(?:/_history/[^/?#]+)?", re.IGNORECASE
+)
 _UUID: Final = "urn:uuid:"
 _PORTS: Final = {"http": 80, "https": 443}
 # FHIR allows 64 of fewer characters; records have others, too.
@@ -24,13 +27,15 @@ _LONGEST_URL: Final = 255
 class Identity:
     """Which patient a chart is of: the id, and the servers on which this id is that patient's.
 
-    ``urls`` are the full URLs that the Patient resource itself came with. Without a server and
-    a URL, an absolute reference counts by its id alone.
+    ``urls`` are the full URLs that the Patient resource itself came with, ``identifiers`` its
+    identifiers, each with its system. Without a server and a URL, an absolute reference counts by
+    its id alone.
     """
 
     patient_id: str
     server: str | None = None
     urls: frozenset[str] = frozenset()
+    identifiers: frozenset[tuple[str, str]] = frozenset()
     _bases: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -44,13 +49,18 @@ class Identity:
         """Return whether the resource's subject is this patient.
 
         A subject that is contained in the resource, that is only described, or that stands on
-        another server is not: it may be anybody.
+        another server is not: it may be anybody. One without a reference may be named by an
+        identifier that the Patient has.
         """
         subject = resource.get("subject", resource.get("patient"))
-        reference = subject.get("reference") if isinstance(subject, Mapping) else None
-        if not isinstance(reference, str):
+        if not isinstance(subject, Mapping):
             return False
-        reference = reference.strip()
+        reference = subject.get("reference")
+        if reference is None:
+            return identifier_of(subject.get("identifier")) in self.identifiers
+        return isinstance(reference, str) and self._is_named_by(reference.strip())
+
+    def _is_named_by(self, reference: str) -> bool:
         if (match := _RELATIVE.fullmatch(reference)) is not None:
             return match[1] == self.patient_id
         if reference in self.urls:
@@ -63,6 +73,18 @@ class Identity:
         match = _ABSOLUTE.fullmatch(reference)
         return match is not None and match[2] == self.patient_id and self._knows(match[1])
 
+    def may_be_subject_of(self, resource: Mapping[str, Any]) -> bool:
+        """Return whether a resource's subject, which is not clearly this patient, may be so.
+
+        It has no reference, or one to a contained resource or to the same id on another server.
+        """
+        subject = resource.get("subject", resource.get("patient"))
+        reference = subject.get("reference") if isinstance(subject, Mapping) else None
+        if not isinstance(reference, str) or reference.strip().startswith("#"):
+            return True
+        match = _ABSOLUTE.fullmatch(reference.strip())
+        return match is not None and match[2] == self.patient_id
+
     def _knows(self, base: str) -> bool:
         return not self._bases or _normal(base) in self._bases
 
@@ -71,6 +93,23 @@ def bare_id(text: str) -> str:
     """Return the id of a patient, which some clients write as a reference."""
     match = _RELATIVE.fullmatch(text.strip())
     return match[1] if match else text.strip()
+
+
+def identifier_of(identifier: Any) -> tuple[str, str] | None:
+    """Return the system and the value of an Identifier, None for one that lacks either."""
+    if not isinstance(identifier, Mapping):
+        return None
+    system, value = identifier.get("system"), identifier.get("value")
+    if not isinstance(system, str) or not isinstance(value, str):
+        return None
+    found = (system.strip(), value.strip())
+    return found if all(found) else None
+
+
+def server_of(full_url: str | None) -> str | None:
+    """Return the base address of the server that a full URL leads to, None for a mere name."""
+    match = _RESOURCE.fullmatch(full_url) if full_url is not None else None
+    return _normal(match[1]) if match is not None else None
 
 
 def reference_of(resource: Mapping[str, Any], full_url: str | None) -> str | None:

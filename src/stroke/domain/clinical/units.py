@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,7 +22,10 @@ HEIGHT: Final = Range(50, 250, "cm")
 
 _LONGEST_UNIT: Final = 20
 _POUND: Final = 0.45359237
+_STONE: Final = 14 * _POUND
 _INCH: Final = 2.54
+_ANNOTATION: Final = re.compile(r"\{[^{}]*\}")
+# UCUM's remarks, as in mg/dL{fasting}, have no meaning.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +49,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "weight": Kind(
         "kg",
         WEIGHT,
-        {"kg": 1, "g": 1e-3, "[lb_av]": _POUND, "[oz_av]": _POUND / 16},
+        {"kg": 1, "g": 1e-3, "[lb_av]": _POUND, "[oz_av]": _POUND / 16, "[stone_av]": _STONE},
         {"kg": 1, "kgs": 1, "kilograms": 1, "g": 1e-3, "lb": _POUND, "lbs": _POUND}
-        | {"pounds": _POUND, "[lb_av]": _POUND},
+        | {"pounds": _POUND, "[lb_av]": _POUND, "st": _STONE, "stone": _STONE, "stones": _STONE},
     ),
     "height": Kind(
         "cm",
@@ -62,7 +66,8 @@ KINDS: Final[Mapping[str, Kind]] = {
         {"mg/dL": 1, "mg/dl": 1, "mg/100mL": 1, "mg%": 1, "mg/L": 0.1, "mg/l": 0.1}
         | {"g/L": 100, "g/l": 100, "g/dL": 1000, "g/dl": 1000, "ug/mL": 0.1}
         | {"mmol/L": MG_PER_DL_OF_MMOL_PER_L, "mmol/l": MG_PER_DL_OF_MMOL_PER_L}
-        | {"umol/L": MG_PER_DL_OF_MMOL_PER_L / 1000, "umol/l": MG_PER_DL_OF_MMOL_PER_L / 1000},
+        | {"umol/L": MG_PER_DL_OF_MMOL_PER_L / 1000, "umol/l": MG_PER_DL_OF_MMOL_PER_L / 1000}
+        | {"mg.dL-1": 1, "mmol.L-1": MG_PER_DL_OF_MMOL_PER_L},
         {"mg/dl": 1, "mg/100ml": 1, "mg%": 1, "mg/l": 0.1, "g/l": 100, "g/dl": 1000}
         | {"mmol/l": MG_PER_DL_OF_MMOL_PER_L},
     ),
@@ -111,7 +116,7 @@ def _factor(kind: Kind, quantity: Mapping[str, Any]) -> float:
     if by_text is None and text:
         by_text = kind.ucum.get(text)
     if code and system in (UCUM, _UCUM_AS_OID):
-        by_code = kind.ucum.get(code)
+        by_code = kind.ucum.get(_ANNOTATION.sub("", code))
         if by_code is None:
             raise UnusableQuantity("has a unit that is not known")
         if by_text is not None and by_text != by_code:

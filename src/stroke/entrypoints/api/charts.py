@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import Request, Response
@@ -20,9 +21,10 @@ from stroke.entrypoints.api.state import api_state
 from stroke.entrypoints.api.violations import FieldProblem, InvalidRequest
 
 KINDS: Final = frozenset({b"application/json", b"application/fhir+json", b"application/json+fhir"})
+_FORM: Final = "application/x-www-form-urlencoded"
+_MOST_FIELDS: Final = 100
 _THREAD_FROM: Final = 256 * 1024
 _ID: Final = re.compile(r"(Patient/)?[A-Za-z0-9._~-]{1,128}")
-# A relative or an absolute reference to a patient, or an id: what else there is may be another's.
 # A relative or an absolute reference to a patient, or an id: what else there is may be another's.
 _PATIENT: Final = re.compile(r"(?:(?:https?://[^?#\s]+/)?Patient/)?([^/?#\s]+)/?", re.IGNORECASE)
 LONGEST_SERVER: Final = 255
@@ -47,6 +49,19 @@ async def read_document(request: Request) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "The body is no JSON object.")
     return document
+
+
+async def read_form(request: Request) -> list[tuple[str, str]]:
+    """Return the names and values of the form in the body. Raises what ``read_document`` does."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"The body must be {_FORM}.")
+    state = api_state(request)
+    async with state.admission.batch(request) as slot:
+        body = await read_body(request, slot, most_bytes=state.most_bytes, kinds={_FORM.encode()})
+    try:
+        return parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "The body is no form.") from None
 
 
 def _loaded(body: bytes) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs
@@ -11,6 +13,7 @@ from fastapi import Request, Response
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stroke.entrypoints.api.fhir_resources import FHIR_VERSION
 from stroke.entrypoints.api.negotiation import wants_any
 from stroke.entrypoints.api.operation_outcomes import FHIR_JSON
 from stroke.entrypoints.api.paths import FHIR, is_under
@@ -20,6 +23,7 @@ from stroke.entrypoints.api.state import api_state
 
 _JSON: Final = (FHIR_JSON, "application/json", "application/json+fhir", "text/json")
 _FORMATS: Final = frozenset({"json", *_JSON})
+_VERSIONS: Final = ("4.0", FHIR_VERSION)
 _ASKS: Final = frozenset({"GET", "HEAD", "POST"})
 
 
@@ -46,8 +50,13 @@ class JsonOnly:
 
 
 def fhir_answer(resource: Mapping[str, Any]) -> Response:
-    """Return a resource as the answer to a request."""
-    return Response(rendered(resource), media_type=FHIR_JSON)
+    """Return a resource as the answer to a request; one with a version is labelled with it."""
+    headers = {}
+    if isinstance(meta := resource.get("meta"), Mapping):
+        headers["ETag"] = f'W/"{meta["versionId"]}"'
+        changed = datetime.fromisoformat(meta["lastUpdated"])
+        headers["Last-Modified"] = format_datetime(changed.astimezone(UTC), usegmt=True)
+    return Response(rendered(resource), headers=headers, media_type=FHIR_JSON)
 
 
 def base_of(request: Request) -> str:
@@ -59,11 +68,26 @@ def base_of(request: Request) -> str:
 def _takes_json(scope: Scope) -> bool:
     query = parse_qs(scope["query_string"].decode("latin-1"))
     if formats := query.get("_format"):
-        return all(_is_json(each) for each in formats)
-    return wants_any(", ".join(Headers(scope=scope).getlist("accept")), _JSON)
+        # A plus that was not written as %2B is a blank.
+        return all(
+            _is_json(each) and _is_of_this_version(each)
+            for each in (each.replace(" ", "+") for each in formats)
+        )
+    ranges = ", ".join(Headers(scope=scope).getlist("accept")).split(",")
+    # What names another version of FHIR than R4 is as good as another format.
+    of_this = [each for each in ranges if _is_of_this_version(each)]
+    return bool(of_this) and wants_any(",".join(of_this), _JSON)
 
 
 def _is_json(name: str) -> bool:
-    # A plus that was not written as %2B is a blank.
-    bare = name.partition(";")[0].strip().lower().replace(" ", "+")
-    return bare in _FORMATS
+    return name.partition(";")[0].strip("+").lower() in _FORMATS
+
+
+def _is_of_this_version(name: str) -> bool:
+    """Return whether a media type names R4 as its version of FHIR, or none."""
+    parameters = (each.strip(" +").partition("=") for each in name.split(";")[1:])
+    return all(
+        value.strip(' "') in _VERSIONS
+        for key, _, value in parameters
+        if key.strip().lower() == "fhirversion"
+    )

@@ -213,6 +213,7 @@ def capability(version: str, base: str, now: datetime) -> dict[str, Any]:
                         "searchParam": [
                             {"name": "_id", "type": "token"},
                             {"name": "patient", "type": "reference"},
+                            {"name": "subject", "type": "reference"},
                             {"name": "date", "type": "date"},
                         ],
                     },
@@ -273,9 +274,16 @@ def operation_definition(base: str) -> dict[str, Any]:
 
 
 def searchset(
-    base: str, here: str, following: str | None, found: Iterable[Mapping[str, Any]]
+    base: str,
+    here: str,
+    following: str | None,
+    found: Iterable[Mapping[str, Any]],
+    total: int | None = None,
 ) -> dict[str, Any]:
-    """Return a page of a search. ``here`` and ``following`` are the URLs of its links."""
+    """Return a page of a search. ``here`` and ``following`` are the URLs of its links.
+
+    ``total`` is how many all pages have, None where it was not counted.
+    """
     links = [{"relation": "self", "url": here}]
     if following is not None:
         links.append({"relation": "next", "url": following})
@@ -288,6 +296,8 @@ def searchset(
         for each in found
     ]
     page: dict[str, Any] = {"resourceType": "Bundle", "type": "searchset", "link": links}
+    if total is not None:
+        page["total"] = total
     if entries:
         page["entry"] = entries
     return page

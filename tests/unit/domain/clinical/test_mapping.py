@@ -743,6 +743,161 @@ CASES: Final[dict[str, Case]] = {
         {"bmi": bundle(bmi(20, "old"), bmi(own="n", **at("2026-10-01T09:00:00." + "9" * 30 + "Z")))}
     ),
     # Versions.
+    # Forms that records were not seen to have, and that the standard allows, or nearly.
+    "a word that says how sure a condition is, and that FHIR does not have, is not sure": Case(
+        {"conditions": bundle(condition("i", ICD10, "I10", verificationStatus=status("probable")))},
+        {"heart_disease": 0},
+        said="hypertension is recorded, but not confirmed: it does not count",
+    ),
+    "a status with words alone is read": Case(
+        {
+            "conditions": bundle(
+                condition(
+                    "i",
+                    ICD10,
+                    "I10",
+                    verificationStatus={"coding": [{"display": "Entered in Error"}]},
+                ),
+                condition("j", ICD10, "I25.1", verificationStatus={"text": "Refuted"}),
+            )
+        },
+        {"heart_disease": 0},
+    ),
+    "a status in a list, or with a coding that is in none, is read": Case(
+        {
+            "conditions": bundle(
+                condition("i", ICD10, "I10", verificationStatus=[status("refuted")]),
+                condition("j", ICD10, "I25.1", verificationStatus={"coding": {"code": "refuted"}}),
+            )
+        },
+        {"heart_disease": 0},
+    ),
+    "a condition that SNOMED CT says is known to be absent does not count": Case(
+        {
+            "conditions": bundle(
+                condition("i", ICD10, "I10", verificationStatus=status("410516002"))
+            )
+        },
+        {"heart_disease": 0},
+    ),
+    "a status without a word says nothing, and the condition counts": Case(
+        {
+            "conditions": bundle(
+                condition("i", ICD10, "I10", verificationStatus={}),
+                condition("j", ICD10, "I25.1", verificationStatus={"coding": [{}], "text": " "}),
+            )
+        },
+        {"hypertension": 1},
+    ),
+    "a single entry without a list around it is read": Case(
+        {
+            "conditions": {
+                "resourceType": "Bundle",
+                "type": "searchset",
+                "entry": {"resource": condition("i", ICD10, "I10")},
+            }
+        },
+        {"hypertension": 1, "heart_disease": 0},
+    ),
+    **{
+        f"conditions with an entry that is {what} are no good health": Case(
+            {"conditions": bundle() | {"entry": entry}},
+            {"hypertension": LACKS, "heart_disease": LACKS},
+            not_sent=("conditions",),
+        )
+        for what, entry in {
+            "a text": "Condition/c1",
+            "nothing": [None],
+            "no resource": [{"resource": "Condition/c1"}],
+            "a resource without a type": [{"resource": {"id": "c1"}}],
+            "a measurement": [{"resource": glucose()}],
+        }.items()
+    },
+    "another resource in the place of the conditions is no good health": Case(
+        {"conditions": PATIENT},
+        {"hypertension": LACKS, "heart_disease": LACKS},
+        not_sent=("conditions",),
+    ),
+    "a search for conditions may bring along others": Case(
+        {
+            "conditions": bundle(
+                condition("c1", SNOMED, CORONARY),
+                {"resourceType": "Encounter", "id": "e"},
+            )
+        }
+    ),
+    "an error under a key that nobody asked for is spoken of without its name": Case(
+        {"Erwin Muster": OUTCOME}, said="the record's answer for another key was an error"
+    ),
+    "an identifier of the Patient names the patient": Case(
+        {
+            "patient": PATIENT | {"identifier": [{"system": "urn:mrn", "value": "7"}]},
+            "glucose": bundle(glucose(subject={"identifier": {"system": "urn:mrn", "value": "7"}})),
+        }
+    ),
+    **{
+        f"{what} does not name the patient, and is spoken of": Case(
+            {
+                "patient": PATIENT | {"identifier": [mine]},
+                "glucose": bundle(glucose(subject={"identifier": theirs})),
+            },
+            {"avg_glucose_level": LACKS},
+            said="measurements that are not clearly this patient's do not count: 1",
+        )
+        for what, mine, theirs in (
+            ("a number without a system", {"value": "7"}, {"value": "7"}),
+            (
+                "a number of another system",
+                {"system": "urn:mrn", "value": "7"},
+                {"system": "urn:tax", "value": "7"},
+            ),
+            ("an empty identifier", {"system": "", "value": ""}, {"system": "", "value": ""}),
+        )
+    },
+    "a value beside a reason why there is none is spoken of": Case(
+        {"glucose": bundle(glucose(dataAbsentReason=status("unknown")))},
+        {"avg_glucose_level": LACKS},
+        said="it has a value, and a reason why it has none",
+    ),
+    "a measurement with rules that are not known is spoken of": Case(
+        {"glucose": bundle(glucose(implicitRules="https://rules.example"))},
+        {"avg_glucose_level": LACKS},
+        said="it has a modifier that is not known",
+    ),
+    "a Patient with a modifier is not read, and that is spoken of": Case(
+        {"patient": PATIENT | {"modifierExtension": [{"url": "urn:animal"}]}},
+        {"gender": LACKS, "age": LACKS},
+        said="the Patient has a modifier that is not known",
+    ),
+    "stones and inches give a BMI": Case(
+        NO_BMI
+        | {
+            "body": bundle(
+                observation("w", "29463-7", valueQuantity=quantity(17, "[stone_av]")),
+                observation("h", "8302-2", valueQuantity=quantity(68, "[in_i]")),
+            )
+        },
+        {"bmi": 17 * 14 * 0.45359237 / (68 * 0.0254) ** 2},
+    ),
+    "stones and inches as texts give a BMI": Case(
+        NO_BMI
+        | {
+            "body": bundle(
+                observation("w", "29463-7", valueQuantity={"value": 17, "unit": "st"}),
+                observation("h", "8302-2", valueQuantity={"value": 68, "unit": "inches"}),
+            )
+        },
+        {"bmi": 17 * 14 * 0.45359237 / (68 * 0.0254) ** 2},
+    ),
+    "a remark in a unit of UCUM means nothing": Case(
+        {"glucose": bundle(glucose(12.69, "mmol/L{fasting}", code="14749-6"))},
+        {"avg_glucose_level": 12.69 * 18.016},
+    ),
+    "a per cent is no unit of glucose": Case(
+        {"glucose": bundle(glucose(90, "%"))},
+        {"avg_glucose_level": LACKS},
+        said="it has a unit that is not known",
+    ),
     "of two versions of one resource the newer counts": Case(
         {
             "bmi": bundle(

@@ -77,6 +77,7 @@ NEEDED: Final = {
     ("POST", "/cds-services/stroke-risk"): Scope.PREDICT,
     ("POST", "/cds-services/stroke-risk/feedback"): Scope.PREDICT,
     ("GET", "/fhir/RiskAssessment"): Scope.READ,
+    ("POST", "/fhir/RiskAssessment/_search"): Scope.READ,
     ("GET", "/fhir/RiskAssessment/{assessment_id}"): Scope.READ,
     ("GET", "/fhir/RiskAssessment/{assessment_id}/_history/{version}"): Scope.READ,
     ("GET", "/fhir/Device/{version}"): Scope.READ,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import httpx
@@ -146,8 +148,9 @@ async def test_a_search_goes_on_page_by_page(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        *("name=x", "_count=0", "_count=x", "date=soon", "date=ap2020", "patient=a%20b"),
-        *("_cursor=-", "_cursor=8000000000000000"),
+        *("name=x", "_count=-1", "_count=x", "date=soon", "date=ap2020", "patient=a%20b"),
+        *("_cursor=-", "_cursor=8000000000000000", "_count=", "_summary=text", "date=2026,2027"),
+        *("patient:missing=true", "patient.name=x", "_id:not=x"),
     ],
 )
 async def test_a_search_that_is_not_understood_is_refused(
@@ -183,6 +186,112 @@ async def test_a_search_that_does_not_name_one_patient_shows_nobody(
     assert "entry" not in answer.json()
 
 
+async def test_every_parameter_narrows_a_search_by_id(client: httpx.AsyncClient) -> None:
+    one, two, _ = [await assessed(client, f"p{number}") for number in range(3)]
+    both = f"_id={one},{two},unknown"
+
+    assert await found(client, f"{both}&date=ge2020") == [one, two]
+    assert await found(client, f"{both}&date=lt2020") == []
+    assert await found(client, f"{both}&patient=p0") == [one]
+    page = (await client.get(f"{BASE}?{both}&_count=1")).json()
+    assert [entry["resource"]["id"] for entry in page["entry"]] == [one]
+    following = {link["relation"]: link["url"] for link in page["link"]}["next"]
+    page = (await client.get(following)).json()
+    assert [entry["resource"]["id"] for entry in page["entry"]] == [two]
+    assert {link["relation"] for link in page["link"]} == {"self"}
+
+
+async def test_a_day_that_is_left_out_is_left_out(client: httpx.AsyncClient) -> None:
+    own = await assessed(client)
+    made = (await client.get(f"{BASE}/{own}")).json()["occurrenceDateTime"]
+
+    assert await found(client, "date=ne2020-01-01") == [own]
+    assert await found(client, f"date=ne{made}") == []
+    assert await found(client, f"date=ne{made[:10]}&date=ge2020") == []
+
+
+@pytest.mark.parametrize("query", ["_count=0", "_summary=count", "_count=1&_summary=count"])
+async def test_a_search_of_none_says_how_many_there_are(
+    client: httpx.AsyncClient, query: str
+) -> None:
+    for number in range(3):
+        await assessed(client, f"p{number % 2}", glucose=bundle(glucose(200 + number)))
+
+    counted = (await client.get(f"{BASE}?{query}&patient=p0")).json()
+
+    assert (counted["total"], "entry" in counted) == (2, False)
+    assert [link["relation"] for link in counted["link"]] == ["self"]
+
+
+async def test_a_page_says_how_many_there_are_where_that_is_asked_for(
+    client: httpx.AsyncClient,
+) -> None:
+    for number in range(3):
+        await assessed(client, f"p{number}")
+
+    page = (await client.get(f"{BASE}?_count=2&_total=accurate")).json()
+    following = {link["relation"]: link["url"] for link in page["link"]}["next"]
+
+    assert (page["total"], len(page["entry"])) == (3, 2)
+    assert (await client.get(following)).json()["total"] == 3
+    assert "total" not in (await client.get(f"{BASE}?_count=2")).json()
+
+
+async def test_a_search_may_stand_in_a_form(client: httpx.AsyncClient) -> None:
+    one, two = [await assessed(client, f"p{number}") for number in range(2)]
+    url = f"{BASE}/_search"
+
+    answer = await client.post(url, data={"patient": "Patient/p0"})
+    assert [entry["resource"]["id"] for entry in answer.json()["entry"]] == [one]
+    answer = await client.post(f"{url}?_count=1", data={"date": "ge2020"})
+    assert [entry["resource"]["id"] for entry in answer.json()["entry"]] == [two]
+    answer = await client.post(f"{url}?patient=p0", data={"patient": "p1"})
+    assert (answer.status_code, "entry" in answer.json()) == (422, False)
+    for sent, status in (({"json": {}}, 415), ({"content": b"patient=p1"}, 415)):
+        answer = await client.post(url, **sent)  # type: ignore[arg-type]
+        assert (answer.status_code, answer.json()["resourceType"]) == (status, "OperationOutcome")
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for body in (b"patient=\xff", b"&".join([b"date=ge2020"] * 101)):
+        assert (await client.post(url, content=body, headers=form)).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("prefer", "status"),
+    [
+        (None, 422),
+        ("handling=strict", 422),
+        ("handling=lenient, handling=strict", 422),
+        ("handling=lenient", 200),
+        ('return=minimal; Handling = "lenient"', 200),
+    ],
+)
+async def test_a_parameter_that_is_not_known_is_passed_over_where_the_client_wants_that(
+    client: httpx.AsyncClient, prefer: str | None, status: int
+) -> None:
+    own = await assessed(client)
+    headers = {} if prefer is None else {"Prefer": prefer}
+
+    answer = await client.get(f"{BASE}?patient=p1&_lastUpdated=gt2020&x.y=1", headers=headers)
+
+    assert answer.status_code == status
+    if status == 200:
+        page = answer.json()
+        assert [entry["resource"]["id"] for entry in page["entry"]] == [own]
+        assert page["link"][0]["url"].endswith("RiskAssessment?patient=p1")
+    for query in ("patient:missing=true", "patient.name=x", "patient=p1&subject=p2"):
+        assert (await client.get(f"{BASE}?{query}", headers=headers)).status_code == 422
+
+
+async def test_a_read_is_labelled_with_the_version(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"{BASE}/{await assessed(client)}")
+
+    assert answer.headers["etag"] == 'W/"1"'
+    changed = parsedate_to_datetime(answer.headers["last-modified"])
+    assert changed == datetime.fromisoformat(answer.json()["meta"]["lastUpdated"]).replace(
+        microsecond=0
+    )
+
+
 async def test_the_model_is_a_device(client: httpx.AsyncClient) -> None:
     answer = await client.get("/fhir/Device/fake-1")
 
@@ -213,6 +322,12 @@ FORMATS: Final = [
     ({"_format": "application/fhir+json; fhirVersion=4.0"}, None, 200),
     ({"_format": "JSON"}, None, 200),
     ({"_format": "xml"}, "application/fhir+json", 406),
+    ({"_format": "application/fhir+json; fhirVersion=4.0.1"}, None, 200),
+    ({"_format": "application/fhir+json; fhirVersion=5.0"}, None, 406),
+    ({}, "application/fhir+json; fhirVersion=3.0", 406),
+    ({}, 'application/fhir+json; FHIRVersion="5.0"', 406),
+    ({}, "application/fhir+json; fhirVersion=5.0, application/fhir+json; fhirVersion=4.0", 200),
+    ({}, "application/fhir+json; fhirVersion=5.0, */*;q=0.1", 200),
     ({"_format": "application/fhir+xml"}, None, 406),
     ({"_format": "text/xml"}, None, 406),
     ({"_format": "ttl"}, None, 406),
