@@ -248,7 +248,7 @@ async def test_a_search_may_stand_in_a_form(client: httpx.AsyncClient) -> None:
     answer = await client.post(f"{url}?patient=p0", data={"patient": "p1"})
     assert (answer.status_code, "entry" in answer.json()) == (422, False)
     for sent, status in (({"json": {}}, 415), ({"content": b"patient=p1"}, 415)):
-        answer = await client.post(url, **sent)  # type: ignore[arg-type]
+        answer = await client.post(url, **sent)
         assert (answer.status_code, answer.json()["resourceType"]) == (status, "OperationOutcome")
     form = {"content-type": "application/x-www-form-urlencoded"}
     for body in (b"patient=\xff", b"&".join([b"date=ge2020"] * 101)):
