@@ -23,6 +23,7 @@ from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.adapters.sql.engine import create_engine
 from stroke.application.audit.ports import AuditFilter
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
+from stroke.domain.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -185,6 +186,51 @@ async def test_a_text_that_would_be_made_to_fit_and_an_entry_below_the_first_are
 
     found = await _trail(engine).verify()
     assert [each.number for each in found.broken] == [-1, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "at = 'whenever'",
+        "at = 5",
+        "actor = x'00ff'",
+        "times = 'many'",
+        "times = 1.5",
+        "digest = x'01'",
+        "site = 7.5, target = x''",
+        "request_id = CAST(x'ff' AS TEXT), previous = CAST(x'ff' AS TEXT)",
+    ],
+)
+async def test_what_no_entry_can_hold_is_found_and_the_rest_is_read(
+    sqlite_engine: AsyncEngine, change: str
+) -> None:
+    log = SqlAuditLog(sqlite_engine, statement_timeout=30)
+    await log.append([audit_event(target=str(n)) for n in range(4)])
+    await sqlite_engine.dispose()
+    update = f"UPDATE audit SET {change} WHERE number = 2"  # noqa: S608 -- the test's own text
+    tampering = ("DROP TRIGGER audit_refuses_update", update)
+    await asyncio.to_thread(run_statements, sqlite_engine.url, *tampering)
+
+    found = await _trail(sqlite_engine).verify()
+    assert {each.number for each in found.broken} - {3} == {2}
+    assert found.entries == 4
+    shown = await log.entries(limit=10, newest_first=True)
+    assert [each.number for each in shown] == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("entries", [0, 3])
+async def test_a_log_that_has_lost_its_own_end_is_found_and_takes_no_more(
+    engine: AsyncEngine, entries: int
+) -> None:
+    log = SqlAuditLog(engine, statement_timeout=30)
+    await log.append([audit_event() for _ in range(entries)])
+    await engine.dispose()
+    await asyncio.to_thread(run_statements, engine.url, "DELETE FROM audit_head")
+
+    found = await _trail(engine).verify()
+    assert [each.reason for each in found.broken] == ["the log's own end is lost"]
+    with pytest.raises(StoreUnavailable):
+        await log.append([audit_event()])
 
 
 async def test_sqlite_refuses_to_change_or_remove_an_entry(sqlite_engine: AsyncEngine) -> None:

@@ -94,6 +94,10 @@ class AuditHead:
     digest: str = GENESIS
 
 
+LOST: Final = AuditHead(-1, "")
+"""What a log that has lost its own end says of it: even an empty one has an end."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """An event in its place in the chain. Numbers begin with 1 and leave none out."""

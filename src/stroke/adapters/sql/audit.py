@@ -8,14 +8,18 @@ from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Row, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.faults import again_after_deadlock
 from stroke.adapters.sql.tables import audit, audit_head
 from stroke.application.audit.ports import EVERYTHING, AuditFilter, AuditLog
-from stroke.domain.audit import AuditEntry, AuditEvent, AuditHead, chained
+from stroke.domain.audit import LOST, AuditEntry, AuditEvent, AuditHead, chained
+from stroke.domain.errors import StoreUnavailable
 
+_UNREADABLE: Final = "cannot be read"
+_NO_TIME: Final = datetime.fromtimestamp(0, UTC)
 _HEAD: Final = select(audit_head.c.number, audit_head.c.digest).where(audit_head.c.id == 1)
 
 
@@ -31,10 +35,12 @@ class SqlAuditLog(AuditLog):
     @again_after_deadlock
     async def append(self, events: Sequence[AuditEvent]) -> AuditHead:
         async with self._transaction(writes=True) as connection:
-            row = (await connection.execute(_HEAD.with_for_update())).one()
-            entries = list(chained(events, AuditHead(row.number, row.digest)))
+            head = _head((await connection.execute(_HEAD.with_for_update())).first())
+            if head is None:
+                raise StoreUnavailable("the trail's own end is lost: run `stroke audit verify`")
+            entries = list(chained(events, head))
             if not entries:
-                return AuditHead(row.number, row.digest)
+                return head
             await connection.execute(insert(audit), [_row(each) for each in entries])
             end = AuditHead(entries[-1].number, entries[-1].digest)
             await connection.execute(
@@ -46,8 +52,8 @@ class SqlAuditLog(AuditLog):
 
     async def head(self) -> AuditHead:
         async with self._transaction() as connection:
-            row = (await connection.execute(_HEAD)).one()
-        return AuditHead(row.number, row.digest)
+            row = (await connection.execute(_HEAD)).first()
+        return _head(row) or LOST
 
     async def entries(
         self,
@@ -65,7 +71,14 @@ class SqlAuditLog(AuditLog):
         else:
             query = query.order_by(audit.c.number).where(audit.c.number > after)
         async with self._transaction() as connection:
-            return [_entry(row) for row in await connection.execute(query)]
+            try:
+                return [_entry(row) for row in await connection.execute(query)]
+            except (DBAPIError, TypeError, ValueError):
+                if connection.dialect.name != "sqlite":
+                    raise
+                # A column of SQLite holds anything: somebody has put in what no entry has.
+                numbers = await connection.scalars(query.with_only_columns(audit.c.number))
+                return [await _whatever(connection, number) for number in numbers.all()]
 
     async def latest(self, narrowed: AuditFilter) -> datetime | None:
         # Not the first of the entries in their order: MySQL may then walk along the numbers.
@@ -97,7 +110,38 @@ def _row(entry: AuditEntry) -> dict[str, Any]:
     return {**entry.columns(), "at": _naive(entry.event.at)}
 
 
+def _head(row: Row[Any, Any] | None) -> AuditHead | None:
+    """Return the log's own end; None if somebody has removed it or made it something else."""
+    if row is None or not (isinstance(row.number, int) and isinstance(row.digest, str)):
+        return None
+    return AuditHead(row.number, row.digest)
+
+
+async def _whatever(connection: AsyncConnection, number: int) -> AuditEntry:
+    """Return an entry, or, if it cannot be read, one in its place that breaks the chain."""
+    alone = audit.c.number == number
+    try:
+        return _entry((await connection.execute(select(audit).where(alone))).one())
+    except (DBAPIError, TypeError, ValueError):
+        event = AuditEvent(_NO_TIME, *(_UNREADABLE,) * 3)
+    try:
+        links = select(audit.c.previous, audit.c.digest).where(alone)
+        previous, digest = map(str, (await connection.execute(links)).one())
+    except DBAPIError:
+        previous = digest = _UNREADABLE
+    return AuditEntry(number, event, previous, digest)
+
+
 def _entry(row: Row[Any]) -> AuditEntry:
+    """Return the entry of a row. Raises ``TypeError`` if a column holds something else."""
+    texts = (row.actor, row.action, row.outcome, row.previous, row.digest)
+    or_none = (row.target, row.site, row.request_id)
+    if not (
+        isinstance(row.times, int)
+        and all(isinstance(each, str) for each in texts)
+        and all(isinstance(each, str | None) for each in or_none)
+    ):
+        raise TypeError("a column holds what no entry has")
     event = AuditEvent(
         at=row.at.replace(tzinfo=UTC),
         actor=row.actor,

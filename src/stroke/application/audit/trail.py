@@ -9,6 +9,7 @@ from typing import Final
 
 from stroke.application.audit.ports import EVERYTHING, AuditFilter, AuditLog
 from stroke.domain.audit import (
+    LOST,
     AuditAction,
     AuditEntry,
     AuditEvent,
@@ -180,14 +181,16 @@ class AuditTrail:
             count += len(page)
             after = page[-1].number
             progress(len(page))
-        if last.number < end.number:
+        if end == LOST:
+            broken.append(BrokenLink(last.number, "the log's own end is lost"))
+        elif last.number < end.number:
             missing = end.number - last.number
             broken.append(BrokenLink(end.number, f"the last {missing} of the chain are missing"))
         elif at_end not in {None, end} and not any(each.number == end.number for each in broken):
             broken.append(BrokenLink(end.number, "it is not what the log's own end says"))
         # An entry and the log's own end are written together.
         written = (await self._log.head()).number
-        if last.number > written and not any(each.number > written for each in broken):
+        if last.number > written >= 0 and not any(each.number > written for each in broken):
             broken.append(BrokenLink(last.number, "it is behind the log's own end"))
         if known is not None and not met:
             broken.append(
