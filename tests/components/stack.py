@@ -311,7 +311,12 @@ class PipelineStack:
             "AWS_SECRET_ACCESS_KEY": "local",
         } | {
             name: configured[name]
-            for name in ("STROKE_CDC_MASK", "STROKE_CDC_MASK_SALT", "STROKE_LAKE_COMMIT_SECONDS")
+            for name in (
+                "STROKE_CDC_HEARTBEAT_SECONDS",
+                "STROKE_CDC_MASK",
+                "STROKE_CDC_MASK_SALT",
+                "STROKE_LAKE_COMMIT_SECONDS",
+            )
             if name in configured
         }
 
@@ -381,6 +386,7 @@ class PipelineStack:
             "STROKE_LAKE_PATH_STYLE": "true",
             # Not what production wants, but a test need not wait.
             "STROKE_LAKE_COMMIT_SECONDS": "3",
+            "STROKE_CDC_HEARTBEAT_SECONDS": "1",
         }
 
     def _overridden(self) -> dict[str, Any]:

@@ -125,6 +125,13 @@ class CdcSettings(SettingsGroup):
         ge=1,
         le=4294967295,
     )
+    heartbeat_seconds: int = Field(
+        5,
+        ge=1,
+        le=600,
+        description="how soon the source says how far it is where no row changes: what compares "
+        "the copies waits for it",
+    )
     mask: Literal["", "name"] = Field(
         "", description="the column that does not leave MySQL as it is"
     )

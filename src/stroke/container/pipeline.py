@@ -59,6 +59,7 @@ def connector_files(settings: PipelineSettings) -> ConnectorFiles:
     values = {
         "server_id": str(cdc.server_id),
         "server_name": cdc.server_name,
+        "heartbeat_ms": str(cdc.heartbeat_seconds * 1000),
         "mask": cdc.mask,
         "database": settings.database.mysql_database,
         "topic": settings.topic,

@@ -175,6 +175,19 @@ def test_a_limit_that_no_broker_serves_is_refused(
         PipelineSettings.load()
 
 
+@pytest.mark.parametrize(("seconds", "given"), [(None, "5000"), ("1", "1000"), ("600", "600000")])
+def test_the_source_says_how_far_it_is_as_often_as_the_setting_says(
+    seconds: str | None, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if seconds is not None:
+        monkeypatch.setenv("STROKE_CDC_HEARTBEAT_SECONDS", seconds)
+
+    source = configs()["mysql-source"]
+
+    assert source["heartbeat.interval.ms"] == given
+    assert violations(source) == []
+
+
 def test_the_watch_waits_longer_than_a_commit_of_the_lake(monkeypatch: pytest.MonkeyPatch) -> None:
     def patience() -> float:
         return PipelineContainer(settings=PipelineSettings.load()).watch_policy().stalled_seconds
