@@ -13,6 +13,15 @@ from fastapi import FastAPI
 from builders.resources import FOLDER, keep_resources
 
 
+def from_this_machine(app: FastAPI) -> Any:
+    """Return ``app`` for a test client that has no address: it calls from this machine."""
+
+    async def called(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "client": ("127.0.0.1", 50_000)}, receive, send)
+
+    return called
+
+
 @asynccontextmanager
 async def connected(
     app: FastAPI, *, address: str = "127.0.0.1"

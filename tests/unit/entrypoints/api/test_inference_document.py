@@ -11,6 +11,7 @@ import schemathesis
 from jsonschema_rs import is_valid  # what schemathesis judges by
 from schemathesis import GenerationMode
 
+from builders.asgi import from_this_machine
 from builders.inference import inputs, tensor
 from builders.service import Parts
 from components.openapi import send_examples
@@ -31,7 +32,7 @@ def test_made_up_tensors_are_answered_as_the_document_says(
         answer = case.call_and_validate()
         answers[int(answer.status_code), answer.headers["content-type"][0]] += 1
 
-    document = schemathesis.openapi.from_asgi("/openapi.json", parts.app)
+    document = schemathesis.openapi.from_asgi("/openapi.json", from_this_machine(parts.app))
     send_examples(
         document[f"{BASE}/infer"]["POST"],
         mode,
