@@ -6,13 +6,17 @@ import json
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
+from configparser import ConfigParser
+from pathlib import Path
 
 import pytest
 
 from components.change_events import until
 from components.confined import CONFINED, LABEL, Container, docker, started, variables
-from components.containers import build_image
+from components.containers import ROOT, build_image
+from components.processes import environment
 
+RUN = ROOT / "deploy/images/spark/bin/run"
 MASTER = "spark://spark-master:7077"
 SECRET = secrets.token_hex(16)
 TOKEN = secrets.token_hex(16)
@@ -83,6 +87,32 @@ def test_the_images_hold_nothing_that_builds_or_fetches(any_image: str) -> None:
         f"import importlib.util as u; print([n for n in '{libraries}'.split() if u.find_spec(n)])"
     )
     assert run(any_image, "python", "-c", script) == (0, "[]\n")
+
+
+@pytest.mark.parametrize("given", [True, False], ids=["keys", "a role"])
+def test_a_command_finds_the_keys_of_s3_as_libraries_of_aws_look_for_them(
+    tmp_path: Path, *, given: bool
+) -> None:
+    """The keys are files of secrets, which are empty where the machine has a role."""
+    file = tmp_path / "credentials"
+    settings = {"AWS_SHARED_CREDENTIALS_FILE": str(file)}
+    for name, value in (("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "pa$$ %s")):
+        (tmp_path / name).write_text(value if given else "")
+        settings[f"{name}_FILE"] = str(tmp_path / name)
+
+    subprocess.run([RUN, "true"], env=environment(**settings), check=True)
+
+    if not given:
+        assert not file.exists()
+        return
+    assert file.stat().st_mode & 0o777 == 0o600
+    subprocess.run([RUN, "true"], env=environment(**settings), check=True)  # as at the next start
+    profile = ConfigParser(interpolation=None)
+    profile.read(file)
+    assert dict(profile["default"]) == {
+        "aws_access_key_id": "local",
+        "aws_secret_access_key": "pa$$ %s",
+    }
 
 
 @pytest.mark.soak("sessions of Spark for minutes; the gate has one analysis on both engines")
