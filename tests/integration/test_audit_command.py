@@ -12,6 +12,8 @@ from sqlalchemy import URL
 
 from components.databases import run_statements
 from components.processes import run_stroke
+from stroke.config import Settings
+from stroke.container.audit import exported
 
 ROWS = (
     "id,gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status,name\n"
@@ -98,6 +100,36 @@ def test_a_whole_trail_is_verified_exported_and_its_end_can_be_written_down(
     said = trail.stroke("audit", "verify", fails=1).stdout
     assert "entry 1: its content is not what was written" in said
     assert "the chain is broken" in said
+
+
+def test_rows_of_patients_that_analyses_take_out_are_in_the_trail(tmp_path: Path) -> None:
+    trail = Trail(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
+    trail.stroke("db", "import", "rows.csv")
+    run = ("analytics", "run", "--source", "db", "--output")
+    trail.stroke(*run, "Jane Roe-Canary", "top-risks", "latest-snapshot")
+    trail.stroke(*run, "rates", "risk-by-gender")  # nobody's row
+    trail.stroke(*run, "rows.csv", "latest-snapshot", fails=1)
+
+    entries = trail.json("audit", "list")["entries"]
+
+    taken = [(each["outcome"], each["target"]) for each in reversed(entries[:4])]
+    both = "analyses: latest-snapshot top-risks"
+    assert sorted(taken[0][1].split()) == sorted(both.split())
+    assert [each[0] for each in taken] == ["asked", "done", "asked", "failed"]
+    assert {each["action"] for each in entries[:4]} == {"data.export"}
+    assert entries[4]["action"] == "data.import"
+    assert "Canary" not in json.dumps(entries)
+
+
+def test_copies_can_be_read_while_the_database_is_away_and_it_is_known_that_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with exported(Settings.load().database, "rows") as written:  # there is none
+        assert written
+    monkeypatch.setenv("STROKE_DATABASE_URL", "mysql+asyncmy://me:secret@127.0.0.1:1/stroke")
+    with exported(Settings.load().database, "rows") as written:
+        assert not written
 
 
 def test_what_verify_does_not_understand_is_said(trail: Trail) -> None:

@@ -72,6 +72,47 @@ def audited_where_there(
         yield
 
 
+@contextmanager
+def exported(settings: DatabaseSettings, target: str) -> Iterator[bool]:
+    """Write down that the system's user takes rows of patients out, before the block does.
+
+    So a run that is killed is in the trail, too; how the block ended is written after it.
+    ``target`` is a kind of data. Yields False where the database is away: copies can be read
+    without it, and must be, when something is to be found out about a fault. Where there is no
+    database nothing is written.
+    """
+    try:
+        written = _is_there(settings)
+        if written:
+            write_entry(settings, AuditAction.DATA_EXPORT, target, AuditOutcome.ASKED)
+    except StrokeError:
+        yield False
+        return
+    if not written:
+        yield True
+        return
+    outcome = AuditOutcome.FAILED
+    try:
+        yield True
+        outcome = AuditOutcome.DONE
+    finally:
+        with suppress(StrokeError):
+            write_entry(settings, AuditAction.DATA_EXPORT, target, outcome)
+
+
+async def write_down(
+    settings: DatabaseSettings,
+    action: AuditAction,
+    target: str | None,
+    outcome: AuditOutcome = AuditOutcome.DONE,
+) -> None:
+    """Do as ``write_entry``, within an event loop that runs."""
+    async with opened_engine(settings) as engine:
+        await trail_of(engine, settings).record(
+            action, actor=system_actor(), target=target, outcome=outcome
+        )
+
+
 def write_entry(
     settings: DatabaseSettings,
     action: AuditAction,
@@ -79,10 +120,7 @@ def write_entry(
     outcome: AuditOutcome = AuditOutcome.DONE,
 ) -> None:
     """Write down what the system's user did. Raises ``StoreUnavailable``."""
-    with_audit_trail(
-        settings,
-        lambda trail: trail.record(action, actor=system_actor(), target=target, outcome=outcome),
-    )
+    asyncio.run(write_down(settings, action, target, outcome))
 
 
 def _is_there(settings: DatabaseSettings) -> bool:

@@ -26,7 +26,7 @@ from stroke.application.erasure.purge import Purge
 from stroke.application.erasure.subjects import predictions_of
 from stroke.config import PipelineSettings
 from stroke.config.urls import S3
-from stroke.container.audit import system_actor, trail_of
+from stroke.container.audit import system_actor, trail_of, write_down
 from stroke.container.configured import has_connect, has_kafka, has_lake, has_registry, has_sql_sink
 from stroke.container.engines import opened_engine
 from stroke.container.erasure_jobs import (
@@ -131,14 +131,8 @@ async def write_down_request(settings: PipelineSettings, count: int) -> None:
 
     If the run is killed at once, this entry is left.
     """
-    database = settings.database
-    async with opened_engine(database) as engine:
-        await trail_of(engine, database).record(
-            AuditAction.PREDICTION_ERASE,
-            actor=system_actor(),
-            outcome=AuditOutcome.ASKED,
-            target=f"{count} predictions",
-        )
+    action = AuditAction.PREDICTION_ERASE
+    await write_down(settings.database, action, f"{count} predictions", AuditOutcome.ASKED)
 
 
 def _retentions(settings: PipelineSettings, engine: AsyncEngine) -> list[Retention]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -23,6 +23,7 @@ from stroke.entrypoints.cli.terminal.analytics_options import (
     Top,
     bar,
 )
+from stroke.entrypoints.cli.terminal.exports import as_export
 from stroke.entrypoints.cli.terminal.options import AsJson, Site, in_utc
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
@@ -109,7 +110,7 @@ def run(
 
     Writes one Parquet file (or table) for each analysis, and a record of the run. Both engines give
     the same rows; DuckDB needs no JVM, Spark is for data that outgrow one machine. Analyses with a
-    row per patient run only if they are named.
+    row per patient run only if they are named; the audit trail has an entry for them.
 
     With --checkpoint, a run continues where the last one ended. If it cannot be sure what is new,
     it reads everything and says why. A checkpoint has a row per patient: keep it where such data
@@ -141,7 +142,10 @@ def run(
         opened = _on_spark(settings, master, options)
     else:
         opened = _in_process(settings, memory, options)
-    with ends_on_sigterm(), opened as service, bar() as show_progress:
+    taken = [each.name for each in wanted if each.patient_level]
+    taken += ["checkpoint"] if checkpoint is not None else []
+    kept = as_export(settings.database, f"analyses: {' '.join(taken)}") if taken else nullcontext()
+    with ends_on_sigterm(), kept, opened as service, bar() as show_progress:
         done = service.run(wanted, with_name=with_name, on_progress=show_progress)
     _print_run(done, as_json=as_json)
 

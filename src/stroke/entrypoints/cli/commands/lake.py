@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -160,7 +160,9 @@ def erase(
     stroke lake erase 17 23 --dry-run
     stroke lake erase --file ids.txt --yes
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
+    from stroke.container.audit import audited_where_there
     from stroke.container.lake_upkeep import erase_from_lake
+    from stroke.domain.audit import AuditAction
 
     wanted = prediction_ids(ids or [], file)
     if not (yes or dry_run):
@@ -168,8 +170,14 @@ def erase(
             f"Remove {counted(len(wanted), 'prediction')} and all older snapshots for good?",
             abort=True,
         )
-    with ends_on_sigterm(), _bar("rewriting files") as advance:
-        done = erase_from_lake(_settings(), wanted, dry_run=dry_run, on_progress=advance)
+    settings, what = _settings(), f"{counted(len(wanted), 'prediction')} in the lake"
+    kept = (
+        nullcontext()
+        if dry_run
+        else audited_where_there(settings.database, AuditAction.PREDICTION_ERASE, what)
+    )
+    with kept, ends_on_sigterm(), _bar("rewriting files") as advance:
+        done = erase_from_lake(settings, wanted, dry_run=dry_run, on_progress=advance)
     if as_json:
         typer.echo(json.dumps({"ids": len(wanted), **asdict(done), "dry_run": dry_run}))
         return

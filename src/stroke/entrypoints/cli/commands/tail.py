@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stroke.entrypoints.cli.terminal.exports import as_export
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import print_table
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
@@ -35,8 +36,9 @@ def tail(
     """Show the records of a topic of Kafka: the last ones, or those from an offset on.
 
     The table names each record, its prediction and its size. --json prints a line for each, with
-    key and value, which hold what patients said; Avro is decoded by the schema registry. The name
-    of a topic that does not exist is answered with those that do.
+    key and value, which hold what patients said; Avro is decoded by the schema registry. The audit
+    trail has an entry for it. The name of a topic that does not exist is answered with those that
+    do.
 
     \b
     stroke pipeline tail
@@ -49,12 +51,14 @@ def tail(
             topic or settings.topic, start=start, limit=limit
         )
 
-    records = run(work)
     if as_json:
-        for record in records:
-            typer.echo(json.dumps(asdict(record), default=_shown))
+        from stroke.config import PipelineSettings
+
+        with as_export(PipelineSettings.load().database, "records of a topic"):
+            for record in run(work):
+                typer.echo(json.dumps(asdict(record), default=_shown))
     else:
-        _print(records)
+        _print(run(work))
 
 
 def _print(records: Sequence[TopicRecord]) -> None:
