@@ -74,7 +74,7 @@ class ArtefactStoreContract:
                 assert read(found) == files
 
     @pytest.mark.parametrize(
-        "text", ["", ".", "..", "../mine", "mine/", ".archive", "a b", "x" * 99]
+        "text", ["", ".", "..", "../mine", "mine/", ".archive", "a b", "x" * 99, "x" * 999, "a\0b"]
     )
     def test_nothing_but_an_artefact_is_reached_by_a_name_or_a_version(
         self, store: ArtefactStore, text: str

@@ -6,6 +6,7 @@ import csv
 import json
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -29,9 +30,12 @@ from stroke.adapters.onnx.artefact_folder import write_artefact
 from stroke.adapters.onnx.model import OnnxRiskModel
 from stroke.adapters.training.data import read_labelled
 from stroke.adapters.training.trainer import train
+from stroke.adapters.training.updating import Parent
+from stroke.application.models.recalibration import Evidence, Rules, plan
 from stroke.application.predictions.trial_patients import trial_patients
 from stroke.container.imports import labelled_rows
 from stroke.domain.further import FurtherFeature
+from stroke.domain.model_update import Method
 from stroke.domain.patient import Patient, extended
 
 OWN = tuple(each.name for each in DATA_SET)
@@ -185,6 +189,62 @@ def test_files_are_scored_by_its_columns_and_replayed(folder: Path) -> None:
         assert (found["rows"], found["identical"]) == (199, 199)
     assert "work_type must be one of" in (folder / "bad.csv").read_text()
     assert "astronaut" not in (folder / "bad.csv").read_text()
+
+
+def outcomes_that_move(folder: Path, name: str, *, of_the_unmarried: float = 0) -> None:
+    """Write patients whose outcomes follow the log-odds of the model ``ten``, halved, and 0.7."""
+    model = OnnxRiskModel(folder / "models" / "ten")
+    with labelled_rows(folder / "labelled.csv", OWN) as table:
+        data = read_labelled(folder / "labelled.csv", table.rows, model.description.further)
+    drawn = np.random.default_rng(4)
+    people = data.features.sample(6000, replace=True, random_state=4).reset_index(drop=True)
+    for each in model.description.further:
+        people[each.name] = drawn.choice(each.categories, len(people))
+    risk = model.risks(replace(data, features=people).columns()).probability
+    log_odds = 0.7 + 0.5 * np.log(risk / (1 - risk))
+    log_odds += of_the_unmarried * (people["ever_married"] == "No").to_numpy()
+    struck = drawn.random(len(people)) < 1 / (1 + np.exp(-log_odds))
+    people.assign(stroke=struck.astype(int)).to_csv(folder / name, index=False)
+
+
+def test_it_is_recalibrated_with_its_own_features(folder: Path) -> None:
+    parent = OnnxRiskModel(folder / "models" / "ten")
+    outcomes_that_move(folder, "moved.csv")
+    update = ("model", "update", "--from-outcomes", "--data", "moved.csv", "--json")
+
+    found = json.loads(stroke(folder, *update, "--name", "ten-moved"))
+
+    assert found["method"] == "intercept and slope"
+    for name, truth in (("intercept", 0.7), ("slope", 0.5)):
+        assert found["line"][name]["low"] < truth < found["line"][name]["high"]
+    moved = OnnxRiskModel(folder / "models" / "ten-moved")
+    assert moved.description.further == parent.description.further
+    who = extended(Patient("Male", 67.0, 0, 1, 228.69, None, "smokes"), tuple(SENT.items()))
+    [before], [after] = parent.assess([who]), moved.assess([who])
+    assert {each.feature for each in after.contributions} >= set(OWN)
+    logit = after.baseline_log_odds + sum(each.log_odds for each in after.contributions)
+    assert 1 / (1 + np.exp(-logit)) == pytest.approx(after.probability, abs=1e-9)
+    line = moved.description.population["updated"]
+    assert logit == pytest.approx(
+        line["intercept"] + line["slope"] * np.log(before.probability / (1 - before.probability)),
+        abs=1e-9,
+    )
+
+
+def test_a_feature_of_its_own_that_acts_otherwise_is_fitted_anew(folder: Path) -> None:
+    model = OnnxRiskModel(folder / "models" / "ten")
+    outcomes_that_move(folder, "married.csv", of_the_unmarried=1.5)
+    with labelled_rows(folder / "married.csv", OWN) as table:
+        data = read_labelled(folder / "married.csv", table.rows, model.description.further)
+    risk = model.risks(data.columns()).probability
+    content = (folder / "models" / "ten" / "model.onnx").read_bytes()
+    design = Parent(content, model.manifest.model_dump(mode="json")).design(data.features)
+    assert design is not None
+    assert design.shape[1] > 15, "the known features have 15 columns"
+    site = np.full(len(data), "", object)
+    evidence = Evidence(data.outcome, np.log(risk / (1 - risk)), site, design)
+
+    assert plan(evidence, Rules()).method is Method.REFIT
 
 
 def declared(folder: Path, features: tuple[FurtherFeature, ...]) -> Path:

@@ -49,7 +49,7 @@ def test_a_model_is_imported_signed_listed_and_archived(
     assert "is not signed" in refused.stderr
 
     assert run("db", "upgrade").returncode == 0
-    assert run("model", "sign", "best", "--key", "private.pem").returncode == 0
+    signing = json.loads(run("model", "sign", "best", "--key", "private.pem", "--json").stdout)
     assert run("model", "verify", "--model", "best", **signed).returncode == 0
     [best] = [
         each
@@ -57,12 +57,15 @@ def test_a_model_is_imported_signed_listed_and_archived(
         if each["name"] == "best"
     ]
     assert best["data_sha256"] is not None
-    assert best["signed_by"] is not None
+    assert signing == {"version": best["version"], "signed_by": best["signed_by"]}
     assert best["made_by"]
 
     assert run("model", "archive", "best", SAVED_MODEL="best").returncode == 1
-    assert run("model", "archive", "best").returncode == 0
+    archived = json.loads(run("model", "archive", "best", "--json").stdout)
+    assert archived == {"archived": "best", "version": best["version"]}
     assert "best" not in json.loads(run("model", "list", "--json").stdout)
+    too_long = run("model", "verify", "--model", "x" * 999)
+    assert (too_long.returncode, "Traceback" in too_long.stderr) == (1, False)
     assert run("model", "verify", "--model", best["version"], **signed).returncode == 0
     trail = json.loads(run("audit", "list", "--json").stdout)
     done = {each["target"] for each in trail.get("entries", trail)} if trail else set()

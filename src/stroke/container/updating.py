@@ -69,22 +69,24 @@ def judged_patients(
     service's database. Raises ``InvalidData``, ``InvalidSetting`` and what the source raises. Not
     to be called from a running event loop.
     """
+    further = parent.description.further
     if data is None:
         rows = RowsWithOutcome([parent.description], outcomes_of(parts.settings().database, within))
-        read = changes_of(source, ReplayOptions(since=within.since, until=within.until)).read(
-            with_name=False
-        )
+        options = ReplayOptions(since=within.since, until=within.until)
+        read = changes_of(source, options, with_data=bool(further)).read(with_name=False)
         return gathered(rows, read.rows, parent, lambda done: on_progress(done, read.total))
     rows = RowsWithOutcome([parent.description])
     sha256 = sha256_of(data)
     if sha256 in learned_from(parent.description):
         note("the model has learned from these very data: they say nothing new of it")
-    with table_rows(data, (*COLUMNS, "site"), (*RAW_FEATURES, "stroke")) as file:
+    own = [each.name for each in further]
+    known, needed = (*COLUMNS, "site", *own), (*RAW_FEATURES, "stroke")
+    with table_rows(data, known, needed, own) as file:
 
         def unreadable() -> None:
             rows.passed_over[UNREADABLE] += 1
 
-        batches = batches_of(file.rows, unreadable, with_site=True)
+        batches = batches_of(file.rows, unreadable, further, with_site=True)
         found = gathered(rows, batches, parent, lambda _: on_progress(file.position(), file.size))
         for said in file.notes:
             note(said)

@@ -22,6 +22,14 @@ CONTENT: Final = (GRAPH, MANIFEST, CARD, PROVENANCE)
 _FILES: Final = frozenset({*CONTENT, SIGNATURE})
 
 
+def is_there(path: Path) -> bool:
+    """Return whether ``path`` is a file that can be reached. A name may be too long for one."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def check_free(folder: Path, *, replace: bool) -> None:
     """Return if an artefact may be written as ``folder``; replacing takes an artefact only.
 

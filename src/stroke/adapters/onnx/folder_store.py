@@ -13,6 +13,7 @@ from stroke.adapters.onnx.artefact_folder import (
     check_free,
     check_unchanged,
     content_of,
+    is_there,
     write_artefact,
     write_signature,
 )
@@ -44,7 +45,7 @@ class FolderStore(ArtefactStore):
 
     def stored(self, name: str) -> Path:
         folder = self.folder / name
-        if "/" in name or name.startswith(".") or not (folder / GRAPH).is_file():
+        if "/" in name or name.startswith(".") or not is_there(folder / GRAPH):
             raise ModelNotFound(f"no model {name!r} in {self.folder}")
         return folder
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from stroke.adapters.onnx.artefact_folder import is_there
 from stroke.adapters.onnx.manifest import GRAPH, read_manifest
 from stroke.application.models.ports import ArtefactStore
 from stroke.domain.errors import InvalidModel, ModelNotFound, ModelStoreUnavailable
@@ -40,13 +41,13 @@ class ModelStore:
             with suppress(ModelNotFound):
                 return self.kept.stored(saved_model)
         path = Path(saved_model)
-        if (path / GRAPH).is_file() or (path.suffix == ".onnx" and path.is_file()):
+        if is_there(path / GRAPH) or (path.suffix == ".onnx" and is_there(path)):
             return path
         if saved_model == DEFAULT:
             return SHIPPED / DEFAULT
         if (named := self.with_version(saved_model)) is not None:
             return named
-        if path.is_file():
+        if is_there(path):
             raise ModelNotFound(
                 f"{saved_model} is no .onnx graph: bring it into the store first "
                 f"(stroke model import {saved_model} --name NAME --trust-pickle)"

@@ -90,11 +90,19 @@ class LabelledPatients:
 
 
 def patients_of(
-    columns: Mapping[str, NDArray[Any]], outcome: NDArray[np.int64], sha256: str
+    columns: Mapping[str, NDArray[Any]],
+    outcome: NDArray[np.int64],
+    sha256: str,
+    further: Further = (),
 ) -> LabelledPatients:
-    """Return the patients of ``columns``, raw features ``(N,)`` each, with their outcomes."""
+    """Return the patients of ``columns``, with their outcomes.
+
+    They are the raw features and those of ``further``, ``(N,)`` each, an empty text for a missing
+    one.
+    """
+    names = (*RAW_FEATURES, *(each.name for each in further))
     return LabelledPatients(
-        pd.DataFrame({name: columns[name] for name in RAW_FEATURES}), outcome, sha256
+        pd.DataFrame({name: columns[name] for name in names}), outcome, sha256, further
     )
 
 

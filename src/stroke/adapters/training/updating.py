@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import RepeatedStratifiedKFold
 
-from stroke.adapters.training.artefact import content_version
+from stroke.adapters.training.artefact import content_version, further_part
 from stroke.adapters.training.cross_validated import cross_validated
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.fairness import fairness
@@ -146,6 +146,7 @@ def updated(
         "histograms": _moved_histograms(known.get("histograms") or {}, line),
         "interval_check": None,  # it was of the parent's refits
         "comparison": _comparison(known.get("comparison"), graph, line, grounds.patients),
+        **further_part(grounds.patients.further),
     }
     if described := known.get("contributions"):
         made["contributions"] = {
@@ -191,7 +192,8 @@ def verify_parts(
 ) -> None:
     """Raise ``ConversionMismatch`` unless contributions, interval and leverage are right.
 
-    What the parent does not give is not looked at.
+    What the parent does not give is not looked at. Where the parent or an end of its interval is
+    all but certain, the new interval must hold the new risk.
     """
     patients = with_engineered(patients)
     given = outputs_of(graph)
@@ -208,8 +210,12 @@ def verify_parts(
             each.reshape(len(patients), -1).astype(np.float64)
             for each in run_graph(parent, [answer, INTERVAL], patients)
         )
-        [after] = run_graph(graph, [INTERVAL], patients)
+        after, new = run_graph(graph, [INTERVAL, PROBABILITY], patients)
         wanted = _interval(line, logit(risk[:, -1]), logit(ends))
+        known = np.column_stack([risk[:, -1], ends])
+        far = (known <= _NEARLY_CERTAIN) | (known >= 1 - _NEARLY_CERTAIN)
+        held = np.column_stack([np.minimum(after[:, :1], new), np.maximum(after[:, 1:], new)])
+        wanted = np.where(far.any(axis=1, keepdims=True), held, wanted)
         for end in (0, 1):
             compare(patients, wanted[:, end], after[:, end], tolerance=TOLERANCE)
 

@@ -132,25 +132,32 @@ def gathered(
 ) -> JudgedPatients:
     """Return the patients of ``batches``, scored by ``model``: some 100 bytes for each.
 
-    ``on_progress`` gets the number of rows read so far.
+    ``rows`` are those whom ``model`` alone can score. ``on_progress`` gets the number of rows read
+    so far.
     """
-    parts: list[JudgedRows] = []
+    further = model.description.further
+    coded_names = {*CHOICES, *(each.name for each in further if each.is_text)}
+    parts: list[Features] = []
+    taken: list[JudgedRows] = []
     log_odds: list[Floats] = []
     for batch in with_progress(batches, on_progress):
         if (part := rows.take(batch)) is not None:
-            scores = model.score(as_the_model_takes(part.features))
-            parts.append(part)
+            [own] = part.further
+            parts.append(part.features | own)
+            taken.append(part)
+            scores = model.score(as_the_model_takes(parts[-1], further))
             log_odds.append(scores.baseline_log_odds + scores.log_odds.sum(axis=1))
-    ids = np.concatenate([each.ids for each in parts]) if parts else np.zeros(0, np.int64)
+    ids = np.concatenate([each.ids for each in taken]) if taken else np.zeros(0, np.int64)
     order = np.argsort(ids, kind="stable")
-    coded = {name: _joined([each.features[name] for each in parts], order) for name in RAW_FEATURES}
-    outcome = _joined([each.stroke for each in parts], order).astype(np.int64)
+    names = (*RAW_FEATURES, *(each.name for each in further))
+    coded = {name: _joined([each[name] for each in parts], order) for name in names}
+    outcome = _joined([each.stroke for each in taken], order).astype(np.int64)
     return JudgedPatients(
         as_the_model_takes(
-            {n: v.astype(np.int64) if n in CHOICES else v for n, v in coded.items()}
+            {n: v.astype(np.int64) if n in coded_names else v for n, v in coded.items()}, further
         ),
         outcome,
-        _joined([each.site for each in parts], order),
+        _joined([each.site for each in taken], order),
         _joined(log_odds, order),
         _digest(ids[order], coded, outcome),
         dict(sorted(rows.passed_over.items())),
@@ -164,6 +171,6 @@ def _joined(parts: Sequence[NDArray[Any]], order: Whole) -> NDArray[Any]:
 def _digest(ids: Whole, coded: Features, outcome: Labels) -> str:
     """Return one sha256 of ids, measurements and outcomes; no single patient can be read of it."""
     digest = hashlib.sha256()
-    for values in (ids, *(coded[name] for name in RAW_FEATURES), outcome):
+    for values in (ids, *coded.values(), outcome):
         digest.update(values.astype("<f8").tobytes())
     return digest.hexdigest()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from builders.further import OF_ALL_KINDS
 from fakes.predictions import FakeColumnarRiskModel
 from stroke.application.models.columns import IMPLAUSIBLE, LACKING
 from stroke.application.models.ids import KnownOutcomes
@@ -35,10 +37,10 @@ CELLS: dict[str, Any] = {
 }
 
 
-def of_file(*changes: dict[str, Any]) -> JudgedPatients:
+def of_file(*changes: dict[str, Any], model: FakeColumnarRiskModel = MODEL) -> JudgedPatients:
     rows = [FileRow(at + 2, 1, {**CELLS, **each}) for at, each in enumerate(changes)]
-    batches = batches_of(rows, lambda: None, with_site=True)
-    return gathered(RowsWithOutcome([MODEL.description]), batches, MODEL)
+    batches = batches_of(rows, lambda: None, model.description.further, with_site=True)
+    return gathered(RowsWithOutcome([model.description]), batches, model)
 
 
 def of_store(ids: list[int], known: KnownOutcomes, **changes: list[Any]) -> JudgedPatients:
@@ -108,3 +110,42 @@ def test_texts_and_numbers_are_as_the_model_takes_them() -> None:
     assert columns["gender"].tolist() == ["Female", "Male"]
     assert columns["smoking_status"].tolist() == ["smokes", "Unknown"]
     assert columns["age"].dtype == np.float64
+
+
+def test_features_of_a_models_own_are_read_scored_and_part_of_the_digest() -> None:
+    model = FakeColumnarRiskModel(further=OF_ALL_KINDS)
+    own = {"waist": "90", "diabetes": "1", "alcohol": "some"}
+
+    found = of_file(
+        own, {**own, "alcohol": "", "waist": "91"}, {**own, "diabetes": ""}, model=model
+    )
+
+    assert found.passed_over == {LACKING: 1}
+    assert found.columns["waist"].tolist() == [90, 91]
+    assert found.columns["alcohol"].tolist() == ["some", ""]
+    assert found.log_odds == pytest.approx(logit(model.score(found.columns).probability))
+    assert found.log_odds[0] != pytest.approx(found.log_odds[1]), "the gap counts"
+    assert found.sha256 != of_file(own, {**own, "alcohol": "", "waist": "92"}, model=model).sha256
+
+
+def test_stored_values_of_a_models_own_features_are_read() -> None:
+    model = FakeColumnarRiskModel(further=OF_ALL_KINDS)
+    stored = [json.dumps({"waist": 90.0 + at, "diabetes": 1, "alcohol": None}) for at in range(3)]
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "prediction_id": [1, 2, 3],
+            **{
+                name: [float(value) if value.isdigit() else value] * 3
+                for name, value in CELLS.items()
+                if name not in {"stroke", "site"}
+            },
+            "prediction_data": [*stored[:2], "{}"],
+        }
+    )
+    known = KnownOutcomes([(1, True, None), (2, False, None), (3, False, None)])
+
+    found = gathered(RowsWithOutcome([model.description], known), [batch], model)
+
+    assert found.columns["waist"].tolist() == [90, 91]
+    assert found.outcome.tolist() == [1, 0]
+    assert found.passed_over == {LACKING: 1}

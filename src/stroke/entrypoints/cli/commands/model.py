@@ -213,6 +213,7 @@ def sign(
         Path,
         typer.Option(metavar="FILE", exists=True, dir_okay=False, help="A private Ed25519 key."),
     ],
+    as_json: AsJson = False,
 ) -> None:
     """Sign a model, so that a service with STROKE_MODEL_PUBLIC_KEYS loads it.
 
@@ -227,11 +228,18 @@ def sign(
     settings = Settings.load()
     with audited_where_there(settings.database, AuditAction.MODEL_CHANGE, f"sign {name}"):
         version, signer = sign_model(settings.model, name, key)
-    typer.echo(f"{version} is signed by {signer}")
+    if as_json:
+        typer.echo(json.dumps({"version": version, "signed_by": signer}))
+    else:
+        typer.echo(f"{version} is signed by {signer}")
 
 
-@app.command(epilog="Example: stroke model archive old")
-def archive(name: Annotated[str, typer.Argument(help="A name in the store.")]) -> None:
+@app.command(epilog="Example: stroke model archive old --json")
+def archive(
+    name: Annotated[str, typer.Argument(help="A name in the store.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Give a model's name up. The model stays in the archive, and is loaded by its version."""
     from stroke.config import Settings
     from stroke.container.audit import audited_where_there
@@ -241,4 +249,7 @@ def archive(name: Annotated[str, typer.Argument(help="A name in the store.")]) -
     settings = Settings.load()
     with audited_where_there(settings.database, AuditAction.MODEL_CHANGE, f"archive {name}"):
         version = archive_model(settings.model, name)
-    typer.echo(f"{name} is archived; its version is {version}")
+    if as_json:
+        typer.echo(json.dumps({"archived": name, "version": version}))
+    else:
+        typer.echo(f"{name} is archived; its version is {version}")

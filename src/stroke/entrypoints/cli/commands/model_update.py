@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from stroke.domain.errors import InvalidData, InvalidModel
+from stroke.domain.errors import InvalidData
 from stroke.entrypoints.cli.commands.model_training import (
     Replace,
     needs_training_packages,
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stroke.application.models.judged import JudgedPatients
     from stroke.application.models.recalibration import Rules
     from stroke.config import ModelSettings, Settings
+    from stroke.domain.further import Further
 
 DATABASE: Final = "db"
 NO_UPDATE_NEEDED: Final = 3
@@ -87,8 +88,9 @@ def update(
     """Make a better calibrated model of one whose patients have known outcomes.
 
     Likelihood-ratio tests choose what is estimated anew: nothing, the intercept, intercept and
-    slope, or all coefficients (a refit; only models of `stroke model train`). The new model goes
-    into the store under --name; the old one stays, and what is served does not change.
+    slope, or all coefficients (a refit; only models of `stroke model train`). Features of a model's
+    own count in all of them: a file needs a column for each, unless it may be missing. The new
+    model goes into the store under --name; the old one stays, and what is served does not change.
 
     Exit codes: 0 when a model was written (or would be), 3 when the outcomes call for none, 1 when
     there are too few outcomes or something is wrong, 2 for a wrong command line.
@@ -117,11 +119,6 @@ def update(
     if name is not None:
         check_free(settings.model, valid_name(name), replace=replace or dry_run)
     found = parent_model(settings.model, model)
-    if own := [each.name for each in found.served.description.further]:
-        raise InvalidModel(
-            f"{found.served.description.version} takes {', '.join(own)}, which only it declares: "
-            "such a model is not updated, but trained again"
-        )
     parent = Parent(found.graph, found.served.manifest.model_dump(mode="json"))
     made: dict[str, Any] | None = None
     with ends_on_sigterm():
@@ -136,7 +133,8 @@ def update(
                 on_progress=lambda done, total: display.update(bar, completed=done, total=total),
                 note=lambda said: print_notes([said]),
             )
-        grounds = _grounds(parent, judged, rules_of(settings.update), site)
+        further = found.served.description.further
+        grounds = _grounds(parent, judged, rules_of(settings.update), site, further)
         if grounds.update.is_needed:
             made = _made(
                 parent,
@@ -160,7 +158,9 @@ def update(
         raise typer.Exit(NO_UPDATE_NEEDED)
 
 
-def _grounds(parent: Parent, judged: JudgedPatients, rules: Rules, site: str | None) -> Grounds:
+def _grounds(
+    parent: Parent, judged: JudgedPatients, rules: Rules, site: str | None, further: Further
+) -> Grounds:
     """Choose the method, on the patients of a site where it has enough of them."""
     from stroke.adapters.training.data import patients_of
     from stroke.adapters.training.updating import Grounds
@@ -168,7 +168,7 @@ def _grounds(parent: Parent, judged: JudgedPatients, rules: Rules, site: str | N
 
     if not len(judged):
         raise InvalidData("no patient has an outcome that counts: see stroke outcomes import")
-    patients = patients_of(judged.columns, judged.outcome, judged.sha256)
+    patients = patients_of(judged.columns, judged.outcome, judged.sha256, further)
     design = parent.design(patients.features)
     evidence = Evidence(judged.outcome, judged.log_odds, judged.site, design)
     kind = parent.manifest["model_type"]
@@ -239,11 +239,12 @@ def _verify(parent: Parent, graph: bytes, grounds: Grounds, settings: ModelSetti
 
     companions = parent.manifest.get("companions") or ()
     missing = [n for n in OPTIONAL if any(n in each["missing"] for each in companions)]
+    further = grounds.patients.further
     trial = graph_trial(settings)
-    after = trial(graph, missing).probability
+    after = trial(graph, missing, further).probability
     if grounds.update.method is Method.REFIT:
         return
-    before = trial(parent.graph, missing).probability
-    patients = trial_patients(TRIAL_PATIENTS, missing)
+    before = trial(parent.graph, missing, further).probability
+    patients = trial_patients(TRIAL_PATIENTS, missing, further)
     verify_probabilities(grounds.update.line, before, after, patients)
     verify_parts(parent.graph, graph, grounds.update.line, patients)
