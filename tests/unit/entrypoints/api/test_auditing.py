@@ -131,6 +131,16 @@ async def test_reads_lists_erasures_and_outcomes_leave_entries(stage: Stage) -> 
     assert "CANARY" not in repr(stage.parts.audit.kept)
 
 
+async def test_a_file_of_rows_is_written_down_as_an_export(stage: Stage) -> None:
+    await stored(stage)
+    file = await stage.client.get("/ui/history.csv", params={"q": "CANARY", "country": "CANARY"})
+    assert file.headers["content-type"].startswith("text/csv")
+    [(action, target, outcome)] = stage.entries
+    assert (action, outcome) == ("data.export", "done")
+    assert target is not None
+    assert "CANARY" not in target
+
+
 async def test_an_entry_names_the_caller_its_site_and_the_request(stage: Stage) -> None:
     await stage.client.get("/predictions", headers={"X-Request-ID": "from-the-ward-7"})
     [entry] = stage.parts.audit.kept

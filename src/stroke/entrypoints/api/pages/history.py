@@ -147,7 +147,7 @@ async def history(
 
 @router.get("/ui/history.csv")
 @needs(Scope.READ)
-@written_down(AuditAction.PREDICTION_LIST)
+@written_down(AuditAction.DATA_EXPORT)
 async def export(request: Request, filters: ByFilters) -> Response:
     """The newest of what the list shows, as a file for spreadsheets: no cell is a formula."""
     narrowed = filters.narrowed(Page(request, language_of(request), _NAME))
