@@ -204,11 +204,19 @@ def _choice(field: str, value: object, choices: tuple[str, ...]) -> list[Violati
     return [Violation(field, f"must be one of {', '.join(map(repr, choices))}")]
 
 
+def holds_controls(text: str) -> bool:
+    """Return whether ``text`` has a control character, or half of a pair of surrogates.
+
+    Joiners and marks of direction are none: names in Persian, Hindi or Arabic may need them.
+    """
+    return _UNPRINTABLE.search(text) is not None
+
+
 def _text(field: str, value: object, length: int) -> list[Violation]:
     if not isinstance(value, str):
         return [Violation(field, "must be text")]
     if len(value) > length:
         return [Violation(field, f"must have at most {length} characters")]
-    if _UNPRINTABLE.search(value):
+    if holds_controls(value):
         return [Violation(field, "must not contain control characters")]
     return []

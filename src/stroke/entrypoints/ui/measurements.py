@@ -27,6 +27,7 @@ from stroke.domain.patient import (
     Patient,
     Range,
     extended,
+    holds_controls,
 )
 from stroke.entrypoints.ui.languages import Language
 from stroke.entrypoints.ui.words import MG_PER_MMOL, Unit, feature, significant
@@ -345,7 +346,7 @@ def _read_text(form: Form, name: str, longest: int, language: Language) -> None:
         form.errors[name] = language.say_n(
             "At most %(n)s character.", "At most %(n)s characters.", longest
         )
-    elif not text.isprintable():
+    elif holds_controls(text):
         form.errors[name] = language.say("Letters, digits and signs only.")
     else:
         form.values[name] = text

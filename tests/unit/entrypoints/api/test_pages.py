@@ -231,6 +231,21 @@ async def test_the_history_shows_outcomes_counts_estimates_and_is_narrowed_by_th
     assert "1 estimate</span>" in (await tolerant.get("/ui/history?outcome=stroke")).text
 
 
+async def test_a_name_that_runs_from_right_to_left_turns_nothing_around_it(
+    tolerant: httpx.AsyncClient,
+) -> None:
+    name, place = "\N{RIGHT-TO-LEFT OVERRIDE}evil", "\N{HEBREW LETTER ALEF}"
+    number = await saved(tolerant, name=name, province=place)
+    assert f"<bdi>{name}</bdi>" in (await tolerant.get("/ui/history")).text
+    detail = (await tolerant.get(f"/ui/history/{number}")).text
+    assert f"<h1><bdi>{name}</bdi>" in detail
+    assert f"<bdi>{place}</bdi>" in detail
+    rows = f"{','.join(TYPED)},name\n{','.join(TYPED.values())},{name}\n"
+    for action in ("show", "save"):
+        page = (await sent(tolerant, action, rows)).text
+        assert f"<bdi>{name}</bdi>" in page
+
+
 async def test_a_list_whose_count_takes_too_long_is_shown_without(
     tolerant: httpx.AsyncClient, tolerant_parts: Any
 ) -> None:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders.further import OF_ALL_KINDS, WAIST
 from builders.patients import TYPED
+from stroke.domain.errors import InvalidPatient
 from stroke.domain.further import FeatureKind, FurtherFeature
 from stroke.domain.patient import AVG_GLUCOSE_LEVEL, OPTIONAL
 from stroke.entrypoints.ui.languages import languages
@@ -125,6 +128,36 @@ def test_a_wrong_name_keeps_no_estimate_back() -> None:
     form = read(name="x" * 101)
     assert form.errors.keys() == {"name"}
     assert form.patient is not None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "مه\u200cدی",
+        "\N{WOMAN}\u200d\N{MICROSCOPE} Zoë",
+        "\u200fمحمد",
+        "क्\u200dष",
+        "'; DROP",
+        "=1+1",
+    ],
+)
+def test_a_name_of_any_script_is_taken_as_it_is(name: str) -> None:
+    patient = read(name=name, province=name).patient
+    assert patient is not None
+    assert (patient.name, patient.province) == (name, name)
+
+
+@given(st.text(max_size=60))
+def test_the_form_takes_each_text_that_a_patient_may_have(text: str) -> None:
+    form, plain = read(name=text), read().patient
+    assert plain is not None
+    name = " ".join(text.split())
+    try:
+        replace(plain, name=name)
+    except InvalidPatient:
+        assert form.errors.keys() == {"name"}
+    else:
+        assert form.values["name"] == name
 
 
 def test_an_empty_form_says_what_is_missing_and_that_it_is_empty() -> None:

@@ -20,6 +20,7 @@ from stroke.domain.access import ANYBODY, Scope
 from stroke.domain.audit import AuditAction
 from stroke.domain.errors import InvalidOutcome, OutcomeNotFound, PredictionNotFound
 from stroke.domain.outcome import SOURCE_LENGTH, Outcome, OutcomeRecord
+from stroke.domain.patient import holds_controls
 from stroke.domain.prediction import (
     LARGEST_ID,
     KnownOutcome,
@@ -199,7 +200,7 @@ async def record_outcome(request: Request, prediction_id: str) -> Response:
         wrong["stroke"] = language.say("Choose one of these.")
     if day is None:
         wrong["date"] = language.say("Type a day, such as 2026-11-03.")
-    if not 0 < len(source) <= SOURCE_LENGTH or not source.isprintable():
+    if not 0 < len(source) <= SOURCE_LENGTH or holds_controls(source):
         wrong["source"] = language.say("Say where this is known from, without a name.")
     if not wrong and day is not None:
         try:
