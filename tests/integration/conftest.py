@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -14,13 +15,21 @@ import pytest
 from sqlalchemy import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from components.containers import ROOT, MySqlServer, PostgreSqlServer, mysql_image
+from components.confined import LABEL
+from components.containers import (
+    ROOT,
+    MySqlServer,
+    PostgreSqlServer,
+    build_image,
+    mysql_image,
+)
 from components.databases import migrated_engine
 from components.helm_chart import Chart
 from components.object_store import ObjectStore
 from components.processes import RunStroke, run_stroke
 from components.stack import PipelineStack
 from runner import workers
+from runner.examples import BRIEF
 from runner.seconds import spending
 from stroke.adapters.iceberg.catalog import Lake
 
@@ -165,6 +174,32 @@ def own_mysql(docker_engine: None) -> Iterator[Callable[[], MySqlServer]]:
             return server
 
         yield launch
+
+
+@pytest.fixture(scope="session")
+def units_in_image(
+    docker_engine: None, request: pytest.FixtureRequest
+) -> Iterator[subprocess.Popen[str]]:
+    """Have the unit tests run in the image that is shipped, beside tests that wait.
+
+    See ``BESIDE_UNITS`` in tests/runner/workers.py.
+    """
+    tests = build_image("api", "test")
+    # The gate draws the properties in full on the development's Python, the soak here, too.
+    brief = request.config.getoption("--soak") is None
+    profile = [f"--hypothesis-profile={BRIEF}"] if brief else ["--soak=unit"]
+    name = f"stroke-units-{secrets.token_hex(4)}"
+    # --init: pytest as the first process would leave orphans that have ended in the table.
+    options = ["--rm", "--init", f"--name={name}", "--read-only", "--tmpfs=/tmp", *LABEL]
+    with subprocess.Popen(
+        ["docker", "run", *options, tests, "tests/unit", "-q", *profile],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as running:
+        yield running
+        if running.poll() is None:  # nobody waited for it: the run was broken off
+            subprocess.run(["docker", "rm", "--force", name], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,6 @@ from components.confined import CONFINED, LABEL, docker, started
 from components.containers import MySqlServer, build_image, free_port
 from components.load import MARK, Load, reconcile
 from components.processes import upgrade_schema, wait_for
-from runner.examples import BRIEF
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_engine")]
 
@@ -27,6 +25,13 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("docker_engine")]
 @pytest.fixture(scope="module")
 def image(docker_engine: None) -> str:
     return build_image("api")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def units_meanwhile(request: pytest.FixtureRequest) -> None:
+    """Begin what test_shipped_python, the last of this worker's next modules, waits for."""
+    if any(each.path.stem == "test_shipped_python" for each in request.session.items):
+        request.getfixturevalue("units_in_image")
 
 
 def in_image(image: str, script: str) -> str:
@@ -190,24 +195,3 @@ def test_the_largest_batches_at_once_stay_within_the_memory_of_the_platform(
     assert (state["Running"], state["OOMKilled"]) == (True, False)
     # What the kernel cannot give up. The cache of the SQLite file fills whatever is left.
     assert 50 << 20 < own <= 300 << 20
-
-
-def test_the_unit_tests_pass_on_the_python_and_packages_that_are_shipped(
-    docker_engine: None, figures: Callable[[str], None], request: pytest.FixtureRequest
-) -> None:
-    tests = build_image("api", "test")
-    # The gate draws the properties in full on the development's Python, the soak here, too.
-    brief = request.config.getoption("--soak") is None
-    profile = [f"--hypothesis-profile={BRIEF}"] if brief else ["--soak=unit"]
-
-    # --init: pytest as the first process would leave orphans that have ended in the table.
-    options = ["--rm", "--init", "--read-only", "--tmpfs=/tmp", *LABEL]
-    ran = subprocess.run(
-        ["docker", "run", *options, tests, "tests/unit", "-q", *profile],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-    assert ran.returncode == 0, ran.stdout[-4000:]
-    figures(f"unit tests inside the image: {ran.stdout.splitlines()[-1]}")

@@ -165,6 +165,7 @@ AREAS: Final = {
             "test_operations_page",
             "test_prometheus_rules",
             "test_root_compose",
+            "test_shipped_python",
         }
     ),
 }

@@ -34,6 +34,17 @@ OF_PLATFORM: Final = frozenset(
 # platform (the soak); the many rows last, which whatever compares copies then reads.
 AT_FAULT: Final = ("test_pipeline_with_incidents", "test_pipeline_with_faults")
 
+_UNITS: Final = "units in the image"
+# The unit tests run once more in the image that is shipped: the first of these modules begins
+# that, the last one waits for its end. The others mostly wait for containers and for intervals.
+BESIDE_UNITS: Final = (
+    "test_api_image",
+    "test_access",
+    "test_erasure_jobs",
+    "test_edge",
+    "test_faults",
+    "test_shipped_python",
+)
 
 # Spark's image takes longest to make, and the tests of the platform want it some time later.
 _FIRST: Final = ("test_spark_image",)
@@ -44,6 +55,8 @@ _LAST: Final = ("test_compose", "test_platform_short_of")
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """A module of tests/integration goes to one worker, those of the platform to the same.
+
+    So do those beside which the unit tests run in the image.
 
     What is left, the unit tests, fills up both workers at the end.
     """
@@ -61,7 +74,7 @@ def scope_of(module: PurePath, config: pytest.Config) -> str | None:
         return _PLATFORM
     if module.stem in AT_FAULT:  # a second platform is not worth the few of them in the gate
         return _PLATFORM if config.getoption("--soak") is None else _FAULTS
-    return module.stem
+    return _UNITS if module.stem in BESIDE_UNITS else module.stem
 
 
 def order(items: list[pytest.Item], config: pytest.Config) -> None:
@@ -75,7 +88,10 @@ def order(items: list[pytest.Item], config: pytest.Config) -> None:
             return 5, 0, 0
         module = item.path.stem
         turns = {_PLATFORM: 0, _FAULTS: 3} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 4)
-        last = AT_FAULT.index(module) + 1 if module in AT_FAULT else 0
+        # Within a scope: these keep the order in which they are listed, after all others.
+        last = next(
+            (each.index(module) + 1 for each in (AT_FAULT, BESIDE_UNITS) if module in each), 0
+        )
         return turns.get(scope, 2), -sizes[scope], last
 
     items.sort(key=rank)
