@@ -18,7 +18,7 @@ QUANTILES: Final = {
     "p95": 0.95,
     "p99": 0.99,
 }
-"""Of which shares of the differences a report gives the quantile."""
+"""The shares of the differences for which a report gives the quantile."""
 
 
 @dataclass(frozen=True, slots=True)

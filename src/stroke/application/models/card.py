@@ -229,7 +229,7 @@ def as_markdown(card: ModelCard) -> str:
 def _tally(statuses: list[Status]) -> str:
     answered, partly, open_ = (statuses.count(each) for each in Status)
     return (
-        f"{SOURCE}, in our own words. Of its {len(statuses)} items and parts, {answered} are "
+        f"{SOURCE}, in our own words. It has {len(statuses)} items and parts: {answered} are "
         f"answered, {partly} are answered in part, and {open_} are open."
     )
 

@@ -247,7 +247,7 @@ async def _detail(
     page = Page(request, language, _NAME)
     outcome = await _outcome(request, number) if page.may(Scope.OUTCOMES) else None
     model = state.predictions.model
-    # Of a model that is not served any more nobody knows the units here.
+    # Nobody knows here the units of a model that is not served any more.
     further = model.further if record.model_version == model.version else ()
     stored = Stored(record, language, further)
     return html(
