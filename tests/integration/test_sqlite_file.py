@@ -58,6 +58,10 @@ def _names(folder: Path) -> set[str]:
     return {each.name for each in folder.iterdir()}
 
 
+def _size(file: Path) -> int:
+    return file.stat().st_size
+
+
 def _turn(link: Path, target: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(target)
@@ -99,6 +103,18 @@ def empty(file: Path) -> None:
     os.truncate(file, 0)
 
 
+def cut_to_one_page(file: Path) -> None:
+    os.truncate(file, 4096)
+
+
+def cut_to_a_part_of_its_header(file: Path) -> None:
+    os.truncate(file, 20)
+
+
+def cut_off_the_last_page(file: Path) -> None:
+    os.truncate(file, file.stat().st_size - 4096)
+
+
 def delete_the_journal(file: Path) -> None:
     file.with_name("stroke.db-wal").unlink()
 
@@ -125,6 +141,9 @@ ACCIDENTS = (
     replace_by_a_copy,
     replace_by_a_folder,
     empty,
+    cut_to_one_page,
+    cut_to_a_part_of_its_header,
+    cut_off_the_last_page,
     delete_the_journal,
     delete_the_index_of_the_journal,
     replace_the_journal,
@@ -224,3 +243,21 @@ async def test_a_link_that_is_turned_to_another_file_is_noticed(tmp_path: Path) 
     with pytest.raises(StoreUnavailable, match="put it back"):
         await repository.add([prediction()])
     await engine.dispose()
+
+
+async def test_a_file_that_another_process_makes_smaller_is_no_accident(
+    repository: SqlPredictionRepository, file: Path
+) -> None:
+    await repository.add([prediction()] * 1001)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("DELETE FROM predictions")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = _size(file)
+    await repository.add([prediction()])
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("VACUUM")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert _size(file) < before
+
+    assert await repository.add([prediction()])
+    assert await repository.add([prediction()])
