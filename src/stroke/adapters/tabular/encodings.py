@@ -68,10 +68,8 @@ def encoding_of(name: str, head: bytes, whole: Iterable[bytes]) -> Encoding:
                 raise InvalidData(f"{name} is UTF-32 text: {_SAVE}")
             return Encoding(codec, len(mark), "UTF-16")
     if b"\x00" in head[:4096]:
-        zeros = head[:4096].count(b"\x00")
-        kind = (
-            "UTF-16 text without a byte-order mark" if zeros > len(head[:4096]) / 4 else "no text"
-        )
+        is_utf16 = _looks_like_utf16(head[:4096])
+        kind = "UTF-16 text without a byte-order mark" if is_utf16 else "no text"
         raise InvalidData(f"{name} is {kind}: {_SAVE}")
     marked = len(_UTF8_BOM) * head.startswith(_UTF8_BOM)
     if _is_utf8(whole):
@@ -123,6 +121,12 @@ def is_torn(text: str) -> bool:
 
 _TORN: Final = re.compile("[\udc80-\udcff]")
 _ASCII: Final = re.compile("[\x00-\x7f]+")
+
+
+def _looks_like_utf16(head: bytes) -> bool:
+    """Return whether every second byte is mostly zero, and hardly any of the others is."""
+    few, many = sorted(head[at::2].count(b"\x00") for at in (0, 1))
+    return many > len(head) / 4 and few <= many / 20
 
 
 def _is_utf8(blocks: Iterable[bytes]) -> bool:

@@ -63,7 +63,10 @@ BLANKS: Final = " \t\u00a0\u202f\u2007\ufeff"
 _OTHER_ENDS: Final = frozenset("\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
 """What ends a line elsewhere: a table that has it between its rows would be all header."""
 
-_SEPARATORS: Final = "cells must be separated by commas, semicolons, tabs or vertical bars"
+_SEPARATORS: Final = (
+    "the first line must be the header, and its cells must be separated by commas, semicolons, "
+    "tabs or vertical bars"
+)
 
 _NUMBER: Final = re.compile(
     r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+|inf|nan)(?:e[+-]?[0-9]+)?", re.ASCII | re.IGNORECASE
