@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import urljoin
 
 from stroke.application.clinical.ports import ClinicalObserver, NotFetched, Reason, RecordServer
+from stroke.domain.clinical.chart import listed
 from stroke.domain.clinical.codes import CodeBook
 from stroke.domain.clinical.grants import Grant
 from stroke.domain.clinical.queries import Query, queries, templates
@@ -153,9 +154,8 @@ class _Reading:
 
 def _next_of(page: Any, url: str) -> str | None:
     """Return the address of the next page, None where there is none."""
-    links = page.get("link") if isinstance(page, Mapping) else None
-    for link in links if isinstance(links, list) else ():
-        if isinstance(link, Mapping) and link.get("relation") == _NEXT:
+    for link in listed(page.get("link")) if isinstance(page, Mapping) else []:
+        if _is_next(link):
             target = link.get("url")
             try:
                 return urljoin(url, target) if isinstance(target, str) else None
@@ -165,9 +165,8 @@ def _next_of(page: Any, url: str) -> str | None:
 
 
 def _without_next(page: Mapping[str, Any]) -> dict[str, Any]:
-    others = [
-        link
-        for link in page["link"]
-        if not (isinstance(link, Mapping) and link.get("relation") == _NEXT)
-    ]
-    return {**page, "link": others}
+    return {**page, "link": [link for link in listed(page["link"]) if not _is_next(link)]}
+
+
+def _is_next(link: Any) -> bool:
+    return isinstance(link, Mapping) and str(link.get("relation")).lower() == _NEXT

@@ -38,6 +38,7 @@ _CONDITIONS_PATH: Final = re.compile(r"(?:^|/)Condition(?:/_search)?$")
 _OF_A_PATIENT: Final = frozenset(
     {"patient", "subject", "_count", "_sort", "_format", "_pretty", "_total", "_include", ""}
 )
+_DIGITS: Final = re.compile(r"[0-9]{1,9}")
 _WHOLE: Final = ""
 
 
@@ -91,6 +92,16 @@ class Chart:
             if entry.full_url is not None and entry.full_url in self.identity.urls:
                 return entry.resource
         return None
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list as it is, and one thing without a list around it in one.
+
+    Programs that make JSON of XML leave lists of one away.
+    """
+    if isinstance(value, list):
+        return value
+    return [] if value is None else [value]
 
 
 def updated(resource: Mapping[str, Any]) -> Any:
@@ -248,8 +259,7 @@ def _servers_of(entries: Iterable[Entry], patient_id: Any) -> set[str]:
 
 def _identifiers(patient: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
     """Return the identifiers of a Patient that name a system: a mere number may be anybody's."""
-    listed = patient.get("identifier")
-    found = (identifier_of(each) for each in (listed if isinstance(listed, list) else ()))
+    found = map(identifier_of, listed(patient.get("identifier")))
     return frozenset(each for each in found if each is not None)
 
 
@@ -281,9 +291,7 @@ def _read(value: Any, key: str, into: _Read, full_url: str | None = None, depth:
 
 
 def _read_entries(bundle: Mapping[str, Any], key: str, into: _Read, depth: int) -> None:
-    listed = bundle.get("entry")
-    # What was made from XML has a single entry without a list around it.
-    given = listed if isinstance(listed, list) else [] if listed is None else [listed]
+    given = listed(bundle.get("entry"))
     entries = [each for each in given if _is_object(each)]
     into.failed |= len(entries) < len(given)
     if bundle.get("type") != _HISTORY:
@@ -293,14 +301,23 @@ def _read_entries(bundle: Mapping[str, Any], key: str, into: _Read, depth: int) 
         into.deleted.update(_deleted(entry))
         into.failed |= _is_refusal(entry.get("response"))
         resource, url = entry.get("resource"), entry.get("fullUrl")
-        if resource is None or (_is_object(resource) and _name_of(resource) in into.deleted):
+        if resource is None:
+            # Other entries may say in a request or a response why they have none.
+            into.failed |= not (entry.get("request") or entry.get("response"))
+            continue
+        if _is_object(resource) and _name_of(resource) in into.deleted:
             continue
         if not _read(resource, key, into, url if isinstance(url, str) else None, depth + 1):
             into.failed = True
     if bundle.get("type") == _SEARCH:
-        total = bundle.get("total")
-        is_count = isinstance(total, int) and not isinstance(total, bool)
-        into.searches[total if is_count else None] += sum(map(_is_match, entries))
+        into.searches[_count(bundle.get("total"))] += sum(map(_is_match, entries))
+
+
+def _count(total: Any) -> int | None:
+    """Return how many a search found, None where that is no number."""
+    if isinstance(total, str) and _DIGITS.fullmatch(total):
+        return int(total)
+    return total if isinstance(total, int) and not isinstance(total, bool) else None
 
 
 def _is_object(value: Any) -> bool:
@@ -336,10 +353,9 @@ def _asks_for_all_conditions(url: str) -> bool:
 
 
 def _links(bundle: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    links = bundle.get("link")
-    for link in links if isinstance(links, list) else ():
-        if isinstance(link, Mapping):
-            yield str(link.get("relation")), str(link.get("url"))
+    for link in listed(bundle.get("link")):
+        if isinstance(link, Mapping):  # relations are the same in both cases
+            yield str(link.get("relation")).lower(), str(link.get("url"))
 
 
 def _is_failure(outcome: Mapping[str, Any], *, alone: bool) -> bool:
@@ -350,10 +366,9 @@ def _is_failure(outcome: Mapping[str, Any], *, alone: bool) -> bool:
     """
     if alone:
         return True
-    issues = outcome.get("issue")
     return any(
         isinstance(issue, Mapping) and str(issue.get("severity")) in _FAILURES
-        for issue in (issues if isinstance(issues, list) else ())
+        for issue in listed(outcome.get("issue"))
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
 
-from stroke.domain.clinical.chart import Chart, Entry
+from stroke.domain.clinical.chart import Chart, Entry, listed
 from stroke.domain.clinical.codes import NO_SYSTEM, OTHER_SYSTEM, CodeBook, Coding
 from stroke.domain.clinical.found import Findings, Found, Source
 from stroke.domain.clinical.observations import is_modified
@@ -65,12 +65,7 @@ def _codes(status: Any) -> frozenset[str]:
         return _as_codes([status])
     if not isinstance(status, Mapping):
         return frozenset()
-    listed = status.get("coding")
-    codings = [
-        each
-        for each in (listed if isinstance(listed, list) else [listed])
-        if isinstance(each, Mapping)
-    ]
+    codings = [each for each in listed(status.get("coding")) if isinstance(each, Mapping)]
     return (
         _as_codes(each.get("code") for each in codings)
         or _as_codes(each.get("display") for each in codings)
@@ -118,11 +113,11 @@ class Conditions:
 
     def _take(self, entry: Entry, book: CodeBook, findings: Findings) -> None:
         concept = entry.resource.get("code")
-        listed = concept.get("coding") if isinstance(concept, Mapping) else None
+        codings = listed(concept.get("coding")) if isinstance(concept, Mapping) else []
         whole = standing(entry.resource)
         taken: set[str] = set()  # of two codes of one condition with the same meaning, the first
         first = NO_SYSTEM
-        for raw in listed if isinstance(listed, list) else ():
+        for raw in codings:
             coding = _coding(raw, book)
             if coding is None:
                 continue

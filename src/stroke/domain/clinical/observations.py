@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from stroke.domain.clinical.chart import Chart, Entry, updated
+from stroke.domain.clinical.chart import Chart, Entry, listed, updated
 from stroke.domain.clinical.codes import NO_SYSTEM, CodeBook, CodeSet, Coding
 from stroke.domain.clinical.found import Findings, Found, Source
 from stroke.domain.clinical.references import reference_of
-from stroke.domain.clinical.times import effective, instant, order
+from stroke.domain.clinical.times import effective, has_unreadable_time, instant, order
 from stroke.domain.clinical.units import KINDS, Kind, Measured, UnusableQuantity, measured
+from stroke.domain.moments import LAST
 from stroke.domain.patient import BMI
 
 _TAKEN: Final = frozenset({"final", "amended", "corrected"})
@@ -54,9 +55,8 @@ class Readings:
 
 def codings_of(concept: Any, book: CodeBook) -> list[Coding]:
     """Return the codings of a CodeableConcept; what has no code is none."""
-    listed = concept.get("coding") if isinstance(concept, Mapping) else None
     found = []
-    for each in listed if isinstance(listed, list) else ():
+    for each in listed(concept.get("coding")) if isinstance(concept, Mapping) else []:
         if isinstance(each, Mapping) and isinstance(code := each.get("code"), str) and code:
             system = each.get("system")
             found.append(book.coding(system if isinstance(system, str) else None, code))
@@ -99,14 +99,12 @@ def is_modified(part: Mapping[str, Any]) -> bool:
 
 def _is_about_another(chart: Chart, entry: Entry) -> bool:
     """Return whether an observation in the patient's record is about a child, a donor, a device."""
-    focus = entry.resource.get("focus")
-    listed = focus if isinstance(focus, list) else [] if focus is None else [focus]
-    return any(not chart.identity.is_subject_of({"subject": each}) for each in listed)
+    focus = listed(entry.resource.get("focus"))
+    return any(not chart.identity.is_subject_of({"subject": each}) for each in focus)
 
 
 def _components(resource: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    listed = resource.get("component")
-    for each in listed if isinstance(listed, list) else ():
+    for each in listed(resource.get("component")):
         if isinstance(each, Mapping):
             yield each
 
@@ -127,8 +125,9 @@ def _meanings(part: Mapping[str, Any], book: CodeBook) -> Iterator[tuple[str, Co
 def _reading(part: Mapping[str, Any], entry: Entry, coding: Coding) -> Reading:
     resource = entry.resource
     moment = effective(resource)
+    # One whose time cannot be read may be the newest: it is looked at first, and spoken of.
     rank = (
-        order(moment),
+        LAST if moment is None and has_unreadable_time(resource) else order(moment),
         order(instant(resource.get("issued"))),
         updated(resource),
         str(resource.get("id")),
@@ -150,6 +149,8 @@ def usable(found: Iterable[Reading], now: datetime) -> Iterator[tuple[Reading, s
             yield reading, "its status is not known"
         elif is_modified(reading.entry.resource) or is_modified(reading.value):
             yield reading, "it has a modifier that is not known"
+        elif reading.moment is None and has_unreadable_time(reading.entry.resource):
+            yield reading, "its time cannot be read"
         else:
             future = reading.moment is not None and reading.moment > now + _TOMORROW
             yield reading, "it is dated in the future" if future else None

@@ -71,6 +71,14 @@ def effective(resource: Mapping[str, Any]) -> datetime | None:
     return None
 
 
+def has_unreadable_time(resource: Mapping[str, Any]) -> bool:
+    """Return whether an observation names a time in a form that FHIR does not have."""
+    period = resource.get("effectivePeriod")
+    inner = [period.get("start"), period.get("end")] if isinstance(period, Mapping) else []
+    named = (resource.get("effectiveDateTime"), resource.get("effectiveInstant"), *inner)
+    return any(isinstance(each, str) and each.strip() and instant(each) is None for each in named)
+
+
 def _of_period(period: Any) -> datetime | None:
     if not isinstance(period, Mapping):
         return None

@@ -28,7 +28,7 @@ _ASKS: Final = frozenset({"GET", "HEAD", "POST"})
 
 
 class JsonOnly:
-    """Refuses requests under /fhir for another format than JSON (406).
+    """Refuses requests under /fhir for another format than JSON of R4 (406), or with it (415).
 
     The parameter ``_format`` goes before the header ``Accept``, as FHIR says.
     """
@@ -38,15 +38,20 @@ class JsonOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asks = scope["type"] == "http" and scope["method"] in _ASKS and is_under(scope, FHIR)
-        if not asks or _takes_json(scope):
+        if asks and not _takes_json(scope):
+            refusal = problem_response(
+                HTTPStatus.NOT_ACCEPTABLE,
+                name="not-acceptable",
+                detail="Resources are there as JSON only: application/fhir+json.",
+            )
+            await refusal(scope, receive, send)
+        elif asks and not _is_of_this_version(Headers(scope=scope).get("content-type", "")):
+            refusal = problem_response(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, detail=f"Send FHIR of version {FHIR_VERSION}."
+            )
+            await refusal(scope, receive, send)
+        else:
             await self._app(scope, receive, send)
-            return
-        refusal = problem_response(
-            HTTPStatus.NOT_ACCEPTABLE,
-            name="not-acceptable",
-            detail="Resources are there as JSON only: application/fhir+json.",
-        )
-        await refusal(scope, receive, send)
 
 
 def fhir_answer(resource: Mapping[str, Any]) -> Response:

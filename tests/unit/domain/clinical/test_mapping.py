@@ -811,6 +811,45 @@ CASES: Final[dict[str, Case]] = {
             "no resource": [{"resource": "Condition/c1"}],
             "a resource without a type": [{"resource": {"id": "c1"}}],
             "a measurement": [{"resource": glucose()}],
+            "a name without a resource": [{"fullUrl": "http://127.0.0.1/fhir/Condition/c1"}],
+        }.items()
+    },
+    **{
+        f"conditions with {what} are incomplete": Case(
+            {"conditions": bundle(condition("c1", SNOMED, CORONARY)) | more},
+            incomplete=("conditions",),
+        )
+        for what, more in {
+            "a link that is in no list": {"link": {"relation": "next", "url": "urn:x"}},
+            "a relation in capitals": {"link": [{"relation": "Next", "url": "urn:x"}]},
+            "a total as a text": {"total": "2"},
+        }.items()
+    },
+    "a code that is in no list is read": Case(
+        {
+            "conditions": bundle(
+                condition("i", ICD10, "", code={"coding": {"system": ICD10, "code": "I10"}})
+            ),
+            "glucose": bundle(
+                glucose(150) | {"code": {"coding": {"system": LOINC, "code": "2345-7"}}}
+            ),
+        },
+        {"hypertension": 1, "heart_disease": 0, "avg_glucose_level": 150},
+    ),
+    **{
+        f"a value whose {field} cannot be read is spoken of, and the older one counts": Case(
+            {
+                "glucose": bundle(
+                    glucose(100, own="old", **at(OLD)),
+                    glucose(own="new", effectiveDateTime=None, **{field: when}),
+                )
+            },
+            {"avg_glucose_level": 100},
+            said="the glucose of an unknown day was not used: its time cannot be read",
+        )
+        for field, when in {
+            "effectiveInstant": "01.11.2026",
+            "effectivePeriod": {"start": "2026-13-01"},
         }.items()
     },
     "another resource in the place of the conditions is no good health": Case(

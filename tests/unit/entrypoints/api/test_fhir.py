@@ -368,6 +368,18 @@ async def test_whoever_wants_another_format_than_json_is_refused(
             )
 
 
+@pytest.mark.parametrize(("version", "status"), [("4.0", 200), ('"4.0.1"', 200), ("5.0", 415)])
+async def test_a_body_of_another_version_of_fhir_is_refused(
+    client: httpx.AsyncClient, version: str, status: int
+) -> None:
+    body = bundle(PATIENT, bmi(), glucose(), smoking(), condition("c", SNOMED, "1"))
+    kind = {"Content-Type": f"application/fhir+json; fhirVersion={version}"}
+
+    answer = await client.post(OPERATION, content=json.dumps(body), headers=kind)
+
+    assert answer.status_code == status
+
+
 async def test_a_plus_that_was_not_escaped_is_still_one(client: httpx.AsyncClient) -> None:
     assert (await client.get("/fhir/metadata?_format=application/fhir+json")).status_code == 200
 
