@@ -274,7 +274,7 @@ def document() -> dict[str, Any]:
                     _query("patient", _one_of("p1", "Patient/p1", "https://e/fhir/Patient/p1")),
                     _query("date", {"oneOf": [_DAY, _FROM_OR_TO]}),
                     _query("_id", {"type": "string", "format": "uuid"}),
-                    _query("_count", {"type": "integer", "minimum": 1, "maximum": 2000}),
+                    _query("_count", {"type": "integer", "minimum": 0, "maximum": 2000}),
                     _query("_cursor", {"type": "string", "pattern": "^[0-9a-f]{1,15}$"}),
                     _query("_format", _one_of("json")),
                 ],

@@ -68,6 +68,10 @@ def other_forms(call: Callable[..., Answer], whole: dict[str, Any]) -> Iterator[
     yield call("GET", "/fhir/OperationDefinition/stroke-risk")
     yield call("GET", f"/fhir/RiskAssessment?_id=quimby,{WHO}")
     yield call("GET", "/fhir/RiskAssessment?_id=quimby&_id=quimby")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    yield call("POST", "/fhir/RiskAssessment/_search", f"patient={WHO}".encode(), **form)
+    yield call("POST", "/fhir/RiskAssessment/_search", b"patient=quimby%202", **form)
+    yield call("POST", "/fhir/RiskAssessment/_search", {"patient": WHO})
     asked = [{"name": "bundle", "resource": whole}, {"name": "patient", "valueString": "quimby 2"}]
     for listed in (asked, [*asked, {"name": "patient", "valueReference": {"display": "quimby"}}]):
         parameters = {"resourceType": "Parameters", "parameter": listed}

@@ -92,6 +92,15 @@ HEIGHT: Final = observation("h", "8302-2", valueQuantity=quantity(173, "cm"))
 OUTCOME: Final = {"resourceType": "OperationOutcome", "issue": [{"severity": "error"}]}
 NO_BMI: Final = {"bmi": bundle()}
 OLD: Final = "2020-01-01"
+MORE_PAGES: Final[dict[str, dict[str, Any]]] = {
+    "a link that is in no list": {"link": {"relation": "next", "url": "urn:x"}},
+    "a relation in capitals": {"link": [{"relation": "Next", "url": "urn:x"}]},
+    "a total as a text": {"total": "2"},
+}
+UNREADABLE_TIMES: Final[dict[str, Any]] = {
+    "effectiveInstant": "01.11.2026",
+    "effectivePeriod": {"start": "2026-13-01"},
+}
 STROKE: Final = condition("s", SNOMED, "230690007")
 
 
@@ -819,11 +828,7 @@ CASES: Final[dict[str, Case]] = {
             {"conditions": bundle(condition("c1", SNOMED, CORONARY)) | more},
             incomplete=("conditions",),
         )
-        for what, more in {
-            "a link that is in no list": {"link": {"relation": "next", "url": "urn:x"}},
-            "a relation in capitals": {"link": [{"relation": "Next", "url": "urn:x"}]},
-            "a total as a text": {"total": "2"},
-        }.items()
+        for what, more in MORE_PAGES.items()
     },
     "a code that is in no list is read": Case(
         {
@@ -841,16 +846,13 @@ CASES: Final[dict[str, Case]] = {
             {
                 "glucose": bundle(
                     glucose(100, own="old", **at(OLD)),
-                    glucose(own="new", effectiveDateTime=None, **{field: when}),
+                    glucose(own="new", **{"effectiveDateTime": None, field: when}),
                 )
             },
             {"avg_glucose_level": 100},
             said="the glucose of an unknown day was not used: its time cannot be read",
         )
-        for field, when in {
-            "effectiveInstant": "01.11.2026",
-            "effectivePeriod": {"start": "2026-13-01"},
-        }.items()
+        for field, when in UNREADABLE_TIMES.items()
     },
     "another resource in the place of the conditions is no good health": Case(
         {"conditions": PATIENT},
