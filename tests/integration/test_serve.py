@@ -45,6 +45,8 @@ class Served:
             wait_for(f"{self.address}/health/ready", within=60, alive=self.process)
         except AssertionError as error:
             error.add_note(self.errors.read_text())
+            self.process.terminate()
+            self.process.communicate(timeout=60)
             raise
 
     def stop(self) -> int:
@@ -150,8 +152,12 @@ def _key() -> str:
 def test_without_a_key_everybody_is_served_on_loopback_or_where_that_is_asked_for(
     tmp_path: Path, options: tuple[str, ...], settings: dict[str, str]
 ) -> None:
-    with served(tmp_path, *options, **settings) as service:
+    proxied = {"STROKE_HTTP_TRUSTED_PROXIES": "127.0.0.1"}
+    elsewhere = {"X-Forwarded-For": "203.0.113.9"}
+    with served(tmp_path, *options, **settings, **proxied) as service:
         assert httpx.get(f"{service.address}/predictions").status_code == 200
+        answer = httpx.get(f"{service.address}/predictions", headers=elsewhere)
+        assert answer.status_code == (200 if options or settings else 401)
         assert httpx.get(f"{service.address}/health/ready").json()["access"] == "open"
         service.stop()
         assert service.process.stdout is not None
