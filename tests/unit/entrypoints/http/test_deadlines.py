@@ -35,13 +35,14 @@ async def test_a_silent_connection_is_closed_without_a_word(edge: Edge) -> None:
     assert edge.state.connections == set()
 
 
-async def test_a_connection_is_closed_when_no_further_request_comes(edge: Edge) -> None:
-    wire = await edge.connect()
-    for _ in range(4):
-        await wire.send(GET)
-        assert (await wire.answer()).status == 200
-        await asyncio.sleep(0.15)  # each request gives it its time again
-    assert await wire.rest() == b""
+async def test_a_connection_is_closed_when_no_further_request_comes() -> None:
+    async with listening(replace(SHORT, idle_seconds=1.5)) as edge:
+        wire = await edge.connect()
+        for _ in range(4):
+            await wire.send(GET)
+            assert (await wire.answer()).status == 200
+            await asyncio.sleep(0.5)  # each request gives it its time again
+        assert await wire.rest() == b""
 
 
 @pytest.mark.parametrize("begun", [b"G", GET[:-2], b"GET / HTTP/1.1\r\nHost"])
