@@ -173,9 +173,29 @@ def test_what_is_wrong_is_said_when_the_field_is_left_and_taken_back_while_typin
         expect(page.locator("#age-problem")).to_have_text("Age is 0 to 120 years.")
         expect(page.locator("#age")).to_have_attribute("aria-invalid", "true")
         assert violations(page) == []
+        tops = (
+            "names => names.map(name => document.querySelector(`[data-field=${name}]`).offsetTop)"
+        )
+        age, bmi = page.evaluate(tops, ["age", "bmi"])
+        assert age == bmi  # what is wrong with one pushes no other down
         page.fill("#age", "67")
         expect(page.locator("#age-problem")).to_be_hidden()
         assert estimated(page) == SENTENCE
+
+
+def test_with_forced_colours_one_link_shows_which_page_this_is(
+    browser: Browser, service: str
+) -> None:
+    with window(browser, service, forced_colors="active") as opened:
+        page = opened.page
+        page.goto("/ui/history")
+        lines = page.locator(".top nav a").evaluate_all(
+            "links => links.map(each => [each.hasAttribute('aria-current'),"
+            " getComputedStyle(each).borderBottomColor !== getComputedStyle(each.closest('.top'))"
+            ".backgroundColor])"
+        )
+        assert len(lines) > 1
+        assert all(is_current == shows for is_current, shows in lines), lines
 
 
 def test_the_keyboard_alone_fills_estimates_and_saves(browser: Browser, service: str) -> None:
