@@ -237,8 +237,12 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
             raise self._not_connect() from error
 
     async def _request(self, method: str, path: str, body: object | None = None) -> httpx.Response:
-        """Return the first answer to the request itself, not one about the worker's state."""
+        """Return the first answer to the request itself, not one about the worker's state.
+
+        What is deleted may be gone by an attempt whose answer was an error, or got lost.
+        """
         rebalancing, away = iter(_PAUSES_WHILE_REBALANCING), iter(_PAUSES_WHILE_AWAY)
+        tried = False
         while True:
             try:
                 response = await self._client.request(method, path, json=body)
@@ -252,10 +256,13 @@ class KafkaConnect(ConnectorRegistry, ConnectorControl, SourceProgress):
                     pause = next(rebalancing, None)
                 elif response.is_server_error:
                     pause = next(away, None)
+                elif tried and method == "DELETE" and response.status_code == httpx.codes.NOT_FOUND:
+                    return httpx.Response(httpx.codes.NO_CONTENT)
                 else:
                     return response
                 if pause is None:
                     return response
+            tried = True
             await self._sleep(pause)
 
     def _not_connect(self) -> ConnectUnavailable:

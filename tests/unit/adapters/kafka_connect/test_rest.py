@@ -13,7 +13,7 @@ import pytest
 from components.scripted_server import ScriptedServer
 from stroke.adapters.kafka_connect.rest import KafkaConnect
 from stroke.application.pipeline.kafka_connect_model import ConnectorState, TopicPartition
-from stroke.domain.errors import ConnectUnavailable, InvalidSetting
+from stroke.domain.errors import ConnectorNotFound, ConnectUnavailable, InvalidSetting
 
 TRACE = "org.apache.kafka.connect.errors.ConnectException: Jane Roe\n\tat x"
 
@@ -62,6 +62,28 @@ async def test_a_worker_that_stays_busy_or_broken_is_unavailable(
 
     assert "hunter2" not in str(caught.value)
     assert 0 < sum(slept) < 30
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [409, 500, 503])
+async def test_what_an_attempt_without_a_good_answer_removed_is_removed(
+    worker: ScriptedServer, connect: KafkaConnect, status: int
+) -> None:
+    worker.answers = [(status, {"message": "Request timed out"}), (404, {"message": "not found"})]
+
+    await connect.remove("a")
+
+    assert worker.asked == ["DELETE /connectors/a"] * 2
+
+
+@pytest.mark.anyio
+async def test_what_was_never_there_is_not_removed(
+    worker: ScriptedServer, connect: KafkaConnect
+) -> None:
+    worker.answers = [(404, {"message": "not found"})]
+
+    with pytest.raises(ConnectorNotFound):
+        await connect.remove("a")
 
 
 @pytest.mark.anyio
