@@ -221,6 +221,7 @@ def test_commands_say_what_is_wrong_and_a_start_refuses_a_champion_that_is_gone(
         return done.stderr
 
     assert "no model 'nobody'" in refusal("promote", "nobody")
+    assert "no model 'nobody'" in refusal("agreement", "nobody")
     assert "--share 10%" in refusal("canary", "other")
     assert "must be above 0 and below 100%" in refusal("canary", "other", "--share", "100%")
     assert "there is no canary" in refusal("canary", "stop")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stroke.domain.errors import ModelError
 from stroke.entrypoints.cli.terminal.agreement_text import print_agreements
 from stroke.entrypoints.cli.terminal.options import AsJson, Since, Site, Until, made_between
 from stroke.entrypoints.cli.terminal.output import progress
@@ -79,12 +78,10 @@ async def _reports(
 
 
 def _version(parts: Container, model: str, known: Sequence[str]) -> str:
-    """Return the version that is meant: it need not be in the store any more."""
+    """Return the version that is meant: one with scores need not be in the store any more.
+
+    Raises ``ModelError``, ``ModelNotFound`` for a name that nobody knows among them.
+    """
     from stroke.container.models import describe_deployable
 
-    if model in known:
-        return model
-    try:
-        return describe_deployable(parts.settings().model, model).version
-    except ModelError:
-        return model
+    return model if model in known else describe_deployable(parts.settings().model, model).version
