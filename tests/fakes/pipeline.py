@@ -117,11 +117,12 @@ class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
 
     ``starts_as`` is what a connector that is put comes to be. ``failing`` makes every call raise,
     each of ``refused`` one ``set_offsets``. Of a stopped connector the tasks are still there for
-    ``lingering`` looks.
+    ``lingering`` looks, and of those in ``gone``, which were removed, the state.
     """
 
     def __init__(self, known: Mapping[str, frozenset[str]], *, cluster: str = "cluster-1") -> None:
         self.known = known
+        self.gone: dict[str, FakeConnector] = {}
         self.cluster = cluster
         self.connectors: dict[str, FakeConnector] = {}
         self.checked: list[str] = []
@@ -174,7 +175,7 @@ class FakeConnect(Failing, ConnectorRegistry, ConnectorControl, SourceProgress):
         del self.connectors[name]
 
     async def status(self, name: str) -> ConnectorStatus:
-        found = self._of(name)
+        found = self.gone[name] if name in self.gone else self._of(name)
         tasks = () if found.task is None else (_task_of(found),)
         if found.state is ConnectorState.STOPPED and self.lingering:
             self.lingering -= 1

@@ -43,11 +43,15 @@ def times(tmp_path: Path) -> Path:
 
 
 def started(times: Path, clock: list[int], program: str) -> subprocess.Popen[str]:
-    """Run a program of Python under the script, whose looks at the clock find these times."""
+    """Run a program of Python under the script, whose looks at the clock find these times.
+
+    It gets the signals of a container's first process: no shell can trap one that it was started to
+    ignore, as those in the background are.
+    """
     times.write_text("".join(f"{time}\n" for time in clock))
     path = f"{times.parent}:{os.environ['PATH']}"
     return subprocess.Popen(
-        [SCRIPT, sys.executable, "-c", program],
+        ["env", "--default-signal=INT,QUIT", SCRIPT, sys.executable, "-c", program],
         env=os.environ | {"PATH": path, "TIMES": str(times)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

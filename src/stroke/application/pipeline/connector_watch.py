@@ -128,15 +128,16 @@ class ConnectorWatch:
         self._running.clear()
         self._seen.clear()
         try:
-            names = sorted({*self._wanted, *await self._registry.names()})
+            there = await self._registry.names()
         except StrokeError as error:
             for name in self._wanted:
                 self._observer.connector(name, running=False)
             return [WatchEvent(WatchEventKind.BLIND, "", str(error))]
         events: list[WatchEvent] = []
-        for name in names:
+        for name in sorted({*self._wanted, *there}):
             try:
-                events += await self._look_at(name)
+                # Connect has the state of one that was removed for a moment longer than itself.
+                events += await self._look_at(name) if name in there else self._missing(name)
             except StrokeError as error:
                 events.append(WatchEvent(WatchEventKind.BLIND, name, str(error)))
         return events
@@ -145,10 +146,7 @@ class ConnectorWatch:
         try:
             status = await self._control.status(name)
         except ConnectorNotFound:
-            self._seen[name] = Watched(name, None)
-            self._failing.is_over(name)
-            self._observer.connector(name, running=False)
-            return [WatchEvent(WatchEventKind.MISSING, name, "run `stroke connectors apply`")]
+            return self._missing(name)
         self._seen[name] = Watched(name, status)
         self._observer.connector(name, running=status.is_running)
         if status.is_running:
@@ -171,6 +169,12 @@ class ConnectorWatch:
             self._observer.unhealed(name, restarts=0)
             events.append(WatchEvent(WatchEventKind.RECOVERED, name, "it runs"))
         return events
+
+    def _missing(self, name: str) -> list[WatchEvent]:
+        self._seen[name] = Watched(name, None)
+        self._failing.is_over(name)
+        self._observer.connector(name, running=False)
+        return [WatchEvent(WatchEventKind.MISSING, name, "run `stroke connectors apply`")]
 
     async def _heal(
         self, name: str, why: str, *, kind: str, only_failed: bool, advice: str = ""

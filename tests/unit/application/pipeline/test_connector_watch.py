@@ -189,6 +189,15 @@ async def test_a_connector_that_is_wanted_and_not_there_is_missing(stage: Stage)
     del stage.connect.connectors["sink"]
 
     assert await stage.look() == [(WatchEventKind.MISSING, "sink")]
+
+
+@pytest.mark.anyio
+async def test_a_connector_that_was_removed_is_missing_though_connect_still_has_its_state(
+    stage: Stage,
+) -> None:
+    stage.connect.gone["sink"] = stage.connect.connectors.pop("sink")
+
+    assert await stage.look() == [(WatchEventKind.MISSING, "sink")]
     assert stage.observer.running == {"source": True, "sink": False}
     assert not stage.watch.all_run
 
