@@ -41,7 +41,9 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def pickles(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("boosted")
-    subprocess.run([str(python), "-W", "ignore", boosted_models.__file__, str(folder)], check=True)
+    # -P: the module's neighbours must not stand in for the standard library's `platform`.
+    options = ["-P", "-W", "ignore"]
+    subprocess.run([str(python), *options, boosted_models.__file__, str(folder)], check=True)
     return folder
 
 
