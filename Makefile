@@ -32,7 +32,7 @@ fmt: setup ## format the code and fix what ruff can fix
 	@$(BIN)/ruff check --fix-only --quiet && $(BIN)/ruff format --quiet
 
 catalogues: setup ## the page's catalogues with every text of its sources; new ones are empty
-	@$(BIN)/pybabel -q extract -F $(UI)/catalogues/babel.cfg -k say -k say_n:1,2 --no-location \
+	@mkdir -p build && $(BIN)/pybabel -q extract -F $(UI)/catalogues/babel.cfg -k say -k say_n:1,2 --no-location \
 		--sort-output --omit-header -w 100 -o build/page.pot src/stroke
 	@for file in $(UI)/catalogues/*.po; do $(BIN)/pybabel -q update -i build/page.pot -o $$file \
 		-l $$(basename $$file .po) -N --ignore-obsolete -w 100; done

@@ -74,7 +74,7 @@ def begin_shadow(server: Server) -> None:
     raise RuntimeError("the server does not follow")
 
 
-def told(server: Server) -> dict[str, float]:
+def fate_of_patients(server: Server) -> dict[str, float]:
     """Return what became of the patients: compared, and left out by the reason."""
     with urllib.request.urlopen(f"{server.address}/metrics") as answer:  # noqa: S310 - as above
         text = answer.read().decode()
@@ -114,7 +114,7 @@ def main() -> int:
                 rounds[server.name].append(server.drive(chosen.connections, chosen.seconds))
                 show(server, rounds[server.name][-1])
         time.sleep(SETTLE_SECONDS)
-        became = told(every[1])
+        became = fate_of_patients(every[1])
     summarise(rounds)
     rate, p50, p99, cpu = ratios(rounds["shadow"], rounds["plain"])
     print(f"ratio    {rate:>8.2f}{p50:>9.2f}{p99:>9.2f}{cpu:>12.2f}   goal: rate >= 0.95")

@@ -15,8 +15,8 @@ def spent_by(thread: int) -> Spent:
     processors' time of the whole process stands for it, and no waiting is known.
     """
     try:
-        told = Path(f"/proc/self/task/{thread}/schedstat").read_text(encoding="ascii")
-        ran, waited, _ = map(int, told.split())
+        stat = Path(f"/proc/self/task/{thread}/schedstat").read_text(encoding="ascii")
+        ran, waited, _ = map(int, stat.split())
     except (OSError, ValueError):
         return Spent(time.process_time(), 0.0)
     return Spent(ran / 1e9, waited / 1e9)

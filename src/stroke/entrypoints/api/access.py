@@ -24,6 +24,7 @@ Identify = Callable[[Request], Awaitable[Principal]]
 
 _NEEDS: Final = "__stroke_scope__"
 _OR: Final = "__stroke_other_scopes__"
+_ALL: Final = "__stroke_all_sites__"
 _CALLER: Final = "stroke.caller"
 _BEARER: Final = "bearer"
 # What HTTP calls white space: a key with any other character around it is another text.
@@ -43,10 +44,21 @@ def needs(scope: Scope, *others: Scope) -> Callable[[_Endpoint], _Endpoint]:
     return marked
 
 
+def for_all_sites(endpoint: _Endpoint) -> _Endpoint:
+    """Mark an endpoint: what it changes concerns every site, so its caller must have them all."""
+    setattr(endpoint, _ALL, True)
+    return endpoint
+
+
 def for_everybody(endpoint: _Endpoint) -> _Endpoint:
     """Mark an endpoint: strangers may call it, too."""
     setattr(endpoint, _NEEDS, None)
     return endpoint
+
+
+def is_for_all_sites(endpoint: Callable[..., Any]) -> bool:
+    """Return whether an endpoint needs the scope ``all-sites``, too."""
+    return getattr(endpoint, _ALL, False)
 
 
 def needed_by(endpoint: Callable[..., Any]) -> Scope | None:
@@ -138,6 +150,7 @@ async def _shown(request: Request, credentials: list[str]) -> Principal:
 def guarded_by(identify: Identify, endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
     """Return ``handler`` behind the guard of ``endpoint``; ``identify`` says who calls."""
     scope, written = needed_by(endpoint), written_of(endpoint)
+    all_sites = is_for_all_sites(endpoint)
     if scope is None:
         return handler
     others: tuple[Scope, ...] = getattr(endpoint, _OR, ())
@@ -152,6 +165,8 @@ def guarded_by(identify: Identify, endpoint: Callable[..., Any], handler: _Handl
                 if not counted.allowed:
                     return counted.refusal()
             caller.require(next(filter(caller.may, others), scope))
+            if all_sites:
+                caller.require(Scope.ALL_SITES)
         except (NotAuthenticated, RequestForged, ScopeMissing, SiteMissing):
             await refused(state.audit, caller, request)
             raise

@@ -13,7 +13,7 @@ from stroke.domain.access import Scope
 from stroke.domain.deployment import Deployment, DeploymentAction
 from stroke.domain.errors import DeploymentRefused, InvalidModel
 from stroke.domain.prediction import PredictionFilter
-from stroke.entrypoints.api.access import GuardedRoute, caller_of, needs, site_of
+from stroke.entrypoints.api.access import GuardedRoute, caller_of, for_all_sites, needs, site_of
 from stroke.entrypoints.api.body import parse, read_body
 from stroke.entrypoints.api.openapi import json_body, problems
 from stroke.entrypoints.api.parameters import given_once
@@ -135,9 +135,11 @@ async def agreement(
     summary="Promote a model, roll back, or begin and end a canary or a shadow",
 )
 @needs(Scope.MODELS)
+@for_all_sites
 async def change(request: Request) -> Response:
     """All workers follow within seconds, without a request lost or answered by two models.
 
+    A model answers the patients of every site, so this needs the scope `all-sites`, too.
     The change is in the audit trail. 409 `urn:stroke:problem:deployment-refused` says what is in
     the way; 409 `urn:stroke:problem:deployment-changed`, that somebody else was faster.
     """

@@ -27,7 +27,7 @@ from stroke.domain.features import AGE_GROUPS
 from stroke.domain.performance import Estimate
 from stroke.domain.prediction import PredictionFilter
 from stroke.domain.risk import ModelDescription, ModelVariant
-from stroke.entrypoints.api.access import caller_of, needs, site_of
+from stroke.entrypoints.api.access import caller_of, for_all_sites, needs, site_of
 from stroke.entrypoints.api.pages.shell import (
     MODEL_SCOPES,
     Page,
@@ -61,6 +61,7 @@ async def model(request: Request, done: Annotated[str, Query(max_length=20)] = "
 
 @router.post(f"{_PATH}/deployment")
 @needs(Scope.MODELS)
+@for_all_sites
 async def change(request: Request) -> Response:
     """Promote a model, or roll back to the one before; the reason goes into the history."""
     typed, caller = await fields_of(request), caller_of(request)
@@ -105,7 +106,8 @@ async def _page(
     state = api_state(request)
     served = state.predictions.model
     found = served.population.get("cross_validated")
-    may_deploy = Page(request, language, _NAME).may(Scope.MODELS)
+    page = Page(request, language, _NAME)
+    sees_served = page.may(Scope.MODELS)
     return html(
         request,
         "model.html",
@@ -123,8 +125,9 @@ async def _page(
         hardly_ranks=hardly_ranks_the_old(served),
         auc_of_the_old=_in_brackets(auc_of(found, "75+"), language),
         validated=cross_validated(found, language),
-        deployed=await _deployed(state, language) if may_deploy else None,
-        agreements=await _agreements(request, language) if may_deploy else [],
+        deployed=await _deployed(state, language) if sees_served else None,
+        may_deploy=sees_served and page.may(Scope.ALL_SITES),
+        agreements=await _agreements(request, language) if sees_served else [],
         typed=typed or {},
         wrong=wrong,
         is_translated=is_translated,
