@@ -3,9 +3,12 @@
 Two `stroke serve` (one worker each, a database each) take turns under wrk: `plain` serves the model
 of the same probabilities that had no intervals and no tables, `context` the shipped one. What
 counts is the median of the ratios of neighbouring rounds; CPU time per request is what noise
-disturbs least.
+disturbs least. The patients are those of `stroke simulate`, who are as common as in the training
+data. With `--at-random` their values are drawn at random: to most of them several rules of the
+support apply, whose words are in the answer and in the row.
 
-    .venv/bin/python bench/context.py [--sqlite] [--rounds 15] [--seconds 3] [--connections 32]
+    .venv/bin/python bench/context.py [--sqlite] [--at-random] [--rounds 15] [--seconds 3]
+        [--connections 32]
 
 Needs wrk (Debian's package), and a Docker engine for the MySQL that it uses without `--sqlite`.
 Refused requests fail the bench; a missed goal is only said. Goal: rate >= 0.95.
@@ -15,13 +18,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from bench.costs import STROKE
 from bench.service import (
     ROOT,
     all_served,
@@ -39,6 +45,7 @@ from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 
 BEFORE = ROOT / "tests/integration/models/stroke-spline-lr-779084084b7b.onnx"
 CONTEXT = ("interval_check", "support", "comparison")
+PATIENTS = 1_000
 
 
 def plain_model(folder: Path) -> Path:
@@ -54,8 +61,17 @@ def plain_model(folder: Path) -> Path:
     return made
 
 
+def simulated(folder: Path) -> str:
+    """Write patients as `stroke simulate` makes them; return the file."""
+    command = [STROKE, "simulate", str(PATIENTS), "--seed", "7", "--format", "ndjson"]
+    made = subprocess.run(command, capture_output=True, check=True)
+    file = folder / "patients.ndjson"
+    file.write_bytes(made.stdout)
+    return str(file)
+
+
 def main() -> int:
-    chosen = options(__doc__, on_sqlite=True)
+    chosen = options(__doc__, on_sqlite=True, at_random=True)
     warn_when_busy()
     with ExitStack() as held:
         folder = Path(held.enter_context(tempfile.TemporaryDirectory()))
@@ -69,6 +85,9 @@ def main() -> int:
             )
             for name in models
         ]
+        if not chosen.at_random:
+            patients = simulated(folder)
+            every = [replace(server, patients=patients) for server in every]
         for server in every:
             server.drive(chosen.connections, 2)  # warm caches and the connection pool
         rounds = take_turns(

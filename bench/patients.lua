@@ -1,4 +1,6 @@
--- Varied patients for wrk: a thousand requests, formatted once and sent in turn.
+-- Varied patients for wrk: a thousand requests, formatted once and sent in turn. Their values are drawn
+-- at random, so that most are unlike those whom the model has seen; STROKE_BENCH_PATIENTS names a file
+-- of other bodies, one a line.
 local genders = {"Male", "Female"}
 local smoking = {"never smoked", "formerly smoked", "smokes", "Unknown"}
 local places = {{"United States", "California"}, {"Peru", "Lima"}, {"Japan", "東京都"}, {"France", "Bretagne"}}
@@ -11,6 +13,13 @@ function init(args)
   wrk.headers["Content-Type"] = "application/json"
   if os.getenv("STROKE_BENCH_KEY") then
     wrk.headers["Authorization"] = "Bearer " .. os.getenv("STROKE_BENCH_KEY")
+  end
+  local file = os.getenv("STROKE_BENCH_PATIENTS")
+  if file then
+    for body in io.lines(file) do
+      requests[#requests + 1] = wrk.format(nil, "/predict", nil, body)
+    end
+    return
   end
   for n = 1, 1000 do
     local place = places[math.random(#places)]

@@ -54,6 +54,8 @@ class Server:
     address: str
     pid: int
     key: str = ""
+    patients: str = ""
+    """A file of patients, a JSON object a line; "" for those of patients.lua."""
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
@@ -65,7 +67,15 @@ class Server:
         shown = subprocess.run(
             [*command, "bench/patients.lua", self.address],
             cwd=ROOT,
-            env=os.environ | ({"STROKE_BENCH_KEY": self.key} if self.key else {}),
+            env=os.environ
+            | {
+                name: value
+                for name, value in (
+                    ("STROKE_BENCH_KEY", self.key),
+                    ("STROKE_BENCH_PATIENTS", self.patients),
+                )
+                if value
+            },
             capture_output=True,
             text=True,
             check=True,
@@ -211,10 +221,13 @@ def databases(folder: Path, *, sqlite: bool) -> Iterator[Callable[[str], str]]:
         mysql.remove()
 
 
-def options(purpose: str, *, on_sqlite: bool = False) -> argparse.Namespace:
+def options(
+    purpose: str, *, on_sqlite: bool = False, at_random: bool = False
+) -> argparse.Namespace:
     """Return how long to drive, and with how many connections, as the command line says.
 
-    ``on_sqlite``: it may also say ``--sqlite``, for what can do without MySQL.
+    ``on_sqlite``: it may also say ``--sqlite``, for what can do without MySQL; ``at_random``: also
+    ``--at-random``, for what has other patients than those of patients.lua.
     """
     parser = argparse.ArgumentParser(description=purpose.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
@@ -222,6 +235,8 @@ def options(purpose: str, *, on_sqlite: bool = False) -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=32)
     if on_sqlite:
         parser.add_argument("--sqlite", action="store_true")
+    if at_random:
+        parser.add_argument("--at-random", action="store_true")
     return parser.parse_args()
 
 

@@ -26,7 +26,7 @@ class ShadowSettings(SettingsGroup):
         description="share of the time for which a busy worker's answering thread has work",
     )
     busy_share: float = Field(
-        0.04,
+        0.02,
         gt=0,
         le=1,
         description="of a busy worker's answering thread's time, what shadows may take beside it",
