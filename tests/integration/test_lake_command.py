@@ -128,6 +128,40 @@ async def test_erased_predictions_are_taken_out_with_the_history(
     assert again == "0 events of 0 files removed; 0 snapshots forgotten\n"
 
 
+async def test_an_erasure_is_in_the_audit_trail_before_it_begins_and_when_it_ended(
+    sink: Sink, run_on_lake: RunStroke, tmp_path: Path
+) -> None:
+    sink.commit(deleted(1))
+    trail = f"sqlite+aiosqlite:///{tmp_path / 'trail.db'}"
+    stroke = partial(run_on_lake, STROKE_DATABASE_URL=trail)
+    assert stroke("db", "upgrade").returncode == 0
+    nowhere = f"http://127.0.0.1:{free_port()}"
+
+    failed = stroke("lake", "erase", "1", "--yes", STROKE_LAKE_ENDPOINT=nowhere)
+    stroke("lake", "erase", "1", "--dry-run")
+    said(stroke("lake", "erase", "1", "--yes", "--json"))
+
+    assert failed.returncode == 1
+    entries = said(stroke("audit", "list", "--json"))["entries"]
+    assert {(each["action"], each["target"]) for each in entries} == {
+        ("prediction.erase", "1 prediction in the lake")
+    }
+    outcomes = [each["outcome"] for each in reversed(entries)]
+    assert outcomes == ["asked", "failed", "asked", "done"]
+
+
+async def test_nothing_is_erased_that_the_audit_trail_cannot_hear_of(
+    sink: Sink, run_on_lake: RunStroke
+) -> None:
+    sink.commit(deleted(1))
+    away = f"mysql+asyncmy://stroke:secret@127.0.0.1:{free_port()}/stroke"
+
+    refused = run_on_lake("lake", "erase", "1", "--yes", STROKE_DATABASE_URL=away)
+
+    assert refused.returncode == 1
+    assert said(run_on_lake("lake", "erase", "1", "--dry-run", "--json"))["events"] == 2
+
+
 async def test_an_erasure_that_makes_no_sense_is_refused(
     sink: Sink, run: RunStroke, tmp_path: Path
 ) -> None:

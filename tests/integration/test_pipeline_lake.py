@@ -9,13 +9,15 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
+import httpx
 import pytest
 from confluent_kafka import Producer
 
+from components.audit_entries import written_by_commands
 from components.change_events import lake_events, lake_table, mysql_rows, raw_records, until
 from components.stack import TOPIC, PipelineStack
 
-from .test_pipeline_verify import assert_equal, predict
+from .test_pipeline_verify import NAME, assert_equal, predict
 
 LETTERS: Final = "dlq.s3-sink-stroke-predictions"
 
@@ -73,9 +75,14 @@ def test_erased_predictions_leave_every_copy_and_the_pipeline_goes_on(
     assert_equal(pipeline)
     predict(pipeline, 50)
 
-    done = pipeline.stroke("erase", *erased, "--yes", "--json", "--wait", "300")
+    with written_by_commands(pipeline, NAME) as written:
+        done = pipeline.stroke("erase", *erased, "--yes", "--json", "--wait", "300")
 
     assert done.returncode == 0, done.stderr
+    assert written == [
+        ("prediction.erase", "20 predictions", "asked"),
+        *(("prediction.erase", each, "done") for each in erased),
+    ]
     report = json.loads(done.stdout)
     assert report["erased"] == [int(each) for each in erased]
     assert report["removed"]["lake"] >= len(erased)
@@ -93,6 +100,37 @@ def test_erased_predictions_leave_every_copy_and_the_pipeline_goes_on(
     places = {each["place"] for each in json.loads(there.stdout)["traces"]}
     assert places == {"database", "SQL copy", "lake", "topic"}
     predict(pipeline, 50)
+    assert_equal(pipeline)
+
+
+def test_events_that_the_lake_loses_and_events_that_are_shown_are_in_the_audit_trail(
+    pipeline: PipelineStack,
+) -> None:
+    ids = predict(pipeline, 3)
+    assert_equal(pipeline)
+    answer = httpx.delete(
+        f"{pipeline.api_url}/api/v1/predictions/{ids[0]}", headers=pipeline.key, timeout=30
+    )
+    assert answer.status_code == 204
+    assert_equal(pipeline)
+
+    with written_by_commands(pipeline, NAME) as written:
+        done = upkeep(pipeline, "erase", str(ids[0]), "--yes")
+        table = pipeline.stroke("pipeline", "tail", "--limit", "3")
+        shown = pipeline.stroke("pipeline", "tail", "--limit", "20", "--json")
+
+    assert done["events"] >= 2
+    assert written == [
+        ("prediction.erase", "1 prediction in the lake", "asked"),
+        ("prediction.erase", "1 prediction in the lake", "done"),
+        ("data.export", "records of a topic", "asked"),
+        ("data.export", "records of a topic", "done"),
+    ]
+    assert (table.returncode, shown.returncode) == (0, 0)
+    assert NAME not in table.stdout
+    records = [json.loads(line) for line in shown.stdout.splitlines()]
+    after = [(record["value"] or {}).get("after") or {} for record in records]
+    assert ids[2] in {row["id"] for row in after if row.get("name") == NAME}
     assert_equal(pipeline)
 
 

@@ -10,6 +10,7 @@ import httpx
 from builders.predictions import patient_json
 from components.stack import PipelineStack
 
+NAME = "Zoë 王 😀"
 WITHIN = ("--timeout", "240", "--chunk-size", "500")
 
 
@@ -17,9 +18,7 @@ def predict(stack: PipelineStack, count: int) -> list[int]:
     """Let the service predict for ``count`` patients; return the predictions' ids."""
     answer = httpx.post(
         f"{stack.api_url}/api/v1/predictions:batch",
-        json={
-            "patients": [patient_json(age=20.0 + n % 60, name="Zoë 王 😀") for n in range(count)]
-        },
+        json={"patients": [patient_json(age=20.0 + n % 60, name=NAME) for n in range(count)]},
         headers=stack.key,
         timeout=60,
     )

@@ -11,11 +11,12 @@ from typing import Final
 import httpx
 import pytest
 
+from components.audit_entries import written_by_commands
 from components.containers import ROOT
 from components.processes import environment
 from components.stack import PipelineStack
 
-from .test_pipeline_verify import assert_equal, predict, verified
+from .test_pipeline_verify import NAME, assert_equal, predict, verified
 
 pytestmark = pytest.mark.soak("drills: a restore, and columns of every type of MySQL")
 
@@ -203,10 +204,14 @@ def test_after_a_restore_no_id_is_given_anew_and_what_only_the_copies_had_comes_
     code, copies = verified(pipeline)
     assert code == 1
     assert copies["s3"]["ids"]["extra"] == after_backup
-    listed = pipeline.stroke("pipeline", "bring-back", "--dry-run", "--timeout", "240")
+    with written_by_commands(pipeline) as written:
+        listed = pipeline.stroke("pipeline", "bring-back", "--dry-run", "--timeout", "240")
+    assert written == []
     assert f"50 rows: {after_backup[0]}-{after_backup[-1]}" in listed.stdout
-    back = pipeline.stroke("pipeline", "bring-back", "--yes", "--timeout", "240")
+    with written_by_commands(pipeline, NAME) as written:
+        back = pipeline.stroke("pipeline", "bring-back", "--yes", "--timeout", "240")
     assert back.returncode == 0, back.stderr
+    assert written == [("data.import", "rows of copies", end) for end in ("asked", "done")]
 
     assert_equal(pipeline)
     now = pipeline.mysql("SELECT id, name, probability FROM predictions ORDER BY id")

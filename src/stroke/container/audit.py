@@ -6,8 +6,8 @@ import asyncio
 import getpass
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -73,6 +73,19 @@ def audited_where_there(
 
 
 @contextmanager
+def erased_where_there(settings: DatabaseSettings, target: str) -> Iterator[None]:
+    """Write down that the system's user erases ``target``, before the block and after it.
+
+    So a run that is killed is in the trail, too. Nothing is written where there is no database yet.
+    Raises ``StoreUnavailable`` before the block where the entry cannot be written.
+    """
+    if _is_there(settings):
+        write_entry(settings, AuditAction.PREDICTION_ERASE, target, AuditOutcome.ASKED)
+    with audited_where_there(settings, AuditAction.PREDICTION_ERASE, target):
+        yield
+
+
+@contextmanager
 def exported(settings: DatabaseSettings, target: str) -> Iterator[bool]:
     """Write down that the system's user takes rows of patients out, before the block does.
 
@@ -98,6 +111,25 @@ def exported(settings: DatabaseSettings, target: str) -> Iterator[bool]:
     finally:
         with suppress(StrokeError):
             write_entry(settings, AuditAction.DATA_EXPORT, target, outcome)
+
+
+@asynccontextmanager
+async def written_down(
+    settings: DatabaseSettings, action: AuditAction, target: str
+) -> AsyncIterator[None]:
+    """Write down ``action`` before the block and how it ended, within an event loop that runs.
+
+    Raises ``StoreUnavailable`` before the block, or after it, where an entry cannot be written. An
+    error of the block is raised on.
+    """
+    await write_down(settings, action, target, AuditOutcome.ASKED)
+    try:
+        yield
+    except StrokeError:
+        with suppress(StrokeError):
+            await write_down(settings, action, target, AuditOutcome.FAILED)
+        raise
+    await write_down(settings, action, target)
 
 
 async def write_down(

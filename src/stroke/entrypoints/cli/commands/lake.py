@@ -160,9 +160,8 @@ def erase(
     stroke lake erase 17 23 --dry-run
     stroke lake erase --file ids.txt --yes
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
-    from stroke.container.audit import audited_where_there
+    from stroke.container.audit import erased_where_there
     from stroke.container.lake_upkeep import erase_from_lake
-    from stroke.domain.audit import AuditAction
 
     wanted = prediction_ids(ids or [], file)
     if not (yes or dry_run):
@@ -171,11 +170,7 @@ def erase(
             abort=True,
         )
     settings, what = _settings(), f"{counted(len(wanted), 'prediction')} in the lake"
-    kept = (
-        nullcontext()
-        if dry_run
-        else audited_where_there(settings.database, AuditAction.PREDICTION_ERASE, what)
-    )
+    kept = nullcontext() if dry_run else erased_where_there(settings.database, what)
     with kept, ends_on_sigterm(), _bar("rewriting files") as advance:
         done = erase_from_lake(settings, wanted, dry_run=dry_run, on_progress=advance)
     if as_json:

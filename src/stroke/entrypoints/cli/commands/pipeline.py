@@ -241,8 +241,8 @@ def bring_back(
     stroke pipeline bring-back --yes
     """  # noqa: D301
     from stroke.application.pipeline import bring_back as rows
-    from stroke.container.audit import write_down
-    from stroke.domain.audit import AuditAction, AuditOutcome
+    from stroke.container.audit import written_down
+    from stroke.domain.audit import AuditAction
 
     async def work(parts: PipelineContainer, settings: PipelineSettings) -> None:
         async with _verifier(parts, replica) as verifier:
@@ -255,12 +255,9 @@ def bring_back(
                 say(f"the column {settings.cdc.mask} comes back masked")
             if not yes:
                 typer.confirm("Insert these rows into MySQL?", abort=True, err=True)
-            await write_down(
-                settings.database, AuditAction.DATA_IMPORT, "rows of copies", AuditOutcome.ASKED
-            )
             replicas = [parts.lake_replica(), parts.sql_replica()]
-            done = await rows.bring_back(parts.source(), replicas, found, chunk_size=chunk_size)
-            await write_down(settings.database, AuditAction.DATA_IMPORT, "rows of copies")
+            async with written_down(settings.database, AuditAction.DATA_IMPORT, "rows of copies"):
+                done = await rows.bring_back(parts.source(), replicas, found, chunk_size=chunk_size)
         typer.echo(f"{len(done):,} of {found.count:,} rows are back in MySQL")
         if len(done) < found.count:
             say("the others are stored already, or their key is another row's now", "warning")
