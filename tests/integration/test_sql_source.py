@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import re
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 
@@ -27,6 +28,7 @@ from stroke.domain.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
+MEGABYTE = 1_000_000
 AWKWARD = "Ünïcödé 山田 😀 O'Brien % \\ "
 
 
@@ -133,6 +135,29 @@ async def test_a_row_is_read_as_any_copy_must_hold_it(
     number = await add(mysql, url, repository)
 
     assert (await source.chunk(number, number)).digests == {number: stored(number)}
+
+
+async def test_rows_of_megabytes_are_not_in_memory_together(
+    mysql: MySqlServer, url: str, source: MySqlSource
+) -> None:
+    mysql.rows(url, "ALTER TABLE predictions ADD COLUMN letter LONGTEXT NULL")
+    for number in range(1, 31):
+        mysql.rows(
+            url,
+            "INSERT INTO predictions (id, letter) VALUES (%s, REPEAT('x', %s))",
+            number,
+            2 * MEGABYTE,
+        )
+
+    tracemalloc.start()
+    try:
+        found = await source.chunk(1, 30)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(set(found.digests.values())) == 30  # each has another id
+    assert peak < 20 * MEGABYTE  # of 60 that all of them have
 
 
 async def test_chunks_and_bounds_follow_the_ids(

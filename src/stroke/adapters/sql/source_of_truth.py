@@ -56,6 +56,9 @@ _WRITABLE: Final = text(
     " DATABASE() AND table_name = :table AND COALESCE(generation_expression, '') = ''"
 )
 _MASKED: Final = "***"
+# A row may have 15 MB, and a chunk thousands of them: so few are in memory at a time. MySQL sends
+# all of them in one answer, so that it costs no more.
+_AT_ONCE: Final = 2
 _NEXT_ID: Final = text(
     "SELECT auto_increment FROM information_schema.tables"
     " WHERE table_schema = DATABASE() AND table_name = :table"
@@ -119,15 +122,22 @@ class MySqlSource(SourceOfTruth):
             kinds = await self._columns(connection)
             wanted = (self._read(name, kind) for name, kind in kinds.items())
             query = select(number, *wanted).select_from(self._table)
-            rows = (await connection.execute(query.where(number.between(first, last)))).all()
-        for place, (name, kind) in enumerate(kinds.items(), start=1):
-            if type_word(kind) not in {"datetime", "year"}:
-                continue
-            if found := next(filter(None, (inexact(row[place], kind) for row in rows)), ""):
-                self._inexact[name] = f"{kind}, {found}"
-        return SourceChunk(
-            {row[0]: table_row_digest(self._as_sent(kinds, row[1:]), kinds) for row in rows}
-        )
+            rows = await connection.stream(
+                query.where(number.between(first, last)).execution_options(yield_per=_AT_ONCE)
+            )
+            suspects = [
+                (place, name, kind)
+                for place, (name, kind) in enumerate(kinds.items(), start=1)
+                if type_word(kind) in {"datetime", "year"}
+            ]
+            digests: dict[int, bytes] = {}
+            async for few in rows.partitions():
+                for row in few:
+                    for place, name, kind in suspects:
+                        if found := inexact(row[place], kind):
+                            self._inexact[name] = f"{kind}, {found}"
+                    digests[row[0]] = table_row_digest(self._as_sent(kinds, row[1:]), kinds)
+        return SourceChunk(digests)
 
     async def columns(self) -> dict[str, str]:
         """Return MySQL's types in lower case, as ``datetime(3)``, by the names of the columns.
