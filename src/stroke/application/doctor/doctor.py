@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from stroke.application.doctor.findings import Finding, State
 from stroke.domain.errors import StrokeError
@@ -75,8 +77,14 @@ class Doctor:
             reason = f"no answer within {seconds:g} s"
         except Exception as error:  # noqa: BLE001 -- one broken check must not hide the others
             # Not its message, which may quote a row.
-            reason = f"the check itself failed: {type(error).__name__}"
+            reason = f"the check itself failed: {type(error).__name__} in {_place(error)}"
         return Finding(check.name, State.FAILED, reason, check.remedy)
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and the line that raised: without them, nobody can look into a fault."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _unmet(check: Check, needed: Sequence[Finding]) -> Finding | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from stroke.application.doctor.doctor import Check, Doctor
 from stroke.application.doctor.findings import Finding, State, is_well
@@ -68,7 +69,8 @@ def test_a_check_without_an_end_fails_in_its_time() -> None:
 def test_a_check_that_breaks_quotes_nothing_and_stops_no_other() -> None:
     found = examined(Check("a", broken, "mend a"), Check("b", well, "mend b"))
 
-    assert found["a"].detail == "the check itself failed: ValueError"
+    here = f"{Path(__file__).name}, line {broken.__code__.co_firstlineno + 1}"
+    assert found["a"].detail == f"the check itself failed: ValueError in {here}"
     assert found["b"].state is State.OK
 
 
