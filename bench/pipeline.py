@@ -188,7 +188,8 @@ class Streamed:
 
     @property
     def to_both(self) -> float:
-        return min(self.carried.values())
+        """No copy carries more than was committed: looks that lie apart may say a little more."""
+        return min(self.taken, *self.carried.values())
 
     @property
     def limited(self) -> bool:
@@ -310,7 +311,9 @@ async def sustained(
     )
     results = [
         Result(
-            "2 carried to both copies of more than that",
+            "2 carried to both copies of more than that"
+            if warm.behind
+            else "2 carried to both copies: all that MySQL took",
             f"{carried:,.0f} rows/s",
             ">= 2,000",
             carried >= 2000,
