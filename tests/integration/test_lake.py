@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import tracemalloc
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -41,6 +42,7 @@ from stroke.domain.errors import InvalidSetting, ReplicaUnavailable
 
 pytestmark = pytest.mark.anyio
 
+MEGABYTE = 1_000_000
 PLACE = TopicPartition(TOPIC, 0)
 LATER = NOON + timedelta(days=3)
 RENEWED = "AnotherClusterOf22Char"
@@ -140,6 +142,20 @@ class TestIcebergChangeLog(ChangeLogContract):
     @pytest.fixture
     def away(self, lake_away: Lake) -> IcebergChangeLog:
         return IcebergChangeLog(lake_away, columns=COLUMNS, topic=TOPIC)
+
+
+async def test_events_of_megabytes_are_not_in_memory_together(sink: Sink, lake: Lake) -> None:
+    sink.commit(*(created(number, name=str(number) * MEGABYTE) for number in range(10, 40)))
+
+    tracemalloc.start()
+    try:
+        found = await replica(lake).chunk(10, 39)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(set(found.digests.values())) == 30
+    assert peak < 30 * MEGABYTE  # of 60 that all of them have in Python
 
 
 async def test_the_table_is_made_once_partitioned_by_day(lake: Lake, log: IcebergChangeLog) -> None:

@@ -15,8 +15,10 @@ PROJECTION: Final = ("before.id", "after", "op", "ts_us", "_kafka_metadata")
 """The columns with what an event says of its row, and where it stood on Kafka."""
 
 _IDS: Final = ("after.id", "before.id")
-# pyiceberg's own scan holds all rows of a file at once. An event takes some kilobytes in Python.
+# pyiceberg's own scan holds all rows of a file at once. An event takes some kilobytes in Python,
+# and up to 30 MB where the row is big: so many are read at a time as have few bytes together.
 _AT_ONCE: Final = 500
+_BYTES_AT_ONCE: Final = 4_000_000
 
 
 def parquet_events(
@@ -33,10 +35,20 @@ def parquet_events(
             for number in range(reading.metadata.num_row_groups)
             if _may_tell(reading.metadata.row_group(number), first, last)
         ]
-        for batch in reading.iter_batches(
-            _AT_ONCE, row_groups=groups, columns=list(PROJECTION), use_threads=False
-        ):
-            yield from batch.filter(_about(batch, first, last)).to_pylist()
+        for number in groups:
+            for batch in reading.iter_batches(
+                _at_once(reading.metadata.row_group(number)),
+                row_groups=[number],
+                columns=list(PROJECTION),
+                use_threads=False,
+            ):
+                yield from batch.filter(_about(batch, first, last)).to_pylist()
+
+
+def _at_once(group: pq.RowGroupMetaData) -> int:
+    """Return how many rows of a group have ``_BYTES_AT_ONCE`` together, on average; 1 at least."""
+    fit: int = _BYTES_AT_ONCE * group.num_rows // max(group.total_byte_size, 1)
+    return min(max(fit, 1), _AT_ONCE)
 
 
 def _may_tell(group: pq.RowGroupMetaData, first: int, last: int) -> bool:
