@@ -66,6 +66,9 @@ class ModelSettings(SettingsGroup):
         2 * 1024**3, ge=64 * 1024**2, description="what a graph may allocate while it scores"
     )
     run_seconds: float = Field(60, gt=0, description="how long a graph may score one batch")
+    change_all_sites: bool = Field(
+        False, description="whether who changes the served model needs the scope all-sites, too"
+    )
     refuse_outside: bool = Field(
         False, description="whether the API refuses patients outside of the training data"
     )

@@ -45,7 +45,10 @@ def needs(scope: Scope, *others: Scope) -> Callable[[_Endpoint], _Endpoint]:
 
 
 def for_all_sites(endpoint: _Endpoint) -> _Endpoint:
-    """Mark an endpoint: what it changes concerns every site, so its caller must have them all."""
+    """Mark an endpoint: what it changes concerns every site.
+
+    A setting says whether its caller needs the scope ``all-sites``, too.
+    """
     setattr(endpoint, _ALL, True)
     return endpoint
 
@@ -54,11 +57,6 @@ def for_everybody(endpoint: _Endpoint) -> _Endpoint:
     """Mark an endpoint: strangers may call it, too."""
     setattr(endpoint, _NEEDS, None)
     return endpoint
-
-
-def is_for_all_sites(endpoint: Callable[..., Any]) -> bool:
-    """Return whether an endpoint needs the scope ``all-sites``, too."""
-    return getattr(endpoint, _ALL, False)
 
 
 def needed_by(endpoint: Callable[..., Any]) -> Scope | None:
@@ -150,7 +148,7 @@ async def _shown(request: Request, credentials: list[str]) -> Principal:
 def guarded_by(identify: Identify, endpoint: Callable[..., Any], handler: _Handler) -> _Handler:
     """Return ``handler`` behind the guard of ``endpoint``; ``identify`` says who calls."""
     scope, written = needed_by(endpoint), written_of(endpoint)
-    all_sites = is_for_all_sites(endpoint)
+    all_sites: bool = getattr(endpoint, _ALL, False)
     if scope is None:
         return handler
     others: tuple[Scope, ...] = getattr(endpoint, _OR, ())
@@ -165,7 +163,7 @@ def guarded_by(identify: Identify, endpoint: Callable[..., Any], handler: _Handl
                 if not counted.allowed:
                     return counted.refusal()
             caller.require(next(filter(caller.may, others), scope))
-            if all_sites:
+            if all_sites and state.changes_need_all_sites:
                 caller.require(Scope.ALL_SITES)
         except (NotAuthenticated, RequestForged, ScopeMissing, SiteMissing):
             await refused(state.audit, caller, request)

@@ -306,6 +306,7 @@ def _state(parts: Container) -> ApiState:
         parts.erasures(),
         Rates.of(key=rate.per_key, site=rate.per_site),
         parts.settings().model.refuse_outside,
+        parts.settings().model.change_all_sites,
         insights=insights_service(parts),
         performance=performance_service(parts),
         sessions=parts.sessions(),

@@ -139,7 +139,8 @@ async def agreement(
 async def change(request: Request) -> Response:
     """All workers follow within seconds, without a request lost or answered by two models.
 
-    A model answers the patients of every site, so this needs the scope `all-sites`, too.
+    Where `STROKE_MODEL_CHANGE_ALL_SITES` is true, this needs the scope `all-sites`, too: a model
+    answers the patients of every site.
     The change is in the audit trail. 409 `urn:stroke:problem:deployment-refused` says what is in
     the way; 409 `urn:stroke:problem:deployment-changed`, that somebody else was faster.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 from stroke.application.access.tokens import discovery_url
 from stroke.domain.access import Scope
 from stroke.domain.further import Further
-from stroke.entrypoints.api.access import is_for_all_sites, needed_by
+from stroke.entrypoints.api.access import needed_by
 from stroke.entrypoints.api.inference_tensors import InferIn
 from stroke.entrypoints.api.problems import MEDIA_TYPE, Problem
 from stroke.entrypoints.api.schemas.deployments import DeploymentIn
@@ -159,7 +159,7 @@ def _document(
             for method in route.methods or ():
                 _secure(
                     document["paths"][route.path_format][method.lower()],
-                    _scopes_of(route.endpoint),
+                    needed_by(route.endpoint),
                     schemes,
                     without_key=without_key,
                 )
@@ -179,27 +179,17 @@ def _turn(operation: dict[str, Any], form: type[BaseModel]) -> None:
             response["content"] = {"application/json": {"schema": schema}}
 
 
-def _scopes_of(endpoint: Callable[..., Any]) -> list[Scope]:
-    """Return the scopes that an endpoint needs, all of them; none if it is for everybody."""
-    scope = needed_by(endpoint)
-    if scope is None:
-        return []
-    return [scope, Scope.ALL_SITES] if is_for_all_sites(endpoint) else [scope]
-
-
 def _secure(
-    operation: dict[str, Any], scopes: Sequence[Scope], schemes: Iterable[str], *, without_key: bool
+    operation: dict[str, Any], scope: Scope | None, schemes: Iterable[str], *, without_key: bool
 ) -> None:
-    """Say of an operation which scopes it needs, and how a request shows that it has them."""
-    if not scopes:
+    """Say of an operation which scope it needs, and how a request shows that it has it."""
+    if scope is None:
         operation["security"] = []
         return
-    operation["security"] = [{name: [scope.value for scope in scopes]} for name in schemes]
+    operation["security"] = [{name: [scope.value]} for name in schemes]
     if without_key:
         operation["security"].append({})
     said = operation.get("description", "")
-    named = " and ".join(f"`{scope}`" for scope in scopes)
-    noun = "scope" if len(scopes) == 1 else "scopes"
-    operation["description"] = f"{said}\n\nNeeds the {noun} {named}.".strip()
+    operation["description"] = f"{said}\n\nNeeds the scope `{scope}`.".strip()
     for status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         operation["responses"].setdefault(str(int(status)), _problem(status))

@@ -51,6 +51,8 @@ class ApiState(NamedTuple):
     """The rates of keys and sites; None where neither has one."""
     refuse_outside: bool
     """Whether patients outside of the training data are refused."""
+    changes_need_all_sites: bool
+    """Whether only who reaches all sites may change what is served to them."""
     insights: InsightsService
     performance: PerformanceService
     sessions: Sessions

@@ -93,11 +93,6 @@ NEEDED: Final = {
         )
     },
 }
-# What they change concerns every site: the scope all-sites is needed, too.
-OF_ALL_SITES: Final = {
-    ("POST", "/api/v1/models/deployment"),
-    ("POST", "/ui/model/deployment"),
-}
 # Another scope does, too.
 ALSO: Final = {("GET", "/ui/model"): {Scope.READ, Scope.MODELS}}
 PARAMETERS: Final = {"prediction_id": "1", "version": "x", "name": "page.js"} | {
@@ -163,7 +158,6 @@ async def test_a_route_lets_in_its_own_scope_and_admin_and_no_other(
     method, path = route[0], path_of(route[1])
     enough = {scope, Scope.ADMIN} | ALSO.get(route, set())
     others = [each for each in Scope if each not in enough]
-    beside = [Scope.ALL_SITES] if route in OF_ALL_SITES else []
 
     async def status(*scopes: str) -> int:
         bearer = {"Authorization": f"Bearer {await key(parts.keys, *scopes)}"}
@@ -171,27 +165,7 @@ async def test_a_route_lets_in_its_own_scope_and_admin_and_no_other(
 
     assert await status(*others) == 403
     for each in enough:
-        assert await status(each, *beside) not in (401, 403)
-        assert (await status(each) == 403) is bool(beside)
-
-
-async def test_who_lacks_the_scope_of_all_sites_hears_its_name_and_is_written_down(
-    parts: Any, closed: httpx.AsyncClient
-) -> None:
-    bearer = {"Authorization": f"Bearer {await key(parts.keys, 'admin')}"}
-    answer = await closed.post(
-        "/api/v1/models/deployment",
-        json={"action": "rollback", "reason": "CANARY"},
-        headers=bearer,
-    )
-
-    assert answer.status_code == 403
-    assert answer.headers["www-authenticate"] == (
-        'Bearer realm="stroke", error="insufficient_scope", scope="all-sites"'
-    )
-    assert "all-sites" in answer.json()["detail"]
-    [refused] = [each.event for each in parts.audit.kept if each.event.outcome == "refused"]
-    assert "CANARY" not in str(refused)
+        assert await status(each) not in (401, 403)
 
 
 def test_a_route_that_does_not_say_what_it_needs_cannot_be_added() -> None:
@@ -340,11 +314,9 @@ async def test_the_document_says_which_scope_each_operation_needs(
     }
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            route = (method.upper(), path)
-            scope = NEEDED.get(route)
-            scopes = [scope, *([Scope.ALL_SITES] if route in OF_ALL_SITES else [])]
+            scope = NEEDED.get((method.upper(), path))
             assert operation["security"] == (
-                [{"bearer": scopes}, {"apiKey": scopes}] if scope else []
+                [{"bearer": [scope]}, {"apiKey": [scope]}] if scope else []
             )
             assert ({"401", "403"} <= operation["responses"].keys()) is (scope is not None)
 

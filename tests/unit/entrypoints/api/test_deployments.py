@@ -43,7 +43,7 @@ async def stage(
     monkeypatch.setenv("STROKE_SHADOW_BUSY", "1")
     parts = service_parts(("bmi", "avg_glucose_level"))
     made = await KeyService(parts.keys, now=utc_now).create(
-        name="ops", site="north", scopes=["models", "all-sites", "predict"]
+        name="ops", site="north", scopes=["models", "predict"]
     )
     async with connected(parts.app) as client:
         client.headers["X-API-Key"] = made.text
@@ -355,7 +355,7 @@ async def test_what_a_shadow_says_is_stored_and_its_agreement_is_told_by_site(
     await asyncio.to_thread(parts.container.shadows().close, 60)
 
     assert {number for _, number in parts.scores.kept} == {*parts.repository.rows}
-    answer = await client.get("/api/v1/models/agreement", params={"site": "north"})
+    answer = await client.get("/api/v1/models/agreement", params={"site": "south"})
     assert answer.status_code == 200, answer.text
     [found] = answer.json()["items"]
     assert (found["model_version"], found["predictions"]) == (version, 30)
@@ -375,6 +375,36 @@ async def test_what_a_shadow_says_is_stored_and_its_agreement_is_told_by_site(
     query = {"site": "north", "model": version}
     [nothing] = (await client.get("/api/v1/models/agreement", params=query)).json()["items"]
     assert (nothing["predictions"], nothing["groups"][0]["mean"]) == (0, None)
+
+
+@pytest.mark.parametrize("scope", ["models", "admin"])
+async def test_where_all_sites_are_demanded_a_key_of_one_changes_nothing_and_is_written_down(
+    monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    monkeypatch.setenv("STROKE_MODEL_CHANGE_ALL_SITES", "true")
+    parts = service_parts()
+    keys = KeyService(parts.keys, now=utc_now)
+    of_one = await keys.create(name="one", site="north", scopes=[scope])
+    of_all = await keys.create(name="all", site="north", scopes=[scope, "all-sites"])
+    wish = {"action": "rollback", "reason": SECRET}
+    async with connected(parts.app) as client:
+        client.headers["X-API-Key"] = of_one.text
+        for dry_run in (False, True):
+            answer = await client.post(PATH, json=wish | {"dry_run": dry_run})
+            assert answer.status_code == 403
+            assert 'scope="all-sites"' in answer.headers["www-authenticate"]
+            assert answer.json()["type"] == "urn:stroke:problem:scope-missing"
+        assert (await served(client))["number"] == 0
+        refused = [each.event for each in parts.audit.kept if each.event.outcome == "refused"]
+        assert refused
+        assert SECRET not in str(refused)
+
+        client.headers["X-API-Key"] = of_all.text
+        answer = await client.post(PATH, json=wish)
+        assert (answer.status_code, answer.json()["type"]) == (
+            409,
+            "urn:stroke:problem:deployment-refused",  # there is nothing to roll back to
+        )
 
 
 @pytest.mark.parametrize("query", [{"since": "yesterday"}, {"model": ""}, {"site": "a\nb"}])

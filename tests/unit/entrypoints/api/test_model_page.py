@@ -35,7 +35,7 @@ async def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setenv("STROKE_MODEL_STORE", str(tmp_path))
     parts = service_parts(("bmi", "avg_glucose_level"))
     version = load_model(parts.container.settings().model).description.version
-    made = await make_key(parts, "models", "all-sites")
+    made = await make_key(parts, "models")
     async with connected(parts.app) as client:
         browser = Browser(client)
         await browser.sign_in(made.text)
@@ -102,7 +102,10 @@ async def test_nobody_else_sees_what_is_served_or_changes_it() -> None:
         assert (await browser.send(PATH, action="rollback", reason="x")).status_code == 403
 
 
-async def test_who_has_one_site_sees_what_is_served_and_cannot_change_it_for_all() -> None:
+async def test_who_has_one_site_sees_what_is_served_where_only_who_has_all_may_change_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("STROKE_MODEL_CHANGE_ALL_SITES", "true")
     parts = service_parts()
     made = await make_key(parts, "models")
     async with connected(parts.app) as client:
@@ -115,16 +118,8 @@ async def test_who_has_one_site_sees_what_is_served_and_cannot_change_it_for_all
         assert (await browser.send(PATH, action="rollback", reason="x")).status_code == 403
 
 
-async def test_how_far_a_shadow_agrees_is_shown_by_group_and_to_no_others() -> None:
-    parts = service_parts()
-    made = await make_key(parts, "models")
-    async with connected(parts.app) as client:
-        browser = Browser(client)
-        await browser.sign_in(made.text)
-        await _agreement_of_its_own_site(parts, browser)
-
-
-async def _agreement_of_its_own_site(parts: Parts, browser: Browser) -> None:
+async def test_how_far_a_shadow_agrees_is_shown_by_group_and_to_no_others(stage: Stage) -> None:
+    parts, browser, _ = stage
     ages = [20.0] * 25 + [85.0] * 24
     mine = Origin(site="north")
     made = [

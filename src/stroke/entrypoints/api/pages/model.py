@@ -126,7 +126,7 @@ async def _page(
         auc_of_the_old=_in_brackets(auc_of(found, "75+"), language),
         validated=cross_validated(found, language),
         deployed=await _deployed(state, language) if sees_served else None,
-        may_deploy=sees_served and page.may(Scope.ALL_SITES),
+        may_deploy=not state.changes_need_all_sites or page.may(Scope.ALL_SITES),
         agreements=await _agreements(request, language) if sees_served else [],
         typed=typed or {},
         wrong=wrong,
