@@ -23,7 +23,7 @@ class ShadowSettings(SettingsGroup):
         0.5,
         ge=0,
         le=1,
-        description="share of the time for which a busy worker's answering thread has work",
+        description="from this share of the time of its answering thread on a worker is busy",
     )
     busy_share: float = Field(
         0.02,

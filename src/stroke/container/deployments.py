@@ -158,7 +158,10 @@ def shadow_scoring(  # noqa: PLR0917 -- the container passes them in order
         seen=seen,
         gather=settings.gather_seconds,
         storing=Storing(store, now) if settings.store else None,
-        yielding=Yielding(settings.busy, settings.busy_share, spent_by),
+        # A thread that always has work may reach 1, too: whoever says 1 means never.
+        yielding=Yielding(settings.busy, settings.busy_share, spent_by)
+        if settings.busy < 1
+        else None,
     )
 
 
