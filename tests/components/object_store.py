@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 import sys
@@ -15,12 +16,16 @@ from components.processes import wait_for
 
 
 class ObjectStore:
-    """One server. It takes any credentials; buckets are addressed by path.
+    """One server. It takes any credentials, or none with ``checks_keys``: it has no users.
 
-    It knows AWS's other services, too. Containers reach one at an ``address`` of their network.
+    Buckets are addressed by path. It knows AWS's other services, too. Containers reach one at an
+    ``address`` of their network.
     """
 
-    def __init__(self, folder: Path, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self, folder: Path, address: str = "127.0.0.1", *, checks_keys: bool = False
+    ) -> None:
+        self._settings = {"INITIAL_NO_AUTH_ACTION_COUNT": "0"} if checks_keys else {}
         port = free_port()
         self.endpoint = f"http://{address}:{port}"
         self._log = folder / "moto.log"
@@ -30,7 +35,11 @@ class ObjectStore:
     def __enter__(self) -> Self:
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
-                self._command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+                self._command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **self._settings},
             )
         try:
             wait_for(f"{self.endpoint}/moto-api/data.json", alive=self._process)

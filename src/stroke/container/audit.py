@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.config import DatabaseSettings
-from stroke.container.engines import opened_engine
+from stroke.container.engines import is_there, opened_engine
 from stroke.container.service import utc_now
 from stroke.domain.audit import AuditAction, AuditOutcome
 from stroke.domain.errors import StrokeError
@@ -51,7 +50,7 @@ def audited(
         yield
     except StrokeError:
         with suppress(StrokeError):
-            if _is_there(settings):
+            if is_there(settings):
                 write_entry(settings, action, target, AuditOutcome.FAILED)
         raise
     write_entry(settings, action, target)
@@ -65,7 +64,7 @@ def audited_where_there(
 
     A laptop that trains and signs models may have none.
     """
-    if _is_there(settings):
+    if is_there(settings):
         with audited(settings, action, target):
             yield
     else:
@@ -79,7 +78,7 @@ def erased_where_there(settings: DatabaseSettings, target: str) -> Iterator[None
     So a run that is killed is in the trail, too. Nothing is written where there is no database yet.
     Raises ``StoreUnavailable`` before the block where the entry cannot be written.
     """
-    if _is_there(settings):
+    if is_there(settings):
         write_entry(settings, AuditAction.PREDICTION_ERASE, target, AuditOutcome.ASKED)
     with audited_where_there(settings, AuditAction.PREDICTION_ERASE, target):
         yield
@@ -95,7 +94,7 @@ def exported(settings: DatabaseSettings, target: str) -> Iterator[bool]:
     database nothing is written.
     """
     try:
-        written = _is_there(settings)
+        written = is_there(settings)
         if written:
             write_entry(settings, AuditAction.DATA_EXPORT, target, AuditOutcome.ASKED)
     except StrokeError:
@@ -153,12 +152,6 @@ def write_entry(
 ) -> None:
     """Write down what the system's user did. Raises ``StoreUnavailable``."""
     asyncio.run(write_down(settings, action, target, outcome))
-
-
-def _is_there(settings: DatabaseSettings) -> bool:
-    """Return False where to connect would make an SQLite file."""
-    url = settings.sqlalchemy_url
-    return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
 
 
 def system_actor() -> str:

@@ -38,9 +38,10 @@ def source_of(
         raise InvalidSetting("--as-of is for the change log (--source iceberg)")
     if name == "db":
         from stroke.adapters.sql.snapshot import SqlChanges  # noqa: PLC0415
+        from stroke.container.engines import existing_database  # noqa: PLC0415
 
         within = PredictionFilter(site=site)
-        return SqlChanges(settings.database.sqlalchemy_url, within, with_data=with_data)
+        return SqlChanges(existing_database(settings.database), within, with_data=with_data)
     if name == "kafka":
         return _topic(settings, with_data=with_data)
     from stroke.adapters.avro.changes import AvroChanges  # noqa: PLC0415

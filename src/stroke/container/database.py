@@ -12,7 +12,7 @@ from stroke.adapters.sql.copying import CopyTally, DatabaseCopy
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.grants import Account, grants
 from stroke.config import DatabaseSettings, database_url
-from stroke.container.engines import opened_engine
+from stroke.container.engines import existing_database, opened_engine
 from stroke.domain.errors import InvalidSetting, StoreUnavailable, wrong_schema
 
 _log = logging.getLogger("stroke.database")
@@ -24,8 +24,11 @@ def needed_revision() -> str:
 
 
 def schema_revision(settings: DatabaseSettings) -> str | None:
-    """Return the revision of the database, or None. Raises ``StoreUnavailable``."""
-    return schema.revision(settings.sqlalchemy_url)
+    """Return the revision of the database, or None.
+
+    Raises ``StoreUnavailable``, and ``InvalidSetting`` where there is no such SQLite file.
+    """
+    return schema.revision(existing_database(settings))
 
 
 def wait_for_database(settings: DatabaseSettings) -> None:
@@ -75,7 +78,7 @@ def rights_to_give(settings: DatabaseSettings, revision: str = "head") -> list[s
 
 def downgrade_schema(settings: DatabaseSettings, revision: str) -> bool:
     """Take the schema back to ``revision``; return whether it moved. Raises as above."""
-    return schema.downgrade(migrating(settings).sqlalchemy_url, revision)
+    return schema.downgrade(existing_database(migrating(settings)), revision)
 
 
 def account_grants(
@@ -107,15 +110,20 @@ def migrating(settings: DatabaseSettings) -> DatabaseSettings:
 
 def downgrade_sql(settings: DatabaseSettings, revision: str) -> str:
     """Return the SQL that ``downgrade_schema`` would run."""
-    return schema.downgrade_sql(settings.sqlalchemy_url, revision)
+    return schema.downgrade_sql(existing_database(settings), revision)
 
 
-def prepare_schema(settings: DatabaseSettings, *, migrate: bool | None = None) -> None:
+def prepare_schema(
+    settings: DatabaseSettings, *, migrate: bool | None = None, may_make: bool = False
+) -> None:
     """Wait for the database and bring its schema up to date, or refuse one that is not.
 
-    ``migrate`` says whether to upgrade; without it, SQLite is upgraded and MySQL is not. Raises
-    what ``upgrade_schema`` does, and ``SchemaOutdated``.
+    ``migrate`` says whether to upgrade; without it, SQLite is upgraded and MySQL is not. An SQLite
+    file that is not there is made only with ``may_make``. Raises what ``upgrade_schema`` does,
+    ``SchemaOutdated``, and ``InvalidSetting`` where there is no such file.
     """
+    if not may_make:
+        existing_database(settings)
     embedded = settings.sqlalchemy_url.get_backend_name() == "sqlite"
     if not embedded:
         wait_for_database(migrating(settings) if migrate else settings)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from sqlalchemy import URL
 
 from stroke.adapters.sql.reports import SqlReportBoard
 from stroke.application.pipeline.consistency import Comparison, Discrepancy
 from stroke.application.platform.reports import LineState, PlatformReport, ReportKind, ReportLine
 from stroke.config import DatabaseSettings
-from stroke.container.engines import opened_engine
+from stroke.container.engines import is_there, opened_engine
 
 if TYPE_CHECKING:
     from stroke.application.doctor.findings import Finding
@@ -30,15 +27,11 @@ async def keep_report(database: DatabaseSettings, report: PlatformReport) -> Non
 
     A file of SQLite that is not there is not made: then no service shows the report.
     """
-    if not _is_there(database.sqlalchemy_url):
+    if not is_there(database):
         return
     async with opened_engine(database) as engine:
         board = SqlReportBoard(engine, statement_timeout=database.statement_timeout_seconds)
         await board.put(report)
-
-
-def _is_there(url: URL) -> bool:
-    return url.get_backend_name() != "sqlite" or Path(url.database or "").is_file()
 
 
 def connectors_report(

@@ -96,9 +96,10 @@ def changes_of(
     settings = PipelineSettings.load()
     if source == DATABASE:
         from stroke.adapters.sql.snapshot import SqlChanges  # noqa: PLC0415
+        from stroke.container.engines import existing_database  # noqa: PLC0415
 
         within = PredictionFilter(since=options.since, until=options.until)
-        return SqlChanges(settings.database.sqlalchemy_url, within, with_data=with_data)
+        return SqlChanges(existing_database(settings.database), within, with_data=with_data)
     return source_of(settings, source, with_data=with_data)
 
 

@@ -33,6 +33,7 @@ from stroke.application.analyses.stream import StreamBatches
 from stroke.config import LakeSettings, PipelineSettings
 from stroke.container.analytics import check_site, results_at, service_on, utc_now
 from stroke.container.change_sources import most_of_a_block
+from stroke.container.engines import existing_database
 from stroke.container.lake import lake_of, revealed
 from stroke.container.places import place_of
 from stroke.domain.errors import InvalidSetting
@@ -172,7 +173,7 @@ def _source(
         )
     if name == "db":
         within = PredictionFilter(site=site)
-        return SparkBatches(session, SqlChanges(settings.database.sqlalchemy_url, within))
+        return SparkBatches(session, SqlChanges(existing_database(settings.database), within))
     most = most_of_a_block()
     return _avro_files(session, AvroChanges(*place_of(lake, name), max_block_bytes=most))
 

@@ -20,6 +20,7 @@ from stroke.adapters.avro.schemas import NotAvro
 from stroke.application.analyses.changes import Counts, changes_schema
 from stroke.application.analyses.ports import CannotContinue, ChangeSource, Position, SourceRead
 from stroke.domain.errors import InvalidData, ReplicaUnavailable
+from stroke.domain.object_stores import advice
 
 PART_BYTES: Final = 32 * 1024 * 1024
 """How much of an object is read at a time; so much a process holds, and its events."""
@@ -30,6 +31,7 @@ _OTHERS: Final = (".keys.avro", ".headers.avro")  # what the sink writes next to
 _PARTITION: Final = re.compile(r"(?:\+(\d+)\+\d+\.avro$)|(?:/partition=(\d+)/)")
 _TOPIC: Final = re.compile(r"(?:^|/)([^/]+)/partition=\d+/")
 _NAMED: Final = 20  # objects that cannot be read
+_SETTINGS: Final = "STROKE_LAKE_"  # of endpoint and keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,8 @@ class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         self._files = files
         self._with_data = with_data
         self._folder = folder.rstrip("/")
+        self._is_local = isinstance(files, fs.LocalFileSystem)
+        self._place = self._folder if self._is_local else f"s3://{self._folder}"
         self._workers = workers
         self._part_bytes = part_bytes
         self._max_block_bytes = max_block_bytes
@@ -141,21 +145,25 @@ class AvroChanges(ChangeSource[Iterator[pa.RecordBatch]]):
         try:
             listed = self._files.get_file_info(selector)
         except OSError as error:
-            raise ReplicaUnavailable(
-                f"{self._folder} cannot be listed: is it there, and for S3 are the endpoint and "
-                "the credentials right?"
-            ) from error
+            if self._is_local:
+                said = f"{self._place} cannot be listed: is it there, and may it be read?"
+            else:
+                said = advice(error, self._place, _SETTINGS)
+            raise ReplicaUnavailable(said) from error
         objects = [
             found
             for found in sorted(listed, key=lambda found: found.path)
             if found.is_file and found.path.endswith(_SUFFIX) and not found.path.endswith(_OTHERS)
         ]
         if not objects:
-            raise InvalidData(f"{self._folder} has no {_SUFFIX} files")
+            raise InvalidData(
+                f"{self._place} has no {_SUFFIX} files: name the folder in which Kafka Connect's "
+                "S3 sink keeps the topic"
+            )
         topics = sorted({m[1] for found in objects if (m := _TOPIC.search(found.path))})
         if len(topics) > 1:
             raise InvalidData(
-                f"{self._folder} has files of more than one topic: name one of its folders "
+                f"{self._place} has files of more than one topic: name one of its folders "
                 f"({', '.join(topics)})"
             )
         return objects

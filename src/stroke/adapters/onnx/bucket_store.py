@@ -29,7 +29,9 @@ from stroke.domain.errors import (
     ModelNotFound,
     ModelStoreUnavailable,
 )
+from stroke.domain.object_stores import advice
 
+_SETTINGS: Final = "STROKE_MODEL_S3_"  # of endpoint and keys
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _MOST_BYTES_OF_A_POINTER: Final = 4096
@@ -273,7 +275,7 @@ class BucketStore(ArtefactStore):
         try:
             found = self._files.get_file_info(selector)
         except OSError as error:
-            raise self._unreachable() from error
+            raise self._unreachable(error) from error
         return [each.path.removeprefix(f"{path}/") for each in found if each.is_file]
 
     def _check_bucket(self) -> None:
@@ -281,7 +283,7 @@ class BucketStore(ArtefactStore):
         try:
             found = self._files.get_file_info(self._root.partition("/")[0])
         except OSError as error:
-            raise self._unreachable() from error
+            raise self._unreachable(error) from error
         if found.type is fs.FileType.NotFound:
             raise self._unreachable()
 
@@ -293,7 +295,7 @@ class BucketStore(ArtefactStore):
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._unreachable() from error
+            raise self._unreachable(error) from error
         if len(content) > most_bytes:
             raise InvalidModel(f"{self.place}/{path} has more than {most_bytes:,} bytes")
         return content
@@ -305,11 +307,10 @@ class BucketStore(ArtefactStore):
         except OSError as error:
             raise self._unwritable() from error
 
-    def _unreachable(self) -> ModelStoreUnavailable:
-        return ModelStoreUnavailable(
-            f"the model store {self.place} cannot be read: check the bucket, the endpoint and the "
-            "credentials"
-        )
+    def _unreachable(self, error: OSError | None = None) -> ModelStoreUnavailable:
+        """Return what is wrong; without an error there is no bucket."""
+        error = error or OSError("NO_SUCH_BUCKET")
+        return ModelStoreUnavailable(f"the model store {advice(error, self.place, _SETTINGS)}")
 
     def _unwritable(self) -> InvalidSetting:
         return InvalidSetting(

@@ -64,7 +64,8 @@ def create(
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
     scopes = [part for each in scope for part in each.split(",")]
     made = _with_keys(
-        lambda keys: keys.create(name=name, site=site, scopes=scopes, lifetime=expires)
+        lambda keys: keys.create(name=name, site=site, scopes=scopes, lifetime=expires),
+        may_make=True,  # the first key may come before the first start
     )
     _write_down("KEY_CREATE", made.key)
     _show(made, as_json=as_json)
@@ -127,8 +128,8 @@ def rotate(
     _show(made, as_json=as_json, former=former)
 
 
-def _with_keys(work: Callable[[KeyService], Awaitable[_T]]) -> _T:
-    return service_runner.run(lambda parts: work(parts.keys()))
+def _with_keys(work: Callable[[KeyService], Awaitable[_T]], *, may_make: bool = False) -> _T:
+    return service_runner.run(lambda parts: work(parts.keys()), may_make=may_make)
 
 
 def _write_down(action: str, *keys: ApiKey) -> None:

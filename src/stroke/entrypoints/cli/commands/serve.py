@@ -154,7 +154,7 @@ def _serve_here(
 
     container = Container(settings=settings)
     container.model()  # a model that cannot be served is reported in one line, not in a traceback
-    prepare_schema(settings.database, migrate=migrate)
+    prepare_schema(settings.database, migrate=migrate, may_make=True)
     is_open = _admit(settings, listener)
     server = uvicorn.Server(_configuration(settings, create_app(container), workers=1))
     if banner:
@@ -185,7 +185,7 @@ def _serve_in_workers(
         from stroke.entrypoints.http.workers import Workers
 
         Container(settings=settings).model()
-        prepare_schema(settings.database, migrate=migrate)
+        prepare_schema(settings.database, migrate=migrate, may_make=True)
         is_open = _admit(settings, listener)
         configuration = _configuration(settings, _APP, workers=workers)
         configuration.configure_logging()

@@ -11,8 +11,11 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def run(work: Callable[[Container], Awaitable[_T]]) -> _T:
-    """Return what ``work`` returns, given the service's parts on a database with today's schema."""
+def run(work: Callable[[Container], Awaitable[_T]], *, may_make: bool = False) -> _T:
+    """Return what ``work`` returns, given the service's parts on a database with today's schema.
+
+    An SQLite file that is not there is made only with ``may_make``.
+    """
     import asyncio
 
     from stroke.config import Settings
@@ -20,8 +23,7 @@ def run(work: Callable[[Container], Awaitable[_T]]) -> _T:
     from stroke.container.service import Container
 
     settings = Settings.load()
-    # As `stroke serve` does: on SQLite a command may be the first to use the database at all.
-    prepare_schema(settings.database)
+    prepare_schema(settings.database, may_make=may_make)
     parts = Container(settings=settings)
 
     async def with_parts() -> _T:
