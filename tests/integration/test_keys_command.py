@@ -25,8 +25,12 @@ class Keys:
     def __init__(self, folder: Path, url: URL) -> None:
         self._folder = folder
         self._settings = {"STROKE_DATABASE_URL": url.render_as_string(hide_password=False)}
+        # On SQLite, to make the first key makes the database.
         if url.get_backend_name() == "mysql":
-            run_stroke("db", "upgrade", folder=folder, settings=self._settings)
+            self.upgrade()
+
+    def upgrade(self) -> None:
+        run_stroke("db", "upgrade", folder=self._folder, settings=self._settings)
 
     def run(self, *arguments: str, fails: int = 0) -> subprocess.CompletedProcess[str]:
         done = run_stroke(
@@ -84,6 +88,7 @@ def test_a_key_is_rotated_with_an_overlap_and_revoked(keys: Keys) -> None:
 
 
 def test_what_cannot_be_done_is_said_in_one_line_and_changes_nothing(keys: Keys) -> None:
+    keys.upgrade()
     assert "there is no key" in keys.run("list").stdout
     for wrong, said in (
         (("create", *WARD, "predict,everything"), "scope must be one or more of predict, read"),

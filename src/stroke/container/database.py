@@ -12,7 +12,7 @@ from stroke.adapters.sql.copying import CopyTally, DatabaseCopy
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.grants import Account, grants
 from stroke.config import DatabaseSettings, database_url
-from stroke.container.engines import existing_database, opened_engine
+from stroke.container.engines import existing_database, is_there, opened_engine
 from stroke.domain.errors import InvalidSetting, StoreUnavailable, wrong_schema
 
 _log = logging.getLogger("stroke.database")
@@ -24,11 +24,11 @@ def needed_revision() -> str:
 
 
 def schema_revision(settings: DatabaseSettings) -> str | None:
-    """Return the revision of the database, or None.
+    """Return the revision of the database, or None; also where there is no SQLite file.
 
-    Raises ``StoreUnavailable``, and ``InvalidSetting`` where there is no such SQLite file.
+    None is made. Raises ``StoreUnavailable``.
     """
-    return schema.revision(existing_database(settings))
+    return schema.revision(settings.sqlalchemy_url) if is_there(settings) else None
 
 
 def wait_for_database(settings: DatabaseSettings) -> None:

@@ -27,7 +27,6 @@ def test_whatever_uses_a_database_refuses_a_file_that_is_not_there(
         engine_of,
         existing_database,
         prepare_schema,
-        schema_revision,
         lambda settings: downgrade_schema(settings, "0001"),
         lambda _: changes_of("db", ReplayOptions()),
     ):
@@ -38,6 +37,7 @@ def test_whatever_uses_a_database_refuses_a_file_that_is_not_there(
         assert "STROKE_DATABASE_URL" in said
         assert "`stroke db upgrade`" in said
     assert not is_there(mistyped)
+    assert schema_revision(mistyped) is None  # `stroke db status` shows the file's name itself
     assert list(tmp_path.iterdir()) == []
 
 
