@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -11,13 +10,13 @@ import pyarrow as pa
 
 from stroke.application.models.columns import (
     Features,
-    Mask,
     Whole,
     as_the_model_takes,
     with_progress,
 )
 from stroke.application.models.ids import KnownOutcomes
-from stroke.application.models.judged import JudgedRows, RowsWithOutcome
+from stroke.application.models.judged import RowsWithOutcome
+from stroke.application.models.kept_pairs import KeptPairs
 from stroke.application.predictions.columnar import ColumnarRiskModel
 from stroke.application.quality.calibration import Floats, mean_interval
 from stroke.application.quality.discrimination import area_difference
@@ -28,7 +27,6 @@ from stroke.application.quality.performance import (
     measures,
     parts,
 )
-from stroke.domain.features import AGE_GROUPS
 from stroke.domain.model_comparison import (
     HIGHER_IS_BETTER,
     BenefitPoint,
@@ -40,17 +38,15 @@ from stroke.domain.model_comparison import (
 from stroke.domain.performance import Estimate
 
 _THRESHOLDS: Final = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
-_HIGH: Final = 2  # Low, Medium, High
 # Found in 80 % of samples at 5 %: the normal quantiles of 0.975 and 0.8 together.
 _POWERFUL: Final = 1.959963984540054 + 0.8416212335729143
 
 
 class Comparison:
-    """Takes batches of patients, and keeps what both models say: some 40 bytes for each.
+    """Takes batches of patients, and keeps what both models say: see ``KeptPairs``.
 
-    An exact AUC needs all probabilities. The report adds some 100 bytes for each, as it takes one
-    group after the other. ``known`` are outcomes by the rows' ids. A column ``stroke`` in the
-    batches is taken instead.
+    An exact AUC needs all probabilities. ``known`` are outcomes by the rows' ids. A column
+    ``stroke`` in the batches is taken instead.
     """
 
     def __init__(
@@ -61,7 +57,7 @@ class Comparison:
     ) -> None:
         self._models = (first, second)
         self._rows = RowsWithOutcome([first.description, second.description], known)
-        self._pairs: list[tuple[Sample, Sample]] = []
+        self._kept = KeptPairs()
 
     def run(
         self,
@@ -84,7 +80,7 @@ class Comparison:
             _scored(model, rows.features | further)
             for model, further in zip(self._models, rows.further, strict=True)
         )
-        self._pairs.append(_pair(rows, first, second))
+        self._kept.add(rows, first, second)
 
     def report(
         self,
@@ -98,8 +94,7 @@ class Comparison:
         ``learned`` names the models that were trained on these patients. ``on_group`` gets the
         number of groups that are done: a million patients take some seconds.
         """
-        first, second = _joined(self._pairs)
-        self._pairs = [(first, second)]  # not the same rows twice
+        first, second = self._kept.samples()
         bands = [
             cut
             for model in self._models
@@ -189,11 +184,11 @@ def _benefit(first: Sample, second: Sample, threshold: float) -> BenefitPoint:
     mine, theirs = (
         np.where(sample.probability >= threshold, worth, 0.0) for sample in (first, second)
     )
-    estimate = mean_interval(theirs - mine)
+    means = float(mine.mean()), float(theirs.mean())
+    estimate = mean_interval(np.subtract(theirs, mine, out=theirs))
     return BenefitPoint(
         float(threshold),
-        float(mine.mean()),
-        float(theirs.mean()),
+        *means,
         Difference(estimate, verdict(estimate, higher_is_better=True)),
     )
 
@@ -202,53 +197,3 @@ def _scored(model: ColumnarRiskModel, read: Features) -> tuple[Floats, Whole]:
     """Return the probabilities and the places of the categories that ``model`` gives."""
     risks = model.risks(as_the_model_takes(read, model.description.further))
     return risks.probability, risks.categories(model.description)
-
-
-def _pair(
-    rows: JudgedRows, first: tuple[Floats, Whole], second: tuple[Floats, Whole]
-) -> tuple[Sample, Sample]:
-    """Return what two models say of the same patients, whose own arrays both share."""
-    read = rows.features
-    probability, category = first
-    mine = Sample(
-        outcome=rows.stroke.astype(np.int64),
-        probability=probability,
-        medium=category >= 1,
-        high=category >= _HIGH,
-        gender=read["gender"].astype(np.int8),
-        age_group=np.searchsorted(AGE_GROUPS.cuts, read["age"], side="right").astype(np.int8),
-        variant=np.zeros(len(rows.stroke), np.int8),
-        smoking=read["smoking_status"].astype(np.int8),
-        site=rows.site,
-    )
-    probability, category = second
-    return mine, replace(
-        mine, probability=probability, medium=category >= 1, high=category >= _HIGH
-    )
-
-
-def _joined(pairs: Sequence[tuple[Sample, Sample]]) -> tuple[Sample, Sample]:
-    """Return all patients of ``pairs``, whose own arrays both share again."""
-    if not pairs:
-        whole = np.zeros(0, np.int8)
-        nobody: Mask = np.zeros(0, np.bool_)
-        empty = Sample(
-            np.zeros(0, np.int64),
-            np.zeros(0),
-            nobody,
-            nobody,
-            whole,
-            whole,
-            whole,
-            whole,
-            np.array([]),
-        )
-        return empty, empty
-    first = Sample(
-        *(np.concatenate([getattr(one, name) for one, _ in pairs]) for name in Sample.__slots__)
-    )
-    probability, medium, high = (
-        np.concatenate([getattr(other, name) for _, other in pairs])
-        for name in ("probability", "medium", "high")
-    )
-    return first, replace(first, probability=probability, medium=medium, high=high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ ECE_BINS: Final = 10
 NORMAL_95: Final = 1.959963984540054
 """The 97.5 % quantile of the normal distribution: an interval is this many standard errors wide."""
 
+_AT_ONCE: Final = 1 << 16
 _NEWTON_STEPS: Final = 50
 _HALVINGS: Final = 30
 _CERTAIN: Final = 1e-12
@@ -72,17 +74,21 @@ def _is_open(information: Floats) -> bool:
 
 def _fitted(outcome: Labels, probability: Floats) -> tuple[Floats, Floats, bool]:
     """Return slope and intercept, the information matrix there, and whether they settled."""
-    design = np.column_stack([logit(probability), np.ones(len(outcome))])
+    log_odds = logit(probability)
     line, settled = np.array([1.0, 0.0]), False
-    likelihood = _log_likelihood(outcome, design @ line)
+    likelihood = _log_likelihood(outcome, log_odds, line)
     for _ in range(_NEWTON_STEPS):
-        fitted = (1 + np.tanh(design @ line / 2)) / 2
-        information = design.T @ (design * (fitted * (1 - fitted))[:, None])
+        information, score = np.zeros((2, 2)), np.zeros(2)
+        for struck, odds in _pieces(outcome, log_odds):
+            design = np.column_stack([odds, np.ones(len(odds))])
+            fitted = (1 + np.tanh(design @ line / 2)) / 2
+            information += design.T @ (design * (fitted * (1 - fitted))[:, None])
+            score += design.T @ (struck - fitted)
         # Least squares: equal predictions for all leave the slope open, which is then 0.
-        step = np.linalg.lstsq(information, design.T @ (outcome - fitted), rcond=None)[0]
+        step = np.linalg.lstsq(information, score, rcond=None)[0]
         # A model that is far too sure would send whole steps ever further away.
         for _ in range(_HALVINGS):
-            reached = _log_likelihood(outcome, design @ (line + step))
+            reached = _log_likelihood(outcome, log_odds, line + step)
             if reached >= likelihood:
                 break
             step = step / 2
@@ -93,8 +99,19 @@ def _fitted(outcome: Labels, probability: Floats) -> tuple[Floats, Floats, bool]
     return line, information, settled
 
 
-def _log_likelihood(outcome: Labels, log_odds: Floats) -> float:
-    return float((outcome * log_odds - np.logaddexp(0, log_odds)).sum())
+def _log_likelihood(outcome: Labels, log_odds: Floats, line: Floats) -> float:
+    found = 0.0
+    for struck, odds in _pieces(outcome, log_odds):
+        moved = np.column_stack([odds, np.ones(len(odds))]) @ line
+        found += float((struck * moved - np.logaddexp(0, moved)).sum())
+    return found
+
+
+def _pieces(outcome: Labels, log_odds: Floats) -> Iterator[tuple[Labels, Floats]]:
+    """Yield patients piece by piece: what is made of all at once is several times as large."""
+    for start in range(0, len(outcome), _AT_ONCE):
+        end = start + _AT_ONCE
+        yield outcome[start:end], log_odds[start:end]
 
 
 def expected_calibration_error(outcome: Labels, probability: Floats) -> float:

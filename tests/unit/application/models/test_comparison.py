@@ -243,8 +243,8 @@ def test_memory_is_some_bytes_for_each_patient_however_many_groups_there_are() -
 
     assert len(report.groups) > 15
     assert report.groups[0].samples == count + 10
-    assert kept < 60 * count
-    assert peak < 220 * count
+    assert kept < 32 * count
+    assert peak < 140 * count
 
 
 def test_a_report_can_be_asked_for_twice_and_in_between() -> None:
