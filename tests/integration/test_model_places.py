@@ -121,7 +121,6 @@ def test_no_command_that_uses_a_database_makes_one(
         ("keys", "list"),
         ("audit", "list"),
         ("audit", "verify"),
-        ("db", "status"),
         ("db", "downgrade", "0001", "--yes"),
         ("db", "purge", "--older-than", "1y", "--dry-run"),
         ("erase", "predictions", "1", "--yes"),
