@@ -83,6 +83,7 @@ AREAS: Final = {
             "test_applied_card_schema",
             "test_model_boosters",
             "test_model_bucket",
+            "test_model_hostile",
             "test_model_places",
             "test_model_gaps",
             "test_model_import",
