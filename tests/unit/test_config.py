@@ -259,6 +259,7 @@ def test_a_pool_of_any_size_is_taken_alone_and_leaves_what_it_can(
     monkeypatch: pytest.MonkeyPatch, pool: int, share: int
 ) -> None:
     monkeypatch.setenv("STROKE_DATABASE_POOL_SIZE", str(pool))
+    Path("stroke.db").touch()  # whoever only uses a database makes none
     assert Container(settings=Settings.load()).repository()._listings._value == share
 
 
