@@ -80,6 +80,19 @@ def test_a_source_in_s3_that_cannot_be_read_is_named_with_what_to_do(
     assert "gs://x/y is neither a folder nor s3://" in _said(run(*command, "gs://x/y"))
 
 
+@pytest.mark.parametrize("command", [("replay",), ("compare", SHIPPED, SHIPPED)])
+def test_a_file_of_a_source_that_is_no_avro_file_is_said(
+    command: tuple[str, ...], run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    assert run("db", "upgrade").returncode == 0
+    (tmp_path / "changes").mkdir()
+    (tmp_path / "changes" / "broken.avro").write_bytes(b"neither Avro nor anything else")
+
+    done = run("model", *command, "--source", "changes")
+
+    assert "not events: files that are not of Avro, or of an unknown compression: 1" in done.stderr
+
+
 def test_a_store_in_s3_that_cannot_be_read_is_named_with_what_to_do(
     run: Callable[..., subprocess.CompletedProcess[str]], s3: ObjectStore, strict: ObjectStore
 ) -> None:
@@ -105,6 +118,9 @@ def test_no_command_that_uses_a_database_makes_one(
     there = tmp_path / "people.csv"
     assert run("simulate", "3", "--output", str(there)).returncode == 0
     url = f"sqlite:///{tmp_path}/mistyped.db"
+    known = tmp_path / "known.csv"
+    known.write_text("prediction_id,stroke,date,source\n1,0,2026-01-01,register\n")
+    (tmp_path / "other.db").touch()
 
     using: tuple[tuple[str, ...], ...] = (
         ("model", "promote", SHIPPED),
@@ -125,6 +141,9 @@ def test_no_command_that_uses_a_database_makes_one(
         ("db", "purge", "--older-than", "1y", "--dry-run"),
         ("erase", "predictions", "1", "--yes"),
         ("analytics", "run", "--output", "out", "--source", "db"),
+        ("model", "update", "--model", SHIPPED, "--from-outcomes", "--name", "better"),
+        ("outcomes", "import", str(known)),
+        ("db", "copy", str(tmp_path / "other.db")),
     )
     for command in using:
         done = run(*command, STROKE_DATABASE_URL=url)
@@ -132,6 +151,10 @@ def test_no_command_that_uses_a_database_makes_one(
         assert done.returncode == 1, (command, done.stderr)
         assert f"there is no database {tmp_path}/mistyped.db" in done.stderr, command
         assert "Traceback" not in done.stderr
+
+    status = run("db", "status", STROKE_DATABASE_URL=url)
+    assert (status.returncode, "revision: none" in status.stdout) == (1, True)
+    assert not (tmp_path / "mistyped.db").exists()
 
     making: tuple[tuple[str, ...], ...] = (
         ("db", "upgrade"),

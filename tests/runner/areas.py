@@ -57,7 +57,6 @@ AREAS: Final = {
             "test_predict_command",
             "test_readiness",
             "test_readme",
-            "test_missing_database",
             "test_schema_versions",
             "test_security",
             "test_security_page",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from stroke.application.analyses.changes import not_events
 from stroke.application.models.comparison import Comparison
 from stroke.application.models.replay import ReplayOptions
 from stroke.application.models.stored_rows import COLUMNS, batches_of
@@ -55,6 +56,8 @@ def compare(
         options = ReplayOptions(since=within.since, until=within.until)
         read = changes_of(source, options, with_data=bool(further)).read(with_name=False)
         comparison.run(read.rows, lambda rows: on_progress(rows, read.total))
+        if skipped := not_events(read.position()):
+            note(skipped)
         return comparison.report(minimums, on_group=on_group)
     comparison = Comparison(models[0], models[1])
     own = tuple(further.values())

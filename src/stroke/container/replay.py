@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stroke.application.analyses.changes import not_events
 from stroke.application.models.ids import KnownOutcomes
 from stroke.application.models.replay import Replay, ReplayOptions
 from stroke.application.models.stored_rows import COLUMNS, NEEDED, batches_of
@@ -49,8 +50,9 @@ def replay(
 
     ``source`` is a file, or what ``stroke analytics run --source`` takes. With outcomes, those of
     the service's database are looked up by the rows' ids; a file has its own, if it has any.
-    ``note`` gets how a file was read. Raises ``ModelError``, ``InvalidData``, ``InvalidSetting``
-    and what the source raises. Not to be called from a running event loop.
+    ``note`` gets how a file was read, and what a source skipped. Raises ``ModelError``,
+    ``InvalidData``, ``InvalidSetting`` and what the source raises. Not to be called from a running
+    event loop.
     """
     model = load_model(settings.model)
     within = PredictionFilter(since=options.since, until=options.until)
@@ -61,7 +63,10 @@ def replay(
         return _file(replaying, Path(source), options, further, on_progress=on_progress, note=note)
     changes = changes_of(source, options, with_data=bool(model.description.further))
     read = changes.read(with_name=False)
-    return replaying.run(read.rows, lambda rows: on_progress(rows, read.total))
+    report = replaying.run(read.rows, lambda rows: on_progress(rows, read.total))
+    if skipped := not_events(read.position()):
+        note(skipped)
+    return report
 
 
 def _file(

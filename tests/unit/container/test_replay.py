@@ -30,7 +30,6 @@ OF_SOURCES = {
 def test_a_replay_imports_what_reads_its_source_and_nothing_of_the_service(
     source: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "stroke.db").touch()  # no command but a few makes one
     (tmp_path / "stroke.db").touch()  # a database that is not there is refused
     bare = {name: value for name, value in os.environ.items() if not name.startswith("STROKE_")}
 

@@ -34,6 +34,23 @@ _WHOLE: Final = re.compile(WHOLE, re.ASCII)
 _NUMBER: Final = re.compile(NUMBER, re.ASCII)
 
 
+_SKIPPED: Final = {
+    "tombstones": "tombstones",
+    "strange_records": "records that are no change of a row",
+    "strange_values": "values of another kind, or times of an unknown unit, which count as missing",
+    "broken_places": "broken places in files",
+    "unreadable_objects": "files that are not of Avro, or of an unknown compression",
+}
+
+
+def not_events(position: Mapping[str, Any]) -> str | None:
+    """Return in words what a source skipped until ``position``, or None if it skipped nothing."""
+    skipped = [
+        f"{words}: {found:,}" for key, words in _SKIPPED.items() if (found := position.get(key))
+    ]
+    return f"not events: {'; '.join(skipped)}" if skipped else None
+
+
 def changes_schema(*, with_name: bool = False, with_data: bool = False) -> pa.Schema:
     """Return the schema of a batch of ``changes``; with the name, and with ``prediction_data``."""
     columns = {

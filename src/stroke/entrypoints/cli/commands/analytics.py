@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -36,15 +36,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="The tables that people report from.")
 app.command()(analytics_report.report)
 app.command()(analytics_stream.stream)
-
-
-_SKIPPED: Final = {
-    "tombstones": "tombstones",
-    "strange_records": "records that are no change of a row",
-    "strange_values": "values of another kind, or times of an unknown unit, which count as missing",
-    "broken_places": "broken places in files",
-    "unreadable_objects": "files that are not of Avro, or of an unknown compression",
-}
 
 
 @app.command("list")
@@ -174,17 +165,16 @@ def _on_spark(
 
 
 def _print_run(done: AnalyticsRun, *, as_json: bool) -> None:
+    from stroke.application.analyses.changes import not_events
+
     said = done.as_json()
     if as_json:
         typer.echo(json.dumps(said))
         return
     for name in done.skipped:
         say(f"{name}: left out, the database keeps no events")
-    skipped = [
-        f"{words}: {found:,}" for key, words in _SKIPPED.items() if (found := done.point.get(key))
-    ]
-    if skipped:
-        say(f"not events: {'; '.join(skipped)}")
+    if skipped := not_events(done.point):
+        say(skipped)
     if done.note:
         say(done.note)
     read = "rows" if done.source == "db" else "new events" if done.since else "events"
