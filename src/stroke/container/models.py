@@ -164,15 +164,12 @@ def load_artefact(settings: ModelSettings, path: Path) -> OnnxRiskModel:
     """
     if settings.public_keys is None or SHIPPED in path.resolve().parents:
         return OnnxRiskModel(path, graph_limits(settings))
-    # Cryptography is slow to import, and not everybody signs.
-    from stroke.adapters.onnx.signing import public_keys, signed_digests  # noqa: PLC0415
-
     if not path.is_dir():
         raise InvalidModel(
             f"{path} is a bare graph, which has no signature: import it and sign it "
             "(STROKE_MODEL_PUBLIC_KEYS is set)"
         )
-    digests = signed_digests(path, public_keys(settings.public_keys))
+    digests = _signed(path, settings.public_keys)
     return OnnxRiskModel(path, graph_limits(settings), signed=digests)
 
 
@@ -224,10 +221,24 @@ def describe_deployable(settings: ModelSettings, name: str) -> ModelDescription:
 def _described(settings: ModelSettings, folder: Path) -> ModelDescription:
     signed = None
     if settings.public_keys is not None and SHIPPED not in folder.resolve().parents:
-        from stroke.adapters.onnx.signing import public_keys, signed_digests  # noqa: PLC0415
-
-        signed = signed_digests(folder, public_keys(settings.public_keys))[MANIFEST]
+        signed = _signed(folder, settings.public_keys)[MANIFEST]
     return read_manifest(folder, sha256=signed).description
+
+
+def _signed(folder: Path, keys: Path) -> dict[str, str]:
+    """Return the sha256 of each file of an artefact that one of the public ``keys`` signed.
+
+    Raises ``InvalidModel``, also where the keys cannot be read: no model counts then, and those
+    that are served already go on.
+    """
+    # Cryptography is slow to import, and not everybody signs.
+    from stroke.adapters.onnx.signing import public_keys, signed_digests  # noqa: PLC0415
+
+    try:
+        known = public_keys(keys)
+    except InvalidSetting as error:
+        raise InvalidModel(f"{folder} cannot be checked: {error}") from error
+    return signed_digests(folder, known)
 
 
 def sign_model(settings: ModelSettings, name: str, key: Path) -> tuple[str, str]:

@@ -6,11 +6,12 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -30,6 +31,7 @@ _ALGORITHM: Final = "ed25519"
 _PURPOSE: Final = b"stroke model artefact, version 1\n"
 _END: Final = "-----END PUBLIC KEY-----"
 _MOST_BYTES: Final = 64 * 1024
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 
 
 def public_keys(path: Path) -> list[Ed25519PublicKey]:
@@ -51,7 +53,7 @@ def private_key(path: Path) -> Ed25519PrivateKey:
     """Return the private key in a PEM file without a password. Raises ``InvalidSetting``."""
     try:
         key = load_pem_private_key(path.read_bytes(), None)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise InvalidSetting(f"{path} holds no private key in PEM without a password") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise InvalidSetting(f"{path} holds no Ed25519 key")
@@ -102,8 +104,12 @@ def signed_digests(folder: Path, keys: Sequence[Ed25519PublicKey]) -> dict[str, 
     try:
         signature = base64.b64decode(document["signature"], validate=True)
         files = document["files"]
-        digests = {name: str(files[name]) for name in SIGNED if name in files}
-        known = document["algorithm"] == _ALGORITHM and set(files) <= set(SIGNED)
+        digests = {name: files[name] for name in SIGNED if name in files}
+        known = (
+            document["algorithm"] == _ALGORITHM
+            and set(files) <= set(SIGNED)
+            and all(map(_DIGEST.fullmatch, digests.values()))
+        )
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise InvalidModel(f"{folder / SIGNATURE} is no signature") from error
     if not known or not {GRAPH, MANIFEST} <= digests.keys():
@@ -146,7 +152,7 @@ def read_signature(folder: Path) -> dict[str, Any] | None:
             found = json.loads(file.read(_MOST_BYTES))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidModel(f"{folder / SIGNATURE} cannot be read") from error
     if not isinstance(found, dict):
         raise InvalidModel(f"{folder / SIGNATURE} is no signature")
@@ -169,7 +175,7 @@ def _is_by(key: Ed25519PublicKey, signature: bytes, message: bytes) -> bool:
 def _public_key(pem: bytes, path: Path) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(pem)
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise InvalidSetting(f"{path} holds a public key that cannot be read") from error
     if not isinstance(key, Ed25519PublicKey):
         raise InvalidSetting(f"{path} holds a key that is not Ed25519")

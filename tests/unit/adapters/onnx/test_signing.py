@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,12 @@ def test_a_provenance_that_was_added_or_taken_away_is_found(folder: Path) -> Non
         lambda document: {**document, "files": []},
         lambda document: {**document, "files": {**document["files"], "code.py": "0" * 64}},
         lambda document: {**document, "files": {**document["files"], "model.onnx": "0" * 64}},
+        lambda document: {**document, "files": {**document["files"], "model.onnx": "\ud800"}},
+        lambda document: {**document, "files": {**document["files"], "model.onnx": 7}},
+        lambda document: {**document, "files": {**document["files"], "model.onnx": None}},
+        lambda document: {**document, "files": dict.fromkeys(document["files"], "0" * 63)},
+        lambda document: {**document, "files": None},
+        lambda document: {**document, "algorithm": ["ed25519"]},
         lambda document: {},
         lambda document: [],
     ],
@@ -103,8 +110,9 @@ def test_a_forged_signature_is_refused(
         signed_digests(folder, [KEY.public_key()])
 
 
-def test_what_is_no_json_is_no_signature(folder: Path) -> None:
-    (folder / "signature.json").write_bytes(b"\xff")
+@pytest.mark.parametrize("content", [b"\xff", b"", b"[" * 60_000, b'{"a":' * 12_000])
+def test_what_is_no_json_is_no_signature(folder: Path, content: bytes) -> None:
+    (folder / "signature.json").write_bytes(content)
 
     with pytest.raises(InvalidModel, match="cannot be read"):
         signed_digests(folder, [KEY.public_key()])
@@ -141,12 +149,23 @@ def test_a_file_without_a_usable_public_key_is_refused(tmp_path: Path, content: 
         public_keys(tmp_path / "none.pem")
 
 
+# A well-formed key of an algorithm that has the number 1.2.3.4 and that nobody knows.
+UNKNOWN_KIND = (
+    b"-----BEGIN PUBLIC KEY-----\n"
+    + base64.b64encode(bytes.fromhex("300d30050603" + "2a0304" + "03040041" + "4243"))
+    + b"\n-----END PUBLIC KEY-----\n"
+)
+
+
 def test_keys_of_other_kinds_are_refused(tmp_path: Path) -> None:
     curve = generate_private_key(SECP256R1())
     (tmp_path / "public.pem").write_bytes(
         curve.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     )
     with pytest.raises(InvalidSetting, match="not Ed25519"):
+        public_keys(tmp_path / "public.pem")
+    (tmp_path / "public.pem").write_bytes(UNKNOWN_KIND)
+    with pytest.raises(InvalidSetting, match="cannot be read"):
         public_keys(tmp_path / "public.pem")
     kinds = [
         curve.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),

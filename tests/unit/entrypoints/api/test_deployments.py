@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from shutil import copytree
@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from dependency_injector import providers
 
 from builders.asgi import connected
@@ -18,6 +20,8 @@ from builders.predictions import patient_json, prediction
 from builders.service import Parts, service_parts
 from fakes.models import FakeWebhook
 from fakes.predictions import FakeRiskModel
+from stroke.adapters.onnx.manifest import MANIFEST, SIGNATURE
+from stroke.adapters.onnx.signing import sign
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.application.access.keys import KeyService
 from stroke.application.predictions.deployed import Deployed, ModelRun
@@ -375,6 +379,54 @@ async def test_what_a_shadow_says_is_stored_and_its_agreement_is_told_by_site(
     query = {"site": "north", "model": version}
     [nothing] = (await client.get("/api/v1/models/agreement", params=query)).json()["items"]
     assert (nothing["predictions"], nothing["groups"][0]["mean"]) == (0, None)
+
+
+def _signed_and_altered(folder: Path, key: Ed25519PrivateKey) -> None:
+    sign(folder, key)
+    with (folder / MANIFEST).open("a") as file:
+        file.write("\n")
+
+
+def _keys_lost(folder: Path, key: Ed25519PrivateKey) -> None:
+    sign(folder, key)
+    (folder.parent / "keys.pem").write_text("-----BEGIN PUBLIC KEY-----\nno key")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "is_served"),
+    [
+        (sign, True),
+        (lambda *_: None, False),
+        (lambda folder, _: sign(folder, Ed25519PrivateKey.generate()), False),
+        (_signed_and_altered, False),
+        (lambda folder, _: (folder / SIGNATURE).write_bytes(b"[" * 60_000), False),
+        (_keys_lost, False),
+    ],
+)
+async def test_a_model_without_a_signature_that_counts_is_not_promoted(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    spoil: Callable[[Path, Ed25519PrivateKey], object],
+    is_served: bool,
+) -> None:
+    folder, key = tmp_path / "mine", Ed25519PrivateKey.generate()
+    copytree(SHIPPED / DEFAULT, folder)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "keys.pem").write_bytes(public)
+    monkeypatch.setenv("STROKE_MODEL_STORE", str(tmp_path))
+    monkeypatch.setenv("STROKE_MODEL_PUBLIC_KEYS", str(tmp_path / "keys.pem"))
+    async with connected(service_parts(("bmi", "avg_glucose_level")).app) as client:
+        spoil(folder, key)
+        answer = await client.post(PATH, json={"action": "promote", "model": "mine"})
+        if is_served:
+            assert answer.status_code == 200, answer.text
+            return
+        assert (answer.status_code, answer.json()["type"]) == (
+            409,
+            "urn:stroke:problem:deployment-refused",
+        )
+        assert str(tmp_path) not in answer.text
+        assert (await served(client))["number"] == 0
 
 
 @pytest.mark.parametrize("scope", ["models", "admin"])
