@@ -47,6 +47,7 @@ def sections() -> dict[str, set[Metric]]:
 
 
 def service_registry() -> CollectorRegistry:
+    Path("stroke.db").touch()  # what only uses a database makes none
     parts = Container(settings=Settings.load())
     create_app(parts)
     parts.observer()

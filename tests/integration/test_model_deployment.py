@@ -220,6 +220,8 @@ def test_commands_say_what_is_wrong_and_a_start_refuses_a_champion_that_is_gone(
         assert done.returncode == 1
         return done.stderr
 
+    assert "there is no database" in refusal("promote", "other")
+    upgrade_schema(f"sqlite:///{tmp_path}/stroke.db", tmp_path)
     assert "no model 'nobody'" in refusal("promote", "nobody")
     assert "no model 'nobody'" in refusal("agreement", "nobody")
     assert "--share 10%" in refusal("canary", "other")
