@@ -35,10 +35,12 @@ LIMITS = Limits(
 @dataclass
 class Application:
     """Reads each request and says what it saw. /early answers at once, /held when ``go`` is set,
-    /full with 503; /large answers with a megabyte, and /stream in three parts."""
+    /full with 503; /large answers with a megabyte, and /stream in three parts. Every answer has
+    the headers in ``more``."""
 
     seen: list[dict[str, Any]] = field(default_factory=list)
     hung_up: int = 0
+    more: list[tuple[bytes, bytes]] = field(default_factory=list)
     go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -60,7 +62,7 @@ class Application:
         answer = json.dumps(seen).encode() if path != "/large" else b"x" * 1_000_000
         length = [] if path == "/stream" else [(b"content-length", b"%d" % len(answer))]
         status = 503 if path == "/full" else 200
-        await send({"type": "http.response.start", "status": status, "headers": length})
+        await send({"type": "http.response.start", "status": status, "headers": length + self.more})
         if path == "/stream":
             for part in (answer[:10], b"", answer[10:20]):
                 await send({"type": "http.response.body", "body": part, "more_body": True})

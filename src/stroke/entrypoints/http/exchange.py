@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -10,6 +11,9 @@ from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseSta
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 _NO_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+# What says where the body and the connection end.
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_LINE_ENDS: Final = re.compile(rb"[\n\r\0]")
 # A larger body is not copied to stand behind its head: the system call is the smaller cost.
 _JOINED: Final = 64 * 1024
 # So much of a body that nobody wants is read to keep the connection; more ends it.
@@ -56,12 +60,13 @@ class Exchange(RequestResponseCycle):
         if not self._body_will_end():
             self.keep_alive = False
         self.waiting_for_100_continue = False
-        lines = [STATUS_LINE[status]]
+        lines = []
         closes = False
         for raw, value in [*self.default_headers, *message.get("headers", ())]:
             name = raw.lower()
-            if b"\n" in value or b"\r" in value or b"\0" in value:
-                raise RuntimeError("a header of the answer has a line end")
+            lines.append(b"%s: %s" % (name, value))
+            if name not in _FRAMING:
+                continue
             if name == b"content-length" and self.chunked_encoding is None:
                 self.expected_content_length = int(value)
                 self.chunked_encoding = False
@@ -70,15 +75,16 @@ class Exchange(RequestResponseCycle):
                 self.chunked_encoding = True
             elif name == b"connection" and value.lower() == b"close":
                 self.keep_alive, closes = False, True
-            lines += (name, b": ", value, b"\r\n")
         if not (self.keep_alive or closes):
-            lines.append(b"connection: close\r\n")
+            lines.append(b"connection: close")
         bodiless = self.scope["method"] == "HEAD" or status in _NO_BODY
         if self.chunked_encoding is None and not bodiless:
             self.chunked_encoding = True
-            lines.append(b"transfer-encoding: chunked\r\n")
-        lines.append(b"\r\n")
-        self._head = b"".join(lines)
+            lines.append(b"transfer-encoding: chunked")
+        # One look at all of them: three at each header would take longer than the rest of this.
+        if _LINE_ENDS.search(b"".join(lines)):
+            raise RuntimeError("a header of the answer has a line end")
+        self._head = b"%s%s\r\n\r\n" % (STATUS_LINE[status], b"\r\n".join(lines))
 
     def _body_will_end(self) -> bool:
         """Return whether the next request can be found behind a body that nobody has read."""

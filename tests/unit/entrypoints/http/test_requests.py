@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from builders.edge import LIMITS, Answer, Edge, listening
+from builders.edge import LIMITS, Answer, Edge, Wire, listening
 
 pytestmark = pytest.mark.anyio
 
@@ -293,6 +293,30 @@ async def test_an_answer_in_parts_is_chunked_and_whole(edge: Edge) -> None:
     assert b"transfer-encoding: chunked" in head
     assert body.startswith(b"a\r\n")
     assert body.endswith(b"\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n", b"\0"])
+@pytest.mark.parametrize("place", [0, 1])
+async def test_a_header_with_a_line_end_never_reaches_the_client(
+    edge: Edge, end: bytes, place: int
+) -> None:
+    header = [b"x-one", b"1"]
+    header[place] += end + b"x-two: 2"
+    edge.application.more = [(b"x-before", b"0"), (header[0], header[1])]
+    assert b"x-two" not in await (await asking(edge)).rest()
+
+
+async def test_headers_arrive_in_their_order_and_in_lower_case(edge: Edge) -> None:
+    edge.application.more = [(b"X-One", b"1"), (b"x-two", b""), (b"X-One", b"3")]
+    read = await (await asking(edge)).rest()
+    assert b"\r\nx-one: 1\r\nx-two: \r\nx-one: 3\r\n" in read
+    assert read.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+async def asking(edge: Edge) -> Wire:
+    wire = await edge.connect()
+    await wire.send(LAST)
+    return wire
 
 
 async def test_a_large_answer_is_whole(edge: Edge) -> None:
