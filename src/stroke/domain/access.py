@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final, Literal
 
@@ -162,6 +163,8 @@ def checked_name(name: str) -> str:
     return name
 
 
+# Each request asks for the same few addresses, and reading one takes two microseconds.
+@lru_cache(maxsize=256)
 def is_loopback(address: str) -> bool:
     """Return whether only this machine reaches an IP address; False for what is no address."""
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stroke.domain.access import is_loopback
@@ -34,7 +33,7 @@ class AllowedHosts:
         await _refuse(detail, scope, receive, send)
 
     def _allows(self, scope: Scope) -> bool:
-        name = _name(scope)
+        name = _name(_host(scope))
         return name in self._names or name.endswith(self._ends)
 
 
@@ -59,8 +58,8 @@ class OwnHosts:
             scope["type"] != "http"
             or scope["path"] in PROBES
             or not is_loopback((scope.get("server") or ("",))[0])
-            or not Headers(scope=scope).get("host")
-            or _is_own(_name(scope))
+            or not (host := _host(scope))
+            or _is_own(_name(host))
             or not await self._may_be_called_by_all()
         ):
             await self._app(scope, receive, send)
@@ -83,9 +82,13 @@ async def _refuse(detail: str, scope: Scope, receive: Receive, send: Send) -> No
     await answer(scope, receive, send)
 
 
-def _name(scope: Scope) -> str:
-    """Return the name or address in ``Host``, without the port; that of IPv6 has its brackets."""
-    host = Headers(scope=scope).get("host", "").lower()
+def _host(scope: Scope) -> str:
+    sent = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    return sent.decode("latin-1").lower()
+
+
+def _name(host: str) -> str:
+    """Return the name or address in a ``Host``, without the port; that of IPv6 has its brackets."""
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
