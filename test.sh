@@ -83,9 +83,6 @@ if needs_engine "$@"; then
   }
 fi
 
-# Where it is set, as in many images, each of the hundreds of processes that the tests start compiles
-# anew all that it imports: more than half of the time of a start.
-unset PYTHONDONTWRITEBYTECODE
 export STROKE_TEST_RUN=$$-$RANDOM
 trap remove_containers EXIT
 status=0

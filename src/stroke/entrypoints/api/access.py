@@ -7,6 +7,8 @@ from typing import Any, Final, TypeVar, cast
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Send
+from starlette.types import Scope as ASGIScope
 
 from stroke.domain.access import ANYBODY, Principal, Scope
 from stroke.domain.errors import NotAuthenticated, RequestForged, ScopeMissing, SiteMissing
@@ -86,6 +88,18 @@ class DirectRoute(APIRoute):
     FastAPI's own handler looks for parameters, dependencies and a body; such a route has none of
     them (see body.py), and it takes as long as the route's own work.
     """
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        handler = self.get_route_handler()
+
+        async def app(scope: ASGIScope, receive: Receive, send: Send) -> None:
+            response = await handler(Request(scope, receive, send))
+            await response(scope, receive, send)
+
+        # FastAPI's own would open two stacks of context managers for dependencies, and handle
+        # exceptions here that Starlette handles one layer further out.
+        self.app = app
 
     def get_route_handler(self) -> _Handler:
         """Return the endpoint itself, behind its guard."""

@@ -72,6 +72,7 @@ from stroke.entrypoints.api.probes import PROBES
 from stroke.entrypoints.api.proxies import BehindProxies
 from stroke.entrypoints.api.rates import RateLimit, Rates, by_address
 from stroke.entrypoints.api.schemas.inference import InferenceErrorOut
+from stroke.entrypoints.api.shortcut import Shortcut
 from stroke.entrypoints.api.state import KEY, REFUSED, ApiState
 from stroke.entrypoints.api.turned_problems import TurnedProblems
 from stroke.entrypoints.api.turnstile import Turnstile
@@ -148,6 +149,8 @@ def create_app(container: Container | None = None) -> FastAPI:
     )
     docs.install(app)
     # The last one added is the outermost.
+    if parts.tracing() is None:  # FastAPI's router names the route of a span
+        app.add_middleware(Shortcut, routes=app.routes)
     app.add_middleware(Deadline, seconds=http.request_seconds, causes=logged)
     app.add_middleware(Turnstile)
     if (rates := Rates.of(address=parts.settings().rate.per_address)) is not None:

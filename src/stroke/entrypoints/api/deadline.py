@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from stroke.domain.errors import StrokeError
 from stroke.entrypoints.api.causes import CauseLog
 from stroke.entrypoints.api.problems import problem_response
-from stroke.entrypoints.api.replies import Reply
+from stroke.entrypoints.api.replies import answer_instead, watched
 
 BEGAN: Final = "stroke.began"
 """Under it the scope of a request that had to wait has the loop's time at its begin."""
@@ -33,11 +33,11 @@ class Deadline:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        reply = Reply(send)
+        reply, sending = watched(scope, send)
         try:
             began = scope.get(BEGAN) or asyncio.get_running_loop().time()
             async with asyncio.timeout_at(began + self._seconds) as deadline:
-                await self._app(scope, receive, reply.send)
+                await self._app(scope, receive, sending)
         except TimeoutError as error:
             if not deadline.expired():
                 raise
@@ -51,4 +51,4 @@ class Deadline:
                 detail="The outcome is unknown. An Idempotency-Key makes it safe to try again.",
                 headers={"Retry-After": "1"},
             )
-            await reply.instead(answer, scope, receive)
+            await answer_instead(reply, answer, scope, receive, sending)

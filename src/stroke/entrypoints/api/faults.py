@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stroke.entrypoints.api.problems import problem_response
-from stroke.entrypoints.api.replies import Reply
+from stroke.entrypoints.api.replies import answer_instead, watched
 from stroke.entrypoints.logs import outline
 
 _log = logging.getLogger("stroke.api")
@@ -29,12 +29,12 @@ class FaultBarrier:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        reply = Reply(send)
+        reply, sending = watched(scope, send)
         try:
-            await self._app(scope, receive, reply.send)
+            await self._app(scope, receive, sending)
         except ClientDisconnect:
             return  # nobody is left to answer
         except Exception as error:  # noqa: BLE001 - whatever it is
             _log.error("unforeseen %s", outline(error))
             answer = problem_response(HTTPStatus.INTERNAL_SERVER_ERROR)
-            await reply.instead(answer, scope, receive)
+            await answer_instead(reply, answer, scope, receive, sending)

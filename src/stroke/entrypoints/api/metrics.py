@@ -19,10 +19,11 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stroke.domain import access
 from stroke.entrypoints.api.access import needs
+from stroke.entrypoints.api.replies import watched
 
 # A lone prediction takes 2 to 20 ms (one fsync); the rest is for a database under strain.
 _LATENCY: Final = (0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -91,26 +92,20 @@ class _Measured:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        status = 0
-
-        async def watched(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        reply, sending = watched(scope, send)
+        status = 500  # of what is raised before there is an answer
         began = time.perf_counter()
         self._requests.in_progress.inc()
         try:
-            await self._app(scope, receive, watched)
-            status = status or _HUNG_UP
+            await self._app(scope, receive, sending)
+            status = _HUNG_UP
         finally:
             seconds = time.perf_counter() - began
             self._requests.in_progress.dec()
             # The router has put the route there. Labels are templates, and paths without a route
             # are one of them: what clients send never becomes a label.
             template = getattr(scope.get("route"), "path", "none")
-            self._requests.answered(template, scope["method"], status or 500, seconds)
+            self._requests.answered(template, scope["method"], reply.status or status, seconds)
 
 
 class _Requests:

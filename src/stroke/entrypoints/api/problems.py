@@ -257,6 +257,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
 
 
+async def answer_to(request: Request, error: StrokeError | HTTPException) -> Response:
+    """Return the answer to a request that ended in ``error``, or raise a fault of ours again."""
+    handler = _stroke_error if isinstance(error, StrokeError) else _http
+    return await handler(request, error)
+
+
 async def _stroke_error(request: Request, error: Exception) -> Response:
     for cause in type(error).__mro__:
         if kind := KINDS.get(cause):
