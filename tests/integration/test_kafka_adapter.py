@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import json
 import secrets
 import struct
@@ -568,8 +569,12 @@ class TestControlTopics:
             what="a new file at the next record",
             every=AT_ONCE,
         )
-        await asyncio.to_thread(stage.produce, [start_commit()])  # 3
-        stage.commit(4)
+        # Again and again, as the sink does: a commit before the erasure looks for one is not it.
+        for offset in itertools.count(4, step=2):
+            await asyncio.to_thread(stage.produce, [start_commit()])  # 3, and so on
+            await asyncio.to_thread(stage.commit, offset)
+            if (await asyncio.wait([erasing], timeout=3))[0]:
+                break
 
         assert await erasing == 1
 
