@@ -97,5 +97,6 @@ bench: setup ## the figures of docs/figures.md, as ratios from one run
 	@$(BIN)/python bench/pipeline.py
 	@$(BIN)/python bench/analytics.py
 	@$(BIN)/python bench/replay.py
+	@$(BIN)/python bench/compare.py
 	@$(BIN)/python bench/spark.py
 	@$(BIN)/python bench/models.py ../shared/data/healthcare-dataset-stroke-data.csv

@@ -16,10 +16,7 @@ of that beyond the start, which is that of `stroke analytics run` on an empty ta
 from __future__ import annotations
 
 import json
-import resource
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.lakes import baseline, compare, fill, new_lake, options
 
 from components.figures import counted
-from components.processes import STROKE, environment
+from components.processes import STROKE, cost_of
 
 
 def main() -> None:
@@ -45,29 +42,22 @@ def main() -> None:
     print(f"pyiceberg alone reads the columns in {bare:.1f} s")
     compare("all tables, start-up included", took, 10, "s")
     print(f"  ratio to the baseline: {took / bare:.2f}")
-    compare("memory at its highest", peak / 2**20, 2_000, "MB")
+    compare("memory at its highest", peak, 2_000, "MiB")
     print(f"start-up: {start:.1f} s")
     compare("all tables again, after 1 % more events", again, took / 10 + start, "s")
 
 
-def run(folder: Path, settings: dict[str, str], output: str, events: int) -> tuple[float, int]:
+def run(folder: Path, settings: dict[str, str], output: str, events: int) -> tuple[float, float]:
     options = ("--output", output, "--checkpoint", f"{output}.kept", "--json")
-    began = time.monotonic()
-    done = subprocess.run(
-        [str(STROKE), "analytics", "run", *options],
-        cwd=folder,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        check=False,
+    cost = cost_of(
+        [STROKE, "analytics", "run", *options], folder=folder, settings=settings, stderr=None
     )
-    took = time.monotonic() - began
-    if done.returncode != 0:
-        raise SystemExit(done.stderr)
-    said = json.loads(done.stdout)
+    if cost.exit_code != 0:
+        raise SystemExit("the analyses failed")
+    said = json.loads(cost.stdout)
     print(f"{said['events']:,} events, {said['predictions']:,} predictions")
     counted("events of the analyses", said["events"], events)
-    return took, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return cost.seconds, cost.mib
 
 
 if __name__ == "__main__":

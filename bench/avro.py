@@ -17,13 +17,11 @@ import argparse
 import json
 import os
 import random
-import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from time import perf_counter, process_time
+from time import process_time
 from typing import Any
 
 import fastavro
@@ -31,8 +29,8 @@ import fastavro
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from components.figures import counted, read
+from components.processes import STROKE, cost_of
 
-STROKE = str(Path(sys.executable).with_name("stroke"))
 TOPIC = "mysql.stroke.predictions"
 START = 1_767_312_000_000_000
 COUNTRIES = ("Brasil", "Canada", "España", "日本", "Nigeria", "United States")
@@ -139,28 +137,36 @@ def main() -> None:
         with files[0].open("rb") as source:
             decoded = sum(1 for _ in fastavro.reader(source))
         alone = read("fastavro's CPU time", process_time() - began) / decoded
-        command = [STROKE, "analytics", "run", "--source", str(folder / "topics"), "--json"]
-        load, began = os.getloadavg()[0], perf_counter()
-        done = subprocess.run(
-            [*command, "--output", str(folder / "out")], check=True, capture_output=True
+        load = os.getloadavg()[0]
+        cost = cost_of(
+            [
+                STROKE,
+                "analytics",
+                "run",
+                "--source",
+                folder / "topics",
+                "--json",
+                "--output",
+                folder / "out",
+            ],
+            stderr=None,
         )
-        seconds = perf_counter() - began
+        if cost.exit_code != 0:
+            raise SystemExit("the analyses failed")
         envelopes = counted(
             "events of the analyses",
-            json.loads(done.stdout)["events"],
+            json.loads(cost.stdout)["events"],
             given.events // given.files * given.files,
         )
         megabytes = sum(path.stat().st_size for path in files) / 1e6
     figures = {
         "envelopes": envelopes,
         "megabytes": round(megabytes),
-        "seconds": round(seconds, 1),
-        "envelopes_per_second": round(envelopes / seconds),
+        "seconds": round(cost.seconds, 1),
+        "envelopes_per_second": round(envelopes / cost.seconds),
         "fastavro_envelopes_per_cpu_second": round(1 / alone),
-        "time_to_fastavro_on_one_core_ratio": round(seconds / (alone * envelopes), 2),
-        "peak_mib": round(
-            read("memory", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-        ),
+        "time_to_fastavro_on_one_core_ratio": round(cost.seconds / (alone * envelopes), 2),
+        "peak_mib": round(read("memory", cost.mib)),
         "load_before": round(load, 1),
         "cpus": os.cpu_count(),
     }

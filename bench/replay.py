@@ -14,9 +14,7 @@ Goals: at least 200,000 rows/s, start-up included; for twice the rows at most 1.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.lakes import baseline, fill, new_lake, options
 
 from components.figures import counted, read
-from components.processes import STROKE, environment
+from components.processes import STROKE, cost_of
 
 
 def main() -> None:
@@ -43,32 +41,28 @@ def main() -> None:
     rate = read("rows a second", (half + rest) / took)
     print(f"{rate:,.0f} events/s, start-up included (goal >= 200,000)")
     growth = read("memory", much / little)
-    print(f"memory {much / 1024:,.0f} MiB, {growth:.2f} x that of half (goal <= 1.25)")
+    print(f"memory {much:,.0f} MiB, {growth:.2f} x that of half (goal <= 1.25)")
 
 
 def replay(folder: Path, settings: dict[str, str], rows: int | None) -> tuple[float, float]:
-    """Return the seconds and the most KiB of a run."""
-    began = time.monotonic()
-    with (folder / "said").open("wb") as said:
-        child = os.posix_spawn(
-            str(STROKE),
-            [str(STROKE), "model", "replay", "--source", "iceberg", "--json"],
-            environment(**settings),
-            file_actions=[(os.POSIX_SPAWN_DUP2, said.fileno(), 1)],
-        )
-        _, status, usage = os.wait4(child, 0)
-    took = time.monotonic() - began
-    if status != 0:
+    """Return the seconds and the most MiB of a run."""
+    cost = cost_of(
+        [STROKE, "model", "replay", "--source", "iceberg", "--json"],
+        folder=folder,
+        settings=settings,
+        stderr=None,
+    )
+    if cost.exit_code != 0:
         raise SystemExit("the replay failed")
-    report = json.loads((folder / "said").read_text())
+    report = json.loads(cost.stdout)
     print(
-        f"{report['compared']:,} of {report['rows']:,} predictions compared in {took:.1f} s, "
-        f"{usage.ru_utime + usage.ru_stime:.1f} s of CPU"
+        f"{report['compared']:,} of {report['rows']:,} predictions compared in "
+        f"{cost.seconds:.1f} s, {cost.cpu:.1f} s of CPU"
     )
     if rows is not None:
         counted("predictions", report["rows"], rows)
     counted("compared", report["compared"], report["rows"])
-    return took, usage.ru_maxrss
+    return cost.seconds, cost.mib
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import urllib3
 
@@ -73,29 +73,66 @@ def new_key(folder: Path, database_url: str, scopes: str) -> str:
     return str(json.loads(done.stdout)["key"])
 
 
-# Linux counts the peak of the process that starts a program into the program's own: pytest's
-# would hide what is measured, so a small process stands between.
+class Cost(NamedTuple):
+    """What a whole process cost, its start included, and how it ended.
+
+    ``seconds`` are by the clock, ``cpu`` seconds of CPU (which noise disturbs less), ``mib`` the
+    most memory that it held.
+    """
+
+    seconds: float
+    cpu: float
+    mib: float
+    exit_code: int
+    stdout: bytes
+
+
+# Linux counts the peak of the process that starts a program into the program's own: that of
+# pytest, or of a bench with its data, would hide what is measured. So a small process stands
+# between, which writes the figures into the pipe that it is given.
 _MEASURE = """
-import os, sys
-child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+import json, os, sys, time
+began = time.monotonic()
+child = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
 _, status, usage = os.wait4(child, 0)
-print(usage.ru_maxrss)
-sys.exit(os.waitstatus_to_exitcode(status))
+figures = [time.monotonic() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]
+os.write(int(sys.argv[1]), json.dumps(figures).encode())
+sys.exit(os.waitstatus_to_exitcode(status) % 256)
 """
 
 
+def cost_of(
+    command: Sequence[str | Path],
+    *,
+    folder: Path | None = None,
+    settings: Mapping[str, str] | None = None,
+    keep_stdout: bool = True,
+    stderr: int | None = subprocess.DEVNULL,
+) -> Cost:
+    """Run a command to its end, and return what it cost."""
+    reader, writer = os.pipe()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-S", "-E", "-c", _MEASURE, str(writer), *map(str, command)],
+            cwd=folder,
+            env=environment(**(settings or {})),
+            stdout=subprocess.PIPE if keep_stdout else subprocess.DEVNULL,
+            stderr=stderr,
+            pass_fds=[writer],
+            check=False,
+        )
+        os.close(writer)
+        seconds, cpu, mib = json.loads(os.read(reader, 1 << 10))
+    finally:
+        os.close(reader)
+    return Cost(seconds, cpu, mib, done.returncode, done.stdout or b"")
+
+
 def peak_mib(*arguments: str, folder: Path) -> float:
-    """Return the most memory (MiB) that a ``stroke`` command had."""
-    done = subprocess.run(
-        [sys.executable, "-S", "-E", "-c", _MEASURE, str(STROKE), *arguments],
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-    )
-    return int(done.stdout.split()[-1]) / 1024
+    """Return the most memory (MiB) that a ``stroke`` command had; it has to succeed."""
+    cost = cost_of([STROKE, *arguments], folder=folder)
+    assert cost.exit_code == 0
+    return cost.mib
 
 
 @spending("waiting")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from stroke.adapters.scratch.files import FileScratch
 from stroke.application.analyses.changes import not_events
 from stroke.application.models.comparison import Comparison
 from stroke.application.models.replay import ReplayOptions
@@ -39,40 +41,37 @@ def compare(
 ) -> ComparisonReport:
     """Compare the models called ``first`` and ``second``.
 
-    With ``data``, on the rows of that file, which has a column ``stroke`` and may have
-    a column ``site``; otherwise on stored
-    predictions of ``source`` (see ``replay``) that have an outcome in the service's database.
-    ``on_group`` gets how many groups of patients were compared after all were read.
-    Raises ``ModelError``, ``InvalidData``, ``InvalidSetting`` and what the source raises. Not to
-    be called from a running event loop.
+    With ``data``, on the rows of that file, which has a column ``stroke`` and may have a column
+    ``site``; otherwise on stored predictions of ``source`` (see ``replay``) that have an outcome
+    in the service's database. ``on_group`` gets how many groups of patients were compared after
+    all were read. Raises ``ModelError``, ``InvalidData``, ``InvalidSetting``, ``ScratchFull`` and
+    what the source raises. Not to be called from a running event loop.
     """
     models = [load_model(parts.settings().model, name) for name in (first, second)]
     # By name: both may take the same feature.
     further = {each.name: each for model in models for each in model.description.further}
-    if data is None:
-        comparison = Comparison(
-            models[0], models[1], outcomes_of(parts.settings().database, within)
-        )
-        options = ReplayOptions(since=within.since, until=within.until)
-        read = changes_of(source, options, with_data=bool(further)).read(with_name=False)
-        comparison.run(read.rows, lambda rows: on_progress(rows, read.total))
-        if skipped := not_events(read.position()):
-            note(skipped)
-        return comparison.report(minimums, on_group=on_group)
-    comparison = Comparison(models[0], models[1])
-    own = tuple(further.values())
-    known, needed = (*COLUMNS, "site", *further), (*RAW_FEATURES, "stroke")
-    with table_rows(data, known, needed, further) as file:
-        unreadable = partial(comparison.pass_over, UNREADABLE)
-        batches = batches_of(file.rows, unreadable, own, with_site=True)
-        comparison.run(batches, lambda _: on_progress(file.position(), file.size))
-        for said in file.notes:
-            note(said)
-    sha256 = sha256_of(data)
-    learned = [
-        model.description.version for model in models if sha256 in learned_from(model.description)
-    ]
-    return comparison.report(minimums, learned, on_group)
+    known = outcomes_of(parts.settings().database, within) if data is None else None
+    with closing(Comparison(models[0], models[1], FileScratch, known)) as comparison:
+        if data is None:
+            options = ReplayOptions(since=within.since, until=within.until)
+            read = changes_of(source, options, with_data=bool(further)).read(with_name=False)
+            comparison.run(read.rows, lambda rows: on_progress(rows, read.total))
+            if skipped := not_events(read.position()):
+                note(skipped)
+            return comparison.report(minimums, on_group=on_group)
+        columns, needed = (*COLUMNS, "site", *further), (*RAW_FEATURES, "stroke")
+        with table_rows(data, columns, needed, further) as file:
+            unreadable = partial(comparison.pass_over, UNREADABLE)
+            own = tuple(further.values())
+            batches = batches_of(file.rows, unreadable, own, with_site=True)
+            comparison.run(batches, lambda _: on_progress(file.position(), file.size))
+            for said in file.notes:
+                note(said)
+        sha256 = sha256_of(data)
+        learned = [
+            each.description.version for each in models if sha256 in learned_from(each.description)
+        ]
+        return comparison.report(minimums, learned, on_group)
 
 
 def learned_from(model: ModelDescription) -> frozenset[str]:

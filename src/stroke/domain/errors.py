@@ -351,6 +351,10 @@ class InvalidData(StrokeError):
     """A file that is not what it should be."""
 
 
+class ScratchFull(StrokeError):
+    """The place for temporary files takes no more."""
+
+
 class RowsUnaccounted(StrokeError):
     """A row of a file was read and neither kept nor rejected: stroke itself is wrong."""
 

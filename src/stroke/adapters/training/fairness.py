@@ -7,7 +7,7 @@ from typing import Any
 from stroke.adapters.training.data import LabelledPatients
 from stroke.adapters.training.unseen import unseen_sample
 from stroke.application.quality.calibration import Floats
-from stroke.application.quality.performance import Minimums, gaps, parts
+from stroke.application.quality.performance import Minimums, gaps, parts, sums_of
 from stroke.domain.performance import Estimate
 from stroke.domain.risk import RiskBands
 
@@ -28,7 +28,7 @@ def fairness(data: LabelledPatients, unseen: Floats, bands: RiskBands) -> list[d
             "lowest": gap.lowest,
             "left_out": list(gap.left_out),
         }
-        for gap in gaps(list(parts(sample)), Minimums())
+        for gap in gaps(sums_of(parts(sample)), Minimums())
     ]
 
 

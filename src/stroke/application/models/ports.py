@@ -6,7 +6,9 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+from numpy.typing import DTypeLike, NDArray
 
 from stroke.domain.canary import AnsweredRisk
 from stroke.domain.deployment import Deployment
@@ -174,3 +176,30 @@ class ArtefactStore(Protocol):
         Raises ``ModelNotFound``, ``InvalidModel``, and ``InvalidSetting`` when the store cannot be
         written.
         """
+
+
+class Scratch(Protocol):
+    """Values of one NumPy type, outside memory, that come back in the order in which they came.
+
+    They need not be kept: they are gone when it is closed, or when the process ends.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return how many values there are."""
+
+    @abstractmethod
+    def append(self, values: NDArray[Any]) -> None:
+        """Add values ``(N,)``, of which there may be none. Raises ``ScratchFull``."""
+
+    @abstractmethod
+    def read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return the values from ``start`` to below ``stop``, or to the last one."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let the values go."""
+
+
+NewScratch = Callable[[DTypeLike], Scratch]
+"""Makes an empty place for values of a type."""

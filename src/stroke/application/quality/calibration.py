@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stroke.application.quality.moments import Moments
 from stroke.domain.performance import Estimate
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
+Passes = Callable[[], Iterable[tuple[Labels, Floats]]]
+"""Gives outcomes and log-odds of all patients, piece by piece, as often as it is called."""
 
 ECE_BINS: Final = 10
 NORMAL_95: Final = 1.959963984540054
@@ -39,7 +43,7 @@ def calibration_line(outcome: Labels, probability: Floats) -> tuple[float, float
     1 and 0 when calibrated (Cox 1958, Biometrika 45:562). The logistic regression is solved by
     Newton's method.
     """
-    line, _, _ = _fitted(outcome, probability)
+    line, _, _ = _fitted(partial(_pieces, outcome, logit(probability)))
     return float(line[0]), float(line[1])
 
 
@@ -51,7 +55,12 @@ def calibration_intervals(
     None where the outcomes leave them open: when all predictions are equal, or when one
     probability parts strokes from the rest.
     """
-    line, information, settled = _fitted(outcome, probability)
+    return line_intervals(partial(_pieces, outcome, logit(probability)))
+
+
+def line_intervals(passes: Passes) -> tuple[Estimate, Estimate] | tuple[None, None]:
+    """Return what ``calibration_intervals`` does, of patients who are read some ten times."""
+    line, information, settled = _fitted(passes)
     if not settled or _is_open(information):
         return None, None
     errors = np.sqrt(np.diag(np.linalg.inv(information)))
@@ -72,39 +81,45 @@ def _is_open(information: Floats) -> bool:
     return bool(product - both**2 <= _NO_SPREAD * product)
 
 
-def _fitted(outcome: Labels, probability: Floats) -> tuple[Floats, Floats, bool]:
+class _Fit(NamedTuple):
+    """How well a line fits, and the information matrix and the score there."""
+
+    likelihood: float
+    information: Floats
+    score: Floats
+
+
+def _fitted(passes: Passes) -> tuple[Floats, Floats, bool]:
     """Return slope and intercept, the information matrix there, and whether they settled."""
-    log_odds = logit(probability)
     line, settled = np.array([1.0, 0.0]), False
-    likelihood = _log_likelihood(outcome, log_odds, line)
+    fit = _fit_of(passes, line)
     for _ in range(_NEWTON_STEPS):
-        information, score = np.zeros((2, 2)), np.zeros(2)
-        for struck, odds in _pieces(outcome, log_odds):
-            design = np.column_stack([odds, np.ones(len(odds))])
-            fitted = (1 + np.tanh(design @ line / 2)) / 2
-            information += design.T @ (design * (fitted * (1 - fitted))[:, None])
-            score += design.T @ (struck - fitted)
         # Least squares: equal predictions for all leave the slope open, which is then 0.
-        step = np.linalg.lstsq(information, score, rcond=None)[0]
+        step = np.linalg.lstsq(fit.information, fit.score, rcond=None)[0]
+        reached = _fit_of(passes, line + step)
         # A model that is far too sure would send whole steps ever further away.
         for _ in range(_HALVINGS):
-            reached = _log_likelihood(outcome, log_odds, line + step)
-            if reached >= likelihood:
+            if reached.likelihood >= fit.likelihood:
                 break
             step = step / 2
-        line, likelihood = line + step, reached
+            reached = _fit_of(passes, line + step)
+        line, fit = line + step, reached
         settled = float(np.abs(step).max()) < _CONVERGED
         if settled:
             break
-    return line, information, settled
+    return line, fit.information, settled
 
 
-def _log_likelihood(outcome: Labels, log_odds: Floats, line: Floats) -> float:
-    found = 0.0
-    for struck, odds in _pieces(outcome, log_odds):
-        moved = np.column_stack([odds, np.ones(len(odds))]) @ line
-        found += float((struck * moved - np.logaddexp(0, moved)).sum())
-    return found
+def _fit_of(passes: Passes, line: Floats) -> _Fit:
+    likelihood, information, score = 0.0, np.zeros((2, 2)), np.zeros(2)
+    for struck, odds in passes():
+        design = np.column_stack([odds, np.ones(len(odds))])
+        moved = design @ line
+        fitted = (1 + np.tanh(moved / 2)) / 2
+        likelihood += float((struck * moved - np.logaddexp(0, moved)).sum())
+        information += design.T @ (design * (fitted * (1 - fitted))[:, None])
+        score += design.T @ (struck - fitted)
+    return _Fit(likelihood, information, score)
 
 
 def _pieces(outcome: Labels, log_odds: Floats) -> Iterator[tuple[Labels, Floats]]:
@@ -119,8 +134,7 @@ def expected_calibration_error(outcome: Labels, probability: Floats) -> float:
 
     Bins of equal width would put nearly all patients of a rare outcome into the first one.
     """
-    order = np.argsort(probability, kind="stable")
-    return _mean_gap(probability[order] - outcome[order])
+    return _mean_gap(gaps_by_risk(outcome, probability))
 
 
 def calibration_error_interval(outcome: Labels, probability: Floats) -> Estimate:
@@ -135,19 +149,29 @@ def calibration_error_interval(outcome: Labels, probability: Floats) -> Estimate
     bound takes the normal quantile of that. Both hold for every true error, 0 included. There
     must be 20 patients.
     """
+    return error_interval(gaps_by_risk(outcome, probability))
+
+
+def gaps_by_risk(outcome: Labels, probability: Floats) -> list[Moments]:
+    """Return probability less outcome in ten bins of equal count, by rising probability."""
     order = np.argsort(probability, kind="stable")
     gap = probability[order] - outcome[order]
-    bins = np.array_split(gap, ECE_BINS)
-    weighted = np.array([part.std(ddof=1) * len(part) ** 0.5 for part in bins]) / len(gap)
+    return [Moments.of(part) for part in np.array_split(gap, ECE_BINS)]
+
+
+def error_interval(bins: Sequence[Moments]) -> Estimate:
+    """Return what ``calibration_error_interval`` does, of the gaps of each of the ten bins."""
+    patients = sum(each.count for each in bins)
+    weighted = np.array([(each.variance * each.count) ** 0.5 for each in bins]) / patients
     by_chance = np.abs(np.random.default_rng(0).standard_normal((_DRAWS, ECE_BINS))) @ weighted
-    error = _mean_gap(gap)
+    error = _mean_gap(bins)
     low = error - float(np.quantile(by_chance, 0.975))
     high = error + NORMAL_95 * float(np.sqrt((weighted**2).sum()))
     return Estimate.bounded(error, low, high, least=0.0, most=1.0)
 
 
-def _mean_gap(gap: Floats) -> float:
-    return float(sum(abs(part.sum()) for part in np.array_split(gap, ECE_BINS)) / len(gap))
+def _mean_gap(bins: Sequence[Moments]) -> float:
+    return sum(abs(each.total) for each in bins) / sum(each.count for each in bins)
 
 
 def observed_to_expected(outcome: Labels, probability: Floats) -> float:
@@ -161,8 +185,13 @@ def observed_to_expected_interval(outcome: Labels, probability: Floats) -> Estim
     The logarithm's standard error is ``sqrt((1 - rate) / observed)`` (Debray et al. 2017, BMJ
     356:i6460). There must be a stroke.
     """
-    ratio = observed_to_expected(outcome, probability)
-    factor = float(np.exp(NORMAL_95 * np.sqrt((1 - outcome.mean()) / outcome.sum())))
+    return ratio_interval(int(outcome.sum()), len(outcome), float(probability.sum()))
+
+
+def ratio_interval(strokes: int, patients: int, expected: float) -> Estimate:
+    """Return what ``observed_to_expected_interval`` does, of the sum of the probabilities."""
+    ratio = strokes / expected
+    factor = float(np.exp(NORMAL_95 * ((1 - strokes / patients) / strokes) ** 0.5))
     return Estimate.bounded(ratio, ratio / factor, ratio * factor, least=0.0)
 
 
@@ -178,6 +207,12 @@ def brier_interval(outcome: Labels, probability: Floats) -> Estimate:
 
 def mean_interval(values: Floats, *, least: float = -np.inf, most: float = np.inf) -> Estimate:
     """Return the mean of at least two values with a normal interval within the bounds given."""
-    mean = float(values.mean())
-    width = NORMAL_95 * float(values.std(ddof=1)) / len(values) ** 0.5
-    return Estimate.bounded(mean, mean - width, mean + width, least=least, most=most)
+    return interval_of(Moments.of(values), least=least, most=most)
+
+
+def interval_of(values: Moments, *, least: float = -np.inf, most: float = np.inf) -> Estimate:
+    """Return what ``mean_interval`` does, of values that were added up."""
+    width = NORMAL_95 * (values.variance / values.count) ** 0.5
+    return Estimate.bounded(
+        values.mean, values.mean - width, values.mean + width, least=least, most=most
+    )

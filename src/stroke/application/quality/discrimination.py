@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from stroke.application.quality.calibration import NORMAL_95, Floats, Labels
+from stroke.application.quality.moments import Moments
 from stroke.domain.performance import Estimate
 
 _AT_ONCE: Final = 1 << 16
+
+
+class Placements(NamedTuple):
+    """Where patients of either outcome stand among those of the other one.
+
+    For a patient with a stroke, the share of the others who have a lower probability; for one
+    without, the share of strokes with a higher one. Equal probabilities count half. Both have the
+    area under the curve as their mean.
+    """
+
+    of_stroke: Moments
+    of_other: Moments
 
 
 def area_under_curve(outcome: Labels, probability: Floats) -> float:
@@ -17,12 +30,10 @@ def area_under_curve(outcome: Labels, probability: Floats) -> float:
 
     Equal probabilities count half. NaN unless there are both.
     """
-    strokes = int(outcome.sum())
-    others = len(outcome) - strokes
-    if not strokes or not others:
+    struck = outcome == 1
+    if not struck.any() or struck.all():
         return float("nan")
-    ranks = _midranks(probability)[outcome == 1]
-    return float((ranks.sum() - strokes * (strokes + 1) / 2) / (strokes * others))
+    return float(_share_below(np.sort(probability[~struck]), probability[struck]).mean())
 
 
 def area_interval(outcome: Labels, probability: Floats) -> Estimate:
@@ -33,15 +44,21 @@ def area_interval(outcome: Labels, probability: Floats) -> Estimate:
     is 0; the interval is then Wilson's for as many trials as there are in the smaller class.
     Needs two patients of each class.
     """
-    struck = outcome == 1
-    strokes, others = int(struck.sum()), int((~struck).sum())
-    ranks = _midranks(probability)
-    area = area_under_curve(outcome, probability)
-    of_stroke = (ranks[struck] - _midranks(probability[struck])) / others
-    of_other = 1 - (ranks[~struck] - _midranks(probability[~struck])) / strokes
-    variance = of_stroke.var(ddof=1) / strokes + of_other.var(ddof=1) / others
+    return interval_of_area(placements(outcome, probability))
+
+
+def placements(outcome: Labels, probability: Floats) -> Placements:
+    """Return the placements of patients ``(N,)``, with one of either outcome."""
+    return Placements(*map(Moments.of, _placed(outcome, probability)))
+
+
+def interval_of_area(placed: Placements) -> Estimate:
+    """Return what ``area_interval`` does, of placements that were added up."""
+    of_stroke, of_other = placed
+    area = of_stroke.mean
+    variance = of_stroke.variance / of_stroke.count + of_other.variance / of_other.count
     if variance == 0 or not 0 < area < 1:
-        fewest = min(strokes, others)
+        fewest = min(of_stroke.count, of_other.count)
         _, low, high = proportion_interval(round(area * fewest), fewest)
         return Estimate.bounded(area, low, high)
     centre = np.log(area / (1 - area))
@@ -57,16 +74,17 @@ def area_difference(outcome: Labels, first: Floats, second: Floats) -> tuple[Est
     DeLong's (1988, see ``area_interval``). The interval is normal; the second value is the
     standard error. Needs two patients of each class.
     """
-    struck = outcome == 1
-    strokes, others = int(struck.sum()), int((~struck).sum())
-    of_stroke, of_other = np.zeros(strokes), np.zeros(others)
-    for probability, sign in ((first, 1), (second, -1)):
-        ranks = _midranks(probability)
-        of_stroke += sign * (ranks[struck] - _midranks(probability[struck])) / others
-        of_other += sign * (1 - (ranks[~struck] - _midranks(probability[~struck])) / strokes)
-    error = float(np.sqrt(of_stroke.var(ddof=1) / strokes + of_other.var(ddof=1) / others))
-    value = float(of_stroke.mean())
-    width = NORMAL_95 * error
+    mine, theirs = _placed(outcome, first), _placed(outcome, second)
+    return difference_of_areas(
+        Placements(*(Moments.of(one - other) for one, other in zip(mine, theirs, strict=True)))
+    )
+
+
+def difference_of_areas(apart: Placements) -> tuple[Estimate, float]:
+    """Return what ``area_difference`` does, of each patient's difference of placements."""
+    of_stroke, of_other = apart
+    error = (of_stroke.variance / of_stroke.count + of_other.variance / of_other.count) ** 0.5
+    value, width = of_stroke.mean, NORMAL_95 * error
     return Estimate.bounded(value, value - width, value + width, least=-1.0, most=1.0), error
 
 
@@ -94,17 +112,20 @@ def proportion_interval(part: int, whole: int, *, errors: float = NORMAL_95) -> 
     return Estimate.bounded(share, centre - width, centre + width, least=0.0, most=1.0)
 
 
-def _midranks(values: Floats) -> Floats:
-    """Return ranks from 1 on; equal values share the mean of theirs.
+def _placed(outcome: Labels, probability: Floats) -> tuple[Floats, Floats]:
+    """Return the placements of strokes and of the others, in the patients' order."""
+    struck = outcome == 1
+    strokes, others = probability[struck], probability[~struck]
+    return _share_below(np.sort(others), strokes), 1 - _share_below(np.sort(strokes), others)
 
-    Piece by piece: beside the result, only a sorted copy is as long as the values.
-    """
-    ordered = np.sort(values)
-    ranks = np.empty(len(values))
+
+def _share_below(ordered: Floats, values: Floats) -> Floats:
+    """Return for each value the share of ``ordered`` below it; equal ones count half."""
+    found = np.empty(len(values))
     for start in range(0, len(values), _AT_ONCE):
         some = values[start : start + _AT_ONCE]
         order = np.argsort(some)  # neighbours are found together, several times as fast
         below = np.searchsorted(ordered, some[order], side="left")
         up_to = np.searchsorted(ordered, some[order], side="right")
-        ranks[start : start + _AT_ONCE][order] = (below + up_to + 1) / 2
-    return ranks
+        found[start : start + _AT_ONCE][order] = (below + up_to) / 2
+    return found / len(ordered)

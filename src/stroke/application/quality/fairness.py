@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from statistics import NormalDist
 from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stroke.application.quality.calibration import Floats, Labels
 from stroke.application.quality.discrimination import proportion_interval
+from stroke.application.quality.sums import Sums
 from stroke.domain.performance import GAPS, Estimate, Gap
-
-Mask = NDArray[np.bool_]
 
 _ALPHA: Final = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """The patients of one level: arrays ``(N,)``, with strokes and patients without one."""
+class Level(NamedTuple):
+    """One level of a group, and its patients: strokes, and patients without one."""
 
     name: str
-    outcome: Labels
-    probability: Floats
-    medium: Mask
-    high: Mask
+    sums: Sums
 
 
 class _Figure(NamedTuple):
@@ -66,10 +56,7 @@ def _figures(measure: str, levels: Sequence[Level], pairs: int) -> list[list[_Fi
         return [[_difference(level, errors) for level in levels]]
     errors = _errors(2 * pairs)
     band = "high" if measure.endswith("high") else "medium"
-    return [
-        [_share(level, getattr(level, band), struck, errors) for level in levels]
-        for struck in (1, 0)
-    ]
+    return [[_share(level, band, struck, errors) for level in levels] for struck in (1, 0)]
 
 
 def _errors(comparisons: int) -> float:
@@ -77,14 +64,14 @@ def _errors(comparisons: int) -> float:
 
 
 def _difference(level: Level, errors: float) -> _Figure:
-    gap = level.outcome - level.probability
-    width = errors * float(gap.std(ddof=1)) / len(gap) ** 0.5
-    return _Figure(level.name, float(gap.mean()), width, width)
+    gap = level.sums.gap
+    width = errors * (gap.variance / gap.count) ** 0.5
+    return _Figure(level.name, gap.mean, width, width)
 
 
-def _share(level: Level, positive: Mask, struck: int, errors: float) -> _Figure:
-    chosen = positive[level.outcome == struck]
-    value, low, high = proportion_interval(int(chosen.sum()), len(chosen), errors=errors)
+def _share(level: Level, band: str, struck: int, errors: float) -> _Figure:
+    marked, patients = level.sums.marked[band][struck], level.sums.of_outcome[struck]
+    value, low, high = proportion_interval(marked, patients, errors=errors)
     return _Figure(level.name, value, value - low, high - value)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import combinations, groupby
-from math import isfinite
 from operator import itemgetter
 from typing import Any, Final
 
@@ -18,18 +17,17 @@ from stroke.application.predictions.ports import OutcomeRepository
 from stroke.application.quality.calibration import (
     Floats,
     Labels,
-    brier_interval,
-    calibration_error_interval,
     calibration_intervals,
+    gaps_by_risk,
     mean_interval,
-    observed_to_expected_interval,
 )
 from stroke.application.quality.discrimination import (
-    area_interval,
     expected_area,
+    placements,
     proportion_interval,
 )
 from stroke.application.quality.fairness import Level, gaps_between
+from stroke.application.quality.sums import Mask, Sums, measured
 from stroke.domain.features import AGE_GROUPS
 from stroke.domain.outcome import JudgedPrediction
 from stroke.domain.patient import GENDERS, OPTIONAL, SMOKING_STATUSES
@@ -47,8 +45,6 @@ from stroke.domain.performance import (
 from stroke.domain.prediction import PredictionFilter, Span
 from stroke.domain.risk import ModelDescription, RiskCategory, variant_name
 
-Mask = NDArray[np.bool_]
-
 MISSING: Final = "(missing)"
 GENDER_LEVELS: Final = (*GENDERS, MISSING)
 AGE_LEVELS: Final = (*AGE_GROUPS.labels, MISSING)
@@ -65,8 +61,6 @@ GAP_GROUPS: Final = ("gender", "age_group", "smoking_status", "site")
 _PAGE: Final = 5_000
 _BINS: Final = 10
 _THRESHOLDS: Final = 40
-# Over a smaller sum of probabilities, observed / expected is a number with no meaning.
-_FEWEST_EXPECTED: Final = 1e-6
 _CATEGORIES: Final = frozenset(RiskCategory)
 
 
@@ -96,6 +90,12 @@ class Sample:
         """Return the patients whose place in ``chosen`` is true."""
         return Sample(*(getattr(self, name)[chosen] for name in Sample.__slots__))
 
+    def sums(self) -> Sums:
+        """Return what is added up over these patients."""
+        sums = Sums()
+        sums.add(self.outcome, self.probability, self.medium, self.high)
+        return sums
+
 
 @dataclass(frozen=True, slots=True)
 class Minimums:
@@ -107,9 +107,11 @@ class Minimums:
 
     def are_met(self, outcome: Labels) -> bool:
         """Return whether there are enough patients of either outcome."""
-        events = int(outcome.sum())
-        enough = min(events, len(outcome) - events) >= self.events
-        return enough and len(outcome) >= self.samples
+        return self.suffice(len(outcome), int(outcome.sum()))
+
+    def suffice(self, samples: int, events: int) -> bool:
+        """Return whether so many patients are enough, with so many strokes."""
+        return samples >= self.samples and min(events, samples - events) >= self.events
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ class PerformanceService:
             judge(part, group, level, minimums=minimums) for group, level, part in parts(sample)
         ]
         references = self._references(version, sample) if groups[0].measures else {}
-        return groups, references, gaps(parts(sample), minimums)
+        return groups, references, gaps(sums_of(parts(sample)), minimums)
 
     async def _read(
         self, within: PredictionFilter, on_progress: Callable[[int], None]
@@ -284,27 +286,32 @@ def parts(sample: Sample) -> Iterator[tuple[str, str, Sample]]:
             yield "site", site or MISSING, sample.only(sample.site == site)
 
 
-def gaps(divided: Iterable[tuple[str, str, Sample]], minimums: Minimums) -> list[Gap]:
+def sums_of(divided: Iterable[tuple[str, str, Sample]]) -> Iterator[tuple[str, Level]]:
+    """Return each group, and what is added up over a level of it; see ``parts``."""
+    for group, level, part in divided:
+        yield group, Level(level, part.sums())
+
+
+def gaps(divided: Iterable[tuple[str, Level]], minimums: Minimums) -> list[Gap]:
     """Return the gaps of each group with two levels or more that are large enough.
 
-    ``divided`` is what ``parts`` gives, the levels of a group one after the other; the patients of
-    one group at a time are held. A level that is too small is named, and takes no part.
+    ``divided`` has the levels of a group one after the other. A level that is too small is named,
+    and takes no part.
     """
     found: list[Gap] = []
     for group, members in groupby(divided, key=itemgetter(0)):
         if group not in GAP_GROUPS:
             continue
-        levels = [(level, part) for _, level, part in members]
-        large = [
-            Level(level, part.outcome, part.probability, part.medium, part.high)
-            for level, part in levels
-            if minimums.are_met(part.outcome)
-        ]
-        small = [level for level, part in levels if not minimums.are_met(part.outcome)]
+        large: list[Level] = []
+        small: list[Level] = []
+        for _, level in members:
+            enough = minimums.suffice(level.sums.patients, level.sums.strokes)
+            (large if enough else small).append(level)
+        names = [level.name for level in small]
         if len(large) > 1:
-            found += gaps_between(group, large, small)
-        elif len(levels) > 1:
-            found.append(Gap(group, None, None, "", "", small))
+            found += gaps_between(group, large, names)
+        elif len(large) + len(small) > 1:
+            found.append(Gap(group, None, None, "", "", names))
     return found
 
 
@@ -316,7 +323,7 @@ def judge(sample: Sample, group: str, level: str, *, minimums: Minimums) -> Grou
     samples, events = len(sample), int(sample.outcome.sum())
     if samples < minimums.samples:
         return GroupPerformance(group, level, samples, None)
-    if not minimums.are_met(sample.outcome):
+    if not minimums.suffice(samples, events):
         return GroupPerformance(group, level, samples, events)
     return GroupPerformance(
         group,
@@ -336,23 +343,12 @@ def measures(sample: Sample) -> dict[str, Estimate]:
     finite interval, is left out.
     """
     outcome, probability = sample.outcome, sample.probability
-    slope, intercept = calibration_intervals(outcome, probability)
-    found = {
-        "auc": area_interval(outcome, probability),
-        "brier": brier_interval(outcome, probability),
-        "calibration_slope": slope,
-        "calibration_intercept": intercept,
-        "oe_ratio": observed_to_expected_interval(outcome, probability)
-        if probability.sum() >= _FEWEST_EXPECTED
-        else None,
-        "ece": calibration_error_interval(outcome, probability),
-    }
-    struck = outcome == 1
-    for band, positive in (("medium", sample.medium), ("high", sample.high)):
-        hits, rejections = int((positive & struck).sum()), int((~positive & ~struck).sum())
-        found[f"sensitivity_{band}"] = proportion_interval(hits, int(struck.sum()))
-        found[f"specificity_{band}"] = proportion_interval(rejections, int((~struck).sum()))
-    return {n: each for n, each in found.items() if each is not None and all(map(isfinite, each))}
+    return measured(
+        sample.sums(),
+        placements(outcome, probability),
+        calibration_intervals(outcome, probability),
+        gaps_by_risk(outcome, probability),
+    )
 
 
 def expected_measures(sample: Sample) -> Mapping[str, float]:

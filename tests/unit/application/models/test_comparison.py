@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +14,14 @@ import pytest
 from numpy.typing import NDArray
 
 from fakes.predictions import FakeColumnarRiskModel
+from fakes.scratch import FakeScratch
+from stroke.adapters.scratch.files import FileScratch
+from stroke.application.models import kept_pairs, ordered
 from stroke.application.models.columns import IMPLAUSIBLE, LACKING
-from stroke.application.models.comparison import Comparison, verdict
+from stroke.application.models.comparison import Comparison
 from stroke.application.models.ids import KnownOutcomes
 from stroke.application.models.judged import NO_OUTCOME
+from stroke.application.models.paired import verdict
 from stroke.application.models.replay import STORED
 from stroke.application.predictions.columnar import Scores
 from stroke.application.quality.discrimination import area_under_curve
@@ -77,7 +82,7 @@ def batch_of(columns: Mapping[str, Any], schema: pa.Schema = WITH_OUTCOME) -> pa
 def compared(
     columns: dict[str, NDArray[Any]], struck: NDArray[np.bool_], **options: Any
 ) -> ComparisonReport:
-    comparison = Comparison(GOOD, Noisy())
+    comparison = Comparison(GOOD, Noisy(), FakeScratch)
     batch = batch_of({**columns, "stroke": struck})
     comparison.run([batch.slice(at, 700) for at in range(0, batch.num_rows, 700)])
     return comparison.report(options.pop("minimums", Minimums()), **options)
@@ -134,7 +139,7 @@ def test_net_benefit_is_given_where_the_categories_of_either_model_begin() -> No
 
 def test_a_model_is_no_better_than_itself_and_the_data_cannot_tell() -> None:
     columns = patients()
-    comparison = Comparison(GOOD, FakeColumnarRiskModel())
+    comparison = Comparison(GOOD, FakeColumnarRiskModel(), FakeScratch)
     comparison.take(batch_of({**columns, "stroke": outcomes_of(columns)}))
 
     whole = comparison.report(Minimums()).groups[0]
@@ -169,7 +174,7 @@ def test_too_few_patients_are_said_to_be_too_few() -> None:
 
 
 def test_nobody_at_all_is_no_error() -> None:
-    report = Comparison(GOOD, Noisy()).report(Minimums())
+    report = Comparison(GOOD, Noisy(), FakeScratch).report(Minimums())
 
     assert [(each.group, each.samples) for each in report.groups] == [("all", 0)]
 
@@ -182,7 +187,7 @@ def test_stored_predictions_get_outcome_and_site_by_their_ids_and_count_once() -
     )
     schema = STORED.append(pa.field("op", pa.string()))
     batch = batch_of({**columns, "op": np.array(["c"] * 399 + ["d"])}, schema)
-    comparison = Comparison(GOOD, Noisy(), known)
+    comparison = Comparison(GOOD, Noisy(), FakeScratch, known)
 
     comparison.run([batch, batch])
 
@@ -223,34 +228,36 @@ def test_an_interval_that_holds_zero_speaks_for_neither(
     assert verdict(estimate, higher_is_better=higher_is_better) is speaks_for
 
 
-def test_memory_is_some_bytes_for_each_patient_however_many_groups_there_are() -> None:
-    count, of_batch = 40_000, 5_000
+def test_memory_does_not_grow_with_the_patients(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((ordered, "_RUN"), (ordered, "_BLOCK"), (kept_pairs, "_AT_ONCE")):
+        monkeypatch.setattr(module, name, 1 << 12)  # so that few patients are many
     schema = WITH_OUTCOME.append(pa.field("site", pa.string()))
-    columns = patients(of_batch)
-    struck = outcomes_of(columns)
-    comparison = Comparison(GOOD, Noisy())
-    comparison.take(batch_of({**columns, "stroke": struck}).slice(0, 10))  # imports, and caches
-    tracemalloc.start()
-    try:
-        for site in range(count // of_batch):
-            named = {**columns, "stroke": struck, "site": [f"Site number {site}"] * of_batch}
-            comparison.take(batch_of(named, schema))
-        kept, _ = tracemalloc.get_traced_memory()
-        report = comparison.report(Minimums())
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
+    columns = patients(4_000)
+    columns["stroke"] = outcomes_of(columns)
+    batches = [batch_of({**columns, "site": [f"site {at}"] * 4_000}, schema) for at in range(3)]
 
-    assert len(report.groups) > 15
-    assert report.groups[0].samples == count + 10
-    assert kept < 32 * count
-    assert peak < 140 * count
+    def peak_of(count: int) -> int:
+        with closing(Comparison(GOOD, Noisy(), FileScratch)) as comparison:
+            tracemalloc.start()
+            try:
+                comparison.run(batches[at % len(batches)] for at in range(count // 4_000))
+                report = comparison.report(Minimums())
+                _, peak = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+        assert report.groups[0].samples == count
+        assert len(report.groups) > 8
+        return peak
+
+    peak_of(4_000)  # imports, and caches
+
+    assert peak_of(120_000) < 1.1 * peak_of(40_000)
 
 
 def test_a_report_can_be_asked_for_twice_and_in_between() -> None:
     columns = patients(1_000)
     batch = batch_of({**columns, "stroke": outcomes_of(columns)})
-    comparison = Comparison(GOOD, Noisy())
+    comparison = Comparison(GOOD, Noisy(), FakeScratch)
     comparison.take(batch.slice(0, 600))
     comparison.report(Minimums())
     comparison.take(batch.slice(600))
@@ -260,7 +267,7 @@ def test_a_report_can_be_asked_for_twice_and_in_between() -> None:
 
 def test_a_report_tells_of_each_group_that_is_done() -> None:
     columns = patients(1_000)
-    comparison = Comparison(GOOD, Noisy())
+    comparison = Comparison(GOOD, Noisy(), FakeScratch)
     comparison.take(batch_of({**columns, "stroke": outcomes_of(columns)}))
     told: list[int] = []
 

@@ -27,6 +27,7 @@ from stroke.application.quality.performance import (
     measures,
     parts,
     sample_of,
+    sums_of,
 )
 from stroke.domain.outcome import JudgedPrediction
 from stroke.domain.performance import GAPS, MEASURES
@@ -331,7 +332,7 @@ def test_one_level_that_is_large_enough_is_no_gap_and_is_said() -> None:
     ]
 
     [gap] = [
-        each for each in gaps(list(parts(sample_of(judged))), MINIMUMS) if each.group == "gender"
+        each for each in gaps(sums_of(parts(sample_of(judged))), MINIMUMS) if each.group == "gender"
     ]
 
     assert (gap.measure, gap.estimate, gap.left_out) == (None, None, ["Other"])

@@ -1,0 +1,1 @@
+"""Temporary files for work that is larger than memory."""
