@@ -142,7 +142,6 @@ class PipelineStack:
     def launch(self, **settings: str) -> None:
         """Bring everything up and wait until it is healthy."""
         self.prepare(**settings)
-        self.is_up = True
         self.up()
 
     def prepare(self, **settings: str) -> None:
@@ -151,6 +150,8 @@ class PipelineStack:
         self.configure(**settings)
 
     def up(self) -> None:
+        """Start what ``prepare`` made ready; returns when it is healthy."""
+        self.is_up = True
         try:
             self.compose("up", "--detach", "--no-build", "--wait", "--wait-timeout", "300")
         except RuntimeError as error:

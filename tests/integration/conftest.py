@@ -6,6 +6,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,14 @@ from components.helm_chart import Chart
 from components.object_store import ObjectStore
 from components.processes import RunStroke, run_stroke
 from components.stack import PipelineStack
-from runner import workers
+from runner import seconds, workers
 from runner.examples import BRIEF
 from runner.seconds import spending
 from stroke.adapters.iceberg.catalog import Lake
 
 _PLATFORM = pytest.StashKey[PipelineStack]()
+# While writing tests: names a folder whose stack is left running.
+_KEPT = os.environ.get("STROKE_TEST_STACK")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -90,13 +93,25 @@ def engine(request: pytest.FixtureRequest) -> AsyncEngine:
     return found
 
 
+@pytest.fixture(scope="session")
+def empty_database(request: pytest.FixtureRequest) -> Callable[[str, Path], URL]:
+    """Return what makes an empty database of the service: of ``sqlite``, or of ``mysql``."""
+
+    def made(kind: str, folder: Path) -> URL:
+        if kind == "sqlite":
+            return URL.create("sqlite+aiosqlite", database=str(folder / "stroke.db"))
+        server: MySqlServer = request.getfixturevalue("mysql")
+        return make_url(server.new_database())
+
+    return made
+
+
 @pytest.fixture(params=["sqlite", "mysql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> URL:
+def url(
+    request: pytest.FixtureRequest, tmp_path: Path, empty_database: Callable[[str, Path], URL]
+) -> URL:
     """Return an empty database of the service, on SQLite and on MySQL."""
-    if request.param == "sqlite":
-        return URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
-    server: MySqlServer = request.getfixturevalue("mysql")
-    return make_url(server.new_database())
+    return empty_database(request.param, tmp_path)
 
 
 @pytest.fixture(scope="session")
@@ -213,22 +228,43 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
 
 
 @pytest.fixture(scope="session")
-def platform(
-    docker_engine: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PipelineStack]:
-    """Have a platform that tests share by ``pipeline``."""
-    kept = os.environ.get("STROKE_TEST_STACK")
-    folder = Path(kept) if kept else tmp_path_factory.mktemp("pipeline")
+def platform_begun(
+    docker_engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[PipelineStack, Future[None]]]:
+    """Have the platform start beside tests: see ``BESIDE_PLATFORM`` in tests/runner/workers.py."""
+    folder = Path(_KEPT) if _KEPT else tmp_path_factory.mktemp("pipeline")
     folder.mkdir(parents=True, exist_ok=True)
     stack = PipelineStack(folder)
+
+    def start() -> None:
+        with seconds.aside():
+            try:
+                stack.up()
+            except BaseException:
+                if not _KEPT:
+                    stack.remove()
+                raise
+
     try:
-        stack.launch()
-        if not kept:
-            request.config.stash[_PLATFORM] = stack
-        yield stack
+        stack.prepare()
+        with ThreadPoolExecutor(1) as beside:
+            yield stack, beside.submit(start)
     finally:
-        if not kept:
+        if not _KEPT:
             stack.remove()
+
+
+@pytest.fixture(scope="session")
+def platform(
+    platform_begun: tuple[PipelineStack, Future[None]], request: pytest.FixtureRequest
+) -> PipelineStack:
+    """Have a platform that tests share by ``pipeline``."""
+    stack, starting = platform_begun
+    with spending("waiting"):
+        starting.result()
+    if not _KEPT:
+        request.config.stash[_PLATFORM] = stack
+    return stack
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +273,6 @@ def pipeline(platform: PipelineStack) -> PipelineStack:
 
     The modules called test_pipeline_with_... leave many rows, or another Kafka (see
     tests/runner/workers.py).
-    While writing tests: STROKE_TEST_STACK names a folder whose stack is left running.
     """
     if not platform.is_up:
         platform.launch()

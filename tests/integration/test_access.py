@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -72,9 +72,15 @@ class LockedSite(Site):
         self.ward, self.admin = self.key("predict,read"), self.key("predict,read,admin")
 
 
-@pytest.fixture
-def locked_site(tmp_path: Path, url: URL) -> Iterator[LockedSite]:
-    site = LockedSite(tmp_path, url)
+@pytest.fixture(scope="module", params=["sqlite", "mysql"])
+def locked_site(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_database: Callable[[str, Path], URL],
+) -> Iterator[LockedSite]:
+    """Share one site for each database; a test ends no key that another one needs."""
+    folder = tmp_path_factory.mktemp("site")
+    site = LockedSite(folder, empty_database(request.param, folder))
     with site.service:
         yield site
 

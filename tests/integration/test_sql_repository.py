@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from builders.predictions import prediction
 from components.containers import MySqlServer
 from components.databases import without_file, without_server
 from contracts.predictions import PredictionRepositoryContract
+from runner import workers
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
@@ -22,6 +24,14 @@ from stroke.domain.errors import PredictionRejected, SchemaOutdated, StoreUnavai
 from stroke.domain.prediction import PredictionFilter
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module", autouse=True)
+def platform_meanwhile(request: pytest.FixtureRequest) -> None:
+    """Begin to start what this worker's next modules run on."""
+    if any(map(workers.wants_platform, request.session.items)):
+        with suppress(Exception):  # those modules will say what is wrong
+            request.getfixturevalue("platform_begun")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ that from xdist's workers to the process that writes the table.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -23,12 +24,13 @@ _FOLDER: Final = Path(__file__).resolve().parents[2] / "build" / "test-report"
 _SHOWN: Final = 25  # modules on the screen; the file has them all
 _spent: dict[str, float] = defaultdict(float)
 _within: list[Kind] = []
+_thread: Final = threading.local()
 
 
 @contextmanager
 def spending(kind: Kind) -> Iterator[None]:
     """Count the time of this block as ``kind``; a block inside another does not count twice."""
-    if _within:
+    if _within or getattr(_thread, "is_aside", False):
         yield
         return
     _within.append(kind)
@@ -38,6 +40,16 @@ def spending(kind: Kind) -> Iterator[None]:
     finally:
         _within.pop()
         _spent[kind] += time.monotonic() - began
+
+
+@contextmanager
+def aside() -> Iterator[None]:
+    """Count nothing of this block, which a thread does while tests run."""
+    _thread.is_aside = True
+    try:
+        yield
+    finally:
+        _thread.is_aside = False
 
 
 def hand_over(report: pytest.TestReport) -> None:

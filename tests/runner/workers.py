@@ -30,6 +30,9 @@ OF_PLATFORM: Final = frozenset(
         "test_restore_drill",
     }
 )
+# The platform takes more than a minute to start. The first of these modules begins that; they wait,
+# too, and need nothing of it.
+BESIDE_PLATFORM: Final = ("test_sql_repository", "test_migrations")
 # They leave another Kafka, or many rows: after the others (the gate), or on the other worker's own
 # platform (the soak); the many rows last, which whatever compares copies then reads.
 AT_FAULT: Final = ("test_pipeline_with_incidents", "test_pipeline_with_faults")
@@ -70,7 +73,7 @@ def scope_of(module: PurePath, config: pytest.Config) -> str | None:
     """Return what keeps the tests of ``module`` together; nothing does for unit tests."""
     if "integration" not in module.parts:
         return None
-    if module.stem in OF_PLATFORM:
+    if module.stem in OF_PLATFORM or module.stem in BESIDE_PLATFORM:
         return _PLATFORM
     if module.stem in AT_FAULT:  # a second platform is not worth the few of them in the gate
         return _PLATFORM if config.getoption("--soak") is None else _FAULTS
@@ -88,18 +91,24 @@ def order(items: list[pytest.Item], config: pytest.Config) -> None:
             return 5, 0, 0
         module = item.path.stem
         turns = {_PLATFORM: 0, _FAULTS: 3} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 4)
-        # Within a scope: these keep the order in which they are listed, after all others.
-        last = next(
+        # Within a scope: these keep the order in which they are listed, before or after all others.
+        place = next(
             (each.index(module) + 1 for each in (AT_FAULT, BESIDE_UNITS) if module in each), 0
         )
-        return turns.get(scope, 2), -sizes[scope], last
+        if module in BESIDE_PLATFORM:
+            place = BESIDE_PLATFORM.index(module) - len(BESIDE_PLATFORM)
+        return turns.get(scope, 2), -sizes[scope], place
 
     items.sort(key=rank)
+
+
+def wants_platform(item: pytest.Item) -> bool:
+    """Say whether a test runs on the shared platform."""
+    return "pipeline" in getattr(item, "fixturenames", ())
 
 
 def check(items: list[pytest.Item]) -> None:
     """Raise ``pytest.UsageError`` for a test of the platform that another worker would run."""
     for item in items:
-        is_of_platform = "pipeline" in getattr(item, "fixturenames", ())
-        if is_of_platform and item.path.stem not in {*OF_PLATFORM, *AT_FAULT}:
+        if wants_platform(item) and item.path.stem not in {*OF_PLATFORM, *AT_FAULT}:
             raise pytest.UsageError(f"tests/runner/workers.py: add {item.path.stem} to OF_PLATFORM")
