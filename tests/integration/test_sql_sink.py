@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -42,6 +43,7 @@ pytestmark = pytest.mark.anyio
 
 AWKWARD = "Ünïcödé 山田 😀 O'Brien % \\ "
 KINDS = {c.name: "json" if isinstance(c.type, JSON) else "any" for c in predictions.columns}
+LETTER = 1 << 18
 MICROS = (NOON - datetime(1970, 1, 1, tzinfo=UTC)) // NOON.resolution
 PARTITION = TopicPartition("changes", 0)
 
@@ -397,3 +399,24 @@ async def test_a_table_that_is_not_there_is_made_by_a_rebuild(url: URL, name: st
     await schema.rebuild(url, predictions, name)
 
     assert await schema.differences(url, predictions, name) == {}
+
+
+async def test_rows_of_many_kilobytes_are_not_in_memory_together(
+    url: URL, database: SinkDatabase, name: str
+) -> None:
+    kind = {"postgresql": "TEXT", "mssql": "NVARCHAR(MAX)"}[database.dialect]
+    await run(database, f"CREATE TABLE {name} (id BIGINT PRIMARY KEY, letter {kind})")
+    for number in range(300):
+        await add(database, name, id=number, letter="x" * LETTER)
+    copy = replica(url, name)
+    await copy.count()  # imports, and caches
+
+    tracemalloc.start()
+    try:
+        found = await digests(copy)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert len(set(found.values())) == 300
+    assert peak < 120 * LETTER  # of 300

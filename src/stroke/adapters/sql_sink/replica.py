@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import URL, Connection, Select, column, func, literal_column, select, table
 
@@ -13,6 +13,8 @@ from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.application.pipeline.ports import Replica
 
 _T = TypeVar("_T")
+# A row may hold megabytes. SQLAlchemy's cursor for asyncpg fetches as many, and never fewer.
+_AT_ONCE: Final = 50
 
 
 class SqlReplica(Replica):
@@ -69,7 +71,7 @@ class SqlReplica(Replica):
         query: Select[Any] = select(literal_column("*")).select_from(self._table).where(wanted)
 
         def read(connection: Connection) -> dict[int, _T]:
-            result = connection.execute(query)
+            result = connection.execute(query.execution_options(yield_per=_AT_ONCE))
             names = list(result.keys())
             return {int(row.id): make(zip(names, row, strict=True), kinds) for row in result}
 
