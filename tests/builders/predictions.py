@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stroke.domain.outcome import OutcomeRecord
-from stroke.domain.patient import Patient
+from stroke.domain.patient import Patient, extended
 from stroke.domain.prediction import NOBODY, Origin, Prediction
 from stroke.domain.risk import Contribution, RiskAssessment, RiskBands
 
@@ -68,6 +68,16 @@ def prediction(
         made_at,
         idempotency_key,
         origin,
+    )
+
+
+def prediction_with_words(word: str) -> Prediction:
+    """Return a prediction whose JSON has ``word`` as a name and as a value."""
+    made = prediction()
+    return replace(
+        made,
+        patient=extended(made.patient, ((f"{word} of a model", word),)),
+        assessment=replace(made.assessment, contributions=(Contribution(word, word, 0.5),)),
     )
 
 

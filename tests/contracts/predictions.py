@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from builders.predictions import NOON, patient, prediction, without
+from builders.predictions import NOON, patient, prediction, prediction_with_words, without
 from stroke.application.predictions.columnar import NO_CONTEXT, ColumnarRiskModel
 from stroke.application.predictions.ports import PredictionRepository, RiskModel
 from stroke.domain.comparison import Comparison
@@ -95,6 +95,19 @@ class PredictionRepositoryContract:
         record = await repository.get(stored)
 
         assert (record.name, record.country, record.province) == (name, name, name)
+
+    @pytest.mark.parametrize("word", AWKWARD_NAMES)
+    async def test_words_in_json_come_back_as_they_were(
+        self, repository: PredictionRepository, word: str
+    ) -> None:
+        made = prediction_with_words(word)
+        first, second = await repository.add([made, prediction()])
+
+        record = await repository.get(first)
+
+        assert record.prediction_data == prediction_data(made)
+        assert record.contributing_factors == [word]
+        assert (await repository.get(second)).contributing_factors == ["age", "bmi"]
 
     @pytest.mark.parametrize("number", AWKWARD_NUMBERS)
     async def test_numbers_come_back_to_the_last_bit(

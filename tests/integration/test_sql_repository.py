@@ -7,21 +7,22 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from builders.predictions import prediction
+from builders.predictions import prediction, prediction_with_words
 from components.containers import MySqlServer
 from components.databases import without_file, without_server
-from contracts.predictions import PredictionRepositoryContract
+from contracts.predictions import AWKWARD_NAMES, PredictionRepositoryContract
 from runner import workers
 from stroke.adapters.sql import schema
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.repository import SqlPredictionRepository
 from stroke.domain.errors import PredictionRejected, SchemaOutdated, StoreUnavailable
-from stroke.domain.prediction import PredictionFilter
+from stroke.domain.prediction import PredictionFilter, prediction_data
 
 pytestmark = pytest.mark.anyio
 
@@ -101,6 +102,28 @@ async def test_a_row_without_anything_but_an_id_stays_readable(mysql_engine: Asy
 
     assert record.id == 7
     assert {getattr(record, field) for field in record.__slots__ if field != "id"} == {None}
+
+
+@pytest.mark.parametrize("word", AWKWARD_NAMES)
+async def test_words_come_back_from_a_server_to_which_a_backslash_means_nothing(
+    mysql_engine: AsyncEngine, word: str
+) -> None:
+    @event.listens_for(mysql_engine.sync_engine, "connect")
+    def without_escapes(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',NO_BACKSLASH_ESCAPES')")
+        cursor.close()
+
+    made, repository = prediction_with_words(word), _repository(mysql_engine)
+
+    [stored] = await repository.add([made])
+
+    async with mysql_engine.connect() as connection:
+        mode = await connection.scalar(text("SELECT @@sql_mode"))
+    assert "NO_BACKSLASH_ESCAPES" in str(mode)
+    record = await repository.get(stored)
+    assert record.prediction_data == prediction_data(made)
+    assert record.contributing_factors == [word]
 
 
 async def test_text_that_is_not_json_is_given_as_it_is(sqlite_engine: AsyncEngine) -> None:
