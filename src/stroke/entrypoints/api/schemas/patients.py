@@ -10,7 +10,13 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from stroke.domain.errors import InvalidPatient
-from stroke.domain.features import AgeGroup, BmiCategory, GlucoseCategory, disagreements
+from stroke.domain.features import (
+    ENGINEERED_FEATURES,
+    AgeGroup,
+    BmiCategory,
+    GlucoseCategory,
+    disagreements,
+)
 from stroke.domain.further import FeatureKind, Further, FurtherFeature, values_of
 from stroke.domain.patient import AGE, Gender, Patient, SmokingStatus, extended
 from stroke.entrypoints.api.schemas.fields import (
@@ -83,17 +89,11 @@ class PatientIn(BaseModel):
             country=self.country,
             province=self.province,
         )
-        claimed = {
-            "age_group": self.age_group,
-            "bmi_category": self.bmi_category,
-            "glucose_category": self.glucose_category,
-            "age_hypertension": self.age_hypertension,
-        }
         # Most clients claim nothing, and then there is nothing to derive twice.
-        if any(claim is not None for claim in claimed.values()) and (
-            violations := disagreements(patient, claimed)
-        ):
-            raise InvalidPatient(violations)
+        if not self.model_fields_set.isdisjoint(ENGINEERED_FEATURES):
+            claimed = {name: getattr(self, name) for name in ENGINEERED_FEATURES}
+            if violations := disagreements(patient, claimed):
+                raise InvalidPatient(violations)
         if self.further:
             given = {each.name: getattr(self, _place(at)) for at, each in enumerate(self.further)}
             return extended(patient, values_of(self.further, given))
