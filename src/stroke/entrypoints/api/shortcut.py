@@ -19,9 +19,9 @@ from stroke.entrypoints.api.replies import answer_instead, watched
 class Shortcut:
     """Knows the ``DirectRoute``s among ``routes`` by their paths, as far as these are fixed.
 
-    The router asks one route after the other, and FastAPI keeps a stack of context managers open
-    around each: for a prediction that takes half as long as its scoring. Every other request goes
-    on to ``app``, one with another method of such a path among them.
+    The router asks one route after the other, and FastAPI keeps stacks of context managers open
+    around each: for a prediction all of that took a twelfth of the time (decision 0124). Every
+    other request goes on to ``app``, one with another method of such a path among them.
     """
 
     def __init__(self, app: ASGIApp, *, routes: Iterable[BaseRoute]) -> None:
