@@ -214,6 +214,7 @@ def test_every_error_of_the_domain_has_a_status_or_never_meets_a_request() -> No
         errors.KeyTaken,
         errors.KeyNotFound,
         errors.RowsUnaccounted,
+        errors.ScratchFull,
     }
     known = {
         kind
