@@ -39,6 +39,9 @@ _NOT_LED_YET: Final = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.NOT_LEADER_FOR_PARTITION,
+    # The leader that is named has not begun, or another one follows it.
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.FENCED_LEADER_EPOCH,
     KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 -- its public name, as the next
     KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001
 }
