@@ -15,7 +15,8 @@ def program(name: str, package: str) -> str:
     if (found := shutil.which(name, path=path)) is None:
         for command in (["update"], ["install", "-y", "--no-install-recommends", package]):
             subprocess.run(
-                ["apt-get", "-qq", *command],
+                # Another worker, or another user of the machine, may be installing something.
+                ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300", *command],
                 env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
                 stdout=subprocess.DEVNULL,
                 check=True,
