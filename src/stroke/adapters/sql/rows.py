@@ -9,7 +9,6 @@ from typing import Any, Final
 import orjson
 from sqlalchemy import ColumnElement, Row, Select, Text, select, type_coerce
 
-from stroke.adapters.sql.json_text import JsonText
 from stroke.adapters.sql.tables import COLUMNS, predictions
 from stroke.domain.patient import values_of_columns
 from stroke.domain.prediction import Prediction, PredictionRecord, prediction_data
@@ -41,8 +40,8 @@ def parameters(batch: Sequence[Prediction]) -> tuple[Any, ...]:
             *values_of_columns(made.patient),
             assessment.probability,
             assessment.category.value,
-            JsonText(dumps(assessment.factors), "utf-8"),
-            JsonText(dumps(prediction_data(made)), "utf-8"),
+            dumps(assessment.factors).decode(),
+            dumps(prediction_data(made)).decode(),
             made.model_version,
             made.idempotency_key,
             made.origin.site,
