@@ -97,7 +97,7 @@ class EnvelopeReader(Envelopes):
                     op in _OPERATIONS
                     and type(number) is type(turn) is type(moment) is int
                     and 0 <= place < _LARGEST
-                    and abs(moment) < _LARGEST
+                    and max(abs(number), abs(turn), abs(moment)) < _LARGEST
                 )
             except (KeyError, TypeError, ValueError, AttributeError):
                 whole = False

@@ -187,6 +187,8 @@ SOURCE = envelope(EVENTS[1])["source"]
         {**an_envelope(), "op": ["c"]},
         an_envelope(id=None),
         an_envelope(id="7"),
+        an_envelope(id=2**63),  # as a column of BIGINT UNSIGNED may have it
+        an_envelope(id=-(2**70)),
         *(
             {**an_envelope(), "source": {**SOURCE, **changes}}
             for changes in (
@@ -196,6 +198,7 @@ SOURCE = envelope(EVENTS[1])["source"]
                 {"pos": "4"},
                 {"pos": -5 - (999_999 << 40)},
                 {"row": "0"},
+                {"row": 2**63},
                 {"ts_us": None, "ts_ms": None},
                 {"ts_us": 2**63},
             )
