@@ -13,15 +13,10 @@ _REPLY: Final = "stroke.reply"
 class Reply:
     """What is known of the answer to one request: its status, which is 0 before it begins."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = 0
+    __slots__ = ("status",)
 
-    async def send(self, message: Message) -> None:
-        """Send a part of the answer."""
-        if message["type"] == "http.response.start":
-            self.status = message["status"]
-        await self._send(message)
+    def __init__(self) -> None:
+        self.status = 0
 
 
 def watched(scope: Scope, send: Send) -> tuple[Reply, Send]:
@@ -29,11 +24,19 @@ def watched(scope: Scope, send: Send) -> tuple[Reply, Send]:
 
     Layers of one request share it: the outermost that asks watches for all of them.
     """
-    reply: Reply | None = scope.get(_REPLY)
-    if reply is not None:
-        return reply, send
-    reply = scope[_REPLY] = Reply(send)
-    return reply, reply.send
+    kept: Reply | None = scope.get(_REPLY)
+    if kept is not None:
+        return kept, send
+    # ``send`` belongs to what holds the scope: if the scope led back to it, each request would
+    # leave a circle to the garbage collector, which stops the service while it looks for them.
+    reply = scope[_REPLY] = Reply()
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            reply.status = message["status"]
+        await send(message)
+
+    return reply, sending
 
 
 async def answer_instead(
