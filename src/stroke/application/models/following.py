@@ -20,7 +20,8 @@ class Follower:
     """Looks at the deployment in ``store``, loads its models, and swaps them in ``serving``.
 
     ``load`` returns the model of a version, and may take seconds: it runs in a thread, while the
-    former models go on to answer. Models that stay are not loaded again. A challenger or a shadow
+    former models go on to answer. Models that stay are not loaded again, nor is the champion of
+    before: a roll-back waits for nothing, and needs no store of models. A challenger or a shadow
     that cannot be loaded is left out; for a champion that cannot be, everything stays as it was.
     ``swapped`` is called after each change, ``tell`` with what is wrong. ``clock`` counts seconds.
     """
@@ -38,7 +39,7 @@ class Follower:
         self._store = store
         self._serving = serving
         self._load = load
-        self._saved = serving.now.champion
+        self._saved = self._former = serving.now.champion
         self._swapped = swapped
         self._tell = tell
         self._clock = clock
@@ -71,6 +72,8 @@ class Follower:
             self._seen = found.number
             if deployed is None:
                 return False
+            if deployed.champion is not self._serving.now.champion:
+                self._former = self._serving.now.champion
             self._serving.swap(deployed)
             self._swapped(deployed)
             return True
@@ -95,7 +98,8 @@ class Follower:
         """Return the models of ``wanted``; None if they are what is served already."""
         now = self._serving.now
         known = {each.description.version: each for each in _models(now)}
-        known.setdefault(self._saved.description.version, self._saved)
+        for kept in (self._former, self._saved):
+            known.setdefault(kept.description.version, kept)
         loaded: dict[str, RiskModel] = {}
         trouble: dict[str, str] = {}
         for version in wanted.versions:

@@ -126,16 +126,42 @@ async def test_whoever_looks_while_a_model_is_loaded_waits_for_it(
     assert first.cancelled() if is_cancelled else await first
 
 
-async def test_a_model_goes_with_its_last_user(stage: Stage) -> None:
+async def test_a_roll_back_loads_nothing(stage: Stage) -> None:
+    better = BEGUN.promoted("better-1", BY)
+    other = better.promoted("other-1", BY)
+    await stage.wanted(BEGUN, better)
+    await stage.wanted(other)
+    stage.there.clear()  # nothing can be loaded any more
+
+    assert await stage.wanted(back := other.rolled_back(BY))
+    assert stage.served == ["better-1"]
+    assert await stage.wanted(back.rolled_back(BY))
+    assert stage.follower.trouble == {}
+
+
+async def test_a_model_goes_with_its_last_user_and_a_champion_after_the_next(
+    stage: Stage,
+) -> None:
+    stage.there |= {"third-1", "fourth-1"}
     promoted = BEGUN.promoted("better-1", BY)
     await stage.wanted(BEGUN, promoted)
     request = stage.serving.now  # what a request that still runs has taken
     stage.swaps.clear()
     model = weakref.ref(request.champion)
-    await stage.wanted(promoted.promoted("other-1", BY))
+    other = promoted.promoted("other-1", BY)
+    await stage.wanted(other)
+    del request
+    stage.swaps.clear()
+    gc.collect()
+    assert model() is not None, "a roll-back would serve it"
+    request = stage.serving.now
+    model, former = weakref.ref(request.champion), model
+    await stage.wanted(other.promoted("third-1", BY))
+    await stage.wanted(other.promoted("third-1", BY).promoted("fourth-1", BY))
     stage.swaps.clear()
 
     gc.collect()
+    assert former() is None
     assert model() is request.champion
     del request
     gc.collect()
