@@ -71,6 +71,15 @@ def prediction(
     )
 
 
+def today() -> str:
+    """Return the day of what a real service stores now, as the outcome of a prediction needs it.
+
+    One that was more than half a day before its prediction is refused: a day that is written into
+    a test is too early as soon as it has passed everywhere.
+    """
+    return datetime.now(UTC).date().isoformat()
+
+
 def prediction_with_words(word: str) -> Prediction:
     """Return a prediction whose JSON has ``word`` as a name and as a value."""
     made = prediction()

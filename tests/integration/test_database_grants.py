@@ -11,7 +11,7 @@ import urllib3
 from sqlalchemy import URL, Table, make_url
 from sqlalchemy.exc import DBAPIError
 
-from builders.predictions import patient_json
+from builders.predictions import patient_json, today
 from components.containers import MySqlServer
 from components.databases import run_statements
 from components.processes import Service, new_key, run_stroke, upgrade_schema
@@ -183,7 +183,7 @@ def serves(address: str, key: str) -> None:
     number = call("POST", "/predict", json=patient_json()).json()["prediction_id"]
     batch = {"patients": [patient_json(), patient_json()]}
     assert call("POST", "/api/v1/predictions:batch", json=batch).status == 200
-    outcome = {"stroke": False, "date": "2026-11-29", "source": "register"}
+    outcome = {"stroke": False, "date": today(), "source": "register"}
     path = f"/api/v1/predictions/{number}"
     assert call("PUT", f"{path}/outcome", json=outcome).status in {200, 201, 422}
     assert call("GET", path).status == 200

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from builders.predictions import today
 from components.processes import run_stroke
 
 EARLIER = Path(__file__).parent / "models" / "stroke-spline-lr-e9b54b6f8e26.onnx"
@@ -73,7 +74,7 @@ def test_models_are_compared_on_a_file_and_on_stored_predictions(
         outcomes = csv.writer(file)
         outcomes.writerow(["prediction_id", "stroke", "date", "source"])
         outcomes.writerows(
-            [r["prediction_id"], int(y), "2026-11-29", "register"]
+            [r["prediction_id"], int(y), today(), "register"]
             for r, y in zip(rows, struck, strict=True)
         )
     assert run("outcomes", "import", "outcomes.csv").returncode == 0

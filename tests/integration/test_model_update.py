@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from builders.predictions import today
 from components.processes import run_stroke
 
 SHIPPED = "stroke-spline-lr"
@@ -49,7 +50,7 @@ def write_outcomes(
             outcomes = csv.writer(file)
             outcomes.writerow(["prediction_id", "stroke", "date", "source"])
             outcomes.writerows(
-                [row["prediction_id"], row["stroke"], "2026-11-29", "register"] for row in labelled
+                [row["prediction_id"], row["stroke"], today(), "register"] for row in labelled
             )
     return labelled
 
