@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from typing import Any, Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -11,11 +13,9 @@ from numpy.typing import DTypeLike, NDArray
 from stroke.application.models.ports import Scratch
 from stroke.domain.errors import ScratchFull
 
-_IN_MEMORY: Final = 1 << 16  # bytes: a small group of patients needs no file
-
 
 class FileScratch(Scratch):
-    """Values of ``kind`` in a file in ``TMPDIR``; few of them stay in memory.
+    """Values of ``kind`` in a file in ``TMPDIR``. Raises ``ScratchFull`` where none can be made.
 
     The file has no name from the start, so nothing is left behind even by ``kill -9``.
     """
@@ -23,7 +23,8 @@ class FileScratch(Scratch):
     def __init__(self, kind: DTypeLike) -> None:
         self._kind = np.dtype(kind)
         # No buffer: what could not be written would fail once more when the file is closed.
-        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, buffering=0)  # noqa: SIM115
+        with _full():
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 -- see close
         self._count = 0
 
     def __len__(self) -> int:
@@ -31,15 +32,10 @@ class FileScratch(Scratch):
 
     def append(self, values: NDArray[Any]) -> None:
         left = memoryview(np.ascontiguousarray(values, self._kind).tobytes())
-        try:
+        with _full():
             self._file.seek(self._count * self._kind.itemsize)
-            while left:
+            while left:  # a disk that fills up takes a part, and says so with the next one
                 left = left[self._file.write(left) :]
-        except OSError as error:
-            raise ScratchFull(
-                f"temporary files cannot be written: {error.strerror}. Set TMPDIR to a folder with "
-                "more room"
-            ) from error
         self._count += len(values)
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
@@ -50,3 +46,14 @@ class FileScratch(Scratch):
 
     def close(self) -> None:
         self._file.close()
+
+
+@contextmanager
+def _full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ScratchFull(
+            f"temporary files cannot be written: {error.strerror}. Set TMPDIR to a folder with "
+            "more room"
+        ) from error

@@ -202,4 +202,4 @@ class Scratch(Protocol):
 
 
 NewScratch = Callable[[DTypeLike], Scratch]
-"""Makes an empty place for values of a type."""
+"""Makes an empty place for values of a type. Raises ``ScratchFull``."""

@@ -29,24 +29,23 @@ def scratch() -> Iterator[FileScratch]:
 
 
 def test_no_file_is_to_be_seen_while_values_are_kept(
-    scratch: FileScratch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    scratch.append(np.arange(1 << 17))
+    with closing(FileScratch(np.int64)) as scratch:
+        scratch.append(np.arange(1 << 17))
 
-    assert list(tmp_path.iterdir()) == []
-    opened = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
-    assert any(each.is_relative_to(tmp_path) for each in opened)
+        assert list(tmp_path.iterdir()) == []
+        files = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+        assert any(each.is_relative_to(tmp_path) for each in files)
 
 
-def test_a_folder_that_is_not_there_is_said(
-    scratch: FileScratch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere/at/all")
 
     with pytest.raises(ScratchFull, match=r"No such file or directory\. Set TMPDIR to a folder"):
-        scratch.append(np.arange(1 << 17))
+        FileScratch(np.float64)
 
 
 def test_a_disk_that_takes_no_more_is_said_and_what_was_kept_is_kept(
