@@ -196,19 +196,20 @@ class ErasureJobsContract:
     async def test_the_job_that_waits_longest_is_given_to_one_worker_alone(
         self, jobs: ErasureJobs
     ) -> None:
-        await jobs.add(a_job("b", asked_at=NOON + MINUTE))
-        await jobs.add(a_job("a"))
-        until = NOON + 5 * MINUTE
+        names = "abcdef"
+        for minute, name in reversed(list(enumerate(names))):
+            await jobs.add(a_job(name, asked_at=NOON + minute * MINUTE))
+        now = NOON + len(names) * MINUTE
+        until = now + 5 * MINUTE
 
-        claims = [jobs.claim(f"w{n}", now=NOON + MINUTE, until=until) for n in range(5)]
-        taken = [each for each in await asyncio.gather(*claims) if each]
+        first = await jobs.claim("w", now=now, until=until)
+        # Workers that come at once leave none of the others, and take none twice.
+        claims = [jobs.claim(f"w{n}", now=now, until=until) for n in range(2 * len(names))]
+        others = [each for each in await asyncio.gather(*claims) if each]
 
-        assert sorted(each.id for each in taken) == [a_job("a").id, a_job("b").id]
-        [first] = [each for each in taken if each.id == a_job("a").id]
-        assert first == replace(
-            a_job(), state=JobState.RUNNING, attempts=1, started_at=NOON + MINUTE
-        )
+        assert first == replace(a_job(), state=JobState.RUNNING, attempts=1, started_at=now)
         assert await jobs.find(first.id) == first
+        assert sorted(each.id for each in others) == [a_job(name).id for name in names[1:]]
         assert await jobs.claim("late", now=until - MINUTE, until=until) is None
 
     async def test_what_a_dead_worker_left_is_given_to_another_and_taken_from_it(

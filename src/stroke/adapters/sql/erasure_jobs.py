@@ -66,15 +66,17 @@ class SqlErasureJobs(ErasureJobs):
 
     @again_after_deadlock
     async def claim(self, worker: str, *, now: datetime, until: datetime) -> ErasureJob | None:
-        waiting = (
-            select(table)
-            .where(table.c.state != JobState.DONE, table.c.waits_from <= _naive(now))
-            .order_by(table.c.asked_at, table.c.id)
-            .limit(1)
-        )
+        is_waiting = (table.c.state != JobState.DONE, table.c.waits_from <= _naive(now))
+        waiting = select(table.c.id).where(*is_waiting).order_by(table.c.asked_at, table.c.id)
         async with self._transaction(writes=True) as connection:
-            row = (await connection.execute(waiting.with_for_update(skip_locked=True))).first()
-            if row is None:
+            # Locked by its own id: a search that locks would lock each job that it looks at, for a
+            # moment, and hide them all from the other workers.
+            for job_id in (await connection.scalars(waiting)).all():
+                mine = select(table).where(table.c.id == job_id, *is_waiting)
+                row = (await connection.execute(mine.with_for_update(skip_locked=True))).first()
+                if row is not None:
+                    break
+            else:
                 return None
             taken = {
                 "state": JobState.RUNNING,
