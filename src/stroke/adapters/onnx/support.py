@@ -89,9 +89,13 @@ class SupportRules:
             self._sides.append(_sides((name,), tables.few, _SIDES))
             self._sides.append(_sides((name, "age"), tables.few_nearby, _SIDES_FOR))
         # What may be said of kinds: each answer once, and its number for every year and kinds.
-        self._of_kinds: list[_Reasons] = [()]
+        numbers: dict[_Reasons, int] = {(): 0}
         # Two bytes for each year: other work of a request pushes large tables out of the cache.
-        self._kinds = {kinds: array("H", self._of_years(tables, kinds)) for kinds in _ALL_KINDS}
+        self._kinds = {
+            kinds: array("H", (numbers.setdefault(said, len(numbers)) for said in by_year))
+            for kinds, by_year in self._said_of_kinds(tables)
+        }
+        self._of_kinds = list(numbers)
         self._common = np.array([self._kinds[kinds] for kinds in _ALL_KINDS]).T == 0
         self._ends = np.array(self._inner).T
         self._worded = lru_cache(4096)(self._because)
@@ -178,15 +182,20 @@ class SupportRules:
             ends += [max(reach[1] for reach in reaches), min(reach[2] for reach in reaches)]
         return _Inner(*ends)
 
-    def _of_years(self, tables: SupportTables, kinds: tuple[_Kind, ...]) -> Iterator[int]:
-        """Yield the number of what is said of ``kinds`` at each year of age; 0 for nothing."""
-        for year in range(self._last + 1):
-            said = tuple(
-                chain(*(_of_kind(tables, *each, year) for each in zip(_KINDS, kinds, strict=True)))
-            )
-            if said not in self._of_kinds:
-                self._of_kinds.append(said)
-            yield self._of_kinds.index(said)
+    def _said_of_kinds(
+        self, tables: SupportTables
+    ) -> Iterator[tuple[tuple[_Kind, ...], Iterator[_Reasons]]]:
+        """Yield all kinds that a patient may have together, and what is said of them by year."""
+        years = range(self._last + 1)
+        # Python alone answers while this is made, and a service that loads a model answers others.
+        of_one = {
+            (feature, kind): [tuple(_of_kind(tables, feature, kind, year)) for year in years]
+            for feature, kinds in _KINDS.items()
+            for kind in kinds
+        }
+        for kinds in _ALL_KINDS:
+            parts = [of_one[each] for each in zip(_KINDS, kinds, strict=True)]
+            yield kinds, (tuple(chain(*said)) for said in zip(*parts, strict=True))
 
 
 def _sides(
