@@ -43,6 +43,11 @@ def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def digest(text: str) -> bytes:
+    """Return what a process knows the text of a key by: SHA-256, in 32 bytes."""
+    return hashlib.sha256(text.encode()).digest()
+
+
 def matches(secret: str, secret_hash: str) -> bool:
     """Return whether the secret has this hash; how long it takes says nothing of either."""
     return hmac.compare_digest(hashed(secret), secret_hash)
