@@ -195,6 +195,16 @@ class ShadowScoresContract:
         assert await scored.found("shadow-1") == [one]
         assert await scored.scores.add([score(one, "another-1")]) == 1
 
+    async def test_a_whole_queue_is_kept_at_once_or_not_at_all(self, scored: Scored) -> None:
+        *many, one = await scored.predictions.add([prediction(0.1)] * 6_001)
+        await scored.scores.add([score(one)])
+
+        for last in (one, many[0]):  # the one that is there, and one that comes twice
+            with pytest.raises(PredictionRejected):
+                await scored.scores.add([*map(score, many), score(last)])
+            assert await scored.found("shadow-1") == [one]
+        assert await scored.scores.add([*map(score, many), score(2**62)]) == len(many)
+
     async def test_pairs_are_read_newest_first_and_page_by_page(self, scored: Scored) -> None:
         ids = await scored.ids(*[None] * 5)
         await scored.scores.add([score(each) for each in ids])

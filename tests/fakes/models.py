@@ -58,15 +58,16 @@ class FakeShadowScores(Failing, ShadowScores):
     async def add(self, scores: Sequence[ShadowScore]) -> int:
         self.raise_if_failing()
         self.calls.append(len(scores))
-        new = {
-            (each.model_version, each.prediction_id): each
-            for each in scores
-            if each.prediction_id in self._predictions.rows
-        }
-        if new.keys() & self.kept.keys():
-            raise PredictionRejected("it was stored before")
-        self.kept |= new
-        return len(new)
+        new = dict(self.kept)
+        for each in scores:
+            if each.prediction_id not in self._predictions.rows:
+                continue
+            if (each.model_version, each.prediction_id) in new:
+                raise PredictionRejected("it was stored before")
+            new[each.model_version, each.prediction_id] = each
+        added = len(new) - len(self.kept)
+        self.kept = new
+        return added
 
     async def versions(self) -> list[str]:
         self.raise_if_failing()

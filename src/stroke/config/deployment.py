@@ -17,7 +17,7 @@ class ShadowSettings(SettingsGroup):
         5_000, ge=1, description="predictions that may wait for shadows; more are dropped"
     )
     gather_seconds: float = Field(
-        0.2, ge=0, le=10, description="how long patients gather for the next run of shadows"
+        0.4, ge=0, le=10, description="how long patients gather for the next run of shadows"
     )
     busy: float = Field(
         0.5,
@@ -26,7 +26,7 @@ class ShadowSettings(SettingsGroup):
         description="from this share of the time of its answering thread on a worker is busy",
     )
     busy_share: float = Field(
-        0.02,
+        0.01,
         gt=0,
         le=1,
         description="of a busy worker's answering thread's time, what shadows may take beside it",

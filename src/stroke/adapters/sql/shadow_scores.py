@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
+from itertools import chain
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, bindparam, event, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from stroke.adapters.sql.engine import transaction
-from stroke.adapters.sql.faults import again_after_deadlock
+from stroke.adapters.sql.engine import transaction, verify_file
+from stroke.adapters.sql.faults import again_after_deadlock, translated
 from stroke.adapters.sql.filters import conditions
 from stroke.adapters.sql.rows import utc_text
 from stroke.adapters.sql.tables import predictions
@@ -18,6 +20,11 @@ from stroke.adapters.sql.tables import shadow_scores as table
 from stroke.application.models.ports import ShadowScores
 from stroke.domain.prediction import LARGEST_ID, PredictionFilter
 from stroke.domain.shadow import ShadowPair, ShadowScore
+
+_MOST_AT_ONCE: Final = 5_000
+"""Rows: SQLite takes 32,766 values in one statement."""
+
+_Row = tuple[int | float | str | None, ...]
 
 
 class SqlShadowScores(ShadowScores):
@@ -28,17 +35,23 @@ class SqlShadowScores(ShadowScores):
 
     def __init__(self, engine: AsyncEngine, *, statement_timeout: float) -> None:
         self._engine = engine
-        mark = "?" if engine.dialect.name == "sqlite" else "%s"
-        self._insert = _INSERT.replace("?", mark)
+        self._seconds = statement_timeout
+        self._on_sqlite = engine.dialect.name == "sqlite"
+        self._insert = _INSERT.format("?" if self._on_sqlite else "%s")
         self._transaction = partial(transaction, engine, seconds=statement_timeout)
 
-    @again_after_deadlock
     async def add(self, scores: Sequence[ShadowScore]) -> int:
         if not scores:
             return 0
-        wanted = list({each.prediction_id for each in scores})
+        rows = _rows(scores)
+        if self._on_sqlite and len(rows) <= _MOST_AT_ONCE:
+            return await self._add_at_once(rows)
+        return await self._add_after_a_look(rows)
+
+    @again_after_deadlock
+    async def _add_after_a_look(self, rows: list[_Row]) -> int:
+        wanted = list({each[0] for each in rows})
         async with self._transaction(writes=True) as connection:
-            rows = _rows(scores)
             # Nearly always all are there: to count them is cheaper than to fetch them.
             if await connection.scalar(_COUNT, {"wanted": wanted}) != len(wanted):
                 found = set(await connection.scalars(_FOUND, {"wanted": wanted}))
@@ -48,6 +61,21 @@ class SqlShadowScores(ShadowScores):
                 # thread takes its time from the one that answers.
                 await connection.exec_driver_sql(self._insert, rows)
         return len(rows)
+
+    async def _add_at_once(self, rows: list[_Row]) -> int:
+        """Add ``rows`` to SQLite by one statement, which commits itself.
+
+        Two connections cannot write to SQLite at once, and between two statements this thread waits
+        for Python's lock, which the thread that answers has: its commits would wait meanwhile.
+        """
+        marks = ", ".join([f"({', '.join('?' * len(rows[0]))})"] * len(rows))
+        values = tuple(chain.from_iterable(rows))
+        with translated():
+            async with asyncio.timeout(self._seconds), self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                added = await connection.exec_driver_sql(_INSERT_KNOWN.format(marks), values)
+        verify_file(self._engine)
+        return added.rowcount
 
     async def versions(self) -> list[str]:
         query = select(table.c.model_version).distinct().order_by(table.c.model_version)
@@ -116,13 +144,19 @@ _COUNT: Final = (
     .where(predictions.c.id.in_(_WANTED))
     .with_for_update(read=True)
 )
+_COLUMNS: Final = "prediction_id, model_version, probability, risk_category, why_not, scored_at"
 _INSERT: Final = (
-    "INSERT INTO shadow_scores (prediction_id, model_version, probability, risk_category, why_not, "
-    "scored_at) VALUES (?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO shadow_scores ({_COLUMNS}) "  # noqa: S608 -- names of ours
+    "VALUES ({0}, {0}, {0}, {0}, {0}, {0})"
+)
+_INSERT_KNOWN: Final = (
+    f"INSERT INTO shadow_scores ({_COLUMNS}) "  # noqa: S608 -- names of ours
+    f"WITH said ({_COLUMNS}) AS (VALUES {{}}) "
+    "SELECT said.* FROM said JOIN predictions ON predictions.id = said.prediction_id"
 )
 
 
-def _rows(scores: Sequence[ShadowScore]) -> list[tuple[int | float | str | None, ...]]:
+def _rows(scores: Sequence[ShadowScore]) -> list[_Row]:
     written = {moment: utc_text(moment) for moment in {each.scored_at for each in scores}}
     return [
         (
