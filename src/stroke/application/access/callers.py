@@ -82,16 +82,17 @@ class Callers:
         ``ProviderUnavailable`` when those of the OpenID provider cannot.
         """
         asked_at = self._clock()
-        is_fresh = asked_at - self._read_at <= self._max_age
-        if is_fresh and len(credentials) == 1:
-            # Found by its digest: how long that takes says nothing of any key.
-            ends_at, principal = self._proven.get(digest(credentials[0]), _NOBODY)
-            if principal is not None and (ends_at is None or self._now() < ends_at):
-                return principal
+        if len(credentials) == 1 and asked_at - self._read_at <= self._max_age:
+            known = self._known(credentials[0])
+            if known is not None:
+                return known
+        return await self._looked_up(credentials, asked_at)
+
+    async def _looked_up(self, credentials: Sequence[str], asked_at: float) -> Principal:
         sent = set(credentials)
         if self._tokens is not None and len(sent) == 1 and looks_like_token(credentials[0]):
             return await self._tokens.caller(credentials[0])
-        if not is_fresh:
+        if asked_at - self._read_at > self._max_age:
             await self._have_read_since(asked_at - self._max_age)
         parts = parsed(credentials[0]) if len(sent) == 1 else None
         if parts is not None:
@@ -112,6 +113,12 @@ class Callers:
             raise NotAuthenticated(_UNKNOWN, presented=True)
         self._proven[digest(credentials[0])] = (key.expires_at, principal)
         return principal
+
+    def _known(self, text: str) -> Principal | None:
+        """Return whose key ``text`` is, if it was proven since the keys were read."""
+        # Found by its digest: how long that takes says nothing of any key.
+        ends_at, principal = self._proven.get(digest(text), _NOBODY)
+        return principal if ends_at is None or self._now() < ends_at else None
 
     async def by_now(self, begun_as: Principal) -> Principal:
         """Return the caller that began something as ``begun_as``, with what it may do by now.
