@@ -170,11 +170,15 @@ def warn_when_busy() -> None:
 def take_turns(
     every: Sequence[Server], *, rounds: int, connections: int, seconds: float
 ) -> dict[str, list[Round]]:
-    """Drive each server in each round, and print what was seen."""
+    """Drive each server in each round, and print what was seen.
+
+    Each second round goes the other way round: what a server leaves to the next one, as pages that
+    MySQL has yet to write, meets each of them.
+    """
     seen: dict[str, list[Round]] = {server.name: [] for server in every}
     print(f"{'':<9}{'req/s':>8}{'p50 ms':>9}{'p99 ms':>9}{'CPU us/req':>12}{'non-2xx':>9}")
-    for _ in range(rounds):
-        for server in every:
+    for number in range(rounds):
+        for server in every if number % 2 == 0 else every[::-1]:
             seen[server.name].append(server.drive(connections, seconds))
             show(server, seen[server.name][-1])
     return seen
@@ -222,15 +226,23 @@ def databases(folder: Path, *, sqlite: bool) -> Iterator[Callable[[str], str]]:
 
 
 def options(
-    purpose: str, *, on_sqlite: bool = False, at_random: bool = False
+    purpose: str,
+    *,
+    rounds: int = 15,
+    starts: int | None = None,
+    on_sqlite: bool = False,
+    at_random: bool = False,
 ) -> argparse.Namespace:
     """Return how long to drive, and with how many connections, as the command line says.
 
+    ``starts`` is how often all servers are started, for what starts them more than once;
     ``on_sqlite``: it may also say ``--sqlite``, for what can do without MySQL; ``at_random``: also
     ``--at-random``, for what has other patients than those of patients.lua.
     """
     parser = argparse.ArgumentParser(description=purpose.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    if starts is not None:
+        parser.add_argument("--starts", type=int, default=starts)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--connections", type=int, default=32)
     if on_sqlite:
