@@ -17,6 +17,7 @@ from fastapi import Request, Response
 from stroke.application.access.sessions import new_session_id
 from stroke.domain.access import ANYBODY, Principal, is_loopback
 from stroke.domain.errors import RequestForged
+from stroke.entrypoints.api.proxies import passed_on
 from stroke.entrypoints.api.state import api_state
 
 TOKEN_HEADER: Final = "X-CSRF-Token"  # noqa: S105 -- the name of a header
@@ -92,10 +93,12 @@ def may_be_anybody(request: Request) -> bool:
 
     Who calls from this machine does not. Others do, unless the settings let everybody in:
     ``stroke serve`` looks at the keys when it starts, but they may be gone later, as after an old
-    backup was restored, and a trusted proxy may publish what listens on the loopback.
+    backup was restored, and a proxy, trusted or not, may publish what listens on the loopback.
     """
     client = request.scope.get("client")
-    return api_state(request).insecure or client is None or is_loopback(client[0])
+    if api_state(request).insecure or client is None:
+        return True
+    return is_loopback(client[0]) and not passed_on(request.scope["headers"])
 
 
 def new_cookie(request: Request, text: str) -> None:

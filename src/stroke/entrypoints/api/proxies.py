@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from stroke.domain.access import is_loopback
+
 _PREFIX: Final = re.compile(rb"(/[A-Za-z0-9._~-]+)*/?")
 _HOST: Final = re.compile(rb"[A-Za-z0-9._-]+(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
+_WITH_PORT: Final = re.compile(r'"?\[([0-9A-Fa-f:.]+)\](?::[0-9]+)?"?|([0-9.]+):[0-9]+')
+_FORWARDING: Final = frozenset(
+    {
+        *(b"forwarded", b"via", b"x-real-ip"),
+        *(b"x-forwarded-host", b"x-forwarded-prefix", b"x-forwarded-proto"),
+    }
+)
+UNKNOWN: Final = "unknown"
+"""The address of a client of whom a trusted proxy says none."""
+
 _SCHEMES: Final = frozenset({b"http", b"https"})
 
 
@@ -71,14 +83,37 @@ class BehindProxies:
     def _client(self, hops: Sequence[bytes]) -> str | None:
         """Return the last address that is none of our proxies: those before it can be invented."""
         for hop in reversed(hops):
-            address = hop.strip().decode("latin-1")
+            address = _bare(hop.strip().decode("latin-1"))
             if not self._trusts(address):
-                return address if _address(address) else None
+                return address if _address(address) else UNKNOWN
         return None
 
     def _trusts(self, host: str | None) -> bool:
         address = _address(host or "")
         return address is not None and any(address in network for network in self._trusted)
+
+
+def passed_on(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Return whether a proxy, trusted or not, has passed a request on for another machine.
+
+    Whoever sends such a header directly says so of itself.
+    """
+    hops: list[bytes] = []
+    others = False
+    for name, value in headers:
+        if name == b"x-forwarded-for":
+            hops += value.split(b",")
+        elif name in _FORWARDING:
+            others = True
+    if not hops:
+        return others
+    return not all(is_loopback(_bare(hop.strip().decode("latin-1"))) for hop in hops)
+
+
+def _bare(hop: str) -> str:
+    """Return the address of a hop, to which some proxies add a port."""
+    found = _WITH_PORT.fullmatch(hop)
+    return hop if found is None else found[1] or found[2]
 
 
 def _host_of(client: object) -> str | None:

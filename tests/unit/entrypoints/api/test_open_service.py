@@ -59,6 +59,34 @@ async def test_whom_a_trusted_proxy_forwards_is_another_machine() -> None:
         assert (await client.get("/api/v1/predictions")).status_code == 200
 
 
+PASSED_ON = [
+    {"X-Forwarded-For": "203.0.113.9"},
+    {"X-Forwarded-For": "203.0.113.9:51234"},
+    {"X-Forwarded-For": "unknown"},
+    {"X-Forwarded-For": "_hidden"},
+    {"X-Forwarded-For": "[2001:db8::1]:4711"},
+    {"X-Forwarded-For": "203.0.113.9 , "},
+    {"X-Forwarded-For": "127.0.0.1, 203.0.113.9"},
+    {"X-Forwarded-For": ""},
+    {"X-Forwarded-Proto": "https"},
+    {"X-Forwarded-Host": "localhost"},
+    {"X-Real-IP": "203.0.113.9"},
+    {"Forwarded": "for=203.0.113.9"},
+    {"Via": "1.1 proxy"},
+]
+
+
+@pytest.mark.parametrize("trusted", [(), ("127.0.0.1/32",)])
+@pytest.mark.parametrize("sent", PASSED_ON, ids=str)
+async def test_whatever_a_proxy_passes_on_is_of_another_machine(
+    sent: dict[str, str], trusted: tuple[str, ...]
+) -> None:
+    async with connected(service_parts(trusted_proxies=trusted).app) as client:
+        assert (await client.get("/api/v1/predictions", headers=sent)).status_code == 401
+        here = {"X-Forwarded-For": "127.0.0.1, ::1"}
+        assert (await client.get("/api/v1/predictions", headers=here)).status_code == 200
+
+
 async def test_a_database_that_loses_its_keys_does_not_open_the_service_to_others() -> None:
     parts = service_parts()
     await parts.keys.add(api_key("1" * 16))

@@ -95,9 +95,16 @@ async def test_an_address_is_known_in_each_of_its_forms(client: str) -> None:
     [
         ("198.51.100.1, 203.0.113.9", "203.0.113.9"),  # the first one is invented
         ("203.0.113.9, 10.1.1.1, 10.2.2.2", "203.0.113.9"),
+        ("203.0.113.9:51234", "203.0.113.9"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:4711, 10.1.1.1:80", "2001:db8::1"),
+        ('"[2001:db8::1]:4711"', "2001:db8::1"),
         ("10.1.1.1", "10.0.0.7"),
-        ("nonsense", "10.0.0.7"),
-        ("", "10.0.0.7"),
+        # It is somebody, and not the proxy.
+        ("nonsense", "unknown"),
+        ("_hidden", "unknown"),
+        ("203.0.113.9, ", "unknown"),
+        ("", "unknown"),
     ],
 )
 async def test_the_client_is_the_last_address_that_is_no_proxy(said: str, client: str) -> None:
