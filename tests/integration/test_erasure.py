@@ -262,6 +262,7 @@ def test_a_service_alone_erases_proves_and_writes_down(tmp_path: Path, url: URL)
     erasures = [each for each in entries if each["action"] == "prediction.erase"]
     assert [(each["target"], each["outcome"]) for each in reversed(erasures)] == [
         ("2 predictions", "asked"),
+        ("7", "asked"),
         ("7", "done"),
         ("99", "not-found"),
         ("1 predictions", "asked"),

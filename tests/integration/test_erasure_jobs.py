@@ -173,9 +173,10 @@ def test_a_service_carries_out_what_it_was_asked_for(ward: Ward) -> None:
         assert files
         assert not any(f"{CANARY} 1".encode() in each.read_bytes() for each in files)
     trail = ward.call("GET", f"/api/v1/audit?target={first}")["items"]
-    [entry] = [each for each in trail if each["action"] == "prediction.erase"]
-    assert entry["outcome"] == "done"
-    assert (entry["actor"], entry["site"]) == (f"key:{ward.key.split('_')[1]}", "north")
+    entries = [each for each in trail if each["action"] == "prediction.erase"]
+    assert [each["outcome"] for each in entries] == ["done", "asked"]
+    asker = (f"key:{ward.key.split('_')[1]}", "north")
+    assert {(each["actor"], each["site"]) for each in entries} == {asker}
     assert CANARY not in ward.service.log
 
 
@@ -222,6 +223,40 @@ def test_where_a_pipeline_carries_erasures_out_the_service_leaves_them_to_it(
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["state"] == "done"
         assert ward.job(asked["id"], until="done")["removed"]["database"] == 1
+
+
+def test_an_erasure_whose_entry_could_not_be_written_is_told_of_by_the_next_attempt(
+    tmp_path: Path,
+) -> None:
+    url = URL.create("sqlite+aiosqlite", database=str(tmp_path / "stroke.db"))
+    ward = Ward(tmp_path, url, STROKE_ERASURE_WORKER="pipeline")
+    with ward.service:
+        number = ward.predicted(CANARY)
+        asked = ward.call("POST", "/api/v1/erasures", {"ids": [number, number + 1]})
+        run_statements(
+            url,
+            "CREATE TRIGGER disk_full BEFORE INSERT ON audit"
+            " WHEN NEW.outcome = 'done' AND NEW.action = 'prediction.erase'"
+            " BEGIN SELECT RAISE(ABORT, 'full'); END",
+        )
+        work = ("erase", "work", "--once", "--json")
+        run_stroke(*work, folder=tmp_path, settings=ward.settings)
+        assert run_statements(url, "SELECT COUNT(*) FROM predictions") == [(0,)]
+        assert ward.job(asked["id"], until="queued")["erased"] == []
+
+        run_statements(
+            url, "DROP TRIGGER disk_full", "UPDATE erasure_jobs SET waits_from = asked_at"
+        )
+        again = run_stroke(*work, folder=tmp_path, settings=ward.settings)
+
+        assert again.returncode == 0, again.stderr
+        done = ward.job(asked["id"], until="done")
+        assert (done["erased"], done["not_found"]) == ([number], [number + 1])
+        trail = ward.call("GET", f"/api/v1/audit?target={number}")["items"]
+        assert [each["outcome"] for each in trail if each["action"] == "prediction.erase"] == [
+            "done",
+            "asked",
+        ]
 
 
 def test_a_purge_erases_what_is_older_and_goes_on_with_what_was_begun(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ async def erasure_of(
             place,
             [*keys, *_copies(settings, closing, on_lake)],
             settled=partial(_settled, settings, engine),
+            announce=record.announce,
             write_down=record.write_down,
             batch=batch,
             searched=_searched(settings),

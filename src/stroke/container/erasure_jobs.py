@@ -35,20 +35,47 @@ class ErasureRecord:
     batch: int
     already: frozenset[int] = frozenset()
     """What an earlier attempt erased, which was written down then."""
+    begun: frozenset[int] = frozenset()
+    """What an earlier attempt was about to erase when it was cut off."""
+
+    async def announce(self, ids: Collection[int]) -> None:
+        """Write an entry for each prediction that is about to be erased."""
+        await self._record(dict.fromkeys(ids, AuditOutcome.ASKED))
 
     async def write_down(self, found: Mapping[int, bool]) -> None:
-        """Write an entry for each prediction: whether the database kept something of it."""
+        """Write an entry for each prediction: whether the database kept something of it.
+
+        It did, too, where an earlier attempt had found it, and was cut off.
+        """
+        new = {number: there for number, there in found.items() if number not in self.already}
+        begun = await self._unfinished([number for number, there in new.items() if not there])
+        await self._record(
+            {
+                number: AuditOutcome.DONE if there or number in begun else AuditOutcome.NOT_FOUND
+                for number, there in new.items()
+            }
+        )
+
+    async def _record(self, outcomes: Mapping[int, AuditOutcome]) -> None:
+        if not outcomes:
+            return
         await self.trail.record_each(
             _ERASE,
             actor=self.asker.actor,
-            outcomes={
-                str(number): AuditOutcome.DONE if was_there else AuditOutcome.NOT_FOUND
-                for number, was_there in found.items()
-                if number not in self.already
-            },
+            outcomes={str(number): outcome for number, outcome in outcomes.items()},
             site=self.asker.site,
             request_id=self.asker.request_id,
         )
+
+    async def _unfinished(self, ids: Collection[int]) -> set[int]:
+        """Return the predictions of which the trail says last that they are about to be erased."""
+        last: dict[str, str] = {}
+        targets = [str(each) for each in ids]
+        for start in range(0, len(targets), self.batch):
+            some = AuditFilter(action=_ERASE, targets=targets[start : start + self.batch])
+            async for each in self.trail.entries(some):
+                last[each.event.target or ""] = each.event.outcome
+        return {int(target) for target, outcome in last.items() if outcome == AuditOutcome.ASKED}
 
     async def erased_at(self, ids: Collection[int]) -> datetime | None:
         """Return when the last of some predictions was erased; None if none was."""
@@ -69,11 +96,13 @@ class ErasureRecord:
                 targets=targets[start : start + self.batch],
             )
             already |= {int(each.event.target or 0) async for each in self.trail.entries(done)}
-        return replace(self, already=frozenset(already))
+        begun = await self._unfinished([each for each in job.ids if each not in already])
+        return replace(self, already=frozenset(already), begun=frozenset(begun))
 
     def complete(self, done: Erased) -> Erased:
         """Return what an attempt did, with what the earlier ones did."""
-        return replace(done, stored=done.stored | self.already, unknown=done.unknown - self.already)
+        before = self.already | self.begun
+        return replace(done, stored=done.stored | before, unknown=done.unknown - before)
 
 
 def asker_of(job: ErasureJob) -> Asker:
@@ -135,6 +164,7 @@ def service_worker(
         erasure = Erasure(
             *database_places(engine, seconds, erasing.batch_rows),
             settled=lambda _: forget_free_pages(engine, seconds=seconds),
+            announce=record.announce,
             write_down=record.write_down,
             batch=erasing.batch_rows,
             retentions=[BinlogRetention(engine, statement_timeout=seconds)],

@@ -15,6 +15,9 @@ from stroke.application.erasure.ports import (
     Trace,
 )
 
+Announce = Callable[[Collection[int]], Awaitable[None]]
+"""Receives ids of which the database keeps something, before it is removed."""
+
 WriteDown = Callable[[Mapping[int, bool]], Awaitable[None]]
 """Receives ids of which the database kept something (True) or nothing (False)."""
 
@@ -67,9 +70,10 @@ class Erasure:
 
     ``settled`` waits until the copies have heard of it, so many seconds, and until the database's
     own files have no more of it. ``searched`` are places that forget by themselves, and say until
-    when. ``write_down`` receives what was erased after each ``batch`` of
-    ids, and ``erased_at`` says when the last of some ids was, if that is known. Everything may be
-    done again: what is gone changes nothing.
+    when. ``announce`` receives what is to be erased before each ``batch`` of ids, so that an
+    erasure that is cut off can still be told of, and ``write_down`` what was erased after it.
+    ``erased_at`` says when the last of some ids was, if that is known. Everything may be done
+    again: what is gone changes nothing.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Erasure:
         copies: Sequence[ErasablePlace],
         *,
         settled: Callable[[float], Awaitable[None]],
+        announce: Announce,
         write_down: WriteDown,
         batch: int,
         searched: Sequence[SearchedPlace] = (),
@@ -89,6 +94,7 @@ class Erasure:
         self._copies: Final = tuple(copies)
         self._searched: Final = tuple(searched)
         self._settled = settled
+        self._announce = announce
         self._write_down = write_down
         self._batch = batch
         self._retentions = tuple(retentions)
@@ -109,6 +115,7 @@ class Erasure:
         for start in range(0, len(wanted), self._batch):
             some = wanted[start : start + self._batch]
             found = {trace.prediction_id for trace in await self._database.find(some)}
+            await self._announce(found)
             removed[self._database.name] += await self._database.erase(some)
             await self._write_down({number: number in found for number in some})
             stored |= found

@@ -25,6 +25,7 @@ class Stage:
     def __init__(self, *ids: int, batch: int = 2) -> None:
         self.database = FakePlace(*ids, name="database")
         self.copy, self.lake = FakePlace(*ids, name="copy"), FakePlace(*ids, name="lake")
+        self.announced: list[int] = []
         self.written: dict[int, bool] = {}
         self.waits: list[float] = []
         self.is_behind = False
@@ -34,6 +35,7 @@ class Stage:
             self.database,
             [self.copy, self.lake],
             settled=self._settled,
+            announce=self._announce,
             write_down=self._write_down,
             batch=batch,
             retentions=[self.log],
@@ -48,6 +50,10 @@ class Stage:
         self.waits.append(seconds)
         if self.is_behind:
             raise ReplicaBehind("the copies are behind")
+
+    async def _announce(self, ids: Collection[int]) -> None:
+        assert self.database.kept.issuperset(ids)  # while it can still be told
+        self.announced += ids
 
     async def _write_down(self, found: Mapping[int, bool]) -> None:
         assert self.database.kept.isdisjoint(found)  # written once it is true
@@ -66,6 +72,7 @@ async def test_a_prediction_leaves_every_place_and_the_others_stay() -> None:
     assert stage.everywhere == [{6, 8}] * 3
     assert (set(done.stored), set(done.unknown)) == ({7}, {99})
     assert done.removed == {"database": 1, "copy": 1, "lake": 1}
+    assert stage.announced == [7]
     assert stage.written == {7: True, 99: False}
     assert stage.waits == [5]
 

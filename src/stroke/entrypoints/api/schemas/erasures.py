@@ -18,7 +18,8 @@ class ErasureIn(BaseModel):
 
     model_config = ConfigDict(
         strict=True,
-        extra="ignore",
+        # What is not understood may have been meant to spare something.
+        extra="forbid",
         hide_input_in_errors=True,
         json_schema_extra={
             "examples": [{"ids": [17, 23]}, {"subjects": ["https://ehr.example/fhir/Patient/17"]}],
