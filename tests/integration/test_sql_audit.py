@@ -193,6 +193,11 @@ async def test_a_text_that_would_be_made_to_fit_and_an_entry_below_the_first_are
     [
         "at = 'whenever'",
         "at = 5",
+        # The same time for who reads it, and another one for who compares texts.
+        "at = replace(at, ' ', 'T')",
+        "at = replace(replace(at, '-', ''), ' ', 'T')",
+        "at = at || '+09:00'",
+        "at = at || char(0) || 'x'",
         "actor = x'00ff'",
         "times = 'many'",
         "times = 1.5",

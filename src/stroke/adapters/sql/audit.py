@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, String, func, insert, select, type_coerce, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -63,7 +63,7 @@ class SqlAuditLog(AuditLog):
         narrowed: AuditFilter = EVERYTHING,
         newest_first: bool = False,
     ) -> list[AuditEntry]:
-        query = select(audit).where(*_conditions(narrowed)).limit(limit)
+        query = _SELECT.where(*_conditions(narrowed)).limit(limit)
         if newest_first:
             query = query.order_by(audit.c.number.desc())
             if after:
@@ -86,6 +86,10 @@ class SqlAuditLog(AuditLog):
         async with self._transaction() as connection:
             found: datetime | None = await connection.scalar(query)
         return None if found is None else found.replace(tzinfo=UTC)
+
+
+_SELECT: Final = select(audit, type_coerce(audit.c.at, String).label("at_text"))
+"""An entry; its time also as SQLite has it, which keeps it as a text."""
 
 
 def _conditions(narrowed: AuditFilter) -> list[Any]:
@@ -121,7 +125,7 @@ async def _whatever(connection: AsyncConnection, number: int) -> AuditEntry:
     """Return an entry, or, if it cannot be read, one in its place that breaks the chain."""
     alone = audit.c.number == number
     try:
-        return _entry((await connection.execute(select(audit).where(alone))).one())
+        return _entry((await connection.execute(_SELECT.where(alone))).one())
     except (DBAPIError, TypeError, ValueError):
         event = AuditEvent(_NO_TIME, *(_UNREADABLE,) * 3)
     try:
@@ -142,6 +146,10 @@ def _entry(row: Row[Any]) -> AuditEntry:
         and all(isinstance(each, str | None) for each in or_none)
     ):
         raise TypeError("a column holds what no entry has")
+    # SQLite compares times as texts, and another text of the same time may lie outside of a filter.
+    written = row.at.replace(tzinfo=None).isoformat(" ", "microseconds")
+    if isinstance(row.at_text, str) and row.at_text != written:
+        raise TypeError("the time is not written as the log writes it")
     event = AuditEvent(
         at=row.at.replace(tzinfo=UTC),
         actor=row.actor,
