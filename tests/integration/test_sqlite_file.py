@@ -181,6 +181,15 @@ async def test_nothing_is_acknowledged_once_the_file_is_not_the_one_that_was_ope
         assert "stroke.db" not in _names(file.parent)
 
 
+async def test_nobody_else_on_the_machine_can_read_a_new_file_or_its_journal(
+    repository: SqlPredictionRepository, file: Path
+) -> None:
+    await repository.add([prediction()])
+
+    modes = {each.name: each.stat().st_mode & 0o777 for each in file.parent.iterdir()}
+    assert modes == dict.fromkeys(("stroke.db", "stroke.db-wal", "stroke.db-shm"), 0o600)
+
+
 async def test_a_file_that_is_put_back_is_written_again(
     repository: SqlPredictionRepository, file: Path
 ) -> None:

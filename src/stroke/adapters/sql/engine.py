@@ -6,7 +6,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -192,9 +192,12 @@ def _check_writable(database: str | None) -> None:
             )
     if path.is_dir():
         raise InvalidSetting(f"{path} is a folder: STROKE_DATABASE_SQLITE_PATH names a file")
+    # Patients' data are nobody else's on this machine; SQLite gives its journal the same rights.
     try:
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         sqlite3.connect(path).close()
-    except sqlite3.OperationalError as error:
+    except (OSError, sqlite3.OperationalError) as error:
         raise InvalidSetting(
             f"{path} cannot be opened: choose another file with STROKE_DATABASE_SQLITE_PATH"
         ) from error
