@@ -187,6 +187,19 @@ def test_without_a_key_other_machines_are_not_served_and_the_command_that_makes_
         assert service.stop() == 0
 
 
+def test_without_a_key_no_page_of_any_origin_may_read_patients(tmp_path: Path) -> None:
+    everywhere = {"STROKE_HTTP_CORS_ORIGINS": "*"}
+
+    line = _refusal(tmp_path, "--port", "0", **everywhere)
+
+    assert "STROKE_HTTP_CORS_ORIGINS" in line
+    assert "stroke keys create" in line
+    key = {"STROKE_ADMIN_KEY": _key()}
+    for allowed in ({"STROKE_INSECURE": "true"}, key):
+        with served(tmp_path, **everywhere, **allowed) as service:
+            assert service.stop() == 0
+
+
 def test_the_keys_of_the_settings_are_stored_at_the_start_and_stay_revoked(tmp_path: Path) -> None:
     admin, metrics = _key(), _key()
     settings = {"STROKE_ADMIN_KEY": admin, "STROKE_METRICS_KEY": metrics}

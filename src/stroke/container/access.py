@@ -73,11 +73,17 @@ def check_address(settings: Settings, address: str) -> bool:
 
     Raises:
         InvalidSetting: there is no API key and no OpenID provider, and ``address`` is not of the
-            loopback.
+            loopback, or pages of any origin may call.
         StoreUnavailable: the keys cannot be read.
     """
     if not is_open(settings):
         return False
+    if "*" in settings.http.cors_origins and not settings.access.insecure:
+        raise InvalidSetting(
+            "STROKE_HTTP_CORS_ORIGINS is *, and there is no API key: any page that a browser here "
+            f"shows could read all patients. Name the origins, or make the first key with "
+            f"`{FIRST_KEY}`"
+        )
     if is_loopback(address) or settings.access.insecure:
         return True
     raise InvalidSetting(
