@@ -19,9 +19,9 @@ from stroke.application.predictions.cells import FORMULA, copied, neutral, resto
 # follows no letter or digit, and is not the sign of a plain number. Most blocks have none, and are
 # not looked at cell by cell. The second line has the other bytes of such characters in UTF-8.
 _SUSPECT: Final = re.compile(
-    rb"[=+\-@\t\r\xc2\xe1\xe2\xe3\xef](?<![A-Za-z0-9\x80-\xff].)"
-    rb"(?:(?<=[=+\-@\t\r\xef])|(?<=\xc2)[\x80-\xa0]|(?<=\xe1)[\x9a\xa0]|(?<=\xe2)[\x80-\x82]"
-    rb"|(?<=\xe3)\x80\x80)"
+    rb"[=+\-@\t\r\xc2\xd8\xe1\xe2\xe3\xef\xf3](?<![A-Za-z0-9\x80-\xff].)"
+    rb"(?:(?<=[=+\-@\t\r\xef])|(?<=\xc2)[\x80-\xa0\xad]|(?<=\xd8)\x9c|(?<=\xe1)[\x85\x9a\x9e\xa0]"
+    rb"|(?<=\xe2)[\x80-\x82]|(?<=\xe3)(?:\x80\x80|\x85\xa4)|(?<=\xf3)\xa0)"
     rb'(?!(?<=[+\-])(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?:[",\r\n]|\Z))',
     re.DOTALL,
 )

@@ -281,9 +281,15 @@ _KNOWN: Final = NUMERIC | TEXTS | {*RAW_FEATURES, *ENGINEERED_FEATURES, "timesta
 # and marks for "no value" are no formulas.
 
 UNSEEN: Final = (
-    "\\x00-\\x20\\x7f-\u00a0\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff"
+    "\\x00-\\x20\\x7f-\u00a0\u00ad\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f"
+    "\u2028-\u202f\u205f-\u206f\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
+    "\U000e0000-\U000e0fff"
 )
-"""Blanks, control characters and what has no width, for a class of a regular expression."""
+"""Blanks, control characters and what has no width, for a class of a regular expression.
+
+The latter is what Unicode calls ``Default_Ignorable_Code_Point``, but for musical symbols and
+shorthand.
+"""
 
 SIGNS: Final = (
     "=+\\-@\u207a\u207c\u208a\u208c\ufb29\ufe62\ufe63\ufe66\ufe6b\uff0b\uff0d\uff1d\uff20"
