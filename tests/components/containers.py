@@ -99,7 +99,7 @@ class MySqlServer:
             labels=LABELS,
         )
         if disk_mib is not None:
-            self._container.with_kwargs(tmpfs={_DATA: f"size={disk_mib}m,mode=1777"})
+            self._container.with_tmpfs_mount(_DATA, f"size={disk_mib}m,mode=1777")
         if on_host_network:
             self._container.with_kwargs(network_mode="host").with_command(
                 f"mysqld --port={self.port} --bind-address=127.0.0.1 --mysqlx=OFF"

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -247,7 +246,7 @@ def test_swaps_while_workers_are_killed_lose_and_mix_nothing(
     bands: dict[str, RiskBands],
     database: str,
     request: pytest.FixtureRequest,
-    record_property: Callable[[str, object], None],
+    figures: Callable[[str], None],
 ) -> None:
     settings: dict[str, str] = {}
     if database == "mysql":
@@ -281,14 +280,9 @@ def test_swaps_while_workers_are_killed_lose_and_mix_nothing(
         if first <= each.at <= last
     ]
     p99, p99_during = np.quantile(quiet, 0.99), np.quantile(whole, 0.99)
-    figures = {
-        "answers": len(clients.answers),
-        "sent again after a kill": clients.repeated,
-        "p99 in ms": p99 * 1e3,
-        "p99 during swaps in ms": p99_during * 1e3,
-    }
-    for name, figure in figures.items():
-        record_property(name, figure)
-        sys.stderr.write(f"{name}: {figure:.0f}\n")
+    figures(
+        f"swaps while workers are killed: {len(clients.answers)} answers, {clients.repeated} sent "
+        f"again after a kill; p99 {p99 * 1e3:.0f} ms, during swaps {p99_during * 1e3:.0f} ms"
+    )
     assert clients.failed == {}
     assert all(each.fits for each in clients.answers)
