@@ -45,7 +45,7 @@ def hashed(secret: str) -> str:
 
 def digest(text: str) -> bytes:
     """Return what a process knows the text of a key by: SHA-256, in 32 bytes."""
-    return hashlib.sha256(text.encode()).digest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def matches(secret: str, secret_hash: str) -> bool:
