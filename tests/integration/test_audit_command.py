@@ -56,8 +56,11 @@ def test_commands_that_change_data_are_in_the_trail_without_values(trail: Trail)
 
     assert [(each["action"], each["target"], each["outcome"]) for each in reversed(entries)] == [
         ("data.import", "predictions", "done"),
+        ("key.create", key["id"], "asked"),
         ("key.create", key["id"], "done"),
+        ("key.rotate", key["id"], "asked"),
         ("key.rotate", key["id"], "done"),
+        ("key.revoke", key["id"], "asked"),
         ("key.revoke", key["id"], "done"),
         ("data.import", "predictions", "failed"),
     ]

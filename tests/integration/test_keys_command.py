@@ -100,3 +100,65 @@ def test_what_cannot_be_done_is_said_in_one_line_and_changes_nothing(keys: Keys)
         [line] = keys.run(*wrong, fails=1).stderr.splitlines()
         assert said in line
     assert keys.json("list") == {"keys": []}
+
+
+def test_a_whole_key_counts_as_its_id_and_is_never_repeated(keys: Keys) -> None:
+    made = keys.json("create", *WARD, "read")
+    other = keys.json("create", "--name", "other", "--site", "north", "--scope", "read")
+    secrets = made["key"][-43:], other["key"][-43:]
+    nobody = f"stroke_{'0' * 16}_{secrets[0]}"
+
+    done = [
+        keys.run("rotate", made["key"]),
+        keys.run("revoke", made["key"]),
+        keys.run("revoke", f" {other['key'][:-1]}\n"),  # as it was pasted
+        keys.run("revoke", nobody, fails=1),
+        keys.run("rotate", nobody, fails=1),
+        keys.run("revoke", f"x{made['key']}", fails=1),
+    ]
+
+    said = "".join(each.stdout + each.stderr for each in done)
+    assert not [number for number, secret in enumerate(secrets) if secret[:-1] in said]
+    states = {key["id"]: key["state"] for key in keys.json("list")["keys"]}
+    assert (states[made["id"]], states[other["id"]]) == ("revoked", "revoked")
+    assert len(states) == 3
+
+
+def refusing(url: URL, outcome: str) -> None:
+    """Let the trail refuse entries of this outcome, or ``any``."""
+    condition = "TRUE" if outcome == "any" else f"NEW.outcome = '{outcome}'"
+    if url.get_backend_name() == "sqlite":
+        body = f"WHEN {condition} BEGIN SELECT RAISE(ABORT, 'no'); END"
+    else:
+        signal = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no'"
+        body = f"FOR EACH ROW BEGIN IF {condition} THEN {signal}; END IF; END"
+    run_statements(url, f"CREATE TRIGGER audit_refuses_more BEFORE INSERT ON audit {body}")
+
+
+def test_no_key_changes_where_the_trail_refuses_entries(keys: Keys, url: URL) -> None:
+    keys.json("create", *WARD, "read")
+    before = keys.json("list")
+    refusing(url, "any")
+
+    for change in (
+        ("create", *WARD, "read"),
+        ("revoke", "ward"),
+        ("rotate", "ward"),
+    ):
+        done = keys.run(*change, fails=1)
+        assert (done.stdout, len(done.stderr.splitlines())) == ("", 1)
+
+    assert keys.json("list") == before
+
+
+def test_a_new_key_is_shown_where_only_the_entry_after_it_is_refused(keys: Keys, url: URL) -> None:
+    made = keys.json("create", *WARD, "read")
+    refusing(url, "done")
+
+    done = keys.run("rotate", "ward", fails=1)
+
+    new = next(key for key in keys.json("list")["keys"] if key["id"] != made["id"])
+    assert KEY.fullmatch(done.stdout.strip())
+    assert new["id"] in done.stdout
+    [entry] = run_statements(url, "SELECT target FROM audit WHERE outcome = 'asked' LIMIT 1, 1")
+    assert entry == (made["id"],)

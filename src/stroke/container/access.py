@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.application.access.keys import KeyService
 from stroke.config import DatabaseSettings, Settings
-from stroke.container.audit import write_entry
+from stroke.container.audit import KeyChanges
 from stroke.container.engines import opened_engine
 from stroke.container.service import utc_now
 from stroke.domain.access import Scope, is_loopback
@@ -43,7 +43,7 @@ def adopt_keys(settings: Settings) -> None:
     A key that was revoked stays revoked. Raises ``InvalidSetting``, which names the setting that
     holds no key, and ``StoreUnavailable``. Not to be called from a running event loop.
     """
-    access = settings.access
+    access, changes = settings.access, KeyChanges(settings.database)
     for name, secret, scopes in (
         ("admin", access.admin_key, (Scope.ADMIN, Scope.ALL_SITES)),
         ("metrics", access.metrics_key, (Scope.METRICS,)),
@@ -56,13 +56,13 @@ def adopt_keys(settings: Settings) -> None:
             name=name,
             site=access.site,
             scopes=scopes,
+            around=changes.of(AuditAction.KEY_CREATE),
         )
         try:
-            adopted = _with_keys(settings.database, adopting)
+            _with_keys(settings.database, adopting)
         except InvalidAccess as error:
             raise InvalidSetting(f"STROKE_{name.upper()}_KEY: {error}") from None
-        if adopted is not None:
-            write_entry(settings.database, AuditAction.KEY_CREATE, adopted.id)
+        changes.check()
 
 
 def check_address(settings: Settings, address: str) -> bool:

@@ -6,13 +6,14 @@ import asyncio
 import getpass
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from stroke.adapters.sql.audit import SqlAuditLog
+from stroke.application.access.keys import Around
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.config import DatabaseSettings
 from stroke.container.engines import is_there, opened_engine
@@ -129,6 +130,50 @@ async def written_down(
             await write_down(settings, action, target, AuditOutcome.FAILED)
         raise
     await write_down(settings, action, target)
+
+
+class KeyChanges:
+    """Writes down changes of keys: before each (``asked``), and how it ended.
+
+    An entry names a key by its id. A change whose first entry cannot be written does not begin.
+    """
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._settings = settings
+        self._unwritten: StrokeError | None = None
+
+    def of(self, action: AuditAction) -> Around:
+        """Return what encloses such a change. It raises ``StoreUnavailable`` at its beginning."""
+
+        @asynccontextmanager
+        async def around(ids: Sequence[str]) -> AsyncIterator[None]:
+            async def write(outcome: AuditOutcome) -> None:
+                async with opened_engine(self._settings) as engine:
+                    await trail_of(engine, self._settings).record_each(
+                        action, actor=system_actor(), outcomes=dict.fromkeys(ids, outcome)
+                    )
+
+            await write(AuditOutcome.ASKED)
+            try:
+                yield
+            except StrokeError:
+                with suppress(StrokeError):
+                    await write(AuditOutcome.FAILED)
+                raise
+            try:
+                await write(AuditOutcome.DONE)
+            except StrokeError as error:
+                self._unwritten = error
+
+        return around
+
+    def check(self) -> None:
+        """Raise what kept the last entry from being written.
+
+        For later than the change: a new key is shown first, for it is there, and only now.
+        """
+        if self._unwritten is not None:
+            raise self._unwritten
 
 
 async def write_down(

@@ -11,6 +11,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,8 +21,17 @@ from stroke.domain.access import ApiKey, checked_name, checked_scopes, checked_s
 from stroke.domain.errors import InvalidAccess, KeyNotFound, KeyTaken, Violation
 
 _KEY: Final = re.compile(r"stroke_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
+# Whole, or cut short where it was copied: the id is what counts.
+_AS_PASTED: Final = re.compile(r"\s*stroke_([0-9a-f]{16})(_\S*)?\s*")
 _ID_BYTES: Final = 8
 _SECRET_BYTES: Final = 32
+
+
+Around = Callable[[Sequence[str]], AbstractAsyncContextManager[None]]
+"""Encloses a change of the keys with these ids: it is written down before it, and after it.
+
+What it raises at its beginning comes before the change.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,12 @@ def parsed(text: str) -> tuple[str, str] | None:
     """Return the id and the secret of a key, or None if ``text`` is none."""
     found = _KEY.fullmatch(text)
     return None if found is None else (found[1], found[2])
+
+
+def id_or_name(text: str) -> str:
+    """Return the id of a key that was given whole; any other text as it is."""
+    found = _AS_PASTED.fullmatch(text)
+    return text if found is None else found[1]
 
 
 def hashed(secret: str) -> str:
@@ -53,6 +69,10 @@ def matches(secret: str, secret_hash: str) -> bool:
     return hmac.compare_digest(hashed(secret), secret_hash)
 
 
+def _alone(_: Sequence[str]) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
 class KeyService:
     """What an operator does with keys. Every call may raise ``StoreUnavailable``."""
 
@@ -61,11 +81,18 @@ class KeyService:
         self._now = now
 
     async def create(
-        self, *, name: str, site: str, scopes: Iterable[str], lifetime: timedelta | None = None
+        self,
+        *,
+        name: str,
+        site: str,
+        scopes: Iterable[str],
+        lifetime: timedelta | None = None,
+        around: Around = _alone,
     ) -> NewKey:
         """Make a key that ends after ``lifetime``, or never.
 
-        Raises ``InvalidAccess`` for a name, site, scope or lifetime that no key can have.
+        ``around`` gets its id. Raises ``InvalidAccess`` for a name, site, scope or lifetime that no
+        key can have.
         """
         key, text = self._made(
             name=checked_name(name),
@@ -73,17 +100,19 @@ class KeyService:
             scopes=checked_scopes(scopes),
             lifetime=lifetime,
         )
-        await self._store.add(key)
+        async with around([key.id]):
+            await self._store.add(key)
         return NewKey(key, text)
 
     async def adopt(
-        self, *, text: str, name: str, site: str, scopes: Iterable[str]
+        self, *, text: str, name: str, site: str, scopes: Iterable[str], around: Around = _alone
     ) -> ApiKey | None:
         """Store a key that was made elsewhere; return it, or None if it was stored before.
 
         A stored key stays as it is: one that was revoked does not come back. Two processes may
-        adopt one key at the same time. Raises ``InvalidAccess`` if ``text`` is no key, if its id is
-        another key's, or for a name, site or scope that no key can have.
+        adopt one key at the same time. ``around`` gets the id of a key that is to be stored. Raises
+        ``InvalidAccess`` if ``text`` is no key, if its id is another key's, or for a name, site or
+        scope that no key can have.
         """
         parts = parsed(text)
         if parts is None:
@@ -100,7 +129,8 @@ class KeyService:
         if await self._is_stored(key):
             return None
         try:
-            await self._store.add(key)
+            async with around([key.id]):
+                await self._store.add(key)
         except KeyTaken:
             # Another process has just stored it, or another key of this id.
             await self._is_stored(key)
@@ -120,43 +150,51 @@ class KeyService:
         """Return all keys, the oldest first: also those that were revoked or have expired."""
         return await self._store.all()
 
-    async def revoke(self, which: str) -> list[ApiKey]:
+    async def revoke(self, which: str, *, around: Around = _alone) -> list[ApiKey]:
         """Take back the key with the id ``which``, or all keys in force of that name.
 
-        A key that was revoked before stays as it is. Raises ``KeyNotFound``.
+        A whole key counts as its id. ``around`` gets the ids. A key that was revoked before stays
+        as it is. Raises ``KeyNotFound``.
         """
-        now = self._now()
+        now, wanted = self._now(), id_or_name(which)
         found = [
             key
             for key in await self._store.all()
-            if key.id == which or (key.name == which and key.in_force(now))
+            if key.id == wanted or (key.name == wanted and key.in_force(now))
         ]
         if not found:
-            raise KeyNotFound(
-                f"no key in force has the id or name {which!r}: see `stroke keys list`"
-            )
-        for key in found:
-            await self._store.revoke(key.id, now)
+            # Never what was given: it may be a key with a slip in it.
+            raise KeyNotFound("no key in force has this id or name: see `stroke keys list`")
+        async with around([key.id for key in found]):
+            for key in found:
+                await self._store.revoke(key.id, now)
         return [replace(key, revoked_at=key.revoked_at or now) for key in found]
 
     async def rotate(
-        self, which: str, *, overlap: timedelta, lifetime: timedelta | None = None
+        self,
+        which: str,
+        *,
+        overlap: timedelta,
+        lifetime: timedelta | None = None,
+        around: Around = _alone,
     ) -> tuple[NewKey, ApiKey]:
         """Make a key with the same name, site and scopes; the former one ends after ``overlap``.
 
-        ``which`` is the id of a key in force, or the name of one that no key has replaced. Without
-        a ``lifetime`` the new key lives as long as the former one was to. Returns the new key, and
-        the former one as it is now. Raises ``KeyNotFound`` and ``InvalidAccess``.
+        ``which`` is the id of a key in force, or the name of one that no key has replaced; a whole
+        key counts as its id. Without a ``lifetime`` the new key lives as long as the former one was
+        to. ``around`` gets the id of the former one. Returns the new key, and the former one as it
+        is now. Raises ``KeyNotFound`` and ``InvalidAccess``.
         """
         now = self._now()
-        former = self._one(await self._store.all(), which, now)
+        former = self._one(await self._store.all(), id_or_name(which), now)
         if lifetime is None and former.expires_at is not None:
             lifetime = former.expires_at - former.created_at
         key, text = self._made(
             name=former.name, site=former.site, scopes=former.scopes, lifetime=lifetime
         )
         until = _later(now, overlap, "overlap", least=timedelta(0))
-        await self._store.replace(former.id, key, until=until)
+        async with around([former.id]):
+            await self._store.replace(former.id, key, until=until)
         ends = until if former.expires_at is None else min(until, former.expires_at)
         return NewKey(key, text), replace(former, expires_at=ends, replaced_by=key.id)
 

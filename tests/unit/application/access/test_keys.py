@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -12,7 +15,7 @@ from builders.predictions import NOON
 from fakes.access import FakeKeyStore
 from stroke.application.access.keys import KeyService, NewKey, hashed, matches, parsed
 from stroke.domain.access import ApiKey, Scope
-from stroke.domain.errors import InvalidAccess, KeyNotFound
+from stroke.domain.errors import InvalidAccess, KeyNotFound, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
 
@@ -127,6 +130,74 @@ async def test_a_name_revokes_each_key_in_force_that_has_it(keys: KeyService) ->
     with pytest.raises(KeyNotFound):
         await keys.revoke("ward")
     assert [key.id for key in await keys.all() if key.in_force(NOON)] == [other.key.id]
+
+
+async def test_a_whole_key_counts_as_its_id(keys: KeyService) -> None:
+    made, other = await make(keys), await make(keys, name="other")
+
+    new, former = await keys.rotate(made.text, overlap=DAY)
+    [revoked] = await keys.revoke(f" {other.text[:-1]}\n")
+
+    assert (former.id, former.replaced_by) == (made.key.id, new.key.id)
+    assert revoked.id == other.key.id
+
+
+@pytest.mark.parametrize("around", ["{}", "x{}", "{} and more"])
+async def test_a_key_that_is_not_found_is_not_repeated(keys: KeyService, around: str) -> None:
+    await make(keys)
+    text = f"stroke_{'0' * 16}_{'s' * 43}"
+
+    for change in (keys.revoke, partial(keys.rotate, overlap=DAY)):
+        with pytest.raises(KeyNotFound) as refused:
+            await change(around.format(text))
+        assert "s" * 42 not in str(refused.value)
+
+
+async def test_a_change_is_within_what_encloses_it_and_does_not_begin_without(
+    keys: KeyService,
+) -> None:
+    seen: list[tuple[list[str], int, int]] = []
+
+    @asynccontextmanager
+    async def around(ids: Sequence[str]) -> AsyncIterator[None]:
+        before = list(await keys.all())
+        yield
+        after = list(await keys.all())
+        changed = [key for key in after if key not in before]
+        seen.append((sorted(ids), len(after) - len(before), len(changed)))
+
+    made = await keys.create(name="ward", site="north", scopes=["read"], around=around)
+    new, former = await keys.rotate("ward", overlap=DAY, around=around)
+    await keys.revoke("ward", around=around)
+    given = f"stroke_{'c' * 16}_{'d' * 43}"
+    for _ in range(2):
+        await keys.adopt(text=given, name="admin", site="main", scopes=["admin"], around=around)
+
+    both = sorted([made.key.id, new.key.id])
+    assert former.id == made.key.id
+    assert seen == [
+        ([made.key.id], 1, 1),
+        ([made.key.id], 1, 2),
+        (both, 0, 2),
+        (["c" * 16], 1, 1),
+    ]
+
+    @asynccontextmanager
+    async def refusing(_: Sequence[str]) -> AsyncIterator[None]:
+        raise StoreUnavailable("away")
+        yield
+
+    stored = list(await keys.all())
+    another = f"stroke_{'e' * 16}_{'d' * 43}"
+    for change in (
+        partial(keys.create, name="other", site="north", scopes=["read"]),
+        partial(keys.revoke, stored[-1].id),
+        partial(keys.rotate, "admin", overlap=DAY),
+        partial(keys.adopt, text=another, name="a", site="main", scopes=["admin"]),
+    ):
+        with pytest.raises(StoreUnavailable):
+            await change(around=refusing)
+    assert list(await keys.all()) == stored
 
 
 async def test_a_rotation_makes_a_like_key_and_lets_the_former_one_run_out(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -16,7 +17,7 @@ from stroke.entrypoints.cli.terminal.output import counted
 from stroke.entrypoints.cli.terminal.said import say
 
 if TYPE_CHECKING:
-    from stroke.application.access.keys import KeyService, NewKey
+    from stroke.application.access.keys import Around, KeyService, NewKey
     from stroke.domain.access import ApiKey
 
 _T = TypeVar("_T")
@@ -24,7 +25,12 @@ _T = TypeVar("_T")
 app = typer.Typer(no_args_is_help=True, help="API keys: who may call the service.")
 
 Which = Annotated[
-    str, typer.Argument(metavar="KEY", help="The id of a key, or its name; never the key itself.")
+    str,
+    typer.Argument(
+        metavar="KEY",
+        help="The id of a key, or its name. Of a whole key its id counts, but other users of the "
+        "machine and the shell's history see what is on a command line.",
+    ),
 ]
 Lifetime = Annotated[
     timedelta | None,
@@ -63,12 +69,14 @@ def create(
     KEY=$(stroke keys create --name ops --site north --scope admin,all-sites)
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
     scopes = [part for each in scope for part in each.split(",")]
-    made = _with_keys(
-        lambda keys: keys.create(name=name, site=site, scopes=scopes, lifetime=expires),
-        may_make=True,  # the first key may come before the first start
-    )
-    _write_down("KEY_CREATE", made.key)
-    _show(made, as_json=as_json)
+    with _changes("KEY_CREATE") as around:
+        made = _with_keys(
+            lambda keys: keys.create(
+                name=name, site=site, scopes=scopes, lifetime=expires, around=around
+            ),
+            may_make=True,  # the first key may come before the first start
+        )
+        _show(made, as_json=as_json)
 
 
 @app.command("list")
@@ -97,12 +105,13 @@ def revoke(which: Which, *, as_json: AsJson = False) -> None:
     stroke keys revoke 3f2a9c0d41b7e856
     stroke keys revoke ward-3
     """  # noqa: D301
-    revoked = _with_keys(lambda keys: keys.revoke(which))
-    _write_down("KEY_REVOKE", *revoked)
-    if as_json:
-        typer.echo(json.dumps({"revoked": [_as_dict(key) for key in revoked]}))
-        return
-    typer.echo(f"{counted(len(revoked), 'key')} revoked: {', '.join(key.id for key in revoked)}")
+    with _changes("KEY_REVOKE") as around:
+        revoked = _with_keys(lambda keys: keys.revoke(which, around=around))
+        if as_json:
+            typer.echo(json.dumps({"revoked": [_as_dict(key) for key in revoked]}))
+        else:
+            ids = ", ".join(key.id for key in revoked)
+            typer.echo(f"{counted(len(revoked), 'key')} revoked: {ids}")
 
 
 @app.command()
@@ -123,22 +132,31 @@ def rotate(
     \b
     stroke keys rotate ward-3 --overlap 7d
     """  # noqa: D301
-    made, former = _with_keys(lambda keys: keys.rotate(which, overlap=overlap, lifetime=expires))
-    _write_down("KEY_ROTATE", former)
-    _show(made, as_json=as_json, former=former)
+    with _changes("KEY_ROTATE") as around:
+        made, former = _with_keys(
+            lambda keys: keys.rotate(which, overlap=overlap, lifetime=expires, around=around)
+        )
+        _show(made, as_json=as_json, former=former)
 
 
 def _with_keys(work: Callable[[KeyService], Awaitable[_T]], *, may_make: bool = False) -> _T:
     return service_runner.run(lambda parts: work(parts.keys()), may_make=may_make)
 
 
-def _write_down(action: str, *keys: ApiKey) -> None:
+@contextmanager
+def _changes(action: str) -> Iterator[Around]:
+    """Give what writes down a change of keys before it and after it.
+
+    Where the entry after it cannot be written, the block shows what was changed, and then this
+    raises ``StoreUnavailable``.
+    """
     from stroke.config import Settings
-    from stroke.container.audit import write_entry
+    from stroke.container.audit import KeyChanges
     from stroke.domain.audit import AuditAction
 
-    for key in keys:
-        write_entry(Settings.load().database, AuditAction[action], key.id)
+    changes = KeyChanges(Settings.load().database)
+    yield changes.of(AuditAction[action])
+    changes.check()
 
 
 def _show(made: NewKey, *, as_json: bool, former: ApiKey | None = None) -> None:
