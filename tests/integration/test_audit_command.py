@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy import URL
 
 from components.databases import run_statements
 from components.processes import run_stroke
+from stroke.adapters.sql import schema
 from stroke.config import Settings
 from stroke.container.audit import exported
 
@@ -133,6 +135,59 @@ def test_copies_can_be_read_while_the_database_is_away_and_it_is_known_that_noth
     monkeypatch.setenv("STROKE_DATABASE_URL", "mysql+asyncmy://me:secret@127.0.0.1:1/stroke")
     with exported(Settings.load().database, "rows") as written:
         assert not written
+
+
+ENTRIES = "SELECT action, target, outcome FROM audit ORDER BY number"
+
+
+def test_a_downgrade_is_in_the_trail_and_so_is_one_that_is_refused(trail: Trail, url: URL) -> None:
+    trail.stroke("db", "downgrade", "no-such-one", "--yes", fails=1)
+    trail.stroke("db", "downgrade", schema.HEAD, "--yes")  # it is there already
+    assert run_statements(url, ENTRIES) == []
+
+    trail.stroke("db", "downgrade", "0017", "--yes")
+    said = trail.stroke("db", "downgrade", "0007", "--yes", fails=1).stderr
+    shown = trail.stroke("db", "downgrade", "0007", "--dry-run")
+
+    assert len(said.splitlines()) == 1
+    assert "`stroke audit export -o FILE`" in said
+    assert "--known" in said
+    assert "--drop-trail" in said
+    assert "DROP TABLE IF EXISTS audit" in shown.stdout
+    assert "--drop-trail" in shown.stderr
+    assert run_statements(url, ENTRIES) == [
+        ("schema.change", f"downgrade from {schema.HEAD} to 0017", "asked"),
+        ("schema.change", f"downgrade from {schema.HEAD} to 0017", "done"),
+        ("schema.change", "downgrade from 0017 to 0007", "asked"),
+        ("schema.change", "downgrade from 0017 to 0007", "failed"),
+    ]
+
+
+def test_a_trail_is_dropped_when_that_is_asked_for_and_its_end_is_printed(
+    trail: Trail, url: URL
+) -> None:
+    trail.stroke("db", "import", "rows.csv")
+    before = trail.json("audit", "verify")
+    query = "SELECT number, digest FROM audit_head"
+
+    trail.stroke("db", "downgrade", "0006", "--yes", fails=1)
+    [(number, _)] = run_statements(url, query)
+    done = trail.stroke("db", "downgrade", "0006", "--yes", "--drop-trail")
+
+    assert (before["entries"], number) == (1, 3)
+    assert re.search(r"its chain ends at 4:[0-9a-f]{64}\b", done.stderr)
+    assert done.stdout == "the schema is now at 0006\n"
+    trail.stroke("db", "downgrade", "0005", "--yes")  # there is no trail to write into
+    trail.stroke("db", "upgrade")
+    trail.stroke("db", "downgrade", "base", "--yes")  # nor any entry to lose
+
+
+def test_a_downgrade_does_not_begin_where_the_trail_refuses_entries(trail: Trail, url: URL) -> None:
+    run_statements(url, "DELETE FROM audit_head")
+
+    trail.stroke("db", "downgrade", "0017", "--yes", fails=1)
+
+    assert schema.revision(url) == schema.HEAD
 
 
 def test_what_verify_does_not_understand_is_said(trail: Trail) -> None:

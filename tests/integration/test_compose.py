@@ -253,7 +253,18 @@ def test_an_upgrade_migrates_the_schema_of_the_version_before_and_keeps_its_rows
 ) -> None:
     predict(host, 20)
     image = host.containers()["api"]["Config"]["Image"]
-    host.run("deploy/stack.sh", "exec", "-T", "api", "stroke", "db", "downgrade", "0002", "--yes")
+    host.run(
+        "deploy/stack.sh",
+        "exec",
+        "-T",
+        "api",
+        "stroke",
+        "db",
+        "downgrade",
+        "0002",
+        "--yes",
+        "--drop-trail",
+    )
     rows = every_row(host.mysql(COLUMNS_NOW).split())  # without those that later versions added
     before = host.mysql(rows)
     host.forget("STROKE_ADMIN_KEY", "STROKE_METRICS_KEY")  # as of a version without keys

@@ -76,11 +76,6 @@ def rights_to_give(settings: DatabaseSettings, revision: str = "head") -> list[s
     return account_grants(changing, "service", str(service), host="%")
 
 
-def downgrade_schema(settings: DatabaseSettings, revision: str) -> bool:
-    """Take the schema back to ``revision``; return whether it moved. Raises as above."""
-    return schema.downgrade(existing_database(migrating(settings)), revision)
-
-
 def account_grants(
     settings: DatabaseSettings, account: Account, user: str, *, host: str
 ) -> list[str]:

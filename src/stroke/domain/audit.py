@@ -39,6 +39,7 @@ class AuditAction(StrEnum):
     KEY_REVOKE = "key.revoke"
     KEY_ROTATE = "key.rotate"
     MODEL_CHANGE = "model.change"
+    SCHEMA_CHANGE = "schema.change"
     AUDIT_READ = "audit.read"
     SESSION_BEGIN = "session.begin"
     SESSION_END = "session.end"

@@ -8,7 +8,8 @@ import pytest
 
 from stroke.application.models.replay import ReplayOptions
 from stroke.config import DatabaseSettings, Settings
-from stroke.container.database import downgrade_schema, prepare_schema, schema_revision
+from stroke.container.database import prepare_schema, schema_revision
+from stroke.container.downgrades import downgrade_schema
 from stroke.container.engines import engine_of, existing_database, is_there
 from stroke.container.replay import changes_of
 from stroke.domain.errors import InvalidSetting

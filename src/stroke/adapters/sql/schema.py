@@ -9,16 +9,18 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from sqlalchemy import URL, Connection, text
+from sqlalchemy import URL, Connection, inspect, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 import stroke
 from stroke.adapters.sql.engine import create_engine
 from stroke.adapters.sql.faults import mysql_code, translated
+from stroke.adapters.sql.tables import audit, audit_head
 from stroke.adapters.sql.versions import found_revision, is_pending
 from stroke.application.doctor.ports import Schema
 from stroke.application.pipeline.waiting import until
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 # The newest revision in migrations/versions. A constant, so that a service that is up to date
 # starts without Alembic; a unit test holds it against the scripts.
 HEAD: Final = "0018"
+
+# The revision that made the audit trail: before it, there is none.
+_TRAIL: Final = "0008"
 
 _T = TypeVar("_T")
 _CONNECT_TIMEOUT: Final = 5.0
@@ -103,13 +108,67 @@ def give(url: URL, statements: Sequence[str]) -> None:
     _run(url, work)
 
 
-def downgrade(url: URL, target: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """What a downgrade would undo: these revisions. ``entries`` is what the audit trail has now."""
+
+    revisions: tuple[str, ...]
+    entries: int | None
+    """None where there is no audit trail."""
+
+    @property
+    def drops_entries(self) -> bool:
+        """Whether entries of the audit trail would be lost."""
+        return bool(self.entries) and _TRAIL in self.revisions
+
+    @property
+    def keeps_trail(self) -> bool:
+        """Whether there is an audit trail before it and after it."""
+        return self.entries is not None and _TRAIL not in self.revisions
+
+
+def descent(url: URL, target: str) -> Descent:
+    """Return what ``downgrade`` would undo. Raises as it does; changes nothing."""
+
+    async def look(connection: AsyncConnection) -> Descent:
+        return await _descent(connection, target)
+
+    return _run(url, look)
+
+
+async def _descent(connection: AsyncConnection, target: str) -> Descent:
+    before = _known(await current_revision(connection))
+    found = await connection.run_sync(lambda alone: set(inspect(alone).get_table_names()))
+    entries = None
+    if {audit.name, audit_head.name} <= found:
+        # Whether there are any is all that counts, and a long trail takes long to count.
+        entries = len((await connection.execute(select(audit.c.number).limit(1))).all())
+    return Descent(_steps_down(before, target), entries)
+
+
+def _steps_down(before: str | None, target: str) -> tuple[str, ...]:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 -- start-up time
+
+    scripts = ScriptDirectory.from_config(_config())
+    with _explained(target):
+        steps = scripts.iterate_revisions(before, target, select_for_downgrade=True)
+        return tuple(step.revision for step in steps)
+
+
+def downgrade(url: URL, target: str, *, drop_trail: bool = False) -> bool:
     """Take the schema back to ``target`` ("base": drop the table); return whether it moved.
 
-    What the older schema has no room for is lost. Raises as ``upgrade`` does.
+    What the older schema has no room for is lost. Raises as ``upgrade`` does, and ``InvalidData``
+    where entries of the audit trail would be lost without ``drop_trail``.
     """
 
     async def work(connection: AsyncConnection) -> bool:
+        if not drop_trail and (await _descent(connection, target)).drops_entries:
+            raise InvalidData(
+                f"revision {target} has no audit trail, and this database has one. Keep it first: "
+                "`stroke audit export -o FILE`, and the end of its chain by `stroke audit verify`, "
+                "which is for --known. Then add --drop-trail"
+            )
         before = _known(await current_revision(connection))
         await connection.run_sync(_migrate, "downgrade", target)
         return before != await current_revision(connection)
@@ -244,9 +303,10 @@ def _scripts() -> Path:
 
 @contextmanager
 def _explained(target: str) -> Iterator[None]:
+    from alembic.script.revision import RevisionError  # noqa: PLC0415 -- start-up time
     from alembic.util import CommandError  # noqa: PLC0415 -- start-up time
 
     try:
         yield
-    except CommandError as error:
+    except (CommandError, RevisionError) as error:
         raise InvalidData(f"the schema cannot go to revision {target}: {error}") from error

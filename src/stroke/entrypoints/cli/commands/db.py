@@ -21,6 +21,7 @@ from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 if TYPE_CHECKING:
     from stroke.application.predictions.file_rows import ImportTally, RejectedRow
     from stroke.config import DatabaseSettings
+    from stroke.domain.audit import AuditHead
 
 app = typer.Typer(no_args_is_help=True, help="The database: its schema, and rows from elsewhere.")
 
@@ -60,24 +61,36 @@ def downgrade(
     *,
     yes: Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the SQL; run nothing.")] = False,
+    drop_trail: Annotated[
+        bool, typer.Option("--drop-trail", help="Also drop an audit trail that has entries.")
+    ] = False,
 ) -> None:
     """Take the schema back to an older revision. Newer tables and columns are lost: back up first.
 
+    An entry of the audit trail says so. Revisions before 0008 have no audit trail: one with entries
+    is dropped only with --drop-trail, which prints the end of its chain. Keep its entries first.
+
     \b
-    stroke db downgrade 0001 --dry-run
-    stroke db downgrade 0001 --yes
+    stroke db downgrade 0017 --dry-run
+    stroke db downgrade 0017 --yes
+    stroke audit export -o trail.jsonl && stroke db downgrade 0001 --drop-trail
     """  # noqa: D301
-    from stroke.container.database import downgrade_schema, downgrade_sql, schema_revision
+    from stroke.container.database import downgrade_sql, schema_revision
+    from stroke.container.downgrades import downgrade_schema, drops_entries
 
     database = _database()
     if dry_run:
         typer.echo(downgrade_sql(database, revision).strip())
+        if drops_entries(database, revision):
+            say("this drops the audit trail, which needs --drop-trail", "warning")
         return
     if not yes:
         typer.confirm(
             f"Take the schema back to {revision} and lose what it cannot hold?", abort=True
         )
-    changed = downgrade_schema(database, revision)
+    changed = downgrade_schema(
+        database, revision, drop_trail=drop_trail, on_drop=_say_what_is_dropped
+    )
     now = schema_revision(database) or "base"
     typer.echo(f"the schema is {'now' if changed else 'already'} at {now}")
 
@@ -361,6 +374,11 @@ def _import(
                 )
 
         return asyncio.run(stored())
+
+
+def _say_what_is_dropped(end: AuditHead) -> None:
+    said = f"its chain ends at {end.number}:{end.digest}" if end.digest else "its end is lost"
+    say(f"the audit trail is dropped: {said}", "warning")
 
 
 def _database() -> DatabaseSettings:
