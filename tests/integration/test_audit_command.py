@@ -15,7 +15,8 @@ from components.databases import run_statements
 from components.processes import run_stroke
 from stroke.adapters.sql import schema
 from stroke.config import Settings
-from stroke.container.audit import exported
+from stroke.container.audit import with_copies
+from stroke.domain.audit import AuditAction
 
 ROWS = (
     "id,gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status,name\n"
@@ -130,11 +131,12 @@ def test_copies_can_be_read_while_the_database_is_away_and_it_is_known_that_noth
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with exported(Settings.load().database, "rows") as written:  # there is none
-        assert written
+    with with_copies(Settings.load().database, AuditAction.DATA_EXPORT, "rows") as written:
+        assert written  # there is no database
     monkeypatch.setenv("STROKE_DATABASE_URL", "mysql+asyncmy://me:secret@127.0.0.1:1/stroke")
-    with exported(Settings.load().database, "rows") as written:
-        assert not written
+    for action in (AuditAction.DATA_EXPORT, AuditAction.LAKE_CHANGE, AuditAction.COPY_CHANGE):
+        with with_copies(Settings.load().database, action, "rows") as written:
+            assert not written
 
 
 ENTRIES = "SELECT action, target, outcome FROM audit ORDER BY number"

@@ -12,6 +12,7 @@ import pytest
 from pyiceberg.types import IntegerType
 
 from builders.predictions import patient_json
+from components.audit_entries import written_by_commands
 from components.change_events import (
     lake_ids,
     lake_table,
@@ -105,14 +106,19 @@ def test_a_value_that_the_sinks_cannot_take_waits_while_the_rest_flows(
             assert letter["prediction_id"] == poison
             assert letter["stage"] == "TRANSFORMATION"
             assert letter["reason"] == "org.apache.kafka.connect.errors.DataException"
-        again = pipeline.stroke("pipeline", "dlq", "replay", "--dry-run")
+        with written_by_commands(pipeline, CANARY) as written:
+            again = pipeline.stroke("pipeline", "dlq", "replay", "--dry-run")
+        assert written == []
         assert (again.returncode, len(waiting(pipeline))) == (0, 2)
 
         # The cause is mended; this very change is a letter, too: it tells the row before.
         pipeline.mysql("UPDATE predictions SET gender = 'Other' WHERE id = %s", poison)
         letters_come(pipeline, 4)
-        replayed = pipeline.stroke("pipeline", "dlq", "replay")
+        with written_by_commands(pipeline, CANARY) as written:
+            replayed = pipeline.stroke("pipeline", "dlq", "replay")
 
+        both = f"replay: {' '.join(sorted((S3_SINK, SQL_SINK)))}"
+        assert written == [("copy.change", both, how) for how in ("asked", "done")]
         assert replayed.returncode == 0, replayed.stderr
         assert replayed.stdout.startswith("1 rows sent again, 0 deletions sent")
         in_sql(pipeline, [poison])
@@ -142,10 +148,12 @@ def test_a_record_that_fails_in_the_sink_itself_is_parked_and_sent_later(
             if value is not None and key["id"] == poison
         )
 
-        parked = pipeline.stroke(
-            "pipeline", "dlq", "park", "sqlserver-sink", "--through", str(offset), "--yes"
-        )
+        with written_by_commands(pipeline, CANARY) as written:
+            parked = pipeline.stroke(
+                "pipeline", "dlq", "park", "sqlserver-sink", "--through", str(offset), "--yes"
+            )
 
+        assert written == [("copy.change", f"park: {SQL_SINK}", how) for how in ("asked", "done")]
         assert parked.returncode == 0, parked.stderr
         assert f"{SQL_SINK} goes on after offset {offset}" in parked.stdout
         in_sql(pipeline, good[3:])

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from builders.predictions import patient_json
+from components.audit_entries import written_by_commands
 from components.stack import PipelineStack
 
 NAME = "Zoë 王 😀"
@@ -74,8 +75,10 @@ def test_damage_is_found_exactly_listed_and_repaired(pipeline: PipelineStack) ->
     assert listed.returncode == 0, listed.stderr
     assert f"sql missing: {ids[0]}, {ids[100]}-{ids[149]}, {ids[170]}\n" in listed.stdout
 
-    repaired = pipeline.stroke("pipeline", "repair", "--yes", *WITHIN)
+    with written_by_commands(pipeline, "Zoe") as written:
+        repaired = pipeline.stroke("pipeline", "repair", "--yes", *WITHIN)
 
+    assert written == [("copy.change", "repair: sql", how) for how in ("asked", "done")]
     assert repaired.returncode == 1  # MySQL cannot tell of an id that it cannot give
     assert "53 sent again, 1 deletions sent" in repaired.stderr
     assert "-1: delete them from the copy by hand" in repaired.stderr
@@ -89,9 +92,10 @@ def test_nothing_is_sent_where_nothing_is_wrong(pipeline: PipelineStack) -> None
     predict(pipeline, 1)
     before = pipeline.mysql("SELECT COUNT(*) FROM debezium_signal")
 
-    done = pipeline.stroke("pipeline", "repair", *WITHIN)
+    with written_by_commands(pipeline) as written:
+        done = pipeline.stroke("pipeline", "repair", *WITHIN)
 
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, written) == (0, []), done.stderr
     assert pipeline.mysql("SELECT COUNT(*) FROM debezium_signal") == before
 
 

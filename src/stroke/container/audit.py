@@ -86,18 +86,18 @@ def erased_where_there(settings: DatabaseSettings, target: str) -> Iterator[None
 
 
 @contextmanager
-def exported(settings: DatabaseSettings, target: str) -> Iterator[bool]:
-    """Write down that the system's user takes rows of patients out, before the block does.
+def with_copies(settings: DatabaseSettings, action: AuditAction, target: str) -> Iterator[bool]:
+    """Write down what the system's user does with copies alone, before the block does it.
 
     So a run that is killed is in the trail, too; how the block ended is written after it.
-    ``target`` is a kind of data. Yields False where the database is away: copies can be read
-    without it, and must be, when something is to be found out about a fault. Where there is no
-    database nothing is written.
+    ``target`` is a kind of data. Yields False where the database is away: copies can be read and
+    mended without it, and must be, when something is to be found out about a fault. Where there is
+    no database nothing is written.
     """
     try:
         written = is_there(settings)
         if written:
-            write_entry(settings, AuditAction.DATA_EXPORT, target, AuditOutcome.ASKED)
+            write_entry(settings, action, target, AuditOutcome.ASKED)
     except StrokeError:
         yield False
         return
@@ -110,7 +110,7 @@ def exported(settings: DatabaseSettings, target: str) -> Iterator[bool]:
         outcome = AuditOutcome.DONE
     finally:
         with suppress(StrokeError):
-            write_entry(settings, AuditAction.DATA_EXPORT, target, outcome)
+            write_entry(settings, action, target, outcome)
 
 
 @asynccontextmanager

@@ -40,6 +40,8 @@ class AuditAction(StrEnum):
     KEY_ROTATE = "key.rotate"
     MODEL_CHANGE = "model.change"
     SCHEMA_CHANGE = "schema.change"
+    COPY_CHANGE = "copy.change"
+    LAKE_CHANGE = "lake.change"
     AUDIT_READ = "audit.read"
     SESSION_BEGIN = "session.begin"
     SESSION_END = "session.end"

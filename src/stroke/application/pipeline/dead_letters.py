@@ -82,6 +82,14 @@ class DeadLetterService:
         self._sleep = sleep
         self._clock = clock
 
+    def name_of(self, connector: str) -> str:
+        """Return the name of a connector that is named by it, or by its file.
+
+        Raises ``ConnectorNotFound``.
+        """
+        (name,) = self._chosen(connector)
+        return name
+
     async def letters(
         self, connector: str | None = None, *, settled: bool = False
     ) -> list[DeadLetter]:
@@ -187,7 +195,7 @@ class DeadLetterService:
         return record, failure.cause.words if failure.cause else failure.reason
 
     async def _sink(self, sink: str) -> str:
-        (name,) = self._chosen(sink)
+        name = self.name_of(sink)
         if (await self._control.status(name)).kind != "sink":
             raise InvalidData(f"{name} is no sink: it has nothing before it to park")
         return name

@@ -95,6 +95,9 @@ async def test_a_sink_may_be_called_as_its_file_is(parts: Parts) -> None:
 async def test_an_unknown_sink_is_refused_by_name(parts: Parts) -> None:
     with pytest.raises(ConnectorNotFound, match="sqlserver-sink, lake-sink, sql-pred"):
         await parts.service.letters("another")
+    with pytest.raises(ConnectorNotFound, match="sqlserver-sink, lake-sink, sql-pred"):
+        parts.service.name_of("another")
+    assert parts.service.name_of("sqlserver-sink") == parts.service.name_of(SQL) == SQL
 
 
 async def test_what_was_dealt_with_is_listed_only_on_demand(parts: Parts) -> None:

@@ -23,10 +23,10 @@ from stroke.entrypoints.cli.terminal.analytics_options import (
     Top,
     bar,
 )
-from stroke.entrypoints.cli.terminal.exports import as_export
 from stroke.entrypoints.cli.terminal.options import AsJson, Site, in_utc
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
+from stroke.entrypoints.cli.terminal.written_down import as_export
 
 if TYPE_CHECKING:
     from stroke.application.analyses.runs import AnalyticsRun

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -14,13 +15,14 @@ from stroke.entrypoints.cli.terminal.options import AsJson, Yes
 from stroke.entrypoints.cli.terminal.output import print_table
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
 from stroke.entrypoints.cli.terminal.said import say
+from stroke.entrypoints.cli.terminal.written_down import as_change_of_copy
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from stroke.application.pipeline.consistency import DeadLetter
     from stroke.application.pipeline.dead_letters import DeadLetterService
-    from stroke.config import PipelineSettings
+    from stroke.config import DatabaseSettings, PipelineSettings
     from stroke.container.pipeline import PipelineContainer
 
 _T = TypeVar("_T")
@@ -52,11 +54,7 @@ def list_(
     stroke pipeline dlq list
     stroke pipeline dlq list sqlserver-sink --all --json
     """  # noqa: D301
-
-    async def work(service: DeadLetterService) -> list[DeadLetter]:
-        return await service.letters(connector, settled=settled)
-
-    letters = _run(work)
+    letters = _run(lambda service, _: service.letters(connector, settled=settled))
     if as_json:
         typer.echo(json.dumps({"letters": [asdict(letter) for letter in letters]}))
     else:
@@ -95,12 +93,21 @@ def replay(
     if letter and connector is None:
         raise typer.BadParameter("letters are numbered by sink: name the CONNECTOR, too")
 
-    async def work(service: DeadLetterService) -> bool:
+    from stroke.container.audit import written_down
+    from stroke.domain.audit import AuditAction
+
+    async def work(service: DeadLetterService, settings: PipelineSettings) -> bool:
         chosen = _only(await service.letters(connector), letter or [])
         if dry_run:
             _print(chosen)
             return True
-        replay = await service.replay(chosen, skip_unreadable=skip_unreadable)
+        what = f"replay: {' '.join(sorted({each.connector for each in chosen}))}"
+        async with (
+            written_down(settings.database, AuditAction.COPY_CHANGE, what)
+            if chosen
+            else nullcontext()
+        ):
+            replay = await service.replay(chosen, skip_unreadable=skip_unreadable)
         typer.echo(
             f"{len(replay.sent):,} rows sent again, {len(replay.deleted):,} deletions sent, "
             f"{len(replay.skipped):,} unreadable letters skipped"
@@ -154,16 +161,23 @@ def park(
     stroke pipeline dlq park s3-sink --through 5120
     """  # noqa: D301
     if dry_run:
-        record, why = _run(lambda service: service.find(connector, patience=_PATIENCE))
+        record, why = _run(lambda service, _: service.find(connector, patience=_PATIENCE))
         typer.echo(f"{connector} fails on {record}: {why}")
         return
     if not yes:
         typer.confirm(f"Move {connector} past records that it has not taken?", abort=True)
 
-    async def work(service: DeadLetterService) -> list[DeadLetter]:
+    async def name(
+        service: DeadLetterService, settings: PipelineSettings
+    ) -> tuple[str, DatabaseSettings]:
+        return service.name_of(connector), settings.database
+
+    async def work(service: DeadLetterService, _: PipelineSettings) -> list[DeadLetter]:
         return await service.park(connector, through=through, at_most=at_most, patience=_PATIENCE)
 
-    letters = _run(work)
+    sink, database = _run(name)  # what was typed could be anything
+    with as_change_of_copy(database, f"park: {sink}"):
+        letters = _run(work)
     typer.echo(
         f"{len(letters):,} records parked; {letters[-1].connector} goes on after offset "
         f"{letters[-1].offset}"
@@ -210,13 +224,13 @@ def _table(letters: Sequence[DeadLetter]) -> Table:
     return table
 
 
-def _run(work: Callable[[DeadLetterService], Coroutine[Any, Any, _T]]) -> _T:
+def _run(work: Callable[[DeadLetterService, PipelineSettings], Coroutine[Any, Any, _T]]) -> _T:
     from stroke.container.pipeline import use_schema_account
 
     async def with_service(parts: PipelineContainer, settings: PipelineSettings) -> _T:
         use_schema_account(parts, settings)  # deletions that are sent anew set the counter back
         try:
-            return await work(parts.dead_letter_service())
+            return await work(parts.dead_letter_service(), settings)
         finally:
             await parts.source_engine().dispose()
 

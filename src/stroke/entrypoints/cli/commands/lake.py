@@ -17,6 +17,7 @@ from stroke.entrypoints.cli.terminal.output import counted, progress
 from stroke.entrypoints.cli.terminal.prediction_ids import prediction_ids
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
+from stroke.entrypoints.cli.terminal.written_down import as_change_of_lake
 
 if TYPE_CHECKING:
     from stroke.application.pipeline.lake_upkeep import Compaction, LakeState, Orphan, Orphans
@@ -84,8 +85,10 @@ def compact(
     """  # noqa: D301
     from stroke.container.lake_upkeep import compact_lake
 
-    with ends_on_sigterm(), _bar("compacting") as advance:
-        done = compact_lake(_settings(), open_days=all_days, dry_run=dry_run, on_progress=advance)
+    settings = _settings()
+    kept = as_change_of_lake(settings.database, "compact", dry_run=dry_run)
+    with kept, ends_on_sigterm(), _bar("compacting") as advance:
+        done = compact_lake(settings, open_days=all_days, dry_run=dry_run, on_progress=advance)
     if as_json:
         typer.echo(json.dumps({**asdict(done), "dry_run": dry_run}))
     else:
@@ -115,9 +118,11 @@ def expire(
     """  # noqa: D301
     from stroke.container.lake_upkeep import expire_snapshots
 
-    with ends_on_sigterm(), _bar("deleting files") as advance:
+    settings, what = _settings(), f"expire: older than {older_than_days:g} days, {keep} kept"
+    kept = as_change_of_lake(settings.database, what, dry_run=dry_run)
+    with kept, ends_on_sigterm(), _bar("deleting files") as advance:
         done = expire_snapshots(
-            _settings(),
+            settings,
             older_than=timedelta(days=older_than_days),
             keep=keep,
             dry_run=dry_run,
@@ -214,8 +219,9 @@ def orphans(
 
     settings = _settings()
     found = lake_orphans(settings, older_than=timedelta(hours=older_than_hours))
-    if yes:
-        with ends_on_sigterm(), _bar("deleting files") as advance:
+    if yes and found.files:
+        kept = as_change_of_lake(settings.database, f"delete {counted(len(found.files), 'orphan')}")
+        with kept, ends_on_sigterm(), _bar("deleting files") as advance:
             delete_lake_orphans(settings, found.files, on_progress=advance)
     if as_json:
         said: dict[str, object] = {"files": _as_json(found.files), "deleted": yes}
@@ -259,7 +265,8 @@ def roll_forward(
         return
     if not yes:
         typer.confirm("Let it name that state?", abort=True, err=True)
-    roll_lake_forward(settings, found)
+    with as_change_of_lake(settings.database, "roll forward"):
+        roll_lake_forward(settings, found)
     typer.echo("the catalog names the newest state of the table now")
 
 
@@ -292,7 +299,8 @@ def set_back(
         return
     if not yes:
         typer.confirm("Set the times back to this clock's?", abort=True, err=True)
-    set_lake_back(settings)
+    with as_change_of_lake(settings.database, "set back"):
+        set_lake_back(settings)
     typer.echo("no time in the table is after this clock's now")
 
 

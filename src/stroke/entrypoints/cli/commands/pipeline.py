@@ -12,6 +12,7 @@ import typer
 from stroke.application.pipeline.consistency import Comparison, DeadLetter
 from stroke.domain.errors import StrokeError
 from stroke.entrypoints.cli.commands import dlq
+from stroke.entrypoints.cli.commands.sink_schema import sink_schema
 from stroke.entrypoints.cli.commands.tail import tail
 from stroke.entrypoints.cli.terminal.comparisons import print_comparisons, print_ids, ranges
 from stroke.entrypoints.cli.terminal.daemon import regularly
@@ -40,13 +41,6 @@ class ReplicaName(StrEnum):
 
     SQL = "sql"
     S3 = "s3"
-
-
-class SinkDialectName(StrEnum):
-    """The SQL dialect of a sink."""
-
-    MSSQL = "mssql"
-    POSTGRESQL = "postgresql"
 
 
 Replicas = Annotated[
@@ -152,7 +146,9 @@ def repair(
     stroke pipeline repair --dry-run
     stroke pipeline repair --yes
     """  # noqa: D301
+    from stroke.container.audit import written_down
     from stroke.container.pipeline import use_schema_account
+    from stroke.domain.audit import AuditAction
 
     async def work(parts: PipelineContainer, settings: PipelineSettings) -> list[Comparison]:
         use_schema_account(parts, settings)  # deletions that are sent anew set the counter back
@@ -166,7 +162,9 @@ def repair(
             if not yes:
                 print_comparisons(found, stderr=True)
                 typer.confirm("Send these rows once more?", abort=True, err=True)
-            done = await _repair(verifier, found, chunk_size, timeout)
+            what = f"repair: {' '.join(each.replica for each in found if not each.is_equal)}"
+            async with written_down(settings.database, AuditAction.COPY_CHANGE, what):
+                done = await _repair(verifier, found, chunk_size, timeout)
             _name_uncompared(await parts.source().uncompared(), set())
         print_comparisons(done.comparisons, as_json=as_json)
         _print_repair(done)
@@ -266,56 +264,7 @@ def bring_back(
         run(work)
 
 
-@app.command("sink-schema")
-def sink_schema(
-    *,
-    dialect: Annotated[
-        SinkDialectName | None,
-        typer.Option(
-            help="SQL dialect.",
-            show_default="the configured sink's",
-        ),
-    ] = None,
-    apply: Annotated[
-        bool,
-        typer.Option("--apply", help="Run it on the configured sink; an existing table stays."),
-    ] = False,
-    rebuild: Annotated[
-        bool,
-        typer.Option("--rebuild", help="Drop the table, and make it anew without its rows."),
-    ] = False,
-    yes: Yes = False,
-) -> None:
-    """Print the statement that creates the SQL sink's table, or run it.
-
-    Run it before the sink's connector: the connector alone would create a table that loses text.
-
-    \b
-    stroke pipeline sink-schema --dialect mssql
-    stroke pipeline sink-schema --apply
-    stroke pipeline sink-schema --rebuild    then: stroke pipeline repair --replica sql
-    """  # noqa: D301
-    import asyncio
-
-    from stroke.config import PipelineSettings
-    from stroke.container.sink import create_sink_table, rebuild_sink_table, sink_ddl
-
-    sink = PipelineSettings.load().sink
-    if rebuild:
-        if not yes:
-            typer.confirm(f"Drop {sink.table} of the copy with its rows?", abort=True, err=True)
-        asyncio.run(rebuild_sink_table(sink))
-        typer.echo(
-            f"the table {sink.table} was made anew, without rows: restart the SQL sink "
-            "(`stroke connectors restart`), then `stroke pipeline repair --replica sql`"
-        )
-        return
-    if apply:
-        made = asyncio.run(create_sink_table(sink))
-        typer.echo(f"the table {sink.table} {'was made' if made else 'is there already'}")
-        return
-    chosen = dialect or SinkDialectName(sink.sqlalchemy_url.get_backend_name())
-    typer.echo(sink_ddl(sink, chosen.value))
+app.command("sink-schema")(sink_schema)
 
 
 @asynccontextmanager

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stroke.entrypoints.cli.terminal.exports import as_export
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import print_table
 from stroke.entrypoints.cli.terminal.pipeline_runner import run
+from stroke.entrypoints.cli.terminal.written_down import as_export
 
 if TYPE_CHECKING:
     from stroke.application.pipeline.consistency import TopicRecord
