@@ -303,6 +303,16 @@ def test_an_audit_trail_stays_behind_where_the_target_has_its_own(source: URL, t
     assert run_statements(target, "SELECT MAX(number) FROM audit") == [(3,)]
 
 
+def test_a_database_without_rows_is_copied_too(tmp_path: Path, target: URL) -> None:
+    empty = URL.create("sqlite+aiosqlite", database=str(tmp_path / "empty.db"))
+    schema.upgrade(empty)
+
+    done = copy(empty, target)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("\n0 of 0 ranges are equal\n")
+
+
 def test_a_source_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     for source, said in (("nowhere.db", "no file"), ("postgresql://x/y", "mysql://")):
         done = run_stroke("db", "copy", source, folder=tmp_path)

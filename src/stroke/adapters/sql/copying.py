@@ -262,7 +262,7 @@ class DatabaseCopy:
             if table is not api_keys or engine is self._source:
                 bounds += found[::_RANGE] + found[-1:]
         bounds = sorted(set(bounds))
-        for first, following in zip(bounds, [*bounds[1:], None], strict=True):
+        for first, following in zip(bounds, [*bounds, None][1:], strict=True):
             within = key >= first if following is None else (key >= first) & (key < following)
             counted = [await _summary(engine, table, within & known) for engine in self._both]
             (rows, digest), (other_rows, other_digest) = counted
