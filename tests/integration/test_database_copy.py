@@ -313,6 +313,32 @@ def test_a_database_without_rows_is_copied_too(tmp_path: Path, target: URL) -> N
     assert done.stdout.endswith("\n0 of 0 ranges are equal\n")
 
 
+def test_a_source_with_a_password_comes_from_a_file_and_not_the_command_line(
+    tmp_path: Path,
+) -> None:
+    urls = {name: f"sqlite+aiosqlite:///{tmp_path / name}.db" for name in ("old", "new")}
+    for url in urls.values():
+        schema.upgrade(make_url(url))
+    file = tmp_path / "source.url"
+    file.write_text(f"{urls['old']}\n")
+    named = {"STROKE_DATABASE_COPY_SOURCE_FILE": str(file), "STROKE_DATABASE_URL": urls["new"]}
+
+    copied = run_stroke("db", "copy", folder=tmp_path, settings=named)
+    file.write_text("mysql://stroke:Canary-1@127.0.0.1:1/stroke")
+    away = run_stroke("db", "copy", folder=tmp_path, settings=named)
+    other = run_stroke("db", "copy", "nowhere.db", folder=tmp_path, settings=named)
+    unnamed = run_stroke(
+        "db", "copy", folder=tmp_path, settings={"STROKE_DATABASE_URL": urls["new"]}
+    )
+
+    assert copied.returncode == 0, copied.stderr
+    assert "ranges are equal" in copied.stdout
+    assert [done.returncode for done in (away, other, unnamed)] == [1, 1, 1]
+    assert "Canary-1" not in away.stdout + away.stderr
+    assert "nowhere.db" in other.stderr
+    assert "STROKE_DATABASE_COPY_SOURCE" in unnamed.stderr
+
+
 def test_a_source_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     for source, said in (("nowhere.db", "no file"), ("postgresql://x/y", "mysql://")):
         done = run_stroke("db", "copy", source, folder=tmp_path)

@@ -29,6 +29,9 @@ class DatabaseSettings(SettingsGroup):
         "account of this configuration",
     )
     sqlite_path: Path = Path("stroke.db")
+    copy_source: SecretStr | None = Field(
+        None, description="the database that `stroke db copy` copies from where it names none"
+    )
     mysql_host: str | None = Field(
         None, validation_alias=AliasChoices("STROKE_DATABASE_MYSQL_HOST", "MYSQL_HOST")
     )

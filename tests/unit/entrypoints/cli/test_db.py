@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stroke.adapters.sql.copying import NOT_COPIED
-from stroke.entrypoints.cli.commands.db import _LEFT
+from stroke.entrypoints.cli.commands.db_copy import _LEFT
 
 
 def test_each_table_that_stays_behind_has_a_reason() -> None:
