@@ -20,8 +20,10 @@ from stroke.config import ModelSettings
 from stroke.container.cards import ModelCards
 from stroke.container.models import (
     archive_model,
+    describe_deployable,
     describe_version,
     listed_models,
+    load_deployable,
     load_model,
     sign_model,
 )
@@ -64,6 +66,27 @@ def test_a_signed_model_that_was_changed_is_not_loaded(settings: ModelSettings, 
 
     with pytest.raises(InvalidModel, match="not the one that was signed"):
         load_model(strict(settings), "mine")
+
+
+def test_a_model_whose_provenance_is_not_the_signed_one_is_neither_loaded_nor_described(
+    settings: ModelSettings,
+) -> None:
+    rewritten(settings, "mine-2")
+    file = Path(settings.store) / "mine" / "provenance.json"
+    file.write_text('{"made_by": "ward"}')
+    sign_model(settings, "mine", Path(settings.store).parent / "private.pem")
+    keyed = strict(settings)
+    assert load_model(keyed, "mine")
+
+    for break_it in (lambda: file.write_text('{"made_by": "me"}'), file.unlink):
+        break_it()
+        for use in (load_model, load_deployable, describe_deployable):
+            with pytest.raises(InvalidModel, match="not the one that was signed"):
+                use(keyed, "mine")
+        with pytest.raises(ModelNotFound, match="may be used"):
+            describe_version(keyed, "mine-2")
+
+    assert load_model(settings, "mine")  # where nobody asks for signatures
 
 
 def test_a_bare_graph_has_no_signature(settings: ModelSettings, tmp_path: Path) -> None:

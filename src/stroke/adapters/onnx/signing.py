@@ -95,8 +95,10 @@ def signature_of(folder: Path, key: Ed25519PrivateKey) -> tuple[bytes, str]:
 def signed_digests(folder: Path, keys: Sequence[Ed25519PublicKey]) -> dict[str, str]:
     """Return the sha256 of each file that one of ``keys`` signed.
 
-    It does not look at the files: whoever reads them compares what it read. Raises
-    ``InvalidModel`` where there is no signature, or none by any of ``keys``.
+    Graph and manifest are not looked at: whoever reads them compares what it read. Nobody reads the
+    provenance to serve a model, so that it is compared here, and must be absent where none was
+    signed. Raises ``InvalidModel`` where there is no signature, none by any of ``keys``, or another
+    provenance, and ``ModelNotFound`` where the provenance cannot be read.
     """
     document = read_signature(folder)
     if document is None:
@@ -117,17 +119,8 @@ def signed_digests(folder: Path, keys: Sequence[Ed25519PublicKey]) -> dict[str, 
     message = _message(digests)
     if not any(_is_by(key, signature, message) for key in keys):
         raise InvalidModel(f"{folder} is not signed by a key of STROKE_MODEL_PUBLIC_KEYS")
-    return digests
-
-
-def check_signed(folder: Path, keys: Sequence[Ed25519PublicKey]) -> dict[str, str]:
-    """Return ``signed_digests`` once every signed file is what was signed, and no other is there.
-
-    Raises ``InvalidModel``.
-    """
-    digests = signed_digests(folder, keys)
-    if digests != digests_of(folder):
-        raise InvalidModel(f"{folder} is not what was signed: one of its files has changed")
+    if _digest_of(folder / PROVENANCE) != digests.get(PROVENANCE):
+        raise InvalidModel(f"{folder / PROVENANCE} is not the one that was signed")
     return digests
 
 
@@ -135,13 +128,11 @@ def digests_of(folder: Path) -> dict[str, str]:
     """Return the sha256 of each file of an artefact that a signature covers."""
     found = {}
     for name in SIGNED:
-        try:
-            found[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        except FileNotFoundError as error:
-            if name != PROVENANCE:
-                raise ModelNotFound(f"{folder} has no {name}: it is no artefact") from error
-        except OSError as error:
-            raise ModelNotFound(f"{folder / name} cannot be read: {error.strerror}") from error
+        digest = _digest_of(folder / name)
+        if digest is not None:
+            found[name] = digest
+        elif name != PROVENANCE:
+            raise ModelNotFound(f"{folder} has no {name}: it is no artefact")
     return found
 
 
@@ -157,6 +148,17 @@ def read_signature(folder: Path) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         raise InvalidModel(f"{folder / SIGNATURE} is no signature")
     return found
+
+
+def _digest_of(file: Path) -> str | None:
+    """Return the sha256 of a file, None where there is none. Raises ``ModelNotFound``."""
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ModelNotFound(f"{file} cannot be read: {error.strerror}") from error
 
 
 def _message(digests: Mapping[str, str]) -> bytes:
