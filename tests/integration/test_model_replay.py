@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import sqlite3
 import subprocess
@@ -78,6 +79,17 @@ def test_a_scored_file_is_replayed_as_csv_and_as_parquet(
 
         assert done.returncode == 0, done.stdout + done.stderr
         assert json.loads(done.stdout)["same"]["identical"] == 3001
+
+    with (tmp_path / "s.csv").open() as file, (tmp_path / "few.csv").open("w") as few:
+        rows = list(csv.DictReader(file))
+        kept = [n for n in rows[0] if n not in {"risk_category", "contributing_factors"}]
+        writer = csv.DictWriter(few, kept, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    done = run("model", "replay", "--source", "few.csv")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3,001 identical" in done.stdout
+    assert "risk_category and contributing_factors not compared" in done.stdout
 
     (tmp_path / "none.csv").write_text("age,bmi\n1,2\n")
     refused = run("model", "replay", "--source", "none.csv")

@@ -31,7 +31,7 @@ class SameVersion:
 
     ``identical`` rows have the same bits, category and factors. ``rounded`` ones are off by no
     more than what rounding was allowed. ``different`` is how many are left, ``ids`` names the first
-    of them.
+    of them. ``not_compared`` are columns that the source does not have.
     """
 
     rows: int = 0
@@ -40,6 +40,7 @@ class SameVersion:
     different: int = 0
     ids: Sequence[int] = ()
     largest_difference: float = 0.0
+    not_compared: Sequence[str] = ()
 
 
 class Share(NamedTuple):

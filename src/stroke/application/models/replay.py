@@ -62,8 +62,14 @@ STORED: Final = pa.schema(
         pa.field("contributing_factors", pa.string()),
     ]
 )
-"""Columns that a batch has. ``op``, of a change log, and ``stroke`` (bool) may be there too, and
-where the model declares features of its own ``prediction_data`` or columns of them."""
+"""Columns that a batch has, but for ``MAY_LACK``. ``op``, of a change log, and ``stroke`` (bool)
+may be there too, and where the model declares features of its own ``prediction_data`` or columns
+of them."""
+
+CATEGORY: Final = "risk_category"
+FACTORS: Final = "contributing_factors"
+MAY_LACK: Final = (CATEGORY, FACTORS)
+"""Columns that a file need not have: they are not compared then. NULL in them is a difference."""
 
 NO_RISK: Final = "has no stored risk"
 
@@ -216,7 +222,7 @@ class Replay:
             here = stored.at(np.array([row]))
             equal[row] = self._equal(here, alone)[0]
             near[row] |= self._near(here, alone)[0]
-        self._same.take(stored.ids, equal, near, nearest)
+        self._same.take(stored, equal, near, nearest)
 
     def _equal(self, stored: _Stored, scores: Scores) -> Mask:
         equal: Mask = stored.probability == scores.probability
@@ -229,15 +235,21 @@ class Replay:
         return near & self._agrees(stored, scores)
 
     def _agrees(self, stored: _Stored, scores: Scores) -> Mask:
-        """Return whether category and factors are the same."""
-        category = scores.categories(self._model.description)
-        same: Mask = stored.category == category
-        return same & stored.factors.equal(factor_texts(scores))
+        """Return whether category and factors are the same, where the source has them."""
+        same: Mask = np.ones(len(stored.ids), np.bool_)
+        if CATEGORY in stored.has:
+            same &= stored.category == scores.categories(self._model.description)
+        if FACTORS in stored.has:
+            same &= stored.factors.equal(factor_texts(scores))
+        return same
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """What rows say of their predictions; ``category`` is -1 where it is none of ours."""
+    """What rows say of their predictions; ``category`` is -1 where it is none of ours.
+
+    ``has`` are those of ``MAY_LACK`` that their source has; the others are as if each were NULL.
+    """
 
     ids: Whole
     probability: Floats
@@ -245,11 +257,14 @@ class _Stored:
     version: Coded
     factors: Coded
     stroke: NDArray[np.int8]
+    has: frozenset[str]
 
     @classmethod
     def of(cls, rows: pa.RecordBatch, outcomes: KnownOutcomes) -> _Stored:
         ids = rows.column("prediction_id").to_numpy()
-        categories = Coded.of(rows.column("risk_category"))
+        has = frozenset(MAY_LACK) & frozenset(rows.schema.names)
+        nothing = pa.nulls(rows.num_rows, pa.string())
+        categories = Coded.of(rows.column(CATEGORY) if CATEGORY in has else nothing)
         place = np.array(
             [_NAMES.index(each) if each in _NAMES else -1 for each in categories.texts],
             np.int64,
@@ -264,8 +279,9 @@ class _Stored:
             floats(rows, "probability"),
             place[categories.codes],
             Coded.of(rows.column("model_version")),
-            Coded.of(rows.column("contributing_factors"), _factors),
+            Coded.of(rows.column(FACTORS) if FACTORS in has else nothing, _factors),
             stroke,
+            has,
         )
 
     def at(self, rows: Whole | Mask) -> _Stored:
@@ -276,6 +292,7 @@ class _Stored:
             self.version.at(rows),
             self.factors.at(rows),
             self.stroke[rows],
+            self.has,
         )
 
 
@@ -287,9 +304,11 @@ class _Same:
         self._rows = self._identical = self._rounded = self._different = 0
         self._ids: list[int] = []
         self._largest = 0.0
+        self._lacked: set[str] = set()
 
-    def take(self, ids: Whole, equal: Mask, near: Mask, gap: Floats) -> None:
-        different = ~equal & ~near
+    def take(self, stored: _Stored, equal: Mask, near: Mask, gap: Floats) -> None:
+        ids, different = stored.ids, ~equal & ~near
+        self._lacked.update(set(MAY_LACK) - stored.has)
         self._rows += len(ids)
         self._identical += int(equal.sum())
         self._rounded += int((near & ~equal).sum())
@@ -300,7 +319,13 @@ class _Same:
 
     def found(self) -> SameVersion:
         return SameVersion(
-            self._rows, self._identical, self._rounded, self._different, self._ids, self._largest
+            self._rows,
+            self._identical,
+            self._rounded,
+            self._different,
+            self._ids,
+            self._largest,
+            [name for name in MAY_LACK if name in self._lacked],
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stroke.application.models.replay import STORED
+from stroke.application.models.replay import MAY_LACK, STORED
 from stroke.application.predictions.cells import (
     choice,
     flag,
@@ -55,22 +55,25 @@ def batches_of(
 
     A cell that does not hold what its column does counts as one without a value. The batches have
     columns of the ``further`` features, which a model declares for itself, and with ``with_site``
-    the column ``site`` as well.
+    the column ``site`` as well. Those of ``MAY_LACK`` they have where the rows have them.
     """
     own = [pa.field(each.name, pa.string() if each.is_text else pa.float64()) for each in further]
     site_field = [pa.field("site", pa.string())] if with_site else []
     schema = pa.schema([*_SCHEMA, *site_field, *own])
     read = iter(rows)
     while page := list(islice(read, _AT_ONCE)):
-        kept = []
+        kept: list[dict[str, Any]] = []
+        lacked = set(MAY_LACK)
         for row in page:
             if row.problem is None:
                 site = {"site": _text(choice(row.cells.get("site")))} if with_site else {}
                 kept.append(_values(row) | site | _further_values(row, further))
+                lacked -= row.cells.keys()
             else:
                 unreadable()
         if kept:
-            yield pa.RecordBatch.from_pylist(kept, schema)
+            had = pa.schema([field for field in schema if field.name not in lacked])
+            yield pa.RecordBatch.from_pylist(kept, had)
 
 
 def _further_values(row: FileRow, further: Further) -> dict[str, Any]:

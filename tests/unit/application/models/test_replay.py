@@ -110,6 +110,44 @@ def test_a_row_that_differs_in_anything_is_named(change: dict[str, Any]) -> None
     assert report.same.ids == [7]
 
 
+@pytest.mark.parametrize(
+    "lacked",
+    [["risk_category"], ["contributing_factors"], ["risk_category", "contributing_factors"]],
+)
+def test_a_column_that_the_source_does_not_have_is_not_compared(lacked: list[str]) -> None:
+    other = row(7, probability=np.nextafter(row(7)["probability"], 1))
+    given = [{name: value for name, value in each.items() if name not in lacked}
+             for each in (row(1), other, row(3), row(4, model_version="another"))]  # fmt: skip
+    schema = pa.schema([field for field in STORED if field.name not in lacked])
+
+    report = Replay(MODEL, ReplayOptions(), known({})).run(
+        [pa.RecordBatch.from_pylist(given, schema)]
+    )
+
+    assert (report.same.identical, report.same.ids) == (2, [7])
+    assert report.same.not_compared == lacked
+    assert report.others.without_category == int("risk_category" in lacked)
+
+
+def test_nothing_is_said_of_columns_that_are_there() -> None:
+    assert replayed(row(1), row(7, risk_category=None)).same.not_compared == []
+
+
+@pytest.mark.parametrize("said", ["risk_category", "contributing_factors"])
+def test_what_a_source_still_has_is_compared_where_it_lacks_the_other(said: str) -> None:
+    (lacked,) = {"risk_category", "contributing_factors"} - {said}
+    schema = pa.schema([field for field in STORED if field.name != lacked])
+    given = [row(1), row(7, **{said: None})]
+    for each in given:
+        del each[lacked]
+
+    report = Replay(MODEL, ReplayOptions(), known({})).run(
+        [pa.RecordBatch.from_pylist(given, schema)]
+    )
+
+    assert report.same.ids == [7]
+
+
 def test_rounding_is_counted_apart_when_it_is_allowed() -> None:
     near = row(2, probability=np.nextafter(row(2)["probability"], 1))
     far = row(3, probability=row(3)["probability"] + 1e-9)

@@ -62,6 +62,9 @@ def _lines(report: ReplayReport) -> list[str]:
 
 def _same(same: SameVersion) -> list[str]:
     lines = [f"\nmade by this version: {same.rows:,}", f"  {same.identical:,} identical"]
+    if same.not_compared:
+        lacked = " and ".join(same.not_compared)
+        lines.append(f"  {lacked} not compared: the source has no such column")
     if same.rounded:
         lines.append(f"  {same.rounded:,} the same but for rounding")
     if same.different:
