@@ -118,7 +118,7 @@ def _place_in_the_archive(folder: Path) -> Path | None:
     """Return where the artefact ``folder`` is kept by its version; None where it has none."""
     try:
         version = json.loads((folder / MANIFEST).read_bytes())["version"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     if not isinstance(version, str) or "/" in version or version.startswith("."):
         return None

@@ -334,7 +334,7 @@ def _pointer(text: bytes, path: object) -> _Content:
     try:
         found = _Content(**json.loads(text))
         known = _WORD.fullmatch(found.version) and _DIGEST.fullmatch(found.digest)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InvalidModel(f"{path} does not say which artefact it means") from error
     if not known:
         raise InvalidModel(f"{path} does not say which artefact it means")

@@ -118,7 +118,7 @@ def read_further(rows: pa.RecordBatch, further: Further) -> Features:
 def _document(text: object) -> Mapping[str, Any]:
     try:
         found = json.loads(text) if isinstance(text, str) else None
-    except ValueError:  # an imported row may hold anything
+    except (ValueError, RecursionError):  # an imported row may hold anything
         return {}
     return found if isinstance(found, Mapping) else {}
 

@@ -457,7 +457,7 @@ def _factors(text: str) -> str | None:
         return text
     try:
         names = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not all(isinstance(each, str) for each in names):
         return None

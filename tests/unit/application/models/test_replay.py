@@ -99,6 +99,7 @@ def test_rows_of_the_same_version_are_identical() -> None:
         {"contributing_factors": '["age"]'},
         {"contributing_factors": "[not JSON"},
         {"contributing_factors": "[1, 2]"},
+        {"contributing_factors": "[" * 100_000},
         {"contributing_factors": None},
         {"hypertension": 0.0},
     ],
@@ -406,7 +407,10 @@ def test_features_of_a_models_own_are_read_of_the_row(*, from_data: bool) -> Non
 
 def test_rows_of_a_model_without_such_features_lack_what_this_one_needs() -> None:
     assert replayed(row(), row(2), model=OWN).passed_over == {LACKING: 2}
-    strange = [row(at) | {"prediction_data": text} for at, text in enumerate(("[]", "{", None), 1)]
+    strange = [
+        row(at) | {"prediction_data": text}
+        for at, text in enumerate(("[]", "{", '{"a":' * 100_000, None), 1)
+    ]
     schema = pa.schema([*STORED, pa.field("prediction_data", pa.string())])
     replay = Replay(OWN, ReplayOptions(), known({}))
-    assert replay.run([pa.RecordBatch.from_pylist(strange, schema)]).passed_over == {LACKING: 3}
+    assert replay.run([pa.RecordBatch.from_pylist(strange, schema)]).passed_over == {LACKING: 4}
