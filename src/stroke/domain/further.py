@@ -98,7 +98,8 @@ class FurtherFeature:
             return None if flag_of(value) is not None else "must be 0 or 1"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return "must be a number"
-        if not math.isfinite(value):
+        # An int of any length is finite, and may be too long to ask of it as a float.
+        if isinstance(value, float) and not math.isfinite(value):
             return "must be a finite number"
         unit = f" {self.unit}" if self.unit else ""
         inside = self.low <= value <= self.high

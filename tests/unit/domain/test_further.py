@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from builders.further import ALCOHOL, DIABETES, OF_ALL_KINDS, WAIST
@@ -90,7 +90,7 @@ def test_categories_are_several_short_words_that_differ(categories: tuple[str, .
 
 
 def test_the_reference_is_a_value() -> None:
-    for wrong in (39.9, "90", True):
+    for wrong in (39.9, "90", True, 10**400):
         with pytest.raises(ValueError, match="the reference of waist is none of its values"):
             number(reference=wrong)
     with pytest.raises(ValueError, match="the reference of work is none of its values"):
@@ -108,7 +108,14 @@ def test_a_model_declares_few_features_and_each_once() -> None:
         check_declared((number("work_type"), number("WorkType")))
 
 
-@given(st.floats(allow_nan=True) | st.integers() | st.booleans() | st.text() | st.none())
+HUGE = st.builds(
+    lambda sign, digits: sign * 10**digits, st.sampled_from((1, -1)), st.integers(300, 4000)
+)
+
+
+@given(st.floats(allow_nan=True) | st.integers() | HUGE | st.booleans() | st.text() | st.none())
+@example(10**400)
+@example(-(10**400))
 def test_a_value_is_taken_exactly_when_it_is_one(value: Any) -> None:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     taken = {

@@ -6,8 +6,8 @@ beginning, for a record may be finer than the book: I25 finds I25.1, and I20-I25
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -324,8 +324,7 @@ def _is_factor(value: Any) -> bool:
     return (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and math.isfinite(value)
-        and value > 0
+        and 0 < value <= sys.float_info.max  # of an int of any length, too
     )
 
 

@@ -176,6 +176,7 @@ SEEN: Any = {"loinc": ["8280-0"]}
         ({"observations": SEEN, "units": ["cm"]}, "a number above 0"),
         ({"observations": SEEN, "units": {"m": 0}}, "a number above 0"),
         ({"observations": SEEN, "units": {"m": True}}, "a number above 0"),
+        ({"observations": SEEN, "units": {"m": 10**400}}, "a number above 0"),
         ({"observations": SEEN, "units": {"m": "100"}}, "a number above 0"),
         ({"observations": SEEN, "values": ["none"]}, "codes by the model's words"),
         ({"observations": SEEN, "values": {"no": {"ward": ["1"]}}}, "without an address: ward"),

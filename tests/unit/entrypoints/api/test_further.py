@@ -159,6 +159,12 @@ async def test_tensors_have_them_with_a_datatype_each(own: httpx.AsyncClient) ->
     assert answer.status_code == 200, answer.text
     outputs = {each["name"]: each["data"] for each in answer.json()["outputs"]}
     assert outputs["contribution.waist"] == [0.1, 0.0]
+    for name, place in (("waist", 0), ("diabetes", 1)):
+        for value in (10**400, -(10**400), 5):
+            wrong = [{**each, "data": [each["data"][0], value]} if at == place else each
+                     for at, each in enumerate(more)]  # fmt: skip
+            refused = await own.post("/v2/models/fake/infer", json={"inputs": [*inputs(2), *wrong]})
+            assert (refused.status_code, name in refused.text) == (422, True), refused.text
     without = await own.post("/v2/models/fake/infer", json={"inputs": inputs(2)})
     assert without.status_code == 422
     assert "diabetes" in without.text
