@@ -26,6 +26,50 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+PERSON = "Female,60,0,0,90,25,never smoked,0"
+
+
+def test_a_limit_of_fairness_does_not_pass_where_nobody_can_be_judged(
+    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    head = "gender,age,hypertension,heart_disease,avg_glucose_level,bmi,smoking_status,stroke\n"
+    command = ("model", "compare", SHIPPED, SHIPPED, "--data", "few.csv")
+    for rows in ("", f"{PERSON}\n" * 3):
+        (tmp_path / "few.csv").write_text(head + rows)
+        assert run(*command).returncode == 0
+
+        judged = run(*command, "--fairness-limit", "1")
+
+        assert judged.returncode == 1
+        assert "--fairness-limit cannot be judged" in judged.stderr
+
+    assert run("db", "upgrade").returncode == 0
+    assert run("performance").returncode == 0
+    judged = run("performance", "--fairness-limit", "1", "--json")
+    assert judged.returncode == 1
+    assert "--fairness-limit cannot be judged" in judged.stderr
+    assert json.loads(judged.stdout)["reports"]
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--since", "2026-01-01"),
+        ("--until", "2026-01-01"),
+        ("--site", "north"),
+        ("--source", "kafka"),
+    ],
+)
+def test_what_chooses_stored_predictions_is_refused_beside_a_file(
+    run: Callable[..., subprocess.CompletedProcess[str]], option: tuple[str, str]
+) -> None:
+    refused = run("model", "compare", SHIPPED, SHIPPED, "--data", "none.csv", *option)
+
+    assert refused.returncode == 2
+    assert option[0] in refused.stderr
+    assert "--data is a file" in " ".join(refused.stderr.split())
+
+
 def test_a_file_with_sites_is_compared_by_site_and_names_those_that_are_too_small(
     run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -19,8 +19,11 @@ from stroke.entrypoints.cli.terminal.options import (
     made_between,
 )
 from stroke.entrypoints.cli.terminal.output import print_notes, progress
+from stroke.entrypoints.cli.terminal.performance_text import is_unfair
 from stroke.entrypoints.cli.terminal.scoring_options import container_of
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
+
+DATABASE: Final = "db"
 
 
 def compare(
@@ -41,7 +44,7 @@ def compare(
             metavar="db|iceberg|kafka|DIR|s3://...",
             help="Without --data: where the stored predictions are read.",
         ),
-    ] = "db",
+    ] = DATABASE,
     since: Since = None,
     until: Until = None,
     site: Site = None,
@@ -58,13 +61,17 @@ def compare(
     Calibration and the largest differences between groups are given for both. Data that a model
     was trained on flatter it: a warning says so where the file is the very same.
 
-    The exit code is 1 when B is worse than A in AUC or Brier score for certain, or when its groups
-    lie further apart than --fairness-limit.
+    The exit code is 1 when B is worse than A in AUC or Brier score for certain, when its groups
+    lie further apart than --fairness-limit, or when there are too few patients to judge by it.
 
     \b
     stroke model compare stroke-spline-lr candidate --data labelled.csv
     stroke model compare stroke-spline-lr candidate --since 2026-01-01 --json
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
+    if data is not None and (since or until or site or source != DATABASE):
+        raise typer.BadParameter(
+            "--since, --until, --site and --source are for stored predictions, and --data is a file"
+        )
     from stroke.application.quality.performance import Minimums
     from stroke.container.comparison import compare as compared
     from stroke.domain.model_comparison import Verdict
@@ -88,8 +95,5 @@ def compare(
     worse = any(
         differences[name].verdict is Verdict.FIRST for name in ("auc", "brier") if differences
     )
-    unfair = fairness_limit is not None and any(
-        gap.exceeds(fairness_limit) for gap in report.second_gaps
-    )
-    if worse or unfair:
+    if worse or is_unfair(report.second_gaps, fairness_limit):
         raise typer.Exit(1)

@@ -25,7 +25,7 @@ from stroke.entrypoints.cli.terminal.options import (
     made_between,
 )
 from stroke.entrypoints.cli.terminal.output import opened, progress
-from stroke.entrypoints.cli.terminal.performance_text import print_reports
+from stroke.entrypoints.cli.terminal.performance_text import is_unfair, print_reports
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def performance(
     docs/decisions/0041 says how each measure is computed, and when it counts as dropped.
 
     The exit code is 1 when a measure of STROKE_PERFORMANCE_WATCHED is worse than its reference
-    by more than STROKE_PERFORMANCE_DROP, or groups lie further apart than --fairness-limit. With
-    --watch, a metric reports it instead; a database that does not answer is reported and tried
-    again.
+    by more than STROKE_PERFORMANCE_DROP, groups lie further apart than --fairness-limit, or there
+    are too few patients to judge by it. With --watch, a metric reports it instead; a database that
+    does not answer is reported and tried again.
 
     \b
     stroke performance
@@ -117,9 +117,7 @@ def performance(
             _watch(wanted, every=every, port=port, html=html, as_json=as_json)
         reports, agreements = _judged(wanted, with_shadows=html is not None)
         _show(reports, agreements, html=html, as_json=as_json)
-        unfair = fairness_limit is not None and any(
-            gap.exceeds(fairness_limit) for report in reports for gap in report.gaps
-        )
+        unfair = is_unfair([gap for report in reports for gap in report.gaps], fairness_limit)
         if unfair or any(any(report.dropped.values()) for report in reports):
             raise typer.Exit(1)
 

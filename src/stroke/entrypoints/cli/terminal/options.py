@@ -48,7 +48,8 @@ FairnessLimit = Annotated[
         max=1,
         metavar="SHARE",
         help="Exit with 1 when groups lie further apart than this for certain: when the whole "
-        "interval of a difference is above it. When two models are compared, the second counts.",
+        "interval of a difference is above it; and when too few patients are there to say so. When "
+        "two models are compared, the second counts.",
     ),
 ]
 

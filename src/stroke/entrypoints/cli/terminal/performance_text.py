@@ -11,6 +11,7 @@ import typer
 
 from stroke.domain.performance import GAPS, MEASURES, Gap, GroupPerformance, PerformanceReport
 from stroke.entrypoints.cli.terminal.output import counted
+from stroke.entrypoints.cli.terminal.said import say
 
 _NO_OUTCOME = "no prediction of this model has an outcome"
 _IMPORT = "`stroke outcomes import CSV`, or PUT /api/v1/predictions/{id}/outcome"
@@ -70,6 +71,22 @@ def gap_lines(gaps: Sequence[Gap]) -> list[str]:
     small = {gap.group: gap.left_out for gap in gaps if gap.left_out}
     lines += [f"  too small, left out: {group} {', '.join(each)}" for group, each in small.items()]
     return lines
+
+
+def is_unfair(gaps: Sequence[Gap], limit: float | None) -> bool:
+    """Return whether ``gaps`` break ``limit``: one is above it for certain, or none is known.
+
+    What judged nothing must not pass, and says so on stderr. None is no limit.
+    """
+    if limit is None:
+        return False
+    if all(gap.estimate is None for gap in gaps):
+        say(
+            "no group has two levels with enough patients: --fairness-limit cannot be judged",
+            "error",
+        )
+        return True
+    return any(gap.exceeds(limit) for gap in gaps)
 
 
 def _group(group: GroupPerformance) -> dict[str, Any]:
