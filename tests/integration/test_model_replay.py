@@ -8,12 +8,14 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import httpx
 import pytest
 
 from builders.predictions import patient_json
 from components.processes import Service, run_stroke
+from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 
 EARLIER = Path(__file__).parent / "models" / "stroke-spline-lr-e9b54b6f8e26.onnx"
 NAME = "Canary Nomen"
@@ -95,3 +97,32 @@ def test_a_scored_file_is_replayed_as_csv_and_as_parquet(
     refused = run("model", "replay", "--source", "none.csv")
     assert refused.returncode == 1
     assert "columns missing from the header: gender" in refused.stderr
+
+
+def test_without_a_name_the_champion_is_replayed_and_its_parts_are_names(
+    run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    copytree(SHIPPED / DEFAULT, tmp_path / "models" / "other")
+    manifest = tmp_path / "models" / "other" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": "other-1"}))
+    assert run("db", "upgrade").returncode == 0
+    assert run("simulate", "50", "--seed", "3", "-o", "p.csv").returncode == 0
+    assert run("predict", "p.csv", "--output", "s.csv", "--store").returncode == 0
+    before = json.loads(run("model", "replay", "--json").stdout)
+    assert before["same"]["identical"] == 50
+
+    assert run("model", "promote", "other", "--reason", "better").returncode == 0
+
+    for command in ((), ("--source", "s.csv"), ("--model", "champion")):
+        after = json.loads(run("model", "replay", "--json", *command).stdout)
+        assert (after["version"], after["others"]["versions"]) == (
+            "other-1",
+            {before["version"]: 50},
+        )
+    refused = run("model", "compare", "champion", "challenger")
+    assert refused.returncode == 1
+    assert "there is no challenger" in refused.stderr
+    share = ("--share", "10%", "--reason", "to see")
+    assert run("model", "canary", DEFAULT, *share).returncode == 0
+    compared = json.loads(run("model", "compare", "champion", "challenger", "--json").stdout)
+    assert (compared["first_version"], compared["second_version"]) == ("other-1", before["version"])

@@ -15,7 +15,7 @@ from stroke.application.models.replay import ReplayOptions
 from stroke.application.models.stored_rows import COLUMNS, batches_of
 from stroke.application.quality.performance import Minimums
 from stroke.container.imports import table_rows
-from stroke.container.models import load_model
+from stroke.container.named_models import named_model
 from stroke.container.replay import UNREADABLE, Progress, changes_of, outcomes_of
 from stroke.container.service import Container
 from stroke.domain.features import RAW_FEATURES
@@ -39,7 +39,7 @@ def compare(
     on_group: Callable[[int], None],
     note: Callable[[str], object],
 ) -> ComparisonReport:
-    """Compare the models called ``first`` and ``second``.
+    """Compare the models called ``first`` and ``second``: see ``named_model``.
 
     With ``data``, on the rows of that file, which has a column ``stroke`` and may have a column
     ``site``; otherwise on stored predictions of ``source`` (see ``replay``) that have an outcome
@@ -47,7 +47,7 @@ def compare(
     all were read. Raises ``ModelError``, ``InvalidData``, ``InvalidSetting``, ``ScratchFull`` and
     what the source raises. Not to be called from a running event loop.
     """
-    models = [load_model(parts.settings().model, name) for name in (first, second)]
+    models = [named_model(parts.settings(), name, note) for name in (first, second)]
     # By name: both may take the same feature.
     further = {each.name: each for model in models for each in model.description.further}
     known = outcomes_of(parts.settings().database, within) if data is None else None

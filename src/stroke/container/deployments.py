@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +10,6 @@ from functools import partial
 
 from stroke.adapters.linux.threads import spent_by
 from stroke.adapters.prometheus.deployment import CanaryMetrics, ShadowMetrics
-from stroke.adapters.sql.deployments import SqlDeploymentStore
 from stroke.adapters.sql.shadow_scores import SqlShadowScores, without_waiting_for_the_disk
 from stroke.application.audit.trail import AuditTrail
 from stroke.application.models.deployments import Asker, DeploymentService, Wish
@@ -40,11 +38,12 @@ from stroke.config import (
     Settings,
     ShadowSettings,
 )
-from stroke.container.engines import engine_of, opened_engine
+from stroke.container.engines import engine_of
 from stroke.container.failures import FailureLog
 from stroke.container.models import describe_deployable, load_deployable, load_model, verified
+from stroke.container.named_models import latest_deployment
 from stroke.domain.audit import AuditAction, AuditOutcome
-from stroke.domain.deployment import Deployment, DeploymentAction
+from stroke.domain.deployment import DeploymentAction
 from stroke.domain.errors import DeploymentRefused, ModelError
 from stroke.domain.prediction import Prediction
 from stroke.domain.risk import ModelDescription
@@ -113,13 +112,7 @@ def check_champion(settings: Settings) -> None:
     Before a worker starts: each of them would end, and be started again. Raises
     ``StoreUnavailable``. Not to be called from a running event loop.
     """
-
-    async def latest() -> Deployment | None:
-        async with opened_engine(settings.database) as engine:
-            seconds = settings.database.statement_timeout_seconds
-            return await SqlDeploymentStore(engine, statement_timeout=seconds).latest()
-
-    found = asyncio.run(latest())
+    found = latest_deployment(settings.database)
     if found is None:
         return
     version = found.champion.version

@@ -17,7 +17,7 @@ from stroke.application.models.replay import Replay, ReplayOptions
 from stroke.application.models.stored_rows import COLUMNS, NEEDED, batches_of
 from stroke.config import DatabaseSettings, PipelineSettings, Settings
 from stroke.container.change_sources import source_of
-from stroke.container.models import load_model
+from stroke.container.named_models import named_model
 from stroke.domain.errors import InvalidData
 from stroke.domain.further import Further
 from stroke.domain.prediction import PredictionFilter
@@ -42,26 +42,27 @@ def replay(
     source: str,
     options: ReplayOptions,
     *,
+    model: str | None = None,
     with_outcomes: bool,
     on_progress: Progress,
     note: Callable[[str], object],
 ) -> ReplayReport:
-    """Replay the predictions of ``source`` with the model that ``settings`` name.
+    """Replay the predictions of ``source`` with the ``model`` of a name: see ``named_model``.
 
     ``source`` is a file, or what ``stroke analytics run --source`` takes. With outcomes, those of
     the service's database are looked up by the rows' ids; a file has its own, if it has any.
-    ``note`` gets how a file was read, and what a source skipped. Raises ``ModelError``,
-    ``InvalidData``, ``InvalidSetting`` and what the source raises. Not to be called from a running
-    event loop.
+    ``note`` gets how a file was read, what a source skipped, and what ``named_model`` notes. Raises
+    ``ModelError``, ``InvalidData``, ``InvalidSetting``, ``StoreUnavailable`` and what the source
+    raises. Not to be called from a running event loop.
     """
-    model = load_model(settings.model)
+    replayed = named_model(settings, model, note)
+    further = replayed.description.further
     within = PredictionFilter(since=options.since, until=options.until)
     outcomes = outcomes_of(settings.database, within) if with_outcomes else KnownOutcomes()
-    replaying = Replay(model, options, outcomes)
+    replaying = Replay(replayed, options, outcomes)
     if Path(source).is_file():
-        further = model.description.further
         return _file(replaying, Path(source), options, further, on_progress=on_progress, note=note)
-    changes = changes_of(source, options, with_data=bool(model.description.further))
+    changes = changes_of(source, options, with_data=bool(further))
     read = changes.read(with_name=False)
     report = replaying.run(read.rows, lambda rows: on_progress(rows, read.total))
     if skipped := not_events(read.position()):

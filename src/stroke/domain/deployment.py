@@ -9,6 +9,10 @@ from typing import Final, NamedTuple
 
 from stroke.domain.errors import DeploymentRefused
 
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+"""What commands call the models that have these parts; no other model is found by these names."""
+
 LONGEST_REASON: Final = 500
 MOST_FORMER: Final = 20
 """How many former champions are remembered for rollbacks."""

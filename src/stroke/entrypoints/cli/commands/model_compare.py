@@ -27,7 +27,9 @@ DATABASE: Final = "db"
 
 
 def compare(
-    first: Annotated[str, typer.Argument(metavar="A", help="A name, a version, a folder.")],
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="A name, a version, champion, challenger, a folder.")
+    ],
     second: Annotated[str, typer.Argument(metavar="B", help="What A is compared with.")],
     *,
     data: Annotated[
@@ -66,7 +68,7 @@ def compare(
 
     \b
     stroke model compare stroke-spline-lr candidate --data labelled.csv
-    stroke model compare stroke-spline-lr candidate --since 2026-01-01 --json
+    stroke model compare champion candidate --since 2026-01-01 --json
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
     if data is not None and (since or until or site or source != DATABASE):
         raise typer.BadParameter(

@@ -11,7 +11,6 @@ import typer
 from stroke.entrypoints.cli.terminal.options import MOMENTS, AsJson, in_utc
 from stroke.entrypoints.cli.terminal.output import print_notes, progress
 from stroke.entrypoints.cli.terminal.replay_text import print_replay
-from stroke.entrypoints.cli.terminal.scoring_options import settings_with
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 
@@ -21,8 +20,8 @@ def replay(
         typer.Option(
             "--model",
             "-m",
-            help="A name in the store, a version, a folder or an .onnx file.",
-            show_default="the served",
+            help="A name in the store, a version, champion, challenger, a folder or an .onnx file.",
+            show_default="the champion",
         ),
     ] = None,
     *,
@@ -71,12 +70,16 @@ def replay(
     id, who moves to another category and, where outcomes are known, the net reclassification. No
     name and no measurement is printed. Memory does not grow with the rows.
 
+    Without --model it is the champion of the deployment that the service's database has, and the
+    model of SAVED_MODEL where no model was ever promoted, or the database cannot be read.
+
     \b
     stroke model replay --since 2026-11-01
     stroke model replay --model candidate --source iceberg --json | jq .others.table
-    stroke model replay --model candidate --source scored.csv
+    stroke model replay --model challenger --source scored.csv
     """  # noqa: D301 -- \b is click's mark for text that is not to be wrapped
     from stroke.application.models.replay import ReplayOptions
+    from stroke.config import Settings
     from stroke.container.replay import DATABASE
     from stroke.container.replay import replay as replayed
 
@@ -87,9 +90,10 @@ def replay(
     with ends_on_sigterm(), progress() as display:
         bar = display.add_task("replaying", total=None)
         report = replayed(
-            settings_with(model),
+            Settings.load(),
             source,
             options,
+            model=model,
             with_outcomes=source == DATABASE if outcomes is None else outcomes,
             on_progress=lambda done, total: display.update(bar, completed=done, total=total),
             note=lambda said: print_notes([said]),
