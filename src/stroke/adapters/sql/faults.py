@@ -69,6 +69,7 @@ _SQLITE_DUPLICATES: Final = frozenset(
 )
 _SQLITE_ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "another process keeps the SQLite file locked",
+    sqlite3.SQLITE_INTERRUPT: "the database did not answer in time",
     sqlite3.SQLITE_READONLY: "the SQLite file is read-only",
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_CANTOPEN: "the SQLite file cannot be opened",

@@ -24,6 +24,12 @@ from stroke.domain.shadow import ShadowPair, ShadowScore
 _MOST_AT_ONCE: Final = 5_000
 """Rows: SQLite takes 32,766 values in one statement."""
 
+_GRACE: Final = 1.0
+"""Seconds in which a statement of SQLite that is interrupted may end."""
+
+_AGAIN: Final = 0.1
+"""Seconds between two interruptions: one that comes before its statement has begun is lost."""
+
 _Row = tuple[int | float | str | None, ...]
 
 
@@ -67,13 +73,25 @@ class SqlShadowScores(ShadowScores):
 
         Two connections cannot write to SQLite at once, and between two statements this thread waits
         for Python's lock, which the thread that answers has: its commits would wait meanwhile.
+
+        A statement that takes too long is interrupted, and its own end then says whether the rows
+        are there. If it does not even end within ``_GRACE`` (it still waits for another writer, or
+        for the disk), nobody waits for it: it writes nothing any more, unless it is in the midst of
+        its commit already.
         """
         marks = ", ".join([f"({', '.join('?' * len(rows[0]))})"] * len(rows))
         values = tuple(chain.from_iterable(rows))
+        end = asyncio.get_running_loop().time() + self._seconds
         with translated():
-            async with asyncio.timeout(self._seconds), self._engine.connect() as connection:
+            async with asyncio.timeout_at(end) as limit, self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
-                added = await connection.exec_driver_sql(_INSERT_KNOWN.format(marks), values)
+                raw = await connection.get_raw_connection()
+                limit.reschedule(end + _GRACE)
+                interrupting = asyncio.create_task(_interrupt_from(end, raw.driver_connection))
+                try:
+                    added = await connection.exec_driver_sql(_INSERT_KNOWN.format(marks), values)
+                finally:
+                    interrupting.cancel()
         verify_file(self._engine)
         return added.rowcount
 
@@ -130,6 +148,14 @@ def without_waiting_for_the_disk(engine: AsyncEngine) -> AsyncEngine:
             cursor.close()
 
     return engine
+
+
+async def _interrupt_from(end: float, connection: Any) -> None:
+    """Interrupt what runs on a connection of aiosqlite, from this time of the loop on."""
+    await asyncio.sleep(end - asyncio.get_running_loop().time())
+    while True:
+        await connection.interrupt()
+        await asyncio.sleep(_AGAIN)
 
 
 # Written into the statement: to bind a thousand numbers costs more than to read them. The shared
