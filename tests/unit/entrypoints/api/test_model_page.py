@@ -62,7 +62,7 @@ async def test_a_model_is_promoted_with_a_reason_and_rolled_back(stage: Stage) -
     assert "Rolling back leads to fake-1." in page.text
     assert [str(each.event.action) for each in parts.audit.kept].count("model.change") == 2
 
-    back = await browser.send(PATH, action="rollback", reason="worse")
+    back = await browser.send(PATH, action="rollback", reason="worse", after="2")
     assert back.status_code == 303
     assert "fake-1 answers" in text_of(await browser.open("/ui/model"))
 
@@ -72,10 +72,11 @@ async def test_a_model_is_promoted_with_a_reason_and_rolled_back(stage: Stage) -
     [
         ({"action": "promote", "model": "mine", "reason": " "}, "Say why"),
         ({"action": "sing", "reason": "x"}, "Choose one of these."),
-        ({"action": "promote", "model": "none", "reason": "x"}, "cannot be served"),
-        ({"action": "promote", "reason": "x"}, "needs a model"),
-        ({"action": "rollback", "reason": "x"}, "no champion before"),
+        ({"action": "promote", "model": "none", "reason": "x", "after": "0"}, "cannot be served"),
+        ({"action": "promote", "reason": "x", "after": "0"}, "needs a model"),
+        ({"action": "rollback", "reason": "x", "after": "0"}, "no champion before"),
         ({"action": "rollback", "reason": "x", "after": "7"}, "Somebody else has changed"),
+        ({"action": "rollback", "reason": "x", "after": "9" * 15}, "Somebody else has changed"),
     ],
 )
 async def test_a_change_that_cannot_be_made_says_why_and_keeps_what_was_typed(
@@ -89,6 +90,22 @@ async def test_a_change_that_cannot_be_made_says_why_and_keeps_what_was_typed(
     assert said in answer.text
     assert f'value="{fields["reason"].strip()}"' in answer.text or not fields["reason"].strip()
     assert "fake-1 answers" in text_of(await browser.open("/ui/model"))
+
+
+@pytest.mark.parametrize(
+    "after", [None, "", " 0", "-1", "0.0", "\u0660", "0" * 16, "9" * 5000, "none"]
+)
+async def test_a_change_without_the_number_that_it_follows_is_refused(
+    stage: Stage, after: str | None
+) -> None:
+    parts, browser, version = stage
+    fields = {"model": version, "reason": "better"} | ({} if after is None else {"after": after})
+
+    answer = await browser.send(PATH, action="promote", **fields)
+
+    assert answer.status_code == 409
+    assert "Something that was sent cannot be read." in answer.text
+    assert await parts.deployments.latest() is None
 
 
 async def test_nobody_else_sees_what_is_served_or_changes_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from http import HTTPStatus
@@ -48,6 +49,7 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 _NAME: Final = "model"
 _PATH: Final = "/ui/model"
+_NUMBER: Final = re.compile("[0-9]{1,15}")  # of a deployment
 
 
 @router.get(_PATH)
@@ -65,19 +67,15 @@ async def model(request: Request, done: Annotated[str, Query(max_length=20)] = "
 async def change(request: Request) -> Response:
     """Promote a model, or roll back to the one before; the reason goes into the history."""
     typed, caller = await fields_of(request), caller_of(request)
-    action, reason = typed.get("action", ""), typed.get("reason", "").strip()
     language = language_of(request)
-    if action not in ("promote", "rollback"):
-        return await _page(request, typed=typed, wrong=language.say("Choose one of these."))
-    if not reason:
-        wrong = language.say("Say why: it stays in the history of the models.")
+    if wrong := _wrong(typed, language):
         return await _page(request, typed=typed, wrong=wrong)
-    after = typed.get("after", "")
+    action = typed["action"]
     wish = Wish(
         DeploymentAction(action),
         typed.get("model", "") if action == "promote" else None,
-        reason=reason,
-        after=int(after) if after.isascii() and after.isdecimal() and len(after) < 10 else None,  # noqa: PLR2004
+        reason=typed["reason"].strip(),
+        after=int(typed["after"]),
     )
     asker = Asker(f"{caller.kind}:{caller.id}", caller.site, CURRENT.get())
     try:
@@ -92,6 +90,17 @@ async def change(request: Request) -> Response:
         wrong = language.say("This model cannot be served: “stroke model verify” says why.")
         return await _page(request, typed=typed, wrong=wrong)
     return to(request, f"{_PATH}?done={action}")
+
+
+def _wrong(typed: Mapping[str, str], language: Language) -> str:
+    """Return the first thing that is wrong with the form, empty where nothing is."""
+    if typed.get("action") not in ("promote", "rollback"):
+        return language.say("Choose one of these.")
+    if not typed.get("reason", "").strip():
+        return language.say("Say why: it stays in the history of the models.")
+    if not _NUMBER.fullmatch(typed.get("after", "")):  # of what was served when it was made
+        return language.say("Something that was sent cannot be read.")
+    return ""
 
 
 async def _page(
