@@ -30,6 +30,7 @@ from stroke.adapters.training.trainer import trained
 from stroke.adapters.training.uncertainty import NORMAL
 from stroke.adapters.training.unseen import unseen_sample
 from stroke.adapters.training.verification import compare, run_graph, with_engineered
+from stroke.application.models.answers_of_update import RECALIBRATED
 from stroke.application.models.recalibration import Evidence, line_for, moved, probability_of
 from stroke.application.quality.calibration import Floats, logit
 from stroke.application.quality.performance import Minimums, measures
@@ -40,9 +41,6 @@ from stroke.domain.performance import MEASURES
 from stroke.domain.risk import RiskBands
 
 TOLERANCE: Final = 1e-9
-RECALIBRATED: Final = ", recalibrated"
-"""What is added to the kind of a model whose log-odds were moved."""
-
 WIDENED: Final = "the parent's, widened by the variance of the update (delta method)"
 NO_INTERVAL: Final = (
     "none: the parent gives no interval, and that of the update alone would be far too narrow"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from stroke.application.models import answers_of_update as updates
+from stroke.domain.further import FeatureKind, FurtherFeature
 from stroke.domain.performance import GAPS
 from stroke.domain.risk import ModelDescription
 
@@ -20,42 +22,35 @@ def trained_here(model: ModelDescription) -> bool:
     return model.model_type == TRAINED_TYPE and bool(model.training)
 
 
+def trained_here_before(model: ModelDescription) -> bool:
+    """Return whether `stroke model train` made ``model`` before lines moved it, if any did."""
+    return updates.type_before(model) == TRAINED_TYPE and bool(model.training)
+
+
+def no_site(model: ModelDescription) -> str:
+    """Say that the training data name no site, which outcomes that a refit was made of may do."""
+    return "" if updates.is_refitted(model) else ": the training data name no site"
+
+
 def data(model: ModelDescription) -> str | None:
-    """Say how many patients the model was trained on."""
+    """Say how many patients the model was trained on; and by how many a line has moved it."""
     facts = model.training
-    if not facts:
-        return None
-    return (
+    trained = facts and (
         f"{facts.get('rows', 0):,} patients, {facts.get('strokes', 0):,} with a stroke "
         f"(data with the sha256 {str(facts.get('sha256', 'unknown'))[:12]})."
     )
+    if not updates.is_recalibrated(model):
+        return trained or None
+    before = trained or "they are not known here."
+    return f"Training data of the model before: {before} Of the update: {updates.patients(model)}"
 
 
-def update(model: ModelDescription) -> str | None:
-    """Say what an update by outcomes made of which model."""
-    known = model.population.get("updated")
-    if not known:
-        return None
-    made = (
-        "all coefficients were fitted anew"
-        if known["method"] == "refit"
-        else f"its log-odds are {known['intercept']:.4f} + {known['slope']:.4f} times those of the "
-        "model before"
-    )
-    drawn = known["shrinkage"]
-    of_site = f" of the site {known['site']}" if known["site"] and not drawn else ""
-    shrunk = (
-        f" It is for the site {known['site']}, whose own {drawn['patients']:,} patients count by "
-        f"{drawn['weight']:.0%}; the rest is of all sites."
-        if drawn
-        else ""
-    )
-    return (
-        f"Made of {known['parent']} by the outcomes{of_site} of {known['patients']:,} patients, "
-        f"{known['strokes']:,} with a stroke (data with the sha256 {known['data_sha256'][:12]}): "
-        f"{made}. Likelihood-ratio tests at {known['alpha']:g} chose this.{shrunk} The interval of "
-        f"one patient is {known['interval']}."
-    )
+def criteria(model: ModelDescription) -> str | None:
+    """Say which rows of the data were taken."""
+    known = data(model)
+    if not model.training:  # it was imported
+        return known
+    return f"All rows{' to train' if updates.is_recalibrated(model) else ''}. {known}"
 
 
 def limits(model: ModelDescription) -> str:
@@ -66,18 +61,42 @@ def limits(model: ModelDescription) -> str:
     ]
     if "updated" in model.population:
         known.append("It was updated by patients whose outcome became known: others may differ.")
-    if model.may_be_missing:
-        known.append(f"Patients may lack {' and '.join(model.may_be_missing)}.")
+    if lackable := may_be_missing(model):
+        known.append(f"Patients may lack {' and '.join(lackable)}.")
     return " ".join(known)
+
+
+def may_be_missing(model: ModelDescription) -> tuple[str, ...]:
+    """Return what patients may lack, the features included that the model declares for itself."""
+    own = (each.name for each in model.further if each.may_be_missing)
+    return (*model.may_be_missing, *own)
+
+
+def further(model: ModelDescription) -> str:
+    """Define the features that the model declares for itself; empty where there is none."""
+    return "; ".join(f"{each.name} ({_values(each)})" for each in model.further)
+
+
+def _values(feature: FurtherFeature) -> str:
+    if feature.kind is FeatureKind.FLAG:
+        return "0 or 1"
+    if feature.is_text:
+        return f"one of {', '.join(feature.categories)}"
+    return f"{feature.low:g} to {feature.high:g} {feature.unit}".rstrip()
 
 
 def demographic(model: ModelDescription) -> str:
     """Say which of the variables of (b)(11)(iv)(A)(5) to (13) are features."""
     used = [name for name in ("gender", "age") if name in model.features]
     status = [name for name in _HEALTH_STATUS if name in model.features]
-    text = (
-        f"{' and '.join(used) or 'None'} as features. Race, ethnicity, language, sexual "
-        "orientation, gender identity and social determinants of health are no features."
+    # The program knows what its own features are, and of others no more than their names.
+    text = f"{' and '.join(used) or 'None'} as features. " + (
+        "Race, ethnicity, language, sexual orientation, gender identity and social determinants of "
+        "health are none of the features that the program knows. The model also takes features of "
+        f"its own, which may be among these: {further(model)}."
+        if model.further
+        else "Race, ethnicity, language, sexual orientation, gender identity and social "
+        "determinants of health are no features."
     )
     return text + (f" Of health status assessments: {', '.join(status)}." if status else "")
 
@@ -87,19 +106,22 @@ def counts(model: ModelDescription) -> str | None:
     counted = model.training.get("counts")
     if not isinstance(counted, Mapping):
         return None
+    whose = "Training data of the model before. " if updates.is_recalibrated(model) else ""
     parts = [
         f"{name}: " + ", ".join(f"{kind} {each['patients']:,}" for kind, each in kinds.items())
         for name, kinds in counted.items()
     ]
-    return "; ".join(parts) + ". Race, ethnicity and language were not recorded."
+    text = f"{whose}{'; '.join(parts)}."
+    # A feature of the model's own may be any of these.
+    return text if model.further else f"{text} Race, ethnicity and language were not recorded."
 
 
 def metrics(model: ModelDescription) -> str | None:
     """Say what cross-validation found."""
     if not model.metrics:
         return None
-    named = [f"{name} {estimate(each)}" for name, each in model.metrics.items()]
-    return f"Cross-validated, with 95 % intervals: {', '.join(named)}."
+    text = f"Cross-validated, with 95 % intervals: {updates.figures(model.metrics)}."
+    return f"{text}{_whom(model)}"
 
 
 def gaps(model: ModelDescription) -> tuple[Mapping[str, Any], ...]:
@@ -113,10 +135,16 @@ def fairness(model: ModelDescription) -> str | None:
     if not measured:
         return None
     parts = [
-        f"{each['group']}, {GAPS[each['measure']]} {estimate(each['estimate'])}"
+        f"{each['group']}, {GAPS[each['measure']]} {updates.estimate(each['estimate'])}"
         for each in measured
     ]
-    return f"Largest differences, cross-validated, with 95 % intervals: {'; '.join(parts)}."
+    text = f"Largest differences, cross-validated, with 95 % intervals: {'; '.join(parts)}."
+    return f"{text}{_whom(model)}"
+
+
+def _whom(model: ModelDescription) -> str:
+    judged = updates.judged(model)
+    return f" Of {judged}." if judged else ""
 
 
 def interval(model: ModelDescription) -> str | None:
@@ -146,8 +174,3 @@ def support(model: ModelDescription) -> str | None:
         f"{rules['few_of_kind']:,} were of the same kind. It is outside where there was none, or "
         f"fewer than {rules['too_few_of_kind']:,} of the same kind."
     )
-
-
-def estimate(figure: Mapping[str, float]) -> str:
-    """Write a value with its interval."""
-    return f"{figure['value']:.4f} ({figure['low']:.4f} to {figure['high']:.4f})"

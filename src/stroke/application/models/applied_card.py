@@ -131,7 +131,8 @@ def _parts(card: ModelCard) -> Iterator[Element]:
             ),
         ),
     )
-    yield "KeyMetrics", tuple(_metrics(card, said("(4)(iii)")))
+    # Of an update by a line the measures are not of the training data.
+    yield "KeyMetrics", tuple(_metrics(card, card.judged or said("(4)(iii)")))
     yield (
         "Resources",
         (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stroke.application.models import answers
+from stroke.application.models import answers_of_update as updates
 from stroke.application.models.source_attributes import Attribute, source_attributes
 from stroke.application.models.tripod import SOURCE, ChecklistItem, Status, checklist
 from stroke.domain.performance import GAPS
@@ -26,6 +27,8 @@ _FAIRNESS: Final = (
     "Strokes are more frequent in older patients: no calibrated model has equal odds there.",
 )
 _CROSS_VALIDATED: Final = "Cross-validated: patients not seen in training. Intervals hold 95 %."
+_SEEN: Final = "Training patients, and how many of them had a stroke."
+_SEEN_BEFORE: Final = f"Of the model before the update. {_SEEN}"
 _THRESHOLDS_SHOWN: Final = 10
 _PARTS: Final = "Under `for`, D is the development of a model, and E its evaluation."
 OPEN: Final = "open"
@@ -39,8 +42,9 @@ class ModelCard:
     ``fairness`` holds the gaps between groups that training measured (of cross-validated
     probabilities), ``cross_validated`` the calibration, decision curve and groups behind them,
     ``interval`` and ``support`` say in words how sure an answer is and whom the
-    data speak for, ``update`` what an update made of which model. They are empty, or None, where
-    the artefact has nothing of it.
+    data speak for, ``update`` what an update made of which model, and ``judged`` whom the
+    measures are of where those are not the training data. They are empty, or None, where the
+    artefact has nothing of it.
     """
 
     name: str
@@ -60,6 +64,7 @@ class ModelCard:
     tripod: tuple[ChecklistItem, ...] = ()
     cross_validated: Mapping[str, Any] | None = None
     update: str | None = None
+    judged: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ def card_of(model: ModelDescription) -> ModelCard:
         fairness=answers.gaps(model),
         tripod=checklist(model),
         cross_validated=model.population.get("cross_validated"),
-        update=answers.update(model),
+        update=updates.update(model),
+        judged=updates.judged(model),
     )
 
 
@@ -112,16 +118,16 @@ def sections_of(card: ModelCard) -> Iterator[Section]:
     if card.metrics:
         yield Section(
             "Performance",
-            (_CROSS_VALIDATED,),
+            (_cross_validated(card),),
             ("measure", "value", "interval"),
             tuple((name, *_figures(each)) for name, each in card.metrics.items()),
         )
     if card.cross_validated is not None:
-        yield from _curves(card.cross_validated)
+        yield from _curves(card.cross_validated, _cross_validated(card))
     if counted := card.training.get("counts"):
         yield Section(
             "Whom it saw",
-            ("Training patients, and how many of them had a stroke.",),
+            (_SEEN if card.judged is None else _SEEN_BEFORE,),
             ("group", "level", "patients", "strokes"),
             tuple(
                 (group, level, f"{each['patients']:,}", f"{each['strokes']:,}")
@@ -158,10 +164,16 @@ def sections_of(card: ModelCard) -> Iterator[Section]:
     )
 
 
-def _curves(found: Mapping[str, Any]) -> Iterator[Section]:
+def _cross_validated(card: ModelCard) -> str:
+    if card.judged is None:
+        return _CROSS_VALIDATED
+    return f"Cross-validated: {card.judged}. No line had seen whom it scored. Intervals hold 95 %."
+
+
+def _curves(found: Mapping[str, Any], how: str) -> Iterator[Section]:
     yield Section(
         "Calibration",
-        (_CROSS_VALIDATED, "Ten groups of equal count, by their estimated risk."),
+        (how, "Ten groups of equal count, by their estimated risk."),
         ("estimated", "observed", "interval", "patients"),
         tuple(
             (
@@ -190,7 +202,7 @@ def _curves(found: Mapping[str, Any]) -> Iterator[Section]:
     )
     yield Section(
         "Groups",
-        (_CROSS_VALIDATED, "Of groups that are too small there are no measures."),
+        (how, "Of groups that are too small there are no measures."),
         (
             "group",
             "level",

@@ -60,9 +60,7 @@ def source_attributes(model: ModelDescription) -> tuple[Attribute, ...]:
             "Patients unlike those of the training data, and any decision made by the risk alone.",
         ),
         Attribute("(3)(ii)", "Known risks and limits", answers.limits(model)),
-        Attribute(
-            "(4)(i)", "Criteria of the training data", data and f"All rows. {data}", developer
-        ),
+        Attribute("(4)(i)", "Criteria of the training data", answers.criteria(model), developer),
         Attribute("(4)(ii)", "Use of demographic and social variables", answers.demographic(model)),
         Attribute(
             "(4)(iii)", "Representativeness of the training data", answers.counts(model), developer

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from stroke.application.models import answers
+from stroke.application.models import answers_of_update as updates
 from stroke.application.models.tripod_parts import (
     REPORTER,
     USER,
+    Answered,
     Row,
     of_training,
     part,
@@ -19,6 +21,10 @@ from stroke.domain.risk import ModelDescription
 _THRESHOLDS: Final = (
     " Cross-validated, Medium and High together find 93 % of strokes, and High is the top 10 % of "
     "patients."
+)
+_OWN_PREDICTORS: Final = (
+    " Of the model's own features, a number is a straight line, held at the same quantiles, and a "
+    "category has an indicator for each value but its reference."
 )
 
 
@@ -97,7 +103,13 @@ def participants(model: ModelDescription) -> tuple[Row, ...]:
             both,
             "Treatments, and how they were handled",
             part(
-                of_training(model, "No treatment is a feature, and none was taken into account."),
+                of_training(
+                    model,
+                    "Treatments were not asked for. Features of the model's own may be some: "
+                    f"{', '.join(each.name for each in model.further)}."
+                    if model.further
+                    else "No treatment is a feature, and none was taken into account.",
+                ),
                 "which treatments the patients had",
             ),
         ),
@@ -143,13 +155,7 @@ def variables(model: ModelDescription) -> tuple[Row, ...]:
             section,
             "D",
             "Choice of the predictors, and selection before the model was built",
-            whole(
-                of_training(
-                    model,
-                    "The features that the program's patients have. None was chosen by its "
-                    "relation to the outcome.",
-                )
-            ),
+            _choice(model),
         ),
         (
             "9b",
@@ -157,7 +163,8 @@ def variables(model: ModelDescription) -> tuple[Row, ...]:
             both,
             "Definition of each predictor, how and when it was measured",
             part(
-                f"{', '.join(model.features)}. Age in years, glucose in mg/dL, BMI in kg/m2.",
+                f"{', '.join(model.features)}. Age in years, glucose in mg/dL, BMI in kg/m2."
+                + (f" Of the model's own: {answers.further(model)}." if model.further else ""),
                 "how and when each was measured",
             ),
         ),
@@ -179,6 +186,26 @@ def variables(model: ModelDescription) -> tuple[Row, ...]:
     )
 
 
+def _choice(model: ModelDescription) -> Answered:
+    if not model.further:
+        return whole(
+            of_training(
+                model,
+                "The features that the program's patients have. None was chosen by its relation to "
+                "the outcome.",
+            )
+        )
+    return part(
+        of_training(
+            model,
+            "The features that the program's patients have, and those that whoever trained the "
+            f"model added: {', '.join(each.name for each in model.further)}. The program chose "
+            "none by its relation to the outcome.",
+        ),
+        "why these were added",
+    )
+
+
 def _missing(model: ModelDescription) -> str | None:
     lacked = {
         name.removeprefix("missing_"): count
@@ -191,7 +218,21 @@ def _missing(model: ModelDescription) -> str | None:
         "is missing. A companion for each combination of missing measurements was fitted to all "
         "patients without them. No patient was left out."
     )
+    if any(each.may_be_missing for each in model.further):
+        text += (
+            " Of the model's own features, a missing number or flag counts as the median, and a "
+            "missing category as the reference; how many lacked one is not kept."
+        )
     return of_training(model, text)
+
+
+def _recalibration(model: ModelDescription) -> Answered:
+    line = updates.recalibration(model)
+    if line is None:
+        return whole(of_training(model, "None: no resampling, and no class weights."))
+    if answers.trained_here_before(model):
+        return whole(f"{line} No resampling, and no class weights.")
+    return part(line, "methods against class imbalance of the model before")
 
 
 def analysis(model: ModelDescription) -> tuple[Row, ...]:
@@ -222,7 +263,8 @@ def analysis(model: ModelDescription) -> tuple[Row, ...]:
                 of_training(
                     model,
                     "Restricted cubic splines with 4 knots of age, glucose and BMI, held at the "
-                    "0.1 % and 99.9 % quantiles; indicators of categories; all standardised.",
+                    "0.1 % and 99.9 % quantiles; indicators of categories; all standardised."
+                    + (_OWN_PREDICTORS if model.further else ""),
                 )
             ),
         ),
@@ -244,7 +286,7 @@ def analysis(model: ModelDescription) -> tuple[Row, ...]:
             section,
             both,
             "Differences between clusters, such as hospitals",
-            whole(of_training(model, "None was examined: the training data name no site.")),
+            whole(of_training(model, f"None was examined{answers.no_site(model)}.")),
         ),
         (
             "12e",
@@ -264,7 +306,9 @@ def analysis(model: ModelDescription) -> tuple[Row, ...]:
             section,
             "E",
             "Updates of the model after its evaluation",
-            whole(of_training(model, "None: a version never changes.")),
+            whole(
+                updates.how(model) or of_training(model, "None: a version never changes."),
+            ),
         ),
         (
             "12g",
@@ -278,7 +322,7 @@ def analysis(model: ModelDescription) -> tuple[Row, ...]:
             section,
             both,
             "Methods against class imbalance, and recalibration",
-            whole(of_training(model, "None: no resampling, and no class weights.")),
+            _recalibration(model),
         ),
         (
             "14",
@@ -309,7 +353,12 @@ def analysis(model: ModelDescription) -> tuple[Row, ...]:
             section,
             both,
             "Differences between the data of development and evaluation",
-            whole(of_training(model, "None: both are the same data, by cross-validation.")),
+            part(
+                f"{answers.data(model)} The measures are of {updates.judged(model)}.",
+                "how they differ",
+            )
+            if updates.is_recalibrated(model) and model.metrics
+            else whole(of_training(model, "None: both are the same data, by cross-validation.")),
         ),
         ("17", section, both, "Ethical approval and consent", unanswered()),
     )

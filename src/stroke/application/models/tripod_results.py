@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stroke.application.models import answers
+from stroke.application.models import answers_of_update as updates
 from stroke.application.models.tripod_parts import (
     REPORTER,
     USER,
@@ -112,14 +113,14 @@ def results(model: ModelDescription) -> tuple[Row, ...]:
             section,
             both,
             "Differences of performance between clusters",
-            whole(of_training(model, "Not examined: the training data name no site.")),
+            whole(of_training(model, f"Not examined{answers.no_site(model)}.")),
         ),
         (
             "24",
             section,
             "E",
             "Results of updates of the model",
-            whole(of_training(model, "There was none.")),
+            whole(updates.results(model) or of_training(model, "There was none.")),
         ),
     )
 
@@ -170,7 +171,7 @@ def discussion(model: ModelDescription) -> tuple[Row, ...]:
 
 
 def _input(model: ModelDescription) -> str:
-    missing = " and ".join(model.may_be_missing)
+    missing = " and ".join(answers.may_be_missing(model))
     rare = answers.support(model)
     return " ".join(
         (

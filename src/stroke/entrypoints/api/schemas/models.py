@@ -125,3 +125,11 @@ class ModelCardOut(BaseModel):
         description="`calibration`, `decision_curve` and `groups` of patients not seen in "
         "training; null for a model that came without"
     )
+    update: str | None = Field(
+        default=None, description="what an update by outcomes made of which model"
+    )
+    judged: str | None = Field(
+        default=None,
+        description="whom the measures are of, where those are not the training data: the patients "
+        "of an update",
+    )
