@@ -175,3 +175,33 @@ async def test_how_far_a_shadow_agrees_is_shown_by_group_and_to_no_others(stage:
     reader = await make_key(parts, "read")
     await browser.sign_in(reader.text)
     assert "How far" not in (await browser.open("/ui/model")).text
+
+
+async def test_the_page_says_of_a_model_what_its_manifest_says(stage: Stage) -> None:
+    parts, browser, version = stage
+
+    imported = text_of(await browser.open("/ui/model"))
+    assert "Training data: not known here" in imported
+    assert "Not known how the model was made" in imported
+    for fact in ("One data set", "not when", "few strokes", "resampling"):
+        assert fact not in imported
+
+    await browser.send(PATH, action="promote", model=version, reason="x")
+    assert await parts.container.follower().look()
+
+    trained = text_of(await browser.open("/ui/model"))
+    assert "Training data: not known" not in trained
+    for fact in ("One data set", "not when", "few strokes", "Not done resampling"):
+        assert fact in trained
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.004, "0.4"), (0.125, "12.5"), (0.07, "7")])
+async def test_the_share_of_a_canary_is_not_rounded(stage: Stage, share: float, said: str) -> None:
+    parts, browser, version = stage
+    by = Change(NOON, "user:ops")
+    begun = Deployment.of_setting("fake-1").begun(by)
+    await parts.deployments.append([begun, begun.with_canary(version, share, by)])
+
+    page = text_of(await browser.open("/ui/model"))
+
+    assert f"{version} answers some {said} " in page

@@ -11,11 +11,11 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request, Response
 
+from stroke.application.models.answers import trained_here_before
 from stroke.application.models.deployments import Asker, Wish
 from stroke.domain.access import Scope
 from stroke.domain.agreement import AgreementGroup
 from stroke.domain.deployment import DeploymentAction
-from stroke.domain.drift import SCORE, ReferenceHistogram
 from stroke.domain.errors import (
     DeploymentChanged,
     DeploymentRefused,
@@ -40,7 +40,7 @@ from stroke.entrypoints.api.pages.shell import (
 )
 from stroke.entrypoints.api.state import ApiState, api_state
 from stroke.entrypoints.request_id import CURRENT
-from stroke.entrypoints.ui import charts, words
+from stroke.entrypoints.ui import model_data, words
 from stroke.entrypoints.ui.curves import auc_of, cross_validated
 from stroke.entrypoints.ui.estimates import hardly_ranks_the_old
 from stroke.entrypoints.ui.languages import Language
@@ -125,11 +125,10 @@ async def _page(
         model=served,
         metrics=_metrics(served, language),
         companions=[_companion(each, language) for each in served.companions],
-        population=[
-            _people(name, histogram, language)
-            for name, histogram in served.histograms.items()
-            if name != SCORE
-        ],
+        population=model_data.population(served, language),
+        limits=model_data.limits(served, language),
+        few_young_strokes=model_data.few_young_strokes(served),
+        never_resampled=trained_here_before(served),
         features=[words.feature(name, language) for name in served.features],
         hardly_ranks=hardly_ranks_the_old(served),
         auc_of_the_old=_in_brackets(auc_of(found, "75+"), language),
@@ -158,7 +157,7 @@ async def _deployed(state: ApiState, language: Language) -> dict[str, Any]:
             {
                 "role": role,
                 "version": each.version,
-                "share": "" if each.share is None else language.number(each.share * 100, 0),
+                "share": "" if each.share is None else language.number(each.share * 100),
                 "since": "" if each.since is None else language.moment(each.since, UTC),
                 "by": each.by or "",
                 "reason": each.reason or "",
@@ -311,46 +310,3 @@ def _companion(variant: ModelVariant, language: Language) -> dict[str, Any]:
             expected=language.number(lacked.expected, 0),
         ),
     }
-
-
-def _people(name: str, histogram: ReferenceHistogram, language: Language) -> dict[str, Any]:
-    top = max([*histogram.expected, 0.01])
-    return {
-        "title": words.feature(name, language),
-        "bars": [
-            (
-                _bin(name, label, language),
-                language.number(share * 100, 0),
-                charts.percent(share / top),
-            )
-            for label, share in zip(histogram.names, histogram.expected, strict=True)
-            if share > 0
-        ],
-    }
-
-
-def _bin(name: str, label: str, language: Language) -> str:
-    if name in ("gender", "smoking_status"):
-        in_words = words.sex if name == "gender" else words.smoking
-        return in_words(label, language)
-    if label in ("0", "1"):
-        return words.yes_no(int(label), language)
-    return _between(label, language)
-
-
-def _between(label: str, language: Language) -> str:
-    if label == "missing":
-        return language.say("not measured")
-    low, _, high = label.partition(" to ")
-    if high:
-        return language.say("%(low)s to %(high)s", low=_n(low, language), high=_n(high, language))
-    if label.startswith("below "):
-        return language.say("below %(n)s", n=_n(label.removeprefix("below "), language))
-    return language.say("from %(n)s", n=_n(label.removeprefix("from "), language))
-
-
-def _n(text: str, language: Language) -> str:
-    try:
-        return language.number(float(text))
-    except ValueError:
-        return text
