@@ -239,6 +239,22 @@ def test_commands_say_what_is_wrong_and_a_start_refuses_a_champion_that_is_gone(
         assert "the champion other-1 cannot be loaded" in refused.stderr
 
 
+def test_a_command_that_cannot_roll_back_says_who_can(
+    tmp_path: Path, bands: dict[str, RiskBands]
+) -> None:
+    upgrade_schema(f"sqlite:///{tmp_path}/stroke.db", tmp_path)
+    stroke(tmp_path, "promote", "other")
+    stroke(tmp_path, "promote", DEFAULT)
+    (tmp_path / "models" / "other").rename(tmp_path / "elsewhere")
+
+    done = run_stroke("model", "rollback", folder=tmp_path)
+
+    assert done.returncode == 1
+    assert "no model 'other-1'" in done.stderr
+    assert "a service that still has it loaded can roll back without the store" in done.stderr
+    assert stroke(tmp_path, "status")["champion"]["version"] in set(bands) - {OTHER}
+
+
 @pytest.mark.soak("ten swaps under full load, while workers are killed: 60 s each")
 @pytest.mark.parametrize("database", ["sqlite", "mysql"])
 def test_swaps_while_workers_are_killed_lose_and_mix_nothing(

@@ -51,14 +51,18 @@ from stroke.domain.risk import ModelDescription
 _log = logging.getLogger("stroke.models")
 
 
-def deployment_service(
+def deployment_service(  # noqa: PLR0917 -- the container passes them in order
     store: DeploymentStore,
     model: RiskModel,
     settings: Settings,
     audit: AuditTrail,
     now: Callable[[], datetime],
+    loaded: Callable[[str], ModelDescription | None],
 ) -> DeploymentService:
-    """Return what changes which models are served; ``model`` is that of the setting."""
+    """Return what changes which models are served; ``model`` is that of the setting.
+
+    ``loaded`` describes what this process has in memory.
+    """
 
     async def record(asker: Asker, target: str, outcome: AuditOutcome) -> None:
         await audit.record(
@@ -81,6 +85,7 @@ def deployment_service(
         record=record,
         now=now,
         most_shadows=settings.shadow.most,
+        loaded=loaded,
     )
 
 

@@ -253,6 +253,7 @@ class Container(containers.DeclarativeContainer):
         settings,
         audit,
         providers.Object(utc_now),
+        follower.provided.loaded,
     )
     shadow_scores = _in_database(SqlShadowScores, engine, settings)
     agreement = providers.Singleton(

@@ -63,7 +63,9 @@ class DeploymentService:
 
     ``saved`` describes the model of the setting. ``candidate`` loads the model of a name or version
     and verifies it, which takes a while; ``described`` only reads what it says of itself. Both
-    raise ``ModelNotFound`` or ``InvalidModel``. ``now`` returns the present, aware.
+    raise ``ModelNotFound`` or ``InvalidModel``. ``loaded`` describes the model of a version that
+    this process has in memory, verified once, and needs no store of models; None where it has not.
+    ``now`` returns the present, aware.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class DeploymentService:
         record: Record,
         now: Callable[[], datetime],
         most_shadows: int,
+        loaded: Callable[[str], ModelDescription | None] = lambda _: None,
     ) -> None:
         self._store = store
         self._saved = saved
@@ -84,6 +87,7 @@ class DeploymentService:
         self._record = record
         self._now = now
         self._most_shadows = most_shadows
+        self._in_memory = loaded
 
     async def present(self) -> Deployment:
         """Return the deployment that holds. Raises ``StoreUnavailable``."""
@@ -136,7 +140,9 @@ class DeploymentService:
                 return present.promoted(await self._checked(present, wish), change)
             case DeploymentAction.ROLLBACK:
                 after = present.rolled_back(change)
-                await self._loaded(after.champion.version)
+                # It is urgent, and the store may be what is broken.
+                if self._in_memory(after.champion.version) is None:
+                    await self._loaded(after.champion.version)
                 return after
             case DeploymentAction.CANARY:
                 if wish.share is None:
@@ -191,4 +197,4 @@ class DeploymentService:
 
     def _of(self, name: str) -> ModelDescription:
         saved = self._saved()
-        return saved if name == saved.version else self._described(name)
+        return saved if name == saved.version else self._in_memory(name) or self._described(name)

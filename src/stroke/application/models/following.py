@@ -11,6 +11,7 @@ from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.ports import RiskModel
 from stroke.domain.deployment import Deployment
 from stroke.domain.errors import ModelError, StoreUnavailable
+from stroke.domain.risk import ModelDescription
 
 RETRY_SECONDS: Final = 30.0
 """After so long a model that could not be loaded is tried once more."""
@@ -78,6 +79,11 @@ class Follower:
             self._swapped(deployed)
             return True
 
+    def loaded(self, version: str) -> ModelDescription | None:
+        """Describe the model of a version that is in this process's memory; None if it is not."""
+        found = self._in_memory().get(version)
+        return None if found is None else found.description
+
     async def follow(self, pause: Callable[[], Awaitable[object]]) -> None:
         """Look again after each ``pause``, for ever. Troubles are reported and outlived."""
         away = False
@@ -96,10 +102,7 @@ class Follower:
 
     async def _deployed(self, wanted: Deployment) -> Deployed | None:
         """Return the models of ``wanted``; None if they are what is served already."""
-        now = self._serving.now
-        known = {each.description.version: each for each in _models(now)}
-        for kept in (self._former, self._saved):
-            known.setdefault(kept.description.version, kept)
+        now, known = self._serving.now, self._in_memory()
         loaded: dict[str, RiskModel] = {}
         trouble: dict[str, str] = {}
         for version in wanted.versions:
@@ -127,6 +130,13 @@ class Follower:
         )
         same = now.number == deployed.number and [*_models(now)] == [*_models(deployed)]
         return None if same else deployed
+
+    def _in_memory(self) -> dict[str, RiskModel]:
+        """Return the models that are loaded, by their versions."""
+        known = {each.description.version: each for each in _models(self._serving.now)}
+        for kept in (self._former, self._saved):
+            known.setdefault(kept.description.version, kept)
+        return known
 
 
 def _models(deployed: Deployed) -> Iterable[RiskModel]:

@@ -39,6 +39,7 @@ class Stage:
         }
         self.broken: set[str] = set()
         self.loaded: list[str] = []
+        self.in_memory: dict[str, ModelDescription] = {}
         self.is_away = False
         self.service = DeploymentService(
             self.store,
@@ -48,6 +49,7 @@ class Stage:
             record=self._record,
             now=lambda: NOON,
             most_shadows=2,
+            loaded=self.in_memory.get,
         )
 
     def _find(self, name: str) -> ModelDescription:
@@ -175,3 +177,34 @@ async def test_nothing_is_changed_where_the_trail_cannot_say_so(stage: Stage) ->
     with pytest.raises(StoreUnavailable):
         await stage.change(PROMOTE, "better")
     assert stage.store.kept == {}
+
+
+async def test_a_roll_back_to_what_is_still_loaded_needs_no_store_of_models(stage: Stage) -> None:
+    await stage.change(PROMOTE, "better")
+    await stage.change(PROMOTE, "strict", asks_for_more=True)
+    stage.in_memory["better-1"] = stage.models.pop("better")
+    stage.loaded.clear()
+
+    assert (await stage.change(ROLLBACK, reason="odd risks")).champion.version == "better-1"
+    assert stage.loaded == []
+
+
+async def test_a_roll_back_to_what_nobody_has_loaded_is_verified_first(stage: Stage) -> None:
+    await stage.change(PROMOTE, "better")
+    await stage.change(PROMOTE, "strict", asks_for_more=True)
+    stage.broken.add("better-1")
+
+    with pytest.raises(InvalidModel):
+        await stage.change(ROLLBACK)
+    del stage.models["better"]
+    with pytest.raises(ModelNotFound):
+        await stage.change(ROLLBACK)
+    assert (await stage.service.present()).champion.version == "strict-1"
+
+
+async def test_a_model_is_chosen_from_the_store_whatever_is_loaded(stage: Stage) -> None:
+    stage.in_memory["better-1"] = stage.models.pop("better")
+
+    for action in (PROMOTE, CANARY, SHADOW):
+        with pytest.raises(ModelNotFound):
+            await stage.change(action, "better-1", share=0.1)

@@ -223,3 +223,16 @@ async def test_following_outlives_a_store_that_is_away_and_a_model_that_is_gone(
     assert stage.served == ["better-1"]
     assert len([line for line in stage.reported if "away" in line]) == 1
     assert any("served on" in line for line in stage.reported)
+
+
+async def test_what_is_loaded_is_what_is_served_the_champion_before_and_the_setting() -> None:
+    stage = Stage()
+    better = BEGUN.promoted("better-1", BY)
+    await stage.wanted(BEGUN, better)
+    await stage.wanted(better.promoted("other-1", BY))
+
+    for version in ("base-1", "better-1", "other-1"):
+        found = stage.follower.loaded(version)
+        assert found is not None
+        assert found.version == version
+    assert stage.follower.loaded("nobody-1") is None

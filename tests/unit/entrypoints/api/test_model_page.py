@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 
 import httpx
 import pytest
@@ -15,9 +16,9 @@ from builders.pages import Browser, make_key
 from builders.predictions import NOON, prediction
 from builders.service import Parts, service_parts
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
-from stroke.container.models import load_model
+from stroke.container.models import listed_models, load_model
 from stroke.domain.deployment import Change, Deployment
-from stroke.domain.errors import StoreUnavailable
+from stroke.domain.errors import ModelStoreUnavailable, StoreUnavailable
 from stroke.domain.prediction import Origin
 from stroke.domain.risk import RiskCategory
 from stroke.domain.shadow import ShadowScore
@@ -205,3 +206,49 @@ async def test_the_share_of_a_canary_is_not_rounded(stage: Stage, share: float, 
     page = text_of(await browser.open("/ui/model"))
 
     assert f"{version} answers some {said} " in page
+
+
+async def test_the_former_model_comes_back_while_the_store_is_gone(
+    stage: Stage, tmp_path: Path
+) -> None:
+    parts, browser, shipped = stage
+    manifest = tmp_path / "mine" / "manifest.json"
+    named = json.loads(manifest.read_text(encoding="utf-8")) | {"version": "mine-2"}
+    manifest.write_text(json.dumps(named), encoding="utf-8")
+    for model in ("mine", shipped):
+        await browser.send(PATH, action="promote", model=model, reason="x")
+        assert await parts.container.follower().look()
+    rmtree(tmp_path / "mine")
+
+    done = await browser.send(PATH, action="rollback", reason="odd risks")
+
+    assert done.status_code == 303, text_of(done)
+    assert await parts.container.follower().look()
+    assert parts.container.serving().now.champion.description.version == "mine-2"
+
+
+async def test_a_store_that_is_away_hides_only_what_it_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {
+        "STORE": "s3://models",
+        "S3_ENDPOINT": "http://127.0.0.1:9",  # nobody listens there
+        "S3_ACCESS_KEY_ID": "any",
+        "S3_SECRET_ACCESS_KEY": "any",
+    }.items():
+        monkeypatch.setenv(f"STROKE_MODEL_{name}", value)
+    parts = service_parts()
+    made = await make_key(parts, "models")
+    by = Change(NOON, "user:ops")
+    begun = Deployment.of_setting("before-1").begun(by)
+    await parts.deployments.append([begun, begun.promoted("fake-1", by)])
+    with pytest.raises(ModelStoreUnavailable):
+        listed_models(parts.container.settings().model)
+    async with connected(parts.app) as client:
+        browser = Browser(client)
+        await browser.sign_in(made.text)
+
+        page = await browser.open("/ui/model")
+
+    assert page.status_code == 200
+    assert "Rolling back leads to before-1." in page.text

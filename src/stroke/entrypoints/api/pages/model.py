@@ -146,7 +146,10 @@ async def _page(
 async def _deployed(state: ApiState, language: Language) -> dict[str, Any]:
     """Return what is served as what, and what may be promoted."""
     present = await state.deployments.present()
-    listed = await asyncio.to_thread(state.models)
+    try:
+        listed = await asyncio.to_thread(state.models)
+    except ModelStoreUnavailable:
+        listed = []  # a roll-back needs no store
     roles = [(language.say("answers"), present.champion)]
     if present.challenger is not None:
         roles.append((language.say("answers some"), present.challenger))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from stroke.domain.deployment import Deployment, DeploymentAction
-from stroke.domain.errors import InvalidSetting
+from stroke.domain.errors import InvalidSetting, ModelNotFound, ModelStoreUnavailable
 from stroke.entrypoints.cli.terminal import service_runner
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import print_table
@@ -98,7 +98,14 @@ def rollback(*, reason: Reason = None, dry_run: DryRun = False, as_json: AsJson 
     \b
     stroke model rollback --reason "ward 3 reports odd risks"
     """  # noqa: D301
-    _change(DeploymentAction.ROLLBACK, None, reason=reason, dry_run=dry_run, as_json=as_json)
+    try:
+        _change(DeploymentAction.ROLLBACK, None, reason=reason, dry_run=dry_run, as_json=as_json)
+    except (ModelNotFound, ModelStoreUnavailable) as error:
+        # A command has no model in memory, and promises none that it has not seen.
+        raise type(error)(
+            f"{error}; a service that still has it loaded can roll back without the store: by its "
+            "Model page, or by POST /api/v1/models/deployment"
+        ) from error
 
 
 def canary(
