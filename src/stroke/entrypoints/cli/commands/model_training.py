@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from stroke.config import ModelSettings
     from stroke.domain.further import Further
 
+SHIPPED_NAME: Final = "stroke-spline-lr"
+_WORDS: Final = frozenset({"stop", "champion", "challenger"})
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 Name = Annotated[str, typer.Option("--name", "-n", help="Name in the model store.")]
@@ -61,7 +63,10 @@ class _Known(NamedTuple):
 
 def train(
     data: Data,
-    name: Name = "stroke-spline-lr",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", "-n", help="Name in the model store; not needed with --output."),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder to write to, instead of the model store.")
     ] = None,
@@ -88,8 +93,12 @@ def train(
     from stroke.container.models import artefact_store, check_free, write_model
 
     settings = Settings.load().model
+    if name is None:
+        if output is None:
+            raise typer.BadParameter("--name says what the model is called in the store")
+        name = SHIPPED_NAME
     # Now, and not after a minute's work.
-    check_free(settings, valid_name(name), replace=replace, output=output)
+    check_free(settings, valid_name(name, output), replace=replace, output=output)
     with steps_bar("training", STEPS) as advance:
         manifest = fit_and_write(
             _labelled(data, _declared(features), feature or ()),
@@ -334,8 +343,21 @@ def _valid_missing(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in OPTIONAL if name in names)
 
 
-def valid_name(name: str) -> str:
-    """Return ``name`` if a model can be called so. Raises ``InvalidSetting``."""
+def valid_name(name: str, output: Path | None = None) -> str:
+    """Return ``name`` if a new model can be called so. Raises ``InvalidSetting``.
+
+    With ``output`` it goes into a folder beside the store, where it may have the shipped model's
+    name: so is that one made anew.
+    """
+    for each in (name, *([] if output is None else [output.resolve().name])):
+        if each in _WORDS:
+            raise InvalidSetting(
+                f"a model cannot be called {each}: commands take that for a word of theirs"
+            )
+    if name == SHIPPED_NAME and output is None:
+        raise InvalidSetting(
+            f"{SHIPPED_NAME} is the name of the model that is part of the program: choose another"
+        )
     if not _NAME.fullmatch(name):
         raise InvalidSetting(
             "a model's name has 1 to 40 letters, digits, dots, dashes, underscores"
