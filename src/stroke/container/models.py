@@ -104,6 +104,13 @@ def artefact_store(settings: ModelSettings) -> ArtefactStore:
     )
 
 
+def folder_that_is_not_there(settings: ModelSettings) -> str | None:
+    """Return where the store's folder would be, if it is not there (yet); None for any other."""
+    store = artefact_store(settings)
+    missing = isinstance(store, FolderStore) and not store.folder.exists()
+    return store.place if missing else None
+
+
 def check_free(
     settings: ModelSettings, name: str, *, replace: bool, output: Path | None = None
 ) -> None:

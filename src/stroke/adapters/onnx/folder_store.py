@@ -19,7 +19,7 @@ from stroke.adapters.onnx.artefact_folder import (
 )
 from stroke.adapters.onnx.manifest import GRAPH, MANIFEST, SIGNATURE, read_manifest
 from stroke.application.models.ports import ArtefactStore
-from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound
+from stroke.domain.errors import InvalidModel, InvalidSetting, ModelNotFound, ModelStoreUnavailable
 
 
 class FolderStore(ArtefactStore):
@@ -33,6 +33,8 @@ class FolderStore(ArtefactStore):
         return str(self.folder)
 
     def names(self) -> list[str]:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise ModelStoreUnavailable(f"the model store {self.folder} is no folder")
         stored = self.folder.glob(f"[!.]*/{GRAPH}") if self.folder.is_dir() else ()
         return sorted(graph.parent.name for graph in stored)
 

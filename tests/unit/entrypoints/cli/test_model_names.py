@@ -6,12 +6,13 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.config import Settings
 from stroke.container.models import load_deployable
-from stroke.domain.errors import InvalidSetting
+from stroke.domain.errors import InvalidSetting, ModelStoreUnavailable
 from stroke.entrypoints.cli.commands.model_training import SHIPPED_NAME, valid_name
 from stroke.entrypoints.cli.main import app
 
@@ -74,3 +75,22 @@ def test_a_store_that_has_such_a_name_from_before_goes_on(name: str, store: Path
     for wanted in (name, "ours-1"):
         found = load_deployable(Settings.load().model, wanted)
         assert found.description.version == "ours-1"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--long", "--archived"]])
+def test_a_list_says_that_there_is_no_store(store: Path, options: list[str]) -> None:
+    def listed() -> Result:
+        return CliRunner().invoke(app, ["model", "list", *options])
+
+    missing = listed()
+    assert missing.exit_code == 0
+    assert "models is not there" in missing.stderr
+    assert DEFAULT in missing.stdout
+
+    store.mkdir()
+    assert (listed().exit_code, listed().stderr) == (0, "")
+
+    store.rmdir()
+    store.write_text("")
+    assert isinstance(listed().exception, ModelStoreUnavailable)
+    assert "is no folder" in str(listed().exception)

@@ -23,6 +23,7 @@ from stroke.entrypoints.cli.commands import (
 from stroke.entrypoints.cli.terminal.model_text import ModelPlace, print_metrics
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import print_table
+from stroke.entrypoints.cli.terminal.said import say
 
 app = typer.Typer(help="Train, import, inspect and verify models.", no_args_is_help=True)
 app.command(epilog="Example: stroke model train --data healthcare-dataset-stroke-data.csv -n mine")(
@@ -177,9 +178,12 @@ def list_models(
 ) -> None:
     """List the names that SAVED_MODEL can take."""
     from stroke.config import Settings
-    from stroke.container.models import listed_models, model_store
+    from stroke.container.models import folder_that_is_not_there, listed_models, model_store
 
     settings = Settings.load().model
+    if (place := folder_that_is_not_there(settings)) is not None:
+        text = f"the model store {place} is not there: the program's own model is all there is"
+        say(text, "note")
     if not long:
         names = model_store(settings).names()
         typer.echo(json.dumps(names) if as_json else "\n".join(names))
