@@ -130,8 +130,8 @@ def shifted(champion: Seen, challenger: Seen, limits: Limits) -> Breach | None:
     if abs(shift) > limits.band_shift:
         return Breach(
             "bands",
-            f"the share of Medium and High is {shift:+.1%} of the champion's "
-            f"(limit {limits.band_shift:.1%})",
+            f"the share of Medium and High differs from the champion's by {shift * 100:+.1f} "
+            f"percentage points (limit {limits.band_shift * 100:.1f})",
         )
     counts = [challenger.bins[at] for at in range(len(_CUTS) + 1)]
     floors = [_FLOOR] * len(counts)

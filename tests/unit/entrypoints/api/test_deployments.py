@@ -490,4 +490,7 @@ async def test_a_canary_is_taken_back_for_what_other_workers_have_stored(
             await asyncio.sleep(0.02)
 
     assert (found["action"], found["by"]) == ("canary-breach", "service:canary-guard")
-    assert found["reason"].startswith("guard bands: the share of Medium and High is +100.0%")
+    assert found["reason"] == (
+        "guard bands: the share of Medium and High differs from the champion's by +100.0 "
+        "percentage points (limit 10.0)"
+    )
