@@ -44,7 +44,8 @@ def few_young_strokes(model: ModelDescription) -> bool:
     known = model.training.get("counts", {}).get("age_band")
     if not known:
         return False
-    return sum(known.get(band, {}).get("strokes", 0) for band in _YOUNG) < _FEW_STROKES
+    strokes: int = sum(known.get(band, {}).get("strokes", 0) for band in _YOUNG)
+    return strokes < _FEW_STROKES
 
 
 def population(model: ModelDescription, language: Language) -> list[dict[str, Any]]:

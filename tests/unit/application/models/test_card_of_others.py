@@ -54,7 +54,7 @@ RECALIBRATED: ModelDescription = replace(
     SHIPPED_MODEL,
     model_type=f"{SHIPPED_MODEL.model_type}, recalibrated",
     metrics=AFTER,
-    population=SHIPPED_MODEL.population | {"updated": UPDATED},
+    population={**SHIPPED_MODEL.population, "updated": UPDATED},
 )
 OF_AN_IMPORT: ModelDescription = replace(
     RECALIBRATED, model_type="imported ONNX graph, recalibrated", training={}

@@ -6,8 +6,7 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.config import Settings
