@@ -115,7 +115,12 @@ async def test_scores_that_came_too_late_for_sqlite_are_not_written_later(
     with closing(sqlite3.connect(tmp_path / "stroke.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         released = asyncio.Event()
-        asyncio.get_running_loop().call_later(kept, lambda: (other.rollback(), released.set()))
+
+        def release() -> None:
+            other.rollback()
+            released.set()
+
+        asyncio.get_running_loop().call_later(kept, release)
         began = perf_counter()
 
         with pytest.raises(StoreUnavailable, match="did not answer in time"):

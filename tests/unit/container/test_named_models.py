@@ -81,8 +81,9 @@ def test_no_name_is_the_champion_and_a_part_is_no_name_of_the_store(
 def test_where_nothing_was_promoted_the_model_of_the_setting_is_the_champion(
     settings: Settings, tmp_path: Path
 ) -> None:
-    for prepare in (lambda: None, lambda: deployed_nothing(settings, tmp_path)):
-        prepare()
+    for has_table in (False, True):
+        if has_table:
+            deployed_nothing(settings, tmp_path)
         assert version(settings, None) == version(settings, "champion") == SAVED
         with pytest.raises(ModelNotFound, match="there is no challenger"):
             version(settings, "challenger")

@@ -81,10 +81,10 @@ def test_rows_that_cannot_be_read_are_counted() -> None:
 
 def test_batches_have_category_and_factors_where_the_file_has_them() -> None:
     for lacked in ({"risk_category"}, {"contributing_factors", "risk_category"}):
-        cells = {name: cell for name, cell in CELLS.items() if name not in lacked}
+        cells: dict[str, object] = {n: each for n, each in CELLS.items() if n not in lacked}
         (batch,) = batches_of([FileRow(3, 1, cells)], lambda: None)
         assert {*CELLS, "prediction_id"} - {*batch.schema.names} - {"id", "timestamp"} == lacked
-    empty = CELLS | {"risk_category": None, "contributing_factors": None}
+    empty: dict[str, object] = {**CELLS, "risk_category": None, "contributing_factors": None}
     (batch,) = batches_of([FileRow(3, 1, empty)], lambda: None)
     assert batch.column("risk_category").null_count == 1
     assert batch.column("contributing_factors").null_count == 1
