@@ -187,7 +187,7 @@ async def test_the_page_says_of_a_model_what_its_manifest_says(stage: Stage) -> 
     for fact in ("One data set", "not when", "few strokes", "resampling"):
         assert fact not in imported
 
-    await browser.send(PATH, action="promote", model=version, reason="x")
+    await browser.send(PATH, action="promote", model=version, reason="x", after="0")
     assert await parts.container.follower().look()
 
     trained = text_of(await browser.open("/ui/model"))
@@ -215,12 +215,12 @@ async def test_the_former_model_comes_back_while_the_store_is_gone(
     manifest = tmp_path / "mine" / "manifest.json"
     named = json.loads(manifest.read_text(encoding="utf-8")) | {"version": "mine-2"}
     manifest.write_text(json.dumps(named), encoding="utf-8")
-    for model in ("mine", shipped):
-        await browser.send(PATH, action="promote", model=model, reason="x")
+    for after, model in (("0", "mine"), ("2", shipped)):
+        await browser.send(PATH, action="promote", model=model, reason="x", after=after)
         assert await parts.container.follower().look()
     rmtree(tmp_path / "mine")
 
-    done = await browser.send(PATH, action="rollback", reason="odd risks")
+    done = await browser.send(PATH, action="rollback", reason="odd risks", after="3")
 
     assert done.status_code == 303, text_of(done)
     assert await parts.container.follower().look()

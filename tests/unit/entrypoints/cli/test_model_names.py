@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.config import Settings
 from stroke.container.models import load_deployable
-from stroke.domain.errors import InvalidSetting, ModelStoreUnavailable
+from stroke.domain.errors import InvalidData, InvalidSetting, ModelStoreUnavailable
 from stroke.entrypoints.cli.commands.model_training import SHIPPED_NAME, valid_name
 from stroke.entrypoints.cli.main import app
 
@@ -27,13 +27,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "models"
 
 
-@pytest.mark.parametrize("name", ["stroke-spline-lr", "stop", "champion", "challenger"])
+TRAIN = ["train", "--data", "data.csv"]
+OTHERS = (["import", "best.onnx"], ["update", "--from-outcomes", "--data", "data.csv"])
+
+
 @pytest.mark.parametrize(
-    "command",
+    ("command", "name"),
     [
-        ["train", "--data", "data.csv"],
-        ["import", "best.onnx"],
-        ["update", "--from-outcomes", "--data", "data.csv"],
+        *((each, name) for each in (TRAIN, *OTHERS) for name in ("stop", "champion", "challenger")),
+        *((each, "stroke-spline-lr") for each in OTHERS),
     ],
 )
 def test_a_new_model_is_not_called_by_a_name_that_means_something_else(
@@ -50,16 +52,15 @@ def test_the_name_is_that_of_the_shipped_model_and_names_like_it_are_free(tmp_pa
     assert SHIPPED_NAME == DEFAULT
     for name in ("stroke-spline-lr-2", "stop-2", "mine"):
         assert valid_name(name) == name
-    assert valid_name(DEFAULT, tmp_path / "anew") == DEFAULT
+    assert valid_name(DEFAULT, tmp_path / "anew", trained=True) == DEFAULT
     with pytest.raises(InvalidSetting, match="stop"):
-        valid_name(DEFAULT, tmp_path / "stop")
+        valid_name(DEFAULT, tmp_path / "stop", trained=True)
 
 
-def test_training_into_the_store_needs_a_name() -> None:
-    done = CliRunner().invoke(app, ["model", "train", "--data", "data.csv"])
+def test_training_needs_no_name_and_makes_the_shipped_model_anew() -> None:
+    done = CliRunner().invoke(app, ["model", *TRAIN])
 
-    assert done.exit_code == 2
-    assert "--name" in done.output
+    assert isinstance(done.exception, InvalidData), done.output  # there is no patient in the data
 
 
 @pytest.mark.parametrize("name", [DEFAULT, "stop", "champion"])

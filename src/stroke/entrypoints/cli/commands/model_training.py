@@ -63,10 +63,7 @@ class _Known(NamedTuple):
 
 def train(
     data: Data,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", "-n", help="Name in the model store; not needed with --output."),
-    ] = None,
+    name: Name = SHIPPED_NAME,
     output: Annotated[
         Path | None, typer.Option(help="Folder to write to, instead of the model store.")
     ] = None,
@@ -93,12 +90,9 @@ def train(
     from stroke.container.models import artefact_store, check_free, write_model
 
     settings = Settings.load().model
-    if name is None:
-        if output is None:
-            raise typer.BadParameter("--name says what the model is called in the store")
-        name = SHIPPED_NAME
     # Now, and not after a minute's work.
-    check_free(settings, valid_name(name, output), replace=replace, output=output)
+    valid_name(name, output, trained=True)
+    check_free(settings, name, replace=replace, output=output)
     with steps_bar("training", STEPS) as advance:
         manifest = fit_and_write(
             _labelled(data, _declared(features), feature or ()),
@@ -343,18 +337,18 @@ def _valid_missing(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in OPTIONAL if name in names)
 
 
-def valid_name(name: str, output: Path | None = None) -> str:
+def valid_name(name: str, output: Path | None = None, *, trained: bool = False) -> str:
     """Return ``name`` if a new model can be called so. Raises ``InvalidSetting``.
 
-    With ``output`` it goes into a folder beside the store, where it may have the shipped model's
-    name: so is that one made anew.
+    One that was ``trained``, as the shipped one was, may have the shipped model's name, and is what
+    is served then: so the shipped one is made anew, or fitted to other data.
     """
     for each in (name, *([] if output is None else [output.resolve().name])):
         if each in _WORDS:
             raise InvalidSetting(
                 f"a model cannot be called {each}: commands take that for a word of theirs"
             )
-    if name == SHIPPED_NAME and output is None:
+    if name == SHIPPED_NAME and not trained:
         raise InvalidSetting(
             f"{SHIPPED_NAME} is the name of the model that is part of the program: choose another"
         )
