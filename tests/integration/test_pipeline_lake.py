@@ -81,6 +81,7 @@ def test_erased_predictions_leave_every_copy_and_the_pipeline_goes_on(
     assert done.returncode == 0, done.stderr
     assert written == [
         ("prediction.erase", "20 predictions", "asked"),
+        *(("prediction.erase", each, "asked") for each in erased),
         *(("prediction.erase", each, "done") for each in erased),
     ]
     report = json.loads(done.stdout)

@@ -115,7 +115,7 @@ class Erasure:
         for start in range(0, len(wanted), self._batch):
             some = wanted[start : start + self._batch]
             found = {trace.prediction_id for trace in await self._database.find(some)}
-            await self._announce(found)
+            await self._announce(sorted(found))
             removed[self._database.name] += await self._database.erase(some)
             await self._write_down({number: number in found for number in some})
             stored |= found
