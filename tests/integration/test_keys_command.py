@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import URL
 
+from components.containers import MySqlServer
 from components.databases import run_statements
 from components.processes import run_stroke
 
@@ -124,8 +127,20 @@ def test_a_whole_key_counts_as_its_id_and_is_never_repeated(keys: Keys) -> None:
     assert len(states) == 3
 
 
-def refusing(url: URL, outcome: str) -> None:
-    """Let the trail refuse entries of this outcome, or ``any``."""
+Refusing = Callable[[str], None]
+
+
+@pytest.fixture
+def refusing(url: URL, request: pytest.FixtureRequest) -> Refusing:
+    """Return what lets the trail refuse entries of an outcome, or ``any``."""
+    if url.get_backend_name() != "sqlite":
+        mysql: MySqlServer = request.getfixturevalue("mysql")
+        mysql.execute(f"GRANT TRIGGER ON {url.database}.* TO '{url.username}'@'%%'")
+        mysql.execute("SET GLOBAL log_bin_trust_function_creators = ON")
+    return partial(_refuse, url)
+
+
+def _refuse(url: URL, outcome: str) -> None:
     condition = "TRUE" if outcome == "any" else f"NEW.outcome = '{outcome}'"
     if url.get_backend_name() == "sqlite":
         body = f"WHEN {condition} BEGIN SELECT RAISE(ABORT, 'no'); END"
@@ -135,10 +150,10 @@ def refusing(url: URL, outcome: str) -> None:
     run_statements(url, f"CREATE TRIGGER audit_refuses_more BEFORE INSERT ON audit {body}")
 
 
-def test_no_key_changes_where_the_trail_refuses_entries(keys: Keys, url: URL) -> None:
+def test_no_key_changes_where_the_trail_refuses_entries(keys: Keys, refusing: Refusing) -> None:
     keys.json("create", *WARD, "read")
     before = keys.json("list")
-    refusing(url, "any")
+    refusing("any")
 
     for change in (
         ("create", *WARD, "read"),
@@ -151,9 +166,11 @@ def test_no_key_changes_where_the_trail_refuses_entries(keys: Keys, url: URL) ->
     assert keys.json("list") == before
 
 
-def test_a_new_key_is_shown_where_only_the_entry_after_it_is_refused(keys: Keys, url: URL) -> None:
+def test_a_new_key_is_shown_where_only_the_entry_after_it_is_refused(
+    keys: Keys, url: URL, refusing: Refusing
+) -> None:
     made = keys.json("create", *WARD, "read")
-    refusing(url, "done")
+    refusing("done")
 
     done = keys.run("rotate", "ward", fails=1)
 
