@@ -81,7 +81,7 @@ def check_address(settings: Settings, address: str) -> bool:
     if "*" in settings.http.cors_origins and not settings.access.insecure:
         raise InvalidSetting(
             "STROKE_HTTP_CORS_ORIGINS is *, and there is no API key: any page that a browser here "
-            f"shows could read all patients. Name the origins, or make the first key with "
+            "shows could read all patients. Name the origins, or make the first key with "
             f"`{FIRST_KEY}`"
         )
     if is_loopback(address) or settings.access.insecure:

@@ -68,12 +68,13 @@ class ErasureRecord:
         )
 
     async def _unfinished(self, ids: Collection[int]) -> set[int]:
-        """Return the predictions of which the trail says last that they are about to be erased."""
+        """Return the predictions whose erasure this asker began, and the trail has no end of."""
         last: dict[str, str] = {}
         targets = [str(each) for each in ids]
         for start in range(0, len(targets), self.batch):
-            some = AuditFilter(action=_ERASE, targets=targets[start : start + self.batch])
-            async for each in self.trail.entries(some):
+            some = targets[start : start + self.batch]
+            mine = AuditFilter(actor=self.asker.actor, action=_ERASE, targets=some)
+            async for each in self.trail.entries(mine):
                 last[each.event.target or ""] = each.event.outcome
         return {int(target) for target, outcome in last.items() if outcome == AuditOutcome.ASKED}
 

@@ -70,8 +70,8 @@ class Erasure:
 
     ``settled`` waits until the copies have heard of it, so many seconds, and until the database's
     own files have no more of it. ``searched`` are places that forget by themselves, and say until
-    when. ``announce`` receives what is to be erased before each ``batch`` of ids, so that an
-    erasure that is cut off can still be told of, and ``write_down`` what was erased after it.
+    when. ``announce`` receives what is to be erased before each ``batch`` of ids, so that the
+    trail also shows an erasure that was cut off, and ``write_down`` what was erased after it.
     ``erased_at`` says when the last of some ids was, if that is known. Everything may be done
     again: what is gone changes nothing.
     """

@@ -57,7 +57,7 @@ def test_the_name_is_that_of_the_shipped_model_and_names_like_it_are_free(tmp_pa
         valid_name(DEFAULT, tmp_path / "stop", trained=True)
 
 
-def test_training_needs_no_name_and_makes_the_shipped_model_anew() -> None:
+def test_training_needs_no_name_and_may_take_that_of_the_shipped_model() -> None:
     done = CliRunner().invoke(app, ["model", *TRAIN])
 
     assert isinstance(done.exception, InvalidData), done.output  # there is no patient in the data
