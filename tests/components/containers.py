@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import secrets
 import socket
 import subprocess
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,15 +41,28 @@ _USER = "stroke"
 # What the service needs for its migrations and its work, and nothing that reaches other databases.
 _PRIVILEGES = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES"
 _STARTS_WITHIN = 180.0
+_PORTS_FROM = 15_000
+_GIVEN_PORTS: set[int] = set()
 
 _Result = TypeVar("_Result")
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of this machine that nothing uses, never the same one twice in a process.
+
+    It lies below those that the kernel gives to clients: a client of another test could otherwise
+    be given it before what it is meant for listens on it.
+    """
+    clients_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    end = clients_from if clients_from > _PORTS_FROM + 1_000 else 2 * _PORTS_FROM
+    while True:
+        port = random.SystemRandom().randrange(_PORTS_FROM, end)
+        if port in _GIVEN_PORTS:
+            continue
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("", port))
+            _GIVEN_PORTS.add(port)
+            return port
 
 
 @cache  # one run tests one state of the code

@@ -56,7 +56,11 @@ class EdgeProxy:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        wait_for(f"http://127.0.0.1:{self.health_port}/health", alive=self._process, within=30)
+        try:
+            wait_for(f"http://127.0.0.1:{self.health_port}/health", alive=self._process, within=30)
+        except AssertionError as error:
+            error.add_note(self.log)
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
