@@ -23,7 +23,9 @@ from stroke.application.erasure.ports import (
     SearchedPlace,
     Subject,
     Subjects,
+    ValueSearch,
 )
+from stroke.application.erasure.values import SoughtValues
 from stroke.domain.errors import StoreUnavailable
 
 NOBODY: Final = (0, -7, 70, 2**63 - 1, 2**63, 2**70)
@@ -75,6 +77,53 @@ class SearchedPlaceContract:
 
         assert await stage.place.find(NOBODY) == []
         assert await stage.place.find([]) == []
+
+
+class ValueStage(Protocol):
+    """Something that is searched, and what writes texts there, each in a row of its own."""
+
+    @property
+    def search(self) -> ValueSearch: ...
+
+    async def put(self, *texts: str) -> None: ...
+
+
+async def values_in(search: ValueSearch, *texts: str) -> set[str]:
+    """Return which of some texts are found."""
+    found = await search.find_values(SoughtValues(texts))
+    return {texts[trace.value - 1] for trace in found}
+
+
+@pytest.mark.anyio
+class ValueSearchContract:
+    """Provide a fixture ``stage`` in which nobody of these names is yet."""
+
+    async def test_what_is_sought_is_found_and_nothing_else(self, stage: ValueStage) -> None:
+        assert await values_in(stage.search, "Sought-7341") == set()
+        await stage.put("Sought-7341", "Sought-9")
+
+        assert await values_in(stage.search, "Sought-7341", "Sought-8") == {"Sought-7341"}
+        assert stage.search.name
+
+    async def test_a_part_is_found_whatever_its_case_and_its_form_of_unicode(
+        self, stage: ValueStage
+    ) -> None:
+        await stage.put("Frau M\u00fcller-sought-7341, geb. \u00c5")
+
+        sought = ("m\u00fcller-sought-7341", "MU\u0308LLER-SOUGHT-7341", "M\u00fcller-sought-73411")
+        assert await values_in(stage.search, *sought) == set(sought[:2])
+
+    async def test_no_trace_says_a_value_and_to_search_changes_nothing(
+        self, stage: ValueStage
+    ) -> None:
+        await stage.put("Sought-7341")
+        sought = SoughtValues(["Sought-7341"])
+
+        found = await stage.search.find_values(sought)
+
+        assert await stage.search.find_values(sought) == found
+        assert found
+        assert "7341" not in repr((found, sought))
 
 
 @pytest.mark.anyio

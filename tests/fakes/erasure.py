@@ -19,7 +19,10 @@ from stroke.application.erasure.ports import (
     Subject,
     Subjects,
     Trace,
+    ValueSearch,
+    ValueTrace,
 )
+from stroke.application.erasure.values import FoundValues, SoughtValues
 
 
 class FakePlace(Failing, ErasablePlace):
@@ -46,6 +49,26 @@ class FakePlace(Failing, ErasablePlace):
         self.raise_if_failing()
         there = sorted(self.kept.intersection(ids))
         return [Trace(number, "its set", self.until) for number in there]
+
+
+class FakeValueSearch(Failing, ValueSearch):
+    """Keeps texts. ``until`` is what it says of them."""
+
+    def __init__(self, *texts: str, name: str = "fake", until: datetime | None = None) -> None:
+        self._name = name
+        self.texts = list(texts)
+        self.until = until
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def find_values(self, sought: SoughtValues) -> list[ValueTrace]:
+        self.raise_if_failing()
+        found = FoundValues()
+        for number, text in enumerate(self.texts):
+            found.add(sought.in_text(text), f"text {number}", self.until)
+        return found.listed()
 
 
 class FakeRetention(Failing, Retention):

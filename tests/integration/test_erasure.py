@@ -353,6 +353,63 @@ def test_results_and_checkpoints_of_analyses_are_erased_and_searched_too(tmp_pat
     assert pq.read_table(file).column("id").to_pylist() == [6, 8]
 
 
+def test_values_are_searched_for_in_every_place_and_named_by_their_line(tmp_path: Path) -> None:
+    service = Service(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
+    service.stroke("analytics", "run", "latest-snapshot", "--source", "db", "--output", "reports")
+    service.settings["STROKE_ERASURE_ANALYSES"] = "reports"
+    (tmp_path / "reports" / "letter.txt").write_text(f"To {CANARY} 7")
+    (tmp_path / "values.txt").write_text(f"nobody-of-this-name\n\n {CANARY.lower()} 7 \n")
+    prove = ("erase", "prove", "7", "--values", "values.txt")
+
+    def found(**how: int) -> list[tuple[int, str, str]]:
+        proof = service.json(*prove, **how)
+        assert proof["searched_for_values"] == ["database", "analyses in reports"]
+        return [(each["value"], each["place"], each["where"]) for each in proof["values"]]
+
+    letter = f"{tmp_path}/reports/letter.txt"
+    in_letter = (2, "analyses in reports", letter)
+    assert found(fails=1) == [(2, "database", "table predictions, row 7"), in_letter]
+    service.stroke("erase", "7", "--yes")
+    assert found(fails=1) == [in_letter]
+    assert f"  value 2: {letter}\n" in service.stroke(*prove, fails=1).stdout
+    Path(letter).unlink()
+    assert found() == []
+    assert "database: no value" in service.stroke(*prove).stdout
+
+
+def test_logs_are_searched_for_ids_and_for_values(tmp_path: Path) -> None:
+    service = Service(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
+    service.stroke("erase", "7", "--yes")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "service.log").write_text("17 requests\n")
+    (tmp_path / "values.txt").write_text(CANARY + " 7")
+    prove = ["erase", "prove", "7", "--json", "--values", "values.txt", "--logs"]
+    service.stroke(*prove, "logs")
+    (tmp_path / "logs" / "connect.log").write_text(f"ready\n{CANARY} 7 of id 7\n")
+
+    proof = json.loads(service.stroke(*prove, "logs", fails=1).stdout)
+
+    assert [each["where"] for each in proof["traces"]] == ["logs/connect.log, line 2"]
+    assert [each["where"] for each in proof["values"]] == ["logs/connect.log, line 2"]
+    piped = run_stroke(
+        *prove, "-", folder=tmp_path, settings=service.settings, given=b"a\nprediction 7\n"
+    )
+    assert piped.returncode == 1
+    [trace] = json.loads(piped.stdout)["traces"]
+    assert trace["where"].endswith("standard input, line 2")
+
+
+def test_what_cannot_be_searched_for_is_refused(tmp_path: Path) -> None:
+    service = Service(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
+    (tmp_path / "values.txt").write_text("x\n")
+    prove = ("erase", "prove", "7")
+    said = service.stroke(*prove, "--values", "values.txt", fails=1).stderr
+    assert "value 1 is too short" in said
+    assert "cannot be read" in service.stroke(*prove, "--values", "none.txt", fails=1).stderr
+    assert "there is no none.log" in service.stroke(*prove, "--logs", "none.log", fails=1).stderr
+    service.stroke(*prove, "--values", "-", "--logs", "-", fails=2)
+
+
 def test_nothing_is_erased_without_consent_and_no_id_is_guessed(tmp_path: Path) -> None:
     service = Service(tmp_path, URL.create("sqlite+aiosqlite", database=str(tmp_path / "s.db")))
     service.stroke("erase", "7", fails=1)  # nobody answers the question
@@ -395,6 +452,12 @@ async def test_with_a_lake_the_command_erases_from_both_and_can_be_finished_late
         "keys of batches",
         "lake",
     ]
+    (service.folder / "values.txt").write_text(f"{CANARY} 7\n{CANARY} 8\n")
+    values = service.json("erase", "prove", "7", "--values", "values.txt", fails=1)["values"]
+    assert {(each["value"], each["place"]) for each in values} == {
+        (2, "database"),
+        (2, f"bucket {bucket}"),
+    }
     assert objects_with(s3, bucket, f"{CANARY} 7") == []
     assert objects_with(s3, bucket, f"{CANARY} 8")
     assert lineage_of(lake.load(), TOPIC).offsets == {TopicPartition(TOPIC, 0): 3}

@@ -9,7 +9,7 @@ import json
 import secrets
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +35,7 @@ from contracts.erasure import (
     ErasablePlaceContract,
     RetentionContract,
     SearchedPlaceContract,
+    ValueSearchContract,
 )
 from contracts.pipeline import (
     PARKABLE,
@@ -55,7 +56,9 @@ from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.retention import TopicRetention
 from stroke.adapters.kafka.settings_of import topic_settings
 from stroke.adapters.kafka.topics import KafkaChangeTopic
+from stroke.adapters.kafka.value_search import TopicValueSearch
 from stroke.application.erasure.ports import Retained
+from stroke.application.erasure.values import SoughtValues
 from stroke.application.pipeline.broker import Broker
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
 from stroke.container.service import utc_now
@@ -432,6 +435,52 @@ class TestChangeTopicPlace(SearchedPlaceContract):
         assert trace.until is not None
         # The broker's retention and the time that it writes to one file, a week each.
         assert timedelta(days=13) < trace.until - now < timedelta(days=15)
+
+
+class InTopics:
+    """A letter for each text, in its value, its key or its headers."""
+
+    def __init__(self, pipeline: PipelineStack, producer: Producer, topic: str) -> None:
+        self.producer, self.topic = producer, topic
+        self.search = TopicValueSearch(
+            Broker(pipeline.bootstrap_servers), pipeline.registry_url, timeout=BUSY
+        )
+
+    async def put(self, *texts: str) -> None:
+        await asyncio.to_thread(self._put, texts)
+
+    def _put(self, texts: Sequence[str]) -> None:
+        self.producer.begin_transaction()
+        for number, value in enumerate(texts):
+            at = number % 3
+            headers: Any = [("why", value.encode() if at == 2 else None)]
+            self.producer.produce(
+                self.topic, value if at == 0 else "", value if at == 1 else "", headers=headers
+            )
+        self.producer.commit_transaction()
+
+
+class TestTopicValueSearch(ValueSearchContract):
+    @pytest.fixture
+    async def stage(
+        self, pipeline: PipelineStack, producer: Producer, dlq: str
+    ) -> AsyncIterator[InTopics]:
+        yield InTopics(pipeline, producer, dlq)
+        admin = AdminClient({"bootstrap.servers": pipeline.bootstrap_servers})
+        admin.delete_topics([dlq])[dlq].result(BUSY)  # the next one searches all topics, too
+
+    async def test_keys_values_and_headers_are_searched_and_say_until_when(
+        self, stage: InTopics
+    ) -> None:
+        names = [f"{CANARY} of {stage.topic} {number}" for number in range(3)]
+        await stage.put(*names)
+
+        found = await stage.search.find_values(SoughtValues(names))
+
+        assert [(trace.value, trace.where) for trace in found] == [
+            (number + 1, f"{stage.topic}, partition 0, offset {number}") for number in range(3)
+        ]
+        assert all(trace.until is not None for trace in found)
 
 
 class InControlTopic:

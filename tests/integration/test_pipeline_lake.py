@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -15,7 +16,7 @@ from confluent_kafka import Producer
 
 from components.audit_entries import written_by_commands
 from components.change_events import lake_events, lake_table, mysql_rows, raw_records, until
-from components.stack import TOPIC, PipelineStack
+from components.stack import BUCKET, TOPIC, PipelineStack
 
 from .test_pipeline_verify import NAME, assert_equal, predict
 
@@ -68,7 +69,7 @@ def test_the_sink_goes_on_exactly_after_compaction_expiry_and_a_kill(
 
 
 def test_erased_predictions_leave_every_copy_and_the_pipeline_goes_on(
-    pipeline: PipelineStack,
+    pipeline: PipelineStack, tmp_path: Path
 ) -> None:
     """In the middle of traffic: the command waits for the copies by itself."""
     kept, erased = predict(pipeline, 20), [str(each) for each in predict(pipeline, 20)]
@@ -100,6 +101,16 @@ def test_erased_predictions_leave_every_copy_and_the_pipeline_goes_on(
     assert there.returncode == 1
     places = {each["place"] for each in json.loads(there.stdout)["traces"]}
     assert places == {"database", "SQL copy", "lake", "topic"}
+    # Others have the same name: it is in every copy still, and in no row that was erased.
+    values = tmp_path / "values.txt"
+    values.write_text(NAME)
+    searched = pipeline.stroke("erase", "prove", erased[0], "--values", str(values), "--json")
+    assert searched.returncode == 1, searched.stderr
+    assert NAME not in searched.stdout
+    named = json.loads(searched.stdout)["values"]
+    copies = {"database", "SQL copy", f"bucket {BUCKET}", "topics"}
+    assert {each["place"] for each in named} == copies
+    assert not {f"table predictions, row {each}" for each in erased} & {t["where"] for t in named}
     predict(pipeline, 50)
     assert_equal(pipeline)
 

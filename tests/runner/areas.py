@@ -114,6 +114,7 @@ AREAS: Final = {
             "test_erasure",
             "test_erasure_jobs",
             "test_lake_erasure",
+            "test_value_search",
             "test_lake_trail",
             "test_lake_upkeep",
             "test_monitoring",

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -39,9 +40,11 @@ from stroke.container.erasure_jobs import (
     worker_on,
 )
 from stroke.container.service import utc_now
+from stroke.container.value_searches import value_searches
 from stroke.domain.audit import AuditAction, AuditOutcome
 
 if TYPE_CHECKING:
+    from stroke.adapters.value_search.logs import LogFiles
     from stroke.application.pipeline.ports import Replica
 
 Progress = Callable[[int, int], None]
@@ -50,12 +53,17 @@ Progress = Callable[[int, int], None]
 
 @asynccontextmanager
 async def erasure_of(
-    settings: PipelineSettings, *, on_lake: Progress, record: ErasureRecord | None = None
+    settings: PipelineSettings,
+    *,
+    on_lake: Progress,
+    record: ErasureRecord | None = None,
+    logs: Sequence[Path] = (),
 ) -> AsyncIterator[Erasure]:
     """Give the erasure of the service and of the copies that ``settings`` name.
 
-    Without a ``record``, what it erases is written down as done by the system's user. Raises
-    ``ModuleNotFoundError`` where a copy is named and its packages are not installed.
+    Without a ``record``, what it erases is written down as done by the system's user. A proof also
+    searches the files ``logs``, and those in folders of them. Raises ``ModuleNotFoundError`` where
+    a copy is named and its packages are not installed.
     """
     database = settings.database
     async with AsyncExitStack() as closing:
@@ -72,7 +80,11 @@ async def erasure_of(
             announce=record.announce,
             write_down=record.write_down,
             batch=batch,
-            searched=_searched(settings),
+            searched=[*_searched(settings), *_logs(logs)],
+            value_searches=[
+                *value_searches(settings, engine, closing, on_lake=on_lake),
+                *_logs(logs),
+            ],
             retentions=_retentions(settings, engine),
             erased_at=record.erased_at,
             now=utc_now,
@@ -261,9 +273,19 @@ def _searched(settings: PipelineSettings) -> list[SearchedPlace]:
     ]
 
 
+def _logs(paths: Sequence[Path]) -> list[LogFiles]:
+    if not paths:
+        return []
+    from stroke.adapters.value_search.logs import LogFiles  # noqa: PLC0415 -- start-up time
+
+    return [LogFiles(paths)]
+
+
 async def _settled(settings: PipelineSettings, engine: AsyncEngine, seconds: float) -> None:
     """Wait until the copies hold what MySQL has committed; without Connect nothing feeds them."""
-    await forget_free_pages(engine, seconds=settings.database.statement_timeout_seconds)
+    # A large file takes longer than any statement may: as long as the copies may.
+    longest = max(seconds, settings.database.statement_timeout_seconds)
+    await forget_free_pages(engine, seconds=longest)
     if not has_connect(settings):
         return
     from stroke.container.pipeline import PipelineContainer  # noqa: PLC0415 -- needs its packages

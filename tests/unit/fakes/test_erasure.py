@@ -15,8 +15,16 @@ from contracts.erasure import (
     PutTimes,
     RetentionContract,
     SubjectsContract,
+    ValueSearchContract,
 )
-from fakes.erasure import FakeErasureJobs, FakeOldRows, FakePlace, FakeRetention, FakeSubjects
+from fakes.erasure import (
+    FakeErasureJobs,
+    FakeOldRows,
+    FakePlace,
+    FakeRetention,
+    FakeSubjects,
+    FakeValueSearch,
+)
 from stroke.domain.errors import StoreUnavailable
 
 
@@ -32,6 +40,20 @@ class TestFakePlace(ErasablePlaceContract):
     @pytest.fixture
     def stage(self) -> Stage:
         return Stage()
+
+
+class ValueStage:
+    def __init__(self) -> None:
+        self.search = FakeValueSearch()
+
+    async def put(self, *texts: str) -> None:
+        self.search.texts += texts
+
+
+class TestFakeValueSearch(ValueSearchContract):
+    @pytest.fixture
+    def stage(self) -> ValueStage:
+        return ValueStage()
 
 
 class TestFakeRetention(RetentionContract):

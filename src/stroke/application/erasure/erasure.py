@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +13,10 @@ from stroke.application.erasure.ports import (
     Retention,
     SearchedPlace,
     Trace,
+    ValueSearch,
+    ValueTrace,
 )
+from stroke.application.erasure.values import SoughtValues
 
 Announce = Callable[[Collection[int]], Awaitable[None]]
 """Receives ids of which the database keeps something, before it is removed."""
@@ -45,21 +48,27 @@ class Erased:
 class Proof:
     """What is left of predictions.
 
-    ``traces`` is by the name of each place that was searched; ``kept`` cannot be searched.
+    ``traces`` is by the name of each place that was searched for ids, and ``values`` of each that
+    was searched for values; what is ``retained`` cannot be searched.
     """
 
     traces: Mapping[str, Sequence[Trace]]
     retained: Sequence[Retained] = ()
+    values: Mapping[str, Sequence[ValueTrace]] = field(default_factory=dict)
 
     def is_good(self, now: datetime) -> bool:
         """Return whether all that is left says until when, and that is to come."""
         return not self.lasting(now) and all(each.until is not None for each in self.retained)
 
-    def lasting(self, now: datetime) -> list[tuple[str, Trace]]:
+    def lasting(self, now: datetime) -> list[tuple[str, Trace | ValueTrace]]:
         """Return what no place has said it will forget, or should have forgotten by ``now``."""
+        found: list[tuple[str, Sequence[Trace | ValueTrace]]] = [
+            *self.traces.items(),
+            *self.values.items(),
+        ]
         return [
             (place, trace)
-            for place, traces in self.traces.items()
+            for place, traces in found
             for trace in traces
             if trace.until is None or trace.until <= now
         ]
@@ -70,10 +79,11 @@ class Erasure:
 
     ``settled`` waits until the copies have heard of it, so many seconds, and until the database's
     own files have no more of it. ``searched`` are places that forget by themselves, and say until
-    when. ``announce`` receives what is to be erased before each ``batch`` of ids, so that the
-    trail also shows an erasure that was cut off, and ``write_down`` what was erased after it.
-    ``erased_at`` says when the last of some ids was, if that is known. Everything may be done
-    again: what is gone changes nothing.
+    when. ``value_searches`` are what a proof searches for values. ``announce`` receives what is to
+    be erased before each ``batch`` of ids, so that the trail also shows an erasure that was cut
+    off, and ``write_down`` what was erased after it. ``erased_at`` says when the last of some ids
+    was, if that is known. Everything may be done again: what
+    is gone changes nothing.
     """
 
     def __init__(
@@ -86,6 +96,7 @@ class Erasure:
         write_down: WriteDown,
         batch: int,
         searched: Sequence[SearchedPlace] = (),
+        value_searches: Sequence[ValueSearch] = (),
         retentions: Sequence[Retention],
         erased_at: Callable[[Collection[int]], Awaitable[datetime | None]],
         now: Callable[[], datetime],
@@ -93,6 +104,7 @@ class Erasure:
         self._database: Final = database
         self._copies: Final = tuple(copies)
         self._searched: Final = tuple(searched)
+        self._value_searches: Final = tuple(value_searches)
         self._settled = settled
         self._announce = announce
         self._write_down = write_down
@@ -127,14 +139,30 @@ class Erasure:
         kept = await self._retained(wanted)
         return Erased(frozenset(stored), frozenset(wanted) - stored, removed, kept)
 
-    async def prove(self, ids: Collection[int], *, on_progress: Progress = _silent) -> Proof:
-        """Search every place for these predictions, and say what cannot be; change nothing."""
+    async def prove(
+        self,
+        ids: Collection[int],
+        sought: SoughtValues | None = None,
+        *,
+        on_progress: Progress = _silent,
+    ) -> Proof:
+        """Search every place for these predictions, and say what cannot be; change nothing.
+
+        With ``sought``, search for those values, too.
+        """
         places = (self._database, *self._copies, *self._searched)
+        searches = self._value_searches if sought is not None else ()
+        steps = len(places) + len(searches)
         traces: dict[str, Sequence[Trace]] = {}
         for done, place in enumerate(places, start=1):
             traces[place.name] = await place.find(sorted(set(ids)))
-            on_progress(place.name, done, len(places))
-        return Proof(traces, await self._retained(ids))
+            on_progress(place.name, done, steps)
+        values: dict[str, Sequence[ValueTrace]] = {}
+        if sought is not None:
+            for done, search in enumerate(searches, start=len(places) + 1):
+                values[search.name] = await search.find_values(sought)
+                on_progress(search.name, done, steps)
+        return Proof(traces, await self._retained(ids), values)
 
     async def _retained(self, ids: Collection[int]) -> list[Retained]:
         now = self._now()

@@ -7,7 +7,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from stroke.application.erasure.values import SoughtValues
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -19,6 +22,18 @@ class Trace:
     """
 
     prediction_id: int
+    where: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ValueTrace:
+    """Somewhere that one of the sought values is. ``value`` is its number, and never the value.
+
+    ``where`` and ``until`` are those of a ``Trace``.
+    """
+
+    value: int
     where: str
     until: datetime | None = None
 
@@ -46,6 +61,22 @@ class ErasablePlace(SearchedPlace, Protocol):
         Ids that it does not know change nothing. May be interrupted and called again. What the
         place forgets by itself may stay: ``find`` says until when. A place may take along what it
         keeps of other predictions, where nothing needs that.
+        """
+
+
+class ValueSearch(Protocol):
+    """Something in which values of a patient can be searched for, whoever's row has them."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What people call what is searched."""
+
+    @abstractmethod
+    async def find_values(self, sought: SoughtValues) -> list[ValueTrace]:
+        """Return where which of the values are. Changes nothing.
+
+        Raises a ``StrokeError`` where something cannot be read, and may hold them.
         """
 
 

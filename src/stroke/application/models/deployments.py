@@ -94,6 +94,13 @@ class DeploymentService:
         found = await self._store.latest()
         return Deployment.of_setting(self._saved().version) if found is None else found
 
+    async def version_of(self, model: str) -> str:
+        """Return the version of a model of the store, by its name or its version.
+
+        Raises ``ModelNotFound``, ``InvalidModel`` and ``ModelStoreUnavailable``.
+        """
+        return (await asyncio.to_thread(self._described, model)).version
+
     async def history(self, *, limit: int, before: int | None = None) -> list[Deployment]:
         """Return past deployments and the present one, the newest first."""
         return await self._store.history(limit=limit, before=before)

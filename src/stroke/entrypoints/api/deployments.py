@@ -103,7 +103,7 @@ async def history(
 @router.get(
     "/api/v1/models/agreement",
     response_model=AgreementsOut,
-    responses=problems(422, 503),
+    responses=problems(404, 409, 422, 503),
     summary="Say how far shadows agree with what was answered",
 )
 @needs(Scope.MODELS)
@@ -114,13 +114,17 @@ async def agreement(
     until: Instant | None = None,
     site: Text = None,
 ) -> Response:
-    """From the stored scores of shadows: of all, or of the version `model`; no patient is shown.
+    """From the stored scores of shadows: of all, or of `model` (a version, or a name in the store).
+
+    No patient is shown.
 
     A caller of one site sees that of its own site, whatever `site` says.
     """
     state, own = api_state(request), site_of(request)
     within = PredictionFilter(since, until, site=site if own is None else own)
-    versions = await state.agreement.versions() if model is None else [model]
+    versions = await state.agreement.versions()
+    if model is not None:  # one with scores need not be in the store any more
+        versions = [model if model in versions else await state.deployments.version_of(model)]
     reports = [
         await state.agreement.report(version, within, most=state.shown) for version in versions
     ]

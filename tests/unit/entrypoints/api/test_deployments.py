@@ -351,7 +351,13 @@ async def test_what_a_shadow_says_is_stored_and_its_agreement_is_told_by_site(
     parts, client = stage
     made = (await client.post(PATH, json={"action": "shadow", "model": "mine"})).json()
     version = made["shadows"][0]["version"]
-    assert (await client.get("/api/v1/models/agreement")).json() == {"items": []}
+    agreement = "/api/v1/models/agreement"
+    assert (await client.get(agreement)).json() == {"items": []}
+    [before] = (await client.get(agreement, params={"model": "mine"})).json()["items"]
+    assert (before["model_version"], before["predictions"]) == (version, 0)
+    unknown = await client.get(agreement, params={"model": "nope"})
+    assert unknown.status_code == 404
+    assert unknown.json()["type"] == "urn:stroke:problem:model-not-found"
     await parts.container.follower().look()
     body = [patient_json(age=20.0 + n % 60, gender="Male") for n in range(30)]
     stored = await client.post("/api/v1/predictions:batch", json={"patients": body})

@@ -13,12 +13,24 @@ from typer.core import TyperGroup
 
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes
 from stroke.entrypoints.cli.terminal.output import counted, progress
-from stroke.entrypoints.cli.terminal.prediction_ids import prediction_ids, read_subjects
+from stroke.entrypoints.cli.terminal.prediction_ids import (
+    log_paths,
+    prediction_ids,
+    read_subjects,
+    read_values,
+)
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
     from stroke.application.erasure.erasure import Erased, Erasure, Proof
-    from stroke.application.erasure.ports import ErasureJob, JobResult, Retained
+    from stroke.application.erasure.ports import (
+        ErasureJob,
+        JobResult,
+        Retained,
+        Trace,
+        ValueTrace,
+    )
+    from stroke.application.erasure.values import SoughtValues
     from stroke.config import PipelineSettings
 
 _HELP = ("-h", "--help")
@@ -190,7 +202,28 @@ def _show_erased(done: JobResult, *, as_json: bool) -> None:
 
 
 @app.command()
-def prove(ids: Ids = None, *, file: IdFile = None, as_json: AsJson = False) -> None:
+def prove(
+    ids: Ids = None,
+    *,
+    file: IdFile = None,
+    values: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="A file (- is standard input) with a value on each line, such as a name or a "
+            "record number: search for these, too.",
+        ),
+    ] = None,
+    logs: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="A log, or a folder of logs (- is standard input), to search, too. May be given "
+            "more than once.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Search every place for predictions, and say where something of them is, and until when.
 
     Searches the service's database, the SQL copy, every object of the lake, those that no snapshot
@@ -198,17 +231,27 @@ def prove(ids: Ids = None, *, file: IdFile = None, as_json: AsJson = False) -> N
     Kafka's topic, which say until when they are kept. Says by when what cannot be searched has
     forgotten rows that were erased: MySQL's binlog, Kafka's topic as a whole, and each
     backup (STROKE_BACKUP_TARGET). The exit code is 1 if
-    something is left that nothing says will be forgotten. It searches for ids: a name in the row of
-    another patient is not found.
+    something is left that nothing says will be forgotten.
+
+    With --values it also searches for a patient's values, whoever's row has them: in every table of
+    the database, the SQL copy, every object of the bucket, all topics, and what analyses keep. They
+    are read from a file, since others see a command line, and are named by their line only. A
+    common name is found with others, too: look at what is found. A number is found in columns of
+    numbers, and where a text has it.
 
     \b
     stroke erase prove 17
     stroke erase prove --file ids.txt --json
+    stroke erase prove 17 --values values.txt --logs /var/log/stroke
     """  # noqa: D301
     from datetime import UTC, datetime
 
     settings, wanted = _settings(), prediction_ids(ids or [], file)
-    proof = _searched(settings, wanted)
+    if values == "-" and "-" in (logs or []):
+        raise typer.BadParameter("standard input is either values or a log", param_hint="--logs")
+    sought = None if values is None else read_values(values)
+    with log_paths(logs or []) as paths:
+        proof = _searched(settings, wanted, sought, paths)
     _show(proof, as_json=as_json)
     if not proof.is_good(datetime.now(UTC)):
         raise typer.Exit(1)
@@ -265,7 +308,12 @@ def _print_attempt(job: ErasureJob, *, as_json: bool) -> None:
     typer.echo(f"erasure {job.id} of {counted(len(job.ids), 'prediction')} {how}")
 
 
-def _searched(settings: PipelineSettings, ids: set[int]) -> Proof:
+def _searched(
+    settings: PipelineSettings,
+    ids: set[int],
+    sought: SoughtValues | None = None,
+    logs: Sequence[Path] = (),
+) -> Proof:
     import asyncio
 
     with ends_on_sigterm(), _places() as advance:
@@ -273,12 +321,12 @@ def _searched(settings: PipelineSettings, ids: set[int]) -> Proof:
         async def searched() -> Proof:
             from stroke.container.erasure import erasure_of
 
-            async with erasure_of(settings, on_lake=advance("lake")) as erasure:
+            async with erasure_of(settings, on_lake=advance("lake"), logs=logs) as erasure:
                 return await _prove(erasure)
 
         async def _prove(erasure: Erasure) -> Proof:
             return await erasure.prove(
-                ids, on_progress=lambda place, done, total: advance(place)(done, total)
+                ids, sought, on_progress=lambda place, done, total: advance(place)(done, total)
             )
 
         return asyncio.run(searched())
@@ -287,25 +335,40 @@ def _searched(settings: PipelineSettings, ids: set[int]) -> Proof:
 def _show(proof: Proof, *, as_json: bool) -> None:
     if as_json:
         traces = [
-            {
-                "id": trace.prediction_id,
-                "place": place,
-                "where": trace.where,
-                "until": trace.until and trace.until.isoformat(),
-            }
+            {"id": trace.prediction_id, **_place_of(place, trace)}
             for place, found in proof.traces.items()
             for trace in found
         ]
+        values = [
+            {"value": trace.value, **_place_of(place, trace)}
+            for place, found in proof.values.items()
+            for trace in found
+        ]
         searched = {"searched": list(proof.traces), "traces": traces}
-        typer.echo(json.dumps({**searched, "kept": _kept(proof.retained)}))
+        by_value = {"searched_for_values": list(proof.values), "values": values}
+        typer.echo(json.dumps({**searched, **by_value, "kept": _kept(proof.retained)}))
         return
     for place, found in proof.traces.items():
         typer.echo(f"{place}: {'nothing' if not found else counted(len(found), 'trace')}")
         for trace in found:
-            until = f", until {trace.until:%Y-%m-%d %H:%M} UTC" if trace.until else ""
-            typer.echo(f"  {trace.prediction_id}: {trace.where}{until}")
-
+            typer.echo(f"  {trace.prediction_id}: {trace.where}{_until(trace)}")
+    for place, values_there in proof.values.items():
+        said = (
+            "no value" if not values_there else f"{counted(len(values_there), 'trace')} of values"
+        )
+        typer.echo(f"{place}: {said}")
+        for each in values_there:
+            typer.echo(f"  value {each.value}: {each.where}{_until(each)}")
     _print_kept(proof.retained)
+
+
+def _place_of(place: str, trace: Trace | ValueTrace) -> dict[str, str | None]:
+    until = None if trace.until is None else trace.until.isoformat()
+    return {"place": place, "where": trace.where, "until": until}
+
+
+def _until(trace: Trace | ValueTrace) -> str:
+    return f", until {trace.until:%Y-%m-%d %H:%M} UTC" if trace.until else ""
 
 
 def _kept(kept: Sequence[Retained]) -> list[dict[str, str | None]]:
