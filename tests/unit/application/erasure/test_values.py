@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ from stroke.application.erasure.ports import ValueTrace
 from stroke.application.erasure.values import MOST_VALUES, FoundValues, SoughtValues
 from stroke.domain.errors import InvalidData
 
+SOONER, LATER = (datetime(2026, month, 1, tzinfo=UTC) for month in (3, 4))
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=2, max_size=20)
 
 
@@ -43,6 +44,69 @@ def test_other_escapes_of_json_are_known_too() -> None:
     name = "\U0001f600 O'Ne\"il\\"
     assert SoughtValues([name.lower()]).in_text(json.dumps([name])) == {1}
     assert SoughtValues(["a\\ub"]).in_text("a\\ub \\ud800") == {1}  # none, though it looks so
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"INSERT INTO t VALUES ('Ren\'ee Müller')",
+        "INSERT INTO t VALUES ('Ren''ee Müller')",
+        "GET /?name=Ren%27ee+M%C3%BCller 200",
+        "GET /?name=Ren'ee%20M%c3%bcller 200",
+        "GET /?name=Ren'ee+Müller 200",
+        "<name>Ren&#39;ee M&uuml;ller</name>",
+        "<name>Ren&apos;ee M&#xFC;ller</name>",
+        r"b'Ren\'ee M\xc3\xbcller'",
+        r"'Ren\x27ee M\xFCller'",
+    ],
+)
+def test_a_name_is_found_as_dumps_addresses_html_and_logs_write_it(text: str) -> None:
+    assert SoughtValues(["ren'ee müller", "Ren'ee Mueller"]).in_text(text) == {1}
+
+
+def test_a_quote_that_csv_doubles_is_found() -> None:
+    assert SoughtValues(['Anna "Ann" K']).in_text('7,"Anna ""Ann"" K"') == {1}
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_name_is_found_in_bytes_of_windows(coding: str) -> None:
+    sought = SoughtValues(["MÜLLER š", "Müller s"])
+    for before in ("", "x", "name: "):
+        assert sought.in_bytes(b"\xff" + f"{before}Müller š".encode(coding)) == {1}
+
+
+def test_letters_beyond_those_of_windows_are_found_in_utf_16() -> None:
+    text = "Łukasz 😀"
+    assert SoughtValues([text]).in_bytes(f"1 {text}".encode("utf-16-le")[1:]) == {1}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("228.69", 228.69000244140625),  # a float of 32 bits
+        ("98765432109876543210", 98765432109876543210.0),
+        ("0.10", 0.1),
+    ],
+)
+def test_a_number_is_found_where_a_column_has_rounded_it(text: str, number: float) -> None:
+    assert SoughtValues([text, "228.7"]).in_value(number) == {1}
+
+
+def test_a_record_number_that_looks_like_a_huge_number_is_a_text_only() -> None:
+    sought = SoughtValues(["12E999999999", "1e-999999999"])
+    assert not sought.numbers
+    assert sought.in_text("MRN 12e999999999") == {1}
+
+
+def test_a_value_has_the_number_of_its_line() -> None:
+    assert SoughtValues(["", "Canary", "", "7341"]).in_text("7341, canary") == {2, 4}
+
+
+def test_a_path_says_no_value() -> None:
+    sought = SoughtValues(["Canary", "7341", "2026/03"])
+    assert sought.without("a/canary-7341.csv") == "a/[value 1, 2]"
+    assert sought.without("a/2026/03/b") == "[value 3]"
+    assert sought.without("a/b.csv") == "a/b.csv"
 
 
 @pytest.mark.parametrize(
@@ -92,4 +156,16 @@ def test_of_very_many_traces_the_first_are_named_and_that_there_are_more() -> No
 
     assert len(listed) == 1_002
     assert listed[0] == ValueTrace(1, "row 0000")
-    assert listed[-2:] == [ValueTrace(1, "and more"), ValueTrace(2, "and more")]
+    assert ValueTrace(2, "the last") in listed  # what many others have hides nothing
+    assert listed[-1] == ValueTrace(1, "and more")
+
+
+@pytest.mark.parametrize(("last", "until"), [(LATER, LATER), (None, None)])
+def test_what_is_not_named_says_until_when_the_last_of_it_is(
+    last: datetime | None, until: datetime | None
+) -> None:
+    found = FoundValues()
+    for number in range(1_500):
+        found.add({1}, f"offset {number}", last if number == 1_200 else SOONER)
+
+    assert found.listed()[-1] == ValueTrace(1, "and more", until)
