@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from stroke.adapters.value_search.packed import BLOCK, UNREADABLE, unpacked
 from stroke.application.erasure.ports import ValueSearch, ValueTrace
 from stroke.application.erasure.values import FoundValues, SoughtValues
 from stroke.domain.errors import InvalidData
 
 _ROWS: Final = 20_000
-_BLOCK: Final = 4 * 2**20
-_UNREADABLE: Final = (OSError, pa.ArrowException, ValueError, LookupError, EOFError)
 
 
 class FolderValueSearch(ValueSearch):
@@ -57,14 +58,18 @@ class FolderValueSearch(ValueSearch):
         found = FoundValues()
         paths = self._listed()
         for done, path in enumerate(paths, start=1):
+            shown = f"{self._folder}/{sought.without(self._below(path))}"
             try:
-                found.add(self._in_file(path, sought), path)
+                found.add(self._in_file(path, sought), shown)
             except FileNotFoundError:  # whoever keeps the folder has removed it meanwhile
                 pass
-            except _UNREADABLE as error:
-                raise InvalidData(f"{path} cannot be read: it may hold what is sought") from error
+            except UNREADABLE as error:
+                raise InvalidData(f"{shown} cannot be read: it may hold what is sought") from error
             self._on_progress(done, len(paths))
         return found.listed()
+
+    def _below(self, path: str) -> str:
+        return path.removeprefix(self._folder).lstrip("/")
 
     def _listed(self) -> list[str]:
         selector = fs.FileSelector(self._folder, recursive=True, allow_not_found=True)
@@ -76,42 +81,55 @@ class FolderValueSearch(ValueSearch):
         return [path for path in paths if not path.lstrip("/").startswith(self._without)]
 
     def _in_file(self, path: str, sought: SoughtValues) -> set[int]:
-        ending = path.rpartition(".")[2]
-        if ending == "parquet":
-            with self._system.open_input_file(path) as stream:
-                batches = pq.ParquetFile(stream).iter_batches(_ROWS)
-                return {number for batch in batches for number in _in_batch(batch, sought)}
-        if ending == "avro":
-            with self._system.open_input_stream(path) as stream:
-                return sought.in_values(fastavro.reader(stream))
-        if ending == "duckdb":
-            return self._in_duckdb(path, sought)
-        with self._system.open_input_stream(path, compression="detect") as stream:
-            return _in_stream(stream, sought)
-
-    def _in_duckdb(self, path: str, sought: SoughtValues) -> set[int]:
-        import duckdb  # noqa: PLC0415 -- the pipeline alone is installed without it
-
-        found: set[int] = set()
-        with TemporaryDirectory() as folder:
-            copy = Path(folder) / "copy.duckdb"
-            with self._system.open_input_stream(path) as stream, copy.open("wb") as output:
-                while block := stream.read(_BLOCK):
-                    output.write(block)
-            try:
-                with duckdb.connect(copy, read_only=True) as database:
-                    for (table,) in database.execute("SHOW TABLES").fetchall():
-                        rows = database.table(table).to_arrow_reader(_ROWS)
-                        found |= {number for batch in rows for number in _in_batch(batch, sought)}
-            except duckdb.Error as error:
-                raise ValueError(path) from error
+        found = sought.in_text(self._below(path))
+        with self._system.open_input_file(path) as stream:
+            for each in unpacked(stream, path):
+                found |= sought.in_text(each.name) | _KINDS[each.kind](each.stream, sought)
         return found
+
+
+def _in_parquet(stream: Any, sought: SoughtValues) -> set[int]:
+    file = pq.ParquetFile(stream)
+    found = sought.in_value(file.metadata.metadata) | sought.in_values(file.schema_arrow.names)
+    for batch in file.iter_batches(_ROWS):
+        found |= _in_batch(batch, sought)
+    return found
+
+
+def _in_avro(stream: Any, sought: SoughtValues) -> set[int]:
+    rows = fastavro.reader(stream)
+    found = sought.in_value(rows.metadata)
+    for row in rows:
+        found |= sought.in_value(row)
+    return found
+
+
+def _in_duckdb(stream: Any, sought: SoughtValues) -> set[int]:
+    import duckdb  # noqa: PLC0415 -- the pipeline alone is installed without it
+
+    found: set[int] = set()
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.duckdb"
+        with copy.open("wb") as output:
+            shutil.copyfileobj(stream, output, BLOCK)
+        try:
+            with duckdb.connect(copy, read_only=True) as database:
+                # No views: they may read what is elsewhere, and have what tables have.
+                named = "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal"
+                for names in database.execute(named).fetchall():
+                    table = ".".join('"' + name.replace('"', '""') + '"' for name in names)
+                    rows = database.sql(f"FROM {table}").to_arrow_reader(_ROWS)
+                    for batch in rows:
+                        found |= _in_batch(batch, sought)
+        except duckdb.Error as error:
+            raise ValueError(copy.name) from error
+    return found
 
 
 def _in_stream(stream: Any, sought: SoughtValues) -> set[int]:
     found: set[int] = set()
     end = b""
-    while block := stream.read(_BLOCK):
+    while block := stream.read(BLOCK):
         found |= sought.in_bytes(end + block)
         end = (end + block)[-sought.longest :]
     return found
@@ -154,7 +172,11 @@ def _in_column(column: Any, sought: SoughtValues) -> set[int]:
             if _has_number(column, kind, value)
             for number in numbers
         }
-    return sought.in_values(column.unique().to_pylist())
+    if pa.types.is_timestamp(kind) or pa.types.is_time(kind):
+        column = column.cast(pa.string())  # Python knows no nanoseconds
+    with suppress(pa.ArrowNotImplementedError):  # of a type that is rare: each value by itself
+        column = column.unique()
+    return sought.in_values(column.to_pylist())
 
 
 def _has_number(column: Any, kind: pa.DataType, value: Decimal) -> bool:
@@ -169,3 +191,11 @@ def _has_number(column: Any, kind: pa.DataType, value: Decimal) -> bool:
     else:
         same = pc.equal(column.cast(pa.float64()), pa.scalar(float(value), pa.float64()))
     return bool(pc.any(same).as_py())
+
+
+_KINDS: Final[dict[str, Callable[[Any, SoughtValues], set[int]]]] = {
+    "parquet": _in_parquet,
+    "avro": _in_avro,
+    "duckdb": _in_duckdb,
+    "": _in_stream,
+}
