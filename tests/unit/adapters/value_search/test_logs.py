@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import lzma
+import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from contracts.erasure import SearchedPlaceContract, ValueSearchContract, ids_in, values_in
 from stroke.adapters.value_search.logs import LogFiles
+from stroke.application.erasure.values import SoughtValues
 from stroke.domain.errors import InvalidData
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +95,76 @@ async def test_a_log_that_cannot_be_read_is_not_called_empty(tmp_path: Path) -> 
     for search in (ids_in(LogFiles([tmp_path]), 17), values_in(LogFiles([tmp_path]), "Canary")):
         with pytest.raises(InvalidData, match="may hold what is sought"):
             await search
+
+
+async def test_a_log_is_unpacked_by_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "service.log.1.xz").write_bytes(lzma.compress(b"ready\nCanary, prediction 17\n"))
+    (tmp_path / "service.log.2").write_bytes(gzip.compress("José Muñoz".encode("cp1252")))
+    logs = LogFiles([tmp_path])
+    assert await ids_in(logs, 17, 18) == {17}
+    assert await values_in(logs, "Canary", "JOSÉ MUÑOZ", "Carla") == {
+        "Canary",
+        "JOSÉ MUÑOZ",
+    }
+
+
+async def test_folders_behind_links_are_searched_once(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "log").write_text("Canary")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "current").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "around").symlink_to(tmp_path / "logs")
+    (tmp_path / "logs" / "gone").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "logs" / "pipe")
+    [trace] = await LogFiles([tmp_path / "logs"]).find_values(SoughtValues(["Canary"]))
+    assert trace.where == f"{tmp_path / 'logs' / 'current' / 'log'}, line 1"
+
+
+async def test_the_name_of_a_log_is_searched_and_not_said(tmp_path: Path) -> None:
+    (tmp_path / "Canary.log").write_text("ready\n")
+    [trace] = await LogFiles([tmp_path]).find_values(SoughtValues(["Canary"]))
+    assert trace.where == f"{tmp_path}/[value 1]"
+
+
+async def test_a_line_as_long_as_its_file_is_not_held_in_memory(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        for _ in range(48):
+            log.write(b"x" * (2**20 - 7))
+        log.write(b"Canary, prediction 17")
+    logs = LogFiles([tmp_path / "log"])
+    tracemalloc.start()
+    try:
+        found = await logs.find_values(SoughtValues(["Canary"]))
+        ids = await ids_in(logs, 17)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [trace.where for trace in found] == [f"{tmp_path / 'log'}, line 1"]
+    assert ids == {17}
+    assert most < 24 * 2**20
+
+
+async def test_what_crosses_two_pieces_of_a_line_is_found(tmp_path: Path) -> None:
+    for cut in range(1, 20):
+        (tmp_path / "log").write_bytes(b" " * (2**20 - cut) + b"Canary prediction 17, x\nready")
+        assert await values_in(LogFiles([tmp_path]), "Canary") == {"Canary"}
+        assert await ids_in(LogFiles([tmp_path]), 17) == {17}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "line", [b"id" + b" " * 200_000, b"id: " + b"1" * 100_000, b"id 1" + b" " * 200_000]
+)
+async def test_no_line_takes_long_or_is_refused(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "log").write_bytes(line + b"\nprediction 017\n")
+    assert await ids_in(LogFiles([tmp_path]), 17) == {17}
+
+
+async def test_of_very_many_lines_with_an_id_the_first_are_named(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("prediction 17\n" * 3_000 + "prediction 18\n")
+    found = await LogFiles([tmp_path]).find([17, 18])
+    assert len(found) == 1_002
+    assert [trace.where for trace in found if trace.prediction_id == 18] == [
+        f"{tmp_path / 'log'}, line 3001"
+    ]
+    assert "and more" in {trace.where for trace in found}
