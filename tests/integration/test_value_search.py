@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from builders.predictions import NOON
 from components.containers import PostgreSqlServer
-from contracts.erasure import ValueSearchContract
+from contracts.erasure import ValueSearchContract, values_in
 from stroke.adapters.sql.engine import transaction
 from stroke.adapters.sql.tables import batches, predictions
 from stroke.adapters.sql_sink.database import SinkDatabase
@@ -104,6 +104,26 @@ async def test_a_table_is_read_to_its_end_whatever_its_key_is(engine: AsyncEngin
 
     assert len(found) == 3 * 7
     assert {trace.value for trace in found} == set(range(1, 8))
+
+
+async def test_what_sqlite_alone_takes_is_searched(sqlite_engine: AsyncEngine) -> None:
+    async with sqlite_engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE texts (name TEXT)",
+            # Neither is UTF-8 ...
+            "INSERT INTO texts VALUES (CAST(x'ff' || 'Canary-1' AS TEXT))",
+            "INSERT INTO texts VALUES (CAST(x'4dfc6c6c6572' AS TEXT))",
+            "CREATE TABLE keys (a TEXT, b TEXT, name TEXT, PRIMARY KEY (a, b))",
+            # ... and several rows may have no key.
+            "INSERT INTO keys VALUES (NULL, NULL, ''), (NULL, 'x', ''), (NULL, 'x', 'Canary-2')",
+            "INSERT INTO keys VALUES ('a', 1, ''), ('a', 2, ''), ('b', x'00', 'Canary-3')",
+            "CREATE TABLE bare (a PRIMARY KEY, name) WITHOUT ROWID",
+            "INSERT INTO bare VALUES (1, ''), ('1', ''), (x'01', 'Canary-4')",
+        ):
+            await connection.execute(text(statement))
+
+    texts = [*(f"Canary-{number}" for number in range(1, 6)), "Müller"]
+    assert await values_in(InDatabase(sqlite_engine).search, *texts) == {*texts} - {"Canary-5"}
 
 
 class InCopy:

@@ -6,15 +6,34 @@ import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
-from sqlalchemy import ColumnClause, Connection, Select, and_, column, inspect, or_, select, table
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    Connection,
+    Inspector,
+    LargeBinary,
+    Select,
+    and_,
+    case,
+    cast,
+    column,
+    func,
+    inspect,
+    or_,
+    select,
+    table,
+    type_coerce,
+)
 from sqlalchemy.exc import SAWarning
+from sqlalchemy.types import NullType
 
 from stroke.application.erasure.ports import ValueSearch, ValueTrace
 from stroke.application.erasure.values import FoundValues, SoughtValues
 
 _T = TypeVar("_T")
+_AT_ONCE: Final = 100  # rows in memory: each may be large
 
 
 class Caller(Protocol):
@@ -26,8 +45,8 @@ class Caller(Protocol):
 class SqlValueSearch(ValueSearch):
     """The ``tables`` of the database that ``call`` reaches; None stands for all that there are.
 
-    A table is read ``page`` rows at a time, by its primary key; one without a key as a whole. A row
-    is named by its key only where that is a whole number: others may be a patient's.
+    A table is read by its primary key, ``page`` rows in a transaction; what has no key as a whole.
+    A row is named by its key only where that is a whole number: others may be a patient's.
     """
 
     def __init__(
@@ -45,15 +64,13 @@ class SqlValueSearch(ValueSearch):
     async def find_values(self, sought: SoughtValues) -> list[ValueTrace]:
         found = FoundValues()
         for table_ in await self._call(self._there):
-            last: Sequence[object] = ()
-            while True:
-                rows = await self._call(partial(_page, table_, last, self._page))
-                for row in rows:
-                    if numbers := sought.in_values(row):
-                        found.add(numbers, f"table {table_.name}{table_.named(row)}")
-                if not table_.keys or len(rows) < self._page:
-                    break
-                last = table_.key(rows[-1])
+            search = _Search(table_, sought, found)
+            if table_.keys:
+                last: Sequence[object] | None = ()
+                while last is not None:
+                    last = await self._call(partial(search.page, last, self._page))
+            if table_.unkeyed:
+                await self._call(search.unkeyed)
         return found.listed()
 
     def _there(self, connection: Connection) -> list[_Table]:
@@ -62,46 +79,87 @@ class SqlValueSearch(ValueSearch):
         wanted = there if self._tables is None else [each for each in self._tables if each in there]
         with warnings.catch_warnings():  # of types that SQLAlchemy does not know, and all can read
             warnings.simplefilter("ignore", SAWarning)
-            return [
-                _Table(
-                    name,
-                    [each["name"] for each in known.get_columns(name)],
-                    known.get_pk_constraint(name)["constrained_columns"],
-                )
-                for name in wanted
-            ]
+            return [_Table.of(known, name) for name in wanted]
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The names of a table, its columns, and those of its primary key."""
+    """The names of a table, its columns, and those of its primary key.
+
+    ``unkeyed`` says that rows may have no key: SQLite lets a key be NULL.
+    """
 
     name: str
     columns: Sequence[str]
     keys: Sequence[str]
+    unkeyed: bool
 
-    def key(self, row: Sequence[object]) -> list[object]:
-        return [row[self.columns.index(key)] for key in self.keys]
+    @classmethod
+    def of(cls, known: Inspector, name: str) -> Self:
+        columns = known.get_columns(name)
+        keys = known.get_pk_constraint(name)["constrained_columns"]
+        nullable = any(each["nullable"] for each in columns if each["name"] in keys)
+        return cls(name, [each["name"] for each in columns], keys, unkeyed=nullable or not keys)
 
-    def named(self, row: Sequence[object]) -> str:
-        key = self.key(row)
-        return f", row {key[0]}" if len(key) == 1 and type(key[0]) is int else ""
 
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Searches the rows of a table for what is sought, and notes what is found."""
 
-def _page(
-    of: _Table, last: Sequence[Any], rows: int, connection: Connection
-) -> list[Sequence[Any]]:
-    """Return the rows after the one with the key ``last``; all of a table without a key."""
-    keys: list[ColumnClause[Any]] = [column(key) for key in of.keys]
-    columns: list[ColumnClause[Any]] = [column(each) for each in of.columns]
-    query: Select[Any] = select(*columns).select_from(table(of.name))
-    if keys:
+    table: _Table
+    sought: SoughtValues
+    found: FoundValues
+
+    def page(
+        self, last: Sequence[Any], rows: int, connection: Connection
+    ) -> Sequence[object] | None:
+        """Search the rows after the one with the key ``last``; return the last one's, or None."""
+        keys = self._keys
+        query = self._rows(connection).where(
+            *(key.is_not(None) for key in keys if self.table.unkeyed)
+        )
         query = query.order_by(*keys).limit(rows)
-    if last:
-        # Databases use an index for this, and not for a comparison of whole keys.
-        later = [
-            and_(*(keys[n] == last[n] for n in range(at)), keys[at] > last[at])
-            for at in range(len(keys))
-        ]
-        query = query.where(keys[0] >= last[0], or_(*later))
-    return list(connection.execute(query))
+        if last:
+            # Databases use an index for this, and not for a comparison of whole keys.
+            later = [
+                and_(*(keys[n] == last[n] for n in range(at)), keys[at] > last[at])
+                for at in range(len(keys))
+            ]
+            query = query.where(keys[0] >= last[0], or_(*later))
+        count, end = self._search(query, connection)
+        return end if count == rows else None
+
+    def unkeyed(self, connection: Connection) -> None:
+        """Search the rows that have no key: all of a table without one."""
+        query = self._rows(connection)
+        if self._keys:
+            query = query.where(or_(*(key.is_(None) for key in self._keys)))
+        self._search(query, connection)
+
+    @property
+    def _keys(self) -> list[ColumnClause[Any]]:
+        return [column(key) for key in self.table.keys]
+
+    def _rows(self, connection: Connection) -> Select[Any]:
+        """Return a query for the key, and behind it all columns."""
+        columns: list[ColumnElement[Any]] = [column(each) for each in self.table.columns]
+        if connection.dialect.name == "sqlite":
+            columns = [_undecoded(each) for each in columns]
+        return select(*self._keys, *columns).select_from(table(self.table.name))
+
+    def _search(self, query: Select[Any], connection: Connection) -> tuple[int, Sequence[object]]:
+        """Return how many rows there are, and the key of the last."""
+        width, count = len(self.table.keys), 0
+        key: Sequence[object] = ()
+        for row in connection.execute(query, execution_options={"yield_per": _AT_ONCE}):
+            count, key = count + 1, tuple(row[:width])
+            if numbers := self.sought.in_values(row[width:]):
+                named = f", row {key[0]}" if width == 1 and type(key[0]) is int else ""
+                self.found.add(numbers, f"table {self.table.name}{named}")
+        return count, key
+
+
+def _undecoded(of: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a column of SQLite with its texts as bytes: they need not be UTF-8."""
+    content = case((func.typeof(of) == "text", cast(of, LargeBinary)), else_=of)
+    return type_coerce(content, NullType())
