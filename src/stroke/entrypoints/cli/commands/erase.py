@@ -250,7 +250,7 @@ def prove(
     if values == "-" and "-" in (logs or []):
         raise typer.BadParameter("standard input is either values or a log", param_hint="--logs")
     sought = None if values is None else read_values(values)
-    with log_paths(logs or []) as paths:
+    with ends_on_sigterm(), log_paths(logs or []) as paths:
         proof = _searched(settings, wanted, sought, paths)
     _show(proof, as_json=as_json)
     if not proof.is_good(datetime.now(UTC)):

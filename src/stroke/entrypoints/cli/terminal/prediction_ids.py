@@ -7,9 +7,10 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import BinaryIO, Final
 
 from stroke.application.erasure.ports import Subject
 from stroke.application.erasure.subjects import subject_of
@@ -41,35 +42,51 @@ def read_values(file: str) -> SoughtValues:
 
     Raises ``InvalidData``, which does not say what stands in the file.
     """
-    lines = (line.strip() for line in _text(file, "--values").splitlines())
-    return SoughtValues([line for line in lines if line])
+    lines = StringIO(_text(file, "--values"), newline=None)
+    return SoughtValues([line.strip() for line in lines])
 
 
 @contextmanager
 def log_paths(given: Sequence[str]) -> Iterator[list[Path]]:
-    """Give the files and folders that were given as logs; ``-`` is standard input, kept meanwhile.
+    """Give the files and folders that were given as logs; ``-`` is standard input.
 
-    Raises ``InvalidData`` for one that is not there.
+    What can be read once only, such as that or a pipe, is kept meanwhile. Raises ``InvalidData``
+    for one that is not there.
     """
     with TemporaryDirectory() as folder:
         paths = []
-        for each in given:
-            path = Path(folder) / "standard input" if each == "-" else Path(each)
+        for number, each in enumerate(given, start=1):
+            path = Path(each)
             if each == "-":
-                with path.open("wb") as copy:
-                    shutil.copyfileobj(sys.stdin.buffer, copy)
-            elif not path.exists():
-                raise InvalidData(f"--logs: there is no {each}")
+                path = Path(folder) / "standard input"
+                _keep(sys.stdin.buffer, path)
+            elif not each or not path.exists():
+                raise InvalidData(f"--logs: there is no {each or 'file without a name'}")
+            elif not path.is_file() and not path.is_dir():
+                path = Path(folder) / f"pipe {number}"
+                try:
+                    with Path(each).open("rb") as pipe:
+                        _keep(pipe, path)
+                except OSError:
+                    raise InvalidData(f"--logs: {each} cannot be read") from None
             paths.append(path)
         yield paths
+
+
+def _keep(stream: BinaryIO, path: Path) -> None:
+    with path.open("wb") as copy:
+        shutil.copyfileobj(stream, copy)
 
 
 def _text(file: str, option: str) -> str:
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         raise InvalidData(f"{option} cannot be read as text") from None
+    if "\0" in text:  # as UTF-16 of Windows has them; nothing would be found
+        raise InvalidData(f"{option} cannot be read as text: write the file as UTF-8")
+    return text
 
 
 def read_subjects(file: str) -> list[Subject]:
