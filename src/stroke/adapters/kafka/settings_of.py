@@ -18,6 +18,7 @@ _RETENTION: Final = "retention.ms"
 SEGMENT: Final = "segment.ms"
 _POLICY: Final = "cleanup.policy"
 _DELETES: Final = "delete"
+_LONGEST: Final = timedelta(days=365 * 1000)
 
 
 def topic_settings(admin: AdminClient, topic: str, timeout: float) -> Mapping[str, str] | None:
@@ -41,4 +42,7 @@ def kept_for(settings: Mapping[str, str]) -> timedelta | None:
     milliseconds = int(settings[_RETENTION])
     if milliseconds < 0 or _DELETES not in settings[_POLICY]:
         return None
-    return timedelta(milliseconds=milliseconds + int(settings[SEGMENT]))
+    milliseconds += int(settings[SEGMENT])
+    if milliseconds > _LONGEST / timedelta(milliseconds=1):
+        return None  # as good as for ever, and no date of the calendar
+    return timedelta(milliseconds=milliseconds)
