@@ -367,11 +367,11 @@ def test_values_are_searched_for_in_every_place_and_named_by_their_line(tmp_path
         return [(each["value"], each["place"], each["where"]) for each in proof["values"]]
 
     letter = f"{tmp_path}/reports/letter.txt"
-    in_letter = (2, "analyses in reports", letter)
-    assert found(fails=1) == [(2, "database", "table predictions, row 7"), in_letter]
+    in_letter = (3, "analyses in reports", letter)
+    assert found(fails=1) == [(3, "database", "table predictions, row 7"), in_letter]
     service.stroke("erase", "7", "--yes")
     assert found(fails=1) == [in_letter]
-    assert f"  value 2: {letter}\n" in service.stroke(*prove, fails=1).stdout
+    assert f"  value 3: {letter}\n" in service.stroke(*prove, fails=1).stdout
     Path(letter).unlink()
     assert found() == []
     assert "database: no value" in service.stroke(*prove).stdout
