@@ -229,9 +229,9 @@ def prove(
     Searches the service's database, the SQL copy, every object of the lake, those that no snapshot
     has included, the dead letters, what analyses keep (STROKE_ERASURE_ANALYSES), and the events in
     Kafka's topic, which say until when they are kept. Says by when what cannot be searched has
-    forgotten rows that were erased: MySQL's binlog, Kafka's topic as a whole, and each
-    backup (STROKE_BACKUP_TARGET). The exit code is 1 if
-    something is left that nothing says will be forgotten.
+    forgotten rows that were erased: MySQL's binlog, Kafka's topic as a whole, and each backup
+    (STROKE_BACKUP_TARGET). The exit code is 1 if something is left that nothing says will be
+    forgotten.
 
     With --values it also searches for a patient's values, whoever's row has them: in every table of
     the database, the SQL copy, every object of the bucket, all topics, and what analyses keep. They
@@ -243,6 +243,7 @@ def prove(
     stroke erase prove 17
     stroke erase prove --file ids.txt --json
     stroke erase prove 17 --values values.txt --logs /var/log/stroke
+    docker compose logs | stroke erase prove 17 --logs -
     """  # noqa: D301
     from datetime import UTC, datetime
 
