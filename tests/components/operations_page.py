@@ -61,8 +61,20 @@ def anchors(text: str) -> set[str]:
 
 
 def objection(command: str) -> str | None:
-    """Return why a command cannot be run as it is written, or None."""
-    words = shlex.split(command, comments=True)
+    """Return why a command, or one of a pipe, cannot be run as it is written, or None."""
+    parts: list[list[str]] = [[]]
+    words = iter(shlex.split(command, comments=True))
+    for word in words:
+        if word == "|":
+            parts.append([])
+        elif word == "<":
+            next(words)
+        else:
+            parts[-1].append(word)
+    return next(filter(None, map(_objection_to, parts)), None)
+
+
+def _objection_to(words: list[str]) -> str | None:
     if words[0] == "ssh":
         words = words[2:]
     if words[0] == "sudo":
