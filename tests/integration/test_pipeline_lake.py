@@ -111,6 +111,9 @@ def test_erased_predictions_leave_every_copy_and_the_pipeline_goes_on(
     copies = {"database", "SQL copy", f"bucket {BUCKET}", "topics"}
     assert {each["place"] for each in named} == copies
     assert not {f"table predictions, row {each}" for each in erased} & {t["where"] for t in named}
+    piped = f"echo '{NAME}' | stroke erase prove {erased[0]} --values - --json"
+    inside = pipeline.compose("exec", "-T", "connectors", "sh", "-c", piped, check=False)
+    assert copies <= {each["place"] for each in json.loads(inside)["values"]}
     predict(pipeline, 50)
     assert_equal(pipeline)
 
