@@ -12,7 +12,7 @@ import httpx
 from builders.asgi import connected
 from builders.service import Parts
 from stroke.application.access.keys import KeyService, NewKey
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 
 
 class Browser:

@@ -39,7 +39,7 @@ from stroke.adapters.sql_sink.erasure import SqlCopyPlace, SqlResultsPlace
 from stroke.adapters.sql_sink.results import SqlResults
 from stroke.application.analyses.queries import analyses, chosen
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.prediction import StoredBatch
 
 pytestmark = pytest.mark.anyio

@@ -61,7 +61,7 @@ from stroke.application.erasure.ports import Retained
 from stroke.application.erasure.values import SoughtValues
 from stroke.application.pipeline.broker import Broker
 from stroke.application.pipeline.kafka_connect_model import TopicPartition
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.errors import BrokerUnavailable, ReplicaBehind
 
 KEY = {

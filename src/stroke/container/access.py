@@ -11,8 +11,8 @@ from stroke.adapters.sql.keys import SqlKeyStore
 from stroke.application.access.keys import KeyService
 from stroke.config import DatabaseSettings, Settings
 from stroke.container.audit import KeyChanges
+from stroke.container.clock import utc_now
 from stroke.container.engines import opened_engine
-from stroke.container.service import utc_now
 from stroke.domain.access import Scope, is_loopback
 from stroke.domain.audit import AuditAction
 from stroke.domain.errors import InvalidAccess, InvalidSetting

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, TypeVar
 
 from stroke.adapters.duckdb.engine import Batches, DuckDbEngine
@@ -23,6 +23,7 @@ from stroke.application.analyses.service import AnalyticsService
 from stroke.config import LakeSettings, PipelineSettings, results_url
 from stroke.config.urls import S3
 from stroke.container.change_sources import source_of
+from stroke.container.clock import utc_now
 from stroke.container.places import place_of
 from stroke.domain.errors import InvalidSetting
 
@@ -138,11 +139,6 @@ def page_of_results(settings: PipelineSettings, address: str) -> str:
     run = folder.read_run()
     written = [each for each in analyses() if each.name in run["rows"] and not each.patient_level]
     return render(run, [(each, folder.read(each)) for each in written])
-
-
-def utc_now() -> datetime:
-    """Return the time, aware, in UTC."""
-    return datetime.now(UTC)
 
 
 def results_at(settings: LakeSettings, output: str | ResultStore) -> ResultStore:

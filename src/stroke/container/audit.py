@@ -16,8 +16,8 @@ from stroke.adapters.sql.audit import SqlAuditLog
 from stroke.application.access.keys import Around
 from stroke.application.audit.trail import AuditTrail, RefusalSampler
 from stroke.config import DatabaseSettings
+from stroke.container.clock import utc_now
 from stroke.container.engines import is_there, opened_engine
-from stroke.container.service import utc_now
 from stroke.domain.audit import AuditAction, AuditOutcome
 from stroke.domain.errors import StrokeError
 

@@ -28,6 +28,7 @@ from stroke.application.erasure.subjects import predictions_of
 from stroke.config import PipelineSettings
 from stroke.config.urls import S3
 from stroke.container.audit import system_actor, trail_of, write_down
+from stroke.container.clock import utc_now
 from stroke.container.configured import has_connect, has_kafka, has_lake, has_registry, has_sql_sink
 from stroke.container.engines import opened_engine
 from stroke.container.erasure_jobs import (
@@ -39,7 +40,6 @@ from stroke.container.erasure_jobs import (
     subjects_of,
     worker_on,
 )
-from stroke.container.service import utc_now
 from stroke.container.value_searches import value_searches
 from stroke.domain.audit import AuditAction, AuditOutcome
 

@@ -6,7 +6,8 @@ from stroke.adapters.prometheus.performance import PerformanceMetrics
 from stroke.application.quality.drift import DriftService
 from stroke.application.quality.insights import InsightsService
 from stroke.application.quality.performance import PerformanceService, Watch
-from stroke.container.service import Container, utc_now
+from stroke.container.clock import utc_now
+from stroke.container.service import Container
 
 
 def drift_service(parts: Container) -> DriftService:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 from dependency_injector import containers, providers
@@ -40,6 +40,7 @@ from stroke.application.predictions.prediction import PredictionService
 from stroke.config import ClinicalSettings, DatabaseSettings, Settings
 from stroke.container.cds_clients import cds_clients
 from stroke.container.clinical import clinical_codes, hospital_service, record_server
+from stroke.container.clock import utc_now
 from stroke.container.deployments import (
     Watchers,
     canary_guard,
@@ -68,11 +69,6 @@ from stroke.domain.drift import References
 from stroke.domain.risk import ModelDescription
 
 _Part = TypeVar("_Part")
-
-
-def utc_now() -> datetime:
-    """Return the time, aware."""
-    return datetime.now(UTC)
 
 
 def _observed_engine(database: DatabaseSettings, registry: CollectorRegistry) -> AsyncEngine:

@@ -31,8 +31,9 @@ from stroke.application.analyses.runs import AnalyticsRun
 from stroke.application.analyses.service import AnalyticsService
 from stroke.application.analyses.stream import StreamBatches
 from stroke.config import LakeSettings, PipelineSettings
-from stroke.container.analytics import check_site, results_at, service_on, utc_now
+from stroke.container.analytics import check_site, results_at, service_on
 from stroke.container.change_sources import most_of_a_block
+from stroke.container.clock import utc_now
 from stroke.container.engines import existing_database
 from stroke.container.lake import lake_of, revealed
 from stroke.container.places import place_of

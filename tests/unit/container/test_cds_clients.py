@@ -15,7 +15,7 @@ from components.openid_provider import ec_key, public_jwk
 from fakes.access import FakeTokenLedger
 from stroke.config import Settings
 from stroke.container.cds_clients import cds_clients, read_clients
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.access import Scope
 from stroke.domain.errors import InvalidSetting, NotAuthenticated
 

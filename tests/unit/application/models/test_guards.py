@@ -10,7 +10,7 @@ from builders.predictions import patient
 from fakes.predictions import FakeRiskModel
 from stroke.application.models.guards import Breach, CanaryGuard, Limits
 from stroke.application.predictions.deployed import Deployed, ModelRun, Serving
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.prediction import Prediction
 
 LIMITS = Limits(patients=200, errors=2, seconds=0.1, band_shift=0.1, psi=0.25)

@@ -26,7 +26,7 @@ from stroke.application.models.shadows import (
 from stroke.application.predictions.columnar import Scores
 from stroke.application.predictions.deployed import Deployed, Serving
 from stroke.application.predictions.ports import RiskModel
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.errors import InvalidModel, StoreUnavailable
 from stroke.domain.patient import Patient, extended
 from stroke.domain.prediction import Prediction

@@ -15,7 +15,7 @@ from builders.asgi import connected
 from builders.predictions import patient_json
 from fakes.access import FakeKeyStore
 from stroke.application.access.keys import KeyService
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.access import Scope
 from stroke.domain.errors import StoreUnavailable
 from stroke.entrypoints.api.access import GuardedRoute, needs

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from builders.asgi import connected
 from builders.predictions import patient_json
 from stroke.application.access.keys import KeyService
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.errors import StoreUnavailable
 from stroke.entrypoints.api.access import needed_by
 from stroke.entrypoints.api.auditing import written_of

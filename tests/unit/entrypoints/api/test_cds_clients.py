@@ -15,7 +15,7 @@ from builders.predictions import patient_json
 from builders.service import Parts
 from fakes.access import EHR, FakeClientTokenVerifier, FakeTokenLedger
 from stroke.application.access.clients import CdsClients, Client
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio

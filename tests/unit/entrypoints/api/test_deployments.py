@@ -25,8 +25,8 @@ from stroke.adapters.onnx.signing import sign
 from stroke.adapters.onnx.store import DEFAULT, SHIPPED
 from stroke.application.access.keys import KeyService
 from stroke.application.predictions.deployed import Deployed, ModelRun
+from stroke.container.clock import utc_now
 from stroke.container.models import load_model
-from stroke.container.service import utc_now
 from stroke.domain.errors import StoreUnavailable
 from stroke.entrypoints.logs import JsonFormatter
 

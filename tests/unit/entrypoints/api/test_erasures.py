@@ -12,7 +12,7 @@ from builders.asgi import connected
 from builders.predictions import NOON, patient_json
 from stroke.application.access.keys import KeyService
 from stroke.application.erasure.ports import JobResult, Retained
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 
 pytestmark = pytest.mark.anyio
 PATH: Final = "/api/v1/erasures"

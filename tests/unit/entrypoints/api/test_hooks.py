@@ -28,7 +28,7 @@ from builders.charts import (
 )
 from fakes.clinical import FakeRecordServer
 from stroke.application.access.keys import KeyService
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.entrypoints.api.cards import escaped
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,7 @@ from builders.inference import DATATYPES, FEATURES, framed, inputs, packed, tens
 from builders.predictions import patient_json
 from builders.service import Parts
 from stroke.application.access.keys import KeyService
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.errors import StoreUnavailable
 
 pytestmark = pytest.mark.anyio

@@ -19,7 +19,7 @@ from builders.pages import Browser
 from builders.predictions import patient_json
 from builders.service import service_parts
 from stroke.application.access.keys import KeyService
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 
 pytestmark = pytest.mark.anyio
 CANARY: Final = "Zoë Canary-7341"

@@ -16,7 +16,7 @@ from builders.predictions import patient_json
 from builders.problems import problem_of
 from stroke.application.access.keys import KeyService
 from stroke.config import RateSettings
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.access import ANYBODY, EVERYTHING, Principal, Scope
 from stroke.entrypoints.api.rates import RATE_HEADERS, RateLimit, Rates, by_address, by_principal
 

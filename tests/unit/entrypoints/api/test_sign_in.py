@@ -17,7 +17,7 @@ from builders.predictions import patient_json
 from builders.service import KEYS_FOR, Parts, service_parts
 from stroke.application.access.keys import KeyService
 from stroke.application.access.sessions import new_session_id
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 from stroke.domain.audit import AuditAction
 from stroke.domain.errors import StoreUnavailable
 from stroke.entrypoints.api.pages.shell import PageRoute, ours

@@ -11,7 +11,7 @@ import pytest
 from builders.asgi import connected
 from builders.predictions import patient_json
 from stroke.application.access.keys import KeyService
-from stroke.container.service import utc_now
+from stroke.container.clock import utc_now
 
 pytestmark = pytest.mark.anyio
 
