@@ -76,6 +76,9 @@ remove_containers() { # left by a pytest that was killed; otherwise there are no
   docker volume ls -q --filter "$mine" | xargs -r docker volume rm > /dev/null
 }
 
+# Some machines set it. Each of the hundreds of processes that tests start would compile anew all
+# that it imports, which takes longer than the rest of its start.
+unset PYTHONDONTWRITEBYTECODE
 deploy/python/set-up.sh dev
 check
 if [[ -n $only_check ]]; then exit 0; fi
