@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from confluent_kafka import Message
@@ -25,7 +24,7 @@ from stroke.adapters.kafka.dead_letters import (
 from stroke.adapters.kafka.log_files import end_new_files, new_file, remove_before
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.settings_of import kept_for, topic_settings
-from stroke.adapters.kafka.topics import offset_of, partitions, read
+from stroke.adapters.kafka.topics import offset_of, partitions, read, time_of
 from stroke.adapters.kafka.wire_format import AvroReader, Undecodable, unframed
 from stroke.application.erasure.ports import ErasablePlace, SearchedPlace, Trace
 from stroke.application.pipeline.broker import Broker
@@ -66,7 +65,7 @@ class ChangeTopicPlace(SearchedPlace):
                     ):
                         if message.value() is None:
                             continue  # a tombstone says the id and nothing else
-                        until = None if keep is None else _time_of(message) + keep
+                        until = None if keep is None else time_of(message) + keep
                         where = f"{self._topic}, partition {number}, offset {offset_of(message)}"
                         found += [
                             Trace(each, where, until) for each in ids & self._ids.in_(message)
@@ -195,11 +194,6 @@ class _Ids:
         rows = [event.get("before"), event.get("after")] if isinstance(event, Mapping) else []
         ids = [row.get("id") for row in rows if isinstance(row, Mapping)]
         return frozenset(each for each in ids if type(each) is int)
-
-
-def _time_of(message: Message) -> datetime:
-    _, milliseconds = message.timestamp()
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _print_of(message: Message) -> bytes:

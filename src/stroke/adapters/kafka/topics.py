@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from confluent_kafka import (
@@ -234,3 +235,9 @@ def offset_of(message: Message) -> int:
     if offset is None:
         raise TypeError("a record without an offset")
     return offset
+
+
+def time_of(message: Message) -> datetime:
+    """Return when a record that was read was made, aware, in UTC."""
+    _, milliseconds = message.timestamp()
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

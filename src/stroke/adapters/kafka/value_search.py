@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Final
 
-from confluent_kafka import Message
+from confluent_kafka import Consumer, Message
 
 from stroke.adapters.kafka.clients import admin_client, broken_off, committed_consumer
 from stroke.adapters.kafka.dead_letters import headers_of
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.settings_of import kept_for, topic_settings
-from stroke.adapters.kafka.topics import partitions, read
+from stroke.adapters.kafka.topics import partitions, read, time_of
 from stroke.adapters.kafka.wire_format import AvroReader, Undecodable, unframed
 from stroke.application.erasure.ports import ValueSearch, ValueTrace
 from stroke.application.erasure.values import FoundValues, SoughtValues
@@ -42,25 +42,22 @@ class TopicValueSearch(ValueSearch):
 
     def _find(self, sought: SoughtValues) -> list[ValueTrace]:
         found = FoundValues()
-        with broken_off(self._broker):
+        with broken_off(self._broker), committed_consumer(self._broker) as consumer:
             admin = admin_client(self._broker)
             topics = admin.list_topics(timeout=self._timeout).topics
             for topic in sorted(name for name in topics if not name.startswith(_OWN)):
-                settings = topic_settings(admin, topic, self._timeout)
-                keep = None if settings is None else kept_for(settings)
-                for message in self._records(topic):
-                    if numbers := self._in(message, sought):
-                        _, milliseconds = message.timestamp()
-                        made = datetime.fromtimestamp(milliseconds / 1000, UTC)
-                        place = f"partition {message.partition()}, offset {message.offset()}"
-                        until = None if keep is None else made + keep
-                        found.add(numbers, f"{topic}, {place}", until)
+                settings: Mapping[str, str] | None = None
+                for message in self._records(consumer, topic):
+                    if not (numbers := self._in(message, sought)):
+                        continue
+                    settings = settings or topic_settings(admin, topic, self._timeout)
+                    place = f"partition {message.partition()}, offset {message.offset()}"
+                    found.add(numbers, f"{topic}, {place}", _until(message, settings))
         return found.listed()
 
-    def _records(self, topic: str) -> Iterator[Message]:
-        with committed_consumer(self._broker) as consumer:
-            for number in partitions(consumer, topic, self._timeout):
-                yield from read(consumer, topic, number, start=0, timeout=self._timeout)
+    def _records(self, consumer: Consumer, topic: str) -> Iterator[Message]:
+        for number in partitions(consumer, topic, self._timeout):
+            yield from read(consumer, topic, number, start=0, timeout=self._timeout)
 
     def _in(self, message: Message, sought: SoughtValues) -> set[int]:
         parts: list[object] = [message.key(), message.value(), headers_of(message)]
@@ -72,3 +69,10 @@ class TopicValueSearch(ValueSearch):
                     except (LookupError, Undecodable):
                         continue  # its bytes are searched all the same
         return sought.in_values(parts)
+
+
+def _until(message: Message, settings: Mapping[str, str] | None) -> datetime | None:
+    """Return when a topic of these settings has forgotten a record; None where nothing says so."""
+    if settings is None or (keep := kept_for(settings)) is None:
+        return None
+    return time_of(message) + keep
