@@ -7,7 +7,7 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pyarrow.fs import FileSelector, S3FileSystem
 
@@ -69,6 +69,20 @@ class ObjectStore:
         name = f"test-{secrets.token_hex(6)}"
         self.files.create_dir(name)
         return name
+
+    def new_catalog(self, uri: str) -> dict[str, Any]:
+        """Return the settings of a lake whose catalog is at ``uri``, with a bucket of its own."""
+        return {
+            "name": "iceberg",
+            "uri": uri,
+            "warehouse": f"s3://{self.new_bucket()}/warehouse",
+            "table": "stroke.predictions_changes",
+            "region": "us-east-1",
+            "endpoint": self.endpoint,
+            "path_style": True,
+            "access_key_id": "local",
+            "secret_access_key": "local",
+        }
 
     def paths(self, folder: str) -> set[str]:
         """Return the files under a folder."""

@@ -133,17 +133,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 @pytest.fixture
 def catalog(s3: ObjectStore, mysql: MySqlServer) -> dict[str, Any]:
     """A catalog of the test's own in MySQL, and a bucket."""
-    return {
-        "name": "iceberg",
-        "uri": mysql.new_database().replace("+asyncmy", ""),
-        "warehouse": f"s3://{s3.new_bucket()}/warehouse",
-        "table": "stroke.predictions_changes",
-        "region": "us-east-1",
-        "endpoint": s3.endpoint,
-        "path_style": True,
-        "access_key_id": "local",
-        "secret_access_key": "local",
-    }
+    return s3.new_catalog(mysql.new_database().replace("+asyncmy", ""))
 
 
 @pytest.fixture

@@ -33,17 +33,7 @@ PARK = ("pipeline", "dlq", "park", "sqlserver-sink", "--yes")
 @pytest.fixture
 def catalog(s3: ObjectStore, tmp_path: Path) -> dict[str, Any]:
     """A catalog of the test's own in a file, and a bucket."""
-    return {
-        "name": "iceberg",
-        "uri": f"sqlite:///{tmp_path / 'catalog.db'}",
-        "warehouse": f"s3://{s3.new_bucket()}/warehouse",
-        "table": "stroke.predictions_changes",
-        "region": "us-east-1",
-        "endpoint": s3.endpoint,
-        "path_style": True,
-        "access_key_id": "local",
-        "secret_access_key": "local",
-    }
+    return s3.new_catalog(f"sqlite:///{tmp_path / 'catalog.db'}")
 
 
 @pytest.fixture
