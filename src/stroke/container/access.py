@@ -34,7 +34,7 @@ def is_open(settings: Settings) -> bool:
     async def asked(keys: KeyService) -> bool:
         return not await keys.all()
 
-    return _with_keys(settings.database, asked)
+    return with_keys(settings.database, asked)
 
 
 def adopt_keys(settings: Settings) -> None:
@@ -59,7 +59,7 @@ def adopt_keys(settings: Settings) -> None:
             around=changes.of(AuditAction.KEY_CREATE),
         )
         try:
-            _with_keys(settings.database, adopting)
+            with_keys(settings.database, adopting)
         except InvalidAccess as error:
             raise InvalidSetting(f"STROKE_{name.upper()}_KEY: {error}") from None
         changes.check()
@@ -92,7 +92,12 @@ def check_address(settings: Settings, address: str) -> bool:
     )
 
 
-def _with_keys(settings: DatabaseSettings, work: Callable[[KeyService], Awaitable[_T]]) -> _T:
+def with_keys(settings: DatabaseSettings, work: Callable[[KeyService], Awaitable[_T]]) -> _T:
+    """Return what ``work`` does with the keys. Raises ``StoreUnavailable``.
+
+    Not to be called from a running event loop.
+    """
+
     async def done() -> _T:
         # Not the container's engine, which counts its connections in the service's metrics.
         async with opened_engine(settings) as engine:

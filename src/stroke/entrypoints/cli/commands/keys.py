@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from stroke.entrypoints.cli.terminal import service_runner
 from stroke.entrypoints.cli.terminal.durations import duration
 from stroke.entrypoints.cli.terminal.options import AsJson
 from stroke.entrypoints.cli.terminal.output import counted
@@ -140,7 +139,13 @@ def rotate(
 
 
 def _with_keys(work: Callable[[KeyService], Awaitable[_T]], *, may_make: bool = False) -> _T:
-    return service_runner.run(lambda parts: work(parts.keys()), may_make=may_make)
+    from stroke.config import Settings
+    from stroke.container.access import with_keys
+    from stroke.container.database import prepare_schema
+
+    database = Settings.load().database
+    prepare_schema(database, may_make=may_make)
+    return with_keys(database, work)
 
 
 @contextmanager

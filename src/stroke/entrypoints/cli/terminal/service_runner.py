@@ -11,11 +11,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def run(work: Callable[[Container], Awaitable[_T]], *, may_make: bool = False) -> _T:
-    """Return what ``work`` returns, given the service's parts on a database with today's schema.
-
-    An SQLite file that is not there is made only with ``may_make``.
-    """
+def run(work: Callable[[Container], Awaitable[_T]]) -> _T:
+    """Return what ``work`` returns, given the service's parts on a database with today's schema."""
     import asyncio
 
     from stroke.config import Settings
@@ -23,7 +20,7 @@ def run(work: Callable[[Container], Awaitable[_T]], *, may_make: bool = False) -
     from stroke.container.service import Container
 
     settings = Settings.load()
-    prepare_schema(settings.database, may_make=may_make)
+    prepare_schema(settings.database)
     parts = Container(settings=settings)
 
     async def with_parts() -> _T:
