@@ -81,7 +81,7 @@ async def erasure_of(
             write_down=record.write_down,
             batch=batch,
             searched=[*_searched(settings), *_logs(logs)],
-            value_searches=[
+            value_searches=lambda: [
                 *value_searches(settings, engine, closing, on_lake=on_lake),
                 *_logs(logs),
             ],

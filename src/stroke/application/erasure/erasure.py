@@ -79,11 +79,10 @@ class Erasure:
 
     ``settled`` waits until the copies have heard of it, so many seconds, and until the database's
     own files have no more of it. ``searched`` are places that forget by themselves, and say until
-    when. ``value_searches`` are what a proof searches for values. ``announce`` receives what is to
-    be erased before each ``batch`` of ids, so that the trail also shows an erasure that was cut
+    when. ``value_searches`` makes what a proof searches for values. ``announce`` receives what is
+    to be erased before each ``batch`` of ids, so that the trail also shows an erasure that was cut
     off, and ``write_down`` what was erased after it. ``erased_at`` says when the last of some ids
-    was, if that is known. Everything may be done again: what
-    is gone changes nothing.
+    was, if that is known. Everything may be done again: what is gone changes nothing.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Erasure:
         write_down: WriteDown,
         batch: int,
         searched: Sequence[SearchedPlace] = (),
-        value_searches: Sequence[ValueSearch] = (),
+        value_searches: Callable[[], Sequence[ValueSearch]] = tuple,
         retentions: Sequence[Retention],
         erased_at: Callable[[Collection[int]], Awaitable[datetime | None]],
         now: Callable[[], datetime],
@@ -104,7 +103,7 @@ class Erasure:
         self._database: Final = database
         self._copies: Final = tuple(copies)
         self._searched: Final = tuple(searched)
-        self._value_searches: Final = tuple(value_searches)
+        self._value_searches = value_searches
         self._settled = settled
         self._announce = announce
         self._write_down = write_down
@@ -151,7 +150,7 @@ class Erasure:
         With ``sought``, search for those values, too.
         """
         places = (self._database, *self._copies, *self._searched)
-        searches = self._value_searches if sought is not None else ()
+        searches = self._value_searches() if sought is not None else ()
         steps = len(places) + len(searches)
         traces: dict[str, Sequence[Trace]] = {}
         for done, place in enumerate(places, start=1):

@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from stroke.entrypoints.cli.terminal.options import AsJson, Yes
-from stroke.entrypoints.cli.terminal.output import counted, progress
-from stroke.entrypoints.cli.terminal.prediction_ids import (
-    log_paths,
+from stroke.entrypoints.cli.commands.erase_prove import prove, searched
+from stroke.entrypoints.cli.terminal.erasure_options import (
+    IdFile,
+    Ids,
+    SubjectFile,
     prediction_ids,
     read_subjects,
-    read_values,
 )
+from stroke.entrypoints.cli.terminal.erasure_text import (
+    kept_as_json,
+    place_progress,
+    print_kept,
+    show_proof,
+)
+from stroke.entrypoints.cli.terminal.options import AsJson, Yes
+from stroke.entrypoints.cli.terminal.output import counted
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 
 if TYPE_CHECKING:
-    from stroke.application.erasure.erasure import Erased, Erasure, Proof
-    from stroke.application.erasure.ports import (
-        ErasureJob,
-        JobResult,
-        Retained,
-        Trace,
-        ValueTrace,
-    )
-    from stroke.application.erasure.values import SoughtValues
+    from stroke.application.erasure.erasure import Erased
+    from stroke.application.erasure.ports import ErasureJob, JobResult
     from stroke.config import PipelineSettings
 
 _HELP = ("-h", "--help")
@@ -52,22 +50,7 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Remove predictions from every place that keeps them: stroke erase ID...",
 )
-
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of predictions.")]
-IdFile = Annotated[
-    Path | None, typer.Option("--file", metavar="FILE", help="A file with an id on each line.")
-]
-
-
-SubjectFile = Annotated[
-    str | None,
-    typer.Option(
-        "--subject-key",
-        metavar="FILE",
-        help="A file (- is standard input) with a patient of a record system on each line: "
-        "https://SERVER/Patient/ID, Patient/ID or ID.",
-    ),
-]
+app.command()(prove)
 
 
 @app.command(_ErasesByDefault.default)
@@ -116,8 +99,9 @@ def predictions(
     import asyncio
 
     from stroke.application.erasure.ports import JobResult
+    from stroke.config import PipelineSettings
 
-    settings = _settings()
+    settings = PipelineSettings.load()
     if subject_key is not None:
         if ids or file is not None:
             raise typer.BadParameter("give ids, or --subject-key", param_hint="--subject-key")
@@ -125,13 +109,13 @@ def predictions(
         return
     wanted = prediction_ids(ids or [], file)
     if dry_run:
-        _show(_searched(settings, wanted), as_json=as_json)
+        show_proof(searched(settings, wanted), as_json=as_json)
         return
     if not yes:
         said = f"Erase {counted(len(wanted), 'prediction')} from every place, for good?"
         typer.confirm(said, abort=True, err=True)
     seconds = settings.erasure.wait_seconds if wait is None else wait
-    with ends_on_sigterm(), _places() as advance:
+    with ends_on_sigterm(), place_progress() as advance:
 
         async def erased() -> Erased:
             from stroke.container.erasure import erasure_of, write_down_request
@@ -165,7 +149,7 @@ def _erase_subjects(
 
                 return await ids_of(settings, subjects)
 
-            _show(_searched(settings, asyncio.run(theirs())), as_json=as_json)
+            show_proof(searched(settings, asyncio.run(theirs())), as_json=as_json)
             return
         if not yes:
             said = f"Erase all predictions of {counted(len(subjects), 'patient')} for good?"
@@ -188,7 +172,7 @@ def _show_erased(done: JobResult, *, as_json: bool) -> None:
             "erased": list(done.erased),
             "not_found": list(done.unknown),
             "removed": dict(done.removed),
-            "kept": _kept(done.retained),
+            "kept": kept_as_json(done.retained),
         }
         typer.echo(json.dumps(result))
         return
@@ -198,64 +182,7 @@ def _show_erased(done: JobResult, *, as_json: bool) -> None:
     )
     for place, count in done.removed.items():
         typer.echo(f"  {place}: {counted(count, 'item')} removed")
-    _print_kept(done.retained)
-
-
-@app.command()
-def prove(
-    ids: Ids = None,
-    *,
-    file: IdFile = None,
-    values: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="A file (- is standard input) with a value on each line, such as a name or a "
-            "record number: search for these, too.",
-        ),
-    ] = None,
-    logs: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PATH",
-            help="A log, or a folder of logs (- is standard input), to search, too. May be given "
-            "more than once.",
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Search every place for predictions, and say where something of them is, and until when.
-
-    Searches the service's database, the SQL copy, every object of the lake, those that no snapshot
-    has included, the dead letters, what analyses keep (STROKE_ERASURE_ANALYSES), and the events in
-    Kafka's topic, which say until when they are kept. Says by when what cannot be searched has
-    forgotten rows that were erased: MySQL's binlog, Kafka's topic as a whole, and each backup
-    (STROKE_BACKUP_TARGET). The exit code is 1 if something is left that nothing says will be
-    forgotten.
-
-    With --values it also searches for a patient's values, whoever's row has them: in every table of
-    the database, the SQL copy, every object of the bucket, all topics, and what analyses keep. They
-    are read from a file, since others see a command line, and are named by their line only. A
-    common name is found with others, too: look at what is found. A number is found in columns of
-    numbers, and where a text has it.
-
-    \b
-    stroke erase prove 17
-    stroke erase prove --file ids.txt --json
-    stroke erase prove 17 --values values.txt --logs /var/log/stroke
-    docker compose logs | stroke erase prove 17 --logs -
-    """  # noqa: D301
-    from datetime import UTC, datetime
-
-    settings, wanted = _settings(), prediction_ids(ids or [], file)
-    if values == "-" and "-" in (logs or []):
-        raise typer.BadParameter("standard input is either values or a log", param_hint="--logs")
-    sought = None if values is None else read_values(values)
-    with ends_on_sigterm(), log_paths(logs or []) as paths:
-        proof = _searched(settings, wanted, sought, paths)
-    _show(proof, as_json=as_json)
-    if not proof.is_good(datetime.now(UTC)):
-        raise typer.Exit(1)
+    print_kept(done.retained)
 
 
 @app.command()
@@ -279,7 +206,9 @@ def work(
     """  # noqa: D301
     import asyncio
 
-    settings = _settings()
+    from stroke.config import PipelineSettings
+
+    settings = PipelineSettings.load()
 
     async def worked() -> bool:
         from stroke.container.erasure import erasure_worker
@@ -307,96 +236,3 @@ def _print_attempt(job: ErasureJob, *, as_json: bool) -> None:
         return
     how = "is done" if job.trouble is None else f"failed, and is tried again: {job.trouble}"
     typer.echo(f"erasure {job.id} of {counted(len(job.ids), 'prediction')} {how}")
-
-
-def _searched(
-    settings: PipelineSettings,
-    ids: set[int],
-    sought: SoughtValues | None = None,
-    logs: Sequence[Path] = (),
-) -> Proof:
-    import asyncio
-
-    with ends_on_sigterm(), _places() as advance:
-
-        async def searched() -> Proof:
-            from stroke.container.erasure import erasure_of
-
-            async with erasure_of(settings, on_lake=advance("lake"), logs=logs) as erasure:
-                return await _prove(erasure)
-
-        async def _prove(erasure: Erasure) -> Proof:
-            return await erasure.prove(
-                ids, sought, on_progress=lambda place, done, total: advance(place)(done, total)
-            )
-
-        return asyncio.run(searched())
-
-
-def _show(proof: Proof, *, as_json: bool) -> None:
-    if as_json:
-        traces = [
-            {"id": trace.prediction_id, **_place_of(place, trace)}
-            for place, found in proof.traces.items()
-            for trace in found
-        ]
-        values = [
-            {"value": trace.value, **_place_of(place, trace)}
-            for place, found in proof.values.items()
-            for trace in found
-        ]
-        searched = {"searched": list(proof.traces), "traces": traces}
-        by_value = {"searched_for_values": list(proof.values), "values": values}
-        typer.echo(json.dumps({**searched, **by_value, "kept": _kept(proof.retained)}))
-        return
-    for place, found in proof.traces.items():
-        typer.echo(f"{place}: {'nothing' if not found else counted(len(found), 'trace')}")
-        for trace in found:
-            typer.echo(f"  {trace.prediction_id}: {trace.where}{_until(trace)}")
-    for place, values_there in proof.values.items():
-        said = (
-            "no value" if not values_there else f"{counted(len(values_there), 'trace')} of values"
-        )
-        typer.echo(f"{place}: {said}")
-        for each in values_there:
-            typer.echo(f"  value {each.value}: {each.where}{_until(each)}")
-    _print_kept(proof.retained)
-
-
-def _place_of(place: str, trace: Trace | ValueTrace) -> dict[str, str | None]:
-    until = None if trace.until is None else trace.until.isoformat()
-    return {"place": place, "where": trace.where, "until": until}
-
-
-def _until(trace: Trace | ValueTrace) -> str:
-    return f", until {trace.until:%Y-%m-%d %H:%M} UTC" if trace.until else ""
-
-
-def _kept(kept: Sequence[Retained]) -> list[dict[str, str | None]]:
-    return [{"what": k.what, "until": k.until.isoformat() if k.until else None} for k in kept]
-
-
-def _print_kept(kept: Sequence[Retained]) -> None:
-    for each in kept:
-        until = f"until {each.until:%Y-%m-%d %H:%M} UTC" if each.until else "nobody knows how long"
-        typer.echo(f"{each.what} keeps rows, {until}")
-
-
-def _settings() -> PipelineSettings:
-    from stroke.config import PipelineSettings
-
-    return PipelineSettings.load()
-
-
-@contextmanager
-def _places() -> Iterator[Callable[[str], Callable[[int, int], None]]]:
-    """Give a display of each place's progress."""
-    with progress() as display:
-        bar = display.add_task("starting", total=None)
-
-        def advance(place: str) -> Callable[[int, int], None]:
-            return lambda done, total: display.update(
-                bar, description=place, completed=done, total=total
-            )
-
-        yield advance

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stroke.entrypoints.cli.terminal.erasure_options import prediction_ids
 from stroke.entrypoints.cli.terminal.options import AsJson, Yes
 from stroke.entrypoints.cli.terminal.output import counted, progress
-from stroke.entrypoints.cli.terminal.prediction_ids import prediction_ids
 from stroke.entrypoints.cli.terminal.said import say
 from stroke.entrypoints.cli.terminal.signals import ends_on_sigterm
 from stroke.entrypoints.cli.terminal.written_down import as_change_of_lake

@@ -13,7 +13,7 @@ from threading import Thread
 import pytest
 
 from stroke.domain.errors import InvalidData
-from stroke.entrypoints.cli.terminal.prediction_ids import log_paths, read_values
+from stroke.entrypoints.cli.terminal.erasure_options import log_paths, read_values
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

@@ -10,12 +10,28 @@ from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, Final
+from typing import Annotated, BinaryIO, Final
+
+import typer
 
 from stroke.application.erasure.ports import Subject
 from stroke.application.erasure.subjects import subject_of
 from stroke.application.erasure.values import SoughtValues
 from stroke.domain.errors import InvalidData
+
+Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids of predictions.")]
+IdFile = Annotated[
+    Path | None, typer.Option("--file", metavar="FILE", help="A file with an id on each line.")
+]
+SubjectFile = Annotated[
+    str | None,
+    typer.Option(
+        "--subject-key",
+        metavar="FILE",
+        help="A file (- is standard input) with a patient of a record system on each line: "
+        "https://SERVER/Patient/ID, Patient/ID or ID.",
+    ),
+]
 
 _ID: Final = re.compile(r"\d{1,18}")
 
