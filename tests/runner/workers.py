@@ -54,6 +54,8 @@ _FIRST: Final = ("test_spark_image",)
 # Each has a platform of its own, as the faults have: side by side, when the images are there, and
 # the first platform is gone.
 _LAST: Final = ("test_compose", "test_platform_short_of")
+# Of the unit tests, these take longest: at the end one of them would keep one worker alone.
+_LONG_UNITS: Final = ("test_checkpoint", "test_ports")
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
@@ -88,7 +90,7 @@ def order(items: list[pytest.Item], config: pytest.Config) -> None:
     def rank(item: pytest.Item) -> tuple[int, int, int]:
         scope = scopes[item]
         if scope is None:
-            return 5, 0, 0
+            return 5, 0, -(item.path.stem in _LONG_UNITS)
         module = item.path.stem
         turns = {_PLATFORM: 0, _FAULTS: 3} | dict.fromkeys(_FIRST, 1) | dict.fromkeys(_LAST, 4)
         # Within a scope: these keep the order in which they are listed, before or after all others.
