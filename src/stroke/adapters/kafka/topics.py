@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -212,21 +212,37 @@ def read(
 
     Raises ``TimeoutError`` when nothing comes for ``timeout`` seconds.
     """
-    consumer.assign([_Position(topic, number, start)])
+    yield from read_all(consumer, [_Position(topic, number, start)], timeout=timeout)
+
+
+def read_all(
+    consumer: Consumer, starts: Sequence[_Position], *, timeout: float
+) -> Iterator[Message]:
+    """Yield the committed records of partitions, each from its start to its present end.
+
+    Those of one partition come in order, and those of others between them. Raises ``TimeoutError``
+    when nothing comes for ``timeout`` seconds.
+    """
+    consumer.assign(list(starts))
+    left = {(start.topic, start.partition) for start in starts}
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+    while left and time.monotonic() < deadline:
         message: Any = consumer.poll(_POLL_SECONDS)
         if message is None:
             continue
         error = message.error()
         if error is None:
             yield message
-            deadline = time.monotonic() + timeout
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- its public name
-            return
-        elif not error.retriable():
+            left.discard((message.topic(), message.partition()))
+        elif error.retriable():
+            continue
+        else:
             raise KafkaException(error)
-    raise TimeoutError(f"no records from {topic} within {timeout:.0f} s")
+        deadline = time.monotonic() + timeout
+    if left:
+        topics = sorted({topic for topic, _ in left})
+        raise TimeoutError(f"no records from {', '.join(topics)} within {timeout:.0f} s")
 
 
 def offset_of(message: Message) -> int:
