@@ -1,4 +1,4 @@
-"""In which order two workers (test.sh) take the tests, and which of them they keep together.
+"""In which order the workers (test.sh) take the tests, and which of them they keep together.
 
 pytest-xdist's own groups are no groups with pytest 9.2 (its issue 1386).
 """
@@ -63,7 +63,7 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no typ
 
     So do those beside which the unit tests run in the image.
 
-    What is left, the unit tests, fills up both workers at the end.
+    What is left, the unit tests, fills up all workers at the end.
     """
 
     def _split_scope(self, nodeid: str) -> str:
