@@ -8,8 +8,10 @@ import itertools
 import json
 import secrets
 import struct
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +20,7 @@ import httpx
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, NewPartitions  # type: ignore[attr-defined]
 
 from builders.changes import Batches
 from builders.control_events import COLUMNS, data_written, start_commit
@@ -481,6 +483,48 @@ class TestTopicValueSearch(ValueSearchContract):
             (number + 1, f"{stage.topic}, partition 0, offset {number}") for number in range(3)
         ]
         assert all(trace.until is not None for trace in found)
+
+    async def test_all_partitions_are_searched_though_one_of_them_goes_on_growing(
+        self, stage: InTopics, pipeline: PipelineStack
+    ) -> None:
+        settings: dict[str, Any] = {"bootstrap.servers": pipeline.bootstrap_servers}
+        admin = AdminClient(settings)
+        admin.create_partitions([NewPartitions(stage.topic, 3)])[stage.topic].result(BUSY)
+        name = f"{CANARY} of {stage.topic}"
+        sender, over = Producer(settings), threading.Event()
+
+        def grow() -> None:
+            while not over.is_set():
+                sender.produce(stage.topic, "nobody", partition=0)
+                sender.flush(BUSY)
+
+        for number in range(3):
+            until(
+                lambda: _is_sent(sender, stage.topic, number, name),  # noqa: B023
+                within=60,
+                what="a record in a new partition",
+                every=AT_ONCE,
+            )
+        with ThreadPoolExecutor(1) as beside:
+            growing = beside.submit(grow)
+            try:
+                found = await stage.search.find_values(SoughtValues([name]))
+            finally:
+                over.set()
+            growing.result()
+
+        places = {trace.where.rpartition(",")[0] for trace in found}
+        assert places == {f"{stage.topic}, partition {number}" for number in range(3)}
+
+
+def _is_sent(sender: Producer, topic: str, partition: int, value: str) -> bool:
+    """Send a record; a client hears of a new partition after some time."""
+    try:
+        sender.produce(topic, value, partition=partition)
+    except KafkaException:
+        sender.poll(AT_ONCE)
+        return False
+    return sender.flush(BUSY) == 0
 
 
 class InControlTopic:

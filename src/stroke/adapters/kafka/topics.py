@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -220,29 +221,55 @@ def read_all(
 ) -> Iterator[Message]:
     """Yield the committed records of partitions, each from its start to its present end.
 
-    Those of one partition come in order, and those of others between them. Raises ``TimeoutError``
-    when nothing comes for ``timeout`` seconds.
+    Those of one partition come in order, and those of others between them. What is written
+    meanwhile is not read. Raises ``TimeoutError`` when nothing comes for ``timeout`` seconds.
     """
-    consumer.assign(list(starts))
-    left = {(start.topic, start.partition) for start in starts}
+    ends = _ends(consumer, starts, timeout)
+    consumer.assign([start for start in starts if (start.topic, start.partition) in ends])
     deadline = time.monotonic() + timeout
-    while left and time.monotonic() < deadline:
+    while ends:
+        if time.monotonic() > deadline:
+            topics = sorted({topic for topic, _ in ends})
+            raise TimeoutError(f"no records from {', '.join(topics)} within {timeout:.0f} s")
         message: Any = consumer.poll(_POLL_SECONDS)
-        if message is None:
+        if message is None or (reached := _reached(message)) is None:
             continue
-        error = message.error()
-        if error is None:
+        if (place := (message.topic(), message.partition())) not in ends:
+            continue
+        if reached < ends[place]:
             yield message
-        elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- its public name
-            left.discard((message.topic(), message.partition()))
-        elif error.retriable():
-            continue
-        else:
-            raise KafkaException(error)
+        if reached >= ends[place] - 1:
+            # A partition that grows would come to no end, and hide that another one is silent.
+            del ends[place]
+            consumer.incremental_unassign([_Position(*place)])
         deadline = time.monotonic() + timeout
-    if left:
-        topics = sorted({topic for topic, _ in left})
-        raise TimeoutError(f"no records from {', '.join(topics)} within {timeout:.0f} s")
+
+
+def _ends(
+    consumer: Consumer, starts: Sequence[_Position], timeout: float
+) -> dict[tuple[str, int], int]:
+    """Return the end of each partition that may have a record from its start on."""
+    found = {}
+    for start in starts:
+        low, high = consumer.get_watermark_offsets(start, timeout=timeout)
+        if max(low, start.offset) < high:
+            found[start.topic, start.partition] = high
+    return found
+
+
+def _reached(message: Any) -> float | None:
+    """Return the offset of a record, infinity for the end of a partition, None for what passes.
+
+    Raises ``KafkaException``.
+    """
+    error = message.error()
+    if error is None:
+        return int(message.offset())
+    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 -- its public name
+        return math.inf
+    if error.retriable():
+        return None
+    raise KafkaException(error)
 
 
 def offset_of(message: Message) -> int:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from stroke.adapters.kafka.clients import admin_client, broken_off, committed_consumer
 from stroke.adapters.kafka.dead_letters import headers_of
 from stroke.adapters.kafka.registry import SchemaRegistry
 from stroke.adapters.kafka.settings_of import kept_for, topic_settings
-from stroke.adapters.kafka.topics import read_all, time_of
+from stroke.adapters.kafka.topics import partitions, read_all, time_of
 from stroke.adapters.kafka.wire_format import AvroReader, Undecodable, unframed
 from stroke.application.erasure.ports import ValueSearch, ValueTrace
 from stroke.application.erasure.values import FoundValues, SoughtValues
@@ -42,24 +42,23 @@ class TopicValueSearch(ValueSearch):
 
     def _find(self, sought: SoughtValues) -> list[ValueTrace]:
         found = FoundValues()
-        settings: dict[str, Mapping[str, str] | None] = {}  # of the topics where something is
         with broken_off(self._broker), committed_consumer(self._broker) as consumer:
             admin = admin_client(self._broker)
-            starts = [
-                TopicPartition(topic, number, 0)
-                for topic, described in admin.list_topics(timeout=self._timeout).topics.items()
-                if not topic.startswith(_OWN)
-                for number in described.partitions
-            ]
-            for message in read_all(consumer, starts, timeout=self._timeout):
-                if not (numbers := self._in(message, sought)):
-                    continue
-                topic = str(message.topic())
-                if topic not in settings:
-                    settings[topic] = topic_settings(admin, topic, self._timeout)
-                place = f"partition {message.partition()}, offset {message.offset()}"
-                found.add(numbers, f"{topic}, {place}", _until(message, settings[topic]))
+            topics = admin.list_topics(timeout=self._timeout).topics
+            for topic in sorted(name for name in topics if not name.startswith(_OWN)):
+                settings: Mapping[str, str] | None = None
+                for message in self._records(consumer, topic):
+                    if not (numbers := self._in(message, sought)):
+                        continue
+                    settings = settings or topic_settings(admin, topic, self._timeout)
+                    place = f"partition {message.partition()}, offset {message.offset()}"
+                    found.add(numbers, f"{topic}, {place}", _until(message, settings))
         return found.listed()
+
+    def _records(self, consumer: Consumer, topic: str) -> Iterator[Message]:
+        numbers = partitions(consumer, topic, self._timeout)  # none: it was removed meanwhile
+        starts = [TopicPartition(topic, number, 0) for number in numbers]
+        yield from read_all(consumer, starts, timeout=self._timeout)
 
     def _in(self, message: Message, sought: SoughtValues) -> set[int]:
         parts: list[object] = [message.key(), message.value(), headers_of(message)]
