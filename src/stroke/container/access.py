@@ -1,4 +1,4 @@
-"""Who may call, for commands: what they store and ask before a service runs."""
+"""Who may call, for commands: what they store and ask without the parts of a service."""
 
 from __future__ import annotations
 

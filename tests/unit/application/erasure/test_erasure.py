@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders.predictions import NOON
-from fakes.erasure import FakePlace, FakeRetention
+from fakes.erasure import FakePlace, FakeRetention, FakeValueSearch
 from stroke.application.erasure.erasure import Erasure, Proof
-from stroke.application.erasure.ports import Retained, Trace
+from stroke.application.erasure.ports import Retained, Trace, ValueSearch
+from stroke.application.erasure.values import SoughtValues
 from stroke.domain.errors import ReplicaBehind, ReplicaUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +31,8 @@ class Stage:
         self.waits: list[float] = []
         self.is_behind = False
         self.log = FakeRetention(keep=WEEK)
+        self.texts = FakeValueSearch("of Zoë", name="texts")
+        self.searches_made = 0
         self.last_erasure: datetime | None = None
         self.erasure = Erasure(
             self.database,
@@ -38,10 +41,15 @@ class Stage:
             announce=self._announce,
             write_down=self._write_down,
             batch=batch,
+            value_searches=self._value_searches,
             retentions=[self.log],
             erased_at=self._erased_at,
             now=lambda: NOON,
         )
+
+    def _value_searches(self) -> list[ValueSearch]:
+        self.searches_made += 1
+        return [self.texts]
 
     async def _erased_at(self, ids: Collection[int]) -> datetime | None:
         return self.last_erasure if 7 in ids else None
@@ -132,6 +140,18 @@ async def test_a_proof_names_what_is_left_by_place_and_changes_nothing() -> None
         "lake": [Trace(7, "its set", NOON)],
     }
     assert stage.everywhere == [set(), {7}, {7}]
+
+
+async def test_values_are_searched_where_a_proof_seeks_some_and_not_otherwise() -> None:
+    stage = Stage(7)
+    await stage.erasure.erase([7], wait=5)
+    assert (await stage.erasure.prove([7])).values == {}
+    assert stage.searches_made == 0
+
+    proof = await stage.erasure.prove([7], SoughtValues(["Zoë", "Adam"]))
+
+    assert [trace.value for trace in proof.values["texts"]] == [1]
+    assert not proof.is_good(NOON)
 
 
 async def test_what_cannot_be_searched_is_not_proved() -> None:

@@ -50,7 +50,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Remove predictions from every place that keeps them: stroke erase ID...",
 )
-app.command()(prove)
 
 
 @app.command(_ErasesByDefault.default)
@@ -133,6 +132,9 @@ def predictions(
         tuple(sorted(done.stored)), tuple(sorted(done.unknown)), done.removed, tuple(done.retained)
     )
     _show_erased(result, as_json=as_json)
+
+
+app.command()(prove)
 
 
 def _erase_subjects(
