@@ -15,7 +15,7 @@ from faults, a second platform, whole hosts, large sizes.
   ./test.sh --soak                everything: the gate and the soak
   ./test.sh --soak pipeline spark everything in these areas (CONTRIBUTING.md says which to run when)
   ./test.sh -k group_commit       pytest's own options
-  ./test.sh -n 0 -x               one test after the other (there are three workers otherwise, two in a soak)
+  ./test.sh -n 0 -x               one test after the other (the gate has three workers otherwise)
   ./test.sh --only-check          the code checks only (= make check)
 
 Areas: unit, service, models, pipeline, analyses, spark, deploy.
@@ -35,6 +35,7 @@ case ${1:-} in
     while [[ ${1:-} =~ ^[a-z]+$ ]]; do areas+=${areas:+,}$1; shift; done
     soak=("--soak=${areas:-all}")
     ;;
+  --soak=*) soak=("$1"); shift ;;
 esac
 
 check() {
@@ -92,9 +93,9 @@ fi
 export STROKE_TEST_RUN=$$-$RANDOM
 trap remove_containers EXIT
 status=0
-# While the tests of the platform wait for it, the others run (tests/runner/workers.py). In a soak
-# a third worker would start a third platform, for which two cores are too few.
+# While the tests of the platform wait for it, the others run (tests/runner/workers.py). Modules of
+# the soak have platforms of their own, and a third worker would start a third one.
 workers=3
-if ((${#soak[@]} > 0)); then workers=2; fi
+if ((${#soak[@]} > 0)) || [[ $* == *tests/* ]]; then workers=2; fi
 .venv/bin/pytest --numprocesses "$workers" "${soak[@]}" "$@" || status=$?
 exit "$status"

@@ -91,7 +91,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Let the collector end what it passed over: packages in C miss it at the end."""
+    """Give the collector back what it passed over: DuckDB would print that its objects leaked."""
     gc.unfreeze()
 
 

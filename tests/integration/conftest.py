@@ -35,8 +35,8 @@ from runner.seconds import spending
 from stroke.adapters.iceberg.catalog import Lake
 
 _PLATFORM = pytest.StashKey[PipelineStack]()
-# They read the code of the project and of its tests: no Python reads it otherwise.
-_ABOUT_CODE = ("test_areas.py", "test_ports.py", "components")
+# They test the tests themselves, of which the image ships nothing.
+_OF_TESTS = ("test_areas.py", "test_ports.py", "components")
 # While writing tests: names a folder whose stack is left running.
 _KEPT = os.environ.get("STROKE_TEST_STACK")
 
@@ -195,7 +195,7 @@ def units_in_image(
     # The gate draws the properties in full on the development's Python, the soak here, too.
     brief = request.config.getoption("--soak") is None
     profile = [f"--hypothesis-profile={BRIEF}"] if brief else ["--soak=unit"]
-    left_out = [f"--ignore=tests/unit/{each}" for each in _ABOUT_CODE]
+    left_out = [f"--ignore=tests/unit/{each}" for each in _OF_TESTS]
     name = f"stroke-units-{secrets.token_hex(4)}"
     # --init: pytest as the first process would leave orphans that have ended in the table.
     options = ["--rm", "--init", f"--name={name}", "--read-only", "--tmpfs=/tmp", *LABEL]

@@ -12,6 +12,7 @@ import pytest
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
+from runner import areas
 from stroke.application.predictions.cells import FLAG_WORDS, NO_VALUE
 from stroke.config import (
     AccessSettings,
@@ -190,3 +191,24 @@ def test_duckdb_makes_a_moment_of_the_lakes_time_as_the_page_says() -> None:
         found = database.execute(query.format(expression)).fetchall()
 
     assert found == [(datetime(2026, 1, 2, 0, 0, 0, 123456, tzinfo=UTC).replace(tzinfo=None),)]
+
+
+def test_contributing_says_which_areas_a_change_to_each_folder_calls_for() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = page.partition("| areas |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+    pattern = r"`((?:adapters|application|entrypoints)/\w+)`"
+    named = [name for folders, _ in cells for name in re.findall(pattern, folders)]
+    there = [
+        f"{layer}/{path.parent.name}"
+        for layer in ("adapters", "application", "entrypoints")
+        for path in (ROOT / "src" / "stroke" / layer).glob("*/__init__.py")
+    ]
+
+    assert sorted(named) == sorted(there)
+    *sure, any_of_them = cells  # settings, parts and commands: as what they are for
+    assert "`config`" in any_of_them[0]
+    for folders, wanted in sure:
+        mentioned = re.findall(r"`(\w+)`", wanted)
+        assert mentioned, folders
+        assert set(mentioned) <= set(areas.NAMES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from collections import Counter
@@ -120,18 +119,3 @@ def test_each_module_stands_in_one_area_and_no_area_has_one_that_is_gone() -> No
 
     assert {module for module, times in listed.items() if times > 1} == set()
     assert {path.stem for path in areas.modules()} == set(listed)
-
-
-def test_contributing_says_which_areas_a_change_to_each_folder_calls_for() -> None:
-    page = (TESTS.parent / "CONTRIBUTING.md").read_text()
-    rows = [row for row in page.splitlines() if row.startswith("|") and "| `" in row]
-    named = set(re.findall(r"`((?:adapters|application|entrypoints)/\w+)`", "".join(rows)))
-    source = TESTS.parent / "src" / "stroke"
-    there = {
-        f"{layer}/{path.name}"
-        for layer in ("adapters", "application", "entrypoints")
-        for path in (source / layer).iterdir()
-        if (path / "__init__.py").exists()
-    }
-
-    assert named == there
