@@ -85,7 +85,10 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Let the garbage collector pass over what stays to the end: it took a tenth of the time."""
+    """Let the garbage collector pass over what is here to stay, until a service ends in a test.
+
+    It took a tenth of the time of unit tests.
+    """
     gc.collect()
     gc.freeze()
 

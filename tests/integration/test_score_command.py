@@ -170,4 +170,6 @@ def test_memory_does_not_grow_with_the_file_nor_with_its_row_groups(tmp_path: Pa
 
     small = peak(times=2, row_group_size=100_000)
     large = peak(times=8, row_group_size=2_000_000)
-    assert large - small < 60, (small, large)  # two million rows in memory take 250 MiB
+    # Two million rows in memory take 250 MiB. On a busy machine the peak of one and the same file
+    # differs by 80, by how many of its parts were in work at once.
+    assert large - small < 125, (small, large)
