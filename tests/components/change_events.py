@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
@@ -38,20 +39,33 @@ def until(look: Callable[[], _Found], *, within: float, what: str, every: float 
     return found
 
 
+@contextmanager
+def transaction(stack: PipelineStack, producer: Producer, topic: str) -> Iterator[None]:
+    """Commit what is produced within; return when readers of the topic's one partition see it.
+
+    The coordinator answers before each partition has the marker of the commit.
+    """
+    producer.begin_transaction()
+    yield
+    producer.commit_transaction()
+    with _reader(stack, "read_uncommitted") as everything, _reader(stack) as committed:
+        written = _end_of(everything, topic)
+        until(
+            lambda: _end_of(committed, topic) >= written,
+            within=60,
+            what="the commit",
+            every=0.05,
+        )
+
+
+def _end_of(reader: Consumer, topic: str) -> int:
+    _, end = reader.get_watermark_offsets(TopicPartition(topic, 0), timeout=30)
+    return int(end)
+
+
 def raw_records(stack: PipelineStack, topic: str) -> Iterator[Any]:
     """Give the committed records of a topic's one partition, from its beginning to its end."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": stack.bootstrap_servers,
-            "group.id": f"test-{uuid4()}",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 20,  # the broker's wait at the end, which is read each time
-            "auto.offset.reset": "earliest",  # where an erasure removed the first ones
-        }
-    )
-    try:
+    with _reader(stack) as consumer:
         consumer.assign([TopicPartition(topic, 0, 0)])
         while True:
             message = consumer.poll(120)
@@ -63,6 +77,23 @@ def raw_records(stack: PipelineStack, topic: str) -> Iterator[Any]:
                 return
             else:
                 raise AssertionError(f"{topic}: {error.name()}")
+
+
+@contextmanager
+def _reader(stack: PipelineStack, isolation: str = "read_committed") -> Iterator[Consumer]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": stack.bootstrap_servers,
+            "group.id": f"test-{uuid4()}",
+            "isolation.level": isolation,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 20,  # the broker's wait at the end, which is read each time
+            "auto.offset.reset": "earliest",  # where an erasure removed the first ones
+        }
+    )
+    try:
+        yield consumer
     finally:
         consumer.close()
 

@@ -9,7 +9,6 @@ import json
 import secrets
 import struct
 import threading
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -27,7 +26,7 @@ from builders.control_events import COLUMNS, data_written, start_commit
 from builders.predictions import NOON
 from builders.truth import EVENTS
 from builders.truth_as_avro import kafka_value, schema_text
-from components.change_events import raw_records, until
+from components.change_events import raw_records, transaction, until
 from components.containers import free_port
 from components.scripted_server import ScriptedServer
 from components.stack import PipelineStack
@@ -123,34 +122,15 @@ def producer(pipeline: PipelineStack) -> Producer:
 @pytest.fixture
 def write(
     pipeline: PipelineStack, producer: Producer
-) -> Iterator[Callable[[str, Sequence[str | bytes | None]], None]]:
-    """Write records; return when a reader of committed records sees them.
-
-    The coordinator answers before each partition has the marker of the commit.
-    """
-
-    settings = {"bootstrap.servers": pipeline.bootstrap_servers, "group.id": "throw-away"}
-    reader = Consumer(settings | {"isolation.level": "read_committed"})
-
-    def end_of(topic: str) -> int:
-        _, end = reader.get_watermark_offsets(KafkaPartition(topic, 0), timeout=30)
-        return int(end)
+) -> Callable[[str, Sequence[str | bytes | None]], None]:
+    """Write records in a transaction."""
 
     def write(topic: str, values: Sequence[str | bytes | None]) -> None:
-        before = end_of(topic)
-        producer.begin_transaction()
-        for value in values:
-            producer.produce(topic, value, b"key")
-        producer.commit_transaction()
-        until(
-            lambda: end_of(topic) > before + len(values) - 1,
-            within=60,
-            what="the commit",
-            every=AT_ONCE,
-        )
+        with transaction(pipeline, producer, topic):
+            for value in values:
+                producer.produce(topic, value, b"key")
 
-    yield write
-    reader.close()
+    return write
 
 
 @pytest.fixture
@@ -236,7 +216,12 @@ class TestKafkaChangeTopic(ChangeTopicContract):
         return KafkaChangeTopic(Broker(f"127.0.0.1:{free_port()}"), timeout=NOBODY)
 
     async def test_what_was_aborted_or_is_not_committed_yet_does_not_count(
-        self, topics: KafkaChangeTopic, topic: str, write: Write, producer: Producer
+        self,
+        topics: KafkaChangeTopic,
+        topic: str,
+        write: Write,
+        pipeline: PipelineStack,
+        producer: Producer,
     ) -> None:
         await topics.ensure_topic(topic, {})
         write(topic, ["a"])
@@ -245,13 +230,12 @@ class TestKafkaChangeTopic(ChangeTopicContract):
             producer.produce(topic, "aborted")
         producer.flush()
         producer.abort_transaction()
-        producer.begin_transaction()
-        producer.produce(topic, "b")
-        producer.flush()
+        with transaction(pipeline, producer, topic):
+            producer.produce(topic, "b")
+            producer.flush()
 
-        assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 0}
+            assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 0}
 
-        producer.commit_transaction()
         assert await topics.last_offsets(topic) == {TopicPartition(topic, 0): 203}
 
     async def test_a_broker_that_is_away_is_named(self) -> None:
@@ -275,13 +259,11 @@ class TestKafkaTopicRecords(TopicRecordsContract):
         key_of: Callable[[int], bytes],
     ) -> KafkaTopicRecords:
         asyncio.run(topics.ensure_topic(topic, {}))
-        producer.begin_transaction()
-        producer.produce(topic, key_of(8), key_of(7))
-        producer.commit_transaction()
-        producer.begin_transaction()
-        producer.produce(topic, "plain text", None)
-        producer.produce(topic, None, key_of(7))
-        producer.commit_transaction()
+        with transaction(pipeline, producer, topic):
+            producer.produce(topic, key_of(8), key_of(7))
+        with transaction(pipeline, producer, topic):
+            producer.produce(topic, "plain text", None)
+            producer.produce(topic, None, key_of(7))
         return KafkaTopicRecords(
             Broker(pipeline.bootstrap_servers), pipeline.registry_url, timeout=BUSY
         )
@@ -320,10 +302,9 @@ class InDeadLetters:
         await asyncio.to_thread(self.produce, [*records, (b"\x00none of ours", "no row", [])])
 
     def produce(self, records: Sequence[tuple[bytes, str, Any]]) -> None:
-        self.producer.begin_transaction()
-        for key, value, headers in records:
-            self.producer.produce(self.topic, value, key, headers=headers)
-        self.producer.commit_transaction()
+        with transaction(self.pipeline, self.producer, self.topic):
+            for key, value, headers in records:
+                self.producer.produce(self.topic, value, key, headers=headers)
 
     async def values(self) -> list[bytes | None]:
         found = await asyncio.to_thread(raw_records, self.pipeline, self.topic)
@@ -443,7 +424,7 @@ class InTopics:
     """A letter for each text, in its value, its key or its headers."""
 
     def __init__(self, pipeline: PipelineStack, producer: Producer, topic: str) -> None:
-        self.producer, self.topic = producer, topic
+        self.pipeline, self.producer, self.topic = pipeline, producer, topic
         self.search = TopicValueSearch(
             Broker(pipeline.bootstrap_servers), pipeline.registry_url, timeout=BUSY
         )
@@ -452,14 +433,13 @@ class InTopics:
         await asyncio.to_thread(self._put, texts)
 
     def _put(self, texts: Sequence[str]) -> None:
-        self.producer.begin_transaction()
-        for number, value in enumerate(texts):
-            at = number % 3
-            headers: Any = [("why", value.encode() if at == 2 else None)]
-            self.producer.produce(
-                self.topic, value if at == 0 else "", value if at == 1 else "", headers=headers
-            )
-        self.producer.commit_transaction()
+        with transaction(self.pipeline, self.producer, self.topic):
+            for number, value in enumerate(texts):
+                at = number % 3
+                headers: Any = [("why", value.encode() if at == 2 else None)]
+                self.producer.produce(
+                    self.topic, value if at == 0 else "", value if at == 1 else "", headers=headers
+                )
 
 
 class TestTopicValueSearch(ValueSearchContract):
@@ -545,18 +525,12 @@ class InControlTopic:
 
     async def put(self, *ids: int) -> None:
         records = [data_written(each, each, name=f"{CANARY} {each}") for each in ids]
-        before = len(await self.offsets())
         await asyncio.to_thread(self.produce, [*records, start_commit()])
-        # The end of a transaction is written after the producer has heard of it.
-        deadline = time.monotonic() + 60
-        while len(await self.offsets()) <= before + len(ids):
-            assert time.monotonic() < deadline, "nobody can read the records"
 
     def produce(self, records: Sequence[bytes]) -> None:
-        self.producer.begin_transaction()
-        for value in records:
-            self.producer.produce(self.topic, value, secrets.token_hex(8))
-        self.producer.commit_transaction()
+        with transaction(self.pipeline, self.producer, self.topic):
+            for value in records:
+                self.producer.produce(self.topic, value, secrets.token_hex(8))
 
     def commit(self, offset: int, *, connector: str = "lake") -> None:
         """Write down that the coordinator of a sink has committed all below an offset."""
@@ -734,6 +708,7 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
     @pytest.fixture
     async def source(
         self,
+        pipeline: PipelineStack,
         topics: KafkaChangeTopic,
         topic: str,
         producer: Producer,
@@ -742,12 +717,11 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
         place = TopicPartition(f"{topic}.source", 0)
         await topics.ensure_topic(place.topic, {})
         for offsets in ((0, 1), (3,), (5,)):
-            producer.begin_transaction()
-            for offset in offsets:
-                number = PARKABLE[offset]
-                key = b"\x00none of ours" if number is None else key_of(number)
-                producer.produce(place.topic, CANARY, key, headers={"seen": b"\xff"})
-            producer.commit_transaction()
+            with transaction(pipeline, producer, place.topic):
+                for offset in offsets:
+                    number = PARKABLE[offset]
+                    key = b"\x00none of ours" if number is None else key_of(number)
+                    producer.produce(place.topic, CANARY, key, headers={"seen": b"\xff"})
         return place
 
     async def test_a_copy_is_the_record_with_where_it_is_from(
@@ -791,6 +765,7 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
 
     async def test_a_letter_of_connect_is_shown_without_what_its_message_quotes(
         self,
+        pipeline: PipelineStack,
         queue: KafkaDeadLetterQueue,
         dlq: str,
         producer: Producer,
@@ -811,10 +786,9 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
         headers: list[tuple[str, str | bytes | None]] = [
             (f"__connect.errors.{name}", text.encode()) for name, text in texts.items()
         ]
-        producer.begin_transaction()
-        producer.produce(dlq, CANARY, key_of(7), headers=headers)
-        producer.produce(dlq, CANARY, None)  # not of Connect
-        producer.commit_transaction()
+        with transaction(pipeline, producer, dlq):
+            producer.produce(dlq, CANARY, key_of(7), headers=headers)
+            producer.produce(dlq, CANARY, None)  # not of Connect
 
         first, second = await queue.letters(dlq)
 
@@ -830,6 +804,8 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
 
     async def test_a_key_that_is_not_of_ours_names_no_prediction(
         self,
+        *,
+        pipeline: PipelineStack,
         queue: KafkaDeadLetterQueue,
         dlq: str,
         producer: Producer,
@@ -852,10 +828,9 @@ class TestKafkaDeadLetterQueue(DeadLetterQueueContract):
             framed(other_id, other, {"id": CANARY, "at": 1.0}),
             framed(other_id, other, {"id": CANARY, "at": 1.0})[:-1],
         ]
-        producer.begin_transaction()
-        for key in [*keys, key_of(2**62)]:
-            producer.produce(dlq, CANARY, key)
-        producer.commit_transaction()
+        with transaction(pipeline, producer, dlq):
+            for key in [*keys, key_of(2**62)]:
+                producer.produce(dlq, CANARY, key)
 
         letters = await queue.letters(dlq)
 

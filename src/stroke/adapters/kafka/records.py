@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from confluent_kafka import Consumer, Message
@@ -55,18 +56,12 @@ class KafkaTopicRecords(TopicRecords):
     def _from(
         self, consumer: Consumer, topic: str, number: int, start: int, limit: int
     ) -> list[Message]:
-        low, high = self._ends(consumer, topic, number)
-        found: list[Message] = []
-        if start < high:
-            for message in self._read(consumer, topic, number, max(low, start)):
-                if len(found) == limit:
-                    break
-                found.append(message)
-        return found
+        return list(islice(self._read(consumer, topic, number, start), limit))
 
     def _last(self, consumer: Consumer, topic: str, number: int, limit: int) -> list[Message]:
         """Look back from the end, over markers of transactions, until there are enough."""
-        low, high = self._ends(consumer, topic, number)
+        place = _Position(topic, number)
+        low, high = consumer.get_watermark_offsets(place, timeout=self._timeout)
         step = 2 * limit
         while True:
             start = max(low, high - step)
@@ -74,11 +69,6 @@ class KafkaTopicRecords(TopicRecords):
             if len(found) == limit or start == low:
                 return list(found)
             step *= 16
-
-    def _ends(self, consumer: Consumer, topic: str, number: int) -> tuple[int, int]:
-        place = _Position(topic, number)
-        low, high = consumer.get_watermark_offsets(place, timeout=self._timeout)
-        return low, high
 
     def _read(self, consumer: Consumer, topic: str, number: int, start: int) -> Iterator[Message]:
         return read(consumer, topic, number, start=start, timeout=self._timeout)

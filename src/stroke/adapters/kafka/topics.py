@@ -91,11 +91,7 @@ class KafkaChangeTopic(ChangeTopic):
         highest: int | None = None
         with broken_off(self._broker), committed_consumer(self._broker) as consumer:
             for number in partitions(consumer, topic, self._timeout):
-                place = _Position(topic, number)
-                low, high = consumer.get_watermark_offsets(place, timeout=self._timeout)
-                if low == high:
-                    continue
-                for message in read(consumer, topic, number, start=low, timeout=self._timeout):
+                for message in read(consumer, topic, number, start=0, timeout=self._timeout):
                     found = keys.prediction_id(message.key())
                     if found is not None:
                         highest = found if highest is None else max(highest, found)
