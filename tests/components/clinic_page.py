@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
 from components.programs import program
+
+# Playwright gives up after 5 seconds, for which a busy machine may pause a browser.
+expect.set_options(timeout=30_000)
 
 PICTURES: Final = Path(__file__).parents[2] / "build" / "pages"
 TYPED: Final = {"age": "67", "bmi": "36.6", "avg_glucose_level": "228.69"}

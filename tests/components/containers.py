@@ -48,16 +48,19 @@ _Result = TypeVar("_Result")
 
 
 def free_port() -> int:
-    """Return a port of this machine that nothing uses, never the same one twice in a process.
+    """Return a port of this machine that nothing uses, never the same one twice in a run.
 
     It lies below those that the kernel gives to clients: a client of another test could otherwise
-    be given it before what it is meant for listens on it.
+    be given it before what it is meant for listens on it. Each worker has ports of its own: a
+    platform listens minutes after its ports were chosen.
     """
     clients_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     end = clients_from if clients_from > _PORTS_FROM + 1_000 else 2 * _PORTS_FROM
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % workers
     while True:
         port = random.SystemRandom().randrange(_PORTS_FROM, end)
-        if port in _GIVEN_PORTS:
+        if port in _GIVEN_PORTS or port % workers != worker:
             continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("", port))

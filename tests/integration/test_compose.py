@@ -245,7 +245,7 @@ def test_an_upgrade_whose_api_cannot_start_leaves_the_old_one_serving(host: Host
     assert "To go back: check the old version out, then deploy/stack.sh up" in said
     assert host.containers().keys() == {*STATELESS, *STATEFUL}
     assert host.containers()["api"]["Id"] == before
-    assert httpx.get(f"{host.api_url}/health/ready").status_code == 200
+    assert httpx.get(f"{host.api_url}/health/ready", timeout=60).status_code == 200
 
 
 def test_an_upgrade_migrates_the_schema_of_the_version_before_and_keeps_its_rows(
@@ -287,7 +287,7 @@ def test_an_upgrade_migrates_the_schema_of_the_version_before_and_keeps_its_rows
     assert host.containers()["api"]["Config"]["Image"] != image
     assert "3 connectors run" in said
     assert "failed" not in said
-    assert httpx.get(f"{host.api_url}/predictions").status_code == 401
+    assert httpx.get(f"{host.api_url}/predictions", timeout=60).status_code == 401
     predict(host, 1)
     settings = host.settings()
     host.run("make", "env")

@@ -35,34 +35,44 @@ def states(found: dict[str, dict[str, str]]) -> dict[str, str]:
     }
 
 
-def assert_becomes_well(stack: PipelineStack, within: float = 120) -> dict[str, dict[str, str]]:
+def assert_becomes_well(
+    stack: PipelineStack, within: float = 120
+) -> list[dict[str, dict[str, str]]]:
+    """Return what each examination found; the last one found everything well."""
     deadline = time.monotonic() + within
+    rounds = []
     while True:
         code, found = examined(stack)
+        rounds.append(found)
         if code == 0 or time.monotonic() > deadline:
             assert states(found) == {}
-            return found
+            return rounds
 
 
 def test_the_doctor_finds_a_running_stack_well_and_leaves_nothing_behind(
     pipeline: PipelineStack,
 ) -> None:
+    assert_becomes_well(pipeline)
     of_a_killed_doctor = httpx.post(
         f"{pipeline.api_url}/api/v1/predict",
         json=patient_json(country="stroke doctor", province="until 2020-01-01T00:00:00Z"),
         headers={**pipeline.key, "Idempotency-Key": "stroke-doctor-canary"},
+        timeout=60,
     ).json()["prediction_id"]
 
-    found = assert_becomes_well(pipeline)
-    said = json.dumps(found)
+    rounds = assert_becomes_well(pipeline)
+    said = json.dumps(rounds)
 
-    detail = found["canary predicted"]["detail"]
-    assert detail.endswith("; 1 of an earlier run erased")
-    canary = int(detail.removesuffix("; 1 of an earlier run erased").removeprefix("prediction "))
-    for number in (canary, of_a_killed_doctor):
+    predicted = [found["canary predicted"] for found in rounds]
+    details = [one["detail"] for one in predicted if one["state"] == "ok"]
+    # The first examination erases it; a slow machine may need another one to be found well.
+    erased = "; 1 of an earlier run erased"
+    assert details[0].endswith(erased)
+    canaries = [int(each.removesuffix(erased).removeprefix("prediction ")) for each in details]
+    for number in (*canaries, of_a_killed_doctor):
         assert pipeline.mysql("SELECT * FROM predictions WHERE id = %s", number) == []
         assert pipeline.sink("SELECT * FROM predictions WHERE id = $1", number) == []
-    assert "gone after" in found["canary gone from the lake"]["detail"]
+    assert "gone after" in rounds[-1]["canary gone from the lake"]["detail"]
     assert "Canary" not in said
     for password in pipeline.passwords.values():
         assert password not in said
@@ -104,7 +114,7 @@ def test_a_service_without_a_pipeline_is_examined_with_the_table_and_the_exit_co
     upgrade_schema(database, tmp_path)
     with Service(tmp_path, STROKE_DATABASE_URL=database) as service:
         well = doctor(service.url)
-        left = httpx.get(f"{service.url}/predictions").json()
+        left = httpx.get(f"{service.url}/predictions", timeout=60).json()
     ill = doctor(service.url)
 
     assert well.returncode == 0, well.stdout

@@ -69,9 +69,9 @@ def test_a_database_that_is_not_there_is_one_line(
 def test_metrics_tell_the_drift_of_all_workers(workers: str, tmp_path: Path) -> None:
     with Service(tmp_path, STROKE_HTTP_WORKERS=workers) as service:
         for _ in range(30):  # each over a connection of its own, for either worker to take
-            assert httpx.post(f"{service.url}/predict", json=patient_json()).is_success
+            assert httpx.post(f"{service.url}/predict", json=patient_json(), timeout=60).is_success
         for _ in range(4):
-            lines = httpx.get(f"{service.url}/metrics").text.splitlines()
+            lines = httpx.get(f"{service.url}/metrics", timeout=60).text.splitlines()
             samples = [line for line in lines if line.startswith("stroke_drift_samples{")]
             assert len(samples) == 8
             assert {line.rpartition(" ")[2] for line in samples} == {"30.0"}
@@ -81,5 +81,5 @@ def test_metrics_tell_the_drift_of_all_workers(workers: str, tmp_path: Path) -> 
 
 def test_what_is_switched_off_is_not_counted(tmp_path: Path) -> None:
     with Service(tmp_path, STROKE_DRIFT_ENABLED="false") as service:
-        assert httpx.post(f"{service.url}/predict", json=patient_json()).is_success
-        assert "stroke_drift_psi{" not in httpx.get(f"{service.url}/metrics").text
+        assert httpx.post(f"{service.url}/predict", json=patient_json(), timeout=60).is_success
+        assert "stroke_drift_psi{" not in httpx.get(f"{service.url}/metrics", timeout=60).text

@@ -128,7 +128,6 @@ class Ward:
             **self.settings,
             STROKE_HTTP_WORKERS="2",
             STROKE_ERASURE_POLL_SECONDS="0.2",
-            STROKE_ERASURE_LEASE_SECONDS="1",
             **settings,
         )
 
@@ -183,7 +182,7 @@ def test_a_service_carries_out_what_it_was_asked_for(ward: Ward) -> None:
 def test_what_a_process_that_was_killed_had_begun_another_one_ends(
     tmp_path: Path, mysql: MySqlServer
 ) -> None:
-    ward = Ward(tmp_path, make_url(mysql.new_database()))
+    ward = Ward(tmp_path, make_url(mysql.new_database()), STROKE_ERASURE_LEASE_SECONDS="1")
     with ward.service:
         number = ward.predicted(CANARY)
         blocker = create_engine(ward.url.set(drivername="mysql+pymysql"))

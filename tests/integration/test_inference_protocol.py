@@ -53,7 +53,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         assert thread.is_alive(), "the server did not start"
         time.sleep(0.02)
     host = f"127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    described = httpx.get(f"http://{host}/model_info").json()
+    described = httpx.get(f"http://{host}/model_info", timeout=60).json()
     with InferenceServerClient(host) as client:
         name, version = described["name"], described["version"]
         yield Served(f"http://{host}", file, client, name, version)
@@ -109,7 +109,7 @@ def test_the_client_gets_what_a_prediction_says(
     assert stored(served) == before
     assert result.get_response()["id"] == "visit"
     for row, age in enumerate(AGES):
-        one = httpx.post(f"{served.address}/predict", json=patient_json(age=age)).json()
+        one = httpx.post(f"{served.address}/predict", json=patient_json(age=age), timeout=60).json()
         assert result.as_numpy("probability")[row] == pytest.approx(one["probability"], abs=1e-12)
         assert result.as_numpy("risk_category")[row] == one["risk_category"].encode()
         for each in one["explanation"]:
@@ -141,7 +141,7 @@ def test_the_client_has_rows_stored(served: Served) -> None:
     result = served.client.infer(served.model, tensors(list(DATATYPES)), parameters={"store": True})
     assert stored(served) == before + ROWS
     for row, number in enumerate(result.as_numpy("prediction_id")):
-        kept = httpx.get(f"{served.address}/api/v1/predictions/{number}").json()
+        kept = httpx.get(f"{served.address}/api/v1/predictions/{number}", timeout=60).json()
         assert kept["probability"] == result.as_numpy("probability")[row]
 
 

@@ -32,7 +32,7 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def test_what_a_service_stored_is_identical_until_a_row_is_changed(
     run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    with Service(tmp_path) as service, httpx.Client(base_url=service.url) as client:
+    with Service(tmp_path) as service, httpx.Client(base_url=service.url, timeout=60) as client:
         people = [
             patient_json(age=20 + number / 4, bmi=None if number % 5 == 0 else 20 + number / 8)
             for number in range(151)

@@ -66,7 +66,7 @@ def document(address: str) -> schemathesis.schemas.BaseSchema:
 @pytest.fixture(scope="module")
 def served(address: str) -> tuple[str, str]:
     """The name and the version of the served model."""
-    model = httpx.get(f"{address}/model_info").json()
+    model = httpx.get(f"{address}/model_info", timeout=60).json()
     return model["name"], model["version"]
 
 

@@ -43,7 +43,7 @@ class Closed:
         self.key = {"Authorization": f"Bearer {key}"}
         self.answers: Counter[int] = Counter()
         self.document = schemathesis.openapi.from_url(f"{service.url}/openapi.json")
-        model = httpx.get(f"{service.url}/model_info", headers=self.key).json()
+        model = httpx.get(f"{service.url}/model_info", headers=self.key, timeout=60).json()
         self.served = model["name"], model["version"]
         # A key that is made up, in the other header say, would make a request that of nobody.
         self.document.config.generation.update(with_security_parameters=False)

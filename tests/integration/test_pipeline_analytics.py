@@ -44,7 +44,7 @@ def filled(cluster: SparkCluster) -> SparkCluster:
         async with load.running():
             await load.until(more=600)
         async with httpx.AsyncClient(
-            base_url=cluster.stack.api_url, headers=cluster.stack.key
+            base_url=cluster.stack.api_url, headers=cluster.stack.key, timeout=60
         ) as http:
             for each in load.acknowledged[:20]:
                 answer = await http.delete(f"/api/v1/predictions/{each.prediction_id}")
@@ -278,11 +278,11 @@ def test_nobody_gets_in_without_the_token_or_the_secret(cluster: SparkCluster) -
     lab = f"http://127.0.0.1:{ports['jupyter']}/api/contents"
     token = cluster.stack.passwords["STROKE_JUPYTER_TOKEN"]
     for given in ({}, {"token": token[:-1]}):
-        assert httpx.get(lab, params=given).status_code == httpx.codes.FORBIDDEN
-    assert httpx.get(lab, params={"token": token}).status_code == httpx.codes.OK
+        assert httpx.get(lab, params=given, timeout=60).status_code == httpx.codes.FORBIDDEN
+    assert httpx.get(lab, params={"token": token}, timeout=60).status_code == httpx.codes.OK
 
     def workers() -> list[str]:
-        state = httpx.get(f"http://127.0.0.1:{ports['spark_ui']}/json/").json()
+        state = httpx.get(f"http://127.0.0.1:{ports['spark_ui']}/json/", timeout=60).json()
         return [each["state"] for each in state["workers"]]
 
     assert workers() == ["ALIVE"]

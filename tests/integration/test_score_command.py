@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import time
@@ -145,19 +146,37 @@ def test_what_cannot_be_scored_is_one_clear_line(
 
 def test_an_interrupted_run_leaves_no_half_file(tmp_path: Path) -> None:
     source = as_parquet(simulated(tmp_path, 100_000), times=40)
-    (tmp_path / "scored.parquet").write_bytes(b"from before")
-    with subprocess.Popen(
-        [str(STROKE), "score", source.name, "scored.parquet"],
-        cwd=tmp_path,
-        env=environment(),
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob(".scored.*.part")) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    assert (tmp_path / "scored.parquet").read_bytes() == b"from before"
+    target = tmp_path / "scored.parquet"
+
+    def is_interrupted() -> bool:
+        """Interrupt a run amid its work; false where it was done before it could be stopped."""
+        target.write_bytes(b"from before")
+        with subprocess.Popen(
+            [str(STROKE), "score", source.name, target.name],
+            cwd=tmp_path,
+            env=environment(),
+            stderr=subprocess.DEVNULL,
+        ) as process:
+            deadline = time.monotonic() + 60
+            while not list(tmp_path.glob(".scored.*.part")) and process.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            # It stands still while this looks whether it is still at work: pytest may have been
+            # paused for longer than the work takes.
+            process.send_signal(signal.SIGSTOP)
+            if process.returncode is None:
+                os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            if not list(tmp_path.glob(".scored.*.part")):
+                process.send_signal(signal.SIGCONT)
+                assert process.wait(timeout=60) == 0
+                return False
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)
+            assert process.wait(timeout=60) == 128 + signal.SIGTERM
+            return True
+
+    assert any(is_interrupted() for _ in range(5))
+    assert target.read_bytes() == b"from before"
     assert not list(tmp_path.glob(".*"))
 
 

@@ -79,7 +79,7 @@ def _refusal(folder: Path, *options: str, **settings: str) -> str:
 
 
 def test_sigterm_stores_and_answers_what_waits_and_ends_with_code_0(tmp_path: Path) -> None:
-    with served(tmp_path) as service, httpx.Client(base_url=service.address) as client:
+    with served(tmp_path) as service, httpx.Client(base_url=service.address, timeout=60) as client:
 
         def predict(_: int) -> int | None:
             try:
@@ -96,26 +96,28 @@ def test_sigterm_stores_and_answers_what_waits_and_ends_with_code_0(tmp_path: Pa
             acknowledged = {answer for answer in answers if answer is not None}
         assert service.errors.read_text() == ""
     assert acknowledged
-    with served(tmp_path) as again, httpx.Client(base_url=again.address) as client:
+    with served(tmp_path) as again, httpx.Client(base_url=again.address, timeout=60) as client:
         for prediction_id in acknowledged:
             assert client.get(f"/api/v1/predictions/{prediction_id}").status_code == 200
 
 
 def test_a_prediction_survives_a_restart(tmp_path: Path) -> None:
     with served(tmp_path) as first:
-        made = httpx.post(f"{first.address}/predict", json=patient_json()).json()
+        made = httpx.post(f"{first.address}/predict", json=patient_json(), timeout=60).json()
         assert first.stop() == 0
     with served(tmp_path) as second:
-        [record] = httpx.get(f"{second.address}/predictions").json()
+        [record] = httpx.get(f"{second.address}/predictions", timeout=60).json()
     assert (record["id"], record["probability"]) == (made["prediction_id"], made["probability"])
 
 
 def test_workers_share_the_port_and_add_up_their_metrics(tmp_path: Path) -> None:
     with served(tmp_path, "--workers", "2") as service:
         for _ in range(20):  # each over a connection of its own, for either worker to take
-            assert httpx.post(f"{service.address}/predict", json=patient_json()).is_success
+            assert httpx.post(
+                f"{service.address}/predict", json=patient_json(), timeout=60
+            ).is_success
         for _ in range(4):
-            lines = httpx.get(f"{service.address}/metrics").text.splitlines()
+            lines = httpx.get(f"{service.address}/metrics", timeout=60).text.splitlines()
             counted = [line for line in lines if line.startswith("stroke_predictions_total")]
             assert sum(float(line.split()[-1]) for line in counted) == 20
             assert "stroke_queue_depth 0.0" in lines
@@ -129,9 +131,9 @@ def test_workers_share_the_port_and_add_up_their_metrics(tmp_path: Path) -> None
 def test_nothing_of_a_patient_is_printed(tmp_path: Path) -> None:
     with served(tmp_path) as service:
         sick = patient_json(name=CANARY, age=500)
-        httpx.post(f"{service.address}/predict", json=patient_json(name=CANARY))
-        httpx.post(f"{service.address}/predict", json=sick)
-        httpx.get(f"{service.address}/{CANARY}")
+        httpx.post(f"{service.address}/predict", json=patient_json(name=CANARY), timeout=60)
+        httpx.post(f"{service.address}/predict", json=sick, timeout=60)
+        httpx.get(f"{service.address}/{CANARY}", timeout=60)
         service.stop()
         assert service.process.stdout is not None
         assert CANARY not in service.process.stdout.read() + service.errors.read_text()
@@ -155,10 +157,10 @@ def test_without_a_key_everybody_is_served_on_loopback_or_where_that_is_asked_fo
     proxied = {"STROKE_HTTP_TRUSTED_PROXIES": "127.0.0.1"}
     elsewhere = {"X-Forwarded-For": "203.0.113.9"}
     with served(tmp_path, *options, **settings, **proxied) as service:
-        assert httpx.get(f"{service.address}/predictions").status_code == 200
-        answer = httpx.get(f"{service.address}/predictions", headers=elsewhere)
+        assert httpx.get(f"{service.address}/predictions", timeout=60).status_code == 200
+        answer = httpx.get(f"{service.address}/predictions", headers=elsewhere, timeout=60)
         assert answer.status_code == (200 if options or settings else 401)
-        assert httpx.get(f"{service.address}/health/ready").json()["access"] == "open"
+        assert httpx.get(f"{service.address}/health/ready", timeout=60).json()["access"] == "open"
         service.stop()
         assert service.process.stdout is not None
         [said] = [line for line in service.process.stdout.readlines() if "  open  " in line]
@@ -181,8 +183,10 @@ def test_without_a_key_other_machines_are_not_served_and_the_command_that_makes_
     if host == "::":  # the rest is the same
         return
     with served(tmp_path, "--host", host, "--workers", workers) as service:
-        assert httpx.get(f"{service.address}/predictions").status_code == 401
-        answer = httpx.post(f"{service.address}/predict", json=patient_json(), headers=key)
+        assert httpx.get(f"{service.address}/predictions", timeout=60).status_code == 401
+        answer = httpx.post(
+            f"{service.address}/predict", json=patient_json(), headers=key, timeout=60
+        )
         assert answer.status_code == 200
         assert service.stop() == 0
 
@@ -206,10 +210,12 @@ def test_the_keys_of_the_settings_are_stored_at_the_start_and_stay_revoked(tmp_p
     everywhere = ("--host", "0.0.0.0", "--workers", "2")  # noqa: S104
 
     def status(service: Served, path: str, key: str) -> int:
-        return httpx.get(f"{service.address}{path}", headers={"X-API-Key": key}).status_code
+        return httpx.get(
+            f"{service.address}{path}", headers={"X-API-Key": key}, timeout=60
+        ).status_code
 
     with served(tmp_path, *everywhere, **settings) as service:
-        assert httpx.get(f"{service.address}/health/ready").json()["access"] == "keys"
+        assert httpx.get(f"{service.address}/health/ready", timeout=60).json()["access"] == "keys"
         assert status(service, "/predictions", admin) == 200
         assert status(service, "/metrics", metrics) == 200
         assert status(service, "/predictions", metrics) == 403

@@ -114,8 +114,8 @@ async def test_mysql_itself_erases_the_outcome_of_a_row_that_is_deleted_by_hand(
 async def test_a_locked_prediction_is_a_store_that_does_not_answer(
     mysql_engine: AsyncEngine,
 ) -> None:
-    [stored] = await _stores(mysql_engine).predictions.add([prediction()])
-    impatient = _stores(mysql_engine, timeout=0.5).outcomes
+    stores, impatient = _stores(mysql_engine), _stores(mysql_engine, timeout=0.5).outcomes
+    [stored] = await stores.predictions.add([prediction()])
 
     async with mysql_engine.connect() as other:
         await other.execute(text("SELECT COUNT(*) FROM predictions FOR UPDATE"))
@@ -123,7 +123,7 @@ async def test_a_locked_prediction_is_a_store_that_does_not_answer(
             await impatient.put([outcome(stored)])
         await other.rollback()
 
-    await impatient.put([outcome(stored)])
+    await stores.outcomes.put([outcome(stored)])
 
 
 async def test_a_schema_without_outcomes_says_what_to_do(tmp_path: Path) -> None:

@@ -197,28 +197,28 @@ async def test_a_store_without_its_schema_fails_its_check(sqlite_url: URL) -> No
 
 
 async def test_a_locked_table_is_a_store_that_does_not_answer(mysql_engine: AsyncEngine) -> None:
-    repository = _repository(mysql_engine, timeout=0.5)
+    repository, impatient = _repository(mysql_engine), _repository(mysql_engine, timeout=0.5)
     await repository.add([prediction()])
 
     async with mysql_engine.connect() as other:
         await other.execute(text("SELECT COUNT(*) FROM predictions FOR UPDATE"))
         with pytest.raises(StoreUnavailable, match="in time"):
-            await repository.add([prediction()])
+            await impatient.add([prediction()])
         with pytest.raises(StoreUnavailable, match="in time"):
-            await repository.remove(1)
+            await impatient.remove(1)
         await other.rollback()
 
     assert await repository.add([prediction()])
 
 
 async def test_a_locked_file_is_a_store_that_does_not_answer(sqlite_engine: AsyncEngine) -> None:
-    repository = _repository(sqlite_engine, timeout=0.5)
+    repository, impatient = _repository(sqlite_engine), _repository(sqlite_engine, timeout=0.5)
     await repository.add([prediction()])
 
     async with sqlite_engine.connect() as other:
         await other.execute(text("BEGIN IMMEDIATE"))
         with pytest.raises(StoreUnavailable, match="in time"):
-            await repository.add([prediction()])
+            await impatient.add([prediction()])
         await other.rollback()
 
     assert await repository.add([prediction()])

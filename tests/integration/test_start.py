@@ -88,7 +88,7 @@ def test_a_start_after_an_interrupted_one_stores_what_the_next_start_still_has(
     url, command = f"http://127.0.0.1:{port}", ["./run.sh", "--port", str(port)]
 
     with running(command, checkout, f"{url}/health/live") as (first, first_seconds):
-        answer = httpx.post(f"{url}/predict", json=JOHN).json()
+        answer = httpx.post(f"{url}/predict", json=JOHN, timeout=60).json()
         first.terminate()
         output, _ = first.communicate(timeout=30)
     assert first.returncode == 0, output
@@ -103,7 +103,7 @@ def test_a_start_after_an_interrupted_one_stores_what_the_next_start_still_has(
     } <= answer.keys()
 
     with running(command, checkout, f"{url}/health/live", within=30) as (second, seconds):
-        listed = httpx.get(f"{url}/predictions", params={"limit": 10}).json()
+        listed = httpx.get(f"{url}/predictions", params={"limit": 10}, timeout=60).json()
         second.send_signal(signal.SIGINT)  # Ctrl-C
         output, _ = second.communicate(timeout=30)
     assert second.returncode in {0, 130}, output

@@ -62,11 +62,13 @@ def test_a_request_its_commit_and_its_statements_are_one_trace_without_a_patient
     headers = {"traceparent": f"00-{TRACE}-{CALLER}-01", "tracestate": "vendor=Canaria"}
 
     with served(collector, tmp_path, **settings) as service:
-        made = httpx.post(f"{service.url}/predict", json=PATIENT, headers=headers).json()
+        made = httpx.post(
+            f"{service.url}/predict", json=PATIENT, headers=headers, timeout=60
+        ).json()
         read = f"{service.url}/api/v1/predictions/{made['prediction_id']}"
-        assert httpx.get(read).json()["name"] == NAME
-        httpx.get(f"{service.url}/api/v1/predictions", params={"country": COUNTRY})
-        httpx.get(f"{service.url}/{NAME}")
+        assert httpx.get(read, timeout=60).json()["name"] == NAME
+        httpx.get(f"{service.url}/api/v1/predictions", params={"country": COUNTRY}, timeout=60)
+        httpx.get(f"{service.url}/{NAME}", timeout=60)
         service.stop()
 
     predicted = collector.wait_for(lambda span: span.name == "POST /predict")
@@ -87,7 +89,7 @@ def test_requests_that_share_a_commit_are_linked_with_it_to_and_fro(
     collector: Collector, tmp_path: Path
 ) -> None:
     async def crowd(url: str) -> None:
-        async with httpx.AsyncClient(base_url=url) as http:
+        async with httpx.AsyncClient(base_url=url, timeout=60) as http:
             await asyncio.gather(*(http.post("/predict", json=PATIENT) for _ in range(60)))
 
     with served(collector, tmp_path) as service:
@@ -110,10 +112,10 @@ def test_requests_that_share_a_commit_are_linked_with_it_to_and_fro(
 
 def test_a_failure_is_logged_by_its_kind_alone(collector: Collector, tmp_path: Path) -> None:
     with served(collector, tmp_path) as service:
-        httpx.post(f"{service.url}/predict", json=PATIENT | {"age": 999})
+        httpx.post(f"{service.url}/predict", json=PATIENT | {"age": 999}, timeout=60)
         with sqlite3.connect(tmp_path / "stroke.db") as held:
             held.execute("ALTER TABLE predictions RENAME TO elsewhere")
-        away = httpx.post(f"{service.url}/predict", json=PATIENT)
+        away = httpx.post(f"{service.url}/predict", json=PATIENT, timeout=60)
         service.stop()
 
     assert away.status_code == 503
@@ -133,7 +135,7 @@ def test_a_collector_that_is_away_disturbs_nobody_and_is_logged_once(tmp_path: P
         tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=away, OTEL_BSP_SCHEDULE_DELAY="100"
     ) as service:
         for _ in range(5):
-            assert httpx.post(f"{service.url}/predict", json=PATIENT).status_code == 200
+            assert httpx.post(f"{service.url}/predict", json=PATIENT, timeout=60).status_code == 200
         assert service.stop() == 0
 
     lines = [line for line in service.log.splitlines() if "collector" in line]

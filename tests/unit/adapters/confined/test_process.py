@@ -39,11 +39,15 @@ def test_it_inherits_no_secret_and_works_in_its_folder(
 
 
 @pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
-def test_one_that_does_not_end_is_stopped(code: str, tmp_path: Path) -> None:
+def test_one_that_does_not_end_is_stopped(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With so many processors the loop may use 101 s of them: only the clock can stop it in time.
+    monkeypatch.setattr(os, "cpu_count", lambda: 100)
     began = time.monotonic()
     with pytest.raises(InvalidModel, match=r"stopped after 0\.5 s.*STROKE_MODEL_IMPORT_SECONDS"):
         run(tmp_path, code, seconds=0.5)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
@@ -54,7 +58,7 @@ def test_what_it_started_ends_with_it(tmp_path: Path) -> None:
     )
     run(tmp_path, code)
     group = int((tmp_path / "child").read_text())
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30  # by itself the child would end after 60
     while time.monotonic() < deadline:
         try:
             os.killpg(group, 0)

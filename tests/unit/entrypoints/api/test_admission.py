@@ -9,14 +9,15 @@ import pytest
 
 from builders.asgi import connected
 from builders.predictions import patient_json
+from components.loop_clock import put_ahead
 from stroke.domain.errors import ServiceOverloaded
 from stroke.entrypoints.api.admission import Budget, Gate, Slot
 
 pytestmark = pytest.mark.anyio
 
 
-async def settle() -> None:
-    for _ in range(5):
+async def settle(turns: int = 5) -> None:
+    for _ in range(turns):
         await asyncio.sleep(0)
 
 
@@ -220,7 +221,11 @@ async def test_single_patients_who_wait_too_long_are_503_of_their_route(
     async with connected(parts.app) as client:
         paths = [f"{root}/predict", f"{root}/api/v1/predict"] * 4
         posts = [asyncio.create_task(client.post(path, json=patient_json())) for path in paths]
-        done, waiting = await asyncio.wait(posts, timeout=1)
+        async with asyncio.timeout(30):
+            while sum(post.done() for post in posts) < 6:  # noqa: ASYNC110 - not all of them end
+                await asyncio.sleep(0.01)
+        # One more who is refused would be by now: all eight began to wait at once.
+        done, waiting = await asyncio.wait(posts, timeout=0.1)
         assert len(waiting) == 2
         assert {each.result().status_code for each in done} == {503}
         assert {each.result().headers["retry-after"] for each in done} == {"1"}
@@ -260,18 +265,27 @@ async def test_the_wait_for_a_turn_counts_in_the_deadline(
     parts_with: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STROKE_QUEUE_CAPACITY", "1")
-    parts = parts_with(admission_seconds=60, request_seconds=0.5)
+    parts = parts_with(admission_seconds=6000, request_seconds=1000)
     parts.repository.held = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    # Turns of the loop, and not some time: they are as many after a pause of the process.
+    turns = 200
     async with connected(parts.app) as client:
         first = asyncio.create_task(client.post("/predict", json=patient_json()))
-        await asyncio.sleep(0.3)
-        began = loop.time()
-        # Let in when the first one gives up, in 0.2 seconds; then it waits for its commit.
-        second = await client.post("/predict", json=patient_json())
-        assert second.status_code == 503
-        assert loop.time() - began == pytest.approx(0.5, abs=0.15)
-        assert (await first).status_code == 503
+        await settle(turns)
+        put_ahead(monkeypatch, 600)
+        second = asyncio.create_task(client.post("/predict", json=patient_json()))
+        await settle(turns)
+        put_ahead(monkeypatch, 400)
+        async with asyncio.timeout(30):
+            assert (await first).status_code == 503
+        # The second one is let in as the first one gives up; then it waits for its commit.
+        await settle(turns)
+        put_ahead(monkeypatch, 500)
+        await settle(turns)
+        assert not second.done()  # 900 of its 1000 seconds have passed
+        put_ahead(monkeypatch, 100)
+        async with asyncio.timeout(30):  # counted from its turn, there would be 400 more
+            assert (await second).status_code == 503
         parts.repository.held.set()
-        await asyncio.sleep(0.02)  # those who gave up leave the queue
+        await settle(turns)  # those who gave up leave the queue
         assert (await client.post("/predict", json=patient_json())).status_code == 200

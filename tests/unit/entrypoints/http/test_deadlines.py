@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from builders.edge import LIMITS, Edge, listening
+from components.loop_clock import put_ahead
 
 pytestmark = pytest.mark.anyio
 
@@ -19,9 +20,13 @@ SHORT = replace(LIMITS, idle_seconds=0.3, head_seconds=0.3, body_seconds=0.3, by
 
 
 async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not holds():  # noqa: ASYNC110 - it is the server's state, which sets no event
             await asyncio.sleep(0.01)
+
+
+# uvloop's clock cannot be put ahead. The other tests try the deadlines on it, with real time.
+clock_of_ours = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
 @pytest.fixture
@@ -35,14 +40,21 @@ async def test_a_silent_connection_is_closed_without_a_word(edge: Edge) -> None:
     assert edge.state.connections == set()
 
 
-async def test_a_connection_is_closed_when_no_further_request_comes() -> None:
-    async with listening(replace(SHORT, idle_seconds=1.5)) as edge:
+@clock_of_ours
+async def test_a_connection_is_closed_when_no_further_request_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The other limits are out of reach: a request that is cut by a pause is not what is tried.
+    async with listening(replace(LIMITS, idle_seconds=150, head_seconds=1000)) as edge:
         wire = await edge.connect()
         for _ in range(4):
             await wire.send(GET)
             assert (await wire.answer()).status == 200
-            await asyncio.sleep(0.5)  # each request gives it its time again
-        assert await wire.rest() == b""
+            put_ahead(monkeypatch, 50)  # each request gives it its time again
+            await asyncio.sleep(0.01)
+        put_ahead(monkeypatch, 100)
+        async with asyncio.timeout(30):
+            assert await wire.rest() == b""
 
 
 @pytest.mark.parametrize("begun", [b"G", GET[:-2], b"GET / HTTP/1.1\r\nHost"])
@@ -70,13 +82,19 @@ async def test_a_request_that_trickles_is_408(edge: Edge, begun: bytes) -> None:
     assert edge.application.seen == []
 
 
-async def test_a_body_that_comes_slowly_but_steadily_is_served(edge: Edge) -> None:
-    wire = await edge.connect()
-    await wire.send(BODY)
-    for _ in range(20):
-        await wire.send(b"x" * 50)
-        await asyncio.sleep(0.05)
-    assert (await wire.answer()).status == 200
+@clock_of_ours
+async def test_a_body_that_comes_slowly_but_steadily_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Of the 100 bytes that each 100 seconds need there come 250, over 400 seconds.
+    async with listening(replace(LIMITS, body_seconds=100, bytes_per_second=1)) as edge:
+        wire = await edge.connect()
+        await wire.send(BODY)
+        for _ in range(20):
+            await wire.send(b"x" * 50)
+            await asyncio.sleep(0.02)  # for the bytes to arrive
+            put_ahead(monkeypatch, 20)
+        assert (await wire.answer()).status == 200
 
 
 async def test_a_body_that_stops_after_the_answer_ends_the_connection(edge: Edge) -> None:
