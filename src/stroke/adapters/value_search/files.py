@@ -23,6 +23,7 @@ from stroke.application.erasure.values import FoundValues, SoughtValues
 from stroke.domain.errors import InvalidData
 
 _ROWS: Final = 20_000
+_AT_ONCE: Final = 8 * 2**20  # bytes of a table, as far as their number is known before
 
 
 class FolderValueSearch(ValueSearch):
@@ -91,9 +92,17 @@ class FolderValueSearch(ValueSearch):
 def _in_parquet(stream: Any, sought: SoughtValues) -> set[int]:
     file = pq.ParquetFile(stream)
     found = sought.in_value(file.metadata.metadata) | sought.in_values(file.schema_arrow.names)
-    for batch in file.iter_batches(_ROWS):
+    for batch in file.iter_batches(_rows_at_once(file.metadata)):
         found |= _in_batch(batch, sought)
     return found
+
+
+def _rows_at_once(metadata: pq.FileMetaData) -> int:
+    """Return how many rows have ``_AT_ONCE`` bytes, were each as long as the others."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    size = sum(group.total_byte_size for group in groups)
+    rows = _AT_ONCE * int(metadata.num_rows) // max(1, int(size))
+    return max(1, min(_ROWS, rows))
 
 
 def _in_avro(stream: Any, sought: SoughtValues) -> set[int]:
@@ -174,9 +183,10 @@ def _in_column(column: Any, sought: SoughtValues) -> set[int]:
         }
     if pa.types.is_timestamp(kind) or pa.types.is_time(kind):
         column = column.cast(pa.string())  # Python knows no nanoseconds
-    with suppress(pa.ArrowNotImplementedError):  # of a type that is rare: each value by itself
-        column = column.unique()
-    return sought.in_values(column.to_pylist())
+    if column.nbytes <= _AT_ONCE:  # what is larger is not copied
+        with suppress(pa.ArrowNotImplementedError):  # of a type that is rare
+            column = column.unique()
+    return sought.in_values(each.as_py() for each in column)
 
 
 def _has_number(column: Any, kind: pa.DataType, value: Decimal) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from html import unescape
-from typing import Final
+from typing import AnyStr, Final
 from urllib.parse import unquote_plus
 
 from stroke.application.erasure.ports import ValueTrace
@@ -22,6 +22,9 @@ _MOST_TRACES: Final = 1_000  # of each value
 # As JSON, dumps of SQL, Python and nginx may write characters. JSON may be a text in JSON.
 _ESCAPED: Final = re.compile(r"""(?:\\u[0-9a-f]{4})+|(?:\\x[0-9a-f]{2})+|\\["'\\/bfnrt]""")
 _DEPTH: Final = 3
+# Bytes or characters that are searched at once: with all the ways to read them, and without their
+# case, they take some thirty times as much memory.
+_PIECE: Final = 2**18
 # What is below is no number of a patient, and takes for ever to be written out: 1e999999999.
 _LARGEST_EXPONENT: Final = 300
 
@@ -66,7 +69,13 @@ class SoughtValues:
         return self._numbers
 
     def in_text(self, text: str) -> set[int]:
-        """Return which texts a text has."""
+        """Return which texts a text has, however long it is."""
+        found: set[int] = set()
+        for piece in self._pieces(text):
+            found |= self._in_piece(piece)
+        return found
+
+    def _in_piece(self, text: str) -> set[int]:
         whole = folded = text.casefold()
         for _ in range(_DEPTH):
             if "\\" not in folded:
@@ -85,26 +94,47 @@ class SoughtValues:
         They are looked for as UTF-8; where that is not what the bytes are, as Windows-1252, too;
         and as UTF-16.
         """
-        return self.in_text("\0".join(_decoded(content)))
+        found: set[int] = set()
+        for piece in self._pieces(content):
+            found |= self._in_piece("\0".join(_decoded(piece)))
+        return found
 
     def in_value(self, value: object) -> set[int]:
         """Return which texts a value of a row or an event has, however deep in it."""
         return self.in_values([value])
 
     def in_values(self, values: Iterable[object]) -> set[int]:
-        """Return which texts some values have, which are held in memory at once."""
+        """Return which texts some values have."""
         texts: list[str] = []
+        length = 0
         found: set[int] = set()
         for value in _leaves(values):
             match value:
                 case bytes() | bytearray() | memoryview():
-                    texts += _decoded(bytes(value))
+                    content = bytes(value)
+                    if len(content) > _PIECE:
+                        found |= self.in_bytes(content)
+                    else:
+                        texts += _decoded(content)
+                        length += len(content)
                 case int() | float() | Decimal():
                     if (number := _decimal(str(value))) is not None:
                         found |= self._numbers.get(number, set())
                 case _:
                     texts.append(str(value))
-        return found | self.in_text("\0".join(texts))  # at once, which is much faster
+                    length += len(texts[-1])
+            if length > _PIECE:
+                found |= self.in_text("\0".join(texts))
+                texts, length = [], 0
+        return found | self.in_text("\0".join(texts))  # many at once, which is much faster
+
+    def _pieces(self, content: AnyStr) -> Iterator[AnyStr]:
+        """Give the parts of a text or of bytes, each with so much of the next that none is cut."""
+        overlap = self.longest
+        step = max(_PIECE, overlap)
+        yield content[: step + overlap]
+        for start in range(step, len(content) - overlap, step):
+            yield content[start : start + step + overlap]
 
     def without(self, path: str) -> str:
         """Return a path in which each part that has a value says the value's number instead."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import unicodedata
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -144,6 +145,48 @@ def test_what_cannot_be_sought_is_refused_without_saying_it(texts: Any, said: st
 
 def test_nothing_says_the_values() -> None:
     assert repr(SoughtValues(["Canary", "7341"])) == "<2 values>"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "Zoë Müller".encode(),
+        "Zoë Müller".encode("cp1252"),
+        "Zoë Müller".encode("utf-16-le"),
+        json.dumps("Zoë Müller").encode(),
+    ],
+    ids=["utf-8", "windows", "utf-16", "json"],
+)
+def test_a_name_is_found_wherever_it_is_in_what_is_long(written: bytes) -> None:
+    sought = SoughtValues(["Zoë Müller"])
+    for at in range(2**18 - len(written) - 1, 2**18 + 2):  # where a piece of it may end
+        content = b"." * at + written + b"." * 300_000
+        assert sought.in_bytes(content) == {1}, at
+        assert sought.in_value(content) == {1}, at
+        if not written.startswith(b"Z\0") and b"\xeb" not in written:
+            assert sought.in_values(["before", content.decode()]) == {1}, at
+    assert sought.in_bytes(b"." * 2**20 + written) == {1}
+    assert sought.in_bytes(b"." * 2**20) == set()
+
+
+@pytest.mark.parametrize("kind", ["bytes", "text", "many texts"])
+def test_what_is_long_takes_little_memory(kind: str) -> None:
+    content = b"\0\0\0\0\x01" + 16 * 2**16 * "a patient's \u00e9\u00e8".encode()  # as Avro
+    text = content.decode()
+    value: Any = {
+        "bytes": content,
+        "text": text,
+        "many texts": [text[start : start + 1_000] for start in range(0, len(text), 1_000)],
+    }[kind]
+    sought = SoughtValues(["Zoë Müller"])
+    tracemalloc.start()
+    try:
+        assert sought.in_value(value) == set()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # All of it at once would take more than 200 MiB.
+    assert most < 32 * 2**20
 
 
 def test_of_very_many_traces_the_first_are_named_and_that_there_are_more() -> None:
