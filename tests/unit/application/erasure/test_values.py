@@ -185,7 +185,7 @@ def test_what_is_long_takes_little_memory(kind: str) -> None:
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    # All of it at once would take more than 200 MiB.
+    # All of it at once takes 180 MiB and more.
     assert most < 32 * 2**20
 
 
