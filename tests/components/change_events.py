@@ -17,6 +17,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table
 
+from components.object_store import LIMIT
 from components.stack import BUCKET, TOPIC, PipelineStack
 from runner.seconds import spending
 
@@ -125,6 +126,8 @@ def lake_table(stack: PipelineStack) -> Table:
             "s3.secret-access-key": "local",
             "s3.region": "us-east-1",
             "s3.force-virtual-addressing": "false",
+            "s3.connect-timeout": str(LIMIT),
+            "s3.request-timeout": str(LIMIT),
         },
     )
     try:

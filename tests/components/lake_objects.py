@@ -11,18 +11,20 @@ from pyiceberg.avro.file import AvroFile
 from pyiceberg.io.pyarrow import PyArrowFileIO
 from pyiceberg.typedef import Record
 
-from components.object_store import ObjectStore
+from components.object_store import LIMIT, ObjectStore
 
-_CREDENTIALS = {
+_CLIENT = {
     "s3.access-key-id": "local",
     "s3.secret-access-key": "local",
     "s3.region": "us-east-1",
+    "s3.connect-timeout": str(LIMIT),
+    "s3.request-timeout": str(LIMIT),
 }
 
 
 def objects_with(store: ObjectStore, bucket: str, text: str) -> list[str]:
     """Return the paths of the objects that hold ``text``, as it is or in a row, sorted."""
-    reading = PyArrowFileIO({"s3.endpoint": store.endpoint, **_CREDENTIALS})
+    reading = PyArrowFileIO({"s3.endpoint": store.endpoint, **_CLIENT})
     found = []
     for path in sorted(store.paths(bucket)):
         with store.files.open_input_stream(path) as stream:

@@ -7,12 +7,19 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pyarrow.fs import FileSelector, S3FileSystem
 
 from components.containers import free_port
 from components.processes import wait_for
+
+LIMIT: Final = 60.0
+"""Seconds that a test's own reader waits for S3 to connect, and to say anything at all.
+
+The AWS SDK's limits, one second and three, give up three times within ten seconds: a machine that
+builds images beside the tests stands still for longer.
+"""
 
 
 class ObjectStore:
@@ -61,6 +68,8 @@ class ObjectStore:
             secret_key="local",
             region="us-east-1",
             endpoint_override=self.endpoint,
+            request_timeout=LIMIT,
+            connect_timeout=LIMIT,
             allow_bucket_creation=True,
         )
 

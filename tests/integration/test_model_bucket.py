@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
 from components.containers import free_port
-from components.object_store import ObjectStore
+from components.object_store import LIMIT, ObjectStore
 from components.processes import run_stroke
 from contracts.artefacts import ArtefactStoreContract, artefact, read, version_of
 from stroke.adapters.onnx.bucket_store import BucketStore
@@ -55,6 +55,8 @@ def open_store(
                 secret_key="local",
                 region="us-east-1",
                 endpoint_override=f"http://127.0.0.1:{free_port()}",
+                request_timeout=LIMIT,
+                connect_timeout=LIMIT,
                 retry_strategy=AwsStandardS3RetryStrategy(max_attempts=1),
             )
         return BucketStore(files, at, tmp_path / cache, most_bytes=MOST_BYTES, tell=said.append)
